@@ -1,0 +1,73 @@
+"""Tokens, verification codes and names of users (PROTOCOL §4.1).
+
+A token is 16 random bytes written like a GUID. A code is text from the Crockford base32 alphabet,
+5 bits a character: no I, L, O or U, so that it can be read aloud. In the classic suite the code
+is an AES key for a message with known plaintext, so it can be guessed offline; only its length
+protects it.
+"""
+
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .errors import RejectedMessage
+from .primitives import sha256
+
+Entropy: TypeAlias = Callable[[int], bytes]
+
+CODE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+BITS_PER_CHAR = 5
+CLASSIC_CODE_CHARS = 26
+CLASSIC_MIN_CODE_BITS = 128
+PASSWORD_MIN_CODE_BITS = 112
+CODE_LIFETIME_MS = 600_000
+CODE_ATTEMPTS = 5
+SESSION_ID_BYTES = 16
+MAX_USERNAME_CHARS = 254
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A verification code; ``text`` never leaves the server except in the mail."""
+
+    text: str
+
+    @property
+    def bits(self) -> int:
+        return len(self.text) * BITS_PER_CHAR
+
+    def __repr__(self) -> str:
+        return f"Code(<{self.bits} bits>)"
+
+
+def mint_code(entropy: Entropy, chars: int = CLASSIC_CODE_CHARS) -> Code:
+    """A code of ``chars`` random characters (26 are 130 bits)."""
+    return Code("".join(CODE_ALPHABET[byte & 31] for byte in entropy(chars)))
+
+
+def mint_token(entropy: Entropy) -> str:
+    """16 random bytes as 8-4-4-4-12 lower-case hex digits."""
+    digits = entropy(16).hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def session_id(token: str) -> bytes:
+    """The 16 bytes that stand for ``token`` in stores and logs; the token cannot be told from it."""
+    return sha256(b"session\x00" + token.encode(errors="surrogatepass"))[:SESSION_ID_BYTES]
+
+
+def normalise_username(username: str) -> str:
+    """The one form of a name: outer space dropped, case folded, NFC.
+
+    Raises: RejectedMessage, for an empty name, one above 254 characters, or one with control or
+    line-breaking characters.
+    """
+    name = unicodedata.normalize("NFC", unicodedata.normalize("NFC", username).casefold()).strip(
+        " "
+    )
+    if not 1 <= len(name) <= MAX_USERNAME_CHARS:
+        raise RejectedMessage("a username has 1 to 254 characters")
+    if any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") for char in name):
+        raise RejectedMessage("a username has no control characters")
+    return name

@@ -1,0 +1,91 @@
+"""What can go wrong, and who may learn of it (PROTOCOL §9).
+
+::
+
+    ProtocolError(code)
+    |- LocalProtocolError           our own bug: wrong state, an object used twice
+    `- RemoteProtocolError          the peer's message
+       |- MalformedMessage          visible: not a message at all
+       |- UnsupportedSuite          visible: a suite or dialect that is not spoken here
+       `- RejectedMessage           visible only as "rejected"
+          |- DecryptionFailed       key, padding, cipher or structure inside
+          |- StaleTimestamp         outside the time window
+          |- ReplayedNonce          nonce or passphrase seen before
+          |- CodeRefused            no such login, or the code is spent or expired
+          `- KeyNotAdmitted         the client's RSA key
+
+A peer sees ``public_code`` and nothing else. ``code`` is for logs and tests. Messages of these
+errors never hold a key, a code, a token, a password or plaintext.
+"""
+
+
+class ProtocolError(Exception):
+    """Any failure of the protocol; ``code`` names it in words of PROTOCOL §9."""
+
+    code = "protocol_error"
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or self.code)
+
+
+class LocalProtocolError(ProtocolError):
+    """We used the protocol wrongly; the peer did nothing."""
+
+    code = "local_error"
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer's message cannot be served; ``public_code`` is all the peer may be told."""
+
+    code = "remote_error"
+    public_code = "malformed"
+
+
+class MalformedMessage(RemoteProtocolError):
+    """Not a message of this protocol. Decided from public bytes only, before any key is used."""
+
+    code = "malformed"
+
+
+class UnsupportedSuite(RemoteProtocolError):
+    """A suite or dialect that this side does not speak."""
+
+    code = "unsupported_suite"
+    public_code = "unsupported_suite"
+
+
+class RejectedMessage(RemoteProtocolError):
+    """The uniform rejection: one code, one body, one status, one time class."""
+
+    code = "rejected"
+    public_code = "rejected"
+
+
+class DecryptionFailed(RejectedMessage):
+    """The key, the padding, the cipher or the structure of the plaintext is wrong."""
+
+    code = "decryption_failed"
+
+
+class StaleTimestamp(RejectedMessage):
+    """The timestamp lies outside the window."""
+
+    code = "stale_timestamp"
+
+
+class ReplayedNonce(RejectedMessage):
+    """The nonce or the unwrapped passphrase was seen before in this session."""
+
+    code = "replayed_nonce"
+
+
+class CodeRefused(RejectedMessage):
+    """No login awaits this code: unknown, spent, expired, or out of attempts."""
+
+    code = "code_refused"
+
+
+class KeyNotAdmitted(RejectedMessage):
+    """The client's public key is not one we encrypt to."""
+
+    code = "key_not_admitted"

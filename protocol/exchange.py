@@ -1,0 +1,368 @@
+"""One message and its answer, in the one order that is safe (PROTOCOL §8.2).
+
+Server: ``open_request`` gives an ``OpenedRequest``, which shows only its ``nonce_claim``;
+``accept(claimed)`` gives the ``AcceptedRequest``, which alone holds the plaintext and can seal one
+response. Logging in is the same chain, behind a code that the store has claimed. Client:
+``seal_request`` gives the message and a ``PendingResponse`` that can open one answer.
+
+Every way to a rejection runs the same work: one private operation, one decryption, one parse,
+with stand-ins where the message gave nothing to work on. The objects are used once; a second
+use is a LocalProtocolError.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .codec import JsonObject, parse_json_object, serialize_json
+from .codes import PASSWORD_MIN_CODE_BITS, Code, Entropy
+from .errors import (
+    CodeRefused,
+    DecryptionFailed,
+    LocalProtocolError,
+    MalformedMessage,
+    ReplayedNonce,
+    StaleTimestamp,
+)
+from .freshness import (
+    WINDOW_MS,
+    NonceClaim,
+    format_timestamp,
+    is_nonce,
+    nonce_claim,
+    parse_timestamp,
+    within_window,
+)
+from .messages import (
+    AuthenticateRequest,
+    HttpRequest,
+    HttpResponse,
+    SealedMessage,
+    SealedRequest,
+)
+from .primitives import RsaPrivateKey, RsaPublicKey
+from .rsa_keys import admit
+from .suites import Classic
+
+TAG_KEY_BYTES = 32
+NONCE_BYTES = 16
+
+
+class _Once:
+    """A right that is used up by its first use."""
+
+    __slots__ = ("_used",)
+
+    def __init__(self) -> None:
+        self._used = False
+
+    def use(self, what: str) -> None:
+        if self._used:
+            raise LocalProtocolError(f"{what} used twice")
+        self._used = True
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKeys:
+    """What a server keeps of an enrolled client: its own pair, the client's key, the tag key."""
+
+    private_key: RsaPrivateKey
+    client_key: RsaPublicKey
+    tag_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ClientKeys:
+    """What a client keeps of a session: its own pair and the session's public key."""
+
+    private_key: RsaPrivateKey
+    server_key: RsaPublicKey
+
+
+def _seal_to(
+    suite: Classic, key: RsaPublicKey, plaintext: bytes, entropy: Entropy
+) -> SealedMessage:
+    passphrase, iv = suite.new_passphrase(entropy), suite.new_iv(entropy)
+    return SealedMessage(suite.wrap(key, passphrase), suite.seal(passphrase, plaintext, iv), iv)
+
+
+def _open_from(
+    suite: Classic, key: RsaPrivateKey, sealed: SealedMessage
+) -> tuple[bytes, bytes, bool]:
+    """The passphrase, the plaintext, and whether everything about them was right."""
+    passphrase, unwrapped = suite.unwrap(key, sealed.key)
+    plaintext, opened = suite.open(passphrase, sealed.payload, sealed.iv)
+    return passphrase, plaintext, unwrapped and opened
+
+
+def _members(plaintext: bytes, valid: bool) -> JsonObject | None:
+    """The members of a payload, or None. Parsed even where that can lead to nothing."""
+    try:
+        members = parse_json_object(plaintext)
+    except MalformedMessage:
+        return None
+    return members if valid else None
+
+
+# --- server -------------------------------------------------------------------------------------
+
+
+class AcceptedRequest:
+    """A message that counts: its plaintext, and the right to one response."""
+
+    def __init__(self, suite: Classic, keys: SessionKeys, members: JsonObject, nonce: str) -> None:
+        self._suite = suite
+        self._keys = keys
+        self._members = members
+        self._nonce = nonce
+        self._answered = _Once()
+
+    @property
+    def fields(self) -> JsonObject:
+        """The payload without timestamp and nonce: what an in-place handler sees (§6.1)."""
+        names = self._suite.dialect.names
+        return {
+            name: value
+            for name, value in self._members.items()
+            if name not in (names.timestamp, names.nonce)
+        }
+
+    def http_request(self) -> HttpRequest:
+        """The whole request inside (§6.2). Raises: MalformedMessage."""
+        return HttpRequest.parse(self._members.get(self._suite.dialect.names.request))
+
+    def seal_response(self, plaintext: bytes, entropy: Entropy) -> SealedMessage:
+        """``plaintext`` as it is, sealed to the client (§6.1)."""
+        self._answered.use("the right to answer")
+        return _seal_to(self._suite, self._keys.client_key, plaintext, entropy)
+
+    def seal_http_response(
+        self, response: HttpResponse, now_ms: int, entropy: Entropy
+    ) -> SealedMessage:
+        """A whole response, with the request's nonce, so that it answers this request only (§6.2)."""
+        dialect = self._suite.dialect
+        payload = {
+            dialect.names.timestamp: format_timestamp(dialect.timestamp, now_ms),
+            dialect.names.nonce: self._nonce,
+            dialect.names.response: response.serialize(),
+        }
+        return self.seal_response(serialize_json(payload), entropy)
+
+
+class OpenedRequest:
+    """A message that was opened and may still be a replay: only its claim can be seen."""
+
+    def __init__(self, claim: NonceClaim, accept: Callable[[], AcceptedRequest]) -> None:
+        self.nonce_claim = claim
+        self.__accept = accept
+        self.__decided = _Once()
+
+    def accept(self, claimed: bool) -> AcceptedRequest:
+        """The plaintext, if the store has ``claimed`` both tags. Raises: ReplayedNonce."""
+        self.__decided.use("an opened request")
+        if not claimed:
+            raise ReplayedNonce
+        return self.__accept()
+
+
+class AcceptedLogin:
+    """A login that counts: its payload, and the right to one response."""
+
+    def __init__(self, suite: Classic, members: JsonObject, client_key: RsaPublicKey) -> None:
+        self._suite = suite
+        self._answered = _Once()
+        self.payload = members
+        self.client_key = client_key
+
+    @property
+    def password(self) -> str | None:
+        value = self.payload.get(self._suite.dialect.names.password)
+        return value if isinstance(value, str) else None
+
+    def seal_response(self, server_key: RsaPublicKey, entropy: Entropy) -> SealedMessage:
+        """The session's public key, sealed to the client (§4.2)."""
+        self._answered.use("the right to answer")
+        plaintext = serialize_json({self._suite.dialect.names.public_key: server_key.to_pem()})
+        return _seal_to(self._suite, self.client_key, plaintext, entropy)
+
+
+class OpenedLogin:
+    """A login payload that the code has opened. From here on the code is spent (§4.4)."""
+
+    def __init__(self, suite: Classic, members: JsonObject, code: Code, window_ms: int) -> None:
+        self.__suite = suite
+        self.__members = members
+        self.__code = code
+        self.__window_ms = window_ms
+
+    def accept(self, now_ms: int) -> AcceptedLogin:
+        """The payload, if it is fresh and its key is admitted.
+
+        Up to 20 ms of arithmetic for a key of 4096 bits.
+        Raises: DecryptionFailed, StaleTimestamp, KeyNotAdmitted.
+        """
+        names = self.__suite.dialect.names
+        public_key = self.__members.get(names.public_key)
+        password = self.__members.get(names.password)
+        stamp = parse_timestamp(self.__suite.dialect.timestamp, self.__members.get(names.timestamp))
+        if not isinstance(public_key, str) or not is_nonce(self.__members.get(names.nonce)):
+            raise DecryptionFailed("the payload lacks a public key or a nonce")
+        if stamp is None or not isinstance(password, str | None):
+            raise DecryptionFailed("the payload's timestamp or password is of the wrong type")
+        if password is not None and self.__code.bits < PASSWORD_MIN_CODE_BITS:
+            raise DecryptionFailed("a password needs a code of at least 112 bits")
+        if not within_window(stamp, now_ms, self.__window_ms):
+            raise StaleTimestamp
+        return AcceptedLogin(self.__suite, self.__members, admit(public_key))
+
+
+class ServerExchange:
+    """The server's side of the classic suite.
+
+    ``decoy`` are keys of no session and ``decoy_code`` a code of no login: what is worked on when
+    a message names none that exists.
+    """
+
+    def __init__(
+        self, suite: Classic, decoy: SessionKeys, decoy_code: Code, window_ms: int = WINDOW_MS
+    ) -> None:
+        self.suite = suite
+        self.window_ms = window_ms
+        self._decoy = decoy
+        self._decoy_code = decoy_code
+
+    def open_login(self, message: AuthenticateRequest, code: Code | None) -> OpenedLogin:
+        """The payload under ``code``, which the store has claimed; None where there is no login.
+
+        Raises: CodeRefused (no login), DecryptionFailed (the code does not fit: give it back).
+        """
+        passphrase = self.suite.code_passphrase(code or self._decoy_code)
+        members = _members(*self.suite.open(passphrase, message.payload, message.iv))
+        if code is None:
+            raise CodeRefused
+        if members is None:
+            raise DecryptionFailed
+        return OpenedLogin(self.suite, members, code, self.window_ms)
+
+    def open_request(
+        self, message: SealedRequest, keys: SessionKeys | None, now_ms: int
+    ) -> OpenedRequest:
+        """The message under ``keys`` of its session; None where there is no such session.
+
+        Raises: DecryptionFailed, StaleTimestamp.
+        """
+        suite = self.suite
+        names = suite.dialect.names
+        private_key = (keys or self._decoy).private_key
+        passphrase, plaintext, valid = _open_from(suite, private_key, message.sealed)
+        members = _members(plaintext, valid)
+        if keys is None or members is None:
+            raise DecryptionFailed
+        nonce = members.get(names.nonce)
+        stamp = parse_timestamp(suite.dialect.timestamp, members.get(names.timestamp))
+        if stamp is None or not isinstance(nonce, str) or not is_nonce(nonce):
+            raise DecryptionFailed("the payload's timestamp or nonce is of the wrong type")
+        if not within_window(stamp, now_ms, self.window_ms):
+            raise StaleTimestamp
+        return OpenedRequest(
+            nonce_claim(keys.tag_key, nonce, passphrase),
+            lambda: AcceptedRequest(suite, keys, members, nonce),
+        )
+
+
+# --- client -------------------------------------------------------------------------------------
+
+
+class PendingLogin:
+    """A login that was sent; opens one answer."""
+
+    def __init__(self, suite: Classic, private_key: RsaPrivateKey) -> None:
+        self._suite = suite
+        self._private_key = private_key
+        self._opened = _Once()
+
+    def open(self, reply: SealedMessage) -> ClientKeys:
+        """The keys of the session. Raises: DecryptionFailed, KeyNotAdmitted."""
+        self._opened.use("a login's answer")
+        _, plaintext, valid = _open_from(self._suite, self._private_key, reply)
+        pem = (_members(plaintext, valid) or {}).get(self._suite.dialect.names.public_key)
+        if not isinstance(pem, str):
+            raise DecryptionFailed("the answer is not sealed to us")
+        return ClientKeys(self._private_key, admit(pem))
+
+
+class PendingResponse:
+    """A request that was sent; opens one answer, and only the one to it."""
+
+    def __init__(self, suite: Classic, private_key: RsaPrivateKey, nonce: str) -> None:
+        self._suite = suite
+        self._private_key = private_key
+        self._nonce = nonce
+        self._opened = _Once()
+
+    def open(self, reply: SealedMessage) -> HttpResponse:
+        """The response inside (§6.2). Raises: DecryptionFailed, MalformedMessage, ReplayedNonce."""
+        self._opened.use("a request's answer")
+        _, plaintext, valid = _open_from(self._suite, self._private_key, reply)
+        members = _members(plaintext, valid)
+        if members is None:
+            raise DecryptionFailed("the answer is not sealed to us")
+        names = self._suite.dialect.names
+        if members.get(names.nonce) != self._nonce:
+            raise ReplayedNonce("the answer is to another request")
+        return HttpResponse.parse(members.get(names.response))
+
+    def open_plaintext(self, reply: SealedMessage) -> bytes:
+        """An answer in place (§6.1): the body as it is. Raises: DecryptionFailed."""
+        self._opened.use("a request's answer")
+        _, plaintext, valid = _open_from(self._suite, self._private_key, reply)
+        if not valid:
+            raise DecryptionFailed("the answer is not sealed to us")
+        return plaintext
+
+
+class ClientExchange:
+    """The client's side of the classic suite."""
+
+    def __init__(self, suite: Classic) -> None:
+        self.suite = suite
+
+    def _fresh(self, now_ms: int, entropy: Entropy) -> tuple[JsonObject, str]:
+        dialect = self.suite.dialect
+        nonce = entropy(NONCE_BYTES).hex()
+        stamp = format_timestamp(dialect.timestamp, now_ms)
+        return {dialect.names.timestamp: stamp, dialect.names.nonce: nonce}, nonce
+
+    def seal_login(
+        self,
+        token: str,
+        code: Code,
+        private_key: RsaPrivateKey,
+        now_ms: int,
+        entropy: Entropy,
+        password: str | None = None,
+    ) -> tuple[AuthenticateRequest, PendingLogin]:
+        """The login payload under ``code``, and what opens its answer (§4.2)."""
+        names = self.suite.dialect.names
+        members, _ = self._fresh(now_ms, entropy)
+        members[names.public_key] = private_key.public.to_pem()
+        if password is not None:
+            members[names.password] = password
+        iv = self.suite.new_iv(entropy)
+        payload = self.suite.seal(self.suite.code_passphrase(code), serialize_json(members), iv)
+        return AuthenticateRequest(token, payload, iv), PendingLogin(self.suite, private_key)
+
+    def seal_fields(
+        self, token: str, keys: ClientKeys, fields: JsonObject, now_ms: int, entropy: Entropy
+    ) -> tuple[SealedRequest, PendingResponse]:
+        """``fields`` with timestamp and nonce, sealed to the session (§5.1, §6.1)."""
+        fresh, nonce = self._fresh(now_ms, entropy)
+        plaintext = serialize_json({**fields, **fresh})
+        sealed = _seal_to(self.suite, keys.server_key, plaintext, entropy)
+        return SealedRequest(token, sealed), PendingResponse(self.suite, keys.private_key, nonce)
+
+    def seal_request(
+        self, token: str, keys: ClientKeys, request: HttpRequest, now_ms: int, entropy: Entropy
+    ) -> tuple[SealedRequest, PendingResponse]:
+        """A whole HTTP request, sealed to the session (§6.2)."""
+        inside: JsonObject = {self.suite.dialect.names.request: request.serialize()}
+        return self.seal_fields(token, keys, inside, now_ms, entropy)

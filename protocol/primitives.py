@@ -1,0 +1,206 @@
+"""The only room that knows a crypto library; one implementation per primitive.
+
+``cryptography`` (OpenSSL) does RSA, AES and the hashes: it is on the way of every message.
+``pycryptodome`` does the arithmetic on numbers that OpenSSL's binding does not give.
+
+Functions that open something return None, or a flag, instead of raising: the caller has to do
+the same work whether it worked or not (PROTOCOL §8.3). RSA padding and RSA key generation draw
+from OpenSSL's own generator.
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from Crypto.Math.Numbers import Integer
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+RsaPadding: TypeAlias = Literal["pkcs1-v1.5", "oaep-sha1", "oaep-sha256"]
+
+SESSION_KEY_BITS = 2048
+AES_BLOCK_BYTES = 16
+GCM_TAG_BYTES = 16
+
+_PADDINGS: dict[RsaPadding, padding.AsymmetricPadding] = {
+    "pkcs1-v1.5": padding.PKCS1v15(),
+    "oaep-sha1": padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None),
+    "oaep-sha256": padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None),
+}
+
+
+def md5(data: bytes) -> bytes:
+    """MD5, 16 bytes: a format of Node programs here, never a protection."""
+    return hashlib.md5(data, usedforsecurity=False).digest()
+
+
+def sha256(data: bytes) -> bytes:
+    """SHA-256, 32 bytes."""
+    return hashlib.sha256(data).digest()
+
+
+def hmac_sha256(key: bytes, data: bytes) -> bytes:
+    """HMAC-SHA256, 32 bytes. Source: RFC 2104."""
+    return hmac.digest(key, data, "sha256")
+
+
+def evp_bytes_to_key(passphrase: bytes) -> tuple[bytes, bytes]:
+    """Key (32 bytes) and IV (16 bytes) as Node's ``createCipher`` makes them for AES-256.
+
+    OpenSSL's EVP_BytesToKey with MD5, one round and no salt. Source: PROTOCOL §2.3.
+    """
+    block, out = b"", b""
+    while len(out) < 48:
+        block = md5(block + passphrase)
+        out += block
+    return out[:32], out[32:48]
+
+
+def aes_ctr(key: bytes, iv: bytes, data: bytes) -> bytes:
+    """AES-256-CTR both ways; ``key`` 32 bytes, ``iv`` the first counter block of 16 bytes."""
+    return Cipher(algorithms.AES(key), modes.CTR(iv)).encryptor().update(data)
+
+
+def aes_cbc_seal(key: bytes, iv: bytes, data: bytes) -> bytes:
+    """AES-256-CBC with PKCS#7 padding; ``key`` 32 bytes, ``iv`` 16 bytes."""
+    pad = AES_BLOCK_BYTES - len(data) % AES_BLOCK_BYTES
+    return Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor().update(data + bytes([pad]) * pad)
+
+
+def aes_cbc_open(key: bytes, iv: bytes, data: bytes) -> tuple[bytes, bool]:
+    """The plaintext and whether length and PKCS#7 padding were right.
+
+    Where they were not, the plaintext is whatever the cipher gave, for the caller to do the same
+    work on and throw away.
+    """
+    whole = len(data) - len(data) % AES_BLOCK_BYTES
+    block = Cipher(algorithms.AES(key), modes.CBC(iv)).decryptor().update(data[:whole])
+    pad = block[-1] if block else 0
+    padded = 1 <= pad <= AES_BLOCK_BYTES and hmac.compare_digest(block[-pad:], bytes([pad]) * pad)
+    return (block[:-pad], whole == len(data)) if padded else (block, False)
+
+
+def aes_gcm_seal(key: bytes, iv: bytes, data: bytes, aad: bytes = b"") -> bytes:
+    """AES-256-GCM; ``key`` 32 bytes, ``iv`` 12 bytes. Ciphertext with the 16-byte tag behind it."""
+    return AESGCM(key).encrypt(iv, data, aad)
+
+
+def aes_gcm_open(key: bytes, iv: bytes, data: bytes, aad: bytes = b"") -> bytes | None:
+    """The plaintext of ``data`` (ciphertext, 16-byte tag), or None."""
+    try:
+        return AESGCM(key).decrypt(iv, data, aad)
+    except (InvalidTag, ValueError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class RsaPublicKey:
+    """An RSA public key that may be encrypted to; admitted, or made here."""
+
+    _key: rsa.RSAPublicKey
+
+    @property
+    def n(self) -> int:
+        return self._key.public_numbers().n
+
+    @property
+    def e(self) -> int:
+        return self._key.public_numbers().e
+
+    def to_pem(self) -> str:
+        """SubjectPublicKeyInfo PEM. Source: RFC 5280 §4.1, RFC 7468 §13."""
+        return self._key.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        ).decode()
+
+    def to_der(self) -> bytes:
+        """SubjectPublicKeyInfo DER."""
+        return self._key.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+
+    @classmethod
+    def from_der(cls, der: bytes) -> "RsaPublicKey | None":
+        """The RSA key in ``der``, or None where there is none in its one canonical form."""
+        try:
+            key = serialization.load_der_public_key(der)
+        except (ValueError, UnsupportedAlgorithm):
+            return None
+        loaded = cls(key) if isinstance(key, rsa.RSAPublicKey) else None
+        return loaded if loaded and loaded.to_der() == der else None
+
+    def wrap(self, secret: bytes, scheme: RsaPadding) -> bytes:
+        """``secret`` encrypted, as long as the modulus. Source: RFC 8017 §7.1, §7.2."""
+        return self._key.encrypt(secret, _PADDINGS[scheme])
+
+
+@dataclass(frozen=True, slots=True)
+class RsaPrivateKey:
+    """An RSA key pair of our own."""
+
+    _key: rsa.RSAPrivateKey
+    public: RsaPublicKey
+    _modulus: int
+    _size: int
+
+    @classmethod
+    def _of(cls, key: rsa.RSAPrivateKey) -> "RsaPrivateKey":
+        public = key.public_key()
+        n = public.public_numbers().n
+        return cls(key, RsaPublicKey(public), n, (n.bit_length() + 7) // 8)
+
+    @classmethod
+    def generate(cls, bits: int = SESSION_KEY_BITS) -> "RsaPrivateKey":
+        """A new pair, e = 65537. Tens to hundreds of milliseconds; OpenSSL lets go of the GIL."""
+        return cls._of(rsa.generate_private_key(65537, bits))
+
+    @classmethod
+    def from_der(cls, der: bytes) -> "RsaPrivateKey":
+        """A pair that ``to_der`` gave and an authenticated seal has kept since.
+
+        The primality checks (30 ms) are left out: the seal has already shown that this is the
+        pair we made. Raises: ValueError, TypeError.
+        """
+        key = serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
+        if not isinstance(key, rsa.RSAPrivateKey):
+            raise TypeError("not an RSA private key")
+        return cls._of(key)
+
+    def to_der(self) -> bytes:
+        """PKCS#8 DER, unencrypted: to be sealed before it goes anywhere."""
+        return self._key.private_bytes(
+            serialization.Encoding.DER,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+
+    def unwrap(self, wrapped: bytes | None, scheme: RsaPadding) -> bytes | None:
+        """What was wrapped, or None; one private operation whatever ``wrapped`` is.
+
+        A text that is no number below the modulus is replaced by one that is, since refusing it
+        early would let a prober find the modulus by bisection (PROTOCOL §8.3). PKCS#1 v1.5 goes
+        through OpenSSL's implicit rejection: wrong padding gives random bytes of a random
+        length, not an error. Source: RFC 8017 §7.1.2, §7.2.2.
+        """
+        valid = (
+            wrapped is not None
+            and len(wrapped) == self._size
+            and int.from_bytes(wrapped) < self._modulus
+        )
+        number = (
+            wrapped if wrapped is not None and valid else (self._modulus >> 1).to_bytes(self._size)
+        )
+        try:
+            secret = self._key.decrypt(number, _PADDINGS[scheme])
+        except ValueError:
+            return None
+        return secret if valid else None
+
+
+def is_fermat_prime(n: int) -> bool:
+    """Whether odd ``n`` passes Fermat's test to base 2: every prime does, an RSA modulus does not."""
+    return bool(pow(Integer(2), Integer(n - 1), Integer(n)) == 1)
