@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 from .errors import MalformedMessage
 
 JsonObject: TypeAlias = dict[str, "JsonValue"]
-JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | JsonObject"
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | JsonObject | None"
 TextEncoding: TypeAlias = Literal["base64", "hex"]
 
 MAX_DEPTH = 64

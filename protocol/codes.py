@@ -53,7 +53,7 @@ def mint_token(entropy: Entropy) -> str:
 
 
 def session_id(token: str) -> bytes:
-    """The 16 bytes that stand for ``token`` in stores and logs; the token cannot be told from it."""
+    """The 16 bytes that stand for ``token`` in stores and logs and do not give it away."""
     return sha256(b"session\x00" + token.encode(errors="surrogatepass"))[:SESSION_ID_BYTES]
 
 

@@ -138,7 +138,7 @@ class AcceptedRequest:
     def seal_http_response(
         self, response: HttpResponse, now_ms: int, entropy: Entropy
     ) -> SealedMessage:
-        """A whole response, with the request's nonce, so that it answers this request only (§6.2)."""
+        """A whole response, with the nonce of the request that it answers (§6.2)."""
         dialect = self._suite.dialect
         payload = {
             dialect.names.timestamp: format_timestamp(dialect.timestamp, now_ms),

@@ -202,5 +202,5 @@ class RsaPrivateKey:
 
 
 def is_fermat_prime(n: int) -> bool:
-    """Whether odd ``n`` passes Fermat's test to base 2: every prime does, an RSA modulus does not."""
+    """Whether odd ``n`` passes Fermat's test to base 2, as primes do and RSA moduli do not."""
     return bool(pow(Integer(2), Integer(n - 1), Integer(n)) == 1)
