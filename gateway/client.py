@@ -1,0 +1,328 @@
+"""The Python client: log in with a code from the mail, then call the API as if in plain HTTP.
+
+::
+
+    async with Client("http://127.0.0.1:8440") as client:
+        await client.login("ann@example.org", code=ask)
+        response = await client.post("/orders", json={"item": "tea"})
+        print(response.status, await response.json())
+
+Every request goes as ``{prefix}/message``: method, path, headers and body are all sealed.
+"""
+
+import asyncio
+import inspect
+import json as json_module
+import secrets
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from protocol.codec import JsonObject, parse_json_object, serialize_json
+from protocol.codes import Code
+from protocol.dialects import DEFAULT_DIALECT, Dialect
+from protocol.errors import MalformedMessage, ProtocolError
+from protocol.exchange import ClientExchange, ClientKeys
+from protocol.messages import HttpRequest, HttpResponse, SealedMessage, SessionGrant, SessionRequest
+from protocol.primitives import RsaPrivateKey
+from protocol.suites import Classic
+
+from .config import DEFAULT_PREFIX, find_dialect, system_clock
+from .sessions import Clock
+
+CodeSource: TypeAlias = str | Callable[[], str | Awaitable[str]]
+
+_MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+
+class ClientError(Exception):
+    """The gateway did not do what was asked; the text says what to do next."""
+
+
+class NotLoggedIn(ClientError):
+    """There is no session: call ``login`` first."""
+
+
+class Refused(ClientError):
+    """The gateway refused; ``status`` and ``code`` are its words (PROTOCOL §9)."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"{status} {code}: {message}")
+        self.status = status
+        self.code = code
+
+
+class AnswerNotTrusted(ClientError):
+    """An answer came that the gateway cannot have sealed for this request."""
+
+
+class Response:
+    """The inner response, in the manner of aiohttp's."""
+
+    def __init__(self, method: str, url: URL, inside: HttpResponse) -> None:
+        self.method = method
+        self.url = url
+        self.status = inside.status
+        self.headers = CIMultiDictProxy(CIMultiDict(inside.headers))
+        self._body = inside.body
+
+    @property
+    def ok(self) -> bool:
+        """Whether ``status`` is below 400."""
+        return self.status < 400
+
+    @property
+    def content_type(self) -> str:
+        """The media type without parameters."""
+        return self.headers.get("Content-Type", "application/octet-stream").split(";")[0].strip()
+
+    async def read(self) -> bytes:
+        """The body."""
+        return self._body
+
+    async def text(self, encoding: str = "utf-8") -> str:
+        """The body as text."""
+        return self._body.decode(encoding)
+
+    async def json(self) -> Any:
+        """The body as JSON, whatever its Content-Type says."""
+        return json_module.loads(self._body)
+
+    def raise_for_status(self) -> None:
+        """Raises: Refused, for a status of 400 or more."""
+        if not self.ok:
+            raise Refused(self.status, "http", f"{self.method} {self.url.path}")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """The body is here already; nothing to release."""
+
+    def __repr__(self) -> str:
+        return f"<Response {self.method} {self.url.path} {self.status}>"
+
+
+class _RequestContext(Awaitable[Response]):
+    """Both ``await client.get(...)`` and ``async with client.get(...)``."""
+
+    def __init__(self, request: Awaitable[Response]) -> None:
+        self._request = request
+
+    def __await__(self) -> Generator[Any, None, Response]:
+        return self._request.__await__()
+
+    async def __aenter__(self) -> Response:
+        return await self._request
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is held."""
+
+
+class Client:
+    """One user's session with one gateway."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        dialect: str | Dialect = DEFAULT_DIALECT,
+        prefix: str = DEFAULT_PREFIX,
+        timeout_s: float = 60,
+        clock: Clock = system_clock,
+    ) -> None:
+        self._url = URL(url)
+        if self._url.scheme not in ("http", "https") or not self._url.host:
+            raise ValueError("url must be like http://127.0.0.1:8440")
+        self._dialect = find_dialect(dialect) if isinstance(dialect, str) else dialect
+        self._exchange = ClientExchange(Classic(self._dialect))
+        self._prefix = prefix
+        self._clock = clock
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._http: aiohttp.ClientSession | None = None
+        self._token = ""
+        self._keys: ClientKeys | None = None
+
+    async def __aenter__(self) -> Self:
+        self._http = aiohttp.ClientSession(timeout=self._timeout)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close connections. The session on the server lives on until it expires."""
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    async def login(self, username: str, *, code: CodeSource, password: str | None = None) -> None:
+        """Name the user, get the code, open the session.
+
+        ``code`` is asked once the mail is on its way: a function or coroutine function without
+        arguments, or the code itself. Raises: ClientError, aiohttp.ClientError.
+        """
+        names, paths = self._dialect.names, self._dialect.paths
+        # The key is made while the person reads the mail.
+        pair_task = asyncio.create_task(asyncio.to_thread(RsaPrivateKey.generate))
+        try:
+            answer = await self._post(paths.session, SessionRequest(username).serialize(names))
+            token = SessionGrant.parse(answer, names).token
+            given = code if isinstance(code, str) else code()
+            text = await given if inspect.isawaitable(given) else given
+            if not text.strip():
+                raise ClientError("no code was given: copy the line from the mail")
+            pair = await pair_task
+            message, pending = self._exchange.seal_login(
+                token, Code(text.strip()), pair, self._clock(), secrets.token_bytes, password
+            )
+            reply = await self._post(paths.authenticate, message.serialize(names))
+            self._keys = pending.open(SealedMessage.parse(reply, names))
+            self._token = token
+        except MalformedMessage as error:
+            raise AnswerNotTrusted(f"this is no answer of a gateway: {error}") from None
+        except ProtocolError as error:
+            raise AnswerNotTrusted(f"the login's answer is not ours: {error.code}") from None
+        finally:
+            pair_task.cancel()
+
+    async def logout(self) -> None:
+        """End the session on the server. Raises: ClientError, aiohttp.ClientError."""
+        token, keys = self._session()
+        message, pending = self._exchange.seal_fields(
+            token, keys, {}, self._clock(), secrets.token_bytes
+        )
+        names = self._dialect.names
+        reply = await self._post(self._dialect.paths.logout, message.serialize(names))
+        try:
+            pending.open_plaintext(SealedMessage.parse(reply, names))
+        except ProtocolError as error:
+            raise AnswerNotTrusted(f"the answer is not ours: {error.code}") from None
+        self._keys = None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        data: bytes | str | Mapping[str, str] | None = None,
+    ) -> _RequestContext:
+        """One sealed request; a response of any status.
+
+        ``json`` and ``data`` as in aiohttp: text, bytes, or a mapping for a form.
+        Raises: ClientError, aiohttp.ClientError.
+        """
+        if json is not None and data is not None:
+            raise ValueError("give json or data, not both")
+        inside = self._inside(method, path, params, headers, json, data)
+        return _RequestContext(self._send(inside))
+
+    def get(self, path: str, **options: Any) -> _RequestContext:
+        """``request("GET", path, ...)``."""
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> _RequestContext:
+        """``request("POST", path, ...)``."""
+        return self.request("POST", path, **options)
+
+    def put(self, path: str, **options: Any) -> _RequestContext:
+        """``request("PUT", path, ...)``."""
+        return self.request("PUT", path, **options)
+
+    def patch(self, path: str, **options: Any) -> _RequestContext:
+        """``request("PATCH", path, ...)``."""
+        return self.request("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Any) -> _RequestContext:
+        """``request("DELETE", path, ...)``."""
+        return self.request("DELETE", path, **options)
+
+    @staticmethod
+    def _inside(
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None,
+        json: Any,
+        data: bytes | str | Mapping[str, str] | None,
+    ) -> HttpRequest:
+        url = URL(path)
+        if url.is_absolute() or not path.startswith("/"):
+            raise ValueError("path must start with /: the gateway is named in Client(url)")
+        if params:
+            url = url.update_query(params)
+        sent: CIMultiDict[str] = CIMultiDict(headers or {})
+        body = b""
+        if json is not None:
+            body = serialize_json(json)
+            sent.setdefault("Content-Type", "application/json")
+        elif isinstance(data, str):
+            body = data.encode()
+            sent.setdefault("Content-Type", "text/plain; charset=utf-8")
+        elif isinstance(data, Mapping):
+            body = URL.build(query=data).raw_query_string.encode()
+            sent.setdefault("Content-Type", "application/x-www-form-urlencoded")
+        elif data is not None:
+            body = data
+            sent.setdefault("Content-Type", "application/octet-stream")
+        try:
+            checked = HttpRequest(method.upper(), url.raw_path_qs, tuple(sent.items()), body)
+            return HttpRequest.parse(checked.serialize())
+        except MalformedMessage as error:
+            raise ValueError(str(error)) from None
+
+    def _session(self) -> tuple[str, ClientKeys]:
+        if self._keys is None:
+            raise NotLoggedIn("there is no session: call login first")
+        return self._token, self._keys
+
+    async def _send(self, inside: HttpRequest) -> Response:
+        token, keys = self._session()
+        names = self._dialect.names
+        message, pending = self._exchange.seal_request(
+            token, keys, inside, self._clock(), secrets.token_bytes
+        )
+        reply = await self._post(self._dialect.paths.message, message.serialize(names))
+        try:
+            response = pending.open(SealedMessage.parse(reply, names))
+        except ProtocolError as error:
+            raise AnswerNotTrusted(f"the answer is not ours: {error.code}") from None
+        return Response(inside.method, self._url.join(URL(inside.target, encoded=True)), response)
+
+    async def _post(self, path: str, members: JsonObject) -> JsonObject:
+        if self._http is None:
+            raise NotLoggedIn("use the client in 'async with Client(url) as client'")
+        async with self._http.post(
+            self._url.with_path(self._prefix + path),
+            data=serialize_json(members),
+            headers={"Content-Type": "application/json"},
+            allow_redirects=False,
+        ) as response:
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > _MAX_ANSWER_BYTES:
+                    raise AnswerNotTrusted("the answer is too large")
+            status = response.status
+        try:
+            answer = parse_json_object(bytes(body))
+        except MalformedMessage:
+            raise Refused(
+                status, "no_gateway", "there is no Certless gateway at this URL"
+            ) from None
+        if status >= 300:
+            code, text = answer.get("error"), answer.get("message")
+            raise Refused(status, str(code or "unknown")[:64], str(text or "no reason given")[:256])
+        return answer

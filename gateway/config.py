@@ -1,0 +1,72 @@
+"""Settings of a gateway: frozen, and checked once."""
+
+import re
+import time
+from dataclasses import dataclass
+
+from protocol.codes import BITS_PER_CHAR, CLASSIC_CODE_CHARS, CLASSIC_MIN_CODE_BITS
+from protocol.dialects import DEFAULT_DIALECT, DIALECTS, Dialect
+from protocol.freshness import WINDOW_MS
+
+from .errors import ConfigError
+from .sessions import Clock
+
+DEFAULT_PREFIX = "/.gateway"
+DEFAULT_MAX_BODY_BYTES = 8 * 1024 * 1024
+MAX_WINDOW_MS = 600_000
+
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+
+
+def system_clock() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What can be set, with its limits.
+
+    ``site`` is the name that mails call this service by; it is never taken from a request.
+    """
+
+    dialect: Dialect = DIALECTS[DEFAULT_DIALECT]
+    prefix: str = DEFAULT_PREFIX
+    site: str = "this site"
+    public: tuple[str, ...] = ()
+    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    session_lifetime_s: int = 3600
+    sweep_interval_s: int = 300
+    window_ms: int = WINDOW_MS
+    code_chars: int = CLASSIC_CODE_CHARS
+    key_pool_size: int = 16
+    clock: Clock = system_clock
+
+    def __post_init__(self) -> None:
+        if not _PREFIX.fullmatch(self.prefix) or "/.." in self.prefix:
+            raise ConfigError(f"prefix {self.prefix!r} must be a path like /.gateway")
+        if not self.site or not self.site.isprintable() or len(self.site) > 100:
+            raise ConfigError("site must be 1 to 100 printable characters on one line")
+        if self.code_chars * BITS_PER_CHAR < CLASSIC_MIN_CODE_BITS:
+            raise ConfigError(
+                f"a classic code of {self.code_chars} characters can be guessed offline: "
+                f"use at least {CLASSIC_CODE_CHARS}"
+            )
+        for name, least, most in (
+            ("max_body_bytes", 1024, 2**30),
+            ("session_lifetime_s", 1, 30 * 86400),
+            ("sweep_interval_s", 1, 86400),
+            ("window_ms", 1000, MAX_WINDOW_MS),
+            ("code_chars", 1, 64),
+            ("key_pool_size", 1, 1024),
+        ):
+            if not least <= getattr(self, name) <= most:
+                raise ConfigError(f"{name} must be from {least} to {most}")
+
+
+def find_dialect(name: str, own: dict[str, Dialect] | None = None) -> Dialect:
+    """A dialect by name, the integrator's own first. Raises: ConfigError."""
+    known = {**DIALECTS, **(own or {})}
+    if name not in known:
+        raise ConfigError(f"no dialect {name!r}; there are: {', '.join(known)}")
+    return known[name]

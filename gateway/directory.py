@@ -1,0 +1,103 @@
+"""Who may log in, and where each can receive a code."""
+
+import re
+import tomllib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+from protocol.codec import JsonObject
+from protocol.codes import normalise_username
+from protocol.errors import RejectedMessage
+
+from .errors import ConfigError
+
+# The usual form of an address (RFC 5321 §4.1.2 without quoted strings and address literals).
+_ADDRESS = re.compile(
+    r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user by the name that handlers see, and every address that gets his codes."""
+
+    name: str
+    addresses: tuple[str, ...]
+
+
+class Directory(ABC):
+    """The contract: derive from it to look users up elsewhere."""
+
+    @abstractmethod
+    async def find(self, username: str) -> Account | None:
+        """The account of a name, normalised as in PROTOCOL §4.1, or None.
+
+        Take about the same time either way: the answer to the visitor is the same.
+        """
+
+    async def check(self, account: Account, payload: JsonObject) -> bool:
+        """A second check of the login payload, for instance of ``payload["password"]``.
+
+        Called once the code has proven right. False ends the login like any other rejection.
+        """
+        return True
+
+
+class AnyAddress(Directory):
+    """Whoever can read a mailbox may log in under its address (ASCII addresses only)."""
+
+    async def find(self, username: str) -> Account | None:
+        return Account(username, (username,)) if _ADDRESS.fullmatch(username) else None
+
+
+class TomlDirectory(Directory):
+    """Users from a TOML file: ``[users."ann"] addresses = ["ann@example.org"]``.
+
+    A user may name himself by his name or by any of his addresses.
+    """
+
+    def __init__(self, accounts: list[Account]) -> None:
+        self._accounts: dict[str, Account] = {}
+        for account in accounts:
+            for name in (account.name, *account.addresses):
+                other = self._accounts.setdefault(_normal(name), account)
+                if other is not account:
+                    raise ConfigError(
+                        f"{name!r} belongs to two users: {other.name}, {account.name}"
+                    )
+
+    @classmethod
+    def from_file(cls, path: Path) -> "TomlDirectory":
+        """Raises: ConfigError, in one line."""
+        example = 'write [users."ann"] and addresses = ["ann@example.org"]'
+        try:
+            users = tomllib.loads(path.read_text("utf-8")).get("users")
+        except OSError as error:
+            raise ConfigError(f"users file {path}: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"users file {path}: {error}") from None
+        if not isinstance(users, dict) or not users:
+            raise ConfigError(f"users file {path} names no users: {example}")
+        accounts = []
+        for name, entry in users.items():
+            addresses = entry.get("addresses") if isinstance(entry, dict) else None
+            if (
+                not isinstance(addresses, list)
+                or not addresses
+                or not all(isinstance(address, str) for address in addresses)
+            ):
+                raise ConfigError(f"users file {path}: user {name!r} has no addresses: {example}")
+            accounts.append(Account(name, tuple(addresses)))
+        return cls(accounts)
+
+    async def find(self, username: str) -> Account | None:
+        return self._accounts.get(username)
+
+
+def _normal(name: str) -> str:
+    try:
+        return normalise_username(name)
+    except RejectedMessage as error:
+        raise ConfigError(f"user or address {name!r} cannot be used: {error}") from None

@@ -1,0 +1,53 @@
+"""What can go wrong around the protocol. The middleware alone turns these into statuses.
+
+::
+
+    GatewayError
+    |- LoginRequired       plaintext to a protected route
+    |- BodyTooLarge        above the cap, found before buffering
+    |- CodingRefused       a Content-Encoding on the way in
+    |- StoreUnavailable    nothing was accepted
+    |- MailNotSent         one try at one address
+    |- UpstreamFailed      no answer, or none that can be passed on
+    `- ConfigError         start-up: one line for the person at the console
+"""
+
+
+class GatewayError(Exception):
+    """Any failure of the gateway; its text says what to do next and holds no secret."""
+
+
+class LoginRequired(GatewayError):
+    """A protected route was asked for in plaintext."""
+
+
+class BodyTooLarge(GatewayError):
+    """A body is larger than the configured cap."""
+
+
+class CodingRefused(GatewayError):
+    """A body came with a Content-Encoding."""
+
+
+class StoreUnavailable(GatewayError):
+    """The store did not answer; nothing was accepted."""
+
+
+class MailNotSent(GatewayError):
+    """A message could not be handed over; ``final`` where another try is of no use."""
+
+    def __init__(self, reason: str, *, final: bool = False) -> None:
+        super().__init__(reason)
+        self.final = final
+
+
+class UpstreamFailed(GatewayError):
+    """The upstream gave no answer that can be passed on; ``timed_out`` where it was too slow."""
+
+    def __init__(self, reason: str, *, timed_out: bool = False) -> None:
+        super().__init__(reason)
+        self.timed_out = timed_out
+
+
+class ConfigError(GatewayError):
+    """A setting is wrong; the text is one line and says how to put it right."""

@@ -1,0 +1,174 @@
+"""The request inside a sealed message, run through the application as if it had come in plain.
+
+An ``InnerRequest`` is a whole aiohttp request: match info, JSON, forms, multipart and streams work
+as ever. Its way back to the network is cut: what a handler writes is captured, to be sealed, also
+where it streams, sends a file or sets headers in ``on_response_prepare``.
+"""
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from aiohttp import StreamReader, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http import RawRequestMessage
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from protocol.messages import HttpRequest, HttpResponse
+
+from .errors import BodyTooLarge
+from .sessions import Session
+
+SESSION: web.RequestKey[Session] = web.RequestKey("certless_session", Session)
+USER: web.RequestKey[str] = web.RequestKey("certless_user", str)
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+# RFC 9110 §7.6.1, and what only makes sense on the connection that was left behind.
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+# The body inside is whole and is sent as it is: its length is known, nothing is negotiated.
+_NOT_INSIDE = HOP_BY_HOP | {"accept-encoding", "content-length", "expect"}
+_log = logging.getLogger("certless")
+
+
+class _CapturingWriter(AbstractStreamWriter):
+    """Takes what a response would send, up to a cap."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.body = bytearray()
+        self.headers: CIMultiDict[str] = CIMultiDict()
+        self._max_bytes = max_bytes
+        self._uncompressed = False
+
+    async def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        if len(self.body) + len(chunk) > self._max_bytes:
+            raise BodyTooLarge
+        self.body += chunk
+
+    async def write_eof(self, chunk: bytes = b"") -> None:
+        await self.write(chunk)
+
+    async def drain(self) -> None:
+        """Nothing is under way."""
+
+    def enable_compression(self, encoding: str = "deflate", strategy: int | None = None) -> None:
+        # A streamed answer asks its writer to compress. Ciphertext length tells enough as it is.
+        self._uncompressed = True
+
+    def enable_chunking(self) -> None:
+        """The body is collected whole."""
+
+    async def write_headers(self, status_line: str, headers: "CIMultiDict[str]") -> None:
+        # A second response takes the place of one that failed half way.
+        self.body.clear()
+        self.headers = headers.copy()
+        if self._uncompressed:
+            self.headers.popall(hdrs.CONTENT_ENCODING, None)
+
+
+class InnerRequest(web.Request):
+    """A request that came sealed. It has no transport: nothing can be written past the seal."""
+
+    # sendfile and WebSockets would write to the transport themselves.
+    ATTRS = web.Request.ATTRS | frozenset(["captured"])
+
+    captured: _CapturingWriter
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        return None
+
+
+def inner_request(
+    outer: web.Request, inside: HttpRequest, session: Session, max_bytes: int
+) -> InnerRequest:
+    """``inside`` as a request of the connection and state of ``outer``."""
+    headers = CIMultiDict(
+        (name, value) for name, value in inside.headers if name.lower() not in _NOT_INSIDE
+    )
+    headers.setdefault(hdrs.HOST, outer.host)
+    if inside.body:
+        headers[hdrs.CONTENT_LENGTH] = str(len(inside.body))
+    path, _, query = inside.target.partition("?")
+    message = RawRequestMessage(
+        method=inside.method,
+        path=inside.target,
+        version=outer.version,
+        headers=CIMultiDictProxy(headers),
+        raw_headers=tuple((name.encode(), value.encode()) for name, value in headers.items()),
+        should_close=False,
+        compression=None,
+        upgrade=False,
+        chunked=False,
+        url=URL.build(path=path, query_string=query, encoded=True),
+    )
+    loop = asyncio.get_running_loop()
+    # A protocol without a connection: flow control has nothing to hold up, the body is here.
+    payload = StreamReader(BaseProtocol(loop), limit=max_bytes, loop=loop)
+    payload.feed_data(inside.body)
+    payload.feed_eof()
+    writer = _CapturingWriter(max_bytes)
+    request = InnerRequest(
+        message,
+        payload,
+        outer.protocol,
+        writer,
+        outer.task,
+        loop,
+        client_max_size=max_bytes,
+        state={**dict(outer), SESSION: session, USER: session.user},
+        scheme=outer.scheme,
+        host=headers[hdrs.HOST],
+        remote=outer.remote,
+    )
+    request.captured = writer
+    return request
+
+
+async def run(handler: Handler, request: InnerRequest) -> HttpResponse:
+    """What ``handler`` answers, whatever kind of response that is; 500 where it fails."""
+    try:
+        response = await _respond(handler, request)
+        if isinstance(response, web.FileResponse) and not response.prepared:
+            # Any setting for compression, also "none", keeps aiohttp from using sendfile.
+            response.enable_compression(web.ContentCoding.identity)
+        await response.prepare(request)
+        await response.write_eof()
+    except Exception as error:
+        log_failure("handler", error)
+        return HttpResponse(500, ((hdrs.CONTENT_TYPE, "text/plain"),), b"500 Internal Server Error")
+    captured = request.captured
+    headers = tuple(
+        (name, value) for name, value in captured.headers.items() if name.lower() not in HOP_BY_HOP
+    )
+    return HttpResponse(response.status, headers, bytes(captured.body))
+
+
+async def _respond(handler: Handler, request: InnerRequest) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as response:
+        return response
+
+
+def log_failure(what: str, error: BaseException) -> None:
+    """Log where ``error`` came from, but not its text, which may quote the plaintext."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames[-6:]))
+    _log.error("%s failed: %s at %s", what, type(error).__name__, where)

@@ -1,0 +1,52 @@
+"""RSA pairs made ahead, off the event loop.
+
+Generating a pair takes tens to hundreds of milliseconds, so one thread makes them while nothing
+waits; OpenSSL lets go of the interpreter meanwhile. When the pool is dry, logins wait in the order
+they came, and nothing else does.
+"""
+
+import asyncio
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+
+from protocol.primitives import RsaPrivateKey
+
+DEFAULT_SIZE = 16
+
+
+class KeyPool:
+    """Up to ``size`` pairs ready to be taken. Each pair is handed out once."""
+
+    def __init__(self, size: int = DEFAULT_SIZE) -> None:
+        self._ready: asyncio.Queue[RsaPrivateKey] = asyncio.Queue(size)
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="certless-keys")
+        self._filler: asyncio.Task[None] | None = None
+        self.generated = 0
+
+    def start(self) -> None:
+        """Begin to fill. Called on the running loop."""
+        self._filler = asyncio.create_task(self._fill())
+
+    async def take(self) -> RsaPrivateKey:
+        """A pair nobody else has; waits its turn when there is none."""
+        return await self._ready.get()
+
+    async def generate(self) -> RsaPrivateKey:
+        """A pair made on purpose, in the pool's thread."""
+        pair = await asyncio.get_running_loop().run_in_executor(
+            self._executor, RsaPrivateKey.generate
+        )
+        self.generated += 1
+        return pair
+
+    async def _fill(self) -> None:
+        while True:
+            await self._ready.put(await self.generate())
+
+    async def close(self) -> None:
+        """Stop filling; the pair in the making is waited for, for a thread cannot be cancelled."""
+        if self._filler is not None:
+            self._filler.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._filler
+        await asyncio.to_thread(self._executor.shutdown)

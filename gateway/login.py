@@ -1,0 +1,99 @@
+"""From a name to a session: the two steps before the first message (PROTOCOL §4)."""
+
+import asyncio
+import logging
+import secrets
+
+from protocol.codes import (
+    CODE_LIFETIME_MS,
+    mint_code,
+    mint_token,
+    normalise_username,
+    session_id,
+)
+from protocol.errors import CodeRefused, DecryptionFailed, RejectedMessage
+from protocol.exchange import ServerExchange
+from protocol.freshness import TAG_BYTES
+from protocol.messages import AuthenticateRequest, SealedMessage, SessionGrant, SessionRequest
+from protocol.primitives import sha256
+
+from .config import Settings
+from .delivery import CodeMail, Courier
+from .directory import Directory
+from .keypool import KeyPool
+from .sessions import Sessions
+from .stores import Store
+
+_log = logging.getLogger("certless")
+
+
+class Login:
+    """Grants tokens and turns codes into sessions."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        exchange: ServerExchange,
+        sessions: Sessions,
+        store: Store,
+        directory: Directory,
+        courier: Courier,
+        key_pool: KeyPool,
+    ) -> None:
+        self._settings = settings
+        self._exchange = exchange
+        self._sessions = sessions
+        self._store = store
+        self._directory = directory
+        self._courier = courier
+        self._key_pool = key_pool
+
+    async def initiate(self, message: SessionRequest, remote: str) -> SessionGrant:
+        """A token, and a mail in the background where there is somebody to write to.
+
+        Known or not, over the limit or not: the same work is done before the answer.
+        Raises: RejectedMessage, StoreUnavailable.
+        """
+        username = normalise_username(message.username)
+        account = await self._directory.find(username)
+        user = account.name if account else username
+        code = mint_code(secrets.token_bytes, self._settings.code_chars)
+        token = mint_token(secrets.token_bytes)
+        await self._sessions.await_code(token, username, code)
+        user_tag = sha256(b"mails\x00" + user.encode())[:TAG_BYTES]
+        within_limit = await self._store.count_mail(user_tag, self._settings.clock())
+        if account and within_limit:
+            mail = CodeMail(
+                site=self._settings.site,
+                user=account.name,
+                code=code.text,
+                requested_from=remote,
+                minutes=CODE_LIFETIME_MS // 60_000,
+            )
+            self._courier.send(account.addresses, mail)
+        return SessionGrant(token)
+
+    async def authenticate(self, message: AuthenticateRequest) -> SealedMessage:
+        """The sealed answer that opens the session. Raises: RejectedMessage, StoreUnavailable."""
+        claimed = await self._sessions.claim_code(message.token)
+        try:
+            opened = self._exchange.open_login(message, claimed.code if claimed else None)
+        except DecryptionFailed:
+            await self._sessions.release_code(message.token)
+            raise
+        if claimed is None:  # open_login has raised; this is for the type checker
+            raise CodeRefused
+        # From here on the code is spent: whatever fails now ends this login.
+        try:
+            login = await asyncio.to_thread(opened.accept, self._settings.clock())
+            account = await self._directory.find(claimed.username)
+            if account is None or not await self._directory.check(account, login.payload):
+                raise CodeRefused("the directory refuses the user")
+            pair = await self._key_pool.take()
+            if not await self._sessions.enrol(message.token, account.name, pair, login.client_key):
+                raise CodeRefused
+        except RejectedMessage:
+            await self._sessions.end(session_id(message.token))
+            raise
+        _log.info("session %s opened", session_id(message.token).hex())
+        return login.seal_response(pair.public, secrets.token_bytes)

@@ -1,0 +1,154 @@
+"""The same in front of an upstream by URL.
+
+The upstream learns user and session from ``X-Certless-User`` and ``X-Certless-Session``, and from
+nobody else: whatever a client sends under such a name is dropped, in any spelling.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Iterable
+from urllib.parse import quote
+
+import aiohttp
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+from yarl import URL
+
+from .errors import BodyTooLarge, ConfigError, UpstreamFailed
+from .inner import HOP_BY_HOP, SESSION, USER, InnerRequest
+from .public_routes import PublicRoutes
+
+USER_HEADER = "X-Certless-User"
+SESSION_HEADER = "X-Certless-Session"
+
+_OURS = "x-certless-"
+_FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"})
+_CONNECT_TIMEOUT_S = 10
+_log = logging.getLogger("certless")
+
+
+def _kept(headers: Iterable[tuple[str, str]], connection: str) -> list[tuple[str, str]]:
+    """The end-to-end headers (RFC 9110 §7.6.1)."""
+    named = {name.strip().lower() for name in connection.split(",")}
+    return [
+        (name, value)
+        for name, value in headers
+        if name.lower() not in HOP_BY_HOP and name.lower() not in named
+    ]
+
+
+class Proxy:
+    """Forwards requests to one upstream; ``targets`` are the paths that may be asked for."""
+
+    def __init__(
+        self,
+        upstream: str,
+        *,
+        targets: Iterable[str] = ("/", "/*"),
+        max_body_bytes: int,
+        timeout_s: float = 60,
+    ) -> None:
+        url = URL(upstream)
+        if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
+            raise ConfigError("upstream must be a URL like http://127.0.0.1:9000")
+        self._base = url
+        self._targets = PublicRoutes(targets)
+        self._max_body_bytes = max_body_bytes
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=_CONNECT_TIMEOUT_S)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def lifespan(self, _: web.Application) -> AsyncIterator[None]:
+        """A cleanup context: the connections to the upstream live as long as the application."""
+        async with aiohttp.ClientSession(
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            timeout=self._timeout,
+            connector=aiohttp.TCPConnector(limit=256),
+        ) as session:
+            self._session = session
+            yield
+
+    def _url(self, request: web.Request) -> URL:
+        raw_path = request.rel_url.raw_path
+        base = self._base.raw_path.rstrip("/")
+        return URL.build(
+            scheme=self._base.scheme,
+            host=self._base.raw_host or "",
+            port=self._base.port,
+            path=base + raw_path,
+            query_string=request.rel_url.raw_query_string,
+            encoded=True,
+        )
+
+    def _headers(self, request: web.Request) -> CIMultiDict[str]:
+        connection = request.headers.get(hdrs.CONNECTION, "")
+        headers = CIMultiDict(
+            (name, value)
+            for name, value in _kept(request.headers.items(), connection)
+            # Servers that speak CGI take an underscore for a hyphen.
+            if not name.lower().replace("_", "-").startswith(_OURS)
+            and name.lower().replace("_", "-") not in _FORWARDED
+            and name.lower() not in ("host", "content-length", "expect", "accept-encoding")
+        )
+        headers["X-Forwarded-Host"] = request.host
+        headers["X-Forwarded-Proto"] = request.scheme
+        if request.remote:
+            headers["X-Forwarded-For"] = request.remote
+        if USER in request:
+            headers[USER_HEADER] = quote(request[USER], safe="@+")
+            headers[SESSION_HEADER] = request[SESSION].id
+        return headers
+
+    async def _body(self, request: web.Request) -> bytes:
+        if isinstance(request, InnerRequest):
+            return await request.read()
+        body = bytearray()
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > self._max_body_bytes:
+                raise BodyTooLarge
+        return bytes(body)
+
+    async def forward(self, request: web.Request) -> web.StreamResponse:
+        """The upstream's answer to ``request``. A handler for every method and path."""
+        if not self._targets.match(request.rel_url.raw_path):
+            raise web.HTTPNotFound(text="this path is not passed on\n")
+        try:
+            body = await self._body(request)
+        except BodyTooLarge:
+            raise web.HTTPRequestEntityTooLarge(self._max_body_bytes) from None
+        try:
+            return await self._exchange(request, body)
+        except UpstreamFailed as error:
+            _log.warning("upstream: %s", error)
+            kind = web.HTTPGatewayTimeout if error.timed_out else web.HTTPBadGateway
+            raise kind(text=f"{kind.status_code}: the upstream did not answer\n") from None
+
+    async def _exchange(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        if self._session is None:
+            raise UpstreamFailed("the proxy is not running")
+        response: web.StreamResponse | None = None
+        try:
+            async with self._session.request(
+                request.method,
+                self._url(request),
+                headers=self._headers(request),
+                data=body or None,
+                allow_redirects=False,
+                skip_auto_headers=(hdrs.USER_AGENT, hdrs.CONTENT_TYPE, hdrs.ACCEPT),
+            ) as answer:
+                connection = answer.headers.get(hdrs.CONNECTION, "")
+                response = web.StreamResponse(status=answer.status, reason=answer.reason)
+                for name, value in _kept(answer.headers.items(), connection):
+                    response.headers.add(name, value)
+                await response.prepare(request)
+                async for chunk in answer.content.iter_any():
+                    await response.write(chunk)
+                await response.write_eof()
+                return response
+        except (aiohttp.ClientError, TimeoutError, BodyTooLarge) as error:
+            if response is not None and response.prepared and request.transport is not None:
+                # Half of an answer has gone out in plain: only a broken connection can say so.
+                request.transport.abort()
+                return response
+            timed_out = isinstance(error, TimeoutError)
+            raise UpstreamFailed(type(error).__name__, timed_out=timed_out) from None

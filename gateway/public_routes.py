@@ -1,0 +1,45 @@
+"""Which routes are public: patterns, and the paths that never match one.
+
+``/`` matches itself, ``/articles/{id}`` one segment for the variable, a final ``/*`` everything
+below. A path that two programs could read in two ways (dot segments, doubled or encoded slashes,
+backslashes, parameters) matches no pattern: what it names is protected.
+"""
+
+import re
+from collections.abc import Iterable
+
+from .errors import ConfigError
+
+_PART = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}|/\*$|[^{}*]")
+_TWO_READINGS = re.compile(
+    r"//|\\|;|[\x00-\x20\x7f]|%(?:2f|5c|25|2e|3b|[01][0-9a-f]|7f)|/\.{1,2}(?:/|$)", re.IGNORECASE
+)
+
+
+class PublicRoutes:
+    """Matches raw paths, as they stand in the request line and without the query."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self._patterns = [_compile(pattern) for pattern in patterns]
+
+    def match(self, raw_path: str) -> bool:
+        """Whether ``raw_path`` is public."""
+        if _TWO_READINGS.search(raw_path):
+            return False
+        return any(pattern.fullmatch(raw_path) for pattern in self._patterns)
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    parts = _PART.findall(pattern)
+    if not pattern.startswith("/") or "".join(parts) != pattern:
+        raise ConfigError(
+            f"public pattern {pattern!r}: start with /, write {{name}} for one segment "
+            "and end with /* for everything below"
+        )
+    written = {"/*": "/.*"}
+    return re.compile(
+        "".join(
+            written.get(part, "[^/]+" if part.startswith("{") else re.escape(part))
+            for part in parts
+        )
+    )
