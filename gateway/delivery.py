@@ -111,6 +111,16 @@ class SmtpDelivery(Delivery):
         self._password = password
         self._tls_context = tls_context
 
+    async def answers(self) -> bool:
+        """Whether something listens there at all."""
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                _, writer = await asyncio.open_connection(self._host, self._port)
+        except (OSError, TimeoutError):
+            return False
+        writer.close()
+        return True
+
     async def deliver(self, address: str, mail: CodeMail) -> None:
         try:
             await aiosmtplib.send(

@@ -120,6 +120,7 @@ class Middleware:
 
     async def _initiate(self, request: web.Request) -> web.Response:
         names = self._settings.dialect.names
+        request[OUTCOME] = "login asked"
         message = SessionRequest.parse(await self._read_object(request), names)
         grant = await self._login.initiate(message, request.remote or "an unknown address")
         return _json_response(201, grant.serialize(names))

@@ -22,6 +22,8 @@ SESSION_HEADER = "X-Certless-Session"
 
 _OURS = "x-certless-"
 _FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"})
+# The upstream gets what the client sent, and answers in a coding that the client asked for.
+_NOT_ADDED = (hdrs.USER_AGENT, hdrs.CONTENT_TYPE, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING)
 _CONNECT_TIMEOUT_S = 10
 _log = logging.getLogger("certless")
 
@@ -87,7 +89,7 @@ class Proxy:
             # Servers that speak CGI take an underscore for a hyphen.
             if not name.lower().replace("_", "-").startswith(_OURS)
             and name.lower().replace("_", "-") not in _FORWARDED
-            and name.lower() not in ("host", "content-length", "expect", "accept-encoding")
+            and name.lower() not in ("host", "content-length", "expect")
         )
         headers["X-Forwarded-Host"] = request.host
         headers["X-Forwarded-Proto"] = request.scheme
@@ -134,7 +136,7 @@ class Proxy:
                 headers=self._headers(request),
                 data=body or None,
                 allow_redirects=False,
-                skip_auto_headers=(hdrs.USER_AGENT, hdrs.CONTENT_TYPE, hdrs.ACCEPT),
+                skip_auto_headers=_NOT_ADDED,
             ) as answer:
                 connection = answer.headers.get(hdrs.CONNECTION, "")
                 response = web.StreamResponse(status=answer.status, reason=answer.reason)
