@@ -102,7 +102,8 @@ class Middleware:
         response = _json_response(status, {"error": code, "message": text})
         if status == 401:
             response.headers[hdrs.WWW_AUTHENTICATE] = f'Certless prefix="{self._settings.prefix}"'
-        if status == 413:
+        if status in (413, 415):
+            # What was not read must not be taken for the next request.
             response.force_close()
         return response
 

@@ -69,7 +69,7 @@ class Sessions:
     async def await_code(self, token: str, username: str, code: Code) -> None:
         """Remember that ``username`` may open the session with ``code``, for ten minutes."""
         key = session_id(token)
-        sealed = self._keyring.seal("login", key, msgpack.packb([username, code.text]))
+        sealed = self._keyring.seal("login", key, msgpack.packb([self._suite, username, code.text]))
         await self._store.add_login(key, sealed, self._clock() + CODE_LIFETIME_MS)
 
     async def claim_code(self, token: str) -> ClaimedCode | None:
@@ -79,8 +79,9 @@ class Sessions:
         record = self._keyring.open("login", key, sealed) if sealed is not None else None
         if record is None:
             return None
-        username, text = msgpack.unpackb(record)
-        return ClaimedCode(Code(text), username)
+        suite, username, text = msgpack.unpackb(record)
+        # A code is minted for one suite; another cannot redeem it.
+        return ClaimedCode(Code(text), username) if suite == self._suite else None
 
     async def release_code(self, token: str) -> None:
         """The try did not fit; the code may be tried again, if tries are left."""
@@ -93,7 +94,8 @@ class Sessions:
         key = session_id(token)
         tag_key = secrets.token_bytes(TAG_KEY_BYTES)
         expires_ms = self._clock() + self._lifetime_ms
-        record = [user, private_key.to_der(), client_key.to_der(), tag_key, expires_ms]
+        pair = [private_key.to_der(), client_key.to_der()]
+        record = [self._suite, user, *pair, tag_key, expires_ms]
         sealed = self._keyring.seal("session", key, msgpack.packb(record))
         if not await self._store.enrol(key, sealed, expires_ms):
             return False
@@ -120,9 +122,9 @@ class Sessions:
         if record is None:
             _log.warning("session %s is sealed under another key: is --key-file right?", key.hex())
             return None
-        user, private_der, client_der, tag_key, expires_ms = msgpack.unpackb(record)
+        suite, user, private_der, client_der, tag_key, expires_ms = msgpack.unpackb(record)
         client_key = RsaPublicKey.from_der(client_der)
-        if client_key is None:
+        if client_key is None or suite != self._suite:
             return None
         keys = SessionKeys(RsaPrivateKey.from_der(private_der), client_key, tag_key)
         return LiveSession(Session(key.hex(), user, self._suite, expires_ms), keys)

@@ -1,0 +1,162 @@
+"""The demo: a gateway in front of a sample API, and a mailbox to look for codes in.
+
+``python -m gateway demo`` starts it. The parts are real: mails go by SMTP, requests by HTTP to an
+API that knows nothing of the gateway. All of it is in memory and gone at the end.
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateway import AnyAddress, ConfigError, reverse_proxy
+from protocol.dialects import DEFAULT_DIALECT
+
+from .mailbox import Mailbox, MailboxPage, smtp_sink
+from .sample_api import sample_api
+
+__all__ = ["Places", "introduction", "run", "running"]
+
+# The API believes a header, and the SMTP server takes everything: the gateway alone gets there.
+_INSIDE_HOST = "127.0.0.1"
+_SHUTDOWN_S = 5
+_ORDER = """-d '{"item":"tea","quantity":2}'"""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the parts listen, as URLs."""
+
+    gateway: str
+    mailbox: str
+    api: str
+    smtp: str
+
+
+@asynccontextmanager
+async def running(
+    host: str, port: int, mailbox_port: int, api_port: int, smtp_port: int, dialect: str
+) -> AsyncIterator[Places]:
+    """The demo, while the context lasts. Port 0 stands for any that is free.
+
+    ``host`` is that of gateway and mailbox; whoever reaches the mailbox reads all codes. The API
+    and the SMTP server listen on loopback always. Raises: ConfigError, in one line.
+    """
+    async with AsyncExitStack() as stack:
+        # All ports are taken before anything starts: the parts need to know each other's.
+        sockets = {}
+        for part, at, number in (
+            ("gateway", host, port),
+            ("mailbox", host, mailbox_port),
+            ("API", _INSIDE_HOST, api_port),
+            ("SMTP server", _INSIDE_HOST, smtp_port),
+        ):
+            sockets[part] = _listen(part, at, number)
+            stack.callback(sockets[part].close)
+        places = Places(
+            gateway=_url("http", sockets["gateway"]),
+            mailbox=_url("http", sockets["mailbox"]),
+            api=_url("http", sockets["API"]),
+            smtp=_url("smtp", sockets["SMTP server"]),
+        )
+        mailbox = Mailbox()
+        page = MailboxPage(mailbox, _request_command(places, dialect))
+        gateway = reverse_proxy(
+            places.api,
+            users=AnyAddress(),
+            mail=places.smtp,
+            public=["/"],
+            site="the Certless demo",
+            dialect=dialect,
+        )
+        await _serve(stack, sample_api(), sockets["API"])
+        await stack.enter_async_context(smtp_sink(mailbox, sockets["SMTP server"]))
+        await _serve(stack, page.app(), sockets["mailbox"])
+        await _serve(stack, gateway, sockets["gateway"])
+        yield places
+
+
+async def run(
+    host: str = "127.0.0.1",
+    port: int = 8440,
+    mailbox_port: int = 8441,
+    api_port: int = 8442,
+    smtp_port: int = 8443,
+    dialect: str = DEFAULT_DIALECT,
+    stop: asyncio.Event | None = None,
+    announce: Callable[[str], object] = print,
+) -> None:
+    """The demo until ``stop`` is set, or without one until cancelled; then all of it is shut down.
+
+    ``announce`` is called with each line that says where to look and what to try. The rest is as
+    in ``running``. Raises: ConfigError, in one line.
+    """
+    async with running(host, port, mailbox_port, api_port, smtp_port, dialect) as places:
+        for line in introduction(places, dialect):
+            announce(line)
+        await (stop or asyncio.Event()).wait()
+
+
+def introduction(places: Places, dialect: str) -> list[str]:
+    """The lines that say where to look and what to try, made to be copied."""
+    lines = [
+        "The Certless demo is running. Ctrl+C ends it.",
+        "",
+        f"  Gateway  {places.gateway}   (in front of a sample API)",
+        f"  Mailbox  {places.mailbox}   (open it in a browser: the codes arrive there)",
+        "",
+        "Log in and place an order; any address will do:",
+        f"  {_request_command(places, dialect)}",
+    ]
+    if dialect == DEFAULT_DIALECT:  # the one that the example speaks
+        lines += [
+            "The same from Node.js:",
+            f"  node examples/node_client.mjs {places.gateway} ann@example.org",
+        ]
+    return [
+        *lines,
+        "Without a login it is refused:",
+        f"  curl -i {places.gateway}/orders",
+    ]
+
+
+def _request_command(places: Places, dialect: str) -> str:
+    option = "" if dialect == DEFAULT_DIALECT else f"--dialect {dialect} "
+    return (
+        f"python -m gateway request --login ann@example.org {option}"
+        f"POST {places.gateway}/orders {_ORDER}"
+    )
+
+
+def _listen(part: str, host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OverflowError:
+        text = f"port {port}, for the {part}, must be from 0 to 65535"
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            text = f"port {port}, for the {part}, is in use: end what listens there, or choose "
+            text += "another --port"
+        else:
+            reason = error.strerror or "no such address"
+            text = f"cannot listen on {host}:{port}, for the {part}: {reason}"
+    raise ConfigError(text)
+
+
+def _url(scheme: str, listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    # What stands for every address of a machine is no address to go to.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+async def _serve(stack: AsyncExitStack, app: web.Application, listener: socket.socket) -> None:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    stack.push_async_callback(runner.cleanup)
+    await runner.setup()
+    await web.SockSite(runner, listener).start()

@@ -1,0 +1,89 @@
+// The server writes the page, escaped; this only brings in what is new, copies codes and tells
+// screen readers about both. No mail is ever put together as HTML here.
+'use strict';
+
+const list = document.getElementById('mails');
+const status = document.getElementById('status');
+const greeting = status.textContent;
+
+function say(text, lost = false) {
+  status.textContent = text;
+  status.classList.toggle('lost', lost);
+}
+
+function localise(root) {
+  for (const time of root.querySelectorAll('time')) {
+    time.textContent = new Date(time.dateTime).toLocaleTimeString();
+  }
+}
+
+// navigator.clipboard is missing where a browser does not trust the origin: plain http and any
+// host but localhost.
+async function copy(text) {
+  if (navigator.clipboard) {
+    try { return await navigator.clipboard.writeText(text); } catch { /* the old way, then */ }
+  }
+  const field = document.createElement('textarea');
+  field.value = text;
+  field.readOnly = true;
+  field.className = 'offscreen';
+  document.body.append(field);
+  field.select();
+  const done = document.execCommand('copy');
+  field.remove();
+  if (!done) throw new Error('not copied');
+}
+
+list.addEventListener('click', async ({ target }) => {
+  const button = target.closest('button');
+  if (!button) return;
+  const code = button.parentElement.querySelector('code');
+  try {
+    await copy(code.textContent);
+    button.textContent = 'Copied';
+    say('Copied. Now paste it where it is asked for.');
+    setTimeout(() => { button.textContent = 'Copy'; }, 2000);
+  } catch {
+    getSelection().selectAllChildren(code);
+    say('This browser does not let the page copy: the code is selected, press Ctrl+C or ⌘C.');
+  }
+  button.focus();
+});
+
+async function refresh(after) {
+  const answer = await fetch(`./${after}`);
+  if (!answer.ok) throw new Error(answer.status);
+  const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+  const mails = Array.from(page.querySelectorAll('article'));
+  const ids = new Set(mails.map(({ id }) => id));
+  // Those that are shown stay as they are: opened, selected, or with the focus on a button.
+  for (const shown of list.querySelectorAll('article')) if (!ids.has(shown.id)) shown.remove();
+  const fresh = mails.filter(({ id }) => !document.getElementById(id));
+  for (const mail of fresh) {
+    mail.classList.add('new');
+    localise(mail);
+  }
+  list.prepend(...fresh);
+  if (fresh.length) {
+    say(`New mail to ${fresh[0].querySelector('bdi').textContent}`);
+  } else if (status.classList.contains('lost')) {
+    say(greeting);
+  }
+}
+
+async function watch() {
+  for (;;) {
+    const lost = status.classList.contains('lost');
+    const newest = list.firstElementChild?.id.slice('mail-'.length) ?? '';
+    try {
+      // The server answers when there is something new; after a failure it is asked how it is.
+      await refresh(lost ? '' : `?after=${newest}`);
+    } catch {
+      if (!lost) say('The demo does not answer. This page keeps trying.', true);
+      await new Promise((resume) => { setTimeout(resume, 2000); });
+    }
+  }
+}
+
+localise(document);
+watch();
