@@ -141,13 +141,14 @@ def setup(
 def reverse_proxy(
     upstream: str,
     *,
-    targets: Iterable[str] = ("/", "/*"),
+    targets: Iterable[str] | None = None,
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     **options: Any,
 ) -> web.Application:
     """An application that is Certless in front of an upstream by URL.
 
-    ``targets`` are patterns of the paths that are passed on; ``options`` are those of ``setup``.
+    ``targets`` are patterns of the paths that are passed on, all without them; ``options`` are
+    those of ``setup``.
     Raises: ConfigError, in one line.
     """
     app = web.Application()

@@ -15,6 +15,7 @@ import inspect
 import json as json_module
 import secrets
 from collections.abc import Awaitable, Callable, Generator, Mapping
+from io import BytesIO
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -306,7 +307,7 @@ class Client:
             raise NotLoggedIn("use the client in 'async with Client(url) as client'")
         async with self._http.post(
             self._url.with_path(self._prefix + path),
-            data=serialize_json(members),
+            data=BytesIO(serialize_json(members)),
             headers={"Content-Type": "application/json"},
             allow_redirects=False,
         ) as response:

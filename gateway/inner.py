@@ -8,7 +8,7 @@ where it streams, sends a file or sets headers in ``on_response_prepare``.
 import asyncio
 import logging
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
 
 from aiohttp import StreamReader, hdrs, web
@@ -29,7 +29,7 @@ USER: web.RequestKey[str] = web.RequestKey("certless_user", str)
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 # RFC 9110 §7.6.1, and what only makes sense on the connection that was left behind.
-HOP_BY_HOP = frozenset(
+_HOP_BY_HOP = frozenset(
     {
         "connection",
         "keep-alive",
@@ -43,8 +43,18 @@ HOP_BY_HOP = frozenset(
     }
 )
 # The body inside is whole and is sent as it is: its length is known, nothing is negotiated.
-_NOT_INSIDE = HOP_BY_HOP | {"accept-encoding", "content-length", "expect"}
+_NOT_INSIDE = frozenset({"accept-encoding", "content-length", "expect"})
 _log = logging.getLogger("certless")
+
+
+def end_to_end(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """``headers`` without hop-by-hop ones and those that Connection names (RFC 9110 §7.6.1)."""
+    pairs = list(headers)
+    dropped = set(_HOP_BY_HOP)
+    for name, value in pairs:
+        if name.lower() == "connection":
+            dropped.update(option.strip().lower() for option in value.split(","))
+    return [(name, value) for name, value in pairs if name.lower() not in dropped]
 
 
 class _CapturingWriter(AbstractStreamWriter):
@@ -90,6 +100,10 @@ class InnerRequest(web.Request):
 
     captured: _CapturingWriter
 
+    def finish(self) -> None:
+        """Let go of uploaded files, as the server does for requests of its own."""
+        self._finish()
+
     @property
     def transport(self) -> asyncio.Transport | None:
         return None
@@ -100,7 +114,9 @@ def inner_request(
 ) -> InnerRequest:
     """``inside`` as a request of the connection and state of ``outer``."""
     headers = CIMultiDict(
-        (name, value) for name, value in inside.headers if name.lower() not in _NOT_INSIDE
+        (name, value)
+        for name, value in end_to_end(inside.headers)
+        if name.lower() not in _NOT_INSIDE
     )
     headers.setdefault(hdrs.HOST, outer.host)
     if inside.body:
@@ -153,10 +169,10 @@ async def run(handler: Handler, request: InnerRequest) -> HttpResponse:
     except Exception as error:
         log_failure("handler", error)
         return HttpResponse(500, ((hdrs.CONTENT_TYPE, "text/plain"),), b"500 Internal Server Error")
+    finally:
+        request.finish()
     captured = request.captured
-    headers = tuple(
-        (name, value) for name, value in captured.headers.items() if name.lower() not in HOP_BY_HOP
-    )
+    headers = tuple(end_to_end(captured.headers.items()))
     return HttpResponse(response.status, headers, bytes(captured.body))
 
 

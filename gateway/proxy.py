@@ -6,6 +6,7 @@ nobody else: whatever a client sends under such a name is dropped, in any spelli
 
 import logging
 from collections.abc import AsyncIterator, Iterable
+from io import BytesIO
 from urllib.parse import quote
 
 import aiohttp
@@ -14,7 +15,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from .errors import BodyTooLarge, ConfigError, UpstreamFailed
-from .inner import HOP_BY_HOP, SESSION, USER, InnerRequest
+from .inner import SESSION, USER, InnerRequest, end_to_end
 from .public_routes import PublicRoutes
 
 USER_HEADER = "X-Certless-User"
@@ -28,24 +29,18 @@ _CONNECT_TIMEOUT_S = 10
 _log = logging.getLogger("certless")
 
 
-def _kept(headers: Iterable[tuple[str, str]], connection: str) -> list[tuple[str, str]]:
-    """The end-to-end headers (RFC 9110 §7.6.1)."""
-    named = {name.strip().lower() for name in connection.split(",")}
-    return [
-        (name, value)
-        for name, value in headers
-        if name.lower() not in HOP_BY_HOP and name.lower() not in named
-    ]
-
-
 class Proxy:
-    """Forwards requests to one upstream; ``targets`` are the paths that may be asked for."""
+    """Forwards requests to one upstream.
+
+    ``targets`` are patterns of the paths that may be asked for; without them every path below the
+    upstream's own, which ``..`` must not leave.
+    """
 
     def __init__(
         self,
         upstream: str,
         *,
-        targets: Iterable[str] = ("/", "/*"),
+        targets: Iterable[str] | None = None,
         max_body_bytes: int,
         timeout_s: float = 60,
     ) -> None:
@@ -53,7 +48,9 @@ class Proxy:
         if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
             raise ConfigError("upstream must be a URL like http://127.0.0.1:9000")
         self._base = url
-        self._targets = PublicRoutes(targets)
+        if targets is None and url.raw_path != "/":
+            targets = ("/", "/*")
+        self._targets = None if targets is None else PublicRoutes(targets)
         self._max_body_bytes = max_body_bytes
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=_CONNECT_TIMEOUT_S)
         self._session: aiohttp.ClientSession | None = None
@@ -82,10 +79,9 @@ class Proxy:
         )
 
     def _headers(self, request: web.Request) -> CIMultiDict[str]:
-        connection = request.headers.get(hdrs.CONNECTION, "")
         headers = CIMultiDict(
             (name, value)
-            for name, value in _kept(request.headers.items(), connection)
+            for name, value in end_to_end(request.headers.items())
             # Servers that speak CGI take an underscore for a hyphen.
             if not name.lower().replace("_", "-").startswith(_OURS)
             and name.lower().replace("_", "-") not in _FORWARDED
@@ -112,7 +108,7 @@ class Proxy:
 
     async def forward(self, request: web.Request) -> web.StreamResponse:
         """The upstream's answer to ``request``. A handler for every method and path."""
-        if not self._targets.match(request.rel_url.raw_path):
+        if self._targets and not self._targets.match(request.rel_url.raw_path):
             raise web.HTTPNotFound(text="this path is not passed on\n")
         try:
             body = await self._body(request)
@@ -134,13 +130,12 @@ class Proxy:
                 request.method,
                 self._url(request),
                 headers=self._headers(request),
-                data=body or None,
+                data=BytesIO(body) if body else None,
                 allow_redirects=False,
                 skip_auto_headers=_NOT_ADDED,
             ) as answer:
-                connection = answer.headers.get(hdrs.CONNECTION, "")
                 response = web.StreamResponse(status=answer.status, reason=answer.reason)
-                for name, value in _kept(answer.headers.items(), connection):
+                for name, value in end_to_end(answer.headers.items()):
                     response.headers.add(name, value)
                 await response.prepare(request)
                 async for chunk in answer.content.iter_any():

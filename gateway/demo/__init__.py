@@ -133,11 +133,11 @@ def _request_command(places: Places, dialect: str) -> str:
 
 
 def _listen(part: str, host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise ConfigError(f"port {port}, for the {part}, must be from 0 to 65535")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
-    except OverflowError:
-        text = f"port {port}, for the {part}, must be from 0 to 65535"
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             text = f"port {port}, for the {part}, is in use: end what listens there, or choose "

@@ -1,6 +1,5 @@
 // The server writes the page, escaped; this only brings in what is new, copies codes and tells
 // screen readers about both. No mail is ever put together as HTML here.
-'use strict';
 
 const list = document.getElementById('mails');
 const status = document.getElementById('status');

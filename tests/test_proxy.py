@@ -1,0 +1,217 @@
+"""The reverse proxy in front of a real upstream."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from gateways import CaughtMails, serving
+from yarl import URL
+
+import gateway
+import gateway.directory
+from gateway.client import Client
+from gateway.proxy import Proxy
+
+
+def upstream_app() -> web.Application:
+    async def show(request: web.Request) -> web.Response:
+        seen = {
+            "method": request.method,
+            "path": request.raw_path,
+            "headers": [[name, value] for name, value in request.headers.items()],
+            "body": (await request.read()).decode("latin-1"),
+        }
+        headers = [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("X-Own", "yes")]
+        return web.json_response(
+            seen, headers=headers, status=int(request.query.get("status", 200))
+        )
+
+    async def large(request: web.Request) -> web.Response:
+        return web.Response(body=bytes(int(request.query["size"])))
+
+    async def hop(request: web.Request) -> web.Response:
+        headers = {"Connection": "X-Private", "X-Private": "no", "Keep-Alive": "timeout=1"}
+        return web.Response(text="ok", headers=headers)
+
+    async def breaks(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(b"half")
+        assert request.transport
+        request.transport.abort()
+        return response
+
+    async def slow(request: web.Request) -> web.Response:
+        await asyncio.sleep(30)
+        return web.Response()
+
+    app = web.Application(client_max_size=2**24)
+    app.router.add_get("/large", large)
+    app.router.add_get("/hop", hop)
+    app.router.add_get("/breaks", breaks)
+    app.router.add_get("/static/breaks", breaks)
+    app.router.add_get("/slow", slow)
+    app.router.add_route("*", "/{path:.*}", show)
+    return app
+
+
+@asynccontextmanager
+async def proxied(
+    upstream: str | None = None, base: str = "", **options: Any
+) -> AsyncIterator[tuple[str, Client]]:
+    """A proxy's URL, and a client that is logged in there."""
+    mails = CaughtMails()
+    async with serving(upstream_app()) as url:
+        app = gateway.reverse_proxy(
+            (upstream or url) + base,
+            users=gateway.AnyAddress(),
+            mail=mails,
+            key_pool_size=1,
+            dialect="sfet-4-gcm",
+            **options,
+        )
+        async with serving(app) as front, Client(front, dialect="sfet-4-gcm") as client:
+            await client.login("ann@example.org", code=mails.code)
+            yield front, client
+
+
+def header(seen: dict[str, Any], name: str) -> list[str]:
+    return [value for key, value in seen["headers"] if key.lower() == name.lower()]
+
+
+async def test_method_path_query_headers_and_body_reach_the_upstream() -> None:
+    async with proxied() as (_, client):
+        answer = await client.request(
+            "PATCH", "/a%2Fb/c?x=1&y=%20", data=b"\x00\xff", headers={"X-Sent": "yes"}
+        )
+        seen = await answer.json()
+        assert (seen["method"], seen["path"], seen["body"]) == (
+            "PATCH",
+            "/a%2Fb/c?x=1&y=%20",
+            "\x00\xff",
+        )
+        assert header(seen, "X-Sent") == ["yes"]
+        assert answer.headers.getall("Set-Cookie") == ["a=1", "b=2"]
+        assert answer.headers["X-Own"] == "yes"
+        for status in (201, 204, 302, 404, 500):
+            assert (await client.get(f"/?status={status}")).status == status
+
+
+async def test_user_and_session_are_passed_on_and_cannot_be_forged() -> None:
+    forged = {
+        "X-Certless-User": "root",
+        "x-certless-user": "root",
+        "X_Certless_User": "root",
+        "X-Certless_Session": "0",
+        "X-Certless-Anything": "x",
+        "X-Forwarded-For": "10.0.0.1",
+        "Forwarded": "for=10.0.0.1",
+        "Proxy-Authorization": "Basic x",
+    }
+    async with proxied(public=["/static/*"]) as (front, client):
+        seen = await (await client.get("/", headers=forged)).json()
+        assert header(seen, "X-Certless-User") == ["ann@example.org"]
+        assert len(header(seen, "X-Certless-Session")[0]) == 32
+        assert header(seen, "X-Forwarded-For") == ["127.0.0.1"]
+        for name in ("X_Certless_User", "X-Certless_Session", "X-Certless-Anything", "Forwarded"):
+            assert header(seen, name) == []
+        assert header(seen, "Proxy-Authorization") == []
+        async with aiohttp.ClientSession() as http:
+            async with http.get(front + "/static/x", headers=forged) as public:
+                seen = await public.json()
+        assert not [name for name, _ in seen["headers"] if "certless" in name.lower()]
+
+
+async def test_names_of_users_cannot_bend_a_header() -> None:
+    users = gateway.directory.TomlDirectory([gateway.Account("Åsa % Öst", ("asa@example.org",))])
+    mails = CaughtMails()
+    async with serving(upstream_app()) as url:
+        app = gateway.reverse_proxy(url, users=users, mail=mails, key_pool_size=1)
+        async with serving(app) as front, Client(front) as client:
+            await client.login("asa@example.org", code=mails.code)
+            seen = await (await client.get("/")).json()
+            assert header(seen, "X-Certless-User") == ["%C3%85sa%20%25%20%C3%96st"]
+
+
+async def test_hop_by_hop_headers_stay_behind_both_ways() -> None:
+    async with proxied() as (_, client):
+        hop = {"Connection": "X-Mine", "X-Mine": "1", "TE": "trailers", "Keep-Alive": "1"}
+        seen = await (await client.get("/", headers=hop)).json()
+        for name in ("X-Mine", "TE", "Keep-Alive"):
+            assert header(seen, name) == []
+        answer = await client.get("/hop")
+        assert await answer.text() == "ok"
+        for name in ("Connection", "X-Private", "Keep-Alive"):
+            assert name not in answer.headers
+
+
+async def test_only_targets_are_passed_on() -> None:
+    async with proxied(targets=["/orders", "/orders/*"]) as (_, client):
+        assert (await client.get("/orders/7")).status == 200
+        for path in ("/admin", "/", "/orders/..%2fadmin", "/ordersx"):
+            assert (await client.get(path)).status == 404
+
+
+@pytest.mark.parametrize("path", ["/orders/../admin", "/orders/%2e%2e/admin", "/orders;x", "/a//b"])
+async def test_a_path_with_two_readings_is_not_passed_on(path: str) -> None:
+    async with proxied(base="/api") as (_, client):
+        url = URL(path, encoded=True)
+        inside = client._inside("GET", "/x", None, None, None, None)
+        bent = type(inside)("GET", url.raw_path, inside.headers, inside.body)
+        assert (await client._send(bent)).status == 404
+
+
+async def test_the_base_path_of_the_upstream_is_kept() -> None:
+    async with proxied(base="/api/v1/") as (_, client):
+        seen = await (await client.get("/orders?x=1")).json()
+        assert seen["path"] == "/api/v1/orders?x=1"
+
+
+async def test_an_upstream_that_is_down_slow_or_breaks_off() -> None:
+    async with proxied("http://127.0.0.1:1") as (_, client):
+        assert (await client.get("/")).status == 502
+    async with proxied(public=["/static/*"]) as (front, client):
+        assert (await client.get("/breaks")).status == 502
+        async with aiohttp.ClientSession() as http:
+            with pytest.raises(aiohttp.ClientError):
+                async with http.get(front + "/static/breaks") as answer:
+                    await answer.read()
+
+
+async def test_an_upstream_that_is_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "Proxy", partial(Proxy, timeout_s=0.2))
+    async with proxied() as (_, client):
+        assert (await client.get("/slow")).status == 504
+
+
+async def test_caps_hold_both_ways() -> None:
+    async with proxied(max_body_bytes=100_000, public=["/static/*"]) as (front, client):
+        assert (await client.get("/large?size=100000")).status == 200
+        assert (await client.get("/large?size=100001")).status == 502
+        async with aiohttp.ClientSession() as http:
+            url = front + "/static/x"
+            async with http.post(url, data=bytes(100_000)) as answer:
+                assert answer.status == 200
+            async with http.post(url, data=bytes(100_001)) as answer:
+                assert answer.status == 413
+
+
+async def test_large_bodies_pass() -> None:
+    async with proxied() as (_, client):
+        sent = secrets.token_bytes(1_000_000)
+        seen = await (await client.post("/", data=sent)).json()
+        assert seen["body"].encode("latin-1") == sent
+
+
+@pytest.mark.parametrize(
+    "url", ["", "127.0.0.1:9000", "ftp://x", "http://", "http://x?y", "http://x#y"]
+)
+def test_an_upstream_must_be_a_url(url: str) -> None:
+    with pytest.raises(gateway.ConfigError):
+        gateway.reverse_proxy(url, users=gateway.AnyAddress(), mail="console:")
