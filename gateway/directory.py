@@ -3,10 +3,11 @@
 import re
 import tomllib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from protocol.codec import JsonObject
 from protocol.codes import normalise_username
 from protocol.errors import RejectedMessage
 
@@ -37,7 +38,7 @@ class Directory(ABC):
         Take about the same time either way: the answer to the visitor is the same.
         """
 
-    async def check(self, account: Account, payload: JsonObject) -> bool:
+    async def check(self, account: Account, payload: Mapping[str, Any]) -> bool:
         """A second check of the login payload, for instance of ``payload["password"]``.
 
         Called once the code has proven right. False ends the login like any other rejection.

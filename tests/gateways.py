@@ -7,7 +7,7 @@ import asyncio
 import base64
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -221,7 +221,7 @@ class Users(gateway.Directory):
     async def find(self, username: str) -> Account | None:
         return self._accounts.get(username)
 
-    async def check(self, account: Account, payload: JsonObject) -> bool:
+    async def check(self, account: Account, payload: Mapping[str, Any]) -> bool:
         return self._passwords.get(account.name) == payload.get("password")
 
 

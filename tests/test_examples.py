@@ -1,0 +1,106 @@
+"""The examples run, and README shows them as they are."""
+
+import asyncio
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from gateways import CaughtMails, serving
+from processes import ROOT
+
+import gateway
+from gateway.client import Client, Refused
+
+README = (ROOT / "README.md").read_text("utf-8")
+EXAMPLES = ROOT / "examples"
+
+
+def without_docstring(path: Path) -> str:
+    return path.read_text("utf-8").split('"""', 2)[2].lstrip()
+
+
+@pytest.mark.parametrize("name", ["wrap_app.py", "python_client.py"])
+def test_readme_shows_the_python_examples(name: str) -> None:
+    assert f"```python\n{without_docstring(EXAMPLES / name)}```" in README
+
+
+def test_readme_shows_the_node_client_whole() -> None:
+    program = (EXAMPLES / "node_client.mjs").read_text("utf-8")
+    assert f"```js\n{program}```" in README
+    assert len(program.splitlines()) <= 60
+
+
+def load(name: str) -> dict[str, Any]:
+    """An example as a module that is not run as a program."""
+    scope: dict[str, Any] = {"__name__": name}
+    exec(compile((EXAMPLES / f"{name}.py").read_text("utf-8"), name, "exec"), scope)  # noqa: S102
+    return scope
+
+
+async def printed_code(capsys: pytest.CaptureFixture[str]) -> str:
+    """The next code that is printed."""
+    async with asyncio.timeout(20):
+        while True:
+            lines = capsys.readouterr().out.splitlines()
+            if codes := [line for line in lines if len(line) == 26 and line.isalnum()]:
+                return codes[0]
+            await asyncio.sleep(0.01)
+
+
+async def run_client(program: list[str], mails: CaughtMails, url: str) -> str:
+    """What a client prints that asks for the code on its standard input."""
+    process = await asyncio.create_subprocess_exec(
+        *program,
+        url,
+        "ann@example.org",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    code = await mails.code()
+    async with asyncio.timeout(30):
+        out, err = await process.communicate(f"{code}\n".encode())
+    assert (process.returncode, err) == (0, b"")
+    return out.decode().removeprefix("Code from the mail: ").strip()
+
+
+@pytest.mark.parametrize(
+    ("program", "answer"),
+    [
+        ([sys.executable, str(EXAMPLES / "python_client.py")], "{'user': 'ann@example.org', "),
+        (["node", str(EXAMPLES / "node_client.mjs")], '{"user": "ann@example.org", '),
+    ],
+)
+async def test_clients_call_the_wrapped_application(program: list[str], answer: str) -> None:
+    mails = CaughtMails()
+    wrapped = load("wrap_app")
+    # The example's own application, with mails caught in place of the console.
+    app = web.Application()
+    app.router.add_post("/orders", wrapped["orders"])
+    gateway.setup(app, users=gateway.AnyAddress(), mail=mails)
+    async with serving(app) as url:
+        assert (await run_client(program, mails, url)).startswith(f"200 {answer}")
+
+
+async def test_the_wrapped_application_prints_its_codes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with serving(load("wrap_app")["app"]) as url, Client(url) as client:
+        code = partial(printed_code, capsys)
+        await client.login("ann@example.org", code=code)
+        answer = await client.post("/orders", json={"item": "tea"})
+        assert await answer.json() == {"user": "ann@example.org", "ordered": "tea"}
+
+
+async def test_own_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    code = partial(printed_code, capsys)
+    async with serving(load("own_parts")["app"]) as url, Client(url) as client:
+        with pytest.raises(Refused):
+            await client.login("ann", code=code, password="wrong")
+        await client.login("ann", code=code, password="correct horse")
+        assert await (await client.get("/whoami")).json() == {"user": "ann"}
