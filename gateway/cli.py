@@ -7,36 +7,20 @@ is one line and status 1.
 import argparse
 import asyncio
 import contextlib
-import errno
 import getpass
-import logging
-import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import aiohttp
-from aiohttp import web
-from aiohttp.abc import AbstractAccessLogger
 from yarl import URL
 
 from protocol.dialects import DEFAULT_DIALECT, DIALECTS
 
-from . import AnyAddress, reverse_proxy
 from .client import Client, ClientError
-from .config import find_dialect
-from .config_file import read_config
-from .delivery import SmtpDelivery, delivery_from_url
 from .errors import ConfigError, GatewayError
-from .middleware import OUTCOME
-
-_log = logging.getLogger("certless")
-
-CLASSIC_WARNING = (
-    "classic hides content from those who listen; it cannot show that a message was changed, "
-    "nor that a page was, and a session's stolen key opens the whole session (PROTOCOL §10)"
-)
+from .serve import serve, told_to_stop
 
 
 class _Parser(argparse.ArgumentParser):
@@ -52,28 +36,30 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
 
-    serve = commands.add_parser("serve", help="put Certless in front of an HTTP API")
-    serve.add_argument("--listen", metavar="HOST:PORT", help="default 127.0.0.1:8440")
-    serve.add_argument("--upstream", metavar="URL", help="the API, e.g. http://127.0.0.1:9000")
-    who = serve.add_mutually_exclusive_group()
+    service = commands.add_parser("serve", help="put Certless in front of an HTTP API")
+    service.add_argument("--listen", metavar="HOST:PORT", help="default 127.0.0.1:8440")
+    service.add_argument("--upstream", metavar="URL", help="the API, e.g. http://127.0.0.1:9000")
+    who = service.add_mutually_exclusive_group()
     who.add_argument("--users", metavar="FILE", help="TOML file of users and their addresses")
     who.add_argument(
         "--any-address", action="store_true", default=None, help="any mail address may log in"
     )
-    serve.add_argument("--mail", metavar="URL", help="smtp://…, dir:PATH, console:, webhook:URL")
-    serve.add_argument("--mail-from", metavar="ADDRESS", help="sender of the codes")
-    serve.add_argument("--site", metavar="NAME", help="what the mail calls this service")
-    serve.add_argument("--store", metavar="URL", help="memory: (default) or sqlite:PATH")
-    serve.add_argument("--key-file", metavar="FILE", help="seals the store; made on first start")
-    serve.add_argument("--dialect", metavar="NAME", help=f"default {DEFAULT_DIALECT}")
-    serve.add_argument(
+    service.add_argument("--mail", metavar="URL", help="smtp://…, dir:PATH, console:, webhook:URL")
+    service.add_argument("--mail-from", metavar="ADDRESS", help="sender of the codes")
+    service.add_argument("--site", metavar="NAME", help="what the mail calls this service")
+    service.add_argument("--store", metavar="URL", help="memory: (default) or sqlite:PATH")
+    service.add_argument("--key-file", metavar="FILE", help="seals the store; made on first start")
+    service.add_argument("--dialect", metavar="NAME", help=f"default {DEFAULT_DIALECT}")
+    service.add_argument(
         "--public", metavar="PATTERN", action="append", help="a route without login, e.g. /static/*"
     )
-    serve.add_argument(
+    service.add_argument(
         "--target", metavar="PATTERN", action="append", help="pass on these paths only"
     )
-    serve.add_argument("--config", metavar="FILE", help="TOML file of all these, and own dialects")
-    serve.set_defaults(run=_serve)
+    service.add_argument(
+        "--config", metavar="FILE", help="TOML file of all these, and own dialects"
+    )
+    service.set_defaults(run=serve)
 
     demo = commands.add_parser("demo", help="a gateway, a sample API and a mailbox to look into")
     demo.add_argument("--port", type=int, default=8440, help="the gateway; the next three are used")
@@ -116,147 +102,22 @@ def _complain(text: str, status: int) -> int:
     return status
 
 
-# --- serve --------------------------------------------------------------------------------------
-
-
-class AccessLog(AbstractAccessLogger):
-    """One line a request: no query, no header, nothing from inside a seal."""
-
-    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        path = request.rel_url.raw_path.encode("ascii", "backslashreplace").decode()
-        outcome = request.get(OUTCOME, "public")
-        self.logger.info(
-            "%s %s %s %d %.1fms %s",
-            request.remote,
-            request.method,
-            path[:200],
-            response.status,
-            time * 1000,
-            outcome,
-        )
-
-
-def _host_and_port(listen: str) -> tuple[str, int]:
-    host, colon, port = listen.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ConfigError(f"listen {listen!r} must be HOST:PORT, e.g. 127.0.0.1:8440")
-    return host.strip("[]"), int(port)
-
-
-def _application(options: dict[str, Any]) -> web.Application:
-    own_dialects = options.pop("dialects", {})
-    name = options.pop("dialect", None) or DEFAULT_DIALECT
-    any_address = options.pop("any_address", None)
-    users = options.pop("users", None)
-    if bool(any_address) == bool(users):
-        raise ConfigError("say who may log in: --users FILE or --any-address, one of them")
-    for option in ("upstream", "mail"):
-        if not options.get(option):
-            raise ConfigError(f"--{option} is missing")
-    return reverse_proxy(
-        users=AnyAddress() if any_address else users,
-        dialect=find_dialect(name, own_dialects),
-        **options,
-    )
-
-
-async def _serve(arguments: argparse.Namespace) -> int:
-    options = read_config(Path(arguments.config)) if arguments.config else {}
-    given = {
-        "listen": arguments.listen,
-        "upstream": arguments.upstream,
-        "users": arguments.users,
-        "any_address": arguments.any_address,
-        "mail": arguments.mail,
-        "mail_from": arguments.mail_from,
-        "site": arguments.site,
-        "store": arguments.store,
-        "key_file": arguments.key_file,
-        "dialect": arguments.dialect,
-        "public": arguments.public,
-        "targets": arguments.target,
-    }
-    if arguments.users or arguments.any_address:
-        options.pop("users", None)
-        options.pop("any_address", None)
-    options.update({name: value for name, value in given.items() if value is not None})
-    host, port = _host_and_port(options.pop("listen", "127.0.0.1:8440"))
-    options.setdefault("site", f"the service at {host}:{port}")
-    mail = options.get("mail", "")
-    upstream = options.get("upstream")
-    app = _application(options)
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-    runner = web.AppRunner(app, access_log_class=AccessLog, access_log=_log, handle_signals=False)
-    await runner.setup()
-    try:
-        await _listen(runner, host, port)
-        _log.warning(CLASSIC_WARNING)
-        await _try_smtp(mail)
-        for address in runner.addresses:
-            _log.info("serving http://%s in front of %s", _written(address), upstream)
-        await _until_told_to_stop()
-        _log.info("stopping")
-    finally:
-        await runner.cleanup()
-    return 0
-
-
-def _written(address: Any) -> str:
-    host, port = address[0], address[1]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            text = f"port {port} is in use: end what listens there, or choose another --listen"
-        else:
-            text = f"cannot listen on {host}:{port}: {error.strerror or 'no such address'}"
-        raise ConfigError(text) from None
-
-
-async def _try_smtp(mail: str) -> None:
-    """Say early that a mail server does not answer; logins are served and mails kept meanwhile."""
-    delivery = delivery_from_url(mail, "certless@localhost")
-    if isinstance(delivery, SmtpDelivery) and not await delivery.answers():
-        _log.warning(
-            "SMTP server %s does not answer: codes wait until it does; is --mail right?",
-            delivery.server,
-        )
-
-
-async def _until_told_to_stop() -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await stop.wait()
-
-
 # --- demo ---------------------------------------------------------------------------------------
 
 
 async def _demo(arguments: argparse.Namespace) -> int:
     try:
-        from . import demo  # noqa: PLC0415 (needs the extra "demo")
+        from .demo import run  # noqa: PLC0415 (needs the extra "demo")
     except ModuleNotFoundError as error:
         raise ConfigError(f"the demo needs {error.name}: pip install 'certless[demo]'") from None
     port = arguments.port
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await demo.run(
+    await run(
         port=port,
         mailbox_port=port + 1,
         api_port=port + 2,
         smtp_port=port + 3,
         dialect=arguments.dialect,
-        stop=stop,
+        stop=told_to_stop(),
         announce=_announce,
     )
     return 0

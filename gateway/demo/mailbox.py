@@ -27,7 +27,7 @@ from aiosmtpd.smtp import SMTP, Envelope
 from protocol.codes import CODE_ALPHABET
 
 MAX_MAILS = 100
-MAX_MAIL_BYTES = 256 * 1024
+MAX_MAIL_BYTES = 64 * 1024
 LONGEST_WAIT_S = 25
 
 _SMTP_TIMEOUT_S = 30
