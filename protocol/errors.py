@@ -6,7 +6,6 @@
     |- LocalProtocolError           our own bug: wrong state, an object used twice
     `- RemoteProtocolError          the peer's message
        |- MalformedMessage          visible: not a message at all
-       |- UnsupportedSuite          visible: a suite or dialect that is not spoken here
        `- RejectedMessage           visible only as "rejected"
           |- DecryptionFailed       key, padding, cipher or structure inside
           |- StaleTimestamp         outside the time window
@@ -42,16 +41,13 @@ class RemoteProtocolError(ProtocolError):
 
 
 class MalformedMessage(RemoteProtocolError):
-    """Not a message of this protocol. Decided from public bytes only, before any key is used."""
+    """Not a message of this protocol.
+
+    Outside a seal it is decided from public bytes, before any key is used. Inside one, the answer
+    is sealed as well.
+    """
 
     code = "malformed"
-
-
-class UnsupportedSuite(RemoteProtocolError):
-    """A suite or dialect that this side does not speak."""
-
-    code = "unsupported_suite"
-    public_code = "unsupported_suite"
 
 
 class RejectedMessage(RemoteProtocolError):

@@ -7,11 +7,12 @@ response. Logging in is the same chain, behind a code that the store has claimed
 
 Every way to a rejection runs the same work: one private operation, one decryption, one parse,
 with stand-ins where the message gave nothing to work on. The objects are used once; a second
-use is a LocalProtocolError.
+use is a LocalProtocolError. Both sides stand in one room: the two ends of a message are read
+together.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .codec import JsonObject, parse_json_object, serialize_json
 from .codes import PASSWORD_MIN_CODE_BITS, Code, Entropy
@@ -65,17 +66,17 @@ class _Once:
 class SessionKeys:
     """What a server keeps of an enrolled client: its own pair, the client's key, the tag key."""
 
-    private_key: RsaPrivateKey
-    client_key: RsaPublicKey
-    tag_key: bytes
+    private_key: RsaPrivateKey = field(repr=False)
+    client_key: RsaPublicKey = field(repr=False)
+    tag_key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ClientKeys:
     """What a client keeps of a session: its own pair and the session's public key."""
 
-    private_key: RsaPrivateKey
-    server_key: RsaPublicKey
+    private_key: RsaPrivateKey = field(repr=False)
+    server_key: RsaPublicKey = field(repr=False)
 
 
 def _seal_to(
@@ -193,6 +194,7 @@ class OpenedLogin:
         self.__members = members
         self.__code = code
         self.__window_ms = window_ms
+        self.__decided = _Once()
 
     def accept(self, now_ms: int) -> AcceptedLogin:
         """The payload, if it is fresh and its key is admitted.
@@ -200,6 +202,7 @@ class OpenedLogin:
         Up to 20 ms of arithmetic for a key of 4096 bits.
         Raises: DecryptionFailed, StaleTimestamp, KeyNotAdmitted.
         """
+        self.__decided.use("an opened login")
         names = self.__suite.dialect.names
         public_key = self.__members.get(names.public_key)
         password = self.__members.get(names.password)

@@ -18,7 +18,7 @@ MAX_NONCE_CHARS = 256
 TAG_BYTES = 16
 
 _MAX_TIMESTAMP_MS = 2**53
-_ISO8601 = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{3}))?Z")
+_ISO8601 = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{3}))?Z", re.ASCII)
 
 
 def _days_from_civil(year: int, month: int, day: int) -> int:
@@ -51,7 +51,8 @@ def _parse_iso8601(value: str) -> int | None:
     days = _days_from_civil(year, month, day)
     if _civil_from_days(days) != (year, month, day):
         return None
-    return ((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000 + ms
+    stamp = ((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000 + ms
+    return stamp if stamp >= 0 else None
 
 
 def parse_timestamp(form: TimestampFormat, value: JsonValue) -> int | None:

@@ -5,15 +5,13 @@ the object back. The names of the members are data (``FieldNames``), for they di
 Node programs that speak this protocol.
 """
 
-import base64
-import binascii
 import contextlib
 import re
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import quote
 
-from .codec import JsonObject, JsonValue, serialize_json
+from .codec import JsonObject, JsonValue, decode_bytes, encode_bytes, serialize_json
 from .errors import MalformedMessage
 
 MAX_TARGET_CHARS = 8192
@@ -175,10 +173,10 @@ def _body(members: JsonObject) -> tuple[bytes, bool]:
     if encoding == "base64":
         if not isinstance(body, str):
             raise MalformedMessage("a base64 body must be a string")
-        try:
-            return base64.b64decode(body, validate=True), False
-        except (binascii.Error, ValueError):
-            raise MalformedMessage("body is not base64") from None
+        raw = decode_bytes("base64", body)
+        if raw is None:
+            raise MalformedMessage("body is not base64")
+        return raw, False
     if isinstance(body, str):
         return body.encode(), False
     return serialize_json(body), True
@@ -189,7 +187,7 @@ def _body_members(body: bytes) -> JsonObject:
     if not _CONTROL.search(body):
         with contextlib.suppress(UnicodeDecodeError):
             return {"body": body.decode()}
-    return {"body": base64.b64encode(body).decode(), "encoding": "base64"}
+    return {"body": encode_bytes("base64", body), "encoding": "base64"}
 
 
 @dataclass(frozen=True, slots=True)

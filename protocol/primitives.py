@@ -10,7 +10,7 @@ from OpenSSL's own generator.
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from Crypto.Math.Numbers import Integer
@@ -101,7 +101,7 @@ def aes_gcm_open(key: bytes, iv: bytes, data: bytes, aad: bytes = b"") -> bytes 
 class RsaPublicKey:
     """An RSA public key that may be encrypted to; admitted, or made here."""
 
-    _key: rsa.RSAPublicKey
+    _key: rsa.RSAPublicKey = field(repr=False)
 
     @property
     def n(self) -> int:
@@ -142,9 +142,9 @@ class RsaPublicKey:
 class RsaPrivateKey:
     """An RSA key pair of our own."""
 
-    _key: rsa.RSAPrivateKey
-    public: RsaPublicKey
-    _modulus: int
+    _key: rsa.RSAPrivateKey = field(repr=False)
+    public: RsaPublicKey = field(repr=False)
+    _modulus: int = field(repr=False)
     _size: int
 
     @classmethod

@@ -21,7 +21,7 @@ FERMAT_STEPS = 100
 _PEM = re.compile(
     r"-----BEGIN PUBLIC KEY-----\r?\n"
     r"((?:[A-Za-z0-9+/=]{1,76}\r?\n)+)"
-    r"-----END PUBLIC KEY-----\s{0,2}"
+    r"-----END PUBLIC KEY-----[\r\n]{0,2}"
 )
 _SMALL_PRIMES = [p for p in range(3, 2000, 2) if all(p % d for d in range(3, isqrt(p) + 1, 2))]
 _SMALL_FACTORS = prod(_SMALL_PRIMES)

@@ -100,7 +100,7 @@ class Classic:
                 sealed = aes_ctr(key, iv_bytes, plaintext)
             case "cbc":
                 sealed = aes_cbc_seal(key, iv_bytes, plaintext)
-            case "gcm":
+            case _:
                 sealed = aes_gcm_seal(key, iv_bytes, plaintext)
         return encode_bytes(self.dialect.encoding, sealed)
 
@@ -119,6 +119,6 @@ class Classic:
             case "cbc":
                 plaintext, padded = aes_cbc_open(key, iv_bytes, data)
                 return plaintext, valid and padded
-            case "gcm":
+            case _:
                 opened = aes_gcm_open(key, iv_bytes, data)
                 return opened or b"", valid and opened is not None
