@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import aiohttp
-from yarl import URL
 
 from protocol.dialects import DEFAULT_DIALECT, DIALECTS
 
 from .client import Client, ClientError
+from .config import http_url
 from .errors import ConfigError, GatewayError
 from .serve import serve, told_to_stop
 
@@ -162,8 +162,8 @@ def _headers(lines: Sequence[str]) -> dict[str, str]:
 
 
 async def _request(arguments: argparse.Namespace) -> int:
-    url = URL(arguments.url)
-    if url.scheme not in ("http", "https") or not url.host:
+    url = http_url(arguments.url)
+    if url is None:
         raise ConfigError(f"URL {arguments.url!r} must be like http://127.0.0.1:8440/orders")
     data, headers = _body(arguments.data)
     headers.update(_headers(arguments.header))

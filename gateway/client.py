@@ -32,7 +32,7 @@ from protocol.messages import HttpRequest, HttpResponse, SealedMessage, SessionG
 from protocol.primitives import RsaPrivateKey
 from protocol.suites import Classic
 
-from .config import DEFAULT_PREFIX, find_dialect, system_clock
+from .config import DEFAULT_PREFIX, find_dialect, http_url, system_clock
 from .sessions import Clock
 
 CodeSource: TypeAlias = str | Callable[[], str | Awaitable[str]]
@@ -136,9 +136,10 @@ class Client:
         timeout_s: float = 60,
         clock: Clock = system_clock,
     ) -> None:
-        self._url = URL(url)
-        if self._url.scheme not in ("http", "https") or not self._url.host:
+        parsed = http_url(url)
+        if parsed is None:
             raise ValueError("url must be like http://127.0.0.1:8440")
+        self._url = parsed
         self._dialect = find_dialect(dialect) if isinstance(dialect, str) else dialect
         self._exchange = ClientExchange(Classic(self._dialect))
         self._prefix = prefix

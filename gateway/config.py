@@ -4,6 +4,8 @@ import re
 import time
 from dataclasses import dataclass
 
+from yarl import URL
+
 from protocol.codes import BITS_PER_CHAR, CLASSIC_CODE_CHARS, CLASSIC_MIN_CODE_BITS
 from protocol.dialects import DEFAULT_DIALECT, DIALECTS, Dialect
 from protocol.freshness import WINDOW_MS
@@ -62,6 +64,15 @@ class Settings:
         ):
             if not least <= getattr(self, name) <= most:
                 raise ConfigError(f"{name} must be from {least} to {most}")
+
+
+def http_url(text: str) -> URL | None:
+    """``text`` as a URL of http or https with a host, or None."""
+    try:
+        url = URL(text)
+    except ValueError:
+        return None
+    return url if url.scheme in ("http", "https") and url.host else None
 
 
 def find_dialect(name: str, own: dict[str, Dialect] | None = None) -> Dialect:

@@ -14,6 +14,7 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 from yarl import URL
 
+from .config import http_url
 from .errors import BodyTooLarge, ConfigError, UpstreamFailed
 from .inner import SESSION, USER, InnerRequest, end_to_end
 from .public_routes import PublicRoutes
@@ -44,8 +45,8 @@ class Proxy:
         max_body_bytes: int,
         timeout_s: float = 60,
     ) -> None:
-        url = URL(upstream)
-        if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
+        url = http_url(upstream)
+        if url is None or url.query or url.fragment:
             raise ConfigError("upstream must be a URL like http://127.0.0.1:9000")
         self._base = url
         if targets is None and url.raw_path != "/":

@@ -6,10 +6,13 @@ API that knows nothing of the gateway. All of it is in memory and gone at the en
 
 import asyncio
 import errno
+import shutil
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiohttp import web
 
@@ -127,9 +130,17 @@ def introduction(places: Places, dialect: str) -> list[str]:
 def _request_command(places: Places, dialect: str) -> str:
     option = "" if dialect == DEFAULT_DIALECT else f"--dialect {dialect} "
     return (
-        f"python -m gateway request --login ann@example.org {option}"
+        f"{_this_python()} -m gateway request --login ann@example.org {option}"
         f"POST {places.gateway}/orders {_ORDER}"
     )
+
+
+def _this_python() -> str:
+    """How to call the interpreter that runs this, for it may live in an environment of its own."""
+    if shutil.which("python") == sys.executable:
+        return "python"
+    here = Path(sys.executable)
+    return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
 
 
 def _listen(part: str, host: str, port: int) -> socket.socket:
