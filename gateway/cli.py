@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     request.add_argument("--login", metavar="NAME", required=True, help="user name or address")
     request.add_argument("--password", action="store_true", help="ask for a password as well")
     request.add_argument("--dialect", choices=DIALECTS, default=DEFAULT_DIALECT)
-    request.add_argument("-d", "--data", help="body; @FILE reads a file, @- standard input")
+    request.add_argument("-d", "--data", help="body; @FILE reads a file")
     request.add_argument("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'")
     request.add_argument("-i", "--include", action="store_true", help="show status and headers")
     request.add_argument("method", metavar="METHOD")
@@ -81,7 +81,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if any(not _is_text(argument) for argument in given):
+        return _complain("an argument is not UTF-8; put such bytes in a file: -d @FILE", 2)
+    options = _parser().parse_args(given)
     run: Coroutine[Any, Any, int] = options.run(options)
     try:
         return asyncio.run(run)
@@ -95,6 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain("no answer in time; is the gateway running there?", 1)
     except KeyboardInterrupt:
         return 130
+
+
+def _is_text(argument: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in argument)
 
 
 def _complain(text: str, status: int) -> int:
@@ -143,7 +150,7 @@ def _body(data: str | None) -> tuple[bytes | None, dict[str, str]]:
         return None, {}
     if data.startswith("@"):
         try:
-            content = sys.stdin.buffer.read() if data == "@-" else Path(data[1:]).read_bytes()
+            content = Path(data[1:]).read_bytes()
         except OSError as error:
             raise ConfigError(f"cannot read {data[1:]}: {error.strerror}") from None
         return content, {"Content-Type": "application/octet-stream"}

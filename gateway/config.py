@@ -17,7 +17,7 @@ DEFAULT_PREFIX = "/.gateway"
 DEFAULT_MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_WINDOW_MS = 600_000
 
-_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+_PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+")
 
 
 def system_clock() -> int:
@@ -45,7 +45,7 @@ class Settings:
     clock: Clock = system_clock
 
     def __post_init__(self) -> None:
-        if not _PREFIX.fullmatch(self.prefix) or "/.." in self.prefix:
+        if not _PREFIX.fullmatch(self.prefix):
             raise ConfigError(f"prefix {self.prefix!r} must be a path like /.gateway")
         if not self.site or not self.site.isprintable() or len(self.site) > 100:
             raise ConfigError("site must be 1 to 100 printable characters on one line")

@@ -5,9 +5,7 @@ in the background, and tries again until the code has expired.
 """
 
 import asyncio
-import contextlib
 import logging
-import re
 import secrets
 import ssl
 import sys
@@ -22,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 import aiohttp
 import aiosmtplib
 
+from .config import http_url
 from .errors import ConfigError, MailNotSent
 
 _TIMEOUT_S = 20
@@ -125,6 +124,8 @@ class SmtpDelivery(Delivery):
         try:
             await aiosmtplib.send(
                 mail.to_email(self._sender, address),
+                # Said here, since a header can spell an address in more than one way.
+                recipients=[address],
                 hostname=self._host,
                 port=self._port,
                 use_tls=self._tls,
@@ -209,15 +210,19 @@ def delivery_from_url(url: str, sender: str) -> Delivery:
     sends a password anywhere but to this machine; ``smtp+starttls://`` always demands it;
     ``smtps://`` is TLS from the start; ``dir:PATH``, ``console:``, ``webhook:URL``.
     """
-    scheme, _, rest = url.partition(":")
+    try:
+        CodeMail("site", "user", "code", "nowhere", 1).to_email(sender, "user@example.org")
+    except ValueError:
+        raise ConfigError("mail_from must be an address like codes@example.org") from None
+    scheme, colon, rest = url.partition(":")
     match scheme:
         case "smtp" | "smtps" | "smtp+starttls":
             return _smtp(url, sender)
         case "dir" if rest:
             return FolderDelivery(Path(rest), sender)
-        case "console" if not rest:
+        case "console" if colon and not rest:
             return ConsoleDelivery()
-        case "webhook" if re.fullmatch(r"https?://[^\s/]+.*", rest):
+        case "webhook" if http_url(rest):
             return WebhookDelivery(rest)
     # The URL may hold a password, so it is not repeated here.
     raise ConfigError("mail must be smtp://HOST:PORT, smtps://…, dir:PATH, console: or webhook:URL")
@@ -229,7 +234,7 @@ def _smtp(url: str, sender: str) -> SmtpDelivery:
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
-    if not host or parts.path.strip("/") or parts.query:
+    if not host or parts.path.strip("/") or parts.query or parts.fragment:
         raise ConfigError("mail: an SMTP server is smtp://[USER:PASSWORD@]HOST[:PORT]")
     demand = parts.scheme == "smtp+starttls" or (parts.username and host not in _LOOPBACK)
     tls = parts.scheme == "smtps"
@@ -250,6 +255,7 @@ class Courier:
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
+        self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, addresses: tuple[str, ...], mail: CodeMail) -> None:
@@ -260,13 +266,19 @@ class Courier:
             task.add_done_callback(self._tasks.discard)
 
     async def _carry(self, address: str, mail: CodeMail) -> None:
+        clock = asyncio.get_running_loop().time
+        expires_s = clock() + mail.minutes * 60
         await asyncio.sleep(_FIRST_TRY_S)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(mail.minutes * 60):
-                tries = 0
-                while not await self._try(address, mail):
-                    await asyncio.sleep(_RETRY_S[min(tries, len(_RETRY_S) - 1)])
-                    tries += 1
+        tries = 0
+        # Cancellation and timeouts can get lost in a library on the way (asyncio.wait_for up to
+        # Python 3.11 swallows one that comes along with an answer), so each round looks again.
+        while not self._closing and clock() < expires_s:
+            if await self._try(address, mail):
+                return
+            pause_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
+            if not self._closing:
+                await asyncio.sleep(min(pause_s, max(0.0, expires_s - clock())))
+            tries += 1
 
     async def _try(self, address: str, mail: CodeMail) -> bool:
         """Whether there is nothing left to try."""
@@ -283,6 +295,7 @@ class Courier:
 
     async def close(self) -> None:
         """Stop trying."""
+        self._closing = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

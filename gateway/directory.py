@@ -50,7 +50,9 @@ class AnyAddress(Directory):
     """Whoever can read a mailbox may log in under its address (ASCII addresses only)."""
 
     async def find(self, username: str) -> Account | None:
-        return Account(username, (username,)) if _ADDRESS.fullmatch(username) else None
+        # "=?" begins an encoded word (RFC 2047), which some mail program may read as another name.
+        valid = _ADDRESS.fullmatch(username) and "=?" not in username
+        return Account(username, (username,)) if valid else None
 
 
 class TomlDirectory(Directory):

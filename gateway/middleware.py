@@ -34,7 +34,7 @@ from .errors import (
 )
 from .inner import Handler, InnerRequest, inner_request, log_failure, run
 from .login import Login
-from .public_routes import PublicRoutes
+from .route_patterns import RoutePatterns
 from .sessions import LiveSession, Session, Sessions
 
 OUTCOME: web.RequestKey[str] = web.RequestKey("certless_outcome", str)
@@ -65,7 +65,7 @@ class Middleware:
         self._exchange = exchange
         self._sessions = sessions
         self._login = login
-        self._public = PublicRoutes(settings.public)
+        self._public = RoutePatterns(settings.public)
         paths = settings.dialect.paths
         self._own_routes: dict[str, Callable[[web.Request], Awaitable[web.Response]]] = {
             settings.prefix + paths.session: self._initiate,

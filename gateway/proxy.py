@@ -17,7 +17,7 @@ from yarl import URL
 from .config import http_url
 from .errors import BodyTooLarge, ConfigError, UpstreamFailed
 from .inner import SESSION, USER, InnerRequest, end_to_end
-from .public_routes import PublicRoutes
+from .route_patterns import RoutePatterns
 
 USER_HEADER = "X-Certless-User"
 SESSION_HEADER = "X-Certless-Session"
@@ -51,7 +51,7 @@ class Proxy:
         self._base = url
         if targets is None and url.raw_path != "/":
             targets = ("/", "/*")
-        self._targets = None if targets is None else PublicRoutes(targets)
+        self._targets = None if targets is None else RoutePatterns(targets)
         self._max_body_bytes = max_body_bytes
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=_CONNECT_TIMEOUT_S)
         self._session: aiohttp.ClientSession | None = None

@@ -102,11 +102,12 @@ async def serve(arguments: argparse.Namespace) -> int:
     await runner.setup()
     try:
         await _listen(runner, host, port)
+        stop = told_to_stop()
         _log.warning(CLASSIC_WARNING)
         await _try_smtp(mail)
         for address in runner.addresses:
             _log.info("serving http://%s in front of %s", _written(address), upstream)
-        await told_to_stop().wait()
+        await stop.wait()
         _log.info("stopping")
     finally:
         await runner.cleanup()

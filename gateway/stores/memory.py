@@ -38,7 +38,8 @@ class MemoryStore(Store):
         return record
 
     async def add_login(self, session_id: bytes, sealed: bytes, expires_ms: int) -> None:
-        state = advance(State.NEW, Event.SESSION_REQUESTED)
+        known = self._records.get(session_id)
+        state = advance(known.state if known else State.NEW, Event.SESSION_REQUESTED)
         self._records[session_id] = _Record(state, sealed, expires_ms)
 
     async def claim_code(self, session_id: bytes, now_ms: int) -> bytes | None:

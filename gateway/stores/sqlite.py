@@ -9,6 +9,7 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -87,11 +88,25 @@ class SqliteStore(Store):
         connection = sqlite3.connect(
             self._path, isolation_level=None, timeout=_BUSY_TIMEOUT_S, check_same_thread=False
         )
-        connection.execute("PRAGMA journal_mode = WAL")
+        self._switch_to_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.executescript(_SCHEMA)
         return connection
+
+    @staticmethod
+    def _switch_to_wal(connection: sqlite3.Connection) -> None:
+        # SQLite's own timeout does not hold for this one step.
+        give_up_s = time.monotonic() + _BUSY_TIMEOUT_S
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError:
+                if time.monotonic() > give_up_s:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
 
     def _work(self) -> None:
         connection: sqlite3.Connection | None = None
@@ -110,6 +125,10 @@ class SqliteStore(Store):
                 self._transact(connection, jobs)
             except (sqlite3.Error, OSError) as failure:
                 error = StoreUnavailable(f"SQLite file {self._path}: {failure}")
+                # The file may have been replaced: begin anew with the next batch.
+                if connection is not None:
+                    connection.close()
+                connection = None
             for job in jobs:
                 job.answer(error)
             if ended:

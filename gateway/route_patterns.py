@@ -1,8 +1,9 @@
-"""Which routes are public: patterns, and the paths that never match one.
+"""Patterns of routes, for what is public and what is passed on; and paths that match none.
 
 ``/`` matches itself, ``/articles/{id}`` one segment for the variable, a final ``/*`` everything
 below. A path that two programs could read in two ways (dot segments, doubled or encoded slashes,
-backslashes, parameters) matches no pattern: what it names is protected.
+backslashes, parameters, escapes that are broken or longer than they need to be) matches no
+pattern: it is not public, and not passed on.
 """
 
 import re
@@ -12,18 +13,21 @@ from .errors import ConfigError
 
 _PART = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}|/\*$|[^{}*]")
 _TWO_READINGS = re.compile(
-    r"//|\\|;|[\x00-\x20\x7f]|%(?:2f|5c|25|2e|3b|[01][0-9a-f]|7f)|/\.{1,2}(?:/|$)", re.IGNORECASE
+    r"//|\\|;|[\x00-\x20\x7f]|/\.{1,2}(?:/|$)"
+    r"|%(?:2f|5c|25|2e|3b|[01][0-9a-f]|7f)"
+    r"|%(?![0-9a-f]{2})|%c[01]|%e0%[89]|%f0%8|%f[89a-f]",
+    re.IGNORECASE,
 )
 
 
-class PublicRoutes:
+class RoutePatterns:
     """Matches raw paths, as they stand in the request line and without the query."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._patterns = [_compile(pattern) for pattern in patterns]
 
     def match(self, raw_path: str) -> bool:
-        """Whether ``raw_path`` is public."""
+        """Whether ``raw_path`` matches a pattern and has one reading only."""
         if _TWO_READINGS.search(raw_path):
             return False
         return any(pattern.fullmatch(raw_path) for pattern in self._patterns)
@@ -33,7 +37,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
     parts = _PART.findall(pattern)
     if not pattern.startswith("/") or "".join(parts) != pattern:
         raise ConfigError(
-            f"public pattern {pattern!r}: start with /, write {{name}} for one segment "
+            f"route pattern {pattern!r}: start with /, write {{name}} for one segment "
             "and end with /* for everything below"
         )
     written = {"/*": "/.*"}
