@@ -1,0 +1,163 @@
+"""What is measured in a fresh process of its own; each probe prints one line of JSON.
+
+``rsa``       CPU time of one private and one public operation, without anything around them
+``keygen``    RSA pairs a second in one thread
+``keys``      resident memory of the key objects of 2,000 sessions
+``sessions``  resident memory of 2,000 enrolled sessions, keys and all
+``messages``  resident memory of what is kept of each claimed message
+
+The 2,000 pairs come from 64 primes taken two by two: each has a modulus of its own and weighs what
+any other weighs, but takes a moment to make. Each key is used once, as those of a session are.
+"""
+
+import asyncio
+import gc
+import itertools
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from gateway.config import system_clock
+from gateway.keyring import KeyRing
+from gateway.sessions import Sessions
+from gateway.stores.memory import MemoryStore
+from protocol.codes import mint_code, mint_token, session_id
+from protocol.freshness import MAX_MESSAGES, nonce_claim
+from protocol.primitives import RsaPrivateKey, RsaPublicKey
+
+SESSIONS = 2000
+SPENT_SESSIONS = 20
+RSA_ROUNDS = 1500
+KEYGEN_S = 3.0
+OAEP = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+
+
+def rsa_operations() -> dict[str, float]:
+    """Microseconds of CPU of one unwrap and one wrap (2048 bits, OAEP-SHA256)."""
+    key = rsa.generate_private_key(65537, 2048)
+    public, secret = key.public_key(), b"0" * 32
+    start_s = time.process_time()
+    for _ in range(RSA_ROUNDS):
+        key.decrypt(public.encrypt(secret, OAEP), OAEP)
+    return {"rsa_us": (time.process_time() - start_s) / RSA_ROUNDS * 1e6}
+
+
+def keygen() -> dict[str, float]:
+    """Pairs a second of CPU time, over at least three seconds."""
+    made, start_s = 0, time.process_time()
+    while time.process_time() - start_s < KEYGEN_S:
+        RsaPrivateKey.generate()
+        made += 1
+    return {"pairs_per_s": made / (time.process_time() - start_s)}
+
+
+def resident_bytes() -> int:
+    """What this process holds in memory now."""
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _pairs_der(count: int) -> Iterator[bytes]:
+    """``count`` (at most 2016) distinct pairs, PKCS#8 DER. They share primes: never use them."""
+    numbers = [rsa.generate_private_key(65537, 2048).private_numbers() for _ in range(32)]
+    primes = [prime for number in numbers for prime in (number.p, number.q)]
+    for p, q in itertools.islice(itertools.combinations(primes, 2), count):
+        d = pow(65537, -1, (p - 1) * (q - 1))
+        key = rsa.RSAPrivateNumbers(
+            p,
+            q,
+            d,
+            rsa.rsa_crt_dmp1(d, p),
+            rsa.rsa_crt_dmq1(d, q),
+            rsa.rsa_crt_iqmp(p, q),
+            rsa.RSAPublicNumbers(65537, p * q),
+        ).private_key(unsafe_skip_rsa_key_validation=True)
+        yield key.private_bytes(
+            serialization.Encoding.DER,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+
+
+def _used_keys(private_der: bytes, public_der: bytes) -> tuple[RsaPrivateKey, RsaPublicKey]:
+    pair, client_key = RsaPrivateKey.from_der(private_der), RsaPublicKey.from_der(public_der)
+    assert client_key is not None
+    pair.unwrap(b"\x00" * 256, "oaep-sha256")
+    client_key.wrap(b"0" * 32, "oaep-sha256")
+    return pair, client_key
+
+
+def _memory_sessions() -> Sessions:
+    return Sessions(MemoryStore(), KeyRing.ephemeral(), system_clock, "classic/sfet-3", 3_600_000)
+
+
+async def _claimed_token(sessions: Sessions, user: str) -> str:
+    token = mint_token(secrets.token_bytes)
+    await sessions.await_code(token, user, mint_code(secrets.token_bytes))
+    await sessions.claim_code(token)
+    return token
+
+
+async def session_memory(with_sessions: bool) -> dict[str, float]:
+    """Bytes a session: of its keys alone, or of everything that ``Sessions.enrol`` keeps."""
+    private_ders = list(_pairs_der(SESSIONS))
+    # The client's key is another one than the session's: the list turned by one.
+    ders = [RsaPrivateKey.from_der(der).public.to_der() for der in private_ders]
+    material = list(zip(private_ders, ders[1:] + ders[:1], strict=True))
+    sessions = _memory_sessions()
+    kept = []
+    _used_keys(*material[0])
+    before = resident_bytes()
+    for number, (private_der, public_der) in enumerate(material):
+        keys = _used_keys(private_der, public_der)
+        if with_sessions:
+            user = f"user{number}@example.org"
+            token = await _claimed_token(sessions, user)
+            assert await sessions.enrol(token, user, *keys)
+        else:
+            kept.append(keys)
+    return {"bytes": (resident_bytes() - before) / SESSIONS}
+
+
+async def message_memory() -> dict[str, float]:
+    """Bytes a message, in sessions that have spent all theirs."""
+    sessions = _memory_sessions()
+    pair = RsaPrivateKey.generate()
+    tokens = [await _claimed_token(sessions, "ann@example.org") for _ in range(SPENT_SESSIONS)]
+    for token in tokens:
+        await sessions.enrol(token, "ann@example.org", pair, pair.public)
+    before = resident_bytes()
+    for token in tokens:
+        live = await sessions.find(token)
+        assert live is not None
+        assert live.session.id == session_id(token).hex()
+        for number in range(MAX_MESSAGES):
+            claim = nonce_claim(live.keys.tag_key, str(number), str(number).encode())
+            assert await sessions.claim(live.session, claim)
+    return {"bytes": (resident_bytes() - before) / SPENT_SESSIONS / MAX_MESSAGES}
+
+
+def main() -> None:
+    match sys.argv[1]:
+        case "rsa":
+            result = rsa_operations()
+        case "keygen":
+            result = keygen()
+        case "keys" | "sessions" as what:
+            result = asyncio.run(session_memory(what == "sessions"))
+        case "messages":
+            result = asyncio.run(message_memory())
+        case unknown:
+            sys.exit(f"no probe {unknown}")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,284 @@
+"""Messages a second, side by side: plain aiohttp, Certless, and the same protocol in Node.
+
+Every server is pinned to one core and wrk to another. Each round plays to every row, in turn, a
+corpus sealed just before; a row is the median of its rounds. A row in which any answer was not 200,
+or a connection failed, or a message was missing, is void. CPU time is the server's own, so that
+what else runs on the machine shows in "messages/s" rather than in "CPU us".
+
+The RSA limit is what one core could do if a message were its private and its public operation and
+nothing else; it is measured between the rounds, on the servers' core.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+from asyncio.subprocess import PIPE
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import aiohttp
+
+from bench.targets import (
+    ROOT,
+    CertlessTarget,
+    InPlaceTarget,
+    NodeTarget,
+    Server,
+    Target,
+    node,
+    python,
+)
+
+ROUNDS = 3
+ROUND_S = 3
+WARM_UP_S = 1
+CONNECTIONS = 32
+WARM_UP_MESSAGES = 6000
+HEADROOM = 1.6  # of a corpus over the row's best round: V8 and the machine get faster
+LOGINS = 96
+LOGIN_CLIENTS = 8
+KIB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One play of a corpus."""
+
+    rate: float
+    cpu_us: float
+    fault: str
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    target: Target
+    engine: str  # whose RSA limit applies
+    samples: list[Sample] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        return median(sample.rate for sample in self.samples)
+
+    @property
+    def cpu_us(self) -> float:
+        return median(sample.cpu_us for sample in self.samples)
+
+    @property
+    def fault(self) -> str:
+        return "; ".join(sorted({sample.fault for sample in self.samples} - {""}))
+
+
+@dataclass(slots=True)
+class Limits:
+    """CPU microseconds of the two RSA operations of a message, by engine, as often as measured."""
+
+    rsa_us: dict[str, list[float]] = field(default_factory=lambda: {"python": [], "node": []})
+
+    def rate(self, engine: str) -> float:
+        return 1e6 / median(self.rsa_us[engine])
+
+
+def cores() -> tuple[int, int]:
+    """The core of the servers and the core of the load."""
+    available = sorted(os.sched_getaffinity(0))
+    if len(available) < 2:
+        sys.exit("the benchmark needs two cores: one for the server, one for the load")
+    return available[-1], available[0]
+
+
+async def output_of(*command: str) -> str:
+    """What a program wrote. Raises: RuntimeError, where it failed."""
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, cwd=ROOT)
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if process.returncode != 0:
+        raise RuntimeError(f"{command[0]} ended with {process.returncode}")
+    return output.decode()
+
+
+async def probe(core: int, command: list[str]) -> dict[str, float]:
+    """The figures of a probe, run on ``core``."""
+    figures: dict[str, float] = json.loads(await output_of("taskset", "-c", str(core), *command))
+    return figures
+
+
+def write_lines(path: Path, lines: Iterator[bytes]) -> None:
+    """One line each."""
+    with path.open("wb") as file:
+        for line in lines:
+            file.write(line + b"\n")
+
+
+async def play(target: Target, count: int, seconds: int) -> Sample:
+    """Seal ``count`` messages, then play them for ``seconds``."""
+    with tempfile.TemporaryDirectory(prefix="certless-bench-") as folder:
+        corpus = Path(folder) / "corpus"
+        write_lines(corpus, await target.corpus(count))
+        await target.server.wait_until_idle()
+        before_s = target.server.cpu_s()
+        output = await output_of(
+            *("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", "bench/sealed.lua"),
+            *(target.url, "--", str(corpus), "again" if target.again else "once"),
+        )
+        cpu_s = target.server.cpu_s() - before_s
+    result: dict[str, Any] = json.loads(output.partition("RESULT ")[2])
+    faults = [f"{result[name]} {name}" for name in ("refused", "errors") if result[name]]
+    if not target.again and result["sent"] > count:
+        faults.append("the corpus was used up")
+    answered = max(result["answered"], 1)
+    return Sample(answered / result["seconds"], cpu_s / answered * 1e6, ", ".join(faults))
+
+
+async def measure_rows(rows: list[Row], core: int) -> Limits:
+    """Warm up, then all rounds, interleaved."""
+    limits = Limits()
+    expected = {}
+    for row in rows:
+        await row.target.check()
+        expected[row.name] = (await play(row.target, WARM_UP_MESSAGES, WARM_UP_S)).rate
+    for number in range(ROUNDS):
+        for row in rows:
+            sample = await play(row.target, int(expected[row.name] * ROUND_S * HEADROOM), ROUND_S)
+            expected[row.name] = max(expected[row.name], sample.rate)
+            row.samples.append(sample)
+            print(f"round {number + 1}: {row.name}: {sample.rate:.0f}/s", file=sys.stderr)
+        for engine, command in (("python", python("bench.probes", "rsa")), ("node", node("rsa"))):
+            limits.rsa_us[engine].append((await probe(core, command))["rsa_us"])
+    return limits
+
+
+async def login_rate(target: CertlessTarget) -> float:
+    """Logins a second while the pool has pairs: both requests of each, not the mail's way."""
+    await target.server.wait_until_idle()
+    gate = asyncio.Semaphore(LOGIN_CLIENTS)
+
+    async def request_code() -> tuple[str, str]:
+        async with gate:
+            return await target.request_code()
+
+    async def authenticate(token: str, code: str) -> None:
+        async with gate:
+            await target.send_login(token, code)
+
+    start_s = time.perf_counter()
+    tokens = await asyncio.gather(*(request_code() for _ in range(LOGINS)))
+    passed_s = time.perf_counter() - start_s
+    lines = [await target.server.line() for _ in range(LOGINS)]
+    codes = {line["address"]: line["code"] for line in lines}
+    start_s = time.perf_counter()
+    await asyncio.gather(*(authenticate(token, codes[address]) for token, address in tokens))
+    return LOGINS / (passed_s + time.perf_counter() - start_s)
+
+
+def print_rows(rows: list[Row], limits: Limits) -> None:
+    """The table."""
+    print("| 1 KiB JSON echo, one core | messages/s | from - to | CPU us | of its RSA limit |")
+    print("|---|--:|--:|--:|--:|")
+    for row in rows:
+        rates = [sample.rate for sample in row.samples]
+        share = f"{row.rate / limits.rate(row.engine):.0%}" if row.engine else ""
+        figures = f"{row.rate:,.0f} | {min(rates):,.0f} - {max(rates):,.0f} | {row.cpu_us:,.0f}"
+        print(f"| {row.name} | {f'VOID: {row.fault} | | ' if row.fault else figures} | {share} |")
+    for engine, name in (("python", "Python (cryptography)"), ("node", "Node")):
+        print(
+            f"| RSA limit of {name} | {limits.rate(engine):,.0f} | "
+            f"| {median(limits.rsa_us[engine]):,.0f} | 100% |"
+        )
+
+
+def print_ratios(rows: list[Row], slow: Row, fast: Row) -> None:
+    """Certless against Node, by messages/s and by CPU time."""
+    print()
+    print("| ratio | to Node, PEM at every call (aim 2.5) | to Node, keys kept (aim 0.95) |")
+    print("|---|--:|--:|")
+    for row in rows:
+        cells = [
+            "void"
+            if row.fault or other.fault
+            else f"{row.rate / other.rate:.2f} (CPU: {other.cpu_us / row.cpu_us:.2f})"
+            for other in (slow, fast)
+        ]
+        print(f"| {row.name} | {cells[0]} | {cells[1]} |")
+
+
+async def print_logins(target: CertlessTarget, core: int) -> None:
+    """Logins a second from a full pool, and the rate at which a pool fills."""
+    rates = [await login_rate(target) for _ in range(ROUNDS)]
+    pairs_per_s = (await probe(core, python("bench.probes", "keygen")))["pairs_per_s"]
+    print()
+    print(
+        f"Logins: {median(rates):,.0f}/s ({min(rates):,.0f} - {max(rates):,.0f}) from a full pool "
+        f"of {LOGINS} RSA pairs, without mail, while new pairs are made on the same core. "
+        f"Lasting: at most the {pairs_per_s:.0f} pairs/s that one thread makes."
+    )
+
+
+async def print_memory(core: int) -> None:
+    """Resident memory, each figure from a fresh process."""
+    keys, sessions, messages = [
+        (await probe(core, python("bench.probes", what)))["bytes"]
+        for what in ("keys", "sessions", "messages")
+    ]
+    print()
+    print(
+        f"Memory of 1,000 sessions: {sessions * 1000 / KIB**2:.1f} MiB, of which their keys "
+        f"{keys * 1000 / KIB**2:.1f} MiB; beside its keys a session takes "
+        f"{(sessions - keys) / KIB:.1f} KiB (aim: under 4). "
+        f"Each message that it serves adds {messages:.0f} bytes."
+    )
+
+
+async def bench() -> None:
+    """Everything, printed as it comes."""
+    core, load_core = cores()
+    os.sched_setaffinity(0, {load_core})
+    async with contextlib.AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+
+        async def start(command: list[str]) -> Server:
+            server = await Server.start(core, command)
+            stack.push_async_callback(server.stop)
+            return server
+
+        on_uvloop = await start(python("bench.server", "--certless", "--uvloop"))
+        on_asyncio = await start(python("bench.server", "--certless"))
+        for_logins = await start(python("bench.server", "--certless", f"--key-pool-size={LOGINS}"))
+        plain = Target(await start(python("bench.server")), http)
+        plain_uvloop = Target(await start(python("bench.server", "--uvloop")), http)
+        pem = Row("Node, PEM at every call", NodeTarget(await start(node("pem")), http), "node")
+        kept = Row("Node, keys kept", NodeTarget(await start(node("keys")), http), "node")
+        certless = [
+            Row("Certless, asyncio", CertlessTarget(on_asyncio, http), "python"),
+            Row("Certless, uvloop", CertlessTarget(on_uvloop, http), "python"),
+        ]
+        rows = [
+            Row("aiohttp alone, asyncio", plain, ""),
+            Row("aiohttp alone, uvloop", plain_uvloop, ""),
+            *certless,
+            Row("Certless, uvloop, in place", InPlaceTarget(on_uvloop, http), "python"),
+            pem,
+            kept,
+        ]
+        await for_logins.wait_until_idle()
+        limits = await measure_rows(rows, core)
+        print_rows(rows, limits)
+        print_ratios(certless, pem, kept)
+        await print_logins(CertlessTarget(for_logins, http), core)
+    await print_memory(core)
+
+
+if __name__ == "__main__":
+    asyncio.run(bench())

@@ -1,0 +1,43 @@
+-- wrk plays a corpus: one request body a line, in order.
+--
+--   wrk -t1 ... -s sealed.lua URL -- CORPUS once|again
+--
+-- "once" sends no line twice: behind the last one come requests that no server answers with 200,
+-- so that a corpus that was too small shows. "again" starts over. `done` prints one line of JSON.
+local threads = {}
+
+function setup(thread)
+  table.insert(threads, thread)
+end
+
+function init(args)
+  corpus = assert(io.open(args[1], "r"))
+  again = args[2] == "again"
+  sent, answered, refused = 0, 0, 0
+  wrk.headers["Content-Type"] = "application/json"
+end
+
+function request()
+  local body = corpus:read("*l")
+  if body == nil and again then
+    corpus:seek("set")
+    body = corpus:read("*l")
+  end
+  sent = sent + 1
+  return wrk.format("POST", nil, nil, body or "the corpus is used up")
+end
+
+function response(status)
+  answered = answered + 1
+  if status ~= 200 then refused = refused + 1 end
+end
+
+function done(summary)
+  local thread = threads[1]
+  local errors = summary.errors
+  io.write(string.format(
+    'RESULT {"answered": %d, "refused": %d, "errors": %d, "sent": %d, "seconds": %.6f}\n',
+    thread:get("answered"), thread:get("refused"),
+    errors.connect + errors.read + errors.write + errors.timeout,
+    thread:get("sent"), summary.duration / 1e6))
+end

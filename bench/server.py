@@ -1,0 +1,67 @@
+"""The aiohttp server under measurement: one JSON echo, alone or behind Certless.
+
+``python -m bench.server [--certless] [--uvloop] [--key-pool-size N]`` says ``{"port": ...}``, then
+``{"address": ..., "code": ...}`` for each login, and ends with its standard input.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+
+import uvloop
+from aiohttp import web
+
+from gateway import AnyAddress, CodeMail, Delivery, setup
+from gateway.config import MAX_WINDOW_MS
+
+DIALECT = "sfet-3"
+ROUTE = "/echo"
+
+
+class PrintedCodes(Delivery):
+    """Hands each code to whoever started this process."""
+
+    async def deliver(self, address: str, mail: CodeMail) -> None:
+        print(json.dumps({"address": address, "code": mail.code}), flush=True)
+
+
+async def echo(request: web.Request) -> web.Response:
+    """The handler of every row: parses JSON, answers the same JSON."""
+    return web.json_response(await request.json())
+
+
+async def serve(certless: bool, key_pool_size: int) -> None:
+    """Serve on a free port of the loopback until the standard input ends."""
+    app = web.Application()
+    app.router.add_post(ROUTE, echo)
+    if certless:
+        setup(
+            app,
+            users=AnyAddress(),
+            mail=PrintedCodes(),
+            dialect=DIALECT,
+            window_ms=MAX_WINDOW_MS,
+            key_pool_size=key_pool_size,
+        )
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(json.dumps({"port": runner.addresses[0][1]}), flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    await runner.cleanup()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--certless", action="store_true")
+    parser.add_argument("--uvloop", action="store_true")
+    parser.add_argument("--key-pool-size", type=int, default=16)
+    args = parser.parse_args()
+    loop_factory = uvloop.new_event_loop if args.uvloop else None
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(serve(args.certless, args.key_pool_size))
+
+
+if __name__ == "__main__":
+    main()

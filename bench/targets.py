@@ -1,0 +1,234 @@
+"""What can be measured: a server process on its core, and messages sealed for it.
+
+A corpus is made before it is played, from sessions of its own: every line has its own passphrase
+and nonce, no session is asked for more than it may serve, and the load generator encrypts nothing.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+
+from bench.server import DIALECT, ROUTE
+from gateway.config import DEFAULT_PREFIX, system_clock
+from protocol.codec import parse_json_object, serialize_json
+from protocol.codes import Code
+from protocol.dialects import DIALECTS
+from protocol.exchange import ClientExchange, ClientKeys, PendingLogin, PendingResponse
+from protocol.freshness import MAX_MESSAGES
+from protocol.messages import HttpRequest, SealedMessage
+from protocol.primitives import RsaPrivateKey
+from protocol.rsa_keys import admit
+from protocol.suites import Classic
+
+ROOT = Path(__file__).parent.parent
+NODE_SERVER = ROOT / "bench" / "node_server.mjs"
+BODY_BYTES = 1024
+_IDLE_S = 0.3
+_ENDS_WITHIN_S = 5
+
+_SUITE = Classic(DIALECTS[DIALECT])
+_NAMES = _SUITE.dialect.names
+_PATHS = _SUITE.dialect.paths
+_CLIENT = ClientExchange(_SUITE)
+
+
+def _order() -> dict[str, Any]:
+    """A JSON object of ``BODY_BYTES`` in compact form: numbers, booleans, lists, some UTF-8."""
+    lines = [
+        {"id": number, "name": f"tea no. {number}", "price": 4.5, "fresh": True}
+        for number in range(12)
+    ]
+    order = {"customer": "Räksmörgås", "lines": lines, "note": ""}
+    order["note"] = "x" * (BODY_BYTES - len(serialize_json(order)))
+    return order
+
+
+ORDER = _order()
+ORDER_JSON = serialize_json(ORDER)
+assert len(ORDER_JSON) == BODY_BYTES
+
+
+def python(module: str, *arguments: str) -> list[str]:
+    """The command of a module of this repository."""
+    return [sys.executable, "-m", module, *arguments]
+
+
+def node(mode: str) -> list[str]:
+    """The command of the Node server in one of its modes."""
+    return ["node", str(NODE_SERVER), mode]
+
+
+class Server:
+    """A process pinned to one core; it says its port, and ends when its input does."""
+
+    def __init__(self, process: Process, port: int) -> None:
+        self._process = process
+        self.url = f"http://127.0.0.1:{port}"
+
+    @classmethod
+    async def start(cls, core: int, command: list[str]) -> Self:
+        process = await asyncio.create_subprocess_exec(
+            "taskset", "-c", str(core), *command, stdin=PIPE, stdout=PIPE, cwd=ROOT
+        )
+        server = cls(process, 0)
+        server.url += str((await server.line())["port"])
+        return server
+
+    async def line(self) -> dict[str, Any]:
+        """The next line of JSON that the server says."""
+        assert self._process.stdout is not None
+        line = await asyncio.wait_for(self._process.stdout.readline(), 60)
+        return parse_json_object(line)
+
+    def cpu_s(self) -> float:
+        """CPU time of the process so far, all threads."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    async def wait_until_idle(self) -> None:
+        """Until it uses no CPU: until its pool of RSA pairs, for instance, is full."""
+        before_s = -1.0
+        while before_s != (now_s := self.cpu_s()):
+            before_s = now_s
+            await asyncio.sleep(_IDLE_S)
+
+    async def stop(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), _ENDS_WITHIN_S)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session as its client holds it."""
+
+    token: str
+    keys: ClientKeys
+
+
+class Target:
+    """One server and one way to call it. This one: the bare echo, without a session."""
+
+    path = ROUTE
+    again = True  # whether a message may be sent twice
+
+    def __init__(self, server: Server, http: aiohttp.ClientSession) -> None:
+        self.server = server
+        self._http = http
+
+    @property
+    def url(self) -> str:
+        return self.server.url + self.path
+
+    async def corpus(self, count: int) -> Iterator[bytes]:
+        """``count`` request bodies, none of them sent before."""
+        return iter([ORDER_JSON])
+
+    async def check(self) -> None:
+        """One call: the echo must come back as it went. Raises: AssertionError."""
+        assert await self.post(self.path, ORDER) == ORDER
+
+    async def post(self, path: str, members: Any) -> dict[str, Any]:
+        """The answer to ``members``. Raises: AssertionError, for a status that is no success."""
+        async with self._http.post(self.server.url + path, data=serialize_json(members)) as answer:
+            body = await answer.read()
+            assert answer.status < 300, f"{path}: {answer.status} {body[:200]!r}"
+            return parse_json_object(body)
+
+
+class SealedTarget(Target):
+    """An echo behind a session; calls go through ``{prefix}/message``."""
+
+    path = DEFAULT_PREFIX + _PATHS.message
+    again = False
+
+    def __init__(self, server: Server, http: aiohttp.ClientSession) -> None:
+        super().__init__(server, http)
+        self._pair = RsaPrivateKey.generate()
+
+    async def open_session(self) -> OpenSession:
+        """A new session."""
+        raise NotImplementedError
+
+    def seal(self, session: OpenSession) -> tuple[dict[str, Any], PendingResponse]:
+        """One message, and what opens its answer."""
+        inside = HttpRequest("POST", ROUTE, (("Content-Type", "application/json"),), ORDER_JSON)
+        message, pending = _CLIENT.seal_request(
+            session.token, session.keys, inside, system_clock(), secrets.token_bytes
+        )
+        return message.serialize(_NAMES), pending
+
+    def open(self, pending: PendingResponse, answer: dict[str, Any]) -> Any:
+        """The JSON that the handler answered."""
+        return json.loads(pending.open(SealedMessage.parse(answer, _NAMES)).body)
+
+    async def corpus(self, count: int) -> Iterator[bytes]:
+        sessions = [await self.open_session() for _ in range(-(-count // MAX_MESSAGES))]
+        return (serialize_json(self.seal(sessions[n % len(sessions)])[0]) for n in range(count))
+
+    async def check(self) -> None:
+        message, pending = self.seal(await self.open_session())
+        assert self.open(pending, await self.post(self.path, message)) == ORDER
+
+
+class CertlessTarget(SealedTarget):
+    """Certless, logged in to as any client does; the codes come by the server's output."""
+
+    logins = 0
+
+    async def request_code(self) -> tuple[str, str]:
+        """A token for a new user, and the user's address."""
+        CertlessTarget.logins += 1
+        address = f"user{CertlessTarget.logins}@example.org"
+        path = DEFAULT_PREFIX + _PATHS.session
+        return str((await self.post(path, {_NAMES.username: address}))[_NAMES.token]), address
+
+    async def send_login(self, token: str, code: str) -> tuple[SealedMessage, PendingLogin]:
+        """The answer to a login, and what opens it."""
+        message, pending = _CLIENT.seal_login(
+            token, Code(code), self._pair, system_clock(), secrets.token_bytes
+        )
+        path = DEFAULT_PREFIX + _PATHS.authenticate
+        answer = await self.post(path, message.serialize(_NAMES))
+        return SealedMessage.parse(answer, _NAMES), pending
+
+    async def open_session(self) -> OpenSession:
+        token, _ = await self.request_code()
+        answer, pending = await self.send_login(token, (await self.server.line())["code"])
+        return OpenSession(token, pending.open(answer))
+
+
+class InPlaceTarget(CertlessTarget):
+    """Certless, with the message sent to the route itself."""
+
+    path = ROUTE
+
+    def seal(self, session: OpenSession) -> tuple[dict[str, Any], PendingResponse]:
+        message, pending = _CLIENT.seal_fields(
+            session.token, session.keys, ORDER, system_clock(), secrets.token_bytes
+        )
+        return message.serialize(_NAMES), pending
+
+    def open(self, pending: PendingResponse, answer: dict[str, Any]) -> Any:
+        return json.loads(pending.open_plaintext(SealedMessage.parse(answer, _NAMES)))
+
+
+class NodeTarget(SealedTarget):
+    """The Node server, which opens a session for the asking."""
+
+    async def open_session(self) -> OpenSession:
+        answer = await self.post("/sessions", {"publicKey": self._pair.public.to_pem()})
+        return OpenSession(answer["token"], ClientKeys(self._pair, admit(answer["publicKey"])))
