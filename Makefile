@@ -22,7 +22,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m bench.run
 
 fuzz: $(VENV)/.test
-	HYPOTHESIS_PROFILE=fuzz $(PYTEST) tests/test_properties.py --timeout=0
+	FUZZ=50 $(PYTEST) tests/test_properties.py --timeout=0
 
 clean:
 	rm -rf $(VENV)

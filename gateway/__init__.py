@@ -130,12 +130,15 @@ def setup(
     login = Login(chosen, exchange, sessions, keeper, directory, courier, key_pool)
     middleware = Middleware(app, chosen, exchange, sessions, login)
 
-    @web.middleware
-    async def certless(request: web.Request, handler: Any) -> web.StreamResponse:
-        return await middleware.handle(request, handler)
-
-    app.middlewares.insert(0, certless)
+    app.middlewares.insert(0, middleware.handle)
+    for path in middleware.own_paths:
+        # The middleware answers before these; without them aiohttp would build a 404 each time.
+        app.router.add_route("*", path, _not_found)
     app.cleanup_ctx.append(_Lifespan(chosen, keeper, sessions, courier, key_pool))
+
+
+async def _not_found(_: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound
 
 
 def reverse_proxy(

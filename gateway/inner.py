@@ -8,7 +8,7 @@ where it streams, sends a file or sets headers in ``on_response_prepare``.
 import asyncio
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Set
 from typing import TypeAlias
 
 from aiohttp import StreamReader, hdrs, web
@@ -49,12 +49,12 @@ _log = logging.getLogger("certless")
 
 def end_to_end(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """``headers`` without hop-by-hop ones and those that Connection names (RFC 9110 §7.6.1)."""
-    pairs = list(headers)
-    dropped = set(_HOP_BY_HOP)
-    for name, value in pairs:
-        if name.lower() == "connection":
-            dropped.update(option.strip().lower() for option in value.split(","))
-    return [(name, value) for name, value in pairs if name.lower() not in dropped]
+    lowered = [(name.lower(), name, value) for name, value in headers]
+    dropped: Set[str] = _HOP_BY_HOP
+    for lower, _, value in lowered:
+        if lower == "connection":
+            dropped = dropped | {option.strip().lower() for option in value.split(",")}
+    return [(name, value) for lower, name, value in lowered if lower not in dropped]
 
 
 class _CapturingWriter(AbstractStreamWriter):
@@ -134,7 +134,7 @@ def inner_request(
         chunked=False,
         url=URL.build(path=path, query_string=query, encoded=True),
     )
-    loop = asyncio.get_running_loop()
+    loop = outer.task.get_loop()
     # A protocol without a connection: flow control has nothing to hold up, the body is here.
     payload = StreamReader(BaseProtocol(loop), limit=max_bytes, loop=loop)
     payload.feed_data(inside.body)

@@ -7,10 +7,12 @@ place or inside ``{prefix}/message``, and plaintext is refused, never handled.
 
 import asyncio
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from protocol.codec import JsonObject, parse_json, parse_json_object, serialize_json
 from protocol.codes import session_id
@@ -42,6 +44,7 @@ OUTCOME: web.RequestKey[str] = web.RequestKey("certless_outcome", str)
 # A rejection leaves at a multiple of this after its request came, so that the few microseconds
 # by which one reason differs from another do not show (PROTOCOL §8.3).
 _REJECTION_STEP_S = 0.010
+_JSON_HEADERS = CIMultiDict({hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_CONTROL: "no-store"})
 # Statuses that cannot carry a body, and so no seal.
 _BODILESS = frozenset({204, 205, 304})
 _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "date", "server"})
@@ -74,6 +77,12 @@ class Middleware:
             settings.prefix + paths.logout: self._logout,
         }
 
+    @property
+    def own_paths(self) -> tuple[str, ...]:
+        """The paths that the protocol answers itself."""
+        return tuple(self._own_routes)
+
+    @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """One request of the application."""
         if isinstance(request, InnerRequest):
@@ -82,7 +91,7 @@ class Middleware:
         is_own = path == self._settings.prefix or path.startswith(self._settings.prefix + "/")
         if not is_own and self._public.match(path):
             return await handler(request)
-        arrived_s = asyncio.get_running_loop().time()
+        arrived_s = time.monotonic()
         try:
             if hdrs.CONTENT_ENCODING in request.headers:
                 raise CodingRefused("send the body without a Content-Encoding")
@@ -223,10 +232,10 @@ class Middleware:
         if (request.content_length or 0) > cap:
             raise BodyTooLarge(f"the body is larger than {cap} bytes")
         body = bytearray()
-        async for chunk in request.content.iter_any():
-            if len(body) + len(chunk) > cap:
-                raise BodyTooLarge(f"the body is larger than {cap} bytes")
+        while chunk := await request.content.readany():
             body += chunk
+            if len(body) > cap:
+                raise BodyTooLarge(f"the body is larger than {cap} bytes")
         return bytes(body)
 
     async def _read_object(self, request: web.Request) -> JsonObject:
@@ -237,7 +246,7 @@ class Middleware:
 
 
 async def _wait_for_step(arrived_s: float) -> None:
-    passed_s = asyncio.get_running_loop().time() - arrived_s
+    passed_s = time.monotonic() - arrived_s
     await asyncio.sleep(_REJECTION_STEP_S - passed_s % _REJECTION_STEP_S)
 
 
@@ -254,12 +263,7 @@ def _log_id(token: str) -> str:
 
 
 def _json_response(status: int, value: Any) -> web.Response:
-    return web.Response(
-        status=status,
-        body=serialize_json(value),
-        content_type="application/json",
-        headers={hdrs.CACHE_CONTROL: "no-store"},
-    )
+    return web.Response(status=status, body=serialize_json(value), headers=_JSON_HEADERS)
 
 
 def _visible(error: Exception) -> tuple[int, str, str]:

@@ -6,7 +6,6 @@ most 64; nothing after the value. One text stands for one byte string: base64 wi
 and its own alphabet, hex in lower case.
 """
 
-import base64
 import binascii
 import json
 import math
@@ -60,6 +59,9 @@ _DECODER = json.JSONDecoder(
 )
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def _check_depth(data: bytes) -> None:
     # Fewer opening brackets than the limit cannot nest deeper; that settles nearly every message.
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
@@ -98,12 +100,14 @@ def parse_json_object(data: bytes) -> JsonObject:
 
 def serialize_json(value: Any) -> bytes:
     """Compact UTF-8 JSON of ``value``; NaN and Infinity are a ValueError. Source: PROTOCOL §3."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def encode_bytes(encoding: TextEncoding, data: bytes) -> str:
     """``data`` as base64 (RFC 4648 §4, padded) or lower-case hex."""
-    return data.hex() if encoding == "hex" else base64.b64encode(data).decode()
+    if encoding == "hex":
+        return data.hex()
+    return binascii.b2a_base64(data, newline=False).decode()
 
 
 def decode_bytes(encoding: TextEncoding, text: str) -> bytes | None:

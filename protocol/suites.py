@@ -25,16 +25,18 @@ PASSPHRASE_CHARS = 32
 IV_CHARS = 16
 GCM_IV_CHARS = 12
 
-_TEXT_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+# A byte stands for the character at its low six bits.
+_BYTE_TO_TEXT = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" * 4
+_PRINTABLE = bytes(range(0x20, 0x7F))
 _STAND_IN_PASSPHRASE = b"0" * PASSPHRASE_CHARS
 
 
 def _random_text(entropy: Entropy, chars: int) -> str:
-    return "".join(_TEXT_ALPHABET[byte & 63] for byte in entropy(chars))
+    return entropy(chars).translate(_BYTE_TO_TEXT).decode()
 
 
 def _is_printable(text: bytes) -> bool:
-    return all(0x20 <= byte <= 0x7E for byte in text)
+    return not text.translate(None, _PRINTABLE)
 
 
 @dataclass(frozen=True, slots=True)

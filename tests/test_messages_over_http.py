@@ -387,6 +387,7 @@ async def on_the_wire(at: Running, *chunks: bytes) -> bytes:
     async with asyncio.timeout(10):
         answer = await reader.readuntil(b"\r\n\r\n")
     writer.close()
+    await writer.wait_closed()
     return answer
 
 

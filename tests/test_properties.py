@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import string
 import unicodedata
@@ -54,8 +55,16 @@ from protocol.primitives import RsaPrivateKey
 from protocol.rsa_keys import admit
 from protocol.session import TRANSITIONS, Event, State, advance
 
-quick = settings(deadline=None, max_examples=100)
-costly = settings(deadline=None, max_examples=40)
+# ``make fuzz`` tries this many times as many examples.
+FUZZ = int(os.environ.get("FUZZ", "1"))
+
+
+def examples(count: int) -> settings:
+    return settings(deadline=None, max_examples=count * FUZZ)
+
+
+quick = examples(100)
+costly = examples(40)
 
 MALLEABLE = [name for name, dialect in DIALECTS.items() if dialect.aes != "gcm"]
 SHAPES: list[Dialect] = [
@@ -104,7 +113,7 @@ PIECES = st.lists(
 ).map(b"".join)
 
 
-@settings(deadline=None, max_examples=500)
+@examples(500)
 @given(st.binary(max_size=60) | PIECES | JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_a_value_or_malformed(data: bytes) -> None:
     try:
@@ -129,7 +138,7 @@ def test_bytes_have_one_text(encoding: TextEncoding, data: bytes) -> None:
     assert decode_bytes(encoding, encode_bytes(encoding, data)) == data
 
 
-@settings(deadline=None, max_examples=500)
+@examples(500)
 @given(st.sampled_from(["base64", "hex"]), st.text("ABYZaf019+/=-_ \n", max_size=12) | st.text())
 def test_text_stands_for_bytes_only_if_it_is_their_text(encoding: TextEncoding, text: str) -> None:
     data = decode_bytes(encoding, text)
@@ -156,7 +165,7 @@ PROBES = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@examples(400)
 @given(PROBES | OBJECTS)
 def test_any_object_is_a_message_or_a_remote_error(members: JsonObject) -> None:
     for cls in (SessionRequest, SessionGrant, AuthenticateRequest, SealedMessage, SealedRequest):
@@ -168,7 +177,7 @@ def test_any_object_is_a_message_or_a_remote_error(members: JsonObject) -> None:
         assert again == message
 
 
-@settings(deadline=None, max_examples=400)
+@examples(400)
 @given(PROBES | JSON)
 def test_any_value_is_a_request_or_a_response_or_a_remote_error(value: JsonValue) -> None:
     for cls in (HttpRequest, HttpResponse):
@@ -186,7 +195,7 @@ def test_any_value_is_a_request_or_a_response_or_a_remote_error(value: JsonValue
             assert not set(string.whitespace + "#\\") & set(message.target)
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(st.text(max_size=12))
 def test_a_name_is_refused_or_has_one_form(name: str) -> None:
     try:
@@ -249,7 +258,7 @@ def test_time_comes_back_in_every_form(moment: datetime) -> None:
     assert parse_timestamp("s", ms / 1000) == ms
 
 
-@settings(deadline=None, max_examples=400)
+@examples(400)
 @given(
     st.tuples(
         st.integers(1970, 2100),
@@ -303,7 +312,7 @@ def test_what_goes_in_comes_out(
 
 
 @pytest.mark.parametrize("dialect", SHAPES, ids=lambda dialect: dialect.name)
-@settings(deadline=None, max_examples=10)
+@examples(10)
 @given(password=st.none() | st.text(max_size=20), seed=st.integers())
 def test_a_login_comes_through(dialect: Dialect, password: str | None, seed: int) -> None:
     assert Peer(dialect, seed).login(password).password == password
@@ -332,7 +341,7 @@ def spoilt(message: SealedRequest, part: str, bit: int, text: bool) -> SealedReq
     return with_iv(message, flip_text(sealed.iv or "", bit))
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(st.sampled_from(["key", "payload", "iv"]), st.integers(0, 5000), st.booleans())
 def test_a_gcm_message_rejects_any_bit_flipped(part: str, bit: int, text: bool) -> None:
     peer = Peer("sfet-4-gcm")
@@ -708,7 +717,7 @@ class SessionWalk(RuleBasedStateMachine):
 TestSessionWalk = SessionWalk.TestCase
 TestSessionWalk.settings = settings(
     deadline=None,
-    max_examples=60,
+    max_examples=60 * FUZZ,
     stateful_step_count=25,
     suppress_health_check=[HealthCheck.filter_too_much],
 )

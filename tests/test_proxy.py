@@ -48,7 +48,7 @@ def upstream_app() -> web.Application:
         return response
 
     async def slow(request: web.Request) -> web.Response:
-        await asyncio.sleep(30)
+        await asyncio.sleep(1)
         return web.Response()
 
     app = web.Application(client_max_size=2**24)
@@ -185,7 +185,7 @@ async def test_an_upstream_that_is_down_slow_or_breaks_off() -> None:
 
 
 async def test_an_upstream_that_is_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "Proxy", partial(Proxy, timeout_s=0.2))
+    monkeypatch.setattr(gateway, "Proxy", partial(Proxy, timeout_s=0.1))
     async with proxied() as (_, client):
         assert (await client.get("/slow")).status == 504
 

@@ -15,7 +15,8 @@ class _Record:
     sealed: bytes
     expires_ms: int
     attempts: int = 0
-    tags: set[bytes] = field(default_factory=set)
+    # A dict where a set would do: the garbage collector need not walk one that holds only bytes.
+    tags: dict[bytes, None] = field(default_factory=dict)
 
 
 class MemoryStore(Store):
@@ -73,13 +74,15 @@ class MemoryStore(Store):
 
     async def claim(self, session_id: bytes, claim: NonceClaim, now_ms: int) -> bool:
         record = self._alive(session_id, State.ENROLLED, now_ms)
-        if record is None or not record.tags.isdisjoint((claim.nonce_tag, claim.passphrase_tag)):
+        if record is None:
+            return False
+        if claim.nonce_tag in record.tags or claim.passphrase_tag in record.tags:
             return False
         if len(record.tags) >= 2 * MAX_MESSAGES:
             del self._records[session_id]
             return False
         record.state = advance(record.state, Event.MESSAGE_CLAIMED)
-        record.tags.update((claim.nonce_tag, claim.passphrase_tag))
+        record.tags[claim.nonce_tag] = record.tags[claim.passphrase_tag] = None
         return True
 
     async def end(self, session_id: bytes) -> None:
