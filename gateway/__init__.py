@@ -19,7 +19,8 @@ from protocol.primitives import RsaPrivateKey
 from protocol.suites import Classic
 
 from .config import DEFAULT_MAX_BODY_BYTES, Settings, find_dialect
-from .delivery import CodeMail, Courier, Delivery, delivery_from_url
+from .courier import Courier
+from .delivery import CodeMail, Delivery, delivery_from_url
 from .directory import Account, AnyAddress, Directory, TomlDirectory
 from .errors import ConfigError, GatewayError, MailNotSent
 from .inner import SESSION, USER, log_failure

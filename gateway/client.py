@@ -12,15 +12,14 @@ Every request goes as ``{prefix}/message``: method, path, headers and body are a
 
 import asyncio
 import inspect
-import json as json_module
 import secrets
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from io import BytesIO
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 import aiohttp
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 from yarl import URL
 
 from protocol.codec import JsonObject, parse_json_object, serialize_json
@@ -28,100 +27,26 @@ from protocol.codes import Code
 from protocol.dialects import DEFAULT_DIALECT, Dialect
 from protocol.errors import MalformedMessage, ProtocolError
 from protocol.exchange import ClientExchange, ClientKeys
-from protocol.messages import HttpRequest, HttpResponse, SealedMessage, SessionGrant, SessionRequest
+from protocol.messages import HttpRequest, SealedMessage, SessionGrant, SessionRequest
 from protocol.primitives import RsaPrivateKey
 from protocol.suites import Classic
 
+from .client_response import (
+    AnswerNotTrusted,
+    ClientError,
+    NotLoggedIn,
+    Refused,
+    RequestContext,
+    Response,
+)
 from .config import DEFAULT_PREFIX, find_dialect, http_url, system_clock
 from .sessions import Clock
+
+__all__ = ["AnswerNotTrusted", "Client", "ClientError", "NotLoggedIn", "Refused", "Response"]
 
 CodeSource: TypeAlias = str | Callable[[], str | Awaitable[str]]
 
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
-
-
-class ClientError(Exception):
-    """The gateway did not do what was asked; the text says what to do next."""
-
-
-class NotLoggedIn(ClientError):
-    """There is no session: call ``login`` first."""
-
-
-class Refused(ClientError):
-    """The gateway refused; ``status`` and ``code`` are its words (PROTOCOL §9)."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(f"{status} {code}: {message}")
-        self.status = status
-        self.code = code
-
-
-class AnswerNotTrusted(ClientError):
-    """An answer came that the gateway cannot have sealed for this request."""
-
-
-class Response:
-    """The inner response, in the manner of aiohttp's."""
-
-    def __init__(self, method: str, url: URL, inside: HttpResponse) -> None:
-        self.method = method
-        self.url = url
-        self.status = inside.status
-        self.headers = CIMultiDictProxy(CIMultiDict(inside.headers))
-        self._body = inside.body
-
-    @property
-    def ok(self) -> bool:
-        """Whether ``status`` is below 400."""
-        return self.status < 400
-
-    @property
-    def content_type(self) -> str:
-        """The media type without parameters."""
-        return self.headers.get("Content-Type", "application/octet-stream").split(";")[0].strip()
-
-    async def read(self) -> bytes:
-        """The body."""
-        return self._body
-
-    async def text(self, encoding: str = "utf-8") -> str:
-        """The body as text."""
-        return self._body.decode(encoding)
-
-    async def json(self) -> Any:
-        """The body as JSON, whatever its Content-Type says."""
-        return json_module.loads(self._body)
-
-    def raise_for_status(self) -> None:
-        """Raises: Refused, for a status of 400 or more."""
-        if not self.ok:
-            raise Refused(self.status, "http", f"{self.method} {self.url.path}")
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """The body is here already; nothing to release."""
-
-    def __repr__(self) -> str:
-        return f"<Response {self.method} {self.url.path} {self.status}>"
-
-
-class _RequestContext(Awaitable[Response]):
-    """Both ``await client.get(...)`` and ``async with client.get(...)``."""
-
-    def __init__(self, request: Awaitable[Response]) -> None:
-        self._request = request
-
-    def __await__(self) -> Generator[Any, None, Response]:
-        return self._request.__await__()
-
-    async def __aenter__(self) -> Response:
-        return await self._request
-
-    async def __aexit__(self, *_: object) -> None:
-        """Nothing is held."""
 
 
 class Client:
@@ -220,7 +145,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         json: Any = None,
         data: bytes | str | Mapping[str, str] | None = None,
-    ) -> _RequestContext:
+    ) -> RequestContext:
         """One sealed request; a response of any status.
 
         ``json`` and ``data`` as in aiohttp: text, bytes, or a mapping for a form.
@@ -229,25 +154,25 @@ class Client:
         if json is not None and data is not None:
             raise ValueError("give json or data, not both")
         inside = self._inside(method, path, params, headers, json, data)
-        return _RequestContext(self._send(inside))
+        return RequestContext(self._send(inside))
 
-    def get(self, path: str, **options: Any) -> _RequestContext:
+    def get(self, path: str, **options: Any) -> RequestContext:
         """``request("GET", path, ...)``."""
         return self.request("GET", path, **options)
 
-    def post(self, path: str, **options: Any) -> _RequestContext:
+    def post(self, path: str, **options: Any) -> RequestContext:
         """``request("POST", path, ...)``."""
         return self.request("POST", path, **options)
 
-    def put(self, path: str, **options: Any) -> _RequestContext:
+    def put(self, path: str, **options: Any) -> RequestContext:
         """``request("PUT", path, ...)``."""
         return self.request("PUT", path, **options)
 
-    def patch(self, path: str, **options: Any) -> _RequestContext:
+    def patch(self, path: str, **options: Any) -> RequestContext:
         """``request("PATCH", path, ...)``."""
         return self.request("PATCH", path, **options)
 
-    def delete(self, path: str, **options: Any) -> _RequestContext:
+    def delete(self, path: str, **options: Any) -> RequestContext:
         """``request("DELETE", path, ...)``."""
         return self.request("DELETE", path, **options)
 

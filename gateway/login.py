@@ -18,7 +18,8 @@ from protocol.messages import AuthenticateRequest, SealedMessage, SessionGrant, 
 from protocol.primitives import sha256
 
 from .config import Settings
-from .delivery import CodeMail, Courier
+from .courier import Courier
+from .delivery import CodeMail
 from .directory import Directory
 from .keypool import KeyPool
 from .sessions import Sessions

@@ -99,6 +99,14 @@ class Mailbox:
     asked: list[str] = field(default_factory=list)
     passwords: list[str] = field(default_factory=list)
     answers: dict[str, list[str]] = field(default_factory=dict)
+    read: int = 0
+
+    async def code(self) -> str:
+        """The code of the first mail that has not been asked for."""
+        await eventually(lambda: len(self.mails) > self.read)
+        self.read += 1
+        codes: list[str] = CODE_LINE.findall(text_of(self.mails[self.read - 1].message))
+        return codes[0]
 
     def to(self, address: str) -> list[Received]:
         return [mail for mail in self.mails if mail.recipients == [address]]

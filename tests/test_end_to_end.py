@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-from processes import ROOT, SmtpMailbox, free_port, python, smtp_mailbox, until_listening
+from mailboxes import Mailbox, a_free_port, smtp_server
+from processes import ROOT, python, until_listening
 
 from gateway.client import Client
 from gateway.config import find_dialect, system_clock
@@ -25,7 +26,7 @@ DIALECT = "article-2016"
 
 @asynccontextmanager
 async def upstream(journal: Path) -> AsyncIterator[int]:
-    port = free_port()
+    port = a_free_port()
     program = str(ROOT / "tests" / "journal_upstream.py")
     async with python(program, str(port), str(journal)) as process:
         await until_listening(port, process)
@@ -50,8 +51,8 @@ async def gateway(
 
 
 async def test_a_node_program_logs_in_with_a_code_from_a_real_mail(tmp_path: Path) -> None:
-    port, journal = free_port(), tmp_path / "journal"
-    async with upstream(journal) as behind, smtp_mailbox() as mailbox:
+    port, journal = a_free_port(), tmp_path / "journal"
+    async with upstream(journal) as behind, smtp_server() as mailbox:
         async with gateway(port, behind, mailbox.port, tmp_path):
             program = str(ROOT / "examples" / "node_client.mjs")
             node = await asyncio.create_subprocess_exec(
@@ -78,7 +79,7 @@ class Session:
         self.exchange = exchange
 
     @classmethod
-    async def login(cls, url: str, username: str, mailbox: SmtpMailbox) -> "Session":
+    async def login(cls, url: str, username: str, mailbox: Mailbox) -> "Session":
         exchange = ClientExchange(Classic(find_dialect(DIALECT)))
         names = exchange.suite.dialect.names
         async with aiohttp.ClientSession() as http:
@@ -118,12 +119,12 @@ class Session:
 async def test_killed_in_the_middle_of_traffic_nothing_runs_twice_and_sessions_go_on(
     tmp_path: Path,
 ) -> None:
-    port, journal = free_port(), tmp_path / "journal"
+    port, journal = a_free_port(), tmp_path / "journal"
     url = f"http://127.0.0.1:{port}"
     sent: dict[str, JsonObject] = {}
     answered: Counter[str] = Counter()
     busy = asyncio.Event()
-    async with upstream(journal) as behind, smtp_mailbox() as mailbox:
+    async with upstream(journal) as behind, smtp_server() as mailbox:
         async with gateway(port, behind, mailbox.port, tmp_path) as process:
             users = ("ann@example.org", "bob@example.org")
             sessions = [await Session.login(url, user, mailbox) for user in users]
@@ -171,7 +172,7 @@ async def test_killed_in_the_middle_of_traffic_nothing_runs_twice_and_sessions_g
 
 
 async def test_smtp_down_loses_nothing(tmp_path: Path) -> None:
-    port, smtp_port = free_port(), free_port()
+    port, smtp_port = a_free_port(), a_free_port()
     async with upstream(tmp_path / "journal") as behind:
         async with gateway(port, behind, smtp_port, tmp_path):
             url = f"http://127.0.0.1:{port}"
@@ -179,7 +180,7 @@ async def test_smtp_down_loses_nothing(tmp_path: Path) -> None:
 
                 async def code() -> str:
                     # The login was answered while nothing listened there.
-                    async with smtp_mailbox(smtp_port) as mailbox:
+                    async with smtp_server(port=smtp_port) as mailbox:
                         return await mailbox.code()
 
                 await client.login("ann@example.org", code=code)

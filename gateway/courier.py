@@ -1,0 +1,72 @@
+"""Carries mails to a Delivery in the background, so that no login waits for one.
+
+A login is answered before its mail is even written. Each address then has tries of its own, until
+one works or the code has expired.
+"""
+
+import asyncio
+import logging
+
+from .delivery import CodeMail, Delivery
+from .errors import MailNotSent
+
+# The answer to the login has left by then, whether there was a mail to write or not.
+_FIRST_TRY_S = 0.05
+_RETRY_S = (1, 2, 5, 10, 30, 60)
+_log = logging.getLogger("certless")
+
+
+class Courier:
+    """Hands mails to a Delivery in the background, again and again until they expire."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+        self._closing = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, addresses: tuple[str, ...], mail: CodeMail) -> None:
+        """Returns at once. Each address has tries of its own."""
+        for address in addresses:
+            task = asyncio.create_task(self._carry(address, mail))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _carry(self, address: str, mail: CodeMail) -> None:
+        clock = asyncio.get_running_loop().time
+        expires_s = clock() + mail.minutes * 60
+        await asyncio.sleep(_FIRST_TRY_S)
+        tries = 0
+        # Cancellation and timeouts can get lost in a library on the way (asyncio.wait_for up to
+        # Python 3.11 swallows one that comes along with an answer), so each round looks again.
+        while not self._closing and clock() < expires_s:
+            try:
+                async with asyncio.timeout(expires_s - clock()):
+                    if await self._try(address, mail):
+                        return
+            except TimeoutError:
+                return
+            pause_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
+            if not self._closing:
+                await asyncio.sleep(min(pause_s, max(0.0, expires_s - clock())))
+            tries += 1
+
+    async def _try(self, address: str, mail: CodeMail) -> bool:
+        """Whether there is nothing left to try."""
+        try:
+            await self._delivery.deliver(address, mail)
+        except MailNotSent as error:
+            again = "given up" if error.final else "will try again"
+            _log.warning("mail not sent, %s: %s", again, error)
+            return error.final
+        except Exception as error:  # an integrator's Delivery may raise anything
+            _log.warning("mail not sent, will try again: %s", type(error).__name__)
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Stop trying."""
+        self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._delivery.close()
