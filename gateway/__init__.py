@@ -34,6 +34,8 @@ from .stores import Store
 from .stores.memory import MemoryStore
 from .stores.sqlite import SqliteStore
 
+__version__ = "0.1.0"
+
 __all__ = [
     "SESSION",
     "USER",
@@ -159,6 +161,7 @@ def reverse_proxy(
     proxy = Proxy(upstream, targets=targets, max_body_bytes=max_body_bytes)
     setup(app, max_body_bytes=max_body_bytes, **options)
     app.cleanup_ctx.append(proxy.lifespan)
+    app.on_response_prepare.append(proxy.tidy)
     app.router.add_route("*", "/{path:.*}", proxy.forward)
     return app
 

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import getpass
+import logging
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -15,10 +16,13 @@ from typing import Any, NoReturn
 
 import aiohttp
 
+from protocol.codes import CODE_ATTEMPTS
 from protocol.dialects import DEFAULT_DIALECT, DIALECTS
 
+from . import __version__
 from .client import Client, ClientError
-from .config import http_url
+from .config import DEFAULT_PREFIX, find_dialect, http_url
+from .config_file import read_config
 from .errors import ConfigError, GatewayError
 from .serve import serve, told_to_stop
 
@@ -34,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="certless", description="Encrypted, authenticated HTTP where TLS cannot go."
     )
+    parser.add_argument("--version", action="version", version=f"certless {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
 
     service = commands.add_parser("serve", help="put Certless in front of an HTTP API")
@@ -54,7 +59,10 @@ def _parser() -> argparse.ArgumentParser:
         "--public", metavar="PATTERN", action="append", help="a route without login, e.g. /static/*"
     )
     service.add_argument(
-        "--target", metavar="PATTERN", action="append", help="pass on these paths only"
+        "--target",
+        metavar="PATTERN",
+        action="append",
+        help="pass on these paths only; name public ones here as well",
     )
     service.add_argument(
         "--config", metavar="FILE", help="TOML file of all these, and own dialects"
@@ -69,7 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     request = commands.add_parser("request", help="log in and send one request, as curl would")
     request.add_argument("--login", metavar="NAME", required=True, help="user name or address")
     request.add_argument("--password", action="store_true", help="ask for a password as well")
-    request.add_argument("--dialect", choices=DIALECTS, default=DEFAULT_DIALECT)
+    request.add_argument("--dialect", metavar="NAME", help="as the gateway's; default article-2016")
+    request.add_argument("--prefix", metavar="PATH", help=f"as the gateway's; {DEFAULT_PREFIX}")
+    request.add_argument("--config", metavar="FILE", help="dialect and prefix from gateway.toml")
     request.add_argument("-d", "--data", help="body; @FILE reads a file")
     request.add_argument("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'")
     request.add_argument("-i", "--include", action="store_true", help="show status and headers")
@@ -117,6 +127,7 @@ async def _demo(arguments: argparse.Namespace) -> int:
         from .demo import run  # noqa: PLC0415 (needs the extra "demo")
     except ModuleNotFoundError as error:
         raise ConfigError(f"the demo needs {error.name}: pip install 'certless[demo]'") from None
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     port = arguments.port
     await run(
         port=port,
@@ -176,11 +187,26 @@ async def _request(arguments: argparse.Namespace) -> int:
     headers.update(_headers(arguments.header))
     password = getpass.getpass("Password: ") if arguments.password else None
 
-    async def code() -> str:
-        return await _ask(f"A code is on its way to {arguments.login}. Paste it here: ")
+    options = read_config(Path(arguments.config)) if arguments.config else {}
+    name = arguments.dialect or options.get("dialect", DEFAULT_DIALECT)
+    dialect = find_dialect(name, options.get("dialects"))
+    prefix = arguments.prefix or options.get("prefix", DEFAULT_PREFIX)
+    prompts = iter(
+        [
+            f"If {arguments.login} may log in, a code is on its way (at most 3 in 15 minutes).\n"
+            "Paste it here: ",
+            *["Not accepted. Paste the newest code: "] * (CODE_ATTEMPTS - 1),
+        ]
+    )
 
-    async with Client(str(url.origin()), dialect=arguments.dialect) as client:
-        await client.login(arguments.login, code=code, password=password)
+    async def code() -> str:
+        line = await _ask(next(prompts))
+        if not line:
+            raise ClientError("no code was accepted: copy the whole line from the mail")
+        return line
+
+    async with Client(str(url.origin()), dialect=dialect, prefix=prefix) as client:
+        await client.login(arguments.login, code=code, password=password, attempts=CODE_ATTEMPTS)
         try:
             response = await client.request(
                 arguments.method, url.raw_path_qs, headers=headers, data=data

@@ -22,8 +22,8 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from protocol.codec import JsonObject, parse_json_object, serialize_json
-from protocol.codes import Code
+from protocol.codec import JsonObject, JsonValue, parse_json_object, serialize_json
+from protocol.codes import CLASSIC_CODE_CHARS, CODE_ALPHABET, Code
 from protocol.dialects import DEFAULT_DIALECT, Dialect
 from protocol.errors import MalformedMessage, ProtocolError
 from protocol.exchange import ClientExchange, ClientKeys
@@ -34,6 +34,8 @@ from protocol.suites import Classic
 from .client_response import (
     AnswerNotTrusted,
     ClientError,
+    CodeMistyped,
+    CodeNotAccepted,
     NotLoggedIn,
     Refused,
     RequestContext,
@@ -42,11 +44,37 @@ from .client_response import (
 from .config import DEFAULT_PREFIX, find_dialect, http_url, system_clock
 from .sessions import Clock
 
-__all__ = ["AnswerNotTrusted", "Client", "ClientError", "NotLoggedIn", "Refused", "Response"]
+__all__ = [
+    "AnswerNotTrusted",
+    "Client",
+    "ClientError",
+    "CodeMistyped",
+    "CodeNotAccepted",
+    "NotLoggedIn",
+    "Refused",
+    "Response",
+]
 
 CodeSource: TypeAlias = str | Callable[[], str | Awaitable[str]]
 
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+
+def _plain(value: JsonValue, most: int) -> str:
+    """What a server says of an error, fit to be shown: no control characters, not too much."""
+    text = value if isinstance(value, str) else "unknown"
+    return "".join(char if char.isprintable() else " " for char in text[:most])
+
+
+async def _given(source: CodeSource) -> Code:
+    given = source if isinstance(source, str) else source()
+    text = "".join((await given if inspect.isawaitable(given) else given).split()).upper()
+    if len(text) < CLASSIC_CODE_CHARS or not set(text) <= set(CODE_ALPHABET):
+        raise CodeMistyped(
+            f"a code has {CLASSIC_CODE_CHARS} letters and digits, and this is none: "
+            "copy the whole line from the mail"
+        )
+    return Code(text)
 
 
 class Client:
@@ -92,35 +120,59 @@ class Client:
             await self._http.close()
             self._http = None
 
-    async def login(self, username: str, *, code: CodeSource, password: str | None = None) -> None:
+    async def login(
+        self,
+        username: str,
+        *,
+        code: CodeSource,
+        password: str | None = None,
+        attempts: int = 1,
+    ) -> None:
         """Name the user, get the code, open the session.
 
         ``code`` is asked once the mail is on its way: a function or coroutine function without
-        arguments, or the code itself. Raises: ClientError, aiohttp.ClientError.
+        arguments, or the code itself; white space and case do not matter. A function is asked
+        up to ``attempts`` times (a code stands 5) while the gateway does not accept what it gives.
+        Raises: ClientError, aiohttp.ClientError.
         """
-        names, paths = self._dialect.names, self._dialect.paths
+        names = self._dialect.names
         # The key is made while the person reads the mail.
         pair_task = asyncio.create_task(asyncio.to_thread(RsaPrivateKey.generate))
         try:
-            answer = await self._post(paths.session, SessionRequest(username).serialize(names))
+            asked = SessionRequest(username).serialize(names)
+            answer = await self._post(self._dialect.paths.session, asked)
             token = SessionGrant.parse(answer, names).token
-            given = code if isinstance(code, str) else code()
-            text = await given if inspect.isawaitable(given) else given
-            if not text.strip():
-                raise ClientError("no code was given: copy the line from the mail")
-            pair = await pair_task
-            message, pending = self._exchange.seal_login(
-                token, Code(text.strip()), pair, self._clock(), secrets.token_bytes, password
-            )
-            reply = await self._post(paths.authenticate, message.serialize(names))
-            self._keys = pending.open(SealedMessage.parse(reply, names))
-            self._token = token
+            for left in reversed(range(attempts)):
+                try:
+                    given = await _given(code)
+                    self._keys = await self._redeem(token, given, await pair_task, password)
+                except (CodeNotAccepted, CodeMistyped):
+                    if not left or isinstance(code, str):
+                        raise
+                else:
+                    self._token = token
+                    return
         except MalformedMessage as error:
             raise AnswerNotTrusted(f"this is no answer of a gateway: {error}") from None
         except ProtocolError as error:
             raise AnswerNotTrusted(f"the login's answer is not ours: {error.code}") from None
         finally:
             pair_task.cancel()
+
+    async def _redeem(
+        self, token: str, code: Code, pair: RsaPrivateKey, password: str | None
+    ) -> ClientKeys:
+        names = self._dialect.names
+        message, pending = self._exchange.seal_login(
+            token, code, pair, self._clock(), secrets.token_bytes, password
+        )
+        try:
+            reply = await self._post(self._dialect.paths.authenticate, message.serialize(names))
+        except Refused as error:
+            if error.code != "rejected":
+                raise
+            raise CodeNotAccepted(error.status, error.code) from None
+        return pending.open(SealedMessage.parse(reply, names))
 
     async def logout(self) -> None:
         """End the session on the server. Raises: ClientError, aiohttp.ClientError."""
@@ -251,5 +303,5 @@ class Client:
             ) from None
         if status >= 300:
             code, text = answer.get("error"), answer.get("message")
-            raise Refused(status, str(code or "unknown")[:64], str(text or "no reason given")[:256])
+            raise Refused(status, _plain(code, 64), _plain(text, 256))
         return answer

@@ -27,6 +27,22 @@ class Refused(ClientError):
         self.code = code
 
 
+class CodeMistyped(ClientError):
+    """What was given cannot be a code; it was not sent, and cost no attempt."""
+
+
+class CodeNotAccepted(Refused):
+    """The gateway did not accept the login; it says no more than that."""
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(
+            status,
+            code,
+            "the code was not accepted: is it from the newest mail, not older than 10 minutes, "
+            "and the dialect the gateway's? A code stands 5 attempts; then ask for a new one",
+        )
+
+
 class AnswerNotTrusted(ClientError):
     """An answer came that the gateway cannot have sealed for this request."""
 

@@ -12,6 +12,7 @@ from protocol.freshness import WINDOW_MS
 
 from .errors import ConfigError
 from .sessions import Clock
+from .stores import MAIL_LIMIT
 
 DEFAULT_PREFIX = "/.gateway"
 DEFAULT_MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -40,6 +41,7 @@ class Settings:
     session_lifetime_s: int = 3600
     sweep_interval_s: int = 300
     window_ms: int = WINDOW_MS
+    mail_limit: int = MAIL_LIMIT
     code_chars: int = CLASSIC_CODE_CHARS
     key_pool_size: int = 16
     clock: Clock = system_clock
@@ -60,6 +62,7 @@ class Settings:
             ("sweep_interval_s", 1, 86400),
             ("window_ms", 1000, MAX_WINDOW_MS),
             ("code_chars", 1, 64),
+            ("mail_limit", 1, 1000),
             ("key_pool_size", 1, 1024),
         ):
             if not least <= getattr(self, name) <= most:

@@ -86,6 +86,10 @@ class TomlDirectory(Directory):
         accounts = []
         for name, entry in users.items():
             addresses = entry.get("addresses") if isinstance(entry, dict) else None
+            if isinstance(entry, dict) and (unknown := sorted(set(entry) - {"addresses"})):
+                raise ConfigError(
+                    f"users file {path}: user {name!r} has an unknown {unknown[0]!r}: {example}"
+                )
             if (
                 not isinstance(addresses, list)
                 or not addresses

@@ -68,7 +68,7 @@ class _CapturingWriter(AbstractStreamWriter):
 
     async def write(self, chunk: bytes | bytearray | memoryview) -> None:
         if len(self.body) + len(chunk) > self._max_bytes:
-            raise BodyTooLarge
+            raise BodyTooLarge(f"the answer is larger than {self._max_bytes} bytes")
         self.body += chunk
 
     async def write_eof(self, chunk: bytes = b"") -> None:
@@ -168,7 +168,9 @@ async def run(handler: Handler, request: InnerRequest) -> HttpResponse:
         await response.write_eof()
     except Exception as error:
         log_failure("handler", error)
-        return HttpResponse(500, ((hdrs.CONTENT_TYPE, "text/plain"),), b"500 Internal Server Error")
+        # Our own words may be read; those of the application may quote what it was given.
+        text = f"500: {error}" if isinstance(error, BodyTooLarge) else "500 Internal Server Error"
+        return HttpResponse(500, ((hdrs.CONTENT_TYPE, "text/plain"),), text.encode())
     finally:
         request.finish()
     captured = request.captured

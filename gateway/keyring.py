@@ -44,7 +44,8 @@ class KeyRing:
             key = base64.b64decode(path.read_text("ascii").strip(), validate=True)
             return cls(key)
         except OSError as error:
-            raise ConfigError(f"key file {path}: {error.strerror}") from None
+            reason = error.strerror if path.parent.is_dir() else f"there is no folder {path.parent}"
+            raise ConfigError(f"key file {path}: {reason}") from None
         except (ValueError, binascii.Error):
             raise ConfigError(
                 f"key file {path} must hold one line, the base64 of 32 bytes; "

@@ -62,7 +62,9 @@ class Login:
         token = mint_token(secrets.token_bytes)
         await self._sessions.await_code(token, username, code)
         user_tag = sha256(b"mails\x00" + user.encode())[:TAG_BYTES]
-        within_limit = await self._store.count_mail(user_tag, self._settings.clock())
+        within_limit = await self._store.count_mail(
+            user_tag, self._settings.clock(), self._settings.mail_limit
+        )
         if account and within_limit:
             mail = CodeMail(
                 site=self._settings.site,
@@ -72,6 +74,10 @@ class Login:
                 minutes=CODE_LIFETIME_MS // 60_000,
             )
             self._courier.send(account.addresses, mail)
+        else:
+            # The visitor is not told. The operator is, and whose mailbox it was is not logged.
+            reason = "its limit of mails is reached" if account else "there is no such user"
+            _log.info("no mail to user %s: %s", user_tag.hex(), reason)
         return SessionGrant(token)
 
     async def authenticate(self, message: AuthenticateRequest) -> SealedMessage:
@@ -83,7 +89,7 @@ class Login:
             await self._sessions.release_code(message.token)
             raise
         if claimed is None:  # open_login has raised; this is for the type checker
-            raise CodeRefused
+            raise CodeRefused("no code waits")
         # From here on the code is spent: whatever fails now ends this login.
         try:
             login = await asyncio.to_thread(opened.accept, self._settings.clock())
@@ -92,7 +98,7 @@ class Login:
                 raise CodeRefused("the directory refuses the user")
             pair = await self._key_pool.take()
             if not await self._sessions.enrol(message.token, account.name, pair, login.client_key):
-                raise CodeRefused
+                raise CodeRefused("the login has expired meanwhile")
         except RejectedMessage:
             await self._sessions.end(session_id(message.token))
             raise

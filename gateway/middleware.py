@@ -6,6 +6,7 @@ place or inside ``{prefix}/message``, and plaintext is refused, never handled.
 """
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -41,6 +42,8 @@ from .sessions import LiveSession, Session, Sessions
 
 OUTCOME: web.RequestKey[str] = web.RequestKey("certless_outcome", str)
 
+# Apart from the rest, for those whose access log shows OUTCOME as well.
+_refusals = logging.getLogger("certless.refused")
 # A rejection leaves at a multiple of this after its request came, so that the few microseconds
 # by which one reason differs from another do not show (PROTOCOL §8.3).
 _REJECTION_STEP_S = 0.010
@@ -68,6 +71,10 @@ class Middleware:
         self._exchange = exchange
         self._sessions = sessions
         self._login = login
+        self._too_large = (
+            f"the body is larger than {settings.max_body_bytes} bytes as it travels: "
+            "sealing adds a third, and a third again to binary content"
+        )
         self._public = RoutePatterns(settings.public)
         paths = settings.dialect.paths
         self._own_routes: dict[str, Callable[[web.Request], Awaitable[web.Response]]] = {
@@ -106,8 +113,12 @@ class Middleware:
 
     def _refuse(self, request: web.Request, error: Exception) -> web.Response:
         status, code, text = _visible(error)
-        reason = getattr(error, "code", code)
-        request[OUTCOME] = code if code == reason else f"{code} ({reason})"
+        request[OUTCOME] = code
+        if isinstance(error, RejectedMessage):
+            request[OUTCOME] = f"{code} ({error.code}: {error})"
+        _refusals.info(
+            "%s %s: %s", request.remote, request.rel_url.raw_path[:200], request[OUTCOME]
+        )
         response = _json_response(status, {"error": code, "message": text})
         if status == 401:
             response.headers[hdrs.WWW_AUTHENTICATE] = f'Certless prefix="{self._settings.prefix}"'
@@ -121,8 +132,10 @@ class Middleware:
     async def _own(self, request: web.Request, path: str) -> web.Response:
         serve = self._own_routes.get(path)
         if serve is None:
+            request[OUTCOME] = "not_found"
             return _json_response(404, {"error": "not_found", "message": "no such route"})
         if request.method != hdrs.METH_POST:
+            request[OUTCOME] = "method"
             response = _json_response(405, {"error": "method", "message": "use POST"})
             response.headers[hdrs.ALLOW] = hdrs.METH_POST
             return response
@@ -230,12 +243,12 @@ class Middleware:
         """The body, up to the cap; more is refused before it is read."""
         cap = self._settings.max_body_bytes
         if (request.content_length or 0) > cap:
-            raise BodyTooLarge(f"the body is larger than {cap} bytes")
+            raise BodyTooLarge(self._too_large)
         body = bytearray()
         while chunk := await request.content.readany():
             body += chunk
             if len(body) > cap:
-                raise BodyTooLarge(f"the body is larger than {cap} bytes")
+                raise BodyTooLarge(self._too_large)
         return bytes(body)
 
     async def _read_object(self, request: web.Request) -> JsonObject:

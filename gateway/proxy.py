@@ -22,6 +22,7 @@ from .route_patterns import RoutePatterns
 USER_HEADER = "X-Certless-User"
 SESSION_HEADER = "X-Certless-Session"
 
+_UNTYPED: web.ResponseKey[bool] = web.ResponseKey("certless_untyped", bool)
 _OURS = "x-certless-"
 _FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"})
 # The upstream gets what the client sent, and answers in a coding that the client asked for.
@@ -66,6 +67,12 @@ class Proxy:
         ) as session:
             self._session = session
             yield
+
+    @staticmethod
+    async def tidy(_: web.Request, response: web.StreamResponse) -> None:
+        """Before an answer leaves: no Content-Type where the upstream gave none."""
+        if response.get(_UNTYPED):
+            response.headers.popall(hdrs.CONTENT_TYPE, None)
 
     def _url(self, request: web.Request) -> URL:
         raw_path = request.rel_url.raw_path
@@ -118,9 +125,8 @@ class Proxy:
         try:
             return await self._exchange(request, body)
         except UpstreamFailed as error:
-            _log.warning("upstream: %s", error)
             kind = web.HTTPGatewayTimeout if error.timed_out else web.HTTPBadGateway
-            raise kind(text=f"{kind.status_code}: the upstream did not answer\n") from None
+            raise kind(text=f"{kind.status_code}: {error}\n") from None
 
     async def _exchange(self, request: web.Request, body: bytes) -> web.StreamResponse:
         if self._session is None:
@@ -138,6 +144,7 @@ class Proxy:
                 response = web.StreamResponse(status=answer.status, reason=answer.reason)
                 for name, value in end_to_end(answer.headers.items()):
                     response.headers.add(name, value)
+                response[_UNTYPED] = hdrs.CONTENT_TYPE not in answer.headers
                 await response.prepare(request)
                 async for chunk in answer.content.iter_any():
                     await response.write(chunk)
@@ -148,5 +155,11 @@ class Proxy:
                 # Half of an answer has gone out in plain: only a broken connection can say so.
                 request.transport.abort()
                 return response
+            if isinstance(error, BodyTooLarge):
+                raise UpstreamFailed(
+                    f"the upstream's answer is larger than {self._max_body_bytes} bytes"
+                ) from None
             timed_out = isinstance(error, TimeoutError)
-            raise UpstreamFailed(type(error).__name__, timed_out=timed_out) from None
+            reason = "did not answer in time" if timed_out else "cannot be reached"
+            _log.warning("upstream %s: %s", self._base, type(error).__name__)
+            raise UpstreamFailed(f"the upstream {reason}", timed_out=timed_out) from None

@@ -59,9 +59,9 @@ def _application(options: dict[str, Any]) -> web.Application:
     users = options.pop("users", None)
     if bool(any_address) == bool(users):
         raise ConfigError("say who may log in: --users FILE or --any-address, one of them")
-    for option in ("upstream", "mail"):
+    for option, example in (("upstream", "http://127.0.0.1:9000"), ("mail", "console:")):
         if not options.get(option):
-            raise ConfigError(f"--{option} is missing")
+            raise ConfigError(f"--{option} is missing, e.g. --{option} {example}")
     return reverse_proxy(
         users=AnyAddress() if any_address else users,
         dialect=find_dialect(name, own_dialects),
@@ -98,6 +98,8 @@ async def serve(arguments: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    # The access log says it on the line of the request.
+    logging.getLogger("certless.refused").disabled = True
     runner = web.AppRunner(app, access_log_class=AccessLog, access_log=_log, handle_signals=False)
     await runner.setup()
     try:

@@ -104,6 +104,10 @@ def _members(plaintext: bytes, valid: bool) -> JsonObject | None:
     return members if valid else None
 
 
+def _away(stamp: int, now_ms: int) -> str:
+    return f"{(stamp - now_ms) / 1000:+.3f} s from the server's clock"
+
+
 # --- server -------------------------------------------------------------------------------------
 
 
@@ -161,7 +165,7 @@ class OpenedRequest:
         """The plaintext, if the store has ``claimed`` both tags. Raises: ReplayedNonce."""
         self.__decided.use("an opened request")
         if not claimed:
-            raise ReplayedNonce
+            raise ReplayedNonce("nonce or passphrase were seen before, or the session is full")
         return self.__accept()
 
 
@@ -214,7 +218,7 @@ class OpenedLogin:
         if password is not None and self.__code.bits < PASSWORD_MIN_CODE_BITS:
             raise DecryptionFailed("a password needs a code of at least 112 bits")
         if not within_window(stamp, now_ms, self.__window_ms):
-            raise StaleTimestamp
+            raise StaleTimestamp(_away(stamp, now_ms))
         return AcceptedLogin(self.__suite, self.__members, admit(public_key))
 
 
@@ -241,9 +245,9 @@ class ServerExchange:
         passphrase = self.suite.code_passphrase(code or self._decoy_code)
         members = _members(*self.suite.open(passphrase, message.payload, message.iv))
         if code is None:
-            raise CodeRefused
+            raise CodeRefused("no code waits: unknown, spent, expired, or being tried")
         if members is None:
-            raise DecryptionFailed
+            raise DecryptionFailed("the code does not fit: wrong, or another dialect?")
         return OpenedLogin(self.suite, members, code, self.window_ms)
 
     def open_request(
@@ -258,14 +262,16 @@ class ServerExchange:
         private_key = (keys or self._decoy).private_key
         passphrase, plaintext, valid = _open_from(suite, private_key, message.sealed)
         members = _members(plaintext, valid)
-        if keys is None or members is None:
-            raise DecryptionFailed
+        if keys is None:
+            raise DecryptionFailed("no such session, or it has ended")
+        if members is None:
+            raise DecryptionFailed("the message does not open: another dialect, or other keys?")
         nonce = members.get(names.nonce)
         stamp = parse_timestamp(suite.dialect.timestamp, members.get(names.timestamp))
         if stamp is None or not isinstance(nonce, str) or not is_nonce(nonce):
             raise DecryptionFailed("the payload's timestamp or nonce is of the wrong type")
         if not within_window(stamp, now_ms, self.window_ms):
-            raise StaleTimestamp
+            raise StaleTimestamp(_away(stamp, now_ms))
         return OpenedRequest(
             nonce_claim(keys.tag_key, nonce, passphrase),
             lambda: AcceptedRequest(suite, keys, members, nonce),

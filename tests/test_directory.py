@@ -133,7 +133,7 @@ def test_what_two_users_share(tmp_path: Path, second: str) -> None:
         ("[users.ann]\naddresses = 'ann@example.org'", "'ann' has no addresses"),
         ("[users.ann]\naddresses = []", "'ann' has no addresses"),
         ("[users.ann]\naddresses = ['a@example.org', 5]", "'ann' has no addresses"),
-        ("[users.ann]\naddress = 'ann@example.org'", "'ann' has no addresses"),
+        ("[users.ann]\naddress = 'ann@example.org'", "'ann' has an unknown 'address'"),
         ("[users.ann]\naddresses = ['']", "cannot be used"),
         ("[users.ann]\naddresses = ['  ']", "cannot be used"),
         ('[users.ann]\naddresses = ["a@example.org\\r\\nBcc: eve@example.org"]', "cannot be used"),

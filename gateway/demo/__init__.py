@@ -74,6 +74,8 @@ async def running(
             mail=places.smtp,
             public=["/"],
             site="the Certless demo",
+            # Whoever tries things out logs in often.
+            mail_limit=100,
             dialect=dialect,
         )
         await _serve(stack, sample_api(), sockets["API"])

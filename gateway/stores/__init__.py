@@ -61,8 +61,8 @@ class Store(ABC):
         """-> CLOSED, from any state."""
 
     @abstractmethod
-    async def count_mail(self, user_tag: bytes, now_ms: int) -> bool:
-        """Count one mail to a user (16-byte tag) if fewer than 3 went out in 15 minutes."""
+    async def count_mail(self, user_tag: bytes, now_ms: int, limit: int = MAIL_LIMIT) -> bool:
+        """Count one mail to a user (16-byte tag) if fewer than ``limit`` went in 15 minutes."""
 
     @abstractmethod
     async def sweep(self, now_ms: int) -> int:

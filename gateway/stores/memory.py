@@ -88,9 +88,9 @@ class MemoryStore(Store):
     async def end(self, session_id: bytes) -> None:
         self._records.pop(session_id, None)
 
-    async def count_mail(self, user_tag: bytes, now_ms: int) -> bool:
+    async def count_mail(self, user_tag: bytes, now_ms: int, limit: int = MAIL_LIMIT) -> bool:
         recent = [at for at in self._mails.get(user_tag, ()) if now_ms - at < MAIL_WINDOW_MS]
-        allowed = len(recent) < MAIL_LIMIT
+        allowed = len(recent) < limit
         self._mails[user_tag] = [*recent, now_ms] if allowed else recent
         return allowed
 

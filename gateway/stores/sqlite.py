@@ -243,13 +243,13 @@ class SqliteStore(Store):
     async def end(self, session_id: bytes) -> None:
         await self._do(lambda db: db.execute("DELETE FROM sessions WHERE id = ?", (session_id,)))
 
-    async def count_mail(self, user_tag: bytes, now_ms: int) -> bool:
+    async def count_mail(self, user_tag: bytes, now_ms: int, limit: int = MAIL_LIMIT) -> bool:
         def run(db: sqlite3.Connection) -> bool:
             (recent,) = db.execute(
                 "SELECT count(*) FROM mails WHERE user_tag = ? AND at_ms > ?",
                 (user_tag, now_ms - MAIL_WINDOW_MS),
             ).fetchone()
-            if recent >= MAIL_LIMIT:
+            if recent >= limit:
                 return False
             db.execute("INSERT INTO mails (user_tag, at_ms) VALUES (?, ?)", (user_tag, now_ms))
             return True
