@@ -12,7 +12,6 @@ from typing import Any
 
 from aiohttp import web
 
-from protocol.codes import mint_code
 from protocol.dialects import DEFAULT_DIALECT, Dialect
 from protocol.exchange import TAG_KEY_BYTES, ServerExchange, SessionKeys
 from protocol.primitives import RsaPrivateKey
@@ -129,7 +128,7 @@ def setup(
     key_pool = KeyPool(chosen.key_pool_size)
     sessions = Sessions(keeper, keyring, chosen.clock, suite.name, chosen.session_lifetime_s * 1000)
     courier = Courier(delivery)
-    exchange = ServerExchange(suite, _decoy(), mint_code(secrets.token_bytes), chosen.window_ms)
+    exchange = ServerExchange(suite, _decoy(), secrets.token_bytes, chosen.window_ms)
     login = Login(chosen, exchange, sessions, keeper, directory, courier, key_pool)
     middleware = Middleware(app, chosen, exchange, sessions, login)
 

@@ -114,8 +114,13 @@ def _is_text(argument: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in argument)
 
 
+def _on_one_line(text: str) -> str:
+    """Fit for a terminal: what comes from a server must not drive it."""
+    return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
+
+
 def _complain(text: str, status: int) -> int:
-    sys.stderr.write(f"certless: {' '.join(text.split())}\n")
+    sys.stderr.write(f"certless: {_on_one_line(text)}\n")
     return status
 
 
@@ -217,7 +222,10 @@ async def _request(arguments: argparse.Namespace) -> int:
         with contextlib.suppress(ClientError, aiohttp.ClientError):
             await client.logout()
     if arguments.include:
-        lines = [f"{response.status}", *(f"{n}: {v}" for n, v in response.headers.items())]
+        lines = [
+            f"{response.status}",
+            *(_on_one_line(f"{n}: {v}") for n, v in response.headers.items()),
+        ]
         sys.stdout.write("\n".join(lines) + "\n\n")
         sys.stdout.flush()
     sys.stdout.buffer.write(body)

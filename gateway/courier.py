@@ -13,6 +13,8 @@ from .errors import MailNotSent
 # The answer to the login has left by then, whether there was a mail to write or not.
 _FIRST_TRY_S = 0.05
 _RETRY_S = (1, 2, 5, 10, 30, 60)
+# A mail server is asked by this many at once.
+_CHANNELS = 8
 _log = logging.getLogger("certless")
 
 
@@ -22,6 +24,7 @@ class Courier:
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
         self._closing = False
+        self._channels = asyncio.Semaphore(_CHANNELS)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, addresses: tuple[str, ...], mail: CodeMail) -> None:
@@ -41,8 +44,9 @@ class Courier:
         while not self._closing and clock() < expires_s:
             try:
                 async with asyncio.timeout(expires_s - clock()):
-                    if await self._try(address, mail):
-                        return
+                    async with self._channels:
+                        if await self._try(address, mail):
+                            return
             except TimeoutError:
                 return
             pause_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]

@@ -5,6 +5,7 @@
     GatewayError
     |- LoginRequired       plaintext to a protected route
     |- BodyTooLarge        above the cap, found before buffering
+    |- BrokenBody          it broke off, or took too long
     |- CodingRefused       a Content-Encoding on the way in
     |- StoreUnavailable    nothing was accepted
     |- MailNotSent         one try at one address
@@ -23,6 +24,10 @@ class LoginRequired(GatewayError):
 
 class BodyTooLarge(GatewayError):
     """A body is larger than the configured cap."""
+
+
+class BrokenBody(GatewayError):
+    """A body broke off, or did not come in time."""
 
 
 class CodingRefused(GatewayError):

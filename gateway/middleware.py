@@ -31,12 +31,14 @@ from protocol.messages import (
 from .config import Settings
 from .errors import (
     BodyTooLarge,
+    BrokenBody,
     CodingRefused,
     LoginRequired,
     StoreUnavailable,
 )
 from .inner import Handler, InnerRequest, inner_request, log_failure, run
 from .login import Login
+from .request_body import read_body
 from .route_patterns import RoutePatterns
 from .sessions import LiveSession, Session, Sessions
 
@@ -52,6 +54,7 @@ _JSON_HEADERS = CIMultiDict({hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_C
 _BODILESS = frozenset({204, 205, 304})
 _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "date", "server"})
 INNER_CONTENT_TYPE = "Certless-Content-Type"
+INNER_CONTENT_ENCODING = "Certless-Content-Encoding"
 INNER_STATUS = "Certless-Status"
 
 
@@ -71,10 +74,6 @@ class Middleware:
         self._exchange = exchange
         self._sessions = sessions
         self._login = login
-        self._too_large = (
-            f"the body is larger than {settings.max_body_bytes} bytes as it travels: "
-            "sealing adds a third, and a third again to binary content"
-        )
         self._public = RoutePatterns(settings.public)
         paths = settings.dialect.paths
         self._own_routes: dict[str, Callable[[web.Request], Awaitable[web.Response]]] = {
@@ -113,6 +112,11 @@ class Middleware:
 
     def _refuse(self, request: web.Request, error: Exception) -> web.Response:
         status, code, text = _visible(error)
+        if status == 413:
+            text = (
+                f"the body is larger than {self._settings.max_body_bytes} bytes as it travels: "
+                "sealing adds a third, and a third again to binary content"
+            )
         request[OUTCOME] = code
         if isinstance(error, RejectedMessage):
             request[OUTCOME] = f"{code} ({error.code}: {error})"
@@ -207,6 +211,8 @@ class Middleware:
                 outer.headers.add(name, value)
             elif name.lower() == "content-type":
                 outer.headers[INNER_CONTENT_TYPE] = value
+            elif name.lower() == "content-encoding":
+                outer.headers[INNER_CONTENT_ENCODING] = value
         if status != response.status:
             outer.headers[INNER_STATUS] = str(response.status)
         return outer
@@ -218,10 +224,12 @@ class Middleware:
     ) -> tuple[AcceptedRequest, Session]:
         message = SealedRequest.parse(members, self._settings.dialect.names)
         live: LiveSession | None = await self._sessions.find(message.token)
-        opened = self._exchange.open_request(
-            message, live.keys if live else None, self._settings.clock()
-        )
-        if live is None:  # open_request has raised; this is for the type checker
+        unwrapped = self._exchange.unwrap_request(message, live.keys if live else None)
+        tried = False
+        if live and unwrapped.passphrase_tag:
+            tried = await self._sessions.try_passphrase(live.session, unwrapped.passphrase_tag)
+        opened = unwrapped.open(tried, self._settings.clock())
+        if live is None:  # open has raised; this is for the type checker
             raise RejectedMessage
         claimed = await self._sessions.claim(live.session, opened.nonce_claim)
         accepted = opened.accept(claimed)
@@ -240,16 +248,7 @@ class Middleware:
     # --- reading and writing ---
 
     async def _read(self, request: web.Request) -> bytes:
-        """The body, up to the cap; more is refused before it is read."""
-        cap = self._settings.max_body_bytes
-        if (request.content_length or 0) > cap:
-            raise BodyTooLarge(self._too_large)
-        body = bytearray()
-        while chunk := await request.content.readany():
-            body += chunk
-            if len(body) > cap:
-                raise BodyTooLarge(self._too_large)
-        return bytes(body)
+        return await read_body(request, self._settings.max_body_bytes)
 
     async def _read_object(self, request: web.Request) -> JsonObject:
         return parse_json_object(await self._read(request))
@@ -290,6 +289,8 @@ def _visible(error: Exception) -> tuple[int, str, str]:
             return 401, "login_required", str(error)
         case BodyTooLarge():
             return 413, "too_large", str(error)
+        case BrokenBody():
+            return 400, "malformed", str(error)
         case CodingRefused():
             return 415, "content_encoding", str(error)
         case StoreUnavailable():

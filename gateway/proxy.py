@@ -4,7 +4,10 @@ The upstream learns user and session from ``X-Certless-User`` and ``X-Certless-S
 nobody else: whatever a client sends under such a name is dropped, in any spelling.
 """
 
+import asyncio
+import contextlib
 import logging
+import re
 from collections.abc import AsyncIterator, Iterable
 from io import BytesIO
 from urllib.parse import quote
@@ -17,6 +20,7 @@ from yarl import URL
 from .config import http_url
 from .errors import BodyTooLarge, ConfigError, UpstreamFailed
 from .inner import SESSION, USER, InnerRequest, end_to_end
+from .request_body import read_body
 from .route_patterns import RoutePatterns
 
 USER_HEADER = "X-Certless-User"
@@ -24,7 +28,24 @@ SESSION_HEADER = "X-Certless-Session"
 
 _UNTYPED: web.ResponseKey[bool] = web.ResponseKey("certless_untyped", bool)
 _OURS = "x-certless-"
-_FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"})
+# Servers that speak CGI fold whatever is no letter or digit into one character.
+_NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]")
+_SET_BY_US = frozenset(
+    {
+        "content-length",
+        "expect",
+        "forwarded",
+        "host",
+        "transfer-encoding",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-real-ip",
+    }
+)
+# Visitors without a session share this many connections, so that they cannot hold up users.
+_PUBLIC_REQUESTS = 64
+_CONNECTIONS = 256
 # The upstream gets what the client sent, and answers in a coding that the client asked for.
 _NOT_ADDED = (hdrs.USER_AGENT, hdrs.CONTENT_TYPE, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING)
 _CONNECT_TIMEOUT_S = 10
@@ -47,8 +68,10 @@ class Proxy:
         timeout_s: float = 60,
     ) -> None:
         url = http_url(upstream)
-        if url is None or url.query or url.fragment:
-            raise ConfigError("upstream must be a URL like http://127.0.0.1:9000")
+        if url is None or url.query or url.fragment or url.user or url.password:
+            raise ConfigError(
+                "upstream must be a URL like http://127.0.0.1:9000, without user or query"
+            )
         self._base = url
         if targets is None and url.raw_path != "/":
             targets = ("/", "/*")
@@ -56,6 +79,7 @@ class Proxy:
         self._max_body_bytes = max_body_bytes
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=_CONNECT_TIMEOUT_S)
         self._session: aiohttp.ClientSession | None = None
+        self._public = asyncio.Semaphore(_PUBLIC_REQUESTS)
 
     async def lifespan(self, _: web.Application) -> AsyncIterator[None]:
         """A cleanup context: the connections to the upstream live as long as the application."""
@@ -63,8 +87,11 @@ class Proxy:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             timeout=self._timeout,
-            connector=aiohttp.TCPConnector(limit=256),
+            connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
         ) as session:
+            # aiohttp would send PUT, DELETE and the like again when a kept connection breaks. What
+            # the upstream did then, nobody knows; a message must not run twice (PROTOCOL §7.3).
+            session._retry_connection = False
             self._session = session
             yield
 
@@ -90,10 +117,8 @@ class Proxy:
         headers = CIMultiDict(
             (name, value)
             for name, value in end_to_end(request.headers.items())
-            # Servers that speak CGI take an underscore for a hyphen.
-            if not name.lower().replace("_", "-").startswith(_OURS)
-            and name.lower().replace("_", "-") not in _FORWARDED
-            and name.lower() not in ("host", "content-length", "expect")
+            if not (folded := _NOT_ALPHANUMERIC.sub("-", name.lower())).startswith(_OURS)
+            and folded not in _SET_BY_US
         )
         headers["X-Forwarded-Host"] = request.host
         headers["X-Forwarded-Proto"] = request.scheme
@@ -107,12 +132,7 @@ class Proxy:
     async def _body(self, request: web.Request) -> bytes:
         if isinstance(request, InnerRequest):
             return await request.read()
-        body = bytearray()
-        async for chunk in request.content.iter_any():
-            body += chunk
-            if len(body) > self._max_body_bytes:
-                raise BodyTooLarge
-        return bytes(body)
+        return await read_body(request, self._max_body_bytes)
 
     async def forward(self, request: web.Request) -> web.StreamResponse:
         """The upstream's answer to ``request``. A handler for every method and path."""
@@ -122,8 +142,10 @@ class Proxy:
             body = await self._body(request)
         except BodyTooLarge:
             raise web.HTTPRequestEntityTooLarge(self._max_body_bytes) from None
+        turn = contextlib.nullcontext() if USER in request else self._public
         try:
-            return await self._exchange(request, body)
+            async with turn:
+                return await self._exchange(request, body)
         except UpstreamFailed as error:
             kind = web.HTTPGatewayTimeout if error.timed_out else web.HTTPBadGateway
             raise kind(text=f"{kind.status_code}: {error}\n") from None

@@ -13,7 +13,7 @@ from .errors import ConfigError
 
 _PART = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}|/\*$|[^{}*]")
 _TWO_READINGS = re.compile(
-    r"//|\\|;|[\x00-\x20\x7f]|/\.{1,2}(?:/|$)"
+    r"//|\\|;|[^\x21-\x7e]|/\.{1,2}(?:/|$)"
     r"|%(?:2f|5c|25|2e|3b|[01][0-9a-f]|7f)"
     r"|%(?![0-9a-f]{2})|%c[01]|%e0%[89]|%f0%8|%f[89a-f]",
     re.IGNORECASE,

@@ -100,7 +100,15 @@ async def serve(arguments: argparse.Namespace) -> int:
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     # The access log says it on the line of the request.
     logging.getLogger("certless.refused").disabled = True
-    runner = web.AppRunner(app, access_log_class=AccessLog, access_log=_log, handle_signals=False)
+    runner = web.AppRunner(
+        app,
+        access_log_class=AccessLog,
+        access_log=_log,
+        handle_signals=False,
+        # What was refused unread is thrown away unread, not inflated first.
+        auto_decompress=False,
+        lingering_time=2,
+    )
     await runner.setup()
     try:
         await _listen(runner, host, port)

@@ -135,6 +135,10 @@ class Sessions:
         if len(self._live) > _CACHE_SIZE:
             self._live.popitem(last=False)
 
+    async def try_passphrase(self, session: Session, tag: bytes) -> bool:
+        """Count a try of a message's passphrase, before it is used."""
+        return await self._store.try_passphrase(bytes.fromhex(session.id), tag, self._clock())
+
     async def claim(self, session: Session, claim: NonceClaim) -> bool:
         """Claim a message for good, before it is handled."""
         return await self._store.claim(bytes.fromhex(session.id), claim, self._clock())

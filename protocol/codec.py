@@ -21,7 +21,9 @@ TextEncoding: TypeAlias = Literal["base64", "hex"]
 MAX_DEPTH = 64
 MAX_INTEGER_CHARS = 20
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+# A string that does not end goes on to the end of the text: a second look at it from each of its
+# quotes would take quadratic time.
+_STRING = re.compile(rb'"(?:[^"\\]|\\.?)*+"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 

@@ -1,6 +1,7 @@
 """One message and its answer, in the one order that is safe (PROTOCOL §8.2).
 
-Server: ``open_request`` gives an ``OpenedRequest``, which shows only its ``nonce_claim``;
+Server: ``unwrap_request`` gives an ``UnwrappedRequest``, which shows only its ``passphrase_tag``;
+``open(tried)`` gives an ``OpenedRequest``, which shows only its ``nonce_claim``; and
 ``accept(claimed)`` gives the ``AcceptedRequest``, which alone holds the plaintext and can seal one
 response. Logging in is the same chain, behind a code that the store has claimed. Client:
 ``seal_request`` gives the message and a ``PendingResponse`` that can open one answer.
@@ -31,6 +32,7 @@ from .freshness import (
     is_nonce,
     nonce_claim,
     parse_timestamp,
+    passphrase_tag,
     within_window,
 )
 from .messages import (
@@ -87,12 +89,13 @@ def _seal_to(
 
 
 def _open_from(
-    suite: Classic, key: RsaPrivateKey, sealed: SealedMessage
-) -> tuple[bytes, bytes, bool]:
-    """The passphrase, the plaintext, and whether everything about them was right."""
-    passphrase, unwrapped = suite.unwrap(key, sealed.key)
-    plaintext, opened = suite.open(passphrase, sealed.payload, sealed.iv)
-    return passphrase, plaintext, unwrapped and opened
+    suite: Classic, key: RsaPrivateKey, sealed: SealedMessage, entropy: Entropy
+) -> tuple[bytes, bool]:
+    """The plaintext of an answer, and whether everything about it was right."""
+    passphrase = suite.unwrap(key, sealed.key)
+    stand_in = suite.new_passphrase(entropy)
+    plaintext, opened = suite.open(passphrase or stand_in, sealed.payload, sealed.iv)
+    return plaintext, opened and passphrase is not None
 
 
 def _members(plaintext: bytes, valid: bool) -> JsonObject | None:
@@ -190,6 +193,27 @@ class AcceptedLogin:
         return _seal_to(self._suite, self.client_key, plaintext, entropy)
 
 
+class UnwrappedRequest:
+    """A message whose passphrase may be known and has not been used: only its tag can be seen."""
+
+    def __init__(
+        self, passphrase_tag: bytes | None, open_with: Callable[[bool, int], OpenedRequest]
+    ) -> None:
+        self.passphrase_tag = passphrase_tag
+        self.__open = open_with
+        self.__decided = _Once()
+
+    def open(self, tried: bool, now_ms: int) -> OpenedRequest:
+        """The message decrypted, if the store has counted this try of its passphrase.
+
+        Otherwise the same work is done under a random passphrase: how long the parsing of a
+        plaintext takes tells something of it, and so must not be had from a message that was
+        answered before. Raises: DecryptionFailed, StaleTimestamp, ReplayedNonce.
+        """
+        self.__decided.use("an unwrapped request")
+        return self.__open(tried, now_ms)
+
+
 class OpenedLogin:
     """A login payload that the code has opened. From here on the code is spent (§4.4)."""
 
@@ -225,24 +249,24 @@ class OpenedLogin:
 class ServerExchange:
     """The server's side of the classic suite.
 
-    ``decoy`` are keys of no session and ``decoy_code`` a code of no login: what is worked on when
-    a message names none that exists.
+    ``decoy`` are keys of no session: what is worked on when a message names none that exists.
     """
 
     def __init__(
-        self, suite: Classic, decoy: SessionKeys, decoy_code: Code, window_ms: int = WINDOW_MS
+        self, suite: Classic, decoy: SessionKeys, entropy: Entropy, window_ms: int = WINDOW_MS
     ) -> None:
         self.suite = suite
         self.window_ms = window_ms
         self._decoy = decoy
-        self._decoy_code = decoy_code
+        self._entropy = entropy
 
     def open_login(self, message: AuthenticateRequest, code: Code | None) -> OpenedLogin:
         """The payload under ``code``, which the store has claimed; None where there is no login.
 
         Raises: CodeRefused (no login), DecryptionFailed (the code does not fit: give it back).
         """
-        passphrase = self.suite.code_passphrase(code or self._decoy_code)
+        stand_in = self.suite.new_passphrase(self._entropy)
+        passphrase = self.suite.code_passphrase(code) if code else stand_in
         members = _members(*self.suite.open(passphrase, message.payload, message.iv))
         if code is None:
             raise CodeRefused("no code waits: unknown, spent, expired, or being tried")
@@ -250,22 +274,35 @@ class ServerExchange:
             raise DecryptionFailed("the code does not fit: wrong, or another dialect?")
         return OpenedLogin(self.suite, members, code, self.window_ms)
 
-    def open_request(
-        self, message: SealedRequest, keys: SessionKeys | None, now_ms: int
-    ) -> OpenedRequest:
-        """The message under ``keys`` of its session; None where there is no such session.
+    def unwrap_request(self, message: SealedRequest, keys: SessionKeys | None) -> UnwrappedRequest:
+        """The message under ``keys`` of its session; None where there is no such session."""
+        suite = self.suite
+        unwrapped = suite.unwrap((keys or self._decoy).private_key, message.sealed.key)
+        passphrase = unwrapped if keys else None
 
-        Raises: DecryptionFailed, StaleTimestamp.
-        """
+        def open_with(tried: bool, now_ms: int) -> OpenedRequest:
+            stand_in = suite.new_passphrase(self._entropy)
+            used = passphrase if passphrase and tried else stand_in
+            sealed = message.sealed
+            members = _members(*suite.open(used, sealed.payload, sealed.iv))
+            if keys is None:
+                raise DecryptionFailed("no such session, or it has ended")
+            if passphrase is None:
+                raise DecryptionFailed("the wrapped key does not open: another dialect or key?")
+            if not tried:
+                raise ReplayedNonce("the passphrase was used before, or the session has ended")
+            if members is None:
+                raise DecryptionFailed("the payload does not open: changed, or another dialect?")
+            return self._opened(keys, members, passphrase, now_ms)
+
+        tag = passphrase_tag(keys.tag_key, passphrase) if keys and passphrase else None
+        return UnwrappedRequest(tag, open_with)
+
+    def _opened(
+        self, keys: SessionKeys, members: JsonObject, passphrase: bytes, now_ms: int
+    ) -> OpenedRequest:
         suite = self.suite
         names = suite.dialect.names
-        private_key = (keys or self._decoy).private_key
-        passphrase, plaintext, valid = _open_from(suite, private_key, message.sealed)
-        members = _members(plaintext, valid)
-        if keys is None:
-            raise DecryptionFailed("no such session, or it has ended")
-        if members is None:
-            raise DecryptionFailed("the message does not open: another dialect, or other keys?")
         nonce = members.get(names.nonce)
         stamp = parse_timestamp(suite.dialect.timestamp, members.get(names.timestamp))
         if stamp is None or not isinstance(nonce, str) or not is_nonce(nonce):
@@ -284,15 +321,16 @@ class ServerExchange:
 class PendingLogin:
     """A login that was sent; opens one answer."""
 
-    def __init__(self, suite: Classic, private_key: RsaPrivateKey) -> None:
+    def __init__(self, suite: Classic, private_key: RsaPrivateKey, entropy: Entropy) -> None:
         self._suite = suite
         self._private_key = private_key
+        self._entropy = entropy
         self._opened = _Once()
 
     def open(self, reply: SealedMessage) -> ClientKeys:
         """The keys of the session. Raises: DecryptionFailed, KeyNotAdmitted."""
         self._opened.use("a login's answer")
-        _, plaintext, valid = _open_from(self._suite, self._private_key, reply)
+        plaintext, valid = _open_from(self._suite, self._private_key, reply, self._entropy)
         pem = (_members(plaintext, valid) or {}).get(self._suite.dialect.names.public_key)
         if not isinstance(pem, str):
             raise DecryptionFailed("the answer is not sealed to us")
@@ -302,16 +340,19 @@ class PendingLogin:
 class PendingResponse:
     """A request that was sent; opens one answer, and only the one to it."""
 
-    def __init__(self, suite: Classic, private_key: RsaPrivateKey, nonce: str) -> None:
+    def __init__(
+        self, suite: Classic, private_key: RsaPrivateKey, nonce: str, entropy: Entropy
+    ) -> None:
         self._suite = suite
         self._private_key = private_key
+        self._entropy = entropy
         self._nonce = nonce
         self._opened = _Once()
 
     def open(self, reply: SealedMessage) -> HttpResponse:
         """The response inside (§6.2). Raises: DecryptionFailed, MalformedMessage, ReplayedNonce."""
         self._opened.use("a request's answer")
-        _, plaintext, valid = _open_from(self._suite, self._private_key, reply)
+        plaintext, valid = _open_from(self._suite, self._private_key, reply, self._entropy)
         members = _members(plaintext, valid)
         if members is None:
             raise DecryptionFailed("the answer is not sealed to us")
@@ -323,7 +364,7 @@ class PendingResponse:
     def open_plaintext(self, reply: SealedMessage) -> bytes:
         """An answer in place (§6.1): the body as it is. Raises: DecryptionFailed."""
         self._opened.use("a request's answer")
-        _, plaintext, valid = _open_from(self._suite, self._private_key, reply)
+        plaintext, valid = _open_from(self._suite, self._private_key, reply, self._entropy)
         if not valid:
             raise DecryptionFailed("the answer is not sealed to us")
         return plaintext
@@ -358,7 +399,9 @@ class ClientExchange:
             members[names.password] = password
         iv = self.suite.new_iv(entropy)
         payload = self.suite.seal(self.suite.code_passphrase(code), serialize_json(members), iv)
-        return AuthenticateRequest(token, payload, iv), PendingLogin(self.suite, private_key)
+        return AuthenticateRequest(token, payload, iv), PendingLogin(
+            self.suite, private_key, entropy
+        )
 
     def seal_fields(
         self, token: str, keys: ClientKeys, fields: JsonObject, now_ms: int, entropy: Entropy
@@ -367,7 +410,9 @@ class ClientExchange:
         fresh, nonce = self._fresh(now_ms, entropy)
         plaintext = serialize_json({**fields, **fresh})
         sealed = _seal_to(self.suite, keys.server_key, plaintext, entropy)
-        return SealedRequest(token, sealed), PendingResponse(self.suite, keys.private_key, nonce)
+        return SealedRequest(token, sealed), PendingResponse(
+            self.suite, keys.private_key, nonce, entropy
+        )
 
     def seal_request(
         self, token: str, keys: ClientKeys, request: HttpRequest, now_ms: int, entropy: Entropy

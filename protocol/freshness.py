@@ -1,7 +1,8 @@
 """When a message is fresh: rules only, no state (PROTOCOL §7).
 
 A message is fresh if its timestamp is at most ``window_ms`` from now, either way, and neither its
-nonce nor its passphrase was claimed in this session before. What a store keeps of the two are
+nonce nor its passphrase was claimed in this session before. A passphrase is tried at most five
+times, each counted before it is used. What a store keeps of the two are
 16-byte tags under a key of the session, so that a stolen store tells nothing.
 """
 
@@ -15,6 +16,7 @@ from .primitives import hmac_sha256
 WINDOW_MS = 60_000
 MAX_MESSAGES = 4096
 MAX_NONCE_CHARS = 256
+PASSPHRASE_ATTEMPTS = 5
 TAG_BYTES = 16
 
 _MAX_TIMESTAMP_MS = 2**53
@@ -103,9 +105,14 @@ class NonceClaim:
     passphrase_tag: bytes
 
 
+def passphrase_tag(tag_key: bytes, passphrase: bytes) -> bytes:
+    """The tag (16 bytes) by which a store counts the tries of a passphrase (PROTOCOL §7.3)."""
+    return hmac_sha256(tag_key, b"passphrase\x00" + passphrase)[:TAG_BYTES]
+
+
 def nonce_claim(tag_key: bytes, nonce: str, passphrase: bytes) -> NonceClaim:
     """The claim of one message; ``tag_key`` is 32 bytes."""
     return NonceClaim(
         hmac_sha256(tag_key, b"nonce\x00" + nonce.encode())[:TAG_BYTES],
-        hmac_sha256(tag_key, b"passphrase\x00" + passphrase)[:TAG_BYTES],
+        passphrase_tag(tag_key, passphrase),
     )

@@ -28,7 +28,6 @@ GCM_IV_CHARS = 12
 # A byte stands for the character at its low six bits.
 _BYTE_TO_TEXT = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" * 4
 _PRINTABLE = bytes(range(0x20, 0x7F))
-_STAND_IN_PASSPHRASE = b"0" * PASSPHRASE_CHARS
 
 
 def _random_text(entropy: Entropy, chars: int) -> str:
@@ -69,16 +68,16 @@ class Classic:
         """``passphrase`` encrypted to ``key``, as text."""
         return encode_bytes(self.dialect.encoding, key.wrap(passphrase, self.dialect.rsa_padding))
 
-    def unwrap(self, key: RsaPrivateKey, wrapped: str) -> tuple[bytes, bool]:
-        """The passphrase (32 printable ASCII characters) and True, or a stand-in and False.
+    def unwrap(self, key: RsaPrivateKey, wrapped: str) -> bytes | None:
+        """The passphrase (32 printable ASCII characters), or None.
 
         One private operation in every case.
         """
         number = decode_bytes(self.dialect.encoding, wrapped)
         secret = key.unwrap(number, self.dialect.rsa_padding)
         if secret is None or len(secret) != PASSPHRASE_CHARS or not _is_printable(secret):
-            return _STAND_IN_PASSPHRASE, False
-        return secret, True
+            return None
+        return secret
 
     def _key_and_iv(self, passphrase: bytes, iv: str | None) -> tuple[bytes, bytes, bool]:
         if self.dialect.key_derivation == "evp-bytes-to-key":

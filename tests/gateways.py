@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 import aiohttp
@@ -88,7 +89,7 @@ class Running:
     async def post(self, path: str, body: Any, **options: Any) -> Answer:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         async with self.http.post(
-            self.url + path, data=data, allow_redirects=False, **options
+            self.url + path, data=BytesIO(data), allow_redirects=False, **options
         ) as response:
             return Answer(response.status, response.headers, await response.read())
 

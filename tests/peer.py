@@ -62,7 +62,7 @@ class Peer:
         self.client_pair = key_pair("test-client")
         decoy_pair = key_pair("test-other")
         decoy = SessionKeys(decoy_pair, decoy_pair.public, bytes(32))
-        self.server = ServerExchange(self.suite, decoy, DECOY_CODE)
+        self.server = ServerExchange(self.suite, decoy, self.entropy)
         self.client = ClientExchange(self.suite)
         self.session_keys = SessionKeys(self.server_pair, self.client_pair.public, TAG_KEY)
         self.client_keys = ClientKeys(self.client_pair, self.server_pair.public)
@@ -96,7 +96,9 @@ class Peer:
         )
 
     def open(self, message: SealedRequest, now_ms: int = NOW_MS) -> OpenedRequest:
-        return self.server.open_request(message, self.session_keys, now_ms)
+        """The request decrypted, as where its passphrase has tries left."""
+        unwrapped = self.server.unwrap_request(message, self.session_keys)
+        return unwrapped.open(unwrapped.passphrase_tag is not None, now_ms)
 
     def receive(self, message: SealedRequest, now_ms: int = NOW_MS) -> AcceptedRequest:
         """The request at the server, with its claim made."""

@@ -14,7 +14,7 @@ from gateway.errors import StoreUnavailable
 from gateway.stores import MAIL_LIMIT, MAIL_WINDOW_MS, Store
 from protocol.codes import CODE_ATTEMPTS
 from protocol.errors import LocalProtocolError
-from protocol.freshness import MAX_MESSAGES, TAG_BYTES, NonceClaim
+from protocol.freshness import MAX_MESSAGES, PASSPHRASE_ATTEMPTS, TAG_BYTES, NonceClaim
 
 NOW_MS = 1_000_000
 EXPIRES_MS = NOW_MS + 600_000
@@ -277,17 +277,52 @@ class StoreContract:
     async def test_the_message_after_the_last_closes_the_session(self, store: Store) -> None:
         await reach_enrolled(store)
         await reach_enrolled(store, BOB)
-        tries = [store.claim(ANN, message(n), NOW_MS) for n in range(MAX_MESSAGES)]
+        first = message(0).passphrase_tag
+        tries = [
+            store.try_passphrase(ANN, message(n).passphrase_tag, NOW_MS)
+            for n in range(MAX_MESSAGES)
+        ]
         assert all(await asyncio.gather(*tries))
-        # Refused claims do not count, and a replay of an old message is not the next one.
-        assert not await store.claim(ANN, message(0), NOW_MS)
+        # One that was counted before is not the next one; nor is a replay.
+        assert await store.try_passphrase(ANN, first, NOW_MS)
+        assert await store.claim(ANN, message(1), NOW_MS)
+        assert not await store.try_passphrase(ANN, message(1).passphrase_tag, NOW_MS)
         assert await store.load(ANN, NOW_MS) == SESSION
-        assert not await store.claim(ANN, message(MAX_MESSAGES), NOW_MS)
+        assert not await store.try_passphrase(ANN, tag("one more"), NOW_MS)
         assert await store.load(ANN, NOW_MS) is None
-        assert not await store.claim(ANN, message(MAX_MESSAGES + 1), NOW_MS)
+        assert not await store.try_passphrase(ANN, first, NOW_MS)
         assert not await store.claim(ANN, message(0), NOW_MS)
         assert await state_of(store) == "CLOSED"
         assert await store.load(BOB, NOW_MS) == SESSION
+
+    # --- tries of a passphrase ---
+
+    async def test_a_passphrase_is_tried_five_times(self, store: Store) -> None:
+        await reach_enrolled(store)
+        tries = [await store.try_passphrase(ANN, tag("p"), NOW_MS) for _ in range(7)]
+        assert tries == [True] * PASSPHRASE_ATTEMPTS + [False] * 2
+        assert await store.try_passphrase(ANN, tag("another p"), NOW_MS)
+        # The message that these were tries of may still be claimed.
+        assert await store.claim(ANN, NonceClaim(tag("n"), tag("p")), NOW_MS)
+
+    async def test_a_claimed_passphrase_is_not_tried_again(self, store: Store) -> None:
+        await reach_enrolled(store)
+        assert await store.try_passphrase(ANN, tag("p"), NOW_MS)
+        assert await store.claim(ANN, NonceClaim(tag("n"), tag("p")), NOW_MS)
+        assert not await store.try_passphrase(ANN, tag("p"), NOW_MS)
+
+    async def test_parallel_tries_are_all_counted(self, store: Store) -> None:
+        await reach_enrolled(store)
+        tries = [store.try_passphrase(ANN, tag("p"), NOW_MS) for _ in range(50)]
+        assert sum(await asyncio.gather(*tries)) == PASSPHRASE_ATTEMPTS
+
+    async def test_only_an_open_session_is_tried_in(self, store: Store) -> None:
+        await reach_enrolled(store)
+        assert not await store.try_passphrase(NOBODY, tag("p"), NOW_MS)
+        assert await store.try_passphrase(ANN, tag("p"), EXPIRES_MS)
+        assert not await store.try_passphrase(ANN, tag("p"), EXPIRES_MS + 1)
+        await store.end(ANN)
+        assert not await store.try_passphrase(ANN, tag("p"), NOW_MS)
 
     # --- codes, in parallel ---
 

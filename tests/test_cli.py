@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import http.client
+import http.server
 import json
 import os
 import re
@@ -744,3 +745,24 @@ def test_arguments_come_before_the_file(
         asked = request(served, "GET", f"{served.url}/anything")
         assert asked.seen["path"] == "/anything"
     assert not (tmp_path / "etc" / "mails").exists()
+
+
+def test_an_answer_does_not_drive_the_terminal(tmp_path: Path) -> None:
+    escapes = b'{"error": "x\\u001b[2J", "message": "\\u001b]0;title\\u0007\\u009b2J"}'
+
+    class Hostile(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(403)
+            self.end_headers()
+            self.wfile.write(escapes)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Hostile) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        ended = certless("request", "--login", "ann@example.org", "GET", url, cwd=tmp_path)
+        server.shutdown()
+    assert ended.status == 1
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", ended.err)

@@ -393,3 +393,16 @@ async def test_every_address_of_the_machine_is_announced_as_one_to_go_to() -> No
     async with running("0.0.0.0", 0, 0, 0, 0, DEFAULT_DIALECT) as places:  # noqa: S104
         assert places.gateway.startswith("http://127.0.0.1:")
         assert places.mailbox.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example"]
+)
+async def test_a_name_that_points_here_is_no_way_in(host: str) -> None:
+    async with running("127.0.0.1", 0, 0, 0, 0, DEFAULT_DIALECT) as places:
+        async with aiohttp.ClientSession() as http:
+            for url in (f"{places.mailbox}/mails.json", f"{places.api}/orders", places.gateway):
+                async with http.get(url, headers={"Host": host}) as answer:
+                    assert answer.status == 421
+                async with http.get(url, headers={"Host": "gateway.test:80"}) as answer:
+                    assert answer.status != 421

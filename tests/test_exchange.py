@@ -20,6 +20,7 @@ from protocol.errors import (
 )
 from protocol.exchange import PendingResponse, ServerExchange, SessionKeys
 from protocol.messages import AuthenticateRequest, HttpRequest, HttpResponse, SealedMessage
+from protocol.suites import Classic
 
 by_dialect = pytest.mark.parametrize("name", DIALECTS)
 
@@ -143,7 +144,8 @@ def test_a_key_with_another_payload_is_a_replay() -> None:
     peer = Peer("sfet-3")
     first, _ = peer.send({"n": 1})
     peer.receive(first)
-    passphrase, _ = peer.suite.unwrap(peer.server_pair, first.sealed.key)
+    passphrase = peer.suite.unwrap(peer.server_pair, first.sealed.key)
+    assert passphrase
     forged = serialize_json({"timestamp": NOW_MS, "nonce": "never seen", "n": 2})
     message = with_payload(first, peer.suite.seal(passphrase, forged, None))
     opened = peer.open(message)
@@ -158,7 +160,7 @@ def test_fields_of_the_caller_do_not_replace_timestamp_and_nonce() -> None:
 
 def test_the_window_belongs_to_the_server() -> None:
     peer = Peer()
-    peer.server = ServerExchange(peer.suite, peer.session_keys, peer.code, window_ms=0)
+    peer.server = ServerExchange(peer.suite, peer.session_keys, peer.entropy, window_ms=0)
     message, _ = peer.send()
     peer.open(message)
     with pytest.raises(StaleTimestamp):
@@ -182,14 +184,14 @@ def test_a_message_of_another_session_is_refused() -> None:
     message, _ = peer.send()
     other = replace(peer.session_keys, private_key=key_pair("test-other"))
     with pytest.raises(DecryptionFailed):
-        peer.server.open_request(message, other, NOW_MS)
+        peer.server.unwrap_request(message, other).open(False, NOW_MS)
 
 
 def test_no_session_is_refused_even_if_the_decoy_could_open_it() -> None:
     peer = Peer()
-    peer.server = ServerExchange(peer.suite, peer.session_keys, peer.code)
+    peer.server = ServerExchange(peer.suite, peer.session_keys, peer.entropy)
     with pytest.raises(DecryptionFailed):
-        peer.server.open_request(peer.send()[0], None, NOW_MS)
+        peer.server.unwrap_request(peer.send()[0], None).open(True, NOW_MS)
 
 
 def test_a_gcm_message_without_its_iv_is_refused() -> None:
@@ -221,7 +223,7 @@ def _login(peer: Peer, **inside: JsonValue) -> AuthenticateRequest:
 
 def test_a_code_of_no_login_is_refused_even_if_the_decoy_fits() -> None:
     peer = Peer()
-    peer.server = ServerExchange(peer.suite, peer.session_keys, peer.code)
+    peer.server = ServerExchange(peer.suite, peer.session_keys, peer.entropy)
     with pytest.raises(CodeRefused):
         peer.server.open_login(_login(peer), None)
 
@@ -342,3 +344,59 @@ def test_what_prints_keys_does_not_show_them() -> None:
     shown = f"{keys!r} {peer.server_pair!r} {peer.client_pair.public!r}"
     assert "tag key" not in shown
     assert str(peer.server_pair.public.n) not in shown
+
+
+# --- the passphrase is tried, then used ---------------------------------------------------------
+
+
+def test_an_unwrapped_request_shows_only_the_tag_of_its_passphrase() -> None:
+    peer = Peer()
+    unwrapped = peer.server.unwrap_request(peer.send({"secret": 1})[0], peer.session_keys)
+    public = {name for name in dir(unwrapped) if not name.startswith("_")}
+    assert public == {"passphrase_tag", "open"}
+    assert unwrapped.passphrase_tag is not None
+    assert len(unwrapped.passphrase_tag) == 16
+
+
+def test_an_unwrapped_request_is_opened_once() -> None:
+    peer = Peer()
+    unwrapped = peer.server.unwrap_request(peer.send()[0], peer.session_keys)
+    unwrapped.open(True, NOW_MS)
+    with pytest.raises(LocalProtocolError):
+        unwrapped.open(True, NOW_MS)
+
+
+def test_the_tag_is_the_one_that_is_claimed_later() -> None:
+    peer = Peer()
+    unwrapped = peer.server.unwrap_request(peer.send()[0], peer.session_keys)
+    opened = unwrapped.open(True, NOW_MS)
+    assert unwrapped.passphrase_tag == opened.nonce_claim.passphrase_tag
+
+
+@by_dialect
+def test_without_a_try_the_payload_is_not_decrypted(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # How long a plaintext takes to parse tells something of it. So a recorded message, bent and
+    # sent again, must be worked on under a passphrase that nobody knows, and never the same.
+    peer = Peer(name)
+    message, _ = peer.send()
+    right = peer.suite.unwrap(peer.server_pair, message.sealed.key)
+    used: list[bytes] = []
+    open_payload = Classic.open
+
+    def watched(self: Classic, passphrase: bytes, payload: str, iv: str | None) -> object:
+        used.append(passphrase)
+        return open_payload(self, passphrase, payload, iv)
+
+    monkeypatch.setattr(Classic, "open", watched)
+    for _ in range(3):
+        with pytest.raises(ReplayedNonce):
+            peer.server.unwrap_request(message, peer.session_keys).open(False, NOW_MS)
+    with pytest.raises(DecryptionFailed):
+        peer.server.unwrap_request(message, None).open(True, NOW_MS)
+    wrong = with_key(message, "AAAA")
+    with pytest.raises(DecryptionFailed):
+        peer.server.unwrap_request(wrong, peer.session_keys).open(True, NOW_MS)
+    assert right not in used
+    assert len(set(used)) == 5

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from gateways import Answer, Raw, Running, changed, running
 
-from protocol.codec import JsonObject
+from protocol.codec import JsonObject, parse_json_object
 from protocol.errors import DecryptionFailed, ReplayedNonce
 from protocol.messages import SealedMessage
 
@@ -210,6 +210,41 @@ async def test_message_4097_closes_the_session(monkeypatch: pytest.MonkeyPatch) 
         at.ran.clear()
         answers = [await raw.send(raw.seal()[0]) for _ in range(2)]
         assert_rejected(at, *answers)
+
+
+@pytest.mark.parametrize("store", ["memory:", "sqlite:{}"])
+async def test_a_recorded_message_is_no_oracle(
+    store: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A listener bends the payload of a recorded message and takes the time of each rejection: what
+    # is parsed must then have nothing to do with what was recorded.
+    parsed: list[bytes] = []
+    parse = parse_json_object
+
+    def watched(data: bytes) -> JsonObject:
+        parsed.append(data)
+        return parse(data)
+
+    def bend(text: str, position: int) -> str:
+        return changed(text, position, lambda byte: byte ^ 0x80)
+
+    async with running(dialect=BENDABLE, store=store.format(tmp_path / "db")) as at:
+        raw = await at.raw_login()
+        message, _ = raw.seal(body=b"the number is 4711")
+        assert (await raw.send(message)).status == 200
+        held_back, _ = raw.seal(body=b"the number is 4711")
+        at.ran.clear()
+        monkeypatch.setattr("protocol.exchange.parse_json_object", watched)
+        bent = [{**message, "payload": bend(str(message["payload"]), n)} for n in range(9)]
+        assert_rejected(at, *[await raw.send(one) for one in (message, *bent)])
+        assert len(parsed) == 10
+        assert not [data for data in parsed if b"4711" in data]
+        # One that was held back and never answered stands five tries.
+        parsed.clear()
+        bent = [{**held_back, "payload": bend(str(held_back["payload"]), n)} for n in range(9)]
+        assert_rejected(at, *[await raw.send(one) for one in bent])
+        assert len([data for data in parsed if b"4711" in data]) == 5
+        assert_rejected(at, await raw.send(held_back))
 
 
 async def test_a_session_expires_and_cannot_come_back() -> None:
@@ -410,6 +445,44 @@ async def test_a_body_above_the_cap_is_refused_before_it_is_sent(path: bytes) ->
         chunk = b"%x\r\n" % 2001 + b"a" * 2001 + b"\r\n"
         said = await on_the_wire(at, head + b"Transfer-Encoding: chunked\r\n\r\n", chunk)
         assert said.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_a_body_that_breaks_off_is_no_failure_of_ours(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running() as at:
+        parts = urlsplit(at.url)
+        _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.write(HEAD + b"Content-Length: 500\r\n\r\n{")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        assert (await (await at.raw_login()).call("GET", "/echo")).status == 200
+    assert "failed" not in caplog.text
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.request_body._READ_TIMEOUT_S", 0.05)
+    async with running() as at:
+        said = await on_the_wire(at, HEAD + b"Content-Length: 500\r\n\r\n{")
+        assert said.split()[1] == b"400"
+
+
+# Each took seconds to minutes of everybody's time for some 100 kB: a second look at the rest of
+# the text from each of its quotes, and marks that normalising has to sort.
+HEAVY = [
+    b"[" * 65 + b'"' + b'\\"' * 1_000_000,
+    b"[" * 65 + b'"' * 1_000_001,
+    b"[" * 65 + b'"' + b"\\" * 1_000_001,
+    json.dumps({"username": "a" + "\u0301" * 500_000 + "\u0316" * 500_000}).encode(),
+]
+
+
+@pytest.mark.parametrize("body", HEAVY, ids=range(len(HEAVY)))
+async def test_a_body_that_was_made_to_take_long_does_not(body: bytes) -> None:
+    async with running() as at:
+        for path in ("/.gateway/session", "/echo"):
+            assert (await at.post(path, body)).status in (400, 401, 403)
 
 
 async def test_a_body_of_just_the_cap_is_read() -> None:

@@ -37,6 +37,7 @@ from protocol.errors import (
     MalformedMessage,
     RejectedMessage,
     RemoteProtocolError,
+    ReplayedNonce,
     StaleTimestamp,
 )
 from protocol.exchange import OpenedLogin, OpenedRequest, ServerExchange
@@ -577,12 +578,12 @@ def test_every_rejection_does_the_same_work(name: str, work: Counter[str]) -> No
     decoy_pair = counting(key_pair("test-other"), work)
     keys = replace(peer.session_keys, private_key=pair)
     decoy = replace(peer.session_keys, private_key=decoy_pair)
-    server = ServerExchange(peer.suite, decoy, DECOY_CODE)
+    server = ServerExchange(peer.suite, decoy, peer.entropy)
     seen = 0
     for why, message, known, now in list(rejections(peer)):
         work.clear()
         with pytest.raises(RejectedMessage) as raised:
-            server.open_request(message, keys if known else None, now)
+            server.unwrap_request(message, keys if known else None).open(True, now)
         assert work == {"rsa": 1, "aes": 1, "parse": 1}, why
         assert raised.value.public_code == "rejected", why
         seen += 1
@@ -590,7 +591,11 @@ def test_every_rejection_does_the_same_work(name: str, work: Counter[str]) -> No
     # And as much as a message that gets in, or the rejection could be told from it.
     good, _ = peer.send()
     work.clear()
-    server.open_request(good, keys, NOW_MS)
+    server.unwrap_request(good, keys).open(True, NOW_MS)
+    assert work == {"rsa": 1, "aes": 1, "parse": 1}
+    work.clear()
+    with pytest.raises(ReplayedNonce):
+        server.unwrap_request(good, keys).open(False, NOW_MS)
     assert work == {"rsa": 1, "aes": 1, "parse": 1}
 
 

@@ -375,3 +375,18 @@ async def test_nothing_is_in_the_clear_on_disk(path: Path) -> None:
 
 def pieces_of(data: bytes, size: int = 16) -> list[bytes]:
     return [data[at : at + size] for at in range(0, len(data) - size + 1, size)]
+
+
+async def test_after_a_sweep_nothing_of_an_ended_session_is_left(path: Path) -> None:
+    # Sealed, but whoever gets the key file as well could open what was recorded in that session.
+    sealed = os.urandom(2000)
+    store = SqliteStore(path)
+    await store.open()
+    await store.add_login(ANN, b"login", EXPIRES_MS)
+    await store.claim_code(ANN, NOW_MS)
+    await store.enrol(ANN, sealed, EXPIRES_MS)
+    await store.end(ANN)
+    await store.sweep(NOW_MS)
+    files = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert not [at for at in range(0, 1990, 10) if sealed[at : at + 10] in files]
+    await store.close()

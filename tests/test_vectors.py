@@ -5,6 +5,7 @@ The JS client runs the same folder; what a kind means is written down in ``RUNNE
 
 import ast
 import json
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from make_vectors import (
     dialect_of,
     text_of,
 )
-from peer import DECOY_CODE, key_pair
+from peer import key_pair
 
 import protocol
 from protocol import errors
@@ -50,7 +51,7 @@ def _suite(case: Json) -> Classic:
 
 def _server(suite: Classic) -> ServerExchange:
     decoy = SessionKeys(key_pair("test-other"), key_pair("test-other").public, bytes(32))
-    return ServerExchange(suite, decoy, DECOY_CODE, WINDOW_MS)
+    return ServerExchange(suite, decoy, os.urandom, WINDOW_MS)
 
 
 def _object(message: Any) -> Json:
@@ -71,9 +72,12 @@ def open_request(case: Json) -> Json:
     name = given["private_key"]
     keys = name and SessionKeys(key_pair(name), key_pair("test-client").public, tag_key)
     message = SealedRequest.parse(_object(given["message"]), suite.dialect.names)
-    opened = _server(suite).open_request(message, keys or None, given["now_ms"])
+    claimed = set(given.get("claimed_tags_hex", ()))
+    unwrapped = _server(suite).unwrap_request(message, keys or None)
+    tag = unwrapped.passphrase_tag
+    opened = unwrapped.open(tag is not None and tag.hex() not in claimed, given["now_ms"])
     tags = opened.nonce_claim.nonce_tag.hex(), opened.nonce_claim.passphrase_tag.hex()
-    accepted = opened.accept(not set(tags) & set(given.get("claimed_tags_hex", ())))
+    accepted = opened.accept(not set(tags) & claimed)
     return {
         "nonce_tag_hex": tags[0],
         "passphrase_tag_hex": tags[1],
@@ -97,7 +101,7 @@ def open_response(case: Json) -> Json:
     """A sealed HTTP response reaches the client that sent ``nonce``."""
     given, suite = case["input"], _suite(case)
     message = SealedMessage.parse(given["message"], suite.dialect.names)
-    pending = PendingResponse(suite, key_pair(given["private_key"]), given["nonce"])
+    pending = PendingResponse(suite, key_pair(given["private_key"]), given["nonce"], os.urandom)
     response = pending.open(message)
     headers = [list(header) for header in response.headers]
     return {"status": response.status, "headers": headers, "body_hex": response.body.hex()}
@@ -107,7 +111,7 @@ def open_plaintext_response(case: Json) -> Json:
     """What a handler answered in place reaches the client."""
     given, suite = case["input"], _suite(case)
     message = SealedMessage.parse(given["message"], suite.dialect.names)
-    pending = PendingResponse(suite, key_pair(given["private_key"]), "any")
+    pending = PendingResponse(suite, key_pair(given["private_key"]), "any", os.urandom)
     return {"plaintext_hex": pending.open_plaintext(message).hex()}
 
 
@@ -115,7 +119,7 @@ def open_login_response(case: Json) -> Json:
     """The answer to a login reaches the client."""
     given, suite = case["input"], _suite(case)
     message = SealedMessage.parse(given["message"], suite.dialect.names)
-    keys = PendingLogin(suite, key_pair(given["private_key"])).open(message)
+    keys = PendingLogin(suite, key_pair(given["private_key"]), os.urandom).open(message)
     pairs = json.loads(KEYS_FILE.read_text())["keys"]
     (name,) = (n for n, pair in pairs.items() if pair["public_key_pem"] == keys.server_key.to_pem())
     return {"public_key": name}

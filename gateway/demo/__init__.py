@@ -5,7 +5,9 @@ API that knows nothing of the gateway. All of it is in memory and gone at the en
 """
 
 import asyncio
+import contextlib
 import errno
+import ipaddress
 import shutil
 import socket
 import sys
@@ -15,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
+from yarl import URL
 
 from gateway import AnyAddress, ConfigError, reverse_proxy
+from gateway.inner import Handler
 from protocol.dialects import DEFAULT_DIALECT
 
 from .mailbox import Mailbox, MailboxPage, smtp_sink
@@ -168,8 +172,27 @@ def _url(scheme: str, listener: socket.socket) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
+@web.middleware
+async def _local_names_only(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse names that somebody's DNS may have pointed here: his page could read all codes."""
+    host = URL.build(scheme="http", authority=request.host).host or ""
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(host)
+        return await handler(request)
+    if host == "localhost" or host.endswith(".test"):
+        return await handler(request)
+    raise web.HTTPMisdirectedRequest(text="ask for this page by its address\n")
+
+
 async def _serve(stack: AsyncExitStack, app: web.Application, listener: socket.socket) -> None:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    app.middlewares.insert(0, _local_names_only)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=_SHUTDOWN_S,
+        auto_decompress=False,
+        lingering_time=2,
+    )
     stack.push_async_callback(runner.cleanup)
     await runner.setup()
     await web.SockSite(runner, listener).start()

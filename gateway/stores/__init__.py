@@ -49,11 +49,20 @@ class Store(ABC):
         """The sealed record of a session that is ENROLLED and not expired, else None."""
 
     @abstractmethod
+    async def try_passphrase(self, session_id: bytes, tag: bytes, now_ms: int) -> bool:
+        """Count a try of a passphrase (16-byte tag) in a session that is ENROLLED, not expired.
+
+        False where the tag was claimed, or tried 5 times before. A session takes 4096 different
+        passphrases; the next one closes it.
+        """
+
+    @abstractmethod
     async def claim(self, session_id: bytes, claim: NonceClaim, now_ms: int) -> bool:
         """Claim both tags, once, for a session that is ENROLLED and not expired.
 
-        Durable, where the store is, before this returns. A claim beyond the message limit closes
-        the session. False: not claimed.
+        The tag of the passphrase may have been tried, but not claimed.
+
+        Durable, where the store is, before this returns. False: not claimed.
         """
 
     @abstractmethod

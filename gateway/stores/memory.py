@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 
 from protocol.codes import CODE_ATTEMPTS
-from protocol.freshness import MAX_MESSAGES, NonceClaim
+from protocol.freshness import MAX_MESSAGES, PASSPHRASE_ATTEMPTS, NonceClaim
 from protocol.session import Event, State, advance
 
 from . import MAIL_LIMIT, MAIL_WINDOW_MS, Store
+
+_CLAIMED = PASSPHRASE_ATTEMPTS + 1
 
 
 @dataclass(slots=True)
@@ -15,8 +17,9 @@ class _Record:
     sealed: bytes
     expires_ms: int
     attempts: int = 0
-    # A dict where a set would do: the garbage collector need not walk one that holds only bytes.
-    tags: dict[bytes, None] = field(default_factory=dict)
+    passphrases: int = 0
+    # By tag: how often it was tried, or _CLAIMED. The garbage collector need not walk such a dict.
+    tags: dict[bytes, int] = field(default_factory=dict)
 
 
 class MemoryStore(Store):
@@ -72,17 +75,26 @@ class MemoryStore(Store):
         record = self._alive(session_id, State.ENROLLED, now_ms)
         return record.sealed if record else None
 
+    async def try_passphrase(self, session_id: bytes, tag: bytes, now_ms: int) -> bool:
+        record = self._alive(session_id, State.ENROLLED, now_ms)
+        if record is None or record.tags.get(tag, 0) >= PASSPHRASE_ATTEMPTS:
+            return False
+        if tag not in record.tags:
+            if record.passphrases >= MAX_MESSAGES:
+                del self._records[session_id]
+                return False
+            record.passphrases += 1
+        record.tags[tag] = record.tags.get(tag, 0) + 1
+        return True
+
     async def claim(self, session_id: bytes, claim: NonceClaim, now_ms: int) -> bool:
         record = self._alive(session_id, State.ENROLLED, now_ms)
         if record is None:
             return False
-        if claim.nonce_tag in record.tags or claim.passphrase_tag in record.tags:
-            return False
-        if len(record.tags) >= 2 * MAX_MESSAGES:
-            del self._records[session_id]
+        if claim.nonce_tag in record.tags or record.tags.get(claim.passphrase_tag) == _CLAIMED:
             return False
         record.state = advance(record.state, Event.MESSAGE_CLAIMED)
-        record.tags[claim.nonce_tag] = record.tags[claim.passphrase_tag] = None
+        record.tags[claim.nonce_tag] = record.tags[claim.passphrase_tag] = _CLAIMED
         return True
 
     async def end(self, session_id: bytes) -> None:

@@ -16,22 +16,25 @@ from typing import Any, TypeVar
 
 from gateway.errors import StoreUnavailable
 from protocol.codes import CODE_ATTEMPTS
-from protocol.freshness import MAX_MESSAGES, NonceClaim
+from protocol.freshness import MAX_MESSAGES, PASSPHRASE_ATTEMPTS, NonceClaim
 from protocol.session import Event, State, advance
 
 from . import MAIL_LIMIT, MAIL_WINDOW_MS, Store
 
 _T = TypeVar("_T")
 _BATCH = 256
+_CLAIMED = PASSPHRASE_ATTEMPTS + 1
 _BUSY_TIMEOUT_S = 5.0
 
+_SET_TRIES = "INSERT OR REPLACE INTO claims (session_id, tag, tries) VALUES (?, ?, ?)"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sessions (
     id BLOB PRIMARY KEY, state TEXT NOT NULL, sealed BLOB NOT NULL, expires_ms INTEGER NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0, messages INTEGER NOT NULL DEFAULT 0
+    attempts INTEGER NOT NULL DEFAULT 0, passphrases INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS claims (
     session_id BLOB NOT NULL REFERENCES sessions ON DELETE CASCADE, tag BLOB NOT NULL,
+    tries INTEGER NOT NULL,
     PRIMARY KEY (session_id, tag)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS mails (user_tag BLOB NOT NULL, at_ms INTEGER NOT NULL);
@@ -44,10 +47,14 @@ class _Job:
     """One operation that waits for the thread."""
 
     def __init__(
-        self, run: Callable[[sqlite3.Connection], Any], future: "asyncio.Future[Any]"
+        self,
+        run: Callable[[sqlite3.Connection], Any],
+        future: "asyncio.Future[Any]",
+        empties: bool,
     ) -> None:
         self.run = run
         self.future = future
+        self.empties = empties
         self.result: Any = None
 
     def answer(self, error: Exception | None) -> None:
@@ -91,6 +98,8 @@ class SqliteStore(Store):
         self._switch_to_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        # What is deleted is sealed keys: overwritten, and (after a sweep) out of the journal too.
+        connection.execute("PRAGMA secure_delete = ON")
         connection.executescript(_SCHEMA)
         return connection
 
@@ -123,6 +132,8 @@ class SqliteStore(Store):
             try:
                 connection = connection or self._connect()
                 self._transact(connection, jobs)
+                if any(job.empties for job in jobs):
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             except (sqlite3.Error, OSError) as failure:
                 error = StoreUnavailable(f"SQLite file {self._path}: {failure}")
                 # The file may have been replaced: begin anew with the next batch.
@@ -148,9 +159,9 @@ class SqliteStore(Store):
                 connection.execute("ROLLBACK")
             raise
 
-    async def _do(self, run: Callable[[sqlite3.Connection], _T]) -> _T:
+    async def _do(self, run: Callable[[sqlite3.Connection], _T], *, empties: bool = False) -> _T:
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Job(run, future))
+        self._jobs.put(_Job(run, future, empties))
         return await future
 
     # --- the contract ---
@@ -215,27 +226,50 @@ class SqliteStore(Store):
 
         return await self._do(run)
 
-    async def claim(self, session_id: bytes, claim: NonceClaim, now_ms: int) -> bool:
-        tags = (claim.nonce_tag, claim.passphrase_tag)
+    @staticmethod
+    def _passphrases(db: sqlite3.Connection, session_id: bytes, now_ms: int) -> int | None:
+        """How many an open session has taken; None where it is not open."""
+        row = db.execute(
+            "SELECT passphrases FROM sessions WHERE id = ? AND state = ? AND expires_ms >= ?",
+            (session_id, State.ENROLLED.value, now_ms),
+        ).fetchone()
+        return None if row is None else row[0]
 
+    @staticmethod
+    def _tries(db: sqlite3.Connection, session_id: bytes, tag: bytes) -> int:
+        row = db.execute(
+            "SELECT tries FROM claims WHERE session_id = ? AND tag = ?", (session_id, tag)
+        ).fetchone()
+        return 0 if row is None else row[0]
+
+    async def try_passphrase(self, session_id: bytes, tag: bytes, now_ms: int) -> bool:
         def run(db: sqlite3.Connection) -> bool:
-            row = db.execute(
-                "SELECT messages FROM sessions WHERE id = ? AND state = ? AND expires_ms >= ?",
-                (session_id, State.ENROLLED.value, now_ms),
-            ).fetchone()
-            seen = db.execute(
-                "SELECT 1 FROM claims WHERE session_id = ? AND tag IN (?, ?)", (session_id, *tags)
-            ).fetchone()
-            if row is None or seen is not None:
+            passphrases = self._passphrases(db, session_id, now_ms)
+            tries = self._tries(db, session_id, tag)
+            if passphrases is None or tries >= PASSPHRASE_ATTEMPTS:
                 return False
-            if row[0] >= MAX_MESSAGES:
-                db.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
+            if tries == 0:
+                if passphrases >= MAX_MESSAGES:
+                    db.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
+                    return False
+                db.execute(
+                    "UPDATE sessions SET passphrases = passphrases + 1 WHERE id = ?", (session_id,)
+                )
+            db.execute(_SET_TRIES, (session_id, tag, tries + 1))
+            return True
+
+        return await self._do(run)
+
+    async def claim(self, session_id: bytes, claim: NonceClaim, now_ms: int) -> bool:
+        def run(db: sqlite3.Connection) -> bool:
+            if (
+                self._passphrases(db, session_id, now_ms) is None
+                or self._tries(db, session_id, claim.nonce_tag) > 0
+                or self._tries(db, session_id, claim.passphrase_tag) == _CLAIMED
+            ):
                 return False
-            db.executemany(
-                "INSERT INTO claims (session_id, tag) VALUES (?, ?)",
-                [(session_id, tag) for tag in tags],
-            )
-            db.execute("UPDATE sessions SET messages = messages + 1 WHERE id = ?", (session_id,))
+            for tag in (claim.nonce_tag, claim.passphrase_tag):
+                db.execute(_SET_TRIES, (session_id, tag, _CLAIMED))
             return True
 
         return await self._do(run)
@@ -261,4 +295,4 @@ class SqliteStore(Store):
             db.execute("DELETE FROM mails WHERE at_ms <= ?", (now_ms - MAIL_WINDOW_MS,))
             return db.execute("DELETE FROM sessions WHERE expires_ms < ?", (now_ms,)).rowcount
 
-        return await self._do(run)
+        return await self._do(run, empties=True)
