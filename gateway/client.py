@@ -142,9 +142,14 @@ class Client:
             asked = SessionRequest(username).serialize(names)
             answer = await self._post(self._dialect.paths.session, asked)
             token = SessionGrant.parse(answer, names).token
+            refused: set[str] = set()
             for left in reversed(range(attempts)):
                 try:
                     given = await _given(code)
+                    if given.text in refused:
+                        # Two payloads under one code would share a key stream (PROTOCOL §4.4).
+                        raise CodeMistyped("this code was not accepted before: ask for a new one")
+                    refused.add(given.text)
                     self._keys = await self._redeem(token, given, await pair_task, password)
                 except (CodeNotAccepted, CodeMistyped):
                     if not left or isinstance(code, str):

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from gateways import running, serving
 
-from gateway.client import AnswerNotTrusted, Client, NotLoggedIn, Refused
+from gateway.client import AnswerNotTrusted, Client, CodeMistyped, NotLoggedIn, Refused
 from protocol.dialects import DIALECTS, derive
 
 
@@ -174,3 +174,35 @@ async def test_answers_that_are_bent_on_the_way_are_refused(monkeypatch: Any) ->
             monkeypatch.setattr(client, "_post", attack)
             with pytest.raises(AnswerNotTrusted):
                 await client.get("/echo")
+
+
+async def test_a_code_is_asked_for_again_while_it_is_not_accepted() -> None:
+    async with running() as at, at.client() as client:
+        given = iter(["too short", "0" * 26, "0" * 26, "1" * 26])
+
+        async def code() -> str:
+            return next(given, None) or f" {(await at.mails.code()).lower()} "
+
+        await client.login("ann@example.org", code=code, attempts=5)
+        assert (await client.get("/echo")).status == 200
+
+
+async def test_a_code_that_was_refused_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running() as at, at.client() as client:
+        sent: list[str] = []
+        post = client._post
+
+        async def watched(path: str, members: Any) -> Any:
+            sent.append(path)
+            return await post(path, members)
+
+        monkeypatch.setattr(client, "_post", watched)
+        with pytest.raises(CodeMistyped, match="before"):
+            await client.login("ann@example.org", code=lambda: "0" * 26, attempts=5)
+        assert sent == ["/session", "/session/authenticate"]
+
+
+async def test_a_code_that_cannot_be_one_is_not_sent() -> None:
+    async with running() as at, at.client() as client:
+        with pytest.raises(CodeMistyped, match="26 letters and digits"):
+            await client.login("ann@example.org", code="ILLEGAL")
