@@ -10,7 +10,8 @@ PYTEST := $(BIN)/python -m pytest
 run: $(VENV)/.run
 	$(BIN)/python -m gateway demo
 
-test: $(VENV)/.test
+test: $(VENV)/.test client_js/node_modules/.ready
+	cd client_js && CERTLESS_PYTHON=../$(BIN)/python npm test --silent
 	$(PYTEST) --cov --cov-report=term:skip-covered
 
 check: $(VENV)/.test
@@ -39,6 +40,10 @@ $(VENV)/.run: $(VENV)/bin/python setup.cfg pyproject.toml
 $(VENV)/.test: $(VENV)/bin/python setup.cfg pyproject.toml
 	@node --version >/dev/null || { echo "The tests speak with Node.js 18 or later: install it"; exit 1; }
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+client_js/node_modules/.ready: client_js/package-lock.json
+	cd client_js && npm ci --silent --no-audit --no-fund
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.test

@@ -174,8 +174,19 @@ async def run(handler: Handler, request: InnerRequest) -> HttpResponse:
     finally:
         request.finish()
     captured = request.captured
-    headers = tuple(end_to_end(captured.headers.items()))
+    headers = tuple((name, _as_text(value)) for name, value in end_to_end(captured.headers.items()))
     return HttpResponse(response.status, headers, bytes(captured.body))
+
+
+def _as_text(value: str) -> str:
+    """A header value as characters: aiohttp keeps bytes that are no UTF-8 as half surrogates."""
+    if value.isascii():
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogateescape").decode("latin-1")
+    return value
 
 
 async def _respond(handler: Handler, request: InnerRequest) -> web.StreamResponse:

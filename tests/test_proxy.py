@@ -241,6 +241,26 @@ async def test_visitors_of_public_routes_do_not_hold_up_users(
                 answer.close()
 
 
+async def test_a_header_that_is_no_utf8_survives() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Room: 21\xb0\r\nX-City: K\xc3\xb8ge\r\n")
+        writer.write(b"Content-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        async with proxied(f"http://127.0.0.1:{port}") as (_, client):
+            answer = await client.get("/")
+    assert (answer.status, answer.headers["X-Room"], answer.headers["X-City"]) == (
+        200,
+        "21°",
+        "Køge",
+    )
+
+
 async def test_a_missing_content_type_stays_missing() -> None:
     async def untyped(request: web.Request) -> web.StreamResponse:
         response = web.Response(body=b"<p>hello")

@@ -1,0 +1,207 @@
+/**
+ * What can go wrong. Two families, for two readers.
+ *
+ *     ProtocolError(code)              a message that does not hold; for logs and tests (PROTOCOL §9)
+ *     |- LocalProtocolError            our own bug: an object used twice
+ *     `- RemoteProtocolError           the peer's message
+ *        |- MalformedMessage           not a message at all
+ *        `- RejectedMessage
+ *           |- DecryptionFailed  StaleTimestamp  ReplayedNonce  CodeRefused  KeyNotAdmitted
+ *
+ *     CertlessError(code)              what a user of this package catches; words for a person
+ *     |- Refused                       the gateway said no; `status` and `code` are its words
+ *     |- AnswerNotTrusted              an answer that the gateway cannot have sealed for this request
+ *     |- NotLoggedIn                   there is no session (any more)
+ *     |- NoAnswer                      the network failed
+ *     `- Cancelled                     an AbortSignal or `cancel()` ended it
+ *
+ * None of them holds a key, a code, a token, a password or plaintext.
+ */
+
+export class ProtocolError extends Error {
+  /** @param {string} [message] */
+  constructor(message) {
+    super(message ?? '');
+    this.name = new.target.name;
+    /** A word of PROTOCOL §9. */
+    this.code = /** @type {typeof ProtocolError} */ (new.target).code;
+    this.message = message || this.code;
+  }
+}
+ProtocolError.code = 'protocol_error';
+
+/** We used the protocol wrongly; the peer did nothing. */
+export class LocalProtocolError extends ProtocolError {}
+LocalProtocolError.code = 'local_error';
+
+/** The peer's message cannot be used. */
+export class RemoteProtocolError extends ProtocolError {}
+RemoteProtocolError.code = 'remote_error';
+
+/** Not a message of this protocol. */
+export class MalformedMessage extends RemoteProtocolError {}
+MalformedMessage.code = 'malformed';
+
+/** The uniform rejection. */
+export class RejectedMessage extends RemoteProtocolError {}
+RejectedMessage.code = 'rejected';
+
+/** The key, the padding, the cipher or the structure of the plaintext is wrong. */
+export class DecryptionFailed extends RejectedMessage {}
+DecryptionFailed.code = 'decryption_failed';
+
+/** The timestamp lies outside the window. */
+export class StaleTimestamp extends RejectedMessage {}
+StaleTimestamp.code = 'stale_timestamp';
+
+/** The nonce or the passphrase was seen before, or belongs to another request. */
+export class ReplayedNonce extends RejectedMessage {}
+ReplayedNonce.code = 'replayed_nonce';
+
+/** No login awaits this code. */
+export class CodeRefused extends RejectedMessage {}
+CodeRefused.code = 'code_refused';
+
+/** The peer's public key is not one that we encrypt to. */
+export class KeyNotAdmitted extends RejectedMessage {}
+KeyNotAdmitted.code = 'key_not_admitted';
+
+export class CertlessError extends Error {
+  /**
+   * @param {string} code for programs
+   * @param {string} message for a person: what happened and what to do
+   * @param {{ cause?: unknown }} [options]
+   */
+  constructor(code, message, options) {
+    super(message, options);
+    this.name = new.target.name;
+    this.code = code;
+  }
+}
+
+const REFUSALS = new Map(
+  Object.entries({
+    malformed: 'The service did not understand this request.',
+    login_required: 'The service asks for a login, and has none at this address.',
+    rejected: 'The service did not accept this message.',
+    not_found: 'The service has no such route.',
+    too_large: 'This is too large for the service. Send less at once.',
+    internal: 'The service failed. Try again later.',
+    unavailable: 'The service is not available just now. Try again in a moment.',
+    no_gateway: 'There is no Certless gateway at this address.',
+  }),
+);
+
+/**
+ * The gateway refused. `status` and `code` are its words (PROTOCOL §9), and `detail` its text: for
+ * developers. What it says came unsealed: anybody on the way can have written it.
+ */
+export class Refused extends CertlessError {
+  static kind = 'Refused';
+
+  /**
+   * @param {number} status
+   * @param {string} code
+   * @param {string} [detail]
+   * @param {string} [message]
+   */
+  constructor(status, code, detail = '', message = REFUSALS.get(code) ?? 'The service refused.') {
+    super(code, message);
+    this.status = status;
+    this.detail = detail;
+  }
+}
+
+/** An answer came that the gateway cannot have sealed for this request. */
+export class AnswerNotTrusted extends CertlessError {
+  static kind = 'AnswerNotTrusted';
+
+  /** @param {unknown} [cause] */
+  constructor(cause) {
+    super(
+      'answer_not_trusted',
+      'The answer did not come from your session, or was changed on its way. It was thrown away.',
+      { cause },
+    );
+  }
+}
+
+/** There is no session: log in. */
+export class NotLoggedIn extends CertlessError {
+  /**
+   * @param {string} [message]
+   * @param {{ cause?: unknown }} [options]
+   */
+  constructor(message = 'You are not logged in. Log in and try again.', options = undefined) {
+    super('not_logged_in', message, options);
+  }
+}
+
+/** The network failed before an answer was complete. */
+export class NoAnswer extends CertlessError {
+  static kind = 'NoAnswer';
+
+  /** @param {unknown} [cause] */
+  constructor(cause) {
+    super('no_answer', 'The service did not answer. Check the connection and try again.', { cause });
+  }
+}
+
+/** Ended on request. Its name is that of an aborted fetch, so that existing checks find it. */
+export class Cancelled extends CertlessError {
+  static kind = 'Cancelled';
+
+  /** @param {unknown} [cause] the signal's reason */
+  constructor(cause) {
+    super('cancelled', 'Cancelled.', { cause });
+    this.name = 'AbortError';
+  }
+}
+
+/** @typedef {{ kind: string, code: string, message: string, status: number, detail: string }} DescribedError */
+
+const PROTOCOL_ERRORS = [
+  LocalProtocolError,
+  MalformedMessage,
+  RejectedMessage,
+  DecryptionFailed,
+  StaleTimestamp,
+  ReplayedNonce,
+  CodeRefused,
+  KeyNotAdmitted,
+];
+
+/**
+ * What of an error can be sent to another thread.
+ * @param {any} error
+ * @returns {DescribedError}
+ */
+export function describeError(error) {
+  const { status = 0, detail = '' } = error;
+  const kind = error instanceof ProtocolError ? 'ProtocolError' : error.constructor.kind;
+  return { kind: kind ?? 'Error', code: String(error.code), message: String(error.message), status, detail };
+}
+
+/**
+ * The error that was described.
+ * @param {DescribedError} described
+ * @returns {Error}
+ */
+export function restoreError({ kind, code, message, status, detail }) {
+  switch (kind) {
+    case 'ProtocolError': {
+      const Class = PROTOCOL_ERRORS.find((one) => one.code === code) ?? ProtocolError;
+      return new Class(message);
+    }
+    case 'Refused':
+      return new Refused(status, code, detail);
+    case 'AnswerNotTrusted':
+      return new AnswerNotTrusted(new Error(message));
+    case 'NoAnswer':
+      return new NoAnswer(new Error(message));
+    case 'Cancelled':
+      return new Cancelled();
+    default:
+      return new Error(message);
+  }
+}

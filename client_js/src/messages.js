@@ -1,0 +1,283 @@
+/**
+ * Every message of the classic suite (PROTOCOL §4 to §7).
+ *
+ * `parse` turns an outer JSON object into a value or throws MalformedMessage; `serialize` gives the
+ * object back. Members are read as own ones only: a name like `constructor` finds nothing.
+ */
+import { decodeBytes, encodeBytes, isJsonObject, serializeJson, utf8, utf8Text } from './codec.js';
+import { MalformedMessage } from './errors.js';
+
+/** @typedef {import('./codec.js').Bytes} Bytes */
+/** @typedef {import('./codec.js').JsonObject} JsonObject */
+/** @typedef {import('./codec.js').JsonValue} JsonValue */
+/** @typedef {import('./dialects.js').FieldNames} FieldNames */
+/** @typedef {[name: string, value: string]} Header */
+
+export const MAX_TARGET_CHARS = 8192;
+export const MAX_HEADERS = 128;
+
+const HTTP_TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const HEADER_VALUE = /^[^\x00-\x08\x0a-\x1f\x7f]*$/;
+const TARGET = /^\/(?!\/)[^\x00-\x20\x7f#\\]*$/;
+const NOT_IN_A_TARGET = /[^A-Za-z0-9/?%!$&'()*+,;=:@\-._~[\]]/gu;
+const CONTROL = /[\x00-\x08\x0b\x0c\x0e-\x1f]/;
+const REFUSED_METHODS = ['CONNECT', 'TRACE'];
+
+/**
+ * @param {JsonObject} members
+ * @param {string} name
+ * @returns {JsonValue | undefined}
+ */
+export function member(members, name) {
+  return Object.hasOwn(members, name) ? members[name] : undefined;
+}
+
+/**
+ * @param {JsonObject} members
+ * @param {string} name
+ */
+function text(members, name) {
+  const value = member(members, name);
+  if (typeof value !== 'string') throw new MalformedMessage(`member '${name}' must be a string`);
+  return value;
+}
+
+/**
+ * @param {JsonObject} members
+ * @param {string} name
+ */
+function optionalText(members, name) {
+  return (member(members, name) ?? null) === null ? null : text(members, name);
+}
+
+/**
+ * @param {JsonObject} members
+ * @param {string} name
+ * @param {string | null} iv
+ */
+function withIv(members, name, iv) {
+  return iv === null ? members : { ...members, [name]: iv };
+}
+
+/** C->S: the user names himself. The only plaintext of the protocol (PROTOCOL §4.1). */
+export class SessionRequest {
+  /** @param {string} username */
+  constructor(username) {
+    this.username = username;
+  }
+
+  /** @param {JsonObject} members @param {FieldNames} names */
+  static parse(members, names) {
+    return new SessionRequest(text(members, names.username));
+  }
+
+  /** @param {FieldNames} names @returns {JsonObject} */
+  serialize(names) {
+    return { [names.username]: this.username };
+  }
+}
+
+/** S->C: the token of the session to be (PROTOCOL §4.1). */
+export class SessionGrant {
+  /** @param {string} token */
+  constructor(token) {
+    this.token = token;
+  }
+
+  /** @param {JsonObject} members @param {FieldNames} names */
+  static parse(members, names) {
+    return new SessionGrant(text(members, names.token));
+  }
+
+  /** @param {FieldNames} names @returns {JsonObject} */
+  serialize(names) {
+    return { [names.token]: this.token };
+  }
+}
+
+/** C->S: a payload under the code (PROTOCOL §4.2). */
+export class AuthenticateRequest {
+  /** @param {string} token @param {string} payload @param {string | null} iv */
+  constructor(token, payload, iv) {
+    this.token = token;
+    this.payload = payload;
+    this.iv = iv;
+  }
+
+  /** @param {JsonObject} members @param {FieldNames} names */
+  static parse(members, names) {
+    const [token, payload] = [text(members, names.token), text(members, names.payload)];
+    return new AuthenticateRequest(token, payload, optionalText(members, names.iv));
+  }
+
+  /** @param {FieldNames} names @returns {JsonObject} */
+  serialize(names) {
+    return withIv({ [names.token]: this.token, [names.payload]: this.payload }, names.iv, this.iv);
+  }
+}
+
+/** A wrapped passphrase and the payload under it, as text (PROTOCOL §5.1). */
+export class SealedMessage {
+  /** @param {string} key @param {string} payload @param {string | null} iv */
+  constructor(key, payload, iv) {
+    this.key = key;
+    this.payload = payload;
+    this.iv = iv;
+  }
+
+  /** @param {JsonObject} members @param {FieldNames} names */
+  static parse(members, names) {
+    const [key, payload] = [text(members, names.key), text(members, names.payload)];
+    return new SealedMessage(key, payload, optionalText(members, names.iv));
+  }
+
+  /** @param {FieldNames} names @returns {JsonObject} */
+  serialize(names) {
+    return withIv({ [names.key]: this.key, [names.payload]: this.payload }, names.iv, this.iv);
+  }
+}
+
+/** C->S: the session's token and a sealed message (PROTOCOL §5.1). */
+export class SealedRequest {
+  /** @param {string} token @param {SealedMessage} sealed */
+  constructor(token, sealed) {
+    this.token = token;
+    this.sealed = sealed;
+  }
+
+  /** @param {JsonObject} members @param {FieldNames} names */
+  static parse(members, names) {
+    return new SealedRequest(text(members, names.token), SealedMessage.parse(members, names));
+  }
+
+  /** @param {FieldNames} names @returns {JsonObject} */
+  serialize(names) {
+    return { [names.token]: this.token, ...this.sealed.serialize(names) };
+  }
+}
+
+/**
+ * Header fields from an object of names or a list of pairs; checked, order kept.
+ * @param {JsonValue | undefined} value
+ * @returns {Header[]}
+ */
+function parseHeaders(value) {
+  if (value === undefined || value === null) return [];
+  const pairs = isJsonObject(value) ? Object.entries(value) : value;
+  if (!Array.isArray(pairs)) throw new MalformedMessage('headers must be an object or a list of pairs');
+  if (pairs.length > MAX_HEADERS) throw new MalformedMessage('too many headers');
+  return pairs.map((pair) => {
+    if (!Array.isArray(pair) || pair.length !== 2) {
+      throw new MalformedMessage('a header must be a pair of name and value');
+    }
+    const [name, content] = pair;
+    if (typeof name !== 'string' || !HTTP_TOKEN.test(name)) {
+      throw new MalformedMessage('a header name is not valid');
+    }
+    if (typeof content !== 'string' || !HEADER_VALUE.test(content)) {
+      throw new MalformedMessage('a header value is not valid');
+    }
+    return [name, content];
+  });
+}
+
+/**
+ * The bytes of a body, and whether it was given as a JSON value.
+ * @param {JsonObject} members
+ * @returns {{ body: Bytes, isJson: boolean }}
+ */
+function parseBody(members) {
+  const body = member(members, 'body') ?? null;
+  const encoding = member(members, 'encoding') ?? null;
+  if (encoding !== null && encoding !== 'utf8' && encoding !== 'base64') {
+    throw new MalformedMessage('encoding must be utf8 or base64');
+  }
+  if (body === null) return { body: new Uint8Array(), isJson: false };
+  if (encoding === 'base64') {
+    if (typeof body !== 'string') throw new MalformedMessage('a base64 body must be a string');
+    const raw = decodeBytes('base64', body);
+    if (raw === null) throw new MalformedMessage('body is not base64');
+    return { body: raw, isJson: false };
+  }
+  if (typeof body === 'string') return { body: utf8(body), isJson: false };
+  return { body: serializeJson(body), isJson: true };
+}
+
+/**
+ * @param {Uint8Array} body
+ * @returns {JsonObject}
+ */
+function bodyMembers(body) {
+  // JSON writes a control character in six: what holds any is shorter in base64.
+  const content = utf8Text(body);
+  if (content !== null && !CONTROL.test(content)) return { body: content };
+  return { body: encodeBytes('base64', body), encoding: 'base64' };
+}
+
+/** The whole request inside a sealed message (PROTOCOL §6.2). */
+export class HttpRequest {
+  /**
+   * @param {string} method
+   * @param {string} target origin form (path and query), ASCII
+   * @param {Header[]} headers
+   * @param {Bytes} body
+   */
+  constructor(method, target, headers, body) {
+    this.method = method;
+    this.target = target;
+    this.headers = headers;
+    this.body = body;
+  }
+
+  /** @param {JsonValue | undefined} value */
+  static parse(value) {
+    if (!isJsonObject(value)) throw new MalformedMessage('request must be an object');
+    const method = Object.hasOwn(value, 'method') ? text(value, 'method') : 'GET';
+    if (!HTTP_TOKEN.test(method) || REFUSED_METHODS.includes(method.toUpperCase())) {
+      throw new MalformedMessage('method is not valid');
+    }
+    const path = text(value, 'path');
+    if ([...path].length > MAX_TARGET_CHARS || !TARGET.test(path)) {
+      throw new MalformedMessage('path must start with one slash and hold no space or #');
+    }
+    const headers = parseHeaders(member(value, 'headers'));
+    const { body, isJson } = parseBody(value);
+    if (isJson && !headers.some(([name]) => name.toLowerCase() === 'content-type')) {
+      headers.push(['Content-Type', 'application/json']);
+    }
+    // Characters beyond ASCII are percent-encoded as UTF-8; what is encoded already stays.
+    const target = path.replace(NOT_IN_A_TARGET, encodeURIComponent);
+    return new HttpRequest(method.toUpperCase(), target, headers, body);
+  }
+
+  /** @returns {JsonObject} */
+  serialize() {
+    const { method, target: path, headers, body } = this;
+    return { method, path, headers, ...bodyMembers(body) };
+  }
+}
+
+/** The whole response inside a sealed message (PROTOCOL §6.2). */
+export class HttpResponse {
+  /** @param {number} status @param {Header[]} headers @param {Bytes} body */
+  constructor(status, headers, body) {
+    this.status = status;
+    this.headers = headers;
+    this.body = body;
+  }
+
+  /** @param {JsonValue | undefined} value */
+  static parse(value) {
+    if (!isJsonObject(value)) throw new MalformedMessage('response must be an object');
+    const status = member(value, 'status');
+    if (typeof status !== 'number' || !Number.isInteger(status) || status < 200 || status > 599) {
+      throw new MalformedMessage('status must be from 200 to 599');
+    }
+    return new HttpResponse(status, parseHeaders(member(value, 'headers')), parseBody(value).body);
+  }
+
+  /** @returns {JsonObject} */
+  serialize() {
+    return { status: this.status, headers: this.headers, ...bodyMembers(this.body) };
+  }
+}

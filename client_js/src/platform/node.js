@@ -1,0 +1,21 @@
+/** What Node.js has: node:crypto, and no place to keep a session. */
+import { localEngine } from '../engine.js';
+import { nodeCrypto } from '../primitives/nodeCrypto.js';
+import { memoryStore } from '../stores.js';
+
+/** @returns {Promise<import('../engine.js').EngineLink>} */
+export async function createEngine() {
+  return localEngine(nodeCrypto);
+}
+
+/** @returns {import('../stores.js').Store} */
+export function persistentStore() {
+  return memoryStore();
+}
+
+export const defaultKeys = 'memory';
+
+/** @returns {string | undefined} */
+export function defaultUrl() {
+  return undefined;
+}

@@ -1,0 +1,62 @@
+/**
+ * What every implementation of the primitives gives: `pure`, `webCrypto`, `nodeCrypto`.
+ *
+ * What opens something gives null where it does not open, and throws for nothing that came from a
+ * peer. An AES key has 32 bytes, an IV 16 bytes (GCM: 12).
+ *
+ * @typedef {import('../codec.js').Bytes} Bytes
+ * @typedef {import('../dialects.js').RsaPadding} RsaPadding
+ * @typedef {import('./rsaPublicKey.js').RsaPublicKey} RsaPublicKey
+ */
+
+/**
+ * A private key in the form that is kept: PKCS#8 DER, or a key that WebCrypto never lets out.
+ * @typedef {Bytes | CryptoKey} StoredKey
+ */
+
+/**
+ * @typedef {Readonly<{
+ *   stored: StoredKey,
+ *   unwrap: (wrapped: Uint8Array, padding: RsaPadding) => Promise<Bytes | null>,
+ * }>} RsaPrivateKey
+ */
+
+/**
+ * `usualMs` is how long keys take on this device, as far as can be told by now.
+ * @typedef {{ elapsedMs: number, usualMs: number }} KeyProgress
+ */
+
+/**
+ * @typedef {{
+ *   padding: RsaPadding,
+ *   signal?: AbortSignal,
+ *   onProgress?: (progress: KeyProgress) => void,
+ * }} GenerateOptions `padding` is what the key will be used with
+ */
+
+/**
+ * @typedef {{ publicKey: RsaPublicKey, privateKey: RsaPrivateKey }} RsaKeyPair
+ */
+
+/**
+ * @typedef {Readonly<{
+ *   name: string,
+ *   randomBytes: (length: number) => Bytes,
+ *   md5: (data: Uint8Array) => Bytes,
+ *   sha256: (data: Uint8Array) => Promise<Bytes>,
+ *   hmacSha256: (key: Uint8Array, data: Uint8Array) => Promise<Bytes>,
+ *   aesCtr: (key: Uint8Array, iv: Uint8Array, data: Uint8Array) => Promise<Bytes>,
+ *   aesCbcSeal: (key: Uint8Array, iv: Uint8Array, data: Uint8Array) => Promise<Bytes>,
+ *   aesCbcOpen: (key: Uint8Array, iv: Uint8Array, data: Uint8Array) => Promise<Bytes | null>,
+ *   aesGcmSeal: (key: Uint8Array, iv: Uint8Array, data: Uint8Array) => Promise<Bytes>,
+ *   aesGcmOpen: (key: Uint8Array, iv: Uint8Array, data: Uint8Array) => Promise<Bytes | null>,
+ *   wrap: (key: RsaPublicKey, secret: Uint8Array, padding: RsaPadding) => Promise<Bytes>,
+ *   generateKeyPair: (options: GenerateOptions) => Promise<RsaKeyPair>,
+ *   importPrivateKey: (stored: StoredKey) => Promise<RsaPrivateKey>,
+ * }>} Primitives
+ */
+
+export const KEY_BITS = 2048;
+export const EXPONENT = 65537;
+export const AES_BLOCK_BYTES = 16;
+export const GCM_TAG_BYTES = 16;

@@ -1,0 +1,190 @@
+/**
+ * The primitives in plain JavaScript, for pages without `crypto.subtle`.
+ *
+ * noble gives AES and hashes, micro-rsa-dsa-dh the numbers, primality and OAEP (decision 0007).
+ * All it asks of the browser is `crypto.getRandomValues` and BigInt.
+ */
+import { cbc, ctr, gcm } from '@noble/ciphers/aes.js';
+import { hmac } from '@noble/hashes/hmac.js';
+import { md5, sha1 } from '@noble/hashes/legacy.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { isProbablePrimeRSA } from 'micro-rsa-dsa-dh/primality.js';
+import { OAEP, mgf1 } from 'micro-rsa-dsa-dh/rsa.js';
+import {
+  I2OSP,
+  bytesToNumber,
+  gcd,
+  invert,
+  mod,
+  pow,
+  randomBits,
+  sqrt,
+} from 'micro-rsa-dsa-dh/utils.js';
+import { AES_BLOCK_BYTES, EXPONENT, GCM_TAG_BYTES, KEY_BITS } from './contract.js';
+import { readPrivateKey, writePrivateKey } from './der.js';
+import { padPkcs1, unpadPkcs1 } from './pkcs1.js';
+import { RsaPublicKey } from './rsaPublicKey.js';
+import { turn } from './turn.js';
+
+/** @typedef {import('../codec.js').Bytes} Bytes */
+/** @typedef {import('./contract.js').Primitives} Primitives */
+/** @typedef {import('./contract.js').RsaPrivateKey} RsaPrivateKey */
+/** @typedef {import('./contract.js').GenerateOptions} GenerateOptions */
+/** @typedef {import('./der.js').PrivateNumbers} PrivateNumbers */
+
+const E = BigInt(EXPONENT);
+// Of the odd numbers around 2^1024 one in 355 is prime; two are needed.
+const USUAL_CANDIDATES = 2 * 355;
+const PROGRESS_EVERY_MS = 100;
+// getRandomValues gives no more at once.
+const MAX_RANDOM_BYTES = 65536;
+
+const OAEPS = {
+  'oaep-sha1': OAEP(sha1, mgf1(sha1)),
+  'oaep-sha256': OAEP(sha256, mgf1(sha256)),
+};
+
+/** noble's types do not say that its arrays are not shared. @param {Uint8Array} data */
+const bytes = (data) => /** @type {Bytes} */ (data);
+
+/** @param {number} length */
+export function randomBytes(length) {
+  const out = new Uint8Array(length);
+  for (let at = 0; at < length; at += MAX_RANDOM_BYTES) {
+    globalThis.crypto.getRandomValues(out.subarray(at, at + MAX_RANDOM_BYTES));
+  }
+  return out;
+}
+
+/** @param {Uint8Array} data */
+export function pureMd5(data) {
+  return bytes(md5(data));
+}
+
+/**
+ * @param {() => Uint8Array} open
+ * @returns {Bytes | null}
+ */
+function orNull(open) {
+  try {
+    return bytes(open());
+  } catch {
+    return null;
+  }
+}
+
+/** @type {Primitives['wrap']} */
+export async function pureWrap(key, secret, padding) {
+  if (padding !== 'pkcs1-v1.5') return bytes(OAEPS[padding].encrypt({ n: key.n, e: key.e }, secret));
+  const block = bytesToNumber(padPkcs1(secret, key.size, randomBytes));
+  return bytes(I2OSP(pow(block, key.e, key.n), key.size));
+}
+
+/**
+ * c^d mod n by the Chinese remainders, on a blinded number: how long it takes says nothing on c.
+ * @param {PrivateNumbers} key
+ * @param {bigint} c
+ */
+function privatePower({ n, e, p, q, dP, dQ, qInv }, c) {
+  const blind = mod(randomBits(n.toString(2).length, randomBytes), n - 2n) + 2n;
+  const blinded = (c * pow(blind, e, n)) % n;
+  const [a, b] = [pow(blinded % p, dP, p), pow(blinded % q, dQ, q)];
+  const power = b + q * mod((a - b) * qInv, p);
+  return (power * invert(blind, n)) % n;
+}
+
+class PurePrivateKey {
+  #numbers;
+  #publicKey;
+  stored;
+
+  /** @param {PrivateNumbers} numbers @param {Bytes} stored */
+  constructor(numbers, stored) {
+    this.#numbers = numbers;
+    this.#publicKey = RsaPublicKey.fromNumbers(numbers.n, numbers.e);
+    this.stored = stored;
+  }
+
+  /** @type {RsaPrivateKey['unwrap']} */
+  async unwrap(wrapped, padding) {
+    const key = this.#publicKey;
+    if (!key.fits(wrapped)) return null;
+    const block = I2OSP(privatePower(this.#numbers, bytesToNumber(wrapped)), key.size);
+    if (padding === 'pkcs1-v1.5') return unpadPkcs1(block);
+    // The power is taken already (the library knows no remainders): to the 1st it stays as it is.
+    return orNull(() => OAEPS[padding].decrypt({ n: key.n, d: 1n }, block));
+  }
+}
+
+/** @param {bigint} p @param {bigint} q @returns {PrivateNumbers} */
+function numbersOf(p, q) {
+  const d = invert(E, ((p - 1n) * (q - 1n)) / gcd(p - 1n, q - 1n));
+  return { n: p * q, e: E, d, p, q, dP: d % (p - 1n), dQ: d % (q - 1n), qInv: invert(q, p) };
+}
+
+/**
+ * Two primes by FIPS 186-5 §A.1.3, one candidate at a time, so that events get their turn.
+ * @param {GenerateOptions} options
+ */
+async function generateNumbers({ signal, onProgress }) {
+  const startedMs = performance.now();
+  const least = sqrt(1n << BigInt(KEY_BITS - 1));
+  let candidates = 0;
+  let reportedMs = startedMs;
+
+  const report = () => {
+    const nowMs = performance.now();
+    if (nowMs - reportedMs < PROGRESS_EVERY_MS) return;
+    reportedMs = nowMs;
+    const elapsedMs = nowMs - startedMs;
+    onProgress?.({ elapsedMs, usualMs: (elapsedMs / candidates) * USUAL_CANDIDATES });
+  };
+
+  /** @param {(candidate: bigint) => boolean} suits */
+  const prime = async (suits) => {
+    for (;;) {
+      await turn();
+      signal?.throwIfAborted();
+      const candidate = randomBits(KEY_BITS / 2, randomBytes) | 1n;
+      if (candidate < least || !suits(candidate) || gcd(candidate - 1n, E) !== 1n) continue;
+      candidates += 1;
+      report();
+      if (isProbablePrimeRSA(candidate, randomBytes)) return candidate;
+    }
+  };
+
+  const p = await prime(() => true);
+  const apart = 1n << BigInt(KEY_BITS / 2 - 100);
+  const q = await prime((candidate) => candidate - p > apart || p - candidate > apart);
+  return numbersOf(p, q);
+}
+
+/** @type {Primitives} */
+export const pure = Object.freeze({
+  name: 'pure',
+  randomBytes,
+  md5: pureMd5,
+  sha256: async (data) => bytes(sha256(data)),
+  hmacSha256: async (key, data) => bytes(hmac(sha256, key, data)),
+  aesCtr: async (key, iv, data) => bytes(ctr(key, iv).encrypt(data)),
+  aesCbcSeal: async (key, iv, data) => bytes(cbc(key, iv).encrypt(data)),
+  aesCbcOpen: async (key, iv, data) =>
+    data.length && data.length % AES_BLOCK_BYTES === 0
+      ? orNull(() => cbc(key, iv).decrypt(data))
+      : null,
+  aesGcmSeal: async (key, iv, data) => bytes(gcm(key, iv).encrypt(data)),
+  aesGcmOpen: async (key, iv, data) =>
+    data.length >= GCM_TAG_BYTES ? orNull(() => gcm(key, iv).decrypt(data)) : null,
+  wrap: pureWrap,
+  generateKeyPair: async (options) => {
+    const numbers = await generateNumbers(options);
+    return {
+      publicKey: RsaPublicKey.fromNumbers(numbers.n, numbers.e),
+      privateKey: new PurePrivateKey(numbers, writePrivateKey(numbers)),
+    };
+  },
+  importPrivateKey: async (stored) => {
+    if (!(stored instanceof Uint8Array)) throw new TypeError('this key belongs to WebCrypto');
+    return new PurePrivateKey(readPrivateKey(stored), stored);
+  },
+});

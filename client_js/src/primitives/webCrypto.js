@@ -1,0 +1,120 @@
+/**
+ * The primitives of `crypto.subtle`. It has no MD5 and no PKCS#1 v1.5 encryption: those are pure.
+ */
+import { readPublicKey } from './der.js';
+import { EXPONENT, KEY_BITS } from './contract.js';
+import { pure, pureMd5, pureWrap, randomBytes } from './pure.js';
+import { RsaPublicKey } from './rsaPublicKey.js';
+
+/** @typedef {import('../codec.js').Bytes} Bytes */
+/** @typedef {import('../dialects.js').RsaPadding} RsaPadding */
+/** @typedef {import('./contract.js').Primitives} Primitives */
+/** @typedef {import('./contract.js').RsaPrivateKey} RsaPrivateKey */
+/** @typedef {import('./contract.js').StoredKey} StoredKey */
+
+/** @param {RsaPadding} padding */
+function oaep(padding) {
+  return { name: 'RSA-OAEP', hash: padding === 'oaep-sha1' ? 'SHA-1' : 'SHA-256' };
+}
+
+/** Whole buffers and views alike, as WebCrypto takes them. @param {Uint8Array} data */
+const source = (data) => /** @type {Bytes} */ (data);
+
+const { subtle } = globalThis.crypto ?? {};
+
+/**
+ * @param {AesCtrParams | AesCbcParams | AesGcmParams} algorithm
+ * @param {Uint8Array} key
+ * @param {'encrypt' | 'decrypt'} use
+ * @param {Uint8Array} data
+ */
+async function aes(algorithm, key, use, data) {
+  const imported = await subtle.importKey('raw', source(key), algorithm.name, false, [use]);
+  return new Uint8Array(await subtle[use](algorithm, imported, source(data)));
+}
+
+/** @param {Promise<Bytes>} opened */
+async function orNull(opened) {
+  try {
+    return await opened;
+  } catch {
+    // An OperationError says no more than that it did not open.
+    return null;
+  }
+}
+
+class SubtlePrivateKey {
+  stored;
+  /** @type {Map<RsaPadding, Promise<CryptoKey>>} */
+  #imported = new Map();
+  /** @type {Promise<RsaPrivateKey> | undefined} */
+  #pure;
+
+  /** @param {StoredKey} stored */
+  constructor(stored) {
+    this.stored = stored;
+  }
+
+  /** @param {RsaPadding} padding */
+  #key(padding) {
+    const { stored } = this;
+    if (!(stored instanceof Uint8Array)) return stored;
+    let key = this.#imported.get(padding);
+    if (!key) {
+      key = subtle.importKey('pkcs8', stored, oaep(padding), false, ['decrypt']);
+      this.#imported.set(padding, key);
+    }
+    return key;
+  }
+
+  /** @type {RsaPrivateKey['unwrap']} */
+  async unwrap(wrapped, padding) {
+    if (padding === 'pkcs1-v1.5') {
+      this.#pure ??= pure.importPrivateKey(this.stored);
+      return (await this.#pure).unwrap(wrapped, padding);
+    }
+    const key = await this.#key(padding);
+    const opened = subtle.decrypt({ name: 'RSA-OAEP' }, key, source(wrapped));
+    return orNull(opened.then((secret) => new Uint8Array(secret)));
+  }
+}
+
+/** @type {Primitives} */
+export const webCrypto = Object.freeze({
+  name: 'webCrypto',
+  randomBytes,
+  md5: pureMd5,
+  sha256: async (data) => new Uint8Array(await subtle.digest('SHA-256', source(data))),
+  hmacSha256: async (key, data) => {
+    const algorithm = { name: 'HMAC', hash: 'SHA-256' };
+    const imported = await subtle.importKey('raw', source(key), algorithm, false, ['sign']);
+    return new Uint8Array(await subtle.sign('HMAC', imported, source(data)));
+  },
+  aesCtr: (key, iv, data) =>
+    aes({ name: 'AES-CTR', counter: source(iv), length: 128 }, key, 'encrypt', data),
+  aesCbcSeal: (key, iv, data) => aes({ name: 'AES-CBC', iv: source(iv) }, key, 'encrypt', data),
+  aesCbcOpen: (key, iv, data) =>
+    orNull(aes({ name: 'AES-CBC', iv: source(iv) }, key, 'decrypt', data)),
+  aesGcmSeal: (key, iv, data) => aes({ name: 'AES-GCM', iv: source(iv) }, key, 'encrypt', data),
+  aesGcmOpen: (key, iv, data) =>
+    orNull(aes({ name: 'AES-GCM', iv: source(iv) }, key, 'decrypt', data)),
+  wrap: async (key, secret, padding) => {
+    if (padding === 'pkcs1-v1.5') return pureWrap(key, secret, padding);
+    const imported = await subtle.importKey('spki', key.der, oaep(padding), false, ['encrypt']);
+    return new Uint8Array(await subtle.encrypt({ name: 'RSA-OAEP' }, imported, source(secret)));
+  },
+  generateKeyPair: async ({ padding, signal }) => {
+    const leavesWebCrypto = padding === 'pkcs1-v1.5';
+    const exponent = Uint8Array.of(EXPONENT >> 16, (EXPONENT >> 8) & 255, EXPONENT & 255);
+    const algorithm = { ...oaep(padding), modulusLength: KEY_BITS, publicExponent: exponent };
+    const pair = await subtle.generateKey(algorithm, leavesWebCrypto, ['encrypt', 'decrypt']);
+    signal?.throwIfAborted();
+    const der = new Uint8Array(await subtle.exportKey('spki', pair.publicKey));
+    const { n, e } = /** @type {{ n: bigint, e: bigint }} */ (readPublicKey(der));
+    const stored = leavesWebCrypto
+      ? new Uint8Array(await subtle.exportKey('pkcs8', pair.privateKey))
+      : pair.privateKey;
+    return { publicKey: new RsaPublicKey(n, e, der), privateKey: new SubtlePrivateKey(stored) };
+  },
+  importPrivateKey: async (stored) => new SubtlePrivateKey(stored),
+});

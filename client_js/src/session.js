@@ -1,0 +1,337 @@
+/** A session that feels like fetch. */
+import { orCancelled, throwIfCancelled } from './abort.js';
+import { Enrolment } from './enrolment.js';
+import { Cancelled, NotLoggedIn, Refused } from './errors.js';
+import { WINDOW_MS } from './freshness.js';
+import { plainRequest, responseOf } from './plainHttp.js';
+
+/** @typedef {import('./engine.js').PlainRequest} PlainRequest */
+/** @typedef {import('./engine.js').PlainResponse} PlainResponse */
+/** @typedef {import('./enrolment.js').Enrolled} Enrolled */
+/** @typedef {import('./enrolment.js').Progress} Progress */
+/** @typedef {import('./gatewayClient.js').GatewayClient} GatewayClient */
+
+/**
+ * `ready`: messages go out. `renewing`: the session was lost, a new code is asked for. `expired`:
+ * it was lost, and will be renewed on the next request where it can be. `closed`: logged out, or
+ * lost for good.
+ * @typedef {'ready' | 'renewing' | 'expired' | 'closed'} SessionState
+ */
+
+/** Why a code is asked for. @typedef {{ username: string, reason: 'login' | 'expired', signal: AbortSignal }} CodeRequest */
+/** @typedef {(request: CodeRequest) => string | Promise<string>} AskCode */
+
+/**
+ * @typedef {{
+ *   code?: AskCode,
+ *   password?: string,
+ *   onLoginNeeded?: () => boolean | void | Promise<boolean | void>,
+ *   onProgress?: (progress: Progress) => void,
+ * }} SessionOptions
+ * `onLoginNeeded` is asked before a new code is mailed; `false` lets the session end instead.
+ */
+
+/**
+ * `isProven`: the gateway has taken a message under it.
+ * @typedef {Enrolled & { since: number, isProven: boolean, isFromOtherTab: boolean }} Current
+ */
+
+// With the session at hand, with one that another tab has opened, with one opened for this request.
+const MAX_ATTEMPTS = 3;
+
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+const REJECTED_AT_ONCE =
+  'The service refused a session that was just opened. Check the clock of this device; if it is ' +
+  'right, tell whoever runs the service.';
+
+/** The event `state`: what the session has become. */
+export class StateEvent extends Event {
+  /** @param {SessionState} state */
+  constructor(state) {
+    super('state');
+    this.state = state;
+  }
+}
+
+export class Session extends EventTarget {
+  #client;
+  #options;
+  /** @type {Current} */
+  #current;
+  /** @type {SessionState} */
+  #state = 'ready';
+  /** @type {Promise<Current> | undefined} */
+  #renewal;
+  #isKept = false;
+  #closing = new AbortController();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+
+  /**
+   * Made by `login`, `requestLogin` and `resume`.
+   * @param {GatewayClient} client
+   * @param {Enrolled} enrolled
+   * @param {SessionOptions} options
+   * @param {boolean} isResumed
+   */
+  constructor(client, enrolled, options, isResumed) {
+    super();
+    this.#client = client;
+    this.#options = options;
+    this.#current = { ...enrolled, since: client.clock(), isProven: isResumed, isFromOtherTab: false };
+    this.#isKept = isResumed;
+    this.#watchExpiry();
+  }
+
+  /** The gateway's origin. */
+  get url() {
+    return this.#client.origin;
+  }
+
+  get username() {
+    return this.#current.kept.username;
+  }
+
+  /** What seals the messages, e.g. `classic/article-2016`. */
+  get suite() {
+    return `classic/${this.#client.dialect.name}`;
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** When the session ends, as far as is known here; milliseconds since 1970. */
+  get expiresMs() {
+    return this.#current.kept.expiresMs;
+  }
+
+  /** Where the session is kept for the next load of the page: a store's name, or `memory`. */
+  get keptIn() {
+    return this.#isKept ? this.#client.store.name : 'memory';
+  }
+
+  /**
+   * As `fetch`, to the gateway's own paths; everything is sealed. A response of any status, and
+   * redirects as they are. Where the session was lost, a new login is asked for, once.
+   * @param {RequestInfo | URL} input
+   * @param {RequestInit} [init]
+   * @returns {Promise<Response>}
+   */
+  async fetch(input, init) {
+    const signal = init?.signal ?? (input instanceof Request ? input.signal : null);
+    throwIfCancelled(signal);
+    const request = await plainRequest(this.url, input, init);
+    let current = await this.#usable(signal);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return responseOf(request, await this.#exchange(current, request, signal));
+      } catch (error) {
+        // A rejected message was not handled, so it can be sent once more.
+        if (!(error instanceof Refused && error.code === 'rejected')) throw error;
+        const isLast = attempt > 1 && !(current.isFromOtherTab && attempt < MAX_ATTEMPTS);
+        if (isLast) {
+          if (!current.isProven) this.#end();
+          throw new Refused(error.status, error.code, error.detail, REJECTED_AT_ONCE);
+        }
+      }
+      current = await this.#successor(current, signal);
+    }
+  }
+
+  /** Logs out: the session ends on the gateway and is forgotten here, whether or not it answers. */
+  async close() {
+    if (this.#state === 'closed') return;
+    const { session } = this.#current;
+    const client = this.#client;
+    const wasReady = this.#state === 'ready';
+    this.#closing.abort();
+    try {
+      if (wasReady) {
+        const route = client.route('logout');
+        await client.ask('logout', { route, session, nowMs: client.clock() });
+      }
+    } catch (error) {
+      // A session that the gateway no longer knows has ended as it should.
+      if (!(error instanceof Refused && error.code === 'rejected')) throw error;
+    } finally {
+      await this.#forget(this.#current);
+      this.#end();
+    }
+  }
+
+  /**
+   * Keeps the session for the next load, if there is a place.
+   * @param {Current} current
+   */
+  async #keep({ kept }) {
+    const { store, name } = this.#client;
+    try {
+      await store.save(name, kept);
+      this.#isKept = store.name !== 'memory';
+    } catch {
+      // A full or forbidden storage is no reason to be without a session.
+      this.#isKept = false;
+    }
+  }
+
+  /** @param {Current} current */
+  async #forget({ kept }) {
+    const { store, name } = this.#client;
+    await store.remove(name, kept.token).catch(() => {});
+    this.#isKept = false;
+  }
+
+  /** For `login`: a new session is kept before anybody uses it. */
+  async keep() {
+    await this.#keep(this.#current);
+    return this;
+  }
+
+  /** @param {SessionState} state */
+  #become(state) {
+    if (this.#state === state || this.#state === 'closed') return;
+    this.#state = state;
+    this.dispatchEvent(new StateEvent(state));
+    if (state === 'expired') this.dispatchEvent(new Event('expired'));
+  }
+
+  #end() {
+    clearTimeout(this.#timer);
+    this.#become('closed');
+    this.#client.close();
+  }
+
+  #watchExpiry() {
+    clearTimeout(this.#timer);
+    const restMs = this.expiresMs - this.#client.clock();
+    this.#timer = setTimeout(() => {
+      if (this.#client.clock() < this.expiresMs) this.#watchExpiry();
+      else if (this.#state === 'ready') this.#become('expired');
+    }, Math.min(Math.max(restMs, 0), MAX_TIMER_MS));
+    // In Node a session that nobody uses must not keep the program running.
+    /** @type {{ unref?: () => void }} */ (this.#timer).unref?.();
+  }
+
+  /**
+   * The session to send under.
+   * @param {AbortSignal | null} signal
+   */
+  async #usable(signal) {
+    if (this.#state === 'closed') throw new NotLoggedIn();
+    if (this.#renewal) return orCancelled(signal, this.#renewal);
+    if (this.#state === 'expired' || this.#client.clock() >= this.expiresMs) {
+      return this.#successor(this.#current, signal);
+    }
+    return this.#current;
+  }
+
+  /**
+   * @param {Current} current
+   * @param {PlainRequest} request
+   * @param {AbortSignal | null} signal
+   * @returns {Promise<PlainResponse>}
+   */
+  async #exchange(current, request, signal) {
+    const client = this.#client;
+    const route = client.route('message');
+    const given = { route, session: current.session, request, nowMs: client.clock() };
+    const response = await client.ask('exchange', given, signal ? { signal } : {}).catch((error) => {
+      // What ended with the session was not cancelled by whoever waits for it.
+      const isEnded = this.#state === 'closed' && !signal?.aborted && error instanceof Cancelled;
+      throw isEnded ? new NotLoggedIn(undefined, { cause: error }) : error;
+    });
+    current.isProven = true;
+    return response;
+  }
+
+  /**
+   * What follows on a session that was lost; one for all requests that find it so.
+   * @param {Current} lost
+   * @param {AbortSignal | null} signal
+   * @returns {Promise<Current>}
+   */
+  async #successor(lost, signal) {
+    if (this.#state === 'closed') throw new NotLoggedIn();
+    if (this.#current !== lost) return this.#usable(signal);
+    if (!this.#renewal) {
+      this.#renewal = this.#renew(lost).finally(() => (this.#renewal = undefined));
+      this.#renewal.catch(() => {});
+    }
+    // A request that is cancelled leaves the renewal to the others.
+    return orCancelled(signal, this.#renewal);
+  }
+
+  /** @param {Current} lost */
+  async #renew(lost) {
+    const client = this.#client;
+    const isFresh = !lost.isProven && client.clock() - lost.since < WINDOW_MS;
+    try {
+      this.#become('expired');
+      const other = await this.#fromOtherTab(lost);
+      if (other) return this.#take(other);
+      await this.#forget(lost);
+      if (isFresh) throw new Refused(403, 'rejected', '', REJECTED_AT_ONCE);
+      const { code, password, onLoginNeeded, onProgress } = this.#options;
+      if (!code || (await onLoginNeeded?.()) === false) throw new NotLoggedIn();
+      this.#become('renewing');
+      const { signal } = this.#closing;
+      const { username } = lost.kept;
+      const enrolled = await enrol(client, { username, onProgress, signal }, 'expired', code, password);
+      const current = { ...enrolled, since: client.clock(), isProven: false, isFromOtherTab: false };
+      await this.#keep(current);
+      return this.#take(current);
+    } catch (error) {
+      this.#end();
+      throw error;
+    }
+  }
+
+  /**
+   * The session that another tab has opened since, if there is one.
+   * @param {Current} lost
+   * @returns {Promise<Current | null>}
+   */
+  async #fromOtherTab(lost) {
+    const client = this.#client;
+    const kept = await client.store.load(client.name).catch(() => null);
+    if (!kept || kept.token === lost.kept.token || kept.expiresMs <= client.clock()) return null;
+    if (kept.username !== lost.kept.username) return null;
+    const { privateKey: stored, ...rest } = kept;
+    const session = await client.ask('adopt', { ...rest, stored });
+    this.#isKept = true;
+    return { session, kept, since: client.clock(), isProven: true, isFromOtherTab: true };
+  }
+
+  /** @param {Current} current */
+  #take(current) {
+    const { session } = this.#current;
+    this.#current = current;
+    void this.#client.ask('forgetSession', { session }).catch(() => {});
+    this.#watchExpiry();
+    this.#become('ready');
+    return current;
+  }
+}
+
+/**
+ * A login from start to end.
+ * @param {GatewayClient} client
+ * @param {import('./enrolment.js').EnrolmentOptions} options
+ * @param {CodeRequest['reason']} reason
+ * @param {AskCode} code
+ * @param {string} [password]
+ */
+export async function enrol(client, options, reason, code, password) {
+  const enrolment = await Enrolment.begin(client, options);
+  const { signal } = enrolment;
+  try {
+    const { username } = options;
+    const asked = Promise.resolve(code({ username, reason, signal }));
+    return await enrolment.submit(await orCancelled(signal, asked), password);
+  } catch (error) {
+    enrolment.cancel();
+    throw error;
+  }
+}

@@ -1,0 +1,178 @@
+/** The real gateway as a process, a mail folder, and a small API behind it. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, watch } from 'node:fs';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const CODE = /^[0-9A-HJKMNP-TV-Z]{26}\r?$/m;
+export const MAX_BODY_BYTES = 12 * 1024 * 1024;
+const SERVING = /serving http:\/\/127\.0\.0\.1:(\d+) /;
+
+function python() {
+  const own = join(ROOT, '.venv', 'bin', 'python');
+  return process.env.CERTLESS_PYTHON ?? (existsSync(own) ? own : 'python3');
+}
+
+/** A folder of mails; each code is taken once. */
+class Mailbox {
+  #taken = new Set();
+
+  constructor(folder) {
+    this.folder = folder;
+  }
+
+  async #unread(address) {
+    for (const name of await readdir(this.folder)) {
+      if (!name.endsWith('.eml') || this.#taken.has(name)) continue;
+      const text = await readFile(join(this.folder, name), 'utf8');
+      if (!text.includes(`\nTo: ${address}\r`) && !text.includes(`\nTo: ${address}\n`)) continue;
+      this.#taken.add(name);
+      return CODE.exec(text)[0].trim();
+    }
+    return null;
+  }
+
+  /** The code of the next mail to `address`, once it is there. */
+  async code(address) {
+    const watcher = watch(this.folder);
+    try {
+      for (;;) {
+        // Watched before it is looked at: a mail that comes in between is an event that waits.
+        const changed = once(watcher, 'change');
+        const code = await this.#unread(address);
+        if (code) return code;
+        await changed;
+      }
+    } finally {
+      watcher.close();
+    }
+  }
+}
+
+/** Runs `gateway serve`; `restart` forgets every session and keeps the port. */
+export async function startGateway({ dialect = 'article-2016', upstream, options = [] }) {
+  const folder = await mkdtemp(join(tmpdir(), 'certless-test-'));
+  const config = join(folder, 'gateway.toml');
+  // What is binary travels as base64 twice: 5 MiB become 8.9.
+  await writeFile(config, `max_body_bytes = ${MAX_BODY_BYTES}\n`);
+  let port = 0;
+  let child;
+  let log = '';
+
+  const start = async () => {
+    const listen = ['--config', config, '--listen', `127.0.0.1:${port}`, '--dialect', dialect];
+    const given = ['--any-address', '--mail', `dir:${folder}`, '--upstream', upstream, ...options];
+    child = spawn(python(), ['-m', 'gateway', 'serve', ...listen, ...given], {
+      cwd: ROOT,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    port = await new Promise((resolve, reject) => {
+      createInterface({ input: child.stderr }).on('line', (line) => {
+        log += `${line}\n`;
+        const found = SERVING.exec(line);
+        if (found) resolve(Number(found[1]));
+      });
+      child.once('error', reject);
+      child.once('close', (status) => reject(new Error(`the gateway ended: ${status}\n${log}`)));
+    });
+  };
+  const end = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const closed = once(child, 'close');
+    child.kill('SIGKILL');
+    await closed;
+  };
+
+  await start().catch(async (error) => {
+    await rm(folder, { recursive: true });
+    throw error;
+  });
+  return {
+    port,
+    url: `http://127.0.0.1:${port}`,
+    mailbox: new Mailbox(folder),
+    get log() {
+      return log;
+    },
+    restart: async () => {
+      await end();
+      await start();
+    },
+    stop: async () => {
+      await end();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+async function bodyOf(request) {
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/**
+ * `/echo` says what came, `/bytes` gives the body back, `/blob?size` that many bytes, `/status?code`
+ * a status, `/hold` answers when `release` is called.
+ */
+export async function startUpstream(pages = {}) {
+  let held = [];
+  const arrivals = [];
+  const server = http.createServer(async (request, response) => {
+    const url = new URL(request.url, 'http://upstream');
+    const body = await bodyOf(request);
+    const json = { 'Content-Type': 'application/json' };
+    if (pages[url.pathname]) {
+      response.writeHead(200, { 'Content-Type': pages[url.pathname].type });
+      response.end(pages[url.pathname].body);
+      return;
+    }
+    switch (url.pathname) {
+      case '/bytes':
+        response.writeHead(200, { 'Content-Type': request.headers['content-type'] ?? 'text/plain' });
+        response.end(body);
+        break;
+      case '/blob':
+        response.end(Buffer.alloc(Number(url.searchParams.get('size')), 0x5a));
+        break;
+      case '/status':
+        response.writeHead(Number(url.searchParams.get('code')), { Location: '/elsewhere' });
+        response.end();
+        break;
+      case '/cookies':
+        response.writeHead(200, [['X-Two', 'a'], ['X-Two', 'b']].flat());
+        response.end();
+        break;
+      case '/hold':
+        held.push(() => response.end('released'));
+        arrivals.splice(0).forEach((arrived) => arrived());
+        break;
+      default: {
+        const { method, headers } = request;
+        response.writeHead(200, json);
+        response.end(JSON.stringify({ method, path: request.url, headers, body: body.toString() }));
+      }
+    }
+  });
+  // The gateway keeps connections; one that ends as it is used would be a 502.
+  server.keepAliveTimeout = 600_000;
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    /** Resolves once a request is held. */
+    holding: () => (held.length ? Promise.resolve() : new Promise((resolve) => arrivals.push(resolve))),
+    release: () => held.splice(0).forEach((release) => release()),
+    stop: async () => {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}

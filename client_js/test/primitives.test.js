@@ -1,0 +1,125 @@
+/** The implementations of the primitives, one against the other. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { decodeBytes, encodeBytes, parseJson, serializeJson, utf8 } from '../src/codec.js';
+import { derive, findDialect } from '../src/dialects.js';
+import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
+import { pure } from '../src/primitives/pure.js';
+import { webCrypto } from '../src/primitives/webCrypto.js';
+import { admit } from '../src/rsaKeys.js';
+import { privateDer, publicPem } from './vectors.js';
+
+const ALL = [pure, webCrypto, nodeCrypto];
+const PADDINGS = ['pkcs1-v1.5', 'oaep-sha1', 'oaep-sha256'];
+const SECRET = utf8('0123456789abcdef0123456789abcdef');
+const [KEY, IV] = [new Uint8Array(32).fill(1), new Uint8Array(16).fill(255)];
+const FIVE_MIB = new Uint8Array(5 * 1024 * 1024).map((_, i) => i * 7);
+
+for (const primitives of ALL) {
+  describe(primitives.name, () => {
+    for (const padding of PADDINGS) {
+      test(`a new key for ${padding} is admitted, kept, and opens what others wrap`, async () => {
+        const { publicKey, privateKey } = await primitives.generateKeyPair({ padding });
+        const admitted = admit(publicKey.toPem());
+        assert.equal(admitted.bits, 2048);
+        const kept = await primitives.importPrivateKey(privateKey.stored);
+        for (const other of ALL) {
+          const wrapped = await other.wrap(admitted, SECRET, padding);
+          assert.equal(wrapped.length, 256);
+          assert.deepEqual(await privateKey.unwrap(wrapped, padding), SECRET);
+          assert.deepEqual(await kept.unwrap(wrapped, padding), SECRET);
+        }
+      });
+
+      test(`what is wrong with ${padding} gives null`, async () => {
+        const key = await primitives.importPrivateKey(privateDer('test-client'));
+        const wrapped = await primitives.wrap(admit(publicPem('test-client')), SECRET, padding);
+        const changed = wrapped.map((byte, i) => (i === 100 ? byte ^ 1 : byte));
+        const wrong = [changed, wrapped.slice(1), new Uint8Array(256), new Uint8Array(256).fill(255), new Uint8Array()];
+        for (const one of wrong) assert.equal(await key.unwrap(one, padding), null);
+      });
+    }
+
+    test('5 MiB through every cipher, as the others do it', async () => {
+      for (const [seal, open, iv] of [
+        ['aesCtr', 'aesCtr', IV],
+        ['aesCbcSeal', 'aesCbcOpen', IV],
+        ['aesGcmSeal', 'aesGcmOpen', IV.slice(0, 12)],
+      ]) {
+        const sealed = await primitives[seal](KEY, iv, FIVE_MIB);
+        assert.ok(Buffer.from(sealed).equals(await nodeCrypto[seal](KEY, iv, FIVE_MIB)));
+        assert.ok(Buffer.from(FIVE_MIB).equals(await primitives[open](KEY, iv, sealed)));
+      }
+    });
+
+    test('random bytes of any length, new each time', () => {
+      for (const length of [0, 1, 32, 65536, 200_000]) {
+        assert.equal(primitives.randomBytes(length).length, length);
+      }
+      assert.notDeepEqual(primitives.randomBytes(32), primitives.randomBytes(32));
+    });
+
+    test('hashes', async () => {
+      assert.equal(encodeBytes('hex', primitives.md5(utf8('abc'))), '900150983cd24fb0d6963f7d28e17f72');
+      for (const [key, data] of [[KEY, SECRET], [new Uint8Array(100), new Uint8Array()]]) {
+        assert.deepEqual(await primitives.hmacSha256(key, data), await nodeCrypto.hmacSha256(key, data));
+      }
+    });
+  });
+}
+
+test('keys in pure JavaScript tell how far they are, and can be cancelled', async () => {
+  const controller = new AbortController();
+  const seen = [];
+  const onProgress = (progress) => {
+    seen.push(progress);
+    controller.abort();
+  };
+  const made = async () => {
+    // One pair may be there before the first report; not pair after pair.
+    for (;;) await pure.generateKeyPair({ padding: 'oaep-sha1', signal: controller.signal, onProgress });
+  };
+  await assert.rejects(made, { name: 'AbortError' });
+  assert.ok(seen[0].elapsedMs > 0 && seen[0].usualMs > 0);
+});
+
+test('base64 and hex of every length, and nothing but the canonical text', () => {
+  for (let length = 0; length < 200; length += 1) {
+    const data = FIVE_MIB.slice(0, length);
+    for (const encoding of ['base64', 'hex']) {
+      const text = encodeBytes(encoding, data);
+      assert.equal(text, Buffer.from(data).toString(encoding));
+      assert.deepEqual(decodeBytes(encoding, text), data);
+    }
+  }
+  for (const text of ['A', 'AA', 'AAA', 'AB==', 'AAB=', 'A===', '====', 'AA=A', 'AAA\n', ' AAA', '-_AA', 'AAAA=', 'ĀAAA']) {
+    assert.equal(decodeBytes('base64', text), null, text);
+  }
+  for (const text of ['0', 'AB', '0g', ' 0', '0Ā']) assert.equal(decodeBytes('hex', text), null, text);
+});
+
+test('JSON is read and written without loss', () => {
+  for (const text of ['9007199254740993', '-12345678901234567890'.slice(0, 20), '[1,-0.5,1e-7,"\\u00e9\\n",{"constructor":{},"":[]}]']) {
+    assert.deepEqual(JSON.stringify(JSON.parse(text)), JSON.stringify(JSON.parse(new TextDecoder().decode(serializeJson(parseJson(utf8(text)))))));
+  }
+  assert.equal(new TextDecoder().decode(serializeJson(parseJson(utf8('9007199254740993')))), '9007199254740993');
+  assert.throws(() => serializeJson(Number.NaN), TypeError);
+});
+
+test('a dialect of one\'s own is checked', () => {
+  const own = derive('shop', 'sfet-3', { timestamp: 'iso8601', names: { token: 'sid' } });
+  assert.deepEqual([own.name, own.names.token, own.names.key], ['shop', 'sid', 'key']);
+  assert.deepEqual(findDialect(structuredClone(own)), own);
+  for (const changes of [
+    { aes: 'ecb' },
+    { aes: 'gcm', keyDerivation: 'evp-bytes-to-key' },
+    { keyDerivation: 'raw' },
+    { names: { token: 'key' } },
+    { names: { sid: 'x' } },
+    { names: { token: 1 } },
+    { paths: { session: 'x' } },
+    { colour: 'red' },
+  ]) {
+    assert.throws(() => derive('x', 'sfet-3', changes), TypeError);
+  }
+});
