@@ -11,7 +11,7 @@ run: $(VENV)/.run
 	$(BIN)/python -m gateway demo
 
 test: $(VENV)/.test client_js/node_modules/.ready
-	cd client_js && CERTLESS_PYTHON=../$(BIN)/python npm test --silent
+	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" npm test --silent
 	$(PYTEST) --cov --cov-report=term:skip-covered
 
 check: $(VENV)/.test
