@@ -95,12 +95,16 @@ class SqliteStore(Store):
         connection = sqlite3.connect(
             self._path, isolation_level=None, timeout=_BUSY_TIMEOUT_S, check_same_thread=False
         )
-        self._switch_to_wal(connection)
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        # What is deleted is sealed keys: overwritten, and (after a sweep) out of the journal too.
-        connection.execute("PRAGMA secure_delete = ON")
-        connection.executescript(_SCHEMA)
+        try:
+            self._switch_to_wal(connection)
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            # What is deleted is sealed keys: overwritten, and (after a sweep) out of the journal too.
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.executescript(_SCHEMA)
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     @staticmethod
