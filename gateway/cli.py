@@ -133,6 +133,8 @@ async def _demo(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise ConfigError(f"the demo needs {error.name}: pip install 'certless[demo]'") from None
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    # aiosmtpd tells of every command.
+    logging.getLogger("mail.log").setLevel(logging.WARNING)
     port = arguments.port
     await run(
         port=port,
