@@ -19,10 +19,10 @@ import aiohttp
 
 from bench.server import DIALECT, ROUTE
 from gateway.config import DEFAULT_PREFIX, system_clock
+from protocol.client_exchange import ClientExchange, ClientKeys, PendingLogin, PendingResponse
 from protocol.codec import parse_json_object, serialize_json
 from protocol.codes import Code
 from protocol.dialects import DIALECTS
-from protocol.exchange import ClientExchange, ClientKeys, PendingLogin, PendingResponse
 from protocol.freshness import MAX_MESSAGES
 from protocol.messages import HttpRequest, SealedMessage
 from protocol.primitives import RsaPrivateKey

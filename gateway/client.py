@@ -22,11 +22,11 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from protocol.client_exchange import ClientExchange, ClientKeys
 from protocol.codec import JsonObject, JsonValue, parse_json_object, serialize_json
 from protocol.codes import CLASSIC_CODE_CHARS, CODE_ALPHABET, Code
 from protocol.dialects import DEFAULT_DIALECT, Dialect
 from protocol.errors import MalformedMessage, ProtocolError
-from protocol.exchange import ClientExchange, ClientKeys
 from protocol.messages import HttpRequest, SealedMessage, SessionGrant, SessionRequest
 from protocol.primitives import RsaPrivateKey
 from protocol.suites import Classic

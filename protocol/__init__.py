@@ -7,5 +7,5 @@ of OpenSSL draw from OpenSSL's own generator, which no caller can replace.
 The rooms, each knowing only those before it::
 
     errors <- codec <- messages <- primitives, rsa_keys, dialects, freshness
-           <- suites <- session, exchange
+           <- suites <- sealing, session <- exchange, client_exchange
 """

@@ -1,27 +1,23 @@
-"""One message and its answer, in the one order that is safe (PROTOCOL §8.2).
+"""One message at the server, in the one order that is safe (PROTOCOL §8.2).
 
-Server: ``unwrap_request`` gives an ``UnwrappedRequest``, which shows only its ``passphrase_tag``;
+``unwrap_request`` gives an ``UnwrappedRequest``, which shows only its ``passphrase_tag``;
 ``open(tried)`` gives an ``OpenedRequest``, which shows only its ``nonce_claim``; and
 ``accept(claimed)`` gives the ``AcceptedRequest``, which alone holds the plaintext and can seal one
-response. Logging in is the same chain, behind a code that the store has claimed. Client:
-``seal_request`` gives the message and a ``PendingResponse`` that can open one answer.
+response. Logging in is the same chain, behind a code that the store has claimed.
 
 Every way to a rejection runs the same work: one private operation, one decryption, one parse,
-with stand-ins where the message gave nothing to work on. The objects are used once; a second
-use is a LocalProtocolError. Both sides stand in one room: the two ends of a message are read
-together.
+under a random passphrase where the message gave none that may be used. The objects are used once;
+a second use is a LocalProtocolError.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .codec import JsonObject, parse_json_object, serialize_json
+from .codec import JsonObject, serialize_json
 from .codes import PASSWORD_MIN_CODE_BITS, Code, Entropy
 from .errors import (
     CodeRefused,
     DecryptionFailed,
-    LocalProtocolError,
-    MalformedMessage,
     ReplayedNonce,
     StaleTimestamp,
 )
@@ -44,24 +40,10 @@ from .messages import (
 )
 from .primitives import RsaPrivateKey, RsaPublicKey
 from .rsa_keys import admit
+from .sealing import Once, read_members, seal_to
 from .suites import Classic
 
 TAG_KEY_BYTES = 32
-NONCE_BYTES = 16
-
-
-class _Once:
-    """A right that is used up by its first use."""
-
-    __slots__ = ("_used",)
-
-    def __init__(self) -> None:
-        self._used = False
-
-    def use(self, what: str) -> None:
-        if self._used:
-            raise LocalProtocolError(f"{what} used twice")
-        self._used = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,45 +55,8 @@ class SessionKeys:
     tag_key: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ClientKeys:
-    """What a client keeps of a session: its own pair and the session's public key."""
-
-    private_key: RsaPrivateKey = field(repr=False)
-    server_key: RsaPublicKey = field(repr=False)
-
-
-def _seal_to(
-    suite: Classic, key: RsaPublicKey, plaintext: bytes, entropy: Entropy
-) -> SealedMessage:
-    passphrase, iv = suite.new_passphrase(entropy), suite.new_iv(entropy)
-    return SealedMessage(suite.wrap(key, passphrase), suite.seal(passphrase, plaintext, iv), iv)
-
-
-def _open_from(
-    suite: Classic, key: RsaPrivateKey, sealed: SealedMessage, entropy: Entropy
-) -> tuple[bytes, bool]:
-    """The plaintext of an answer, and whether everything about it was right."""
-    passphrase = suite.unwrap(key, sealed.key)
-    stand_in = suite.new_passphrase(entropy)
-    plaintext, opened = suite.open(passphrase or stand_in, sealed.payload, sealed.iv)
-    return plaintext, opened and passphrase is not None
-
-
-def _members(plaintext: bytes, valid: bool) -> JsonObject | None:
-    """The members of a payload, or None. Parsed even where that can lead to nothing."""
-    try:
-        members = parse_json_object(plaintext)
-    except MalformedMessage:
-        return None
-    return members if valid else None
-
-
 def _away(stamp: int, now_ms: int) -> str:
     return f"{(stamp - now_ms) / 1000:+.3f} s from the server's clock"
-
-
-# --- server -------------------------------------------------------------------------------------
 
 
 class AcceptedRequest:
@@ -122,7 +67,7 @@ class AcceptedRequest:
         self._keys = keys
         self._members = members
         self._nonce = nonce
-        self._answered = _Once()
+        self._answered = Once()
 
     @property
     def fields(self) -> JsonObject:
@@ -141,7 +86,7 @@ class AcceptedRequest:
     def seal_response(self, plaintext: bytes, entropy: Entropy) -> SealedMessage:
         """``plaintext`` as it is, sealed to the client (§6.1)."""
         self._answered.use("the right to answer")
-        return _seal_to(self._suite, self._keys.client_key, plaintext, entropy)
+        return seal_to(self._suite, self._keys.client_key, plaintext, entropy)
 
     def seal_http_response(
         self, response: HttpResponse, now_ms: int, entropy: Entropy
@@ -162,7 +107,7 @@ class OpenedRequest:
     def __init__(self, claim: NonceClaim, accept: Callable[[], AcceptedRequest]) -> None:
         self.nonce_claim = claim
         self.__accept = accept
-        self.__decided = _Once()
+        self.__decided = Once()
 
     def accept(self, claimed: bool) -> AcceptedRequest:
         """The plaintext, if the store has ``claimed`` both tags. Raises: ReplayedNonce."""
@@ -177,7 +122,7 @@ class AcceptedLogin:
 
     def __init__(self, suite: Classic, members: JsonObject, client_key: RsaPublicKey) -> None:
         self._suite = suite
-        self._answered = _Once()
+        self._answered = Once()
         self.payload = members
         self.client_key = client_key
 
@@ -190,7 +135,7 @@ class AcceptedLogin:
         """The session's public key, sealed to the client (§4.2)."""
         self._answered.use("the right to answer")
         plaintext = serialize_json({self._suite.dialect.names.public_key: server_key.to_pem()})
-        return _seal_to(self._suite, self.client_key, plaintext, entropy)
+        return seal_to(self._suite, self.client_key, plaintext, entropy)
 
 
 class UnwrappedRequest:
@@ -201,7 +146,7 @@ class UnwrappedRequest:
     ) -> None:
         self.passphrase_tag = passphrase_tag
         self.__open = open_with
-        self.__decided = _Once()
+        self.__decided = Once()
 
     def open(self, tried: bool, now_ms: int) -> OpenedRequest:
         """The message decrypted, if the store has counted this try of its passphrase.
@@ -222,7 +167,7 @@ class OpenedLogin:
         self.__members = members
         self.__code = code
         self.__window_ms = window_ms
-        self.__decided = _Once()
+        self.__decided = Once()
 
     def accept(self, now_ms: int) -> AcceptedLogin:
         """The payload, if it is fresh and its key is admitted.
@@ -267,7 +212,7 @@ class ServerExchange:
         """
         stand_in = self.suite.new_passphrase(self._entropy)
         passphrase = self.suite.code_passphrase(code) if code else stand_in
-        members = _members(*self.suite.open(passphrase, message.payload, message.iv))
+        members = read_members(*self.suite.open(passphrase, message.payload, message.iv))
         if code is None:
             raise CodeRefused("no code waits: unknown, spent, expired, or being tried")
         if members is None:
@@ -284,7 +229,7 @@ class ServerExchange:
             stand_in = suite.new_passphrase(self._entropy)
             used = passphrase if passphrase and tried else stand_in
             sealed = message.sealed
-            members = _members(*suite.open(used, sealed.payload, sealed.iv))
+            members = read_members(*suite.open(used, sealed.payload, sealed.iv))
             if keys is None:
                 raise DecryptionFailed("no such session, or it has ended")
             if passphrase is None:
@@ -313,110 +258,3 @@ class ServerExchange:
             nonce_claim(keys.tag_key, nonce, passphrase),
             lambda: AcceptedRequest(suite, keys, members, nonce),
         )
-
-
-# --- client -------------------------------------------------------------------------------------
-
-
-class PendingLogin:
-    """A login that was sent; opens one answer."""
-
-    def __init__(self, suite: Classic, private_key: RsaPrivateKey, entropy: Entropy) -> None:
-        self._suite = suite
-        self._private_key = private_key
-        self._entropy = entropy
-        self._opened = _Once()
-
-    def open(self, reply: SealedMessage) -> ClientKeys:
-        """The keys of the session. Raises: DecryptionFailed, KeyNotAdmitted."""
-        self._opened.use("a login's answer")
-        plaintext, valid = _open_from(self._suite, self._private_key, reply, self._entropy)
-        pem = (_members(plaintext, valid) or {}).get(self._suite.dialect.names.public_key)
-        if not isinstance(pem, str):
-            raise DecryptionFailed("the answer is not sealed to us")
-        return ClientKeys(self._private_key, admit(pem))
-
-
-class PendingResponse:
-    """A request that was sent; opens one answer, and only the one to it."""
-
-    def __init__(
-        self, suite: Classic, private_key: RsaPrivateKey, nonce: str, entropy: Entropy
-    ) -> None:
-        self._suite = suite
-        self._private_key = private_key
-        self._entropy = entropy
-        self._nonce = nonce
-        self._opened = _Once()
-
-    def open(self, reply: SealedMessage) -> HttpResponse:
-        """The response inside (§6.2). Raises: DecryptionFailed, MalformedMessage, ReplayedNonce."""
-        self._opened.use("a request's answer")
-        plaintext, valid = _open_from(self._suite, self._private_key, reply, self._entropy)
-        members = _members(plaintext, valid)
-        if members is None:
-            raise DecryptionFailed("the answer is not sealed to us")
-        names = self._suite.dialect.names
-        if members.get(names.nonce) != self._nonce:
-            raise ReplayedNonce("the answer is to another request")
-        return HttpResponse.parse(members.get(names.response))
-
-    def open_plaintext(self, reply: SealedMessage) -> bytes:
-        """An answer in place (§6.1): the body as it is. Raises: DecryptionFailed."""
-        self._opened.use("a request's answer")
-        plaintext, valid = _open_from(self._suite, self._private_key, reply, self._entropy)
-        if not valid:
-            raise DecryptionFailed("the answer is not sealed to us")
-        return plaintext
-
-
-class ClientExchange:
-    """The client's side of the classic suite."""
-
-    def __init__(self, suite: Classic) -> None:
-        self.suite = suite
-
-    def _fresh(self, now_ms: int, entropy: Entropy) -> tuple[JsonObject, str]:
-        dialect = self.suite.dialect
-        nonce = entropy(NONCE_BYTES).hex()
-        stamp = format_timestamp(dialect.timestamp, now_ms)
-        return {dialect.names.timestamp: stamp, dialect.names.nonce: nonce}, nonce
-
-    def seal_login(
-        self,
-        token: str,
-        code: Code,
-        private_key: RsaPrivateKey,
-        now_ms: int,
-        entropy: Entropy,
-        password: str | None = None,
-    ) -> tuple[AuthenticateRequest, PendingLogin]:
-        """The login payload under ``code``, and what opens its answer (§4.2)."""
-        names = self.suite.dialect.names
-        members, _ = self._fresh(now_ms, entropy)
-        members[names.public_key] = private_key.public.to_pem()
-        if password is not None:
-            members[names.password] = password
-        iv = self.suite.new_iv(entropy)
-        payload = self.suite.seal(self.suite.code_passphrase(code), serialize_json(members), iv)
-        return AuthenticateRequest(token, payload, iv), PendingLogin(
-            self.suite, private_key, entropy
-        )
-
-    def seal_fields(
-        self, token: str, keys: ClientKeys, fields: JsonObject, now_ms: int, entropy: Entropy
-    ) -> tuple[SealedRequest, PendingResponse]:
-        """``fields`` with timestamp and nonce, sealed to the session (§5.1, §6.1)."""
-        fresh, nonce = self._fresh(now_ms, entropy)
-        plaintext = serialize_json({**fields, **fresh})
-        sealed = _seal_to(self.suite, keys.server_key, plaintext, entropy)
-        return SealedRequest(token, sealed), PendingResponse(
-            self.suite, keys.private_key, nonce, entropy
-        )
-
-    def seal_request(
-        self, token: str, keys: ClientKeys, request: HttpRequest, now_ms: int, entropy: Entropy
-    ) -> tuple[SealedRequest, PendingResponse]:
-        """A whole HTTP request, sealed to the session (§6.2)."""
-        inside: JsonObject = {self.suite.dialect.names.request: request.serialize()}
-        return self.seal_fields(token, keys, inside, now_ms, entropy)

@@ -20,9 +20,9 @@ import gateway
 from gateway import Account, AnyAddress, CodeMail, Delivery
 from gateway.client import Client
 from gateway.config import find_dialect, system_clock
+from protocol.client_exchange import ClientExchange, ClientKeys, PendingResponse
 from protocol.codec import JsonObject
 from protocol.codes import Code
-from protocol.exchange import ClientExchange, ClientKeys, PendingResponse
 from protocol.messages import HttpRequest, HttpResponse, SealedMessage
 from protocol.primitives import RsaPrivateKey
 from protocol.suites import Classic

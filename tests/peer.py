@@ -9,16 +9,14 @@ from functools import cache
 
 from make_vectors import CODE, NOW_MS, TAG_KEY, TOKEN, test_keys
 
+from protocol.client_exchange import ClientExchange, ClientKeys, PendingResponse
 from protocol.codec import JsonObject
 from protocol.codes import Code, Entropy
 from protocol.dialects import DIALECTS, Dialect
 from protocol.exchange import (
     AcceptedLogin,
     AcceptedRequest,
-    ClientExchange,
-    ClientKeys,
     OpenedRequest,
-    PendingResponse,
     ServerExchange,
     SessionKeys,
 )

@@ -14,9 +14,9 @@ from processes import ROOT, python, until_listening
 
 from gateway.client import Client
 from gateway.config import find_dialect, system_clock
+from protocol.client_exchange import ClientExchange, ClientKeys
 from protocol.codec import JsonObject
 from protocol.codes import Code
-from protocol.exchange import ClientExchange, ClientKeys
 from protocol.messages import HttpRequest, SealedMessage
 from protocol.primitives import RsaPrivateKey
 from protocol.suites import Classic

@@ -6,6 +6,7 @@ import pytest
 from make_vectors import NOW_MS, WINDOW_MS, weak_keys
 from peer import Peer, key_pair, with_iv, with_key, with_payload
 
+from protocol.client_exchange import PendingResponse
 from protocol.codec import JsonValue, serialize_json
 from protocol.codes import Code
 from protocol.dialects import DIALECTS
@@ -18,7 +19,7 @@ from protocol.errors import (
     ReplayedNonce,
     StaleTimestamp,
 )
-from protocol.exchange import PendingResponse, ServerExchange, SessionKeys
+from protocol.exchange import ServerExchange, SessionKeys
 from protocol.messages import AuthenticateRequest, HttpRequest, HttpResponse, SealedMessage
 from protocol.suites import Classic
 

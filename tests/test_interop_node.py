@@ -20,11 +20,12 @@ from typing import Any, get_args
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from protocol.client_exchange import ClientExchange, ClientKeys
 from protocol.codec import JsonObject
 from protocol.codes import Code
 from protocol.dialects import DIALECTS, Dialect, derive
 from protocol.errors import DecryptionFailed, KeyNotAdmitted, ReplayedNonce, StaleTimestamp
-from protocol.exchange import ClientExchange, ClientKeys, ServerExchange, SessionKeys
+from protocol.exchange import ServerExchange, SessionKeys
 from protocol.freshness import WINDOW_MS
 from protocol.messages import (
     AuthenticateRequest,

@@ -12,8 +12,9 @@ from gateways import CLIENT_PAIR, Answer, Running, Users, running
 import gateway
 import gateway.config
 from gateway import Account
+from protocol.client_exchange import ClientExchange
 from protocol.codes import Code
-from protocol.exchange import ClientExchange, ServerExchange
+from protocol.exchange import ServerExchange
 from protocol.primitives import RsaPrivateKey
 from protocol.suites import Classic
 

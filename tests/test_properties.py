@@ -485,7 +485,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
 
     for name in ("aes_ctr", "aes_cbc_open", "aes_gcm_open"):
         count(f"protocol.suites.{name}", "aes")
-    count("protocol.exchange.parse_json_object", "parse")
+    count("protocol.sealing.parse_json_object", "parse")
     return done  # type: ignore[return-value]
 
 

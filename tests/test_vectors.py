@@ -25,11 +25,12 @@ from peer import key_pair
 
 import protocol
 from protocol import errors
+from protocol.client_exchange import PendingLogin, PendingResponse
 from protocol.codec import parse_json
 from protocol.codes import Code, normalise_username, session_id
 from protocol.dialects import DIALECTS
 from protocol.errors import DecryptionFailed, RemoteProtocolError
-from protocol.exchange import PendingLogin, PendingResponse, ServerExchange, SessionKeys
+from protocol.exchange import ServerExchange, SessionKeys
 from protocol.freshness import parse_timestamp
 from protocol.messages import (
     AuthenticateRequest,

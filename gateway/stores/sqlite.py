@@ -99,7 +99,7 @@ class SqliteStore(Store):
             self._switch_to_wal(connection)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
-            # What is deleted is sealed keys: overwritten here, and gone from the journal by a sweep.
+            # Deleted are sealed keys: overwritten here, and gone from the journal by a sweep.
             connection.execute("PRAGMA secure_delete = ON")
             connection.executescript(_SCHEMA)
         except sqlite3.Error:
