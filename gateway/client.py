@@ -19,7 +19,6 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 import aiohttp
-from multidict import CIMultiDict
 from yarl import URL
 
 from protocol.client_exchange import ClientExchange, ClientKeys
@@ -31,6 +30,7 @@ from protocol.messages import HttpRequest, SealedMessage, SessionGrant, SessionR
 from protocol.primitives import RsaPrivateKey
 from protocol.suites import Classic
 
+from .client_request import http_request
 from .client_response import (
     AnswerNotTrusted,
     ClientError,
@@ -208,9 +208,7 @@ class Client:
         ``json`` and ``data`` as in aiohttp: text, bytes, or a mapping for a form.
         Raises: ClientError, aiohttp.ClientError.
         """
-        if json is not None and data is not None:
-            raise ValueError("give json or data, not both")
-        inside = self._inside(method, path, params, headers, json, data)
+        inside = http_request(method, path, params=params, headers=headers, json=json, data=data)
         return RequestContext(self._send(inside))
 
     def get(self, path: str, **options: Any) -> RequestContext:
@@ -232,40 +230,6 @@ class Client:
     def delete(self, path: str, **options: Any) -> RequestContext:
         """``request("DELETE", path, ...)``."""
         return self.request("DELETE", path, **options)
-
-    @staticmethod
-    def _inside(
-        method: str,
-        path: str,
-        params: Mapping[str, Any] | None,
-        headers: Mapping[str, str] | None,
-        json: Any,
-        data: bytes | str | Mapping[str, str] | None,
-    ) -> HttpRequest:
-        url = URL(path)
-        if url.is_absolute() or not path.startswith("/"):
-            raise ValueError("path must start with /: the gateway is named in Client(url)")
-        if params:
-            url = url.update_query(params)
-        sent: CIMultiDict[str] = CIMultiDict(headers or {})
-        body = b""
-        if json is not None:
-            body = serialize_json(json)
-            sent.setdefault("Content-Type", "application/json")
-        elif isinstance(data, str):
-            body = data.encode()
-            sent.setdefault("Content-Type", "text/plain; charset=utf-8")
-        elif isinstance(data, Mapping):
-            body = URL.build(query=data).raw_query_string.encode()
-            sent.setdefault("Content-Type", "application/x-www-form-urlencoded")
-        elif data is not None:
-            body = data
-            sent.setdefault("Content-Type", "application/octet-stream")
-        try:
-            checked = HttpRequest(method.upper(), url.raw_path_qs, tuple(sent.items()), body)
-            return HttpRequest.parse(checked.serialize())
-        except MalformedMessage as error:
-            raise ValueError(str(error)) from None
 
     def _session(self) -> tuple[str, ClientKeys]:
         if self._keys is None:

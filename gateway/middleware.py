@@ -155,7 +155,7 @@ class Middleware:
     async def _authenticate(self, request: web.Request) -> web.Response:
         names = self._settings.dialect.names
         message = AuthenticateRequest.parse(await self._read_object(request), names)
-        request[OUTCOME] = f"login {_log_id(message.token)}"
+        request[OUTCOME] = f"login {session_id(message.token).hex()}"
         return self._sealed_response(await self._login.authenticate(message))
 
     async def _message(self, request: web.Request) -> web.Response:
@@ -268,10 +268,6 @@ def _members_of(body: bytes) -> JsonObject | None:
     except MalformedMessage:
         return None
     return value if isinstance(value, dict) else None
-
-
-def _log_id(token: str) -> str:
-    return session_id(token).hex()
 
 
 def _json_response(status: int, value: Any) -> web.Response:

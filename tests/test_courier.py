@@ -12,9 +12,7 @@ from pathlib import Path
 import pytest
 from mailboxes import (
     Mailbox,
-    a_free_port,
     eventually,
-    self_signed,
     smtp_server,
 )
 
@@ -40,24 +38,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries follow each other at once."""
     monkeypatch.setattr(room, "_FIRST_TRY_S", 0)
     monkeypatch.setattr(room, "_RETRY_S", (0.001, 0.01))
-
-
-@pytest.fixture
-def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process trusts the certificate of the tests' mail servers."""
-    authorities = tmp_path / "authorities.pem"
-    authorities.write_text(self_signed().pem)
-    monkeypatch.setenv("SSL_CERT_FILE", str(authorities))
-
-
-@pytest.fixture
-def server_context(tmp_path: Path) -> ssl.SSLContext:
-    return self_signed().server_context(tmp_path)
-
-
-@pytest.fixture
-def free_port() -> int:
-    return a_free_port()
 
 
 @contextlib.asynccontextmanager

@@ -18,7 +18,6 @@ from gateways import serving
 from mailboxes import (
     CODE_LINE,
     Mailbox,
-    a_free_port,
     mails_in,
     self_signed,
     smtp_server,
@@ -42,24 +41,6 @@ CODE = "0123456789ABCDEFGHJKMNPQRS"
 PASSWORD = "p@ss:word/50%"
 QUOTED_PASSWORD = "p%40ss%3Aword%2F50%25"
 MAIL = CodeMail("Ann's shop", "ann", CODE, "192.0.2.7", 10)
-
-
-@pytest.fixture
-def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process trusts the certificate of the tests' mail servers."""
-    authorities = tmp_path / "authorities.pem"
-    authorities.write_text(self_signed().pem)
-    monkeypatch.setenv("SSL_CERT_FILE", str(authorities))
-
-
-@pytest.fixture
-def server_context(tmp_path: Path) -> ssl.SSLContext:
-    return self_signed().server_context(tmp_path)
-
-
-@pytest.fixture
-def free_port() -> int:
-    return a_free_port()
 
 
 # --- the words ---

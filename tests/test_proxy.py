@@ -16,6 +16,7 @@ from yarl import URL
 import gateway
 import gateway.directory
 from gateway.client import Client
+from gateway.client_request import http_request
 from gateway.proxy import Proxy
 
 
@@ -166,7 +167,7 @@ async def test_only_targets_are_passed_on() -> None:
 async def test_a_path_with_two_readings_is_not_passed_on(path: str) -> None:
     async with proxied(base="/api") as (_, client):
         url = URL(path, encoded=True)
-        inside = client._inside("GET", "/x", None, None, None, None)
+        inside = http_request("GET", "/x")
         bent = type(inside)("GET", url.raw_path, inside.headers, inside.body)
         assert (await client._send(bent)).status == 404
 

@@ -2,7 +2,8 @@
  * Strict JSON and strict text encodings, with limits (PROTOCOL §3).
  *
  * JSON.parse takes the last of two equal names, rounds numbers and knows no depth; so this room
- * reads JSON itself, and leaves to JSON.parse what it is strict about: single strings.
+ * reads JSON itself, and leaves to JSON.parse what it is strict about: single strings. One reader
+ * is one idea, and its length is that of the grammar.
  */
 import { MalformedMessage } from './errors.js';
 

@@ -1,4 +1,8 @@
-/** A session that feels like fetch. */
+/**
+ * A session that feels like fetch.
+ *
+ * State, renewal and storage stay in one room: each step of one decides what the others may do.
+ */
 import { orCancelled, throwIfCancelled } from './abort.js';
 import { Enrolment } from './enrolment.js';
 import { Cancelled, NotLoggedIn, Refused } from './errors.js';

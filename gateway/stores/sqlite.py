@@ -1,7 +1,8 @@
 """A store in one SQLite file: sessions and claims outlive the process, also one killed with -9.
 
 One thread owns the connection. Whatever waits when it is free is carried out in one transaction
-and answered after the commit, so that under load many claims share one sync to the disk.
+and answered after the commit, so that under load many claims share one sync to the disk. The
+statements stand beside the thread that runs them: they are one idea, so the room is a little long.
 """
 
 import asyncio

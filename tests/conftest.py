@@ -1,0 +1,25 @@
+"""Fixtures of more than one room: mail servers and ports."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+from mailboxes import a_free_port, self_signed
+
+
+@pytest.fixture
+def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process trusts the certificate of the tests' mail servers."""
+    authorities = tmp_path / "authorities.pem"
+    authorities.write_text(self_signed().pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authorities))
+
+
+@pytest.fixture
+def server_context(tmp_path: Path) -> ssl.SSLContext:
+    return self_signed().server_context(tmp_path)
+
+
+@pytest.fixture
+def free_port() -> int:
+    return a_free_port()
