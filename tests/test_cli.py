@@ -96,7 +96,14 @@ class Served:
         assert found, self.log
         self.url = found[1]
         # It answers, so its signal handlers are there as well.
-        assert self.ask("GET", "/nothing")[0] == 401
+        self.logged()
+
+    def logged(self) -> int:
+        """The number of accesses once the log is up with them: a line is later than its answer."""
+        last = f"/last-{next(_numbers)}"
+        assert self.ask("GET", last)[0] == 401
+        wait_for(lambda: any(access["path"] == last for access in self.accesses))
+        return len(self.accesses)
 
     def ask(self, method: str, target: str, body: bytes = b"") -> tuple[int, bytes]:
         """A request in plain HTTP, exactly as it is written here."""
@@ -510,7 +517,7 @@ def test_a_password_is_asked_for(running: Served) -> None:
 
 
 def test_request_logs_out(running: Served) -> None:
-    before = len(running.accesses)
+    before = running.logged()
     request(running, "GET", f"{running.url}/orders")
     wait_for(lambda: len(running.accesses) == before + 4)
     assert [access["path"] for access in running.accesses[before:]] == [
@@ -551,7 +558,7 @@ def test_one_line_a_request_and_no_secrets(tmp_path: Path, upstream: Upstream) -
     with serve(
         tmp_path, *for_anybody(upstream.url), "--mail", "dir:mails", "--public", "/static/*"
     ) as served:
-        start = len(served.accesses)
+        start = served.logged()
         served.ask("GET", "/static/a?q=1ntheQuery")
         served.ask("GET", "/orders?q=1ntheQuery")
         served.ask("POST", "/orders", b'{"a": "1nthePlaintext"}')
@@ -598,8 +605,8 @@ def test_one_line_a_request_and_no_secrets(tmp_path: Path, upstream: Upstream) -
 
 
 def test_a_line_break_in_a_path_makes_no_line(running: Served) -> None:
+    accesses = running.logged()
     before = running.log.count("\n")
-    accesses = len(running.accesses)
     port = int(running.url.rpartition(":")[2])
     for target in (b"/a%0d%0aINFO", "/é".encode(), b"/\x85", b"/\xff", b"/%E2%80%A8"):
         with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
