@@ -1,9 +1,13 @@
-"""Strict JSON and strict text encodings, with limits (PROTOCOL §3).
+"""Strict JSON, strict msgpack and strict text encodings, with limits (PROTOCOL §3, §14.2).
 
 Rules: UTF-8 without a byte order mark; no duplicate member names; no member named ``__proto__``;
 no NaN, no Infinity, no number that overflows; integers of at most 20 characters; nesting of at
 most 64; nothing after the value. One text stands for one byte string: base64 with its padding
 and its own alphabet, hex in lower case.
+
+msgpack: integers, text, bytes, arrays and maps with names that are text, nothing else; nesting of
+at most 4; at most 128 items in an array or a map; the shortest spelling of everything. The last
+rule is checked by writing what was read once more, which also finds a name that occurs twice.
 """
 
 import binascii
@@ -12,14 +16,19 @@ import math
 import re
 from typing import Any, Literal, TypeAlias
 
+import msgpack
+
 from .errors import MalformedMessage
 
 JsonObject: TypeAlias = dict[str, "JsonValue"]
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | JsonObject | None"
+MsgpackValue: TypeAlias = "int | str | bytes | list[MsgpackValue] | dict[str, MsgpackValue]"
 TextEncoding: TypeAlias = Literal["base64", "hex"]
 
 MAX_DEPTH = 64
 MAX_INTEGER_CHARS = 20
+MAX_MSGPACK_DEPTH = 4
+MAX_MSGPACK_ITEMS = 128
 
 # A string that does not end goes on to the end of the text: a second look at it from each of its
 # quotes would take quadratic time.
@@ -103,6 +112,44 @@ def parse_json_object(data: bytes) -> JsonObject:
 def serialize_json(value: Any) -> bytes:
     """Compact UTF-8 JSON of ``value``; NaN and Infinity are a ValueError. Source: PROTOCOL §3."""
     return _ENCODER.encode(value).encode()
+
+
+def _check_msgpack(value: object, depth: int) -> None:
+    kind = type(value)
+    if kind is str or kind is bytes or kind is int:
+        return
+    if depth == MAX_MSGPACK_DEPTH or (kind is not list and kind is not dict):
+        raise MalformedMessage("a type that has no place in a message, or nested too deeply")
+    inner: Any = value
+    if kind is dict:
+        if not all(type(name) is str for name in inner):
+            raise MalformedMessage("a member name must be text")
+        inner = inner.values()
+    for item in inner:
+        _check_msgpack(item, depth + 1)
+
+
+def parse_msgpack(data: bytes) -> MsgpackValue:
+    """The value that ``data`` stands for, if it is the one spelling of it.
+
+    Raises: MalformedMessage. Source: PROTOCOL §14.2.
+    """
+    try:
+        value: MsgpackValue = msgpack.unpackb(
+            data, max_array_len=MAX_MSGPACK_ITEMS, max_map_len=MAX_MSGPACK_ITEMS, max_ext_len=0
+        )
+    except (ValueError, TypeError, OverflowError, msgpack.UnpackException):
+        raise MalformedMessage("not msgpack") from None
+    _check_msgpack(value, 0)
+    if serialize_msgpack(value) != data:
+        raise MalformedMessage("not the shortest msgpack, or a member name occurs twice")
+    return value
+
+
+def serialize_msgpack(value: Any) -> bytes:
+    """The one spelling of ``value``. Source: PROTOCOL §14.2."""
+    packed: bytes = msgpack.packb(value)
+    return packed
 
 
 def encode_bytes(encoding: TextEncoding, data: bytes) -> str:

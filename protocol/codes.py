@@ -3,7 +3,8 @@
 A token is 16 random bytes written like a GUID. A code is text from the Crockford base32 alphabet,
 5 bits a character: no I, L, O or U, so that it can be read aloud. In the classic suite the code
 is an AES key for a message with known plaintext, so it can be guessed offline; only its length
-protects it.
+protects it. In the hardened suites nothing that travels can be tested against a guess, so eight
+characters and five attempts do.
 """
 
 import unicodedata
@@ -20,6 +21,7 @@ CODE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 BITS_PER_CHAR = 5
 CLASSIC_CODE_CHARS = 26
 CLASSIC_MIN_CODE_BITS = 128
+HARDENED_CODE_CHARS = 8
 PASSWORD_MIN_CODE_BITS = 112
 CODE_LIFETIME_MS = 600_000
 CODE_ATTEMPTS = 5
@@ -44,6 +46,21 @@ class Code:
 def mint_code(entropy: Entropy, chars: int = CLASSIC_CODE_CHARS) -> Code:
     """A code of ``chars`` random characters (26 are 130 bits)."""
     return Code("".join(CODE_ALPHABET[byte & 31] for byte in entropy(chars)))
+
+
+_SPOKEN = str.maketrans("OIL", "011", " -")
+
+
+def read_code(text: str) -> Code | None:
+    """The hardened code that a person typed, else None (PROTOCOL §15.3).
+
+    Case, spaces and hyphens do not matter, and O, I and L are read as 0, 1 and 1.
+    """
+    # Beyond ASCII, languages do not agree on what is upper case.
+    code = text.strip().upper().translate(_SPOKEN) if text.isascii() else ""
+    if len(code) != HARDENED_CODE_CHARS or set(code) - set(CODE_ALPHABET):
+        return None
+    return Code(code)
 
 
 def mint_token(entropy: Entropy) -> str:

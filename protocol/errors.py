@@ -6,12 +6,15 @@
     |- LocalProtocolError           our own bug: wrong state, an object used twice
     `- RemoteProtocolError          the peer's message
        |- MalformedMessage          visible: not a message at all
+       |- UnsupportedSuite          visible: no suite or version that both speak
        `- RejectedMessage           visible only as "rejected"
           |- DecryptionFailed       key, padding, cipher or structure inside
           |- StaleTimestamp         outside the time window
           |- ReplayedNonce          nonce or passphrase seen before
-          |- CodeRefused            no such login, or the code is spent or expired
-          `- KeyNotAdmitted         the client's RSA key
+          |- CodeRefused            no such login, or the code is spent, expired or wrong
+          |- TicketRefused          no such ticket, or it is expired or of another suite
+          |  `- TicketReturned      a ticket that was spent: its chain is to be revoked
+          `- KeyNotAdmitted         the peer's RSA key or point
 
 A peer sees ``public_code`` and nothing else. ``code`` is for logs and tests. Messages of these
 errors never hold a key, a code, a token, a password or plaintext.
@@ -50,6 +53,13 @@ class MalformedMessage(RemoteProtocolError):
     code = "malformed"
 
 
+class UnsupportedSuite(RemoteProtocolError):
+    """The version, or every suite that was offered, is not one that we speak."""
+
+    code = "unsupported_suite"
+    public_code = "unsupported_suite"
+
+
 class RejectedMessage(RemoteProtocolError):
     """The uniform rejection: one code, one body, one status, one time class."""
 
@@ -70,18 +80,30 @@ class StaleTimestamp(RejectedMessage):
 
 
 class ReplayedNonce(RejectedMessage):
-    """The nonce or the unwrapped passphrase was seen before in this session."""
+    """The message, or what makes it new, was seen before in this session."""
 
     code = "replayed_nonce"
 
 
 class CodeRefused(RejectedMessage):
-    """No login awaits this code: unknown, spent, expired, or out of attempts."""
+    """No login awaits this code: unknown, spent, expired, out of attempts, or another code."""
 
     code = "code_refused"
 
 
+class TicketRefused(RejectedMessage):
+    """No such ticket: unknown, expired, revoked, or of another suite."""
+
+    code = "ticket_refused"
+
+
+class TicketReturned(TicketRefused):
+    """A spent ticket came back with a valid proof: two hold it, so its chain is to be revoked."""
+
+    code = "ticket_returned"
+
+
 class KeyNotAdmitted(RejectedMessage):
-    """The client's public key is not one we encrypt to."""
+    """The peer's public key, RSA or a point of P-256, is not one we use."""
 
     code = "key_not_admitted"

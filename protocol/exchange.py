@@ -38,9 +38,10 @@ from .messages import (
     SealedMessage,
     SealedRequest,
 )
+from .once import Once
 from .primitives import RsaPrivateKey, RsaPublicKey
 from .rsa_keys import admit
-from .sealing import Once, read_members, seal_to
+from .sealing import read_members, seal_to
 from .suites import Classic
 
 TAG_KEY_BYTES = 32

@@ -1,4 +1,4 @@
-"""Every message of the classic suite, as frozen values (PROTOCOL §4 to §7).
+"""Every message of the classic suite, and the HTTP inside of all (PROTOCOL §4 to §7).
 
 ``parse`` turns an outer JSON object into a value or raises MalformedMessage; ``serialize`` gives
 the object back. The names of the members are data (``FieldNames``), for they differ between the
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import quote
 
-from .codec import JsonObject, JsonValue, decode_bytes, encode_bytes, serialize_json
+from .codec import JsonObject, JsonValue, MsgpackValue, decode_bytes, encode_bytes, serialize_json
 from .errors import MalformedMessage
 
 MAX_TARGET_CHARS = 8192
@@ -148,8 +148,12 @@ def _headers(value: JsonValue) -> tuple[tuple[str, str], ...]:
         pairs = value
     elif not isinstance(value, dict):
         raise MalformedMessage("headers must be an object or a list of pairs")
-    if len(pairs) > MAX_HEADERS:
-        raise MalformedMessage("too many headers")
+    return _header_pairs(pairs)
+
+
+def _header_pairs(pairs: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(pairs, list) or len(pairs) > MAX_HEADERS:
+        raise MalformedMessage("headers must be a list, and not too many")
     checked = []
     for pair in pairs:
         if not isinstance(pair, list) or len(pair) != 2:
@@ -161,6 +165,20 @@ def _headers(value: JsonValue) -> tuple[tuple[str, str], ...]:
             raise MalformedMessage("a header value is not valid")
         checked.append((name, text))
     return tuple(checked)
+
+
+def _pairs_of(headers: tuple[tuple[str, str], ...]) -> list[MsgpackValue]:
+    return [[name, text] for name, text in headers]
+
+
+def _request_line(method: str, target: str) -> tuple[str, str]:
+    """Method and target, checked, in the form in which they go on."""
+    if not _HTTP_TOKEN.fullmatch(method) or method.upper() in _REFUSED_METHODS:
+        raise MalformedMessage("method is not valid")
+    if len(target) > MAX_TARGET_CHARS or not _TARGET.fullmatch(target):
+        raise MalformedMessage("path must start with one slash and hold no space or #")
+    # Characters beyond ASCII are percent-encoded as UTF-8; what is encoded already stays.
+    return method.upper(), quote(target, safe="/?%!$&'()*+,;=:@-._~[]")
 
 
 def _body(members: JsonObject) -> tuple[bytes, bool]:
@@ -207,19 +225,27 @@ class HttpRequest:
         """Raises: MalformedMessage, for anything that is not one plain HTTP request."""
         if not isinstance(value, dict):
             raise MalformedMessage("request must be an object")
-        method = _text(value, "method") if "method" in value else "GET"
-        if not _HTTP_TOKEN.fullmatch(method) or method.upper() in _REFUSED_METHODS:
-            raise MalformedMessage("method is not valid")
-        target = _text(value, "path")
-        if len(target) > MAX_TARGET_CHARS or not _TARGET.fullmatch(target):
-            raise MalformedMessage("path must start with one slash and hold no space or #")
+        method, target = _request_line(
+            _text(value, "method") if "method" in value else "GET", _text(value, "path")
+        )
         headers = _headers(value.get("headers"))
         body, is_json = _body(value)
         if is_json and not any(name.lower() == "content-type" for name, _ in headers):
             headers += (("Content-Type", "application/json"),)
-        # Characters beyond ASCII are percent-encoded as UTF-8; what is encoded already stays.
-        target = quote(target, safe="/?%!$&'()*+,;=:@-._~[]")
-        return cls(method.upper(), target, headers, body)
+        return cls(method, target, headers, body)
+
+    @classmethod
+    def parse_array(cls, value: MsgpackValue) -> Self:
+        """As the hardened suites write it (§17.3). Raises: MalformedMessage."""
+        if not isinstance(value, list) or len(value) != 4:
+            raise MalformedMessage("a request is method, target, headers and body")
+        method, target, headers, body = value
+        if not (isinstance(method, str) and isinstance(target, str) and isinstance(body, bytes)):
+            raise MalformedMessage("method and target must be strings, the body bytes")
+        return cls(*_request_line(method, target), _header_pairs(headers), body)
+
+    def to_array(self) -> list[MsgpackValue]:
+        return [self.method, self.target, _pairs_of(self.headers), self.body]
 
     def serialize(self) -> JsonObject:
         return {
@@ -247,6 +273,19 @@ class HttpResponse:
         if type(status) is not int or not 200 <= status <= 599:
             raise MalformedMessage("status must be from 200 to 599")
         return cls(status, _headers(value.get("headers")), _body(value)[0])
+
+    @classmethod
+    def parse_array(cls, value: MsgpackValue) -> Self:
+        """As the hardened suites write it (§17.3). Raises: MalformedMessage."""
+        if not isinstance(value, list) or len(value) != 3:
+            raise MalformedMessage("a response is status, headers and body")
+        status, headers, body = value
+        if type(status) is not int or not 200 <= status <= 599 or not isinstance(body, bytes):
+            raise MalformedMessage("status must be from 200 to 599, the body bytes")
+        return cls(status, _header_pairs(headers), body)
+
+    def to_array(self) -> list[MsgpackValue]:
+        return [self.status, _pairs_of(self.headers), self.body]
 
     def serialize(self) -> JsonObject:
         return {

@@ -1,7 +1,9 @@
 """The only room that knows a crypto library; one implementation per primitive.
 
-``cryptography`` (OpenSSL) does RSA, AES and the hashes: it is on the way of every message.
-``pycryptodome`` does the arithmetic on numbers that OpenSSL's binding does not give.
+``cryptography`` (OpenSSL) does RSA, AES, key derivation, ECDH and multiples of the base point: it
+is on the way of every message. ``pycryptodome`` does the arithmetic on numbers and on points of
+P-256 that OpenSSL's binding does not give. Its authors mean multiplication of a point by a secret
+to take constant time; what Python does around it (the sign of a number, its length) does not.
 
 Functions that open something return None, or a flag, instead of raising: the caller has to do
 the same work whether it worked or not (PROTOCOL §8.3). RSA padding and RSA key generation draw
@@ -14,17 +16,27 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from Crypto.Math.Numbers import Integer
+from Crypto.PublicKey.ECC import EccPoint  # type: ignore[attr-defined]
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 RsaPadding: TypeAlias = Literal["pkcs1-v1.5", "oaep-sha1", "oaep-sha256"]
 
 SESSION_KEY_BITS = 2048
 AES_BLOCK_BYTES = 16
 GCM_TAG_BYTES = 16
+POINT_BYTES = 65
+SCALAR_BYTES = 32
+SCALAR_SEED_BYTES = 48
+
+# The field and the order of P-256. Source: FIPS 186-4 §D.1.2.3.
+_P = 2**256 - 2**224 + 2**192 + 2**96 - 1
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 _PADDINGS: dict[RsaPadding, padding.AsymmetricPadding] = {
     "pkcs1-v1.5": padding.PKCS1v15(),
@@ -46,6 +58,31 @@ def sha256(data: bytes) -> bytes:
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
     """HMAC-SHA256, 32 bytes. Source: RFC 2104."""
     return hmac.digest(key, data, "sha256")
+
+
+def equal(a: bytes, b: bytes) -> bool:
+    """Whether two secrets are equal, in a time that depends on their lengths alone."""
+    return hmac.compare_digest(a, b)
+
+
+def hkdf_extract(salt: bytes, ikm: bytes) -> bytes:
+    """A pseudorandom key of 32 bytes. Source: RFC 5869 §2.2, with SHA-256."""
+    return hmac_sha256(salt, ikm)
+
+
+def hkdf_expand(prk: bytes, info: bytes, length: int = 32) -> bytes:
+    """``length`` bytes from a pseudorandom key. Source: RFC 5869 §2.3, with SHA-256."""
+    return HKDFExpand(hashes.SHA256(), length, info).derive(prk)
+
+
+def hkdf(ikm: bytes, salt: bytes, info: bytes, length: int) -> bytes:
+    """Extract, then expand. Source: RFC 5869, with SHA-256."""
+    return HKDF(hashes.SHA256(), length, salt, info).derive(ikm)
+
+
+def pbkdf2(password: bytes, salt: bytes, iterations: int) -> bytes:
+    """32 bytes, by HMAC-SHA256. Source: RFC 8018 §5.2."""
+    return PBKDF2HMAC(hashes.SHA256(), 32, salt, iterations).derive(password)
 
 
 def evp_bytes_to_key(passphrase: bytes) -> tuple[bytes, bytes]:
@@ -95,6 +132,74 @@ def aes_gcm_open(key: bytes, iv: bytes, data: bytes, aad: bytes = b"") -> bytes 
         return AESGCM(key).decrypt(iv, data, aad)
     except (InvalidTag, ValueError):
         return None
+
+
+def scalar(seed: bytes) -> int:
+    """A number from 1 to n - 1; ``seed`` has 48 random bytes, so that none is likelier."""
+    return int.from_bytes(seed) % (P256_ORDER - 1) + 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Point:
+    """A point of P-256. As bytes: ``04``, x, y. Source: SEC 1 §2.3.3.
+
+    Infinity may come of a sum. It is written as zeros, which ``decode`` does not take.
+    """
+
+    _point: EccPoint = field(repr=False)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Point | None":
+        """The point, other than infinity, that ``data`` spells, else None.
+
+        The library reduces coordinates and takes (0, 0) for infinity: both are kept from it.
+        """
+        if len(data) != POINT_BYTES or data[0] != 4:
+            return None
+        x, y = int.from_bytes(data[1:33]), int.from_bytes(data[33:])
+        if x >= _P or y >= _P or x == y == 0:
+            return None
+        try:
+            return cls(EccPoint(x, y, "p256"))
+        except ValueError:
+            return None
+
+    @classmethod
+    def of_generator(cls, factor: int) -> "Point":
+        """``factor`` (1 to n - 1) times the base point, by OpenSSL."""
+        numbers = ec.derive_private_key(factor, ec.SECP256R1()).public_key().public_numbers()
+        return cls(EccPoint(numbers.x, numbers.y, "p256"))
+
+    def encode(self) -> bytes:
+        x, y = self._point.xy
+        return b"\x04" + x.to_bytes(32) + y.to_bytes(32)
+
+    def times(self, factor: int) -> "Point":
+        """``factor`` (1 to n - 1) times the point."""
+        return Point(self._point * factor)
+
+    def plus(self, other: "Point") -> "Point":
+        return Point(self._point + other._point)
+
+    def minus(self, other: "Point") -> "Point":
+        return Point(self._point + -other._point)
+
+    def is_infinity(self) -> bool:
+        return bool(self._point.is_point_at_infinity())
+
+
+def ecdh(secret: int, peer: bytes) -> bytes | None:
+    """The x coordinate (32 bytes) of ``secret`` times ``peer``; None where that is no point.
+
+    Source: SEC 1 §3.3.1, with the checks of ``Point.decode``.
+    """
+    if len(peer) != POINT_BYTES or peer[0] != 4:
+        return None
+    try:
+        point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), peer)
+    except ValueError:
+        return None
+    return ec.derive_private_key(secret, ec.SECP256R1()).exchange(ec.ECDH(), point)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,12 @@ def admit(pem: str) -> RsaPublicKey:
     match = _PEM.fullmatch(pem) if len(pem) <= MAX_PEM_CHARS else None
     if match is None:
         raise KeyNotAdmitted("not one public key PEM")
-    der = decode_bytes("base64", "".join(match[1].split()))
-    key = RsaPublicKey.from_der(der) if der is not None else None
+    return admit_der(decode_bytes("base64", "".join(match[1].split())) or b"")
+
+
+def admit_der(der: bytes) -> RsaPublicKey:
+    """The key in ``der`` (SubjectPublicKeyInfo), by the same rules. Raises: KeyNotAdmitted."""
+    key = RsaPublicKey.from_der(der) if len(der) <= MAX_PEM_CHARS else None
     if key is None:
         raise KeyNotAdmitted("not an RSA public key")
     n = key.n

@@ -1,25 +1,11 @@
-"""What both ends of an exchange are made of: sealing to a key, reading a payload, and once only."""
+"""What both ends of a classic exchange are made of: sealing to a key, and reading a payload."""
 
 from .codec import JsonObject, parse_json_object
 from .codes import Entropy
-from .errors import LocalProtocolError, MalformedMessage
+from .errors import MalformedMessage
 from .messages import SealedMessage
 from .primitives import RsaPublicKey
 from .suites import Classic
-
-
-class Once:
-    """A right that is used up by its first use."""
-
-    __slots__ = ("_used",)
-
-    def __init__(self) -> None:
-        self._used = False
-
-    def use(self, what: str) -> None:
-        if self._used:
-            raise LocalProtocolError(f"{what} used twice")
-        self._used = True
 
 
 def seal_to(suite: Classic, key: RsaPublicKey, plaintext: bytes, entropy: Entropy) -> SealedMessage:

@@ -1221,6 +1221,10 @@ def main() -> None:
         new_keys()
     for case in cases():
         write(VECTORS / f"{case.name}.json", case.to_json())
+    # Only now, for it takes its tools from here.
+    from make_hardened_vectors import write_all
+
+    write_all()
 
 
 if __name__ == "__main__":

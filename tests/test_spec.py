@@ -2,13 +2,38 @@
 
 import re
 from dataclasses import fields
+from enum import Enum
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import gateway.stores
 from gateway import middleware
-from protocol import codec, codes, errors, freshness, messages, primitives, rsa_keys, suites
+from protocol import (
+    client_session,
+    codec,
+    codes,
+    confirmation,
+    counter_window,
+    envelopes,
+    errors,
+    freshness,
+    handshake_messages,
+    hardened_suites,
+    key_schedule,
+    messages,
+    primitives,
+    records,
+    rsa_keys,
+    sealed_messages,
+    suites,
+)
 from protocol.dialects import DEFAULT_DIALECT, DIALECTS, Paths
+from protocol.hardened_states import HARDENED_TRANSITIONS
+from protocol.hardened_suites import FRESHNESS, HARDENED_SUITES
 from protocol.messages import FieldNames
+from protocol.sealed_messages import Envelope, Header, Kind
 from protocol.session import TRANSITIONS
 
 SPEC = (Path(__file__).parent.parent / "spec" / "PROTOCOL.md").read_text("utf-8")
@@ -26,11 +51,16 @@ def table(heading: str) -> list[list[str]]:
     return rows[2:]
 
 
-def test_states() -> None:
-    spoken = {(row[0], row[1], row[2]) for row in table("8.1 States")}
+@pytest.mark.parametrize(
+    ("heading", "transitions"),
+    [("8.1 States", TRANSITIONS), ("21.1 States", HARDENED_TRANSITIONS)],
+    ids=["classic", "hardened"],
+)
+def test_states(heading: str, transitions: dict[Enum, dict[Enum, Enum]]) -> None:
+    spoken = {(row[0], row[1], row[2]) for row in table(heading)}
     coded = {
         (state.value, event.value, following.value)
-        for state, events in TRANSITIONS.items()
+        for state, events in transitions.items()
         for event, following in events.items()
     }
     assert spoken == coded
@@ -58,12 +88,73 @@ def test_names_and_paths() -> None:
     ]
 
 
-def test_constants() -> None:
-    rooms = (codec, codes, freshness, messages, primitives, rsa_keys, suites, gateway.stores)
-    for name, value in table("11. Constants"):
+@pytest.mark.parametrize("heading", ["11. Constants", "22. Limits"])
+def test_constants(heading: str) -> None:
+    rooms = (
+        *(codec, codes, freshness, messages, primitives, rsa_keys, suites, gateway.stores),
+        *(client_session, confirmation, counter_window, envelopes, handshake_messages),
+        *(hardened_suites, key_schedule, records, sealed_messages),
+    )
+    for name, value in table(heading):
         holders = [room for room in rooms if hasattr(room, name)]
         assert holders, name
         assert {getattr(room, name) for room in holders} == {int(value)}, name
+
+
+def test_hardened_suites() -> None:
+    assert table("14.1 Suites") == [
+        [suite.name, str(suite.number), "yes" if suite.wraps else "no"]
+        for suite in HARDENED_SUITES.values()
+    ]
+
+
+def test_the_header_lies_where_its_table_says() -> None:
+    """A header of which every field has bytes of its own, cut up by the table."""
+    suite, sid, digest, tag = HARDENED_SUITES["rsa-gcm"], b"s" * 16, b"w" * 32, b"t" * 16
+    for fresh, number in FRESHNESS.items():
+        header = Header(suite, Kind.RESPONSE, 0x01020304, sid, fresh, 0x1A1B1C1D1E1F10, digest, tag)
+        values = {
+            "magic": b"CG1",
+            "suite": suite.number.to_bytes(2),
+            "kind": b"\x02",
+            "epoch": bytes.fromhex("01020304"),
+            "sid": sid,
+            "fresh": bytes([number]),
+            "value": bytes.fromhex("001a1b1c1d1e1f10"),
+            "wrapped": digest,
+            "request_tag": tag,
+        }
+        rows = table("17.1 Header")
+        data, end = header.serialize(), 0
+        assert [row[2] for row in rows] == list(values)
+        for offset, size, field, _ in rows:
+            assert int(offset) == end, field
+            end += int(size)
+            assert data[int(offset) : end] == values[field], field
+        assert end == len(data)
+        assert Header.parse(data) == header
+
+
+def test_members_of_hardened_messages() -> None:
+    session_id, nonce, point, proof = b"s" * 16, b"n" * 32, b"\4" * 65, b"c" * 32
+    written: dict[str, Any] = {
+        "M0": handshake_messages.Hello(1, "ada", ("ecdh-gcm",), "clock", nonce),
+        "M1": handshake_messages.Greeting(session_id, "ecdh-gcm", nonce, 600),
+        "M2": handshake_messages.ClientShare(session_id, point),
+        "M3": handshake_messages.ServerShare(point),
+        "M4": handshake_messages.ClientConfirmation(session_id, proof, b"box"),
+        "M5": handshake_messages.ServerConfirmation(proof, b"box"),
+        "R1": handshake_messages.ResumptionHello(1, b"t" * 16, "ecdh-gcm", "clock", nonce, point),
+        "R2": handshake_messages.ResumptionGreeting(session_id, nonce, point),
+    }
+    rows = [*table("15.2 Messages"), *table("19.1 Messages")]
+    for name, message in written.items():
+        members = codec.parse_msgpack(message.serialize("msgpack"))
+        assert list(members) == [row[1] for row in rows if row[0] == name], name  # type: ignore[arg-type]
+    header = Header(HARDENED_SUITES["rsa-gcm"], Kind.REQUEST, 0, session_id, "clock", 0)
+    envelope = Envelope(header.serialize(), header, b"s" * 16, b"w" * 256, b"s" * 16)
+    members = codec.parse_msgpack(envelope.serialize("msgpack"))
+    assert list(members) == [row[0] for row in table("17.2 Envelope")]  # type: ignore[arg-type]
 
 
 def _remote_errors() -> list[type[errors.RemoteProtocolError]]:

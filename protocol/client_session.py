@@ -1,0 +1,186 @@
+"""A hardened session at the client, as values that the client may keep (PROTOCOL §17, §18).
+
+``seal_request`` gives the message, a ``PendingMessage`` that opens one answer, and the session
+as it is from then on: with ``counter`` a client MUST keep that before it sends.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from .codec import parse_msgpack, serialize_msgpack
+from .codes import Entropy
+from .counter_window import MAX_FRESH_VALUE
+from .envelopes import Members
+from .errors import DecryptionFailed, MalformedMessage, StaleTimestamp
+from .hardened_suites import HARDENED_SUITES, Freshness
+from .key_schedule import EpochKeys
+from .messages import HttpRequest, HttpResponse
+from .once import Once
+from .primitives import RsaPrivateKey, RsaPublicKey
+from .record import Record
+from .sealed_messages import Envelope, Header, Kind, open_message, seal_message
+
+EPOCH_LIFETIME_MS = 900_000
+CLOCK_MARGIN_MS = 1_000
+
+
+class ClockRefused(StaleTimestamp):
+    """The server has used the message up unread, for its time; ``server_ms`` is the server's.
+
+    ``may_retry``: at no moment of its journey was the message within the window. Otherwise it
+    may have been carried out before, and its answer held back: ask a person, not the server.
+    """
+
+    def __init__(self, server_ms: int, may_retry: bool) -> None:
+        super().__init__("the server's clock is another")
+        self.server_ms = server_ms
+        self.may_retry = may_retry
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTicket(Record):
+    """What a client keeps to come back without a code. ``expires_ms`` by its own clock."""
+
+    KIND: ClassVar[str] = "client ticket"
+
+    ticket: bytes = field(repr=False)
+    suite: str
+    username: str
+    realm: str
+    expires_ms: int
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSession(Record):
+    """A session at the client. Times are of its own clock, ``offset_ms`` leads to the server's.
+
+    ``sequence`` is the number of the last message, ``heard`` 1 when this epoch was answered in,
+    ``server_key`` the server's public key (SPKI DER) where the suite wraps.
+    """
+
+    KIND: ClassVar[str] = "client session"
+
+    session_id: bytes
+    suite: str
+    username: str
+    realm: str
+    fresh: Freshness
+    expires_ms: int
+    offset_ms: int
+    epoch: int
+    epoch_started_ms: int
+    c2s: bytes = field(repr=False)
+    s2c: bytes = field(repr=False)
+    sequence: int = 0
+    heard: int = 0
+    server_key: bytes = field(default=b"", repr=False)
+
+    def keys(self) -> EpochKeys:
+        return EpochKeys(HARDENED_SUITES[self.suite], self.epoch, self.c2s, self.s2c)
+
+    def rekeyed(self, now_ms: int) -> "ClientSession":
+        """The session in its next epoch. Not before an answer came in this one (§18.1)."""
+        keys = self.keys().next()
+        return replace(
+            self,
+            epoch=keys.epoch,
+            c2s=keys.c2s,
+            s2c=keys.s2c,
+            epoch_started_ms=now_ms,
+            heard=0,
+        )
+
+    def answered(self, epoch: int) -> "ClientSession":
+        """The session after an answer to a message of ``epoch`` was opened."""
+        return replace(self, heard=1) if epoch == self.epoch and not self.heard else self
+
+    def corrected(self, server_ms: int, now_ms: int) -> "ClientSession":
+        """The session with the server's time, as a refusal gave it."""
+        return replace(self, offset_ms=server_ms - now_ms)
+
+    def _ready(self, now_ms: int) -> "ClientSession":
+        due = self.heard and now_ms - self.epoch_started_ms >= EPOCH_LIFETIME_MS
+        session = self.rekeyed(now_ms) if due else self
+        return replace(session, sequence=session.sequence + 1)
+
+
+class PendingMessage:
+    """A request that was sent; opens one answer, and only the one to it."""
+
+    def __init__(self, request: Envelope, s2c: bytes, private_key: RsaPrivateKey | None) -> None:
+        self._request = request
+        self._s2c = s2c
+        self._private_key = private_key
+        self._opened = Once()
+
+    @property
+    def epoch(self) -> int:
+        return self._request.header.epoch
+
+    def open(self, answer: Envelope, elapsed_ms: int) -> HttpResponse:
+        """The response inside. ``elapsed_ms``: since before the request was sealed, by a clock
+        that nobody sets.
+
+        Raises: DecryptionFailed (not the answer to this request), ClockRefused, MalformedMessage.
+        """
+        self._opened.use("a request's answer")
+        asked, told = self._request.header, answer.header
+        if (told.suite, told.epoch, told.session_id, told.fresh) != (
+            asked.suite,
+            asked.epoch,
+            asked.session_id,
+            asked.fresh,
+        ):
+            raise DecryptionFailed("an answer of another session or epoch")
+        if told.request_tag != self._request.tag:
+            raise DecryptionFailed("the answer to another request, or none")
+        if asked.fresh == "counter" and told.fresh_value != asked.fresh_value:
+            raise DecryptionFailed("an answer with another number than its request")
+        plaintext = open_message(self._s2c, answer, self._private_key)
+        if plaintext is None:
+            raise DecryptionFailed("the answer's seal does not hold")
+        if told.kind is Kind.REFUSAL:
+            raise self._refusal(plaintext, elapsed_ms)
+        return HttpResponse.parse_array(parse_msgpack(plaintext))
+
+    def _refusal(self, plaintext: bytes, elapsed_ms: int) -> ClockRefused:
+        inside = Members("msgpack", plaintext)
+        error = inside.text("error")
+        server_ms = inside.number("time_ms", MAX_FRESH_VALUE)
+        window_ms = inside.number("window_ms", MAX_FRESH_VALUE)
+        inside.end()
+        if error != "stale_timestamp" or self._request.header.fresh != "clock":
+            raise MalformedMessage("a refusal that this version does not know")
+        stamp = self._request.header.fresh_value
+        # What is refused was used up, so only acceptance before the refusal is to be feared: the
+        # server's clock went from server_ms - elapsed_ms to server_ms while the message was away.
+        window_ms += CLOCK_MARGIN_MS
+        early = server_ms < stamp - window_ms
+        late = server_ms - elapsed_ms > stamp + window_ms
+        return ClockRefused(server_ms, early or late)
+
+
+def seal_request(
+    session: ClientSession,
+    request: HttpRequest,
+    now_ms: int,
+    entropy: Entropy,
+    private_key: RsaPrivateKey | None = None,
+) -> tuple[Envelope, PendingMessage, ClientSession]:
+    """``request``, sealed; ``private_key`` is the client's where the suite wraps."""
+    session = session._ready(now_ms)
+    keys = session.keys()
+    clock = max(0, now_ms + session.offset_ms)
+    header = Header(
+        keys.suite,
+        Kind.REQUEST,
+        keys.epoch,
+        session.session_id,
+        session.fresh,
+        clock if session.fresh == "clock" else session.sequence,
+    )
+    server_key = RsaPublicKey.from_der(session.server_key) if session.server_key else None
+    plaintext = serialize_msgpack(request.to_array())
+    envelope = seal_message(keys.c2s, header, plaintext, server_key, entropy)
+    return envelope, PendingMessage(envelope, keys.s2c, private_key), session

@@ -1,0 +1,107 @@
+"""An object of named members, written as JSON or as msgpack (PROTOCOL §14.2).
+
+One message has one set of members in both; bytes are base64 in JSON and raw in msgpack. A reader
+takes what it knows by name and type and then asks for the ``end``: what nobody took is an error,
+so that nothing travels which no transcript and no seal covers.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from .codec import (
+    decode_bytes,
+    encode_bytes,
+    parse_json_object,
+    parse_msgpack,
+    serialize_json,
+    serialize_msgpack,
+)
+from .errors import MalformedMessage
+
+Format: TypeAlias = Literal["json", "msgpack"]
+CONTENT_TYPES: dict[str, Format] = {
+    "application/json": "json",
+    "application/msgpack": "msgpack",
+}
+MAX_TEXT_CHARS = 1024
+
+
+class Members:
+    """The members of one message, each to be taken once."""
+
+    def __init__(self, form: Format, data: bytes) -> None:
+        """Raises: MalformedMessage, where ``data`` is no object of ``form``."""
+        self._form = form
+        whole: Any = parse_json_object(data) if form == "json" else parse_msgpack(data)
+        if not isinstance(whole, dict):
+            raise MalformedMessage("not a msgpack map")
+        self._left: dict[str, Any] = whole
+
+    def _take(self, name: str) -> Any:
+        try:
+            return self._left.pop(name)
+        except KeyError:
+            raise MalformedMessage(f"member {name!r} is missing") from None
+
+    def has(self, name: str) -> bool:
+        """Whether ``name`` is there and not yet taken."""
+        return name in self._left
+
+    def number(self, name: str, highest: int) -> int:
+        """An integer from 0 to ``highest``."""
+        value = self._take(name)
+        if type(value) is not int or not 0 <= value <= highest:
+            raise MalformedMessage(f"member {name!r} must be a number from 0 to {highest}")
+        return value
+
+    def text(self, name: str) -> str:
+        """At most 1024 characters."""
+        return _text(name, self._take(name))
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of 1 to 16 texts, none twice."""
+        value = self._take(name)
+        if not isinstance(value, list) or not 1 <= len(value) <= 16:
+            raise MalformedMessage(f"member {name!r} must be a list of 1 to 16 strings")
+        texts = tuple(_text(name, item) for item in value)
+        if len(set(texts)) != len(texts):
+            raise MalformedMessage(f"member {name!r} holds a string twice")
+        return texts
+
+    def raw(self, name: str, *lengths: int) -> bytes:
+        """Bytes, of one of ``lengths`` where any is given."""
+        value = self._take(name)
+        if self._form == "json":
+            value = decode_bytes("base64", value) if isinstance(value, str) else None
+        if not isinstance(value, bytes) or (lengths and len(value) not in lengths):
+            size = " or ".join(map(str, lengths)) + " " if lengths else ""
+            raise MalformedMessage(f"member {name!r} must be {size}bytes")
+        return value
+
+    def optional_raw(self, name: str, *lengths: int) -> bytes | None:
+        """As ``raw``, or None where the member is not there."""
+        return self.raw(name, *lengths) if self.has(name) else None
+
+    def end(self) -> None:
+        """Raises: MalformedMessage, where a member is left."""
+        if self._left:
+            raise MalformedMessage(f"no member is called {next(iter(self._left))[:64]!r} here")
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_TEXT_CHARS:
+        raise MalformedMessage(f"member {name!r} must be a string of at most {MAX_TEXT_CHARS}")
+    return value
+
+
+def serialize_members(form: Format, members: Mapping[str, Any]) -> bytes:
+    """``members`` as ``form``, without those that are None."""
+    present = {name: value for name, value in members.items() if value is not None}
+    if form == "msgpack":
+        return serialize_msgpack(present)
+    return serialize_json(
+        {
+            name: encode_bytes("base64", value) if isinstance(value, bytes) else value
+            for name, value in present.items()
+        }
+    )
