@@ -48,8 +48,8 @@ class ClientScript:
         if not self._script or not is_asked_for or folder + "/" != self._folder:
             return None
         if name == _NAME:
-            headers = {hdrs.LOCATION: self._hashed_name, hdrs.CACHE_CONTROL: _REDIRECT}
-            return web.Response(status=302, headers=headers)
+            lead = {hdrs.LOCATION: self._hashed_name, hdrs.CACHE_CONTROL: _REDIRECT}
+            return web.Response(status=302, headers=lead)
         if not _HASHED_NAME.fullmatch(name):
             return None
         headers: dict[str, str] = {
