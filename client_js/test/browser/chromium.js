@@ -15,8 +15,8 @@ function html(script, policy = '') {
   return { type: 'text/html', body: `<!doctype html><title>test</title>${csp}${script}` };
 }
 
-/** A gateway that lets pages and bundle through, and the pages. */
-export async function startSite(dialect) {
+/** A gateway that lets pages and bundle through, and the pages; `more` goes to `startGateway`. */
+export async function startSite(dialect, more = {}) {
   const upstream = await startUpstream({
     '/page': html('<script src="/client.js"></script>'),
     '/module': html('<script type="module">import * as certless from "/client.mjs"; window.certless = certless;</script>'),
@@ -26,7 +26,7 @@ export async function startSite(dialect) {
   });
   const pages = ['/page', '/module', '/strict', '/client.js', '/client.mjs'];
   const options = pages.flatMap((path) => ['--public', path]);
-  const gateway = await startGateway({ dialect, upstream: upstream.url, options }).catch(async (error) => {
+  const gateway = await startGateway({ dialect, upstream: upstream.url, options, ...more }).catch(async (error) => {
     await upstream.stop();
     throw error;
   });
