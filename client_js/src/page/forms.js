@@ -1,0 +1,4 @@
+/** @param {import('./pageSession.js').PageSession} page */
+export function sendForms(page) {
+  void page;
+}
