@@ -61,6 +61,11 @@ export class StateEvent extends Event {
   }
 }
 
+/**
+ * @template {string} Type
+ * @typedef {Type extends 'state' ? StateEvent : Event} EventOf
+ */
+
 export class Session extends EventTarget {
   #client;
   #options;
@@ -89,6 +94,18 @@ export class Session extends EventTarget {
     this.#current = { ...enrolled, since: client.clock(), isProven: isResumed, isFromOtherTab: false };
     this.#isKept = isResumed;
     this.#watchExpiry();
+  }
+
+  /**
+   * As ever; here for the types of its events.
+   * @override
+   * @template {string} Type
+   * @param {Type} type
+   * @param {((event: EventOf<Type>) => void) | EventListenerObject | null} listener
+   * @param {AddEventListenerOptions | boolean} [options]
+   */
+  addEventListener(type, listener, options) {
+    super.addEventListener(type, /** @type {EventListener} */ (listener), options);
   }
 
   /** The gateway's origin. */
