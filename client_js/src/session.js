@@ -349,7 +349,9 @@ export class Session extends EventTarget {
     if (!kept || kept.token === lost.kept.token || kept.expiresMs <= client.clock()) return null;
     if (kept.username !== lost.kept.username) return null;
     const { privateKey: stored, ...rest } = kept;
-    const session = await client.ask('adopt', { ...rest, stored });
+    // What is there but cannot be used counts as nothing.
+    const session = await client.ask('adopt', { ...rest, stored }).catch(() => null);
+    if (session === null) return null;
     this.#isKept = true;
     return { session, kept, since: client.clock(), isProven: true, isFromOtherTab: true };
   }

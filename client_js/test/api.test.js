@@ -395,6 +395,23 @@ describe('a session that is kept', () => {
     assert.equal(await resume(given), null);
   });
 
+  test('what another tab has left and nobody can use is nothing', async () => {
+    const gateway = await startGateway({ upstream: upstream.url });
+    const items = storage();
+    const username = newUser();
+    const code = () => gateway.mailbox.code(username);
+    const session = await login({ url: gateway.url, username, code, store: localStorageStore(items) });
+    await session.fetch('/echo');
+    const [[name, text]] = items.items;
+    for (const privateKey of ['AAAA', '', null, { a: 1 }]) {
+      items.setItem(name, JSON.stringify({ ...JSON.parse(text), token: 'another', privateKey }));
+      await gateway.restart();
+      assert.equal((await session.fetch('/echo')).status, 200);
+    }
+    await session.close();
+    await gateway.stop();
+  });
+
   test('two tabs do not disturb each other', async () => {
     const store = localStorageStore(storage());
     const given = options(undefined, { store });
