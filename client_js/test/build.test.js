@@ -1,4 +1,5 @@
 /** The bundle: the same bytes each time, small, and whole. */
+import './globalCrypto.js';
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';

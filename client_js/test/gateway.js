@@ -14,7 +14,7 @@ const CODE = /^[0-9A-HJKMNP-TV-Z]{26}\r?$/m;
 export const MAX_BODY_BYTES = 12 * 1024 * 1024;
 const SERVING = /serving http:\/\/127\.0\.0\.1:(\d+) /;
 
-function python() {
+export function python() {
   const own = join(ROOT, '.venv', 'bin', 'python');
   return process.env.CERTLESS_PYTHON ?? (existsSync(own) ? own : 'python3');
 }
@@ -134,8 +134,9 @@ export async function startUpstream(pages = {}) {
     const json = { 'Content-Type': 'application/json' };
     counts.set(url.pathname, (counts.get(url.pathname) ?? 0) + 1);
     if (pages[url.pathname]) {
-      response.writeHead(200, { 'Content-Type': pages[url.pathname].type });
-      response.end(pages[url.pathname].body);
+      const { type, body: content, status = 200, headers: more = {} } = pages[url.pathname];
+      response.writeHead(status, { ...(type && { 'Content-Type': type }), ...more });
+      response.end(content);
       return;
     }
     switch (url.pathname) {
