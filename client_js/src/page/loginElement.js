@@ -22,7 +22,7 @@ input[aria-invalid=true] { border-color: var(--alarm) }
 #name { position: absolute; width: 1px; min-height: 0; height: 1px; opacity: 0; pointer-events: none }
 .hint { color: var(--soft); font-size: .875em }
 [part=error] { color: var(--alarm) }
-[part=error]:not(:empty)::before { content: "\\26a0\\fe0e\\2002" }
+[part=error]:not(:empty)::before { content: "\\26a0\\fe0e\\2002"; content: "\\26a0\\fe0e\\2002" / "" }
 button {
   min-height: 2.75rem; padding: 0 1.25rem; border: 1px solid var(--accent); border-radius: var(--radius);
   background: none; color: var(--accent); font: inherit; font-weight: 600; cursor: pointer;
@@ -31,9 +31,9 @@ button:hover { filter: brightness(1.1) }
 [part=button] { background: var(--accent); color: var(--on-accent) }
 [part=button], #code-form [part=button] { margin-top: .5rem }
 .more { display: flex; flex-wrap: wrap; gap: 0 1.25rem }
-.more button { min-height: 2.25rem; padding: 0; border: 0; border-radius: 2px; text-decoration: underline; text-underline-offset: .2em }
+.more button { min-height: 2.25rem; padding: 0; font-size: .9375em; font-weight: 400; border: 0; border-radius: 2px; text-decoration: underline; text-underline-offset: .2em }
 button[aria-disabled=true] { opacity: .6; cursor: default; filter: none }
-.more button[aria-disabled=true] { color: var(--soft); opacity: 1; text-decoration: none; font-weight: 400 }
+.more button[aria-disabled=true] { color: var(--soft); opacity: 1; text-decoration: none }
 progress { width: 100%; accent-color: var(--accent) }
 .who { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: .75rem 1rem }
 .told { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
@@ -151,7 +151,7 @@ class LoginView {
     this.#keys,
     this.#try,
     this.#codeMore,
-    element('p', { class: 'hint' }, 'No mail? Look among the unwanted ones. A service sends at most three in 15 minutes.'),
+    element('p', { class: 'hint' }, 'No mail? Look among the spam, too. A service sends at most three in 15 minutes.'),
   );
   #stop = element('button', { type: 'button', part: 'link', click: () => this.#page.login.reset() }, 'Stop');
   #giveUp = element('button', { type: 'button', part: 'link', click: () => this.#page.giveUp() }, 'Cancel');
