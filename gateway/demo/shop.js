@@ -45,8 +45,8 @@ function say(place, text, { isLost = false } = {}) {
 }
 
 const order = () => {
-  const { item, quantity } = $('#order').elements;
-  return JSON.stringify({ item: item.value, quantity: Number(quantity.value) });
+  const fields = new FormData($('#order'));
+  return JSON.stringify({ item: fields.get('item'), quantity: Number(fields.get('quantity')) });
 };
 
 // --- an order, sealed: the form is sent by the client's own script -------------------------------
@@ -132,6 +132,7 @@ function showSession() {
   const { state } = certless.page;
   document.body.dataset.session = state;
   if (state === 'none') $('#orders').replaceChildren();
+  $('#no-orders').textContent = state === 'none' ? 'Log in to see them.' : 'None yet.';
   // An order that waited for the login shows them when it is through.
   if (state === 'ready' && !ordered) void showOrders();
 }
@@ -189,7 +190,7 @@ async function compared(file, answer) {
 
 async function followWire() {
   let isPast = true;
-  for await (const batch of exchanges()) {
+  for await (const batch of exchanges((isLost) => { $('#lost').hidden = !isLost; })) {
     for (const exchange of batch) view.add({ ...exchange, written: isPast ? undefined : belongsTo(exchange) });
     // What the page sends by itself must not be taken for what was over before.
     if (isPast) followSession();

@@ -2,6 +2,9 @@
 
 import { GAP, pieces } from './wire.js';
 
+// As many as the gateway remembers.
+const MAX_SHOWN = 100;
+
 const $ = (selector) => document.querySelector(selector);
 const number = new Intl.NumberFormat('en-GB');
 export const size = (bytes) => `${number.format(bytes)} ${bytes === 1 ? 'byte' : 'bytes'}`;
@@ -14,18 +17,31 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-const LOST = 'This page does not know any more what was in it, and the wire never did.';
-// What a login's messages hold, whoever sent them.
-const LOGIN = {
+// What is known of messages that this page has not written, or not since it was loaded.
+const KNOWN = {
   name: ['A name or an address, to ask for a code.', 'A token. The code itself goes by mail.'],
-  code: ['The code from the mail. It does not travel: it seals a public key that was made for this session.', 'The session’s public key, sealed for whoever has the private one.'],
-  logout: ['That this session is over.', 'That it is.'],
+  code: [
+    'The code from the mail. It does not travel: it seals a public key that was made for this session.',
+    'The session’s public key, sealed for whoever has the private one.',
+  ],
+  logout: ['That the session is over.', 'That it is.'],
+  message: ['This page does not know any more what was in it, and the wire never did.', 'Nor what was answered.'],
+  plain: ['Not written on this page, or before it was loaded.', ''],
 };
+const NOT_ACCEPTED = 'That it was not accepted.';
 
-/** @returns what was written and what was read, as far as the page knows */
-function known({ kind, written }) {
-  if (written) return [written.request, written.answer];
-  return LOGIN[kind] ?? (kind === 'message' ? [LOST, LOST] : ['Sent in plain, and not from this page.', '']);
+/** What was written and what was read, as far as the page knows. */
+function known({ kind, status, written }) {
+  if (written) return [written.request, written.answer ?? '…'];
+  const [request, answer] = KNOWN[kind];
+  const isRefused = kind !== 'plain' && !status.startsWith('2');
+  return [request, isRefused ? NOT_ACCEPTED : answer].map((text) => element('span', { className: 'prose' }, text));
+}
+
+const TITLES = { name: 'A login is asked for', message: 'A message', logout: 'A logout', plain: 'A request' };
+
+function titleOf({ kind, status }) {
+  return TITLES[kind] ?? (status === '200' ? 'A login is completed' : 'A code is refused');
 }
 
 function learned({ kind, when, status, token, username, request, response }, others) {
@@ -36,6 +52,8 @@ function learned({ kind, when, status, token, username, request, response }, oth
       return `A listener learns that ${username || 'somebody'} asks for a code, ${times}. The code goes by mail.`;
     case 'code':
       return `A listener learns that ${status === '200' ? 'the login was completed' : 'a code was not accepted'}, ${times}. Not the code, nor any key.`;
+    case 'logout':
+      return `A listener learns that the session has ended, ${times}.`;
     case 'plain':
       return `A listener reads all of it${status === '401' ? ', and the gateway refuses it: what comes in plain never gets to the shop' : ''}.`;
     default:
@@ -43,11 +61,13 @@ function learned({ kind, when, status, token, username, request, response }, oth
   }
 }
 
+const MARKED = ['open', 'same', 'sealed'];
+
 function show(place, { text, left }, kind) {
   place.replaceChildren();
   for (const [piece, meaning] of pieces(text, kind)) {
     const [before, after] = piece.split(GAP);
-    const inside = meaning ? element('mark', { className: meaning }, before) : element('span', {}, before);
+    const inside = element(MARKED.includes(meaning) ? 'mark' : 'span', { className: meaning }, before);
     if (after !== undefined) inside.append(element('span', { className: 'gap' }, `… ${size(left)} more …`), after);
     place.append(inside);
   }
@@ -60,17 +80,16 @@ export class View {
   /** @param exchange as `listen` gives them, with `written` where this page has sent it */
   add(exchange) {
     this.#exchanges.push(exchange);
+    if (this.#exchanges.length > MAX_SHOWN) this.#exchanges.shift().row.parentElement.remove();
     exchange.row = element('button', { type: 'button', onclick: () => this.select(exchange) });
     $('#exchanges').prepend(element('li', {}, exchange.row));
     $('#passed').hidden = false;
     const { written, kind, when, line, status, request, response } = exchange;
     const inPlain = kind === 'plain' || kind === 'name';
     exchange.row.append(
-      element('span', {}, clock(when)),
-      element('span', {}, written?.title ?? TITLES[kind]),
+      element('span', {}, written?.title ?? titleOf(exchange)),
       element('span', { className: inPlain ? 'plain' : 'soft' }, inPlain ? 'in plain' : 'sealed'),
-      element('span', {}),
-      element('span', { className: 'line' }, `${line} ${status}`),
+      element('span', { className: 'line' }, `${clock(when)} ${line} ${status}`),
       element('span', { className: 'soft' }, `${number.format(request.size)} → ${number.format(response.size)}`),
     );
     if (!written?.isQuiet || !this.#selected) this.select(exchange);
@@ -89,10 +108,11 @@ export class View {
     const exchange = this.#selected;
     if (!exchange) return;
     $('#exchange').hidden = false;
+    $('#first').hidden = true;
     const [wrote, sent, got, came] = document.querySelectorAll('#exchange pre');
     const [request, answer] = known(exchange);
     wrote.replaceChildren(...[request].flat());
-    got.replaceChildren(...[answer ?? '…'].flat());
+    got.replaceChildren(...[answer].flat());
     show(sent, exchange.request, exchange.kind);
     show(came, exchange.response, exchange.kind === 'plain' ? 'answer' : exchange.kind);
     const [out, back] = document.querySelectorAll('#exchange .size');
@@ -103,5 +123,3 @@ export class View {
     if ($('#learned').textContent !== text) $('#learned').textContent = text;
   }
 }
-
-const TITLES = { name: 'A login is asked for', code: 'It is completed', message: 'A message', logout: 'Logout', plain: 'A request' };

@@ -45,13 +45,13 @@ function read({ id, when, request: asked, response: answered }) {
 const MEMBERS = /"(?<name>username|token|key|iv|payload)":"(?<value>[^"]*)/dg;
 const MEANINGS = { username: 'open', token: 'same', key: 'sealed', iv: 'sealed', payload: 'sealed' };
 
-/** The text of one direction in pieces `[text, meaning]`; a meaning is open, same, sealed or none. */
+/** The text of one direction in pieces `[text, meaning]`: head, open, same, sealed, or none of these. */
 export function pieces(text, kind) {
   const body = text.indexOf('\n\n') + 2;
   if (body < 2) return [[text, '']];
-  if (kind === 'plain') return [[text.slice(0, body), ''], [text.slice(body), 'open']];
-  const found = [];
-  let done = 0;
+  const found = [[text.slice(0, body), 'head']];
+  if (kind === 'plain') return [...found, [text.slice(body), 'open']];
+  let done = body;
   for (const { groups, indices } of text.matchAll(MEMBERS)) {
     const [from, to] = indices.groups.value;
     found.push([text.slice(done, from), ''], [text.slice(from, to), MEANINGS[groups.name]]);
@@ -62,9 +62,10 @@ export function pieces(text, kind) {
 
 /**
  * The exchanges of this address, oldest first, in batches, for as long as the page is there. The
- * first are those that were over when the page was loaded.
+ * first are those that were over when the page was loaded. `tellLost(isLost)` is told whether the
+ * gateway answers.
  */
-export async function* exchanges() {
+export async function* exchanges(tellLost) {
   let query = '';
   for (;;) {
     let found = [];
@@ -72,7 +73,9 @@ export async function* exchanges() {
       const answer = await fetch(`/wire.json${query}`);
       if (!answer.ok) throw new Error(`${answer.status}`);
       found = await answer.json();
+      tellLost(false);
     } catch {
+      tellLost(true);
       await new Promise((resume) => { setTimeout(resume, 2000); });
       continue;
     }
