@@ -1,31 +1,9 @@
 /** `<certless-badge>`: whether what the page sends is sealed, with which suite, and what that is worth. */
 import { element, say, styleSheet } from './elements.js';
-import { LOOK } from './look.js';
+import { BADGE_LOOK, LOOK } from './look.js';
 
 /** @typedef {import('./pageSession.js').PageSession} PageSession */
 /** @typedef {import('./pageSession.js').PageState} PageState */
-
-const RULES = `
-:host { display: inline-block; position: relative; max-width: 100%; overflow-wrap: anywhere }
-[part=badge] {
-  display: inline-flex; align-items: center; gap: .5rem; max-width: 100%; padding: .125rem .25rem .125rem .75rem;
-  border: 1px solid var(--line); border-radius: 1.25rem; background: var(--background); font-size: .875em;
-}
-[role=status] { display: inline-flex; align-items: center; gap: .5rem }
-svg { flex: none; width: 1.125em; height: 1.125em; fill: none; stroke: currentColor; stroke-width: 2; stroke-linecap: round; stroke-linejoin: round }
-.ready svg { color: var(--accent) }
-.expired svg, .renewing svg { color: var(--alarm) }
-button {
-  flex: none; width: 1.75rem; height: 1.75rem; padding: 0; border: 1px solid transparent; border-radius: 50%;
-  background: none; color: var(--soft); font: inherit; font-weight: 600; cursor: pointer;
-}
-button:hover, button[aria-expanded=true] { border-color: var(--line); color: var(--text) }
-[part=panel] {
-  position: absolute; z-index: 10; inset-block-start: calc(100% + .375rem); inset-inline-start: 0; width: max-content;
-  max-width: min(22rem, calc(100vw - 1rem)); padding: .75rem 1rem; border: 1px solid var(--line);
-  border-radius: var(--radius); background: var(--background); box-shadow: 0 .25rem 1rem rgb(0 0 0 / .15); font-size: .875em;
-}
-`;
 
 // A lock that is closed, one that is open, and one with a warning in it.
 const BODY = 'M5 11h14v10H5z';
@@ -86,7 +64,7 @@ class BadgeView {
     icon.append(this.#path);
     this.#status.append(icon, this.#words);
     const root = host.attachShadow({ mode: 'open' });
-    root.adoptedStyleSheets = [styleSheet(LOOK + RULES)];
+    root.adoptedStyleSheets = [styleSheet(LOOK + BADGE_LOOK)];
     root.append(this.#badge, this.#panel);
     this.#more.addEventListener('click', () => this.#show(this.#panel.hasAttribute('hidden')));
     this.#host.addEventListener('keydown', (event) => {

@@ -1,7 +1,7 @@
 /** Forms marked `data-certless`: sent through the session, and what they were answered is shown. */
 import { CertlessError } from '../errors.js';
 import { showAnswer, showElsewhere, showWords } from './answer.js';
-import { element, styleSheet } from './elements.js';
+import { element } from './elements.js';
 import { formRequest } from './formRequest.js';
 import { follow } from './redirects.js';
 
@@ -9,20 +9,11 @@ import { follow } from './redirects.js';
 /** @typedef {import('./pageSession.js').PageSession} PageSession */
 /** @typedef {HTMLButtonElement | HTMLInputElement} Submitter */
 
-// Rules that any rule of the page outweighs: an answer stays inside its page.
-const RULES = `
-:where([data-certless-shown]) { display: block; max-width: 100% }
-:where([data-certless-shown] pre) { white-space: pre-wrap; overflow-wrap: anywhere }
-:where([data-certless-shown] img) { max-width: 100%; height: auto }
-:where([data-certless-shown] iframe) { width: 100%; border: 1px solid }
-`;
-
 /**
  * One listener, ahead of all others: once a form is marked, nothing of it goes out in plain.
  * @param {PageSession} page
  */
 export function sendForms(page) {
-  document.adoptedStyleSheets = [...document.adoptedStyleSheets, styleSheet(RULES)];
   document.addEventListener(
     'submit',
     (event) => {

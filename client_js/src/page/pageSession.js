@@ -136,11 +136,11 @@ export class PageSession extends EventTarget {
 
   /** Nobody logs in: what waits for that ends with NotLoggedIn. */
   giveUp() {
-    this.#session = null;
-    this.login.reset();
-    this.#become('none');
     const waiting = this.#waiting;
     this.#waiting = null;
+    this.#session = null;
+    this.#become('none');
+    this.login.reset();
     waiting?.reject(new NotLoggedIn());
   }
 
@@ -164,10 +164,10 @@ export class PageSession extends EventTarget {
     session.addEventListener('state', () => {
       if (this.#session === session) this.#become(session.state === 'ready' ? 'ready' : 'expired');
     });
-    this.login.reset();
-    this.#become('ready');
     const waiting = this.#waiting;
     this.#waiting = null;
+    this.#become('ready');
+    this.login.reset();
     waiting?.resolve(session);
   }
 

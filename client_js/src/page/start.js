@@ -5,9 +5,11 @@
  */
 import * as certless from '../login.js';
 import { badgeElement } from './badgeElement.js';
+import { styleSheet } from './elements.js';
 import { sendForms } from './forms.js';
 import { openLogin } from './loginDialog.js';
 import { loginElement } from './loginElement.js';
+import { PAGE_LOOK } from './look.js';
 import { PageSession } from './pageSession.js';
 
 /** @typedef {import('../gatewayClient.js').GatewayOptions} GatewayOptions */
@@ -55,6 +57,7 @@ function takeOver() {
   const session = new PageSession(defaults, () => openLogin(session));
   customElements.define('certless-login', loginElement(session));
   customElements.define('certless-badge', badgeElement(session));
+  document.adoptedStyleSheets = [...document.adoptedStyleSheets, styleSheet(PAGE_LOOK)];
   sendForms(session);
   return session;
 }
