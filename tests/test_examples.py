@@ -34,6 +34,10 @@ def test_readme_shows_the_node_client_whole() -> None:
     assert len(program.splitlines()) <= 60
 
 
+def test_readme_shows_the_page() -> None:
+    assert f"```html\n{(EXAMPLES / 'page.html').read_text('utf-8')}```" in README
+
+
 def test_readme_shows_the_package_in_node() -> None:
     program = (EXAMPLES / "package_client.mjs").read_text("utf-8")
     assert f"```js\n{program}```" in README
