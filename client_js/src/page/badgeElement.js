@@ -78,12 +78,14 @@ class BadgeView {
   attach() {
     this.#page.addEventListener('state', this.#update);
     document.addEventListener('pointerdown', this.#leave);
+    addEventListener('resize', this.#place);
     this.#update();
   }
 
   detach() {
     this.#page.removeEventListener('state', this.#update);
     document.removeEventListener('pointerdown', this.#leave);
+    removeEventListener('resize', this.#place);
   }
 
   #update = () => {
@@ -98,20 +100,23 @@ class BadgeView {
     this.#path.setAttribute('d', ICONS[state]);
     say(this.#words, words[state]);
     say(this.#panel, `${state === 'ready' ? SEALED : UNSEALED} ${HONEST}`);
+    this.#place();
   };
 
   /** @param {boolean} isOpen */
   #show(isOpen) {
     this.#panel.hidden = !isOpen;
     this.#more.setAttribute('aria-expanded', `${isOpen}`);
-    if (!isOpen) return;
-    // Not beyond the edge of a small screen.
+    this.#place();
+  }
+
+  /** Not beyond the edge of a small screen. */
+  #place = () => {
     this.#panel.style.translate = '';
     const { left, right } = this.#panel.getBoundingClientRect();
-    const { clientWidth } = document.documentElement;
-    const beyond = Math.max(0, right - clientWidth + 8);
+    const beyond = Math.max(0, right - document.documentElement.clientWidth + 8);
     this.#panel.style.translate = `${-Math.min(beyond, left - 8)}px`;
-  }
+  };
 
   /** @param {Event} event */
   #leave = (event) => {

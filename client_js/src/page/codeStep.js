@@ -13,7 +13,7 @@ export class CodeStep {
   #tell;
   #isCountingDown = false;
 
-  #sent = element('p', { class: 'hint' });
+  #sent = element('p', { id: 'sent', class: 'hint' });
   // For password managers, which look for the name beside the password.
   #name = element('input', { id: 'name', autocomplete: 'username', tabindex: '-1', 'aria-hidden': 'true', readonly: true });
   #passwordLabel = element('label', { for: 'password' }, 'Password');
@@ -31,7 +31,7 @@ export class CodeStep {
     autocapitalize: 'characters',
     autocorrect: 'off',
     spellcheck: 'false',
-    'aria-describedby': 'hint code-error',
+    'aria-describedby': 'sent hint code-error',
     paste: (event) => this.#take(event, event.clipboardData),
     drop: (event) => this.#take(event, event.dataTransfer),
     input: (event) => this.#typed(event),
