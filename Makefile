@@ -3,15 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
+# The browser client as the gateway serves it.
+BUNDLE := gateway/bundle/client.js
 
-.PHONY: run test check bench fuzz clean
+.PHONY: run test check bench fuzz bundle clean
 .DELETE_ON_ERROR:
 
-run: $(VENV)/.run
+run: $(VENV)/.run $(BUNDLE)
 	$(BIN)/python -m gateway demo
 
-test: $(VENV)/.test client_js/node_modules/.ready
+test: $(VENV)/.test $(BUNDLE) .make/chromium
 	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" npm test --silent
+	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" npm run test:browser --silent
 	$(PYTEST) --cov --cov-report=term:skip-covered
 
 check: $(VENV)/.test
@@ -25,8 +28,10 @@ bench: $(VENV)/.bench
 fuzz: $(VENV)/.test
 	FUZZ=50 $(PYTEST) tests/test_properties.py --timeout=0
 
+bundle: $(BUNDLE)
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) .make $(BUNDLE)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -38,13 +43,23 @@ $(VENV)/.run: $(VENV)/bin/python setup.cfg pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/bin/python setup.cfg pyproject.toml
-	@node --version >/dev/null || { echo "The tests speak with Node.js 18 or later: install it"; exit 1; }
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	@touch $@
 
 client_js/node_modules/.ready: client_js/package-lock.json
+	@node --version >/dev/null || { echo "The browser client is built by Node.js 18 or later: install it"; exit 1; }
 	cd client_js && npm ci --silent --no-audit --no-fund
 	@touch $@
+
+$(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/scripts/build.mjs \
+		$(shell find client_js/src -name '*.js')
+	cd client_js && npm run build --silent
+	@mkdir -p $(@D)
+	cp client_js/dist/client.js client_js/dist/LICENSES.txt $(@D)
+
+.make/chromium:
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+	@mkdir -p $(@D) && touch $@
 
 $(VENV)/.bench: $(VENV)/.test
 	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq wrk; }

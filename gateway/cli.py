@@ -136,11 +136,12 @@ async def _demo(arguments: argparse.Namespace) -> int:
     # aiosmtpd tells of every command.
     logging.getLogger("mail.log").setLevel(logging.WARNING)
     port = arguments.port
+    step = 1 if port else 0  # port 0 stands for any that is free, for all four
     await run(
         port=port,
-        mailbox_port=port + 1,
-        api_port=port + 2,
-        smtp_port=port + 3,
+        mailbox_port=port + step,
+        api_port=port + 2 * step,
+        smtp_port=port + 3 * step,
         dialect=arguments.dialect,
         stop=told_to_stop(),
         announce=_announce,

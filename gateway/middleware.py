@@ -28,6 +28,7 @@ from protocol.messages import (
     SessionRequest,
 )
 
+from .client_script import ClientScript
 from .config import Settings
 from .errors import (
     BodyTooLarge,
@@ -74,6 +75,7 @@ class Middleware:
         self._exchange = exchange
         self._sessions = sessions
         self._login = login
+        self._script = ClientScript(settings)
         self._public = RoutePatterns(settings.public)
         paths = settings.dialect.paths
         self._own_routes: dict[str, Callable[[web.Request], Awaitable[web.Response]]] = {
@@ -135,6 +137,9 @@ class Middleware:
 
     async def _own(self, request: web.Request, path: str) -> web.Response:
         serve = self._own_routes.get(path)
+        if serve is None and (script := self._script.answer(request)):
+            request[OUTCOME] = "client script"
+            return script
         if serve is None:
             request[OUTCOME] = "not_found"
             return _json_response(404, {"error": "not_found", "message": "no such route"})

@@ -53,7 +53,7 @@ async def log_in(client: Client, http: aiohttp.ClientSession, places: Places, us
         newest = before[0]["id"] if before else ""
         mail = (await mails(http, places, after=newest))[0]
         assert mail["to"] == user
-        assert mail["subject"] == "Your code for the Certless demo"
+        assert mail["subject"] == "Your code for the tea shop"
         assert f"\n{mail['code']}\n" in mail["text"]
         return str(mail["code"])
 
@@ -127,7 +127,7 @@ async def test_plaintext_is_refused_but_for_the_public_page(
         assert answer.status == 401
     status, text = await get(http, f"{places.gateway}/")
     assert status == 200
-    assert "<h1>Orders, a sample API</h1>" in text
+    assert "The tea shop</h1>" in text
 
 
 # --- the sample API -----------------------------------------------------------------------------
@@ -314,7 +314,7 @@ async def test_run_says_where_to_look_and_shuts_everything_down(
     text = "\n".join(lines)
     gateway, mailbox = (
         next(line.split()[1] for line in lines if line.split()[:1] == [part])
-        for part in ("Gateway", "Mailbox")
+        for part in ("Shop", "Mailbox")
     )
     assert (
         f"python -m gateway request --login ann@example.org POST {gateway}/orders "

@@ -34,6 +34,15 @@ def test_readme_shows_the_node_client_whole() -> None:
     assert len(program.splitlines()) <= 60
 
 
+def test_readme_shows_the_page() -> None:
+    assert f"```html\n{(EXAMPLES / 'page.html').read_text('utf-8')}```" in README
+
+
+def test_readme_shows_the_package_in_node() -> None:
+    program = (EXAMPLES / "package_client.mjs").read_text("utf-8")
+    assert f"```js\n{program}```" in README
+
+
 def load(name: str) -> dict[str, Any]:
     """An example as a module that is not run as a program."""
     scope: dict[str, Any] = {"__name__": name}
@@ -85,6 +94,21 @@ async def test_clients_call_the_wrapped_application(program: list[str], answer: 
     gateway.setup(app, users=gateway.AnyAddress(), mail=mails)
     async with serving(app) as url:
         assert (await run_client(program, mails, url)).startswith(f"200 {answer}")
+
+
+async def test_the_npm_package_in_node(tmp_path: Path) -> None:
+    # As after `npm install ./client_js`.
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "certless").symlink_to(ROOT / "client_js")
+    program = tmp_path / "package_client.mjs"
+    program.write_bytes((EXAMPLES / program.name).read_bytes())
+    mails = CaughtMails()
+    app = web.Application()
+    app.router.add_post("/orders", load("wrap_app")["orders"])
+    gateway.setup(app, users=gateway.AnyAddress(), mail=mails)
+    async with serving(app) as url:
+        answer = await run_client(["node", str(program)], mails, url)
+    assert answer.startswith('200 {"user": "ann@example.org", ')
 
 
 async def test_the_wrapped_application_prints_its_codes(

@@ -11,7 +11,8 @@
  *     CertlessError(code)              what a user of this package catches; words for a person
  *     |- Refused                       the gateway said no; `status` and `code` are its words
  *     |- AnswerNotTrusted              an answer that the gateway cannot have sealed for this request
- *     |- NotLoggedIn                   there is no session (any more)
+ *     |- NotLoggedIn                   there is no session (any more); nothing was done
+ *     |- OutcomeUnknown                refused, and yet it may have been handled
  *     |- NoAnswer                      the network failed
  *     `- Cancelled                     an AbortSignal or `cancel()` ended it
  *
@@ -74,7 +75,8 @@ export class CertlessError extends Error {
    */
   constructor(code, message, options) {
     super(message, options);
-    this.name = new.target.name;
+    // A bundle does not keep the names of classes.
+    this.name = /** @type {{ kind?: string }} */ (new.target).kind ?? 'CertlessError';
     this.code = code;
   }
 }
@@ -128,12 +130,32 @@ export class AnswerNotTrusted extends CertlessError {
 
 /** There is no session: log in. */
 export class NotLoggedIn extends CertlessError {
+  static kind = 'NotLoggedIn';
+
   /**
    * @param {string} [message]
    * @param {{ cause?: unknown }} [options]
    */
   constructor(message = 'You are not logged in. Log in and try again.', options = undefined) {
     super('not_logged_in', message, options);
+  }
+}
+
+/**
+ * A request that must not be done twice was refused, and that proves nothing: refusals are not
+ * sealed, and browsers send again what a broken connection took (PROTOCOL §9).
+ */
+export class OutcomeUnknown extends CertlessError {
+  static kind = 'OutcomeUnknown';
+
+  /** @param {{ cause?: unknown }} [options] */
+  constructor(options) {
+    super(
+      'outcome_unknown',
+      'It is not known whether this was done: the connection or the session was lost on the way. ' +
+        'Look first, then send it again.',
+      options,
+    );
   }
 }
 

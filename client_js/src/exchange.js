@@ -10,6 +10,7 @@ import {
   DecryptionFailed,
   LocalProtocolError,
   MalformedMessage,
+  Refused,
   ReplayedNonce,
 } from './errors.js';
 import { formatTimestamp } from './freshness.js';
@@ -141,8 +142,11 @@ export class PendingResponse {
   }
 }
 
-/** The client's side of the classic suite. */
+/** The client's side of the classic suite. One is made for each login. */
 export class ClientExchange {
+  /** @type {Map<string, { message: Promise<AuthenticateRequest>, password: string | undefined }>} */
+  #logins = new Map();
+
   /** @param {Classic} suite */
   constructor(suite) {
     this.suite = suite;
@@ -157,14 +161,33 @@ export class ClientExchange {
   }
 
   /**
-   * The login payload under `code`, and what opens its answer (PROTOCOL §4.2).
+   * The login payload under `code`, and what opens its answer (PROTOCOL §4.2). Under the same code
+   * it is the same message again: two payloads would share a key stream (§4.4).
    * @param {string} token
    * @param {string} code
    * @param {RsaKeyPair} keyPair
    * @param {number} nowMs
    * @param {string} [password]
+   * @throws {Refused} the code was used with another password; it takes a new code
    */
   async sealLogin(token, code, keyPair, nowMs, password) {
+    const pending = new PendingLogin(this.suite, keyPair.privateKey);
+    const used = this.#logins.get(code);
+    if (used && used.password !== password) throw new Refused(403, 'rejected');
+    const message = used?.message ?? this.#loginUnder(code, token, keyPair, nowMs, password);
+    // Set before it is made: of two calls at once the second finds it.
+    this.#logins.set(code, { message, password });
+    return { message: await message, pending };
+  }
+
+  /**
+   * @param {string} code
+   * @param {string} token
+   * @param {RsaKeyPair} keyPair
+   * @param {number} nowMs
+   * @param {string} [password]
+   */
+  async #loginUnder(code, token, keyPair, nowMs, password) {
     const { suite } = this;
     const { names } = suite.dialect;
     /** @type {JsonObject} */
@@ -172,8 +195,7 @@ export class ClientExchange {
     if (password !== undefined) members[names.password] = password;
     const iv = suite.newIv();
     const payload = await suite.seal(suite.codePassphrase(code), serializeJson(members), iv);
-    const message = new AuthenticateRequest(token, payload, iv);
-    return { message, pending: new PendingLogin(suite, keyPair.privateKey) };
+    return new AuthenticateRequest(token, payload, iv);
   }
 
   /**

@@ -11,6 +11,7 @@ export {
   CertlessError,
   NoAnswer,
   NotLoggedIn,
+  OutcomeUnknown,
   Refused,
 } from './errors.js';
 export { LoginRequest, login, requestLogin, resume } from './login.js';

@@ -5,7 +5,7 @@
  */
 import { orCancelled, throwIfCancelled } from './abort.js';
 import { Enrolment } from './enrolment.js';
-import { Cancelled, NotLoggedIn, Refused } from './errors.js';
+import { Cancelled, NotLoggedIn, OutcomeUnknown, Refused } from './errors.js';
 import { WINDOW_MS } from './freshness.js';
 import { plainRequest, responseOf } from './plainHttp.js';
 
@@ -40,8 +40,11 @@ import { plainRequest, responseOf } from './plainHttp.js';
  * @typedef {Enrolled & { since: number, isProven: boolean, isFromOtherTab: boolean }} Current
  */
 
-// With the session at hand, with one that another tab has opened, with one opened for this request.
-const MAX_ATTEMPTS = 3;
+// What may be done twice (RFC 9110 §9.2.2).
+export const IDEMPOTENT = ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'];
+
+// One that another tab has opened, and one opened for this request.
+const MAX_SUCCESSORS = 2;
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -57,6 +60,11 @@ export class StateEvent extends Event {
     this.state = state;
   }
 }
+
+/**
+ * @template {string} Type
+ * @typedef {Type extends 'state' ? StateEvent : Event} EventOf
+ */
 
 export class Session extends EventTarget {
   #client;
@@ -86,6 +94,18 @@ export class Session extends EventTarget {
     this.#current = { ...enrolled, since: client.clock(), isProven: isResumed, isFromOtherTab: false };
     this.#isKept = isResumed;
     this.#watchExpiry();
+  }
+
+  /**
+   * As ever; here for the types of its events.
+   * @override
+   * @template {string} Type
+   * @param {Type} type
+   * @param {((event: EventOf<Type>) => void) | EventListenerObject | null} listener
+   * @param {AddEventListenerOptions | boolean} [options]
+   */
+  addEventListener(type, listener, options) {
+    super.addEventListener(type, /** @type {EventListener} */ (listener), options);
   }
 
   /** The gateway's origin. */
@@ -118,7 +138,8 @@ export class Session extends EventTarget {
 
   /**
    * As `fetch`, to the gateway's own paths; everything is sealed. A response of any status, and
-   * redirects as they are. Where the session was lost, a new login is asked for, once.
+   * redirects as they are. Where the session was lost, a new login is asked for, once; what may be
+   * done twice is then sent again, anything else is OutcomeUnknown (PROTOCOL §9).
    * @param {RequestInfo | URL} input
    * @param {RequestInit} [init]
    * @returns {Promise<Response>}
@@ -127,21 +148,19 @@ export class Session extends EventTarget {
     const signal = init?.signal ?? (input instanceof Request ? input.signal : null);
     throwIfCancelled(signal);
     const request = await plainRequest(this.url, input, init);
-    let current = await this.#usable(signal);
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return responseOf(request, await this.#exchange(current, request, signal));
-      } catch (error) {
-        // A rejected message was not handled, so it can be sent once more.
-        if (!(error instanceof Refused && error.code === 'rejected')) throw error;
-        const isLast = attempt > 1 && !(current.isFromOtherTab && attempt < MAX_ATTEMPTS);
-        if (isLast) {
-          if (!current.isProven) this.#end();
-          throw new Refused(error.status, error.code, error.detail, REJECTED_AT_ONCE);
-        }
-      }
-      current = await this.#successor(current, signal);
+    const current = await this.#usable(signal);
+    const answer = await this.#exchange(current, request, signal);
+    if (answer) return responseOf(request, answer);
+    if (IDEMPOTENT.includes(request.method)) {
+      return responseOf(request, await this.#sendAgain(current, request, signal));
     }
+    // Whether the session lives is worth knowing all the same: the user will look, and then repeat.
+    const target = this.#client.prefix + this.#client.dialect.paths.session;
+    const probe = { method: 'GET', target, headers: [], body: new Uint8Array() };
+    await this.#sendAgain(current, probe, signal).catch((error) => {
+      throw error instanceof NotLoggedIn ? new OutcomeUnknown({ cause: error }) : error;
+    });
+    throw new OutcomeUnknown();
   }
 
   /** Logs out: the session ends on the gateway and is forgotten here, whether or not it answers. */
@@ -232,22 +251,48 @@ export class Session extends EventTarget {
   }
 
   /**
+   * Sends what was rejected once more: under the same session, where the message alone may have
+   * been at fault, and then under what follows on it.
+   * @param {Current} rejected
+   * @param {PlainRequest} request one that may be done twice
+   * @param {AbortSignal | null} signal
+   * @returns {Promise<PlainResponse>}
+   */
+  async #sendAgain(rejected, request, signal) {
+    let current = rejected;
+    let answer = current.isProven ? await this.#exchange(current, request, signal) : null;
+    for (let left = MAX_SUCCESSORS; !answer; left -= 1) {
+      current = await this.#successor(current, signal);
+      answer = await this.#exchange(current, request, signal);
+      if (!answer && (left === 1 || !current.isFromOtherTab)) {
+        if (!current.isProven) this.#end();
+        throw new Refused(403, 'rejected', '', REJECTED_AT_ONCE);
+      }
+    }
+    return answer;
+  }
+
+  /**
+   * The answer, or null where the message was rejected.
    * @param {Current} current
    * @param {PlainRequest} request
    * @param {AbortSignal | null} signal
-   * @returns {Promise<PlainResponse>}
+   * @returns {Promise<PlainResponse | null>}
    */
   async #exchange(current, request, signal) {
     const client = this.#client;
     const route = client.route('message');
     const given = { route, session: current.session, request, nowMs: client.clock() };
-    const response = await client.ask('exchange', given, signal ? { signal } : {}).catch((error) => {
+    try {
+      const response = await client.ask('exchange', given, signal ? { signal } : {});
+      current.isProven = true;
+      return response;
+    } catch (error) {
+      if (error instanceof Refused && error.code === 'rejected') return null;
       // What ended with the session was not cancelled by whoever waits for it.
       const isEnded = this.#state === 'closed' && !signal?.aborted && error instanceof Cancelled;
       throw isEnded ? new NotLoggedIn(undefined, { cause: error }) : error;
-    });
-    current.isProven = true;
-    return response;
+    }
   }
 
   /**
@@ -270,7 +315,8 @@ export class Session extends EventTarget {
   /** @param {Current} lost */
   async #renew(lost) {
     const client = this.#client;
-    const isFresh = !lost.isProven && client.clock() - lost.since < WINDOW_MS;
+    const nowMs = client.clock();
+    const isFresh = !lost.isProven && nowMs - lost.since < WINDOW_MS && nowMs < lost.kept.expiresMs;
     try {
       this.#become('expired');
       const other = await this.#fromOtherTab(lost);
@@ -303,7 +349,9 @@ export class Session extends EventTarget {
     if (!kept || kept.token === lost.kept.token || kept.expiresMs <= client.clock()) return null;
     if (kept.username !== lost.kept.username) return null;
     const { privateKey: stored, ...rest } = kept;
-    const session = await client.ask('adopt', { ...rest, stored });
+    // What is there but cannot be used counts as nothing.
+    const session = await client.ask('adopt', { ...rest, stored }).catch(() => null);
+    if (session === null) return null;
     this.#isKept = true;
     return { session, kept, since: client.clock(), isProven: true, isFromOtherTab: true };
   }

@@ -40,8 +40,7 @@ function isKeptSession(value) {
   return (
     value?.version === 1 &&
     ['username', 'token', 'serverKey'].every((name) => typeof value[name] === 'string') &&
-    typeof value.dialect === 'object' &&
-    typeof value.privateKey === 'object' &&
+    ['dialect', 'privateKey'].every((name) => typeof value[name] === 'object' && value[name]) &&
     typeof value.expiresMs === 'number'
   );
 }

@@ -1,5 +1,7 @@
 /** The package against the real gateway, as a program in Node uses it. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import {
   AnswerNotTrusted,
@@ -8,6 +10,7 @@ import {
   DIALECTS,
   NoAnswer,
   NotLoggedIn,
+  OutcomeUnknown,
   Refused,
   login,
   requestLogin,
@@ -61,6 +64,7 @@ const is = (Class, code) => (error) => {
   assert.ok(error instanceof Class, error.stack);
   assert.ok(error instanceof CertlessError);
   assert.equal(error.code, code);
+  assert.equal(error.name, Class === Cancelled ? 'AbortError' : Class.name);
   assert.match(error.message, /^[A-Z].*\.$/);
   return true;
 };
@@ -267,6 +271,59 @@ describe('a session that is lost', () => {
     await session.close();
   });
 
+  test('what must not be done twice is not sent again', async () => {
+    const { reasons, given } = counted();
+    const session = await login(given);
+    await session.fetch('/echo');
+    await gateway.restart();
+    const order = () => session.fetch('/bytes', { method: 'POST', body: 'tea' });
+    const all = await Promise.allSettled([order(), order(), session.fetch('/echo', { method: 'PUT' })]);
+    is(OutcomeUnknown, 'outcome_unknown')(all[0].reason);
+    is(OutcomeUnknown, 'outcome_unknown')(all[1].reason);
+    assert.equal(all[2].value.status, 200);
+    assert.deepEqual(reasons, ['login', 'expired']);
+    assert.equal(await (await order()).text(), 'tea');
+    await session.close();
+  });
+
+  test('nor where nobody can give a code', async () => {
+    const { given } = counted({ onLoginNeeded: () => false });
+    const session = await login(given);
+    await session.fetch('/echo');
+    await gateway.restart();
+    const order = session.fetch('/bytes', { method: 'POST', body: 'tea' });
+    await assert.rejects(order, is(OutcomeUnknown, 'outcome_unknown'));
+    assert.equal(session.state, 'closed');
+  });
+
+  test('nor where somebody on the way lets it through and writes the refusal', async () => {
+    let orders = 0;
+    const liar = http.createServer(async (request, response) => {
+      const chunks = [];
+      for await (const chunk of request) chunks.push(chunk);
+      const init = { method: 'POST', headers: { 'Content-Type': 'application/json' } };
+      const answer = await fetch(gateway.url + request.url, { ...init, body: Buffer.concat(chunks) });
+      const body = Buffer.from(await answer.arrayBuffer());
+      const isOrder = request.url.endsWith('/message') && (orders += 1) === 2;
+      const refusal = '{"error":"rejected","message":"not accepted; if this lasts, log in again"}';
+      response.writeHead(isOrder ? 403 : answer.status, { 'Content-Type': 'application/json' });
+      response.end(isOrder ? refusal : body);
+    });
+    liar.listen(0, '127.0.0.1');
+    await once(liar, 'listening');
+    const { reasons, given } = counted();
+    const session = await login({ ...given, url: `http://127.0.0.1:${liar.address().port}` });
+    await session.fetch('/echo');
+    const before = upstream.count('/bytes');
+    const order = session.fetch('/bytes', { method: 'POST', body: 'tea' });
+    await assert.rejects(order, is(OutcomeUnknown, 'outcome_unknown'));
+    assert.equal(upstream.count('/bytes'), before + 1);
+    assert.deepEqual([session.state, reasons], ['ready', ['login']]);
+    await session.close();
+    liar.closeAllConnections();
+    liar.close();
+  });
+
   test('a fresh one that is rejected at once is an error', async () => {
     const { reasons, given } = counted();
     const session = await login(given);
@@ -336,6 +393,23 @@ describe('a session that is kept', () => {
     assert.equal((await again.fetch('/echo')).status, 200);
     await again.close();
     assert.equal(await resume(given), null);
+  });
+
+  test('what another tab has left and nobody can use is nothing', async () => {
+    const gateway = await startGateway({ upstream: upstream.url });
+    const items = storage();
+    const username = newUser();
+    const code = () => gateway.mailbox.code(username);
+    const session = await login({ url: gateway.url, username, code, store: localStorageStore(items) });
+    await session.fetch('/echo');
+    const [[name, text]] = items.items;
+    for (const privateKey of ['AAAA', '', null, { a: 1 }]) {
+      items.setItem(name, JSON.stringify({ ...JSON.parse(text), token: 'another', privateKey }));
+      await gateway.restart();
+      assert.equal((await session.fetch('/echo')).status, 200);
+    }
+    await session.close();
+    await gateway.stop();
   });
 
   test('two tabs do not disturb each other', async () => {

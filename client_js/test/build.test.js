@@ -1,7 +1,10 @@
 /** The bundle: the same bytes each time, small, and whole. */
+import './globalCrypto.js';
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { fileURLToPath } from 'node:url';
@@ -24,9 +27,59 @@ test('built twice it is the same, at most 60 KiB gzipped, with the surface of th
   const names = Object.keys(source).sort();
   const context = vm.createContext({ TextEncoder, TextDecoder, Event, EventTarget, crypto, AbortController });
   vm.runInContext(script, context);
-  assert.deepEqual(Object.keys(context.certless).sort(), names);
+  const onPages = ['fetch', 'page', 'start'];
+  assert.deepEqual(Object.keys(context.certless).sort(), [...names, ...onPages].sort());
   assert.deepEqual(Object.keys(await import('../dist/client.mjs')).sort(), names);
   for (const text of [script, module]) {
     assert.ok(!text.includes('node:') && !text.includes('sourceMappingURL'));
   }
 });
+
+const PROGRAM = `
+import { CertlessError, Refused, login, resume, type KeptSession, type Session, type Store } from 'certless';
+
+const kept = new Map<string, KeptSession>();
+const store: Store = {
+  name: 'mine',
+  load: async (gateway) => kept.get(gateway) ?? null,
+  save: async (gateway, session) => void kept.set(gateway, session),
+  remove: async (gateway) => void kept.delete(gateway),
+};
+const code = async ({ username, reason }: { username: string; reason: 'login' | 'expired' }) => username + reason;
+const session: Session = (await resume({ store })) ?? (await login({ username: 'ann', code, store }));
+session.addEventListener('state', (event) => console.log(event.state.toUpperCase()));
+const response: Response = await session.fetch('/orders', { method: 'POST', body: new FormData() });
+console.log(response.status, session.expiresMs.toFixed(), session.suite.length);
+try {
+  await session.close();
+} catch (error) {
+  if (error instanceof Refused) console.log(error.status, error.code, error.detail);
+  else if (error instanceof CertlessError) console.log(error.message);
+}
+// @ts-expect-error a login needs a name
+void login({ code });
+// @ts-expect-error a state is no number
+void (session.state === 1);
+`;
+
+for (const [module, moduleResolution] of [['nodenext', 'nodenext'], ['esnext', 'bundler']]) {
+  test(`a program in TypeScript takes the declarations (${moduleResolution})`, async () => {
+    await built();
+    const folder = await mkdtemp(join(tmpdir(), 'certless-types-'));
+    try {
+      await mkdir(join(folder, 'node_modules'));
+      await symlink(ROOT, join(folder, 'node_modules', 'certless'));
+      await writeFile(join(folder, 'package.json'), '{"type":"module"}');
+      await writeFile(join(folder, 'program.ts'), PROGRAM);
+      const language = ['--strict', '--noEmit', '--target', 'es2022', '--lib', 'es2022,dom', '--types', ''];
+      const modules = ['--module', module, '--moduleResolution', moduleResolution];
+      const compiler = join(ROOT, 'node_modules', '.bin', 'tsc');
+      const compiled = run(compiler, [...language, ...modules, 'program.ts'], { cwd: folder });
+      // What the compiler has to say is on its standard output, also where it fails.
+      const { stdout } = await compiled.catch((error) => error);
+      assert.equal(stdout, '');
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+}

@@ -14,7 +14,7 @@ const CODE = /^[0-9A-HJKMNP-TV-Z]{26}\r?$/m;
 export const MAX_BODY_BYTES = 12 * 1024 * 1024;
 const SERVING = /serving http:\/\/127\.0\.0\.1:(\d+) /;
 
-function python() {
+export function python() {
   const own = join(ROOT, '.venv', 'bin', 'python');
   return process.env.CERTLESS_PYTHON ?? (existsSync(own) ? own : 'python3');
 }
@@ -55,12 +55,15 @@ class Mailbox {
   }
 }
 
-/** Runs `gateway serve`; `restart` forgets every session and keeps the port. */
-export async function startGateway({ dialect = 'article-2016', upstream, options = [] }) {
+/**
+ * Runs `gateway serve`; `restart` forgets every session and keeps the port. `config` are lines of
+ * its gateway.toml.
+ */
+export async function startGateway({ dialect = 'article-2016', upstream, options = [], config: lines = [] }) {
   const folder = await mkdtemp(join(tmpdir(), 'certless-test-'));
   const config = join(folder, 'gateway.toml');
   // What is binary travels as base64 twice: 5 MiB become 8.9.
-  await writeFile(config, `max_body_bytes = ${MAX_BODY_BYTES}\n`);
+  await writeFile(config, [`max_body_bytes = ${MAX_BODY_BYTES}`, ...lines, ''].join('\n'));
   let port = 0;
   let child;
   let log = '';
@@ -124,13 +127,16 @@ async function bodyOf(request) {
 export async function startUpstream(pages = {}) {
   let held = [];
   const arrivals = [];
+  const counts = new Map();
   const server = http.createServer(async (request, response) => {
     const url = new URL(request.url, 'http://upstream');
     const body = await bodyOf(request);
     const json = { 'Content-Type': 'application/json' };
+    counts.set(url.pathname, (counts.get(url.pathname) ?? 0) + 1);
     if (pages[url.pathname]) {
-      response.writeHead(200, { 'Content-Type': pages[url.pathname].type });
-      response.end(pages[url.pathname].body);
+      const { type, body: content, status = 200, headers: more = {} } = pages[url.pathname];
+      response.writeHead(status, { ...(type && { 'Content-Type': type }), ...more });
+      response.end(content);
       return;
     }
     switch (url.pathname) {
@@ -166,6 +172,8 @@ export async function startUpstream(pages = {}) {
   await once(server, 'listening');
   return {
     url: `http://127.0.0.1:${server.address().port}`,
+    /** How often a path was asked for. */
+    count: (path) => counts.get(path) ?? 0,
     /** Resolves once a request is held. */
     holding: () => (held.length ? Promise.resolve() : new Promise((resolve) => arrivals.push(resolve))),
     release: () => held.splice(0).forEach((release) => release()),

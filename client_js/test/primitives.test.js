@@ -1,12 +1,19 @@
 /** The implementations of the primitives, one against the other. */
+import './globalCrypto.js';
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { decodeBytes, encodeBytes, parseJson, serializeJson, utf8 } from '../src/codec.js';
 import { derive, findDialect } from '../src/dialects.js';
+import { Refused } from '../src/errors.js';
+import { ClientExchange } from '../src/exchange.js';
+import { readPrivateKey, writePrivateKey } from '../src/primitives/der.js';
 import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
 import { pure } from '../src/primitives/pure.js';
 import { webCrypto } from '../src/primitives/webCrypto.js';
+import { RsaPublicKey } from '../src/primitives/rsaPublicKey.js';
 import { admit } from '../src/rsaKeys.js';
+import { Classic } from '../src/suites.js';
 import { privateDer, publicPem } from './vectors.js';
 
 const ALL = [pure, webCrypto, nodeCrypto];
@@ -40,6 +47,41 @@ for (const primitives of ALL) {
       });
     }
 
+    test('of c = 0, 1, n-1, n, and of c that lost its leading zero, nothing opens', async () => {
+      const { n, e } = readPrivateKey(privateDer('test-client'));
+      const key = await primitives.importPrivateKey(privateDer('test-client'));
+      const publicKey = RsaPublicKey.fromNumbers(n, e);
+      const number = (value) => decodeBytes('hex', value.toString(16).padStart(512, '0'));
+      for (const padding of PADDINGS) {
+        let wrapped;
+        do wrapped = await nodeCrypto.wrap(publicKey, SECRET, padding);
+        while (wrapped[0]);
+        assert.deepEqual(await key.unwrap(wrapped, padding), SECRET);
+        for (const wrong of [number(0n), number(1n), number(n - 1n), number(n), wrapped.slice(1)]) {
+          assert.equal(await key.unwrap(wrong, padding), null);
+        }
+      }
+    });
+
+    test('the longest secret is wrapped, and none that leaves the padding too little', async () => {
+      const { publicKey, privateKey } = await primitives.generateKeyPair({ padding: 'pkcs1-v1.5' });
+      for (const [padding, longest] of [['pkcs1-v1.5', 245], ['oaep-sha1', 214], ['oaep-sha256', 190]]) {
+        const secret = FIVE_MIB.slice(0, longest);
+        const wrapped = await primitives.wrap(publicKey, secret, padding);
+        assert.deepEqual(await privateKey.unwrap(wrapped, padding), secret);
+        await assert.rejects(primitives.wrap(publicKey, FIVE_MIB.slice(0, longest + 1), padding));
+      }
+    });
+
+    test('what was kept and is no RSA key is refused when it comes back', async () => {
+      const der = privateDer('test-client');
+      const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      const ec = new Uint8Array(privateKey.export({ format: 'der', type: 'pkcs8' }));
+      for (const kept of [new Uint8Array(), der.slice(0, -1), ec, null, {}]) {
+        await assert.rejects(primitives.importPrivateKey(kept));
+      }
+    });
+
     test('5 MiB through every cipher, as the others do it', async () => {
       for (const [seal, open, iv] of [
         ['aesCtr', 'aesCtr', IV],
@@ -67,6 +109,47 @@ for (const primitives of ALL) {
     });
   });
 }
+
+test('a kept key whose numbers do not belong together is refused', async () => {
+  const der = privateDer('test-client');
+  const numbers = readPrivateKey(der);
+  for (const name of ['n', 'e', 'p', 'q', 'dP', 'dQ', 'qInv']) {
+    for (const value of [0n, 1n, numbers[name] + 2n]) {
+      const changed = writePrivateKey({ ...numbers, [name]: value });
+      await assert.rejects(pure.importPrivateKey(changed), undefined, `${name} = ${value}`);
+      await assert.rejects(webCrypto.importPrivateKey(changed), undefined, `${name} = ${value}`);
+    }
+  }
+  const zeros = Object.fromEntries(Object.keys(numbers).map((name) => [name, 0n]));
+  await assert.rejects(pure.importPrivateKey(writePrivateKey(zeros)));
+});
+
+test('a kept key is read in its one form, and none that would take hours', () => {
+  const der = privateDer('test-client');
+  const numbers = readPrivateKey(der);
+  assert.deepEqual(writePrivateKey(numbers), der);
+  assert.throws(() => readPrivateKey(Uint8Array.from([...der, 0])), RangeError);
+  assert.throws(() => readPrivateKey(writePrivateKey({ ...numbers, dP: 1n << 100_000n })), RangeError);
+  // A zero more before the version, counted in the length around it.
+  const longer = [...der];
+  longer.splice(4, 3, 2, 2, 0, 0);
+  longer[3] += 1;
+  assert.throws(() => readPrivateKey(Uint8Array.from(longer)), /not minimal/);
+});
+
+test('a code seals one payload, however often it is sent', async () => {
+  const keyPair = await nodeCrypto.generateKeyPair({ padding: 'pkcs1-v1.5' });
+  for (const dialect of ['article-2016', 'sfet-4-gcm']) {
+    const exchange = new ClientExchange(new Classic(findDialect(dialect), nodeCrypto));
+    const seal = (code, nowMs, password) => exchange.sealLogin('token', code, keyPair, nowMs, password);
+    const both = await Promise.all([seal('CODE', 1000, 'a'), seal('CODE', 2000, 'a')]);
+    const again = await seal('CODE', 3000, 'a');
+    for (const { message } of [...both, again]) assert.deepEqual(message, both[0].message);
+    assert.notEqual(again.pending, both[0].pending);
+    await assert.rejects(seal('CODE', 4000, 'b'), Refused);
+    assert.notDeepEqual((await seal('OTHER', 5000, 'b')).message.payload, again.message.payload);
+  }
+});
 
 test('keys in pure JavaScript tell how far they are, and can be cancelled', async () => {
   const controller = new AbortController();

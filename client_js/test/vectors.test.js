@@ -1,4 +1,5 @@
 /** Every file of spec/vectors through every implementation of the primitives. */
+import './globalCrypto.js';
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { encodeBytes, parseJson, utf8, utf8Text } from '../src/codec.js';

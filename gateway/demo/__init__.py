@@ -1,7 +1,8 @@
-"""The demo: a gateway in front of a sample API, and a mailbox to look for codes in.
+"""The demo: a gateway in front of a small shop, and a mailbox to look for codes in.
 
 ``python -m gateway demo`` starts it. The parts are real: mails go by SMTP, requests by HTTP to an
-API that knows nothing of the gateway. All of it is in memory and gone at the end.
+API that knows nothing of the gateway, and the shop's page shows the bytes that a tap on the
+gateway's socket has heard. All of it is in memory and gone at the end.
 """
 
 import asyncio
@@ -15,22 +16,32 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from aiohttp import web
 from yarl import URL
 
 from gateway import AnyAddress, ConfigError, reverse_proxy
+from gateway.config import DEFAULT_PREFIX
 from gateway.inner import Handler
+from gateway.route_patterns import RoutePatterns
 from protocol.dialects import DEFAULT_DIALECT
 
+from . import shop
 from .mailbox import Mailbox, MailboxPage, smtp_sink
 from .sample_api import sample_api
+from .tap import tapped
+from .wire import Wire
 
 __all__ = ["Places", "introduction", "run", "running"]
 
 # The API believes a header, and the SMTP server takes everything: the gateway alone gets there.
 _INSIDE_HOST = "127.0.0.1"
 _SHUTDOWN_S = 5
+# A picture of 5 MiB is 8.9 MiB as it travels.
+_MAX_BODY_BYTES = 12 * 1024 * 1024
+_WIRE = "/wire.json"
+_Wrap: TypeAlias = Callable[[asyncio.Protocol], asyncio.Protocol]
 _ORDER = """-d '{"item":"tea","quantity":2}'"""
 
 
@@ -72,20 +83,27 @@ async def running(
         )
         mailbox = Mailbox()
         page = MailboxPage(mailbox, _request_command(places, dialect))
+        api = sample_api()
+        shop.add_to(api, sockets["mailbox"].getsockname()[1])
+        public = [*shop.PUBLIC, _WIRE]
         gateway = reverse_proxy(
             places.api,
             users=AnyAddress(),
             mail=places.smtp,
-            public=["/"],
-            site="the Certless demo",
+            public=public,
+            site="the tea shop",
+            max_body_bytes=_MAX_BODY_BYTES,
             # Whoever tries things out logs in often.
             mail_limit=100,
             dialect=dialect,
         )
-        await _serve(stack, sample_api(), sockets["API"])
+        wire = Wire()
+        gateway.router.add_get(_WIRE, wire.show)
+        gateway.on_shutdown.append(wire.close)
+        await _serve(stack, api, sockets["API"])
         await stack.enter_async_context(smtp_sink(mailbox, sockets["SMTP server"]))
         await _serve(stack, page.app(), sockets["mailbox"])
-        await _serve(stack, gateway, sockets["gateway"])
+        await _serve(stack, gateway, sockets["gateway"], _tap(wire, public))
         yield places
 
 
@@ -115,10 +133,10 @@ def introduction(places: Places, dialect: str) -> list[str]:
     lines = [
         "The Certless demo is running. Ctrl+C ends it.",
         "",
-        f"  Gateway  {places.gateway}   (in front of a sample API)",
-        f"  Mailbox  {places.mailbox}   (open it in a browser: the codes arrive there)",
+        f"  Shop     {places.gateway}   (begin here, in a browser)",
+        f"  Mailbox  {places.mailbox}   (all codes arrive there)",
         "",
-        "Log in and place an order; any address will do:",
+        "Log in and order from a terminal; any address will do:",
         f"  {_request_command(places, dialect)}",
     ]
     if dialect == DEFAULT_DIALECT:  # the one that the example speaks
@@ -184,7 +202,22 @@ async def _local_names_only(request: web.Request, handler: Handler) -> web.Strea
     raise web.HTTPMisdirectedRequest(text="ask for this page by its address\n")
 
 
-async def _serve(stack: AsyncExitStack, app: web.Application, listener: socket.socket) -> None:
+def _tap(wire: Wire, public: list[str]) -> _Wrap:
+    """Hears what is sealed and what is refused, and not what everybody may fetch."""
+    left_out = RoutePatterns([*public, f"{DEFAULT_PREFIX}/{{script}}.js"])
+    return lambda protocol: tapped(protocol, wire, lambda path: not left_out.match(path))
+
+
+def _as_it_is(protocol: asyncio.Protocol) -> asyncio.Protocol:
+    return protocol
+
+
+async def _serve(
+    stack: AsyncExitStack,
+    app: web.Application,
+    listener: socket.socket,
+    wrap: _Wrap = _as_it_is,
+) -> None:
     app.middlewares.insert(0, _local_names_only)
     runner = web.AppRunner(
         app,
@@ -195,4 +228,8 @@ async def _serve(stack: AsyncExitStack, app: web.Application, listener: socket.s
     )
     stack.push_async_callback(runner.cleanup)
     await runner.setup()
-    await web.SockSite(runner, listener).start()
+    make_protocol = runner.server
+    assert make_protocol is not None  # noqa: S101 (it is there after setup)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: wrap(make_protocol()), sock=listener)
+    stack.callback(server.close)

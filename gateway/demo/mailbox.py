@@ -17,32 +17,24 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from html import escape
-from pathlib import Path
 from string import Template
 from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope
 
 from protocol.codes import CODE_ALPHABET
 
+from .news import News
+from .pages import add_files, headers, text_of
+
 MAX_MAILS = 100
 MAX_MAIL_BYTES = 64 * 1024
-LONGEST_WAIT_S = 25
 
 _SMTP_TIMEOUT_S = 30
 # A code stands alone on its line. No suite has one of less than 8 characters.
 _CODE = re.compile(rf"^[{CODE_ALPHABET}]{{8,64}}$", re.MULTILINE)
-_HERE = Path(__file__).parent
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    hdrs.CACHE_CONTROL: "no-store",
-}
+_HEADERS = headers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +54,7 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._mails: deque[Mail] = deque(maxlen=MAX_MAILS)
-        self._changed = asyncio.Event()
-        self._closed = False
+        self._news = News()
 
     @property
     def mails(self) -> list[Mail]:
@@ -84,25 +75,19 @@ class Mailbox:
                 code=code[0] if code else "",
             )
         )
-        self._wake()
+        self._news.tell()
 
     async def newer_than(self, mail_id: str) -> None:
-        """Returns once the newest mail is not ``mail_id`` ("" for: there is none), or on closing.
+        """Returns once the newest mail is not ``mail_id`` ("" for: there is none), or in the end.
 
         An id that is not known here is not the newest either, so a page that outlived a restart
         learns of it at once.
         """
-        while not self._closed and mail_id == (self._mails[-1].id if self._mails else ""):
-            await self._changed.wait()
+        await self._news.until(lambda: mail_id != (self._mails[-1].id if self._mails else ""))
 
     def close(self) -> None:
         """Let nobody wait any longer."""
-        self._closed = True
-        self._wake()
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._news.close()
 
 
 def _read(content: bytes) -> tuple[str, str]:
@@ -194,22 +179,14 @@ class MailboxPage:
         """``hint`` is the command that an empty mailbox tells one to try."""
         self._mailbox = mailbox
         self._hint = hint
-        self._page = Template((_HERE / "mailbox.html").read_text("utf-8"))
-        self._files = {
-            name: ((_HERE / name).read_text("utf-8"), content_type)
-            for name, content_type in (
-                ("mailbox.css", "text/css"),
-                ("mailbox.js", "text/javascript"),
-                ("mailbox.svg", "image/svg+xml"),
-            )
-        }
+        self._page = Template(text_of("mailbox.html"))
 
     def app(self) -> web.Application:
         """The application that serves it."""
         app = web.Application()
         app.router.add_get("/", self._show)
         app.router.add_get("/mails.json", self._list)
-        app.router.add_get(r"/{name:mailbox\.(?:css|js|svg)}", self._file)
+        add_files(app, ("look.css", "mailbox.css", "mailbox.js", "mailbox.svg"))
         app.on_response_prepare.append(_harden)
         app.on_shutdown.append(self._close)
         return app
@@ -231,13 +208,7 @@ class MailboxPage:
     async def _wait(self, request: web.Request) -> None:
         known = request.query.get("after")
         if known is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LONGEST_WAIT_S):
-                    await self._mailbox.newer_than(known)
-
-    async def _file(self, request: web.Request) -> web.Response:
-        text, content_type = self._files[request.match_info["name"]]
-        return web.Response(text=text, content_type=content_type)
+            await self._mailbox.newer_than(known)
 
     async def _close(self, _: web.Application) -> None:
         self._mailbox.close()
@@ -250,7 +221,7 @@ async def _harden(_: web.Request, response: web.StreamResponse) -> None:
 def _article(mail: Mail, *, is_newest: bool) -> str:
     subject, to = escape(mail.subject or "(no subject)"), escape(mail.to)
     return (
-        f'<article id="mail-{mail.id}">'
+        f'<article class="card" id="mail-{mail.id}">'
         f'<h2 dir="auto">{subject}</h2>'
         f'<p class="meta"><span>to <bdi>{to}</bdi></span> '
         f'<time datetime="{mail.when}">{_clock(mail.when)}</time></p>{_code_box(mail.code, to)}'

@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections import OrderedDict
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -18,9 +17,6 @@ MAX_USERS = 1000
 MAX_ORDERS = 100
 MAX_ITEM_CHARS = 200
 MAX_QUANTITY = 1000
-
-_WELCOME = Path(__file__).with_name("welcome.html").read_text("utf-8")
-_WELCOME_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +72,6 @@ def sample_api() -> web.Application:
     app[BOOKS] = OrderBooks()
     app.add_routes(routes)
     return app
-
-
-@routes.get("/")
-async def welcome(_: web.Request) -> web.Response:
-    """A page for everybody."""
-    return web.Response(
-        text=_WELCOME,
-        content_type="text/html",
-        headers={"Content-Security-Policy": _WELCOME_POLICY},
-    )
 
 
 @routes.get("/orders")

@@ -14,6 +14,9 @@ const BIT_STRING = 0x03;
 const OCTET_STRING = 0x04;
 const SEQUENCE = 0x30;
 
+// One of 4096 bits has 2.4 kB. Longer numbers would keep a Worker busy for hours.
+const MAX_PRIVATE_KEY_BYTES = 2400;
+
 // SEQUENCE { OBJECT IDENTIFIER rsaEncryption, NULL }
 const ALGORITHM = /** @type {Bytes} */ (decodeBytes('hex', '300d06092a864886f70d0101010500'));
 
@@ -90,6 +93,7 @@ class Reader {
   integer() {
     const bytes = this.content(INTEGER);
     if (!bytes.length || bytes[0] & 0x80) throw new RangeError('DER integer');
+    if (bytes[0] === 0 && bytes[1] < 0x80) throw new RangeError('DER integer not minimal');
     return hexToNumber(encodeBytes('hex', bytes));
   }
 }
@@ -132,12 +136,16 @@ export function writePrivateKey(numbers) {
 }
 
 /**
- * @param {Uint8Array} der PKCS#8 that we wrote
+ * The numbers as they stand there; whether they belong together is for the caller to try.
+ * @param {Uint8Array} der PKCS#8 of an RSA key of at most 4096 bits
  * @returns {PrivateNumbers}
  * @throws {RangeError}
  */
 export function readPrivateKey(der) {
-  const info = new Reader(der).inside(SEQUENCE);
+  if (der.length > MAX_PRIVATE_KEY_BYTES) throw new RangeError('DER of too large a key');
+  const whole = new Reader(der);
+  const info = whole.inside(SEQUENCE);
+  if (!whole.isAtEnd) throw new RangeError('DER goes on');
   info.integer();
   info.content(SEQUENCE);
   const key = new Reader(info.content(OCTET_STRING)).inside(SEQUENCE);

@@ -43,7 +43,9 @@ class NodePrivateKey {
     this.stored = stored;
     this.#key = crypto.createPrivateKey({ key: Buffer.from(stored), format: 'der', type: 'pkcs8' });
     const der = crypto.createPublicKey(this.#key).export({ format: 'der', type: 'spki' });
-    this.#publicKey = /** @type {RsaPublicKey} */ (RsaPublicKey.fromDer(bytes(der)));
+    const publicKey = RsaPublicKey.fromDer(bytes(der));
+    if (!publicKey) throw new TypeError('this is no RSA key');
+    this.#publicKey = publicKey;
   }
 
   /** @type {RsaPrivateKey['unwrap']} */

@@ -10,14 +10,16 @@
 const MIN_RANDOM_BYTES = 8;
 
 /**
- * @param {Uint8Array} secret
+ * @param {Uint8Array} secret at most `size` - 11 bytes
  * @param {number} size bytes of the modulus
  * @param {(length: number) => Uint8Array} randomBytes
  * @returns {Bytes}
+ * @throws {RangeError} the secret is longer
  */
 export function padPkcs1(secret, size, randomBytes) {
   const block = new Uint8Array(size);
   const end = size - secret.length - 1;
+  if (end < 2 + MIN_RANDOM_BYTES) throw new RangeError('too long a secret for this key');
   block[1] = 2;
   for (let i = 2; i < end; i += 1) {
     // A zero would end the padding, so it is drawn again.

@@ -82,6 +82,7 @@ export async function pureWrap(key, secret, padding) {
 
 /**
  * c^d mod n by the Chinese remainders, on a blinded number: how long it takes says nothing on c.
+ * Null where the result does not lead back to c: one wrong remainder, let out, gives the primes away.
  * @param {PrivateNumbers} key
  * @param {bigint} c
  */
@@ -90,7 +91,8 @@ function privatePower({ n, e, p, q, dP, dQ, qInv }, c) {
   const blinded = (c * pow(blind, e, n)) % n;
   const [a, b] = [pow(blinded % p, dP, p), pow(blinded % q, dQ, q)];
   const power = b + q * mod((a - b) * qInv, p);
-  return (power * invert(blind, n)) % n;
+  const root = (power * invert(blind, n)) % n;
+  return pow(root, e, n) === c ? root : null;
 }
 
 class PurePrivateKey {
@@ -109,11 +111,25 @@ class PurePrivateKey {
   async unwrap(wrapped, padding) {
     const key = this.#publicKey;
     if (!key.fits(wrapped)) return null;
-    const block = I2OSP(privatePower(this.#numbers, bytesToNumber(wrapped)), key.size);
+    const power = privatePower(this.#numbers, bytesToNumber(wrapped));
+    if (power === null) return null;
+    const block = I2OSP(power, key.size);
     if (padding === 'pkcs1-v1.5') return unpadPkcs1(block);
     // The power is taken already (the library knows no remainders): to the 1st it stays as it is.
     return orNull(() => OAEPS[padding].decrypt({ n: key.n, d: 1n }, block));
   }
+}
+
+/**
+ * A private key, new or kept, that was seen to undo what its public half does.
+ * @param {PrivateNumbers} numbers
+ * @param {Bytes} stored
+ * @throws {Error} the numbers do not belong together
+ */
+function tried(numbers, stored) {
+  // Any number would do: it is blinded.
+  if (privatePower(numbers, 2n) === null) throw new RangeError('these numbers are no RSA key');
+  return new PurePrivateKey(numbers, stored);
 }
 
 /** @param {bigint} p @param {bigint} q @returns {PrivateNumbers} */
@@ -180,11 +196,11 @@ export const pure = Object.freeze({
     const numbers = await generateNumbers(options);
     return {
       publicKey: RsaPublicKey.fromNumbers(numbers.n, numbers.e),
-      privateKey: new PurePrivateKey(numbers, writePrivateKey(numbers)),
+      privateKey: tried(numbers, writePrivateKey(numbers)),
     };
   },
   importPrivateKey: async (stored) => {
     if (!(stored instanceof Uint8Array)) throw new TypeError('this key belongs to WebCrypto');
-    return new PurePrivateKey(readPrivateKey(stored), stored);
+    return tried(readPrivateKey(stored), stored);
   },
 });

@@ -74,6 +74,9 @@ class SubtlePrivateKey {
       return (await this.#pure).unwrap(wrapped, padding);
     }
     const key = await this.#key(padding);
+    const { modulusLength } = /** @type {RsaHashedKeyAlgorithm} */ (key.algorithm);
+    // Node's would take a number that lost its leading zeros (RFC 8017 §7.1.2).
+    if (wrapped.length !== Math.ceil(modulusLength / 8)) return null;
     const opened = subtle.decrypt({ name: 'RSA-OAEP' }, key, source(wrapped));
     return orNull(opened.then((secret) => new Uint8Array(secret)));
   }
@@ -116,5 +119,10 @@ export const webCrypto = Object.freeze({
       : pair.privateKey;
     return { publicKey: new RsaPublicKey(n, e, der), privateKey: new SubtlePrivateKey(stored) };
   },
-  importPrivateKey: async (stored) => new SubtlePrivateKey(stored),
+  importPrivateKey: async (stored) => {
+    // Bytes can have been changed where they were kept; a CryptoKey cannot.
+    if (stored instanceof Uint8Array) await pure.importPrivateKey(stored);
+    else if (!(stored instanceof CryptoKey)) throw new TypeError('this is no private key');
+    return new SubtlePrivateKey(stored);
+  },
 });

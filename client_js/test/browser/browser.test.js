@@ -116,7 +116,7 @@ for (const [dialect, kind, keptIn, storedAs] of [
     test('the gateway forgets: one new code, for all that wait', async () => {
       await site.gateway.restart();
       const answers = await page.evaluate(async () => {
-        const all = [1, 2, 3].map((body) => session.fetch('/bytes', { method: 'POST', body: `${body}` }));
+        const all = [1, 2, 3].map((body) => session.fetch('/bytes', { method: 'PUT', body: `${body}` }));
         return Promise.all(all.map(async (one) => (await one).text()));
       });
       assert.deepEqual(answers, ['1', '2', '3']);

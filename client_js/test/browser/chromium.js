@@ -15,18 +15,23 @@ function html(script, policy = '') {
   return { type: 'text/html', body: `<!doctype html><title>test</title>${csp}${script}` };
 }
 
-/** A gateway that lets pages and bundle through, and the pages. */
-export async function startSite(dialect) {
+/**
+ * A gateway that lets pages and bundle through, and the pages. `pages` are there besides, without a
+ * login; `sealed` for sessions only; `more` goes to `startGateway`.
+ */
+export async function startSite(dialect, { pages: own = {}, sealed = {}, ...more } = {}) {
   const upstream = await startUpstream({
     '/page': html('<script src="/client.js"></script>'),
     '/module': html('<script type="module">import * as certless from "/client.mjs"; window.certless = certless;</script>'),
     '/strict': html('<script src="/client.js"></script>', "worker-src 'none'"),
     '/client.js': { type: 'text/javascript', body: await readFile(BUNDLE) },
     '/client.mjs': { type: 'text/javascript', body: await readFile(MODULE) },
+    ...own,
+    ...sealed,
   });
-  const pages = ['/page', '/module', '/strict', '/client.js', '/client.mjs'];
+  const pages = ['/page', '/module', '/strict', '/client.js', '/client.mjs', ...Object.keys(own)];
   const options = pages.flatMap((path) => ['--public', path]);
-  const gateway = await startGateway({ dialect, upstream: upstream.url, options }).catch(async (error) => {
+  const gateway = await startGateway({ dialect, upstream: upstream.url, options, ...more }).catch(async (error) => {
     await upstream.stop();
     throw error;
   });

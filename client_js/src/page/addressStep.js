@@ -1,0 +1,76 @@
+/** The first step of a login: who. The name is whatever the service knows people by. */
+import { element, say } from './elements.js';
+
+/** @typedef {import('./pageSession.js').PageSession} PageSession */
+
+export class AddressStep {
+  #page;
+  #error = element('p', { id: 'address-error', role: 'alert', part: 'error' });
+  #address = element('input', {
+    id: 'address',
+    name: 'username',
+    part: 'input',
+    autocomplete: 'username',
+    inputmode: 'email',
+    autocapitalize: 'none',
+    spellcheck: 'false',
+    maxlength: '254',
+    required: true,
+    'aria-describedby': 'address-error',
+  });
+  #send = element('button', { part: 'button' });
+  #stop = element('button', { type: 'button', part: 'link', click: () => this.#page.login.reset() }, 'Stop');
+  #cancel = element('button', { type: 'button', part: 'link', click: () => this.#page.giveUp() }, 'Cancel');
+  form = element(
+    'form',
+    // Should this script fail, a form of this method sends nothing.
+    { method: 'dialog', part: 'form', novalidate: true, submit: (event) => this.#submit(event) },
+    element('label', { for: 'address' }, 'Name or e-mail address'),
+    this.#address,
+    this.#error,
+    this.#send,
+    element('div', { class: 'more' }, this.#stop, this.#cancel),
+  );
+
+  /** @param {PageSession} page */
+  constructor(page) {
+    this.#page = page;
+  }
+
+  /** @param {string | null} username what to begin with, where nobody was logged in */
+  prefill(username) {
+    this.#address.value = username ?? '';
+  }
+
+  begin() {
+    const { login, username } = this.#page;
+    this.#address.value = login.username || username || this.#address.value;
+  }
+
+  focus() {
+    this.#address.focus();
+  }
+
+  update() {
+    const { isAwaited, login } = this.#page;
+    const isBusy = login.busy === 'mail';
+    this.form.setAttribute('aria-busy', `${isBusy}`);
+    this.#address.readOnly = isBusy;
+    this.#address.setAttribute('aria-invalid', `${!!login.error}`);
+    say(this.#error, login.error);
+    // Not disabled in earnest: that would take the focus away.
+    this.#send.setAttribute('aria-disabled', `${isBusy}`);
+    say(this.#send, isBusy ? 'Asking for a code…' : 'Send me a code');
+    this.#stop.hidden = !isBusy;
+    this.#cancel.hidden = !isAwaited;
+  }
+
+  /** @param {SubmitEvent} event */
+  #submit(event) {
+    event.preventDefault();
+    const { login } = this.#page;
+    if (login.busy) return;
+    void login.request(this.#address.value.trim());
+    this.focus();
+  }
+}

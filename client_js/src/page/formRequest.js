@@ -1,0 +1,81 @@
+/** What a browser would send for a form, as arguments of fetch (HTML, form submission). */
+
+/** @typedef {{ url: URL, init: RequestInit & { method: string } }} FormRequest */
+
+const TARGET = /^(?:([A-Za-z]+)\s+)?(\S+)$/;
+const NUMERIC = ['number', 'range'];
+
+/**
+ * `data-certless="[METHOD ]PATH"`; without a value the form's own words, and those of the button.
+ * @param {HTMLFormElement} form
+ * @param {HTMLElement | null} submitter
+ * @param {(address: string) => URL} resolve
+ * @returns {FormRequest}
+ * @throws {TypeError} the attribute or the address is none
+ */
+export function formRequest(form, submitter, resolve) {
+  const given = form.dataset.certless?.trim() ?? '';
+  // Attributes, for a field named "action" or "method" hides the form's own property.
+  /** @param {string} name */
+  const own = (name) => (given ? null : submitter?.getAttribute(`form${name}`)) ?? form.getAttribute(name);
+  const found = TARGET.exec(given);
+  if (given && !found) throw new TypeError(`data-certless="${given}" is not "METHOD /path"`);
+  const isDialog = own('method')?.toLowerCase() === 'dialog';
+  const method = (found ? found[1] ?? 'POST' : isDialog ? 'POST' : own('method') ?? 'GET').toUpperCase();
+  const url = resolve(found ? found[2] : own('action') || document.URL);
+  url.hash = '';
+  const data = new FormData(form, submitter);
+  if (method !== 'GET' && method !== 'HEAD') {
+    return { url, init: { method, ...content(own('enctype'), form, data) } };
+  }
+  url.search = `${new URLSearchParams(texts(data))}`;
+  return { url, init: { method } };
+}
+
+/**
+ * Files are sent by their names where the encoding has no place for them.
+ * @param {FormData} data
+ */
+function texts(data) {
+  return [...data].map(([name, value]) => /** @type {[string, string]} */ ([name, typeof value === 'string' ? value : value.name]));
+}
+
+/**
+ * @param {string | null} enctype
+ * @param {HTMLFormElement} form
+ * @param {FormData} data
+ * @returns {RequestInit}
+ */
+function content(enctype, form, data) {
+  switch (enctype?.toLowerCase()) {
+    case 'multipart/form-data':
+      return { body: data };
+    case 'text/plain':
+      return {
+        headers: { 'Content-Type': 'text/plain;charset=UTF-8' },
+        body: texts(data).map(([name, value]) => `${name}=${value}\r\n`).join(''),
+      };
+    case 'application/json':
+      return { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(members(form, data)) };
+    default:
+      return { body: new URLSearchParams(texts(data)) };
+  }
+}
+
+/**
+ * A name that occurs more than once has an array. What a person left empty in a number is null.
+ * @param {HTMLFormElement} form
+ * @param {FormData} data
+ */
+function members(form, data) {
+  const fields = [...form.elements].filter((field) => field instanceof HTMLInputElement);
+  const numbers = new Set(fields.filter((field) => NUMERIC.includes(field.type)).map((field) => field.name));
+  /** @type {Map<string, unknown[]>} */
+  const values = new Map();
+  for (const [name, value] of texts(data)) {
+    const meant = numbers.has(name) ? (value === '' ? null : Number(value)) : value;
+    values.set(name, [...(values.get(name) ?? []), meant]);
+  }
+  // fromEntries makes own members of any name, __proto__ too.
+  return Object.fromEntries([...values].map(([name, all]) => [name, all.length > 1 ? all : all[0]]));
+}

@@ -1,0 +1,157 @@
+/** The one login of a page, step by step; every `<certless-login>` shows it. */
+import { Cancelled, CertlessError, Refused } from '../errors.js';
+import { requestLogin } from '../login.js';
+
+/** @typedef {import('../gatewayClient.js').GatewayOptions} GatewayOptions */
+/** @typedef {import('../login.js').LoginRequest} LoginRequest */
+/** @typedef {import('../session.js').Session} Session */
+/** @typedef {{ elapsedMs: number, usualMs: number }} KeysProgress */
+
+const RESEND_MS = 30_000;
+const CODE_ATTEMPTS = 5;
+
+const CODE_ENDED = 'That was the fifth code that was not accepted, so this login has ended. Ask for a new code.';
+const CODE_OR_PASSWORD =
+  'The code or the password was not accepted. A code that came with a wrong password is spent: ask for a new one.';
+
+/** Tells what has changed by an event `change`; what is shown is read from its members. */
+export class PageLogin extends EventTarget {
+  #options;
+  #opened;
+  /** @type {AbortController | null} */
+  #controller = null;
+  /** @type {LoginRequest | null} */
+  #request = null;
+  #attempts = 0;
+
+  /** @type {'address' | 'code'} */
+  step = 'address';
+  username = '';
+  /** What is under way: a mail is being asked for, a code is being tried. @type {'mail' | 'code' | null} */
+  busy = null;
+  /** Words for a person. */
+  error = '';
+  /** While keys are being made. @type {KeysProgress | null} */
+  keys = null;
+  /** When another mail can be asked for; milliseconds since 1970. */
+  resendAtMs = 0;
+  /** The gateway takes no further code for this login. */
+  isSpent = false;
+
+  /**
+   * @param {GatewayOptions} options
+   * @param {(session: Session) => void} opened
+   */
+  constructor(options, opened) {
+    super();
+    this.#options = options;
+    this.#opened = opened;
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event('change'));
+  }
+
+  /**
+   * Runs one step; whatever was under way before has ended, and what it still says is not heard.
+   * @param {'mail' | 'code'} busy
+   * @param {(controller: AbortController) => Promise<void>} work
+   */
+  async #run(busy, work) {
+    const controller = /** @type {AbortController} */ (this.#controller);
+    this.busy = busy;
+    this.error = '';
+    this.#changed();
+    try {
+      await work(controller);
+    } catch (error) {
+      if (controller !== this.#controller || error instanceof Cancelled) return;
+      if (!(error instanceof CertlessError)) throw error;
+      this.error = error.message;
+    } finally {
+      if (controller === this.#controller) {
+        this.busy = null;
+        // Without its mail a login has no keys to wait for.
+        if (!this.#request) this.keys = null;
+        this.#changed();
+      }
+    }
+  }
+
+  /** Ends what is under way, with its Worker. */
+  #stop() {
+    this.#controller?.abort();
+    this.#request?.cancel();
+    this.#controller = null;
+    this.#request = null;
+    this.busy = null;
+    this.keys = null;
+    this.error = '';
+  }
+
+  /**
+   * Asks for a mail with a code; also for another one.
+   * @param {string} username
+   */
+  async request(username) {
+    this.#stop();
+    this.username = username;
+    this.#controller = new AbortController();
+    await this.#run('mail', async (controller) => {
+      /** @param {import('../enrolment.js').Progress} progress */
+      const onProgress = (progress) => {
+        if (controller !== this.#controller) return;
+        this.keys = progress.stage === 'keys' ? progress : progress.stage === 'keys made' ? null : this.keys;
+        this.#changed();
+      };
+      const { signal } = controller;
+      const request = await requestLogin({ ...this.#options, username, signal, onProgress });
+      if (controller !== this.#controller) {
+        request.cancel();
+        return;
+      }
+      this.#request = request;
+      this.step = 'code';
+      this.#attempts = 0;
+      this.isSpent = false;
+      this.resendAtMs = Date.now() + RESEND_MS;
+    });
+  }
+
+  /**
+   * @param {string} code
+   * @param {string} [password]
+   */
+  async submit(code, password) {
+    const request = this.#request;
+    if (!request || this.busy || this.isSpent) return;
+    await this.#run('code', async (controller) => {
+      try {
+        const session = await request.submit(code, password);
+        if (controller !== this.#controller) {
+          await session.close().catch(() => {});
+          return;
+        }
+        // What is under way has become the session: it is not to be stopped any more.
+        this.#controller = null;
+        this.#request = null;
+        this.reset();
+        this.#opened(session);
+      } catch (error) {
+        if (!(error instanceof Refused && error.code === 'rejected')) throw error;
+        this.#attempts += 1;
+        this.isSpent = this.#attempts >= CODE_ATTEMPTS;
+        const words = this.isSpent ? CODE_ENDED : password ? CODE_OR_PASSWORD : error.message;
+        throw new CertlessError(error.code, words, { cause: error });
+      }
+    });
+  }
+
+  /** Back to the first step; the name stays there to be corrected. */
+  reset() {
+    this.#stop();
+    this.step = 'address';
+    this.#changed();
+  }
+}
+

@@ -1,0 +1,251 @@
+/** The one session of a page: who is logged in, and what waits until somebody is. */
+import { orCancelled, throwIfCancelled } from '../abort.js';
+import { normaliseUsername } from '../codes.js';
+import { NotLoggedIn, OutcomeUnknown } from '../errors.js';
+import { GatewayClient } from '../gatewayClient.js';
+import { resume } from '../login.js';
+import { IDEMPOTENT } from '../session.js';
+import { PageLogin } from './pageLogin.js';
+import { otherTabs, visible } from './tabs.js';
+
+/** @typedef {import('../gatewayClient.js').GatewayOptions} GatewayOptions */
+/** @typedef {import('../session.js').Session} Session */
+/** @typedef {import('./tabs.js').TabNews} TabNews */
+
+/**
+ * `none`: nobody is logged in. `ready`: what is sent is sealed. `expired`: the session was lost; the
+ * next request asks for a new code. `renewing`: it was asked for, and requests wait for it.
+ * @typedef {'none' | 'ready' | 'expired' | 'renewing'} PageState
+ */
+
+/** @typedef {{ promise: Promise<Session>, resolve: (session: Session) => void, reject: (error: Error) => void }} Waiting */
+
+const OTHER_PERSON = 'Somebody else has logged in meanwhile, so this was not sent.';
+
+/** The event `state`: what the page's session has become. */
+export class PageStateEvent extends Event {
+  /** @param {PageState} state */
+  constructor(state) {
+    super('state');
+    this.state = state;
+  }
+}
+
+export class PageSession extends EventTarget {
+  #options;
+  #client;
+  #tell;
+  /** The last session, also when it was lost; null where nobody is logged in. @type {Session | null} */
+  #session = null;
+  /** @type {PageState} */
+  #state = 'none';
+  /** @type {Waiting | null} */
+  #waiting = null;
+  /** @type {() => void} */
+  #open;
+
+  /**
+   * @param {GatewayOptions} options
+   * @param {() => void} open shows a person where to log in
+   */
+  constructor(options, open) {
+    super();
+    this.#options = options;
+    this.#open = open;
+    this.#client = new GatewayClient(options);
+    this.#tell = otherTabs(this.#client.name, (news) => void this.#hear(news));
+    this.login = new PageLogin(options, (session) => this.#opened(session));
+    /** Resolves once it is known whether an earlier load of the page has left a session. */
+    this.ready = this.#resume();
+    this.fetch = this.fetch.bind(this);
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** @returns {Session | null} */
+  get session() {
+    return this.#state === 'ready' ? this.#session : null;
+  }
+
+  /** Who is logged in, or was until the session was lost. */
+  get username() {
+    return this.#session?.username ?? '';
+  }
+
+  /** Whether requests wait for somebody to log in. */
+  get isAwaited() {
+    return this.#waiting !== null;
+  }
+
+  /**
+   * As `Session.fetch`; where there is no session, the login opens first. A session lost on the
+   * gateway leads to one login for all requests that wait; then what may be done twice is sent
+   * once more, and anything else is OutcomeUnknown (PROTOCOL §9).
+   * @param {RequestInfo | URL} input relative to this page
+   * @param {RequestInit} [init]
+   * @returns {Promise<Response>}
+   * @throws {NotLoggedIn} the login was given up
+   */
+  async fetch(input, init) {
+    // Read at once, and able to be sent again.
+    const isStream = typeof ReadableStream === 'function' && init?.body instanceof ReadableStream;
+    const options = /** @type {RequestInit} */ (isStream ? { ...init, duplex: 'half' } : init);
+    const request = new Request(input instanceof Request ? input : this.url(input), options);
+    const { signal } = request;
+    throwIfCancelled(signal);
+    await orCancelled(signal, this.ready);
+    const { username } = this;
+    const session = await orCancelled(signal, this.#next(username, null));
+    try {
+      return await session.fetch(request.clone());
+    } catch (error) {
+      // After a logout there is nothing to renew.
+      const isLost = this.#session !== null && isLoss(error);
+      if (!isLost) throw error;
+      const next = this.#next(session.username, session);
+      const isUnsent = error instanceof NotLoggedIn && !error.cause;
+      if (isUnsent || IDEMPOTENT.includes(request.method)) {
+        return (await orCancelled(signal, next)).fetch(request);
+      }
+      // The person looks what became of it, and that takes a session.
+      await orCancelled(signal, next).catch(() => {});
+      throw error instanceof OutcomeUnknown ? error : new OutcomeUnknown({ cause: error });
+    }
+  }
+
+  /**
+   * What an address on this page means. A page of another host than the gateway's means the gateway.
+   * @param {string | URL} address
+   */
+  url(address) {
+    const { origin } = this.#client;
+    const base = new URL(document.baseURI).origin === origin ? document.baseURI : `${origin}/`;
+    return new URL(address, base);
+  }
+
+  /** Logs out, in every tab; whether or not the gateway answers. */
+  async logout() {
+    const session = this.#session;
+    // The other tabs first: the gateway's refusal is not to look like a loss to them.
+    this.#tell('logout');
+    this.giveUp();
+    await session?.close().catch(() => {});
+  }
+
+  /** Nobody logs in: what waits for that ends with NotLoggedIn. */
+  giveUp() {
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    this.#session = null;
+    this.#become('none');
+    this.login.reset();
+    waiting?.reject(new NotLoggedIn());
+  }
+
+  /** @param {PageState} state */
+  #become(state) {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.dispatchEvent(new PageStateEvent(state));
+  }
+
+  /** @param {Session} session */
+  #opened(session) {
+    this.#take(session);
+    this.#tell('login');
+  }
+
+  /** @param {Session} session */
+  #take(session) {
+    void this.#session?.close().catch(() => {});
+    this.#session = session;
+    session.addEventListener('state', () => {
+      if (this.#session === session) this.#become(session.state === 'ready' ? 'ready' : 'expired');
+    });
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    this.#become('ready');
+    this.login.reset();
+    waiting?.resolve(session);
+  }
+
+  /** Goes on with the session that is kept, where this page has none of its own. */
+  async #resume() {
+    const session = await resume(this.#options).catch(() => null);
+    if (session && this.#state !== 'ready') this.#take(session);
+  }
+
+  /** @param {TabNews} news */
+  async #hear(news) {
+    if (news === 'login' && this.#state !== 'ready') await this.#resume();
+    if (news === 'logout') {
+      const session = this.#session;
+      this.giveUp();
+      await session?.close().catch(() => {});
+    }
+  }
+
+  /**
+   * The session to send under, once there is one that is not `lost`.
+   * @param {string} username whose request it is; empty where nobody was logged in
+   * @param {Session | null} lost
+   * @returns {Promise<Session>}
+   */
+  async #next(username, lost) {
+    const session = this.#session;
+    const isThere = session && session !== lost && session.state !== 'closed';
+    const next = isThere ? session : await this.#awaited(session);
+    const isSame = !username || normaliseUsername(username) === normaliseUsername(next.username);
+    if (!isSame) throw new NotLoggedIn(OTHER_PERSON);
+    return next;
+  }
+
+  /**
+   * The session of the next login, which is one for all that wait.
+   * @param {Session | null} lost
+   */
+  #awaited(lost) {
+    if (!this.#waiting) {
+      this.#waiting = waiting();
+      if (lost) {
+        this.#become('renewing');
+        void this.#renew(this.#waiting, lost.username);
+      }
+      this.#open();
+    }
+    return this.#waiting.promise;
+  }
+
+  /**
+   * Asks for a new code, once: unless another tab has a session by the time a person sees this one.
+   * @param {Waiting} waiting
+   * @param {string} username
+   */
+  async #renew(waiting, username) {
+    if (document.visibilityState === 'hidden') {
+      await visible();
+      if (this.#waiting === waiting) await this.#resume();
+    }
+    const isAsked = this.login.busy || this.login.step === 'code';
+    if (this.#waiting === waiting && !isAsked) await this.login.request(username);
+  }
+}
+
+/**
+ * Whether an error says that the session was lost.
+ * @param {unknown} error
+ */
+function isLoss(error) {
+  return error instanceof NotLoggedIn || (error instanceof OutcomeUnknown && error.cause instanceof NotLoggedIn);
+}
+
+/** @returns {Waiting} */
+function waiting() {
+  const parts = /** @type {Waiting} */ ({});
+  parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }));
+  // Whoever waits hears of it; perhaps nobody does any more.
+  parts.promise.catch(() => {});
+  return parts;
+}

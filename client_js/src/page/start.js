@@ -1,0 +1,63 @@
+/**
+ * Starts the client on a page that the gateway's own `client.js` is on.
+ *
+ * The gateway appends the call of `start` to the bundle, with what it knows of itself.
+ */
+import * as certless from '../login.js';
+import { badgeElement } from './badgeElement.js';
+import { styleSheet } from './elements.js';
+import { sendForms } from './forms.js';
+import { openLogin } from './loginDialog.js';
+import { loginElement } from './loginElement.js';
+import { PAGE_LOOK } from './look.js';
+import { PageSession } from './pageSession.js';
+
+/** @typedef {import('../gatewayClient.js').GatewayOptions} GatewayOptions */
+
+/** What the gateway says of itself. @typedef {Pick<GatewayOptions, 'prefix' | 'dialect' | 'lifetimeMs'>} Settings */
+
+// A page whose parts each load the script has one session all the same.
+const PAGE = Symbol.for('certless.page');
+
+/** @type {GatewayOptions} */
+let defaults = {};
+
+/** The page's one session; there once `start` has taken the page over. @type {PageSession | undefined} */
+export let page;
+
+/** `page.fetch`. @type {PageSession['fetch'] | undefined} */
+export let fetch;
+
+/** @param {certless.LoginOptions} options */
+export const login = (options) => certless.login({ ...defaults, ...options });
+
+/** @param {certless.RequestLoginOptions} options */
+export const requestLogin = (options) => certless.requestLogin({ ...defaults, ...options });
+
+/** @param {certless.ResumeOptions} [options] */
+export const resume = (options) => certless.resume({ ...defaults, ...options });
+
+/**
+ * The settings become the defaults of `login`, `requestLogin` and `resume`; the gateway is where
+ * the script came from. Where its tag has `data-certless` the page is taken over.
+ *
+ * To be called while the script runs: only then does the browser say which tag it is.
+ * @param {Settings} settings
+ */
+export function start(settings) {
+  const script = /** @type {HTMLScriptElement | null} */ (document.currentScript);
+  defaults = { ...settings, ...(script?.src ? { url: new URL(script.src).origin } : {}) };
+  if (script?.dataset.certless === undefined) return;
+  const taken = /** @type {Document & { [PAGE]?: PageSession }} */ (document);
+  page = taken[PAGE] ??= takeOver();
+  fetch = page.fetch;
+}
+
+function takeOver() {
+  const session = new PageSession(defaults, () => openLogin(session));
+  customElements.define('certless-login', loginElement(session));
+  customElements.define('certless-badge', badgeElement(session));
+  document.adoptedStyleSheets = [...document.adoptedStyleSheets, styleSheet(PAGE_LOOK)];
+  sendForms(session);
+  return session;
+}

@@ -1,0 +1,35 @@
+/** The demo as `python -m gateway demo` starts it, on ports of its own. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { INSECURE_HOST } from './chromium.js';
+import { python } from '../gateway.js';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+
+/** Once it says where it is. `insecure` and `secure` are origins of the shop; `stop` ends it. */
+export async function startDemo() {
+  const child = spawn(python(), ['-m', 'gateway', 'demo', '--port', '0'], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const lines = createInterface({ input: child.stdout });
+  const port = await new Promise((resolve, reject) => {
+    lines.on('line', (line) => {
+      const found = /^ *Shop +http:\/\/127\.0\.0\.1:(\d+)/.exec(line);
+      if (found) resolve(found[1]);
+    });
+    child.once('error', reject);
+    child.once('close', (status) => reject(new Error(`the demo ended: ${status}`)));
+  });
+  return {
+    insecure: `http://${INSECURE_HOST}:${port}`,
+    secure: `http://127.0.0.1:${port}`,
+    stop: async () => {
+      const closed = once(child, 'close');
+      child.kill();
+      await closed;
+    },
+  };
+}
