@@ -32,7 +32,7 @@ const { outputFiles } = await build({
 });
 const program = outputFiles[0].text.trim();
 const licences =
-  '/*! certless, Apache-2.0; with @noble/ciphers, @noble/hashes, micro-rsa-dsa-dh, MIT: see LICENSES.txt */\n';
+  '/*! certless, Apache-2.0; with @noble/ciphers, @noble/curves, @noble/hashes, micro-rsa-dsa-dh, MIT: see LICENSES.txt */\n';
 const whole = `function certlessBundle(){"use strict";${program}return certless}`;
 const script = `${licences}var certless=(${whole})();\n`;
 const exported = Object.keys(await import('../src/index.js')).sort();
@@ -42,7 +42,7 @@ await rm(DIST, { recursive: true, force: true });
 await mkdir(DIST, { recursive: true });
 await writeFile(join(DIST, 'client.js'), script);
 await writeFile(join(DIST, 'client.mjs'), module);
-const texts = ['@noble/ciphers', '@noble/hashes', 'micro-rsa-dsa-dh'].map(async (name) => {
+const texts = ['@noble/ciphers', '@noble/curves', '@noble/hashes', 'micro-rsa-dsa-dh'].map(async (name) => {
   const text = await readFile(join(ROOT, 'node_modules', name, 'LICENSE'), 'utf8');
   return `${name}\n\n${text.trim()}\n`;
 });

@@ -5,8 +5,10 @@
  *     |- LocalProtocolError            our own bug: an object used twice
  *     `- RemoteProtocolError           the peer's message
  *        |- MalformedMessage           not a message at all
+ *        |- UnsupportedSuite           no suite or version that both speak
  *        `- RejectedMessage
- *           |- DecryptionFailed  StaleTimestamp  ReplayedNonce  CodeRefused  KeyNotAdmitted
+ *           |- DecryptionFailed  StaleTimestamp  ReplayedNonce  CodeRefused  TicketRefused
+ *           `- KeyNotAdmitted
  *
  *     CertlessError(code)              what a user of this package catches; words for a person
  *     |- Refused                       the gateway said no; `status` and `code` are its words
@@ -43,6 +45,10 @@ RemoteProtocolError.code = 'remote_error';
 export class MalformedMessage extends RemoteProtocolError {}
 MalformedMessage.code = 'malformed';
 
+/** The version, or every suite that was offered, is not one that we speak. */
+export class UnsupportedSuite extends RemoteProtocolError {}
+UnsupportedSuite.code = 'unsupported_suite';
+
 /** The uniform rejection. */
 export class RejectedMessage extends RemoteProtocolError {}
 RejectedMessage.code = 'rejected';
@@ -59,11 +65,15 @@ StaleTimestamp.code = 'stale_timestamp';
 export class ReplayedNonce extends RejectedMessage {}
 ReplayedNonce.code = 'replayed_nonce';
 
-/** No login awaits this code. */
+/** No login awaits this code, or the peer does not know it. */
 export class CodeRefused extends RejectedMessage {}
 CodeRefused.code = 'code_refused';
 
-/** The peer's public key is not one that we encrypt to. */
+/** The peer does not know the ticket, or not its secret. */
+export class TicketRefused extends RejectedMessage {}
+TicketRefused.code = 'ticket_refused';
+
+/** The peer's public key, RSA or a point of P-256, is not one that we use. */
 export class KeyNotAdmitted extends RejectedMessage {}
 KeyNotAdmitted.code = 'key_not_admitted';
 
@@ -185,11 +195,13 @@ export class Cancelled extends CertlessError {
 const PROTOCOL_ERRORS = [
   LocalProtocolError,
   MalformedMessage,
+  UnsupportedSuite,
   RejectedMessage,
   DecryptionFailed,
   StaleTimestamp,
   ReplayedNonce,
   CodeRefused,
+  TicketRefused,
   KeyNotAdmitted,
 ];
 

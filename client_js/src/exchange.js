@@ -8,13 +8,13 @@
 import { parseJsonObject, serializeJson } from './codec.js';
 import {
   DecryptionFailed,
-  LocalProtocolError,
   MalformedMessage,
   Refused,
   ReplayedNonce,
 } from './errors.js';
 import { formatTimestamp } from './freshness.js';
 import { AuthenticateRequest, HttpResponse, SealedMessage, SealedRequest, member } from './messages.js';
+import { Once } from './once.js';
 import { admit } from './rsaKeys.js';
 
 /** @typedef {import('./codec.js').Bytes} Bytes */
@@ -29,17 +29,6 @@ import { admit } from './rsaKeys.js';
  * What a client keeps of a session: its own key and the session's public key.
  * @typedef {{ privateKey: RsaPrivateKey, serverKey: RsaPublicKey }} ClientKeys
  */
-
-/** A right that is used up by its first use. */
-export class Once {
-  #used = false;
-
-  /** @param {string} what */
-  use(what) {
-    if (this.#used) throw new LocalProtocolError(`${what} used twice`);
-    this.#used = true;
-  }
-}
 
 /**
  * @param {Classic} suite

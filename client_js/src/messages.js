@@ -11,6 +11,7 @@ import { MalformedMessage } from './errors.js';
 /** @typedef {import('./codec.js').JsonObject} JsonObject */
 /** @typedef {import('./codec.js').JsonValue} JsonValue */
 /** @typedef {import('./dialects.js').FieldNames} FieldNames */
+/** @typedef {import('./msgpack.js').MsgpackValue} MsgpackValue */
 /** @typedef {[name: string, value: string]} Header */
 
 export const MAX_TARGET_CHARS = 8192;
@@ -163,8 +164,15 @@ export class SealedRequest {
  */
 function parseHeaders(value) {
   if (value === undefined || value === null) return [];
-  const pairs = isJsonObject(value) ? Object.entries(value) : value;
-  if (!Array.isArray(pairs)) throw new MalformedMessage('headers must be an object or a list of pairs');
+  return parsePairs(isJsonObject(value) ? Object.entries(value) : value);
+}
+
+/**
+ * @param {unknown} pairs
+ * @returns {Header[]}
+ */
+function parsePairs(pairs) {
+  if (!Array.isArray(pairs)) throw new MalformedMessage('headers must be a list of pairs');
   if (pairs.length > MAX_HEADERS) throw new MalformedMessage('too many headers');
   return pairs.map((pair) => {
     if (!Array.isArray(pair) || pair.length !== 2) {
@@ -214,6 +222,14 @@ function bodyMembers(body) {
   return { body: encodeBytes('base64', body), encoding: 'base64' };
 }
 
+/**
+ * @param {unknown} value
+ * @returns {value is number}
+ */
+function isStatus(value) {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 200 && value <= 599;
+}
+
 /** The whole request inside a sealed message (PROTOCOL §6.2). */
 export class HttpRequest {
   /**
@@ -250,6 +266,28 @@ export class HttpRequest {
     return new HttpRequest(method.toUpperCase(), target, headers, body);
   }
 
+  /**
+   * As the hardened suites write it (PROTOCOL §17.3).
+   * @param {MsgpackValue} value
+   * @throws {MalformedMessage}
+   */
+  static parseArray(value) {
+    if (!Array.isArray(value) || value.length !== 4) {
+      throw new MalformedMessage('a request is method, target, headers and body');
+    }
+    const [method, path, headers, body] = value;
+    if (typeof method !== 'string' || typeof path !== 'string' || !(body instanceof Uint8Array)) {
+      throw new MalformedMessage('method and target must be strings, the body bytes');
+    }
+    const line = HttpRequest.parse({ method, path });
+    return new HttpRequest(line.method, line.target, parsePairs(headers), body);
+  }
+
+  /** @returns {MsgpackValue[]} */
+  toArray() {
+    return [this.method, this.target, this.headers, this.body];
+  }
+
   /** @returns {JsonObject} */
   serialize() {
     const { method, target: path, headers, body } = this;
@@ -270,10 +308,29 @@ export class HttpResponse {
   static parse(value) {
     if (!isJsonObject(value)) throw new MalformedMessage('response must be an object');
     const status = member(value, 'status');
-    if (typeof status !== 'number' || !Number.isInteger(status) || status < 200 || status > 599) {
-      throw new MalformedMessage('status must be from 200 to 599');
-    }
+    if (!isStatus(status)) throw new MalformedMessage('status must be from 200 to 599');
     return new HttpResponse(status, parseHeaders(member(value, 'headers')), parseBody(value).body);
+  }
+
+  /**
+   * As the hardened suites write it (PROTOCOL §17.3).
+   * @param {MsgpackValue} value
+   * @throws {MalformedMessage}
+   */
+  static parseArray(value) {
+    if (!Array.isArray(value) || value.length !== 3) {
+      throw new MalformedMessage('a response is status, headers and body');
+    }
+    const [status, headers, body] = value;
+    if (!isStatus(status) || !(body instanceof Uint8Array)) {
+      throw new MalformedMessage('status must be from 200 to 599, the body bytes');
+    }
+    return new HttpResponse(status, parsePairs(headers), body);
+  }
+
+  /** @returns {MsgpackValue[]} */
+  toArray() {
+    return [this.status, this.headers, this.body];
   }
 
   /** @returns {JsonObject} */

@@ -11,6 +11,8 @@ import { KeyNotAdmitted } from './errors.js';
 import { EXPONENT } from './primitives/contract.js';
 import { RsaPublicKey, derOfPem } from './primitives/rsaPublicKey.js';
 
+/** @typedef {import('./codec.js').Bytes} Bytes */
+
 export const MAX_PEM_CHARS = 4096;
 export const MIN_BITS = 2048;
 export const MAX_BITS = 4096;
@@ -82,8 +84,17 @@ function hasClosePrimes(n) {
 export function admit(pem) {
   const found = pem.length <= MAX_PEM_CHARS ? PEM.exec(pem) : null;
   if (!found) throw new KeyNotAdmitted('not one public key PEM');
-  const der = derOfPem(found[1]);
-  const key = der && RsaPublicKey.fromDer(der);
+  return admitDer(derOfPem(found[1]) ?? new Uint8Array());
+}
+
+/**
+ * The key in `der` (SubjectPublicKeyInfo), by the same rules.
+ * @param {Bytes} der
+ * @returns {RsaPublicKey}
+ * @throws {KeyNotAdmitted}
+ */
+export function admitDer(der) {
+  const key = der.length <= MAX_PEM_CHARS ? RsaPublicKey.fromDer(der) : null;
   if (!key) throw new KeyNotAdmitted('not an RSA public key');
   const { n, e, bits } = key;
   if (e !== BigInt(EXPONENT) || bits < MIN_BITS || bits > MAX_BITS) {

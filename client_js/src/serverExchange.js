@@ -7,9 +7,10 @@
 import { serializeJson, utf8 } from './codec.js';
 import { BITS_PER_CHAR, PASSWORD_MIN_CODE_BITS } from './codes.js';
 import { CodeRefused, DecryptionFailed, ReplayedNonce, StaleTimestamp } from './errors.js';
-import { Once, membersOf, openFrom, sealTo } from './exchange.js';
+import { membersOf, openFrom, sealTo } from './exchange.js';
 import { WINDOW_MS, formatTimestamp, isNonce, parseTimestamp, withinWindow } from './freshness.js';
 import { HttpRequest, member } from './messages.js';
+import { Once } from './once.js';
 import { admit } from './rsaKeys.js';
 
 /** @typedef {import('./codec.js').Bytes} Bytes */

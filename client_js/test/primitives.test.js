@@ -1,14 +1,16 @@
 /** The implementations of the primitives, one against the other. */
 import './globalCrypto.js';
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
+import { createECDH, generateKeyPairSync } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { decodeBytes, encodeBytes, parseJson, serializeJson, utf8 } from '../src/codec.js';
 import { derive, findDialect } from '../src/dialects.js';
-import { Refused } from '../src/errors.js';
+import { MalformedMessage, Refused } from '../src/errors.js';
 import { ClientExchange } from '../src/exchange.js';
+import { parseMsgpack, serializeMsgpack } from '../src/msgpack.js';
 import { readPrivateKey, writePrivateKey } from '../src/primitives/der.js';
 import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
+import { ORDER, decodePoint, ecdh, encodePoint, ofGenerator, scalar } from '../src/primitives/p256.js';
 import { pure } from '../src/primitives/pure.js';
 import { webCrypto } from '../src/primitives/webCrypto.js';
 import { RsaPublicKey } from '../src/primitives/rsaPublicKey.js';
@@ -92,6 +94,26 @@ for (const primitives of ALL) {
         assert.ok(Buffer.from(sealed).equals(await nodeCrypto[seal](KEY, iv, FIVE_MIB)));
         assert.ok(Buffer.from(FIVE_MIB).equals(await primitives[open](KEY, iv, sealed)));
       }
+    });
+
+    test('AES-GCM with associated data, as the others do it', async () => {
+      const [iv, aad] = [IV.slice(0, 12), SECRET];
+      const sealed = await primitives.aesGcmSeal(KEY, iv, FIVE_MIB.slice(0, 100), aad);
+      assert.deepEqual(sealed, await nodeCrypto.aesGcmSeal(KEY, iv, FIVE_MIB.slice(0, 100), aad));
+      assert.deepEqual(await primitives.aesGcmOpen(KEY, iv, sealed, aad), FIVE_MIB.slice(0, 100));
+      for (const other of [undefined, SECRET.slice(1)]) {
+        assert.equal(await primitives.aesGcmOpen(KEY, iv, sealed, other), null);
+      }
+      for (let at = 0; at < sealed.length; at += 1) {
+        const changed = sealed.map((byte, i) => (i === at ? byte ^ 1 : byte));
+        assert.equal(await primitives.aesGcmOpen(KEY, iv, changed, aad), null);
+      }
+    });
+
+    test('PBKDF2, as RFC 7914 §11 has it', async () => {
+      const derived = await primitives.pbkdf2(utf8('passwd'), utf8('salt'), 1);
+      const expected = '55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc';
+      assert.equal(encodeBytes('hex', derived), expected);
     });
 
     test('random bytes of any length, new each time', () => {
@@ -179,6 +201,44 @@ test('base64 and hex of every length, and nothing but the canonical text', () =>
     assert.equal(decodeBytes('base64', text), null, text);
   }
   for (const text of ['0', 'AB', '0g', ' 0', '0Ā']) assert.equal(decodeBytes('hex', text), null, text);
+});
+
+test('msgpack is read as it was written, at every length where the spelling changes', () => {
+  const lengths = [0, 1, 15, 16, 31, 32, 127, 128, 255, 256, 65535, 65536, 5 * 1024 * 1024];
+  for (const length of lengths) {
+    for (const value of [FIVE_MIB.slice(0, length), 'x'.repeat(length)]) {
+      const written = serializeMsgpack(['a', value]);
+      assert.deepEqual(parseMsgpack(written), ['a', value]);
+      assert.throws(() => parseMsgpack(written.slice(0, -1)), MalformedMessage);
+      assert.throws(() => parseMsgpack(Uint8Array.from([...written.slice(0, 300), 0])), MalformedMessage);
+    }
+  }
+  for (const length of lengths.slice(0, 7)) {
+    const items = Array.from({ length }, (_, i) => i);
+    assert.deepEqual(parseMsgpack(serializeMsgpack(items)), items);
+    const map = new Map(items.map((i) => [`${i}`, i]));
+    assert.deepEqual(parseMsgpack(serializeMsgpack(map)), map);
+  }
+  for (const number of [...lengths, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1]) {
+    assert.equal(parseMsgpack(serializeMsgpack(number)), number);
+  }
+  for (const value of [-1, 0.5, 2 ** 53, Number.NaN, null, undefined, true, {}]) {
+    assert.throws(() => serializeMsgpack(value), TypeError);
+  }
+  assert.equal(parseMsgpack(Uint8Array.of(0xcf, 255, 255, 255, 255, 255, 255, 255, 255)), 2n ** 64n - 1n);
+});
+
+test('ECDH, as node:crypto does it', () => {
+  for (let i = 0; i < 5; i += 1) {
+    const mine = scalar(nodeCrypto.randomBytes(48));
+    const peer = createECDH('prime256v1');
+    const point = new Uint8Array(peer.generateKeys());
+    assert.deepEqual(encodePoint(decodePoint(point)), point);
+    assert.deepEqual(ecdh(mine, point), new Uint8Array(peer.computeSecret(encodePoint(ofGenerator(mine)))));
+  }
+  for (const seed of [new Uint8Array(48), new Uint8Array(48).fill(255)]) {
+    assert.ok(scalar(seed) >= 1n && scalar(seed) < ORDER);
+  }
 });
 
 test('JSON is read and written without loss', () => {

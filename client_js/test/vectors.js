@@ -27,3 +27,10 @@ export function privateDer(name) {
 
 /** @param {string} text */
 export const unhex = (text) => decodeBytes('hex', text);
+
+const HARDENED = new URL('hardened/', FOLDER);
+
+export const HARDENED_VECTORS = readdirSync(HARDENED)
+  .filter((name) => name.endsWith('.json'))
+  .sort()
+  .map((name) => load(`hardened/${name}`));

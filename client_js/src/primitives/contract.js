@@ -2,7 +2,8 @@
  * What every implementation of the primitives gives: `pure`, `webCrypto`, `nodeCrypto`.
  *
  * What opens something gives null where it does not open, and throws for nothing that came from a
- * peer. An AES key has 32 bytes, an IV 16 bytes (GCM: 12).
+ * peer. An AES key has 32 bytes, an IV 16 bytes (GCM: 12). `pbkdf2` is that of HMAC-SHA256 and gives
+ * 32 bytes. Points of P-256 and hashes of short inputs are the same for all: p256.js, hashes.js.
  *
  * @typedef {import('../codec.js').Bytes} Bytes
  * @typedef {import('../dialects.js').RsaPadding} RsaPadding
@@ -48,8 +49,9 @@
  *   aesCtr: (key: Uint8Array, iv: Uint8Array, data: Uint8Array) => Promise<Bytes>,
  *   aesCbcSeal: (key: Uint8Array, iv: Uint8Array, data: Uint8Array) => Promise<Bytes>,
  *   aesCbcOpen: (key: Uint8Array, iv: Uint8Array, data: Uint8Array) => Promise<Bytes | null>,
- *   aesGcmSeal: (key: Uint8Array, iv: Uint8Array, data: Uint8Array) => Promise<Bytes>,
- *   aesGcmOpen: (key: Uint8Array, iv: Uint8Array, data: Uint8Array) => Promise<Bytes | null>,
+ *   aesGcmSeal: (key: Uint8Array, iv: Uint8Array, data: Uint8Array, aad?: Uint8Array) => Promise<Bytes>,
+ *   aesGcmOpen: (key: Uint8Array, iv: Uint8Array, data: Uint8Array, aad?: Uint8Array) => Promise<Bytes | null>,
+ *   pbkdf2: (secret: Uint8Array, salt: Uint8Array, iterations: number) => Promise<Bytes>,
  *   wrap: (key: RsaPublicKey, secret: Uint8Array, padding: RsaPadding) => Promise<Bytes>,
  *   generateKeyPair: (options: GenerateOptions) => Promise<RsaKeyPair>,
  *   importPrivateKey: (stored: StoredKey) => Promise<RsaPrivateKey>,

@@ -15,6 +15,7 @@ const PADDINGS = {
   'oaep-sha1': { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha1' },
   'oaep-sha256': { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' },
 };
+const NOTHING = new Uint8Array();
 const generate = promisify(crypto.generateKeyPair);
 
 /** A copy of its own, not a window into Node's pool. @param {Uint8Array[]} parts */
@@ -84,19 +85,21 @@ export const nodeCrypto = Object.freeze({
       const decipher = crypto.createDecipheriv('aes-256-cbc', key, iv);
       return bytes(decipher.update(data), decipher.final());
     }),
-  aesGcmSeal: async (key, iv, data) => {
-    const cipher = crypto.createCipheriv('aes-256-gcm', key, iv);
+  aesGcmSeal: async (key, iv, data, aad = NOTHING) => {
+    const cipher = crypto.createCipheriv('aes-256-gcm', key, iv).setAAD(aad);
     return bytes(cipher.update(data), cipher.final(), cipher.getAuthTag());
   },
-  aesGcmOpen: async (key, iv, data) => {
+  aesGcmOpen: async (key, iv, data, aad = NOTHING) => {
     if (data.length < GCM_TAG_BYTES) return null;
     const end = data.length - GCM_TAG_BYTES;
     return orNull(() => {
-      const decipher = crypto.createDecipheriv('aes-256-gcm', key, iv);
+      const decipher = crypto.createDecipheriv('aes-256-gcm', key, iv).setAAD(aad);
       decipher.setAuthTag(data.subarray(end));
       return bytes(decipher.update(data.subarray(0, end)), decipher.final());
     });
   },
+  pbkdf2: async (secret, salt, iterations) =>
+    bytes(crypto.pbkdf2Sync(secret, salt, iterations, 32, 'sha256')),
   wrap: async (key, secret, padding) => {
     const der = { key: Buffer.from(key.der), format: 'der', type: 'spki' };
     const imported = crypto.createPublicKey(/** @type {crypto.PublicKeyInput} */ (der));

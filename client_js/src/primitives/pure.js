@@ -7,6 +7,7 @@
 import { cbc, ctr, gcm } from '@noble/ciphers/aes.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { md5, sha1 } from '@noble/hashes/legacy.js';
+import { pbkdf2 } from '@noble/hashes/pbkdf2.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { isProbablePrimeRSA } from 'micro-rsa-dsa-dh/primality.js';
 import { OAEP, mgf1 } from 'micro-rsa-dsa-dh/rsa.js';
@@ -188,9 +189,10 @@ export const pure = Object.freeze({
     data.length && data.length % AES_BLOCK_BYTES === 0
       ? orNull(() => cbc(key, iv).decrypt(data))
       : null,
-  aesGcmSeal: async (key, iv, data) => bytes(gcm(key, iv).encrypt(data)),
-  aesGcmOpen: async (key, iv, data) =>
-    data.length >= GCM_TAG_BYTES ? orNull(() => gcm(key, iv).decrypt(data)) : null,
+  aesGcmSeal: async (key, iv, data, aad) => bytes(gcm(key, iv, aad).encrypt(data)),
+  aesGcmOpen: async (key, iv, data, aad) =>
+    data.length >= GCM_TAG_BYTES ? orNull(() => gcm(key, iv, aad).decrypt(data)) : null,
+  pbkdf2: async (secret, salt, c) => bytes(pbkdf2(sha256, secret, salt, { c, dkLen: 32 })),
   wrap: pureWrap,
   generateKeyPair: async (options) => {
     const numbers = await generateNumbers(options);

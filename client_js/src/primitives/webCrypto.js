@@ -33,6 +33,11 @@ async function aes(algorithm, key, use, data) {
   return new Uint8Array(await subtle[use](algorithm, imported, source(data)));
 }
 
+/** @param {Uint8Array} iv @param {Uint8Array} [aad] @returns {AesGcmParams} */
+function gcm(iv, aad = new Uint8Array()) {
+  return { name: 'AES-GCM', iv: source(iv), additionalData: source(aad) };
+}
+
 /** @param {Promise<Bytes>} opened */
 async function orNull(opened) {
   try {
@@ -98,9 +103,13 @@ export const webCrypto = Object.freeze({
   aesCbcSeal: (key, iv, data) => aes({ name: 'AES-CBC', iv: source(iv) }, key, 'encrypt', data),
   aesCbcOpen: (key, iv, data) =>
     orNull(aes({ name: 'AES-CBC', iv: source(iv) }, key, 'decrypt', data)),
-  aesGcmSeal: (key, iv, data) => aes({ name: 'AES-GCM', iv: source(iv) }, key, 'encrypt', data),
-  aesGcmOpen: (key, iv, data) =>
-    orNull(aes({ name: 'AES-GCM', iv: source(iv) }, key, 'decrypt', data)),
+  aesGcmSeal: (key, iv, data, aad) => aes(gcm(iv, aad), key, 'encrypt', data),
+  aesGcmOpen: (key, iv, data, aad) => orNull(aes(gcm(iv, aad), key, 'decrypt', data)),
+  pbkdf2: async (secret, salt, iterations) => {
+    const algorithm = { name: 'PBKDF2', hash: 'SHA-256', salt: source(salt), iterations };
+    const imported = await subtle.importKey('raw', source(secret), 'PBKDF2', false, ['deriveBits']);
+    return new Uint8Array(await subtle.deriveBits(algorithm, imported, 256));
+  },
   wrap: async (key, secret, padding) => {
     if (padding === 'pkcs1-v1.5') return pureWrap(key, secret, padding);
     const imported = await subtle.importKey('spki', key.der, oaep(padding), false, ['encrypt']);

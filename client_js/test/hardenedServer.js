@@ -1,0 +1,169 @@
+/** The server's side of the hardened suites, for vectors and for servers that mean harm. */
+import {
+  CodeRefused,
+  DecryptionFailed,
+  KeyNotAdmitted,
+  ReplayedNonce,
+  StaleTimestamp,
+  TicketRefused,
+} from '../src/errors.js';
+import { Members, serializeMembers } from '../src/envelopes.js';
+import { chooseSuite } from '../src/hardenedSuites.js';
+import { NONCE_BYTES, SESSION_ID_BYTES } from '../src/handshakeMessages.js';
+import { Handshake, codeScalar, greetingTranscript, loginTranscript, nextEpochKey, resumptionTranscript } from '../src/keySchedule.js';
+import { HttpRequest } from '../src/messages.js';
+import { parseMsgpack, serializeMsgpack } from '../src/msgpack.js';
+import { equal } from '../src/primitives/hashes.js';
+import { SCALAR_SEED_BYTES, ecdh, encodePoint, ofGenerator, scalar } from '../src/primitives/p256.js';
+import { admitDer } from '../src/rsaKeys.js';
+import { KIND, openMessage, sealMessage } from '../src/sealedMessages.js';
+import { admitShare, agree, identities, serverSecret, serverShare } from '../src/spake2.js';
+
+const NOTHING = new Uint8Array();
+const OVERLAP_MS = 30_000;
+const COUNTER_WINDOW = 1024;
+const SUITES = ['ecdh-gcm', 'rsa-gcm'];
+
+/** `ticket_returned` is known to servers alone. */
+class TicketReturned extends TicketRefused {}
+TicketReturned.code = 'ticket_returned';
+
+/** Numbers that were claimed, as PROTOCOL §17.4 has it. */
+export class CounterWindow {
+  constructor(top = 0, seen = [0]) {
+    this.top = top;
+    this.seen = new Set(seen);
+  }
+
+  claim(value) {
+    if (this.seen.has(value) || value <= this.top - COUNTER_WINDOW) return false;
+    this.seen.add(value);
+    this.top = Math.max(this.top, value);
+    return true;
+  }
+}
+
+/** M1, and what is kept of the login. */
+export function greet(primitives, hello, realm, expiresS, accepted = SUITES) {
+  const suite = chooseSuite(hello.v, hello.suites, accepted);
+  const sid = primitives.randomBytes(SESSION_ID_BYTES);
+  const greeting = { sid, suite: suite.name, sn: primitives.randomBytes(NONCE_BYTES), expires_s: expiresS };
+  const { username, fresh } = hello;
+  return { greeting, suite, username, fresh, realm, transcript: greetingTranscript(hello, greeting, suite, realm) };
+}
+
+/** M3, and what M4 is tried against. Without a code there is no attempt left. */
+export async function answerShare(primitives, login, { pA }, code) {
+  if (!code) throw new CodeRefused();
+  const { suite, username, realm, greeting } = login;
+  const w = await codeScalar(primitives, code, suite, username, greeting);
+  const y = scalar(primitives.randomBytes(SCALAR_SEED_BYTES));
+  const point = admitShare(pA);
+  const secret = point && serverSecret(w, y, point);
+  if (!secret) throw new KeyNotAdmitted();
+  const pB = serverShare(w, y);
+  const th = loginTranscript(login.transcript, pA, pB);
+  const agreed = agree(identities(username, realm), pA, pB, secret, w, th);
+  const handshake = new Handshake(primitives, suite, th, agreed);
+  return { message: { pB }, exchange: { handshake, sid: greeting.sid, username, fresh: login.fresh } };
+}
+
+/** R2, and what R3 is tried against. */
+export function answerResumption(primitives, hello, ticket, realm) {
+  const suite = chooseSuite(hello.v, [hello.suite], SUITES);
+  if (ticket?.suite !== suite.name) throw new TicketRefused();
+  const secret = scalar(primitives.randomBytes(SCALAR_SEED_BYTES));
+  const agreed = ecdh(secret, hello.eC);
+  if (!agreed) throw new KeyNotAdmitted();
+  const sid = primitives.randomBytes(SESSION_ID_BYTES);
+  const sn = primitives.randomBytes(NONCE_BYTES);
+  const message = { sid, sn, eS: encodePoint(ofGenerator(secret)) };
+  const { username } = ticket;
+  const th = resumptionTranscript(hello, message, suite, username, realm);
+  const handshake = Handshake.ofResumption(primitives, suite, th, ticket.secret, agreed);
+  return { message, exchange: { handshake, sid, username, fresh: hello.fresh, isResumption: true } };
+}
+
+/** Takes M4 or R3; the client's public key where the suite wraps. */
+export async function proven({ handshake, isResumption }, { cA, box }) {
+  if (!equal(cA, handshake.cA)) throw new (isResumption ? TicketRefused : CodeRefused)();
+  if (handshake.suite.wraps !== (box !== null)) throw new DecryptionFailed();
+  if (box === null) return null;
+  const inside = new Members('msgpack', await handshake.openClientBox(box));
+  const key = inside.raw('public_key');
+  inside.end();
+  return admitDer(key);
+}
+
+/** M5 or R4, and the session. `grant` is `{ ticket, sessionS, ticketS, pair }`. */
+export async function enrol({ handshake, sid, fresh }, { box: clientBox }, clientKey, grant, nowMs) {
+  const { ticket, sessionS, ticketS, pair } = grant;
+  const inside = {
+    time_ms: nowMs,
+    session_s: sessionS,
+    ticket,
+    ticket_s: ticket && ticketS,
+    public_key: pair && pair.publicKey.der,
+  };
+  const given = clientBox ?? NOTHING;
+  const box = await handshake.sealServerBox(given, serializeMembers('msgpack', inside));
+  const { c2s, s2c, resume } = handshake.secrets(given, box);
+  const epochs = { epoch: 0, c2s, s2c, previousC2s: NOTHING, previousS2c: NOTHING, previousUntilMs: 0 };
+  const keys = { privateKey: pair?.privateKey ?? null, clientKey };
+  const session = { sid, suite: handshake.suite, fresh, expiresMs: nowMs + sessionS * 1000, ...epochs, ...keys };
+  return { message: { cB: handshake.cB, box }, session, resume: ticket && resume };
+}
+
+/** A chain takes the ticket redeemed last, or its successor. */
+export function redeem(chain, ticket, nowMs) {
+  if (!chain || nowMs > chain.expiresMs) throw new TicketRefused();
+  if (![chain.used, chain.next].some((good) => good && equal(good, ticket))) throw new TicketReturned();
+}
+
+function keysOf(session, epoch, nowMs) {
+  const { c2s, s2c, previousC2s, previousS2c, previousUntilMs, suite } = session;
+  if (epoch === session.epoch) return { c2s, s2c };
+  if (epoch === session.epoch + 1) return { c2s: nextEpochKey(suite, c2s), s2c: nextEpochKey(suite, s2c) };
+  const isKept = epoch === session.epoch - 1 && previousC2s.length && nowMs <= previousUntilMs;
+  return isKept ? { c2s: previousC2s, s2c: previousS2c } : null;
+}
+
+/**
+ * A request that counts; the session moves on with it. `claim(header, salt)` is asked once the
+ * seal holds.
+ */
+export async function openRequest(primitives, envelope, session, nowMs, windowMs, claim) {
+  const { header, salt } = envelope;
+  if (!session || nowMs >= session.expiresMs) throw new DecryptionFailed();
+  const keys = keysOf(session, header.epoch, nowMs);
+  const { suite, fresh } = session;
+  const fits = header.kind === KIND.request && header.suite === suite && header.fresh === fresh;
+  if (!keys || !fits) throw new DecryptionFailed();
+  const plaintext = await openMessage(primitives, keys.c2s, envelope, session.privateKey);
+  if (!plaintext) throw new DecryptionFailed();
+  if (!claim(header, salt)) throw new ReplayedNonce();
+  const isStale = fresh === 'clock' && Math.abs(nowMs - header.value) > windowMs;
+  const seal = async (kind, value) => {
+    const { epoch, sid } = header;
+    const stamp = fresh === 'clock' ? nowMs : header.value;
+    const answer = { suite, kind, epoch, sid, fresh, value: stamp, requestTag: envelope.tag };
+    return sealMessage(primitives, keys.s2c, answer, serializeMsgpack(value), session.clientKey);
+  };
+  const moved = !isStale && header.epoch > session.epoch;
+  if (moved) {
+    const previous = { previousC2s: session.c2s, previousS2c: session.s2c, previousUntilMs: nowMs + OVERLAP_MS };
+    Object.assign(session, { ...previous, ...keys, epoch: header.epoch });
+  }
+  return {
+    isStale,
+    moved,
+    request: () => {
+      if (isStale) throw new StaleTimestamp();
+      return HttpRequest.parseArray(parseMsgpack(plaintext));
+    },
+    seal,
+    sealResponse: (response) => seal(KIND.response, response.toArray()),
+    sealRefusal: () =>
+      seal(KIND.refusal, new Map([['error', 'stale_timestamp'], ['time_ms', nowMs], ['window_ms', windowMs]])),
+  };
+}

@@ -1,0 +1,293 @@
+/** Every file of spec/vectors/hardened through every implementation of the primitives, both ways. */
+import './globalCrypto.js';
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { beginLogin, beginResumption } from '../src/clientHandshake.js';
+import { ClockRefused, PendingMessage, readied, rekeyed, sealRequest } from '../src/clientSession.js';
+import { encodeBytes, utf8, utf8Text } from '../src/codec.js';
+import { readCode } from '../src/codes.js';
+import { CodeRefused, KeyNotAdmitted, RemoteProtocolError } from '../src/errors.js';
+import {
+  CLIENT_CONFIRMATION,
+  CLIENT_SHARE,
+  GREETING,
+  HELLO,
+  RESUMPTION_GREETING,
+  RESUMPTION_HELLO,
+  SERVER_CONFIRMATION,
+  SERVER_SHARE,
+} from '../src/handshakeMessages.js';
+import { HARDENED_SUITES, findSuite } from '../src/hardenedSuites.js';
+import { codeScalar } from '../src/keySchedule.js';
+import { HttpRequest, HttpResponse } from '../src/messages.js';
+import { parseMsgpack } from '../src/msgpack.js';
+import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
+import { encodePoint } from '../src/primitives/p256.js';
+import { pure } from '../src/primitives/pure.js';
+import { webCrypto } from '../src/primitives/webCrypto.js';
+import { admit } from '../src/rsaKeys.js';
+import { Envelope } from '../src/sealedMessages.js';
+import { admitShare, agree, clientSecret, clientShare, serverSecret, serverShare } from '../src/spake2.js';
+import { CounterWindow, answerResumption, answerShare, enrol, greet, openRequest, proven, redeem } from './hardenedServer.js';
+import { HARDENED_VECTORS, privateDer, publicPem, unhex } from './vectors.js';
+
+const NOTHING = new Uint8Array();
+const hex = (bytes) => encodeBytes('hex', bytes);
+const hexOrNull = (bytes) => bytes && hex(bytes);
+const pairsOf = (headers) => headers.map(([name, value]) => [name, value]);
+
+/** Entropy that gives `drawn`, each for the length that it has. */
+function inOrder(primitives, drawn) {
+  const left = drawn.map(unhex);
+  const randomBytes = (length) => {
+    const following = left.shift();
+    assert.equal(following.length, length);
+    return following;
+  };
+  return { ...primitives, randomBytes };
+}
+
+const wire = ({ format, text, hex: digits }) => [format, format === 'json' ? utf8(text) : unhex(digits)];
+const asWire = (format, data) =>
+  format === 'json' ? { format, text: utf8Text(data) } : { format, hex: hex(data) };
+const plain = (value) => {
+  if (value instanceof Map) return Object.fromEntries([...value].map(([name, one]) => [name, plain(one)]));
+  if (value instanceof Uint8Array) return hex(value);
+  return Array.isArray(value) ? value.map(plain) : value;
+};
+
+/** One function a kind, as RUNNERS in tests/test_hardened_vectors.py. */
+function runners(primitives) {
+  const key = async (name) => ({
+    publicKey: admit(publicPem(name)),
+    privateKey: await primitives.importPrivateKey(privateDer(name)),
+  });
+  const pairOf = async (suite, name) => (HARDENED_SUITES.get(suite)?.wraps ? key(name) : null);
+  const sessionKeys = ({ c2s, s2c }, resume) => ({
+    c2s_hex: hex(c2s),
+    s2c_hex: hex(s2c),
+    resume_hex: hexOrNull(resume),
+  });
+  const grantOf = async ({ suite, grant }) => ({
+    ticket: grant.ticket_hex && unhex(grant.ticket_hex),
+    sessionS: grant.session_s,
+    ticketS: grant.ticket_s,
+    pair: await pairOf(suite, 'test-session'),
+  });
+
+  /** A request at the server, with its claim decided. */
+  const decide = async (given, own = primitives) => {
+    const stored = given.session;
+    let session = null;
+    if (stored.sid_hex !== null) {
+      const suite = findSuite(stored.suite);
+      const bytes = (name) => (stored[name] ? unhex(stored[name]) : NOTHING);
+      session = {
+        sid: bytes('sid_hex'),
+        suite,
+        fresh: stored.fresh,
+        expiresMs: stored.expires_ms,
+        epoch: stored.epoch,
+        c2s: bytes('c2s_hex'),
+        s2c: bytes('s2c_hex'),
+        previousC2s: bytes('previous_c2s_hex'),
+        previousS2c: bytes('previous_s2c_hex'),
+        previousUntilMs: stored.previous_until_ms ?? 0,
+        privateKey: suite.wraps ? (await key('test-session')).privateKey : null,
+        clientKey: suite.wraps ? admit(publicPem('test-client')) : null,
+      };
+    }
+    const envelope = Envelope.parse(...wire(given.message));
+    const { top, seen } = given.window ?? { top: 0, seen: [0] };
+    const claim = ({ fresh, value }, salt) =>
+      fresh === 'counter'
+        ? new CounterWindow(top, seen).claim(value)
+        : !given.claimed_salts_hex.includes(hex(salt));
+    return openRequest(own, envelope, session, given.now_ms, given.window_ms, claim);
+  };
+
+  const openAnswer = async (given) => {
+    const request = Envelope.parse(...wire(given.request));
+    const pair = request.header.suite.wraps ? await key('test-client') : null;
+    const pending = new PendingMessage(primitives, request, unhex(given.keys.s2c_hex), pair?.privateKey ?? null);
+    return pending.open(Envelope.parse(...wire(given.message)), given.elapsed_ms);
+  };
+
+  return {
+    async client_login(given) {
+      const { username, realm, fresh, suites, code, suite } = given;
+      const [format, m1] = wire(given.M1);
+      const drawing = inOrder(primitives, given.entropy_hex);
+      const hello = beginLogin(drawing, { username, realm, fresh }, suites);
+      const awaited = hello.pending.open(GREETING.parse(format, m1));
+      const share = await awaited.enter(code);
+      const pair = await pairOf(suite, 'test-client');
+      const confirmation = await share.pending.open(SERVER_SHARE.parse(...wire(given.M3)), pair);
+      const m5 = SERVER_CONFIRMATION.parse(...wire(given.M5));
+      const { session, ticket } = await confirmation.pending.open(m5, given.now_ms);
+      return {
+        M0: asWire(format, HELLO.serialize(format, hello.message)),
+        M2: asWire(format, CLIENT_SHARE.serialize(format, share.message)),
+        M4: asWire(format, CLIENT_CONFIRMATION.serialize(format, confirmation.message)),
+        ...sessionKeys(session, ticket?.secret ?? null),
+        ticket_hex: hexOrNull(ticket?.ticket ?? null),
+        offset_ms: session.offsetMs,
+      };
+    },
+    async server_login(given) {
+      const [format, m0] = wire(given.M0);
+      const drawing = inOrder(primitives, given.entropy_hex);
+      const login = greet(drawing, HELLO.parse(format, m0), given.realm, given.expires_s, given.accepted);
+      // For whom nobody knows the code is one that nobody types.
+      const code = given.known === false ? 'no code at all' : given.code;
+      const m2 = CLIENT_SHARE.parse(...wire(given.M2));
+      const share = await answerShare(drawing, login, m2, given.attempt === false ? null : code);
+      const m4 = CLIENT_CONFIRMATION.parse(...wire(given.M4));
+      const clientKey = await proven(share.exchange, m4);
+      const enrolled = await enrol(share.exchange, m4, clientKey, await grantOf(given), given.now_ms);
+      return {
+        M1: asWire(format, GREETING.serialize(format, login.greeting)),
+        M3: asWire(format, SERVER_SHARE.serialize(format, share.message)),
+        M5: asWire(format, SERVER_CONFIRMATION.serialize(format, enrolled.message)),
+        ...sessionKeys(enrolled.session, enrolled.resume),
+      };
+    },
+    async client_resumption(given) {
+      const { username, realm, fresh, suite } = given;
+      const held = { ticket: unhex(given.ticket_hex), secret: unhex(given.secret_hex) };
+      const drawing = inOrder(primitives, given.entropy_hex);
+      const hello = beginResumption(drawing, { username, realm, fresh }, suite, held);
+      const [format, r2] = wire(given.R2);
+      const pair = await pairOf(suite, 'test-client');
+      const confirmation = await hello.pending.open(RESUMPTION_GREETING.parse(format, r2), pair);
+      const r4 = SERVER_CONFIRMATION.parse(...wire(given.R4));
+      const { session, ticket } = await confirmation.pending.open(r4, given.now_ms);
+      return {
+        R1: asWire(format, RESUMPTION_HELLO.serialize(format, hello.message)),
+        R3: asWire(format, CLIENT_CONFIRMATION.serialize(format, confirmation.message)),
+        ...sessionKeys(session, ticket.secret),
+        successor_hex: hex(ticket.ticket),
+      };
+    },
+    async server_resumption(given) {
+      const [format, r1] = wire(given.R1);
+      const { suite, username, realm, chain } = given;
+      const ticket = { suite, username, secret: unhex(given.secret_hex) };
+      const hello = RESUMPTION_HELLO.parse(format, r1);
+      const answer = answerResumption(inOrder(primitives, given.entropy_hex), hello, ticket, realm);
+      const r3 = CLIENT_CONFIRMATION.parse(...wire(given.R3));
+      const clientKey = await proven(answer.exchange, r3);
+      const [used, next] = [chain?.used_hex, chain?.next_hex].map((one) => (one ? unhex(one) : null));
+      redeem(chain && { used, next, expiresMs: chain.expires_ms }, unhex(given.ticket_hex), given.now_ms);
+      const enrolled = await enrol(answer.exchange, r3, clientKey, await grantOf(given), given.now_ms);
+      return {
+        R2: asWire(format, RESUMPTION_GREETING.serialize(format, answer.message)),
+        R4: asWire(format, SERVER_CONFIRMATION.serialize(format, enrolled.message)),
+        ...sessionKeys(enrolled.session, enrolled.resume),
+      };
+    },
+    async open_sealed_request(given) {
+      const decided = await decide(given);
+      const { method, target, headers, body } = decided.request();
+      const { epoch } = Envelope.parse(...wire(given.message)).header;
+      return { moved: decided.moved, epoch, request: [method, target, pairsOf(headers), hex(body)] };
+    },
+    async seal_sealed_answer(given) {
+      const decided = await decide(given, inOrder(primitives, given.entropy_hex));
+      const [status, headers, body] = given.response ?? [];
+      const answer = decided.isStale
+        ? await decided.sealRefusal()
+        : await decided.sealResponse(new HttpResponse(status, headers, unhex(body)));
+      const { format } = given.message;
+      return { message: asWire(format, answer.serialize(format)) };
+    },
+    async seal_sealed_request(given) {
+      const { session: kept, request, now_ms: nowMs, format } = given;
+      const session = {
+        sid: unhex(kept.sid_hex),
+        suite: 'ecdh-gcm',
+        fresh: kept.fresh,
+        offsetMs: kept.offset_ms,
+        epoch: kept.epoch,
+        epochStartedMs: nowMs,
+        c2s: unhex(kept.c2s_hex),
+        s2c: unhex(kept.s2c_hex),
+        sequence: kept.sequence,
+        heard: false,
+        serverKey: NOTHING,
+      };
+      const [method, target, headers, body] = request;
+      const whole = new HttpRequest(method, target, headers, unhex(body));
+      const drawing = inOrder(primitives, given.entropy_hex);
+      const ready = readied(session, nowMs);
+      assert.equal(ready.sequence, kept.sequence + 1);
+      const { envelope } = await sealRequest(drawing, ready, whole, nowMs, null);
+      return { message: asWire(format, envelope.serialize(format)) };
+    },
+    async open_sealed_response(given) {
+      const { status, headers, body } = await openAnswer(given);
+      return { response: [status, pairsOf(headers), hex(body)] };
+    },
+    async open_refusal(given) {
+      const error = await openAnswer(given).catch((refused) => refused);
+      assert.ok(error instanceof ClockRefused);
+      return { server_ms: error.serverMs, may_retry: error.mayRetry };
+    },
+    async spake2(given) {
+      const [w, x, y] = [given.w_hex, given.x_hex, given.y_hex].map((digits) => BigInt(`0x${digits}`));
+      const [pA, pB] = [clientShare(w, x), serverShare(w, y)];
+      const secret = clientSecret(w, x, admitShare(pB));
+      assert.deepEqual(serverSecret(w, y, admitShare(pA)), secret);
+      const agreed = agree([utf8(given.idA), utf8(given.idB)], pA, pB, secret, w, NOTHING);
+      const { shared, cA, cB } = agreed;
+      const named = { pA, pB, K: secret, Ke: shared, cA, cB };
+      return Object.fromEntries(Object.entries(named).map(([name, bytes]) => [`${name}_hex`, hex(bytes)]));
+    },
+    async spake2_share({ share_hex: digits }) {
+      const share = admitShare(unhex(digits));
+      if (!share) throw new KeyNotAdmitted();
+      return { share_hex: hex(encodePoint(share)) };
+    },
+    async code_scalar({ typed, suite, username, sid_hex: sid, sn_hex: sn }) {
+      const code = readCode(typed);
+      if (!code) throw new CodeRefused();
+      const w = await codeScalar(primitives, code, findSuite(suite), username, { sid: unhex(sid), sn: unhex(sn) });
+      return { w_hex: w.toString(16).padStart(64, '0') };
+    },
+    async rekey({ suite, c2s_hex: c2s, s2c_hex: s2c }) {
+      const after = rekeyed({ suite, epoch: 0, c2s: unhex(c2s), s2c: unhex(s2c) }, 0);
+      return { c2s_hex: hex(after.c2s), s2c_hex: hex(after.s2c) };
+    },
+    async window({ values }) {
+      const state = new CounterWindow();
+      return { taken: values.map((value) => state.claim(value)) };
+    },
+    async parse_msgpack({ hex: digits }) {
+      return { value: plain(parseMsgpack(unhex(digits))) };
+    },
+  };
+}
+
+for (const primitives of [pure, webCrypto, nodeCrypto]) {
+  describe(`hardened vectors through ${primitives.name}`, () => {
+    const run = runners(primitives);
+    for (const vector of HARDENED_VECTORS) {
+      test(vector.name, async () => {
+        const outcome = async () => run[vector.kind](vector.input);
+        if (vector.expect === 'ok') {
+          assert.deepEqual(await outcome(), vector.output);
+          return;
+        }
+        await assert.rejects(outcome, (error) => {
+          assert.ok(error instanceof RemoteProtocolError, error.stack);
+          assert.equal(error.code, vector.expect);
+          return true;
+        });
+      });
+    }
+  });
+}
+
+test('the folder holds hardened vectors of every kind', () => {
+  assert.deepEqual(new Set(HARDENED_VECTORS.map(({ kind }) => kind)), new Set(Object.keys(runners(pure))));
+});
