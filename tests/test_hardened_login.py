@@ -126,6 +126,24 @@ def test_a_code_is_used_once() -> None:
         peer.answer_share(share_of(awaited, peer))
 
 
+def test_two_right_submissions_at_the_same_moment_make_one_session() -> None:
+    """The second share comes while the first confirmation is being worked on."""
+    peer = HardenedPeer()
+    awaited = peer.greet()
+    enrolments = []
+    for _ in range(2):
+        share, pending = awaited.enter(CODE8, peer.entropy)
+        message, _ = pending.open(peer.answer_share(share))
+        client = confirm_login(message, peer.memory.take_exchange(message.session_id))
+        enrolments.append(client.enrol(Terms(HOUR_MS), peer.now_ms))
+    stored = [peer.memory.enrol(enrolment) for enrolment in enrolments]
+    assert stored == [True, False]
+    enrolments[0].accept(True)
+    with pytest.raises(CodeRefused):
+        enrolments[1].accept(False)
+    assert peer.memory.session(awaited.greeting.session_id) == enrolments[0].session
+
+
 def test_a_code_with_another_session_id_is_refused() -> None:
     peer = HardenedPeer()
     first, second = peer.greet(), peer.greet()
@@ -247,7 +265,7 @@ def test_a_server_that_does_not_know_the_code_is_refused() -> None:
     client = confirm_login(replace(message, confirmation=exchange.confirm_client), exchange)
     enrolment = client.enrol(Terms(HOUR_MS), victim.now_ms)
     with pytest.raises(CodeRefused):
-        confirmation.open(enrolment.message, victim.now_ms)
+        confirmation.open(enrolment.accept(True), victim.now_ms)
 
 
 # --- what the transcript binds ------------------------------------------------------------------
@@ -349,9 +367,12 @@ def test_each_step_is_taken_once() -> None:
     enrolment = client.enrol(Terms(HOUR_MS), peer.now_ms)
     with pytest.raises(LocalProtocolError):
         client.enrol(Terms(HOUR_MS), peer.now_ms)
-    confirmation.open(enrolment.message, peer.now_ms)
+    proven = enrolment.accept(True)
     with pytest.raises(LocalProtocolError):
-        confirmation.open(enrolment.message, peer.now_ms)
+        enrolment.accept(True)
+    confirmation.open(proven, peer.now_ms)
+    with pytest.raises(LocalProtocolError):
+        confirmation.open(proven, peer.now_ms)
 
 
 def test_records_of_another_session_are_our_own_fault() -> None:

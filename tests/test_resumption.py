@@ -24,7 +24,7 @@ from protocol.errors import (
 )
 from protocol.handshake_messages import ClientConfirmation, ResumptionGreeting
 from protocol.hardened_suites import HARDENED_SUITES
-from protocol.records import LoginRecord, TicketChain
+from protocol.records import LoginRecord
 
 by_suite = pytest.mark.parametrize("suite", HARDENED_SUITES)
 
@@ -165,27 +165,34 @@ def test_who_has_only_seen_the_ticket_revokes_nothing() -> None:
 
 
 def test_two_redemptions_at_the_same_moment() -> None:
-    """Of two swaps one wins; the other sees the chain as the first left it."""
+    """Of two steps from one chain one wins; the other has to begin again."""
     peer, _, ticket = enrolled()
-    first, second = (proof(peer, ticket) for _ in range(2))
-    confirmed = [
-        confirm_resumption(message, peer.memory.take_exchange(message.session_id))
-        for message, _ in (first, second)
-    ]
-    chain = peer.memory.chain(confirmed[0].chain_id)
-    assert chain is not None
-    redemptions = [item.redeem(chain, peer.terms(item.chain_id), peer.now_ms) for item in confirmed]
-    assert peer.memory.swap_chain(chain, redemptions[0].chain)
-    redemptions[0].accept(True)
-    assert not peer.memory.swap_chain(chain, redemptions[1].chain)
+    enrolments = []
+    for message, _ in [proof(peer, ticket) for _ in range(2)]:
+        exchange = peer.memory.take_exchange(message.session_id)
+        confirmed = confirm_resumption(message, exchange)
+        enrolments.append(confirmed.redeem(peer.terms(confirmed.chain_id), peer.now_ms))
+    stored = [peer.memory.enrol(enrolment) for enrolment in enrolments]
+    assert stored == [True, False]
     with pytest.raises(TicketRefused):
-        redemptions[1].accept(False)
-    later = peer.memory.chain(confirmed[1].chain_id)
-    again = confirmed[1].redeem(later, peer.terms(confirmed[1].chain_id), peer.now_ms)
-    assert again.ended_session == first[0].session_id
-    again.accept(True)
-    with pytest.raises(LocalProtocolError):
-        again.accept(True)
+        enrolments[1].accept(False)
+    assert peer.memory.revoked == []
+    peer.resume(ticket)
+
+
+def test_a_proof_that_was_kept_back_voids_nothing_and_revokes_nothing() -> None:
+    """Somebody holds R3 back until the device, that began again, has gone on."""
+    for steps in (1, 2):
+        peer, _, ticket = enrolled()
+        kept_back, _ = proof(peer, ticket)
+        for _ in range(steps):
+            session, ticket = peer.resume(ticket)
+        with pytest.raises(TicketRefused) as raised:
+            peer.redeem(kept_back)
+        assert raised.type is TicketRefused
+        assert peer.memory.revoked == []
+        assert peer.exchange(session)[0] == RESPONSE
+        peer.resume(ticket)
 
 
 # --- revocation and other refusals --------------------------------------------------------------
@@ -194,8 +201,8 @@ def test_two_redemptions_at_the_same_moment() -> None:
 def test_a_revoked_chain_is_refused_at_either_step() -> None:
     peer, _, ticket = enrolled()
     message, _ = proof(peer, ticket)
-    (chain,) = peer.memory.chains.values()
-    peer.memory.revoke(TicketChain.parse(chain))
+    (chain,) = peer.memory.chains
+    peer.memory.revoke(chain)
     with pytest.raises(TicketRefused):
         peer.redeem(message)
     with pytest.raises(TicketRefused):
@@ -270,10 +277,21 @@ def test_a_resumption_without_a_successor_is_our_own_fault() -> None:
     peer, _, ticket = enrolled()
     message, _ = proof(peer, ticket)
     confirmed = confirm_resumption(message, peer.memory.take_exchange(message.session_id))
-    chain = peer.memory.chain(confirmed.chain_id)
     for terms in (Terms(HOUR_MS, confirmed.chain_id), Terms(HOUR_MS, bytes(16), bytes(16))):
         with pytest.raises(LocalProtocolError):
-            confirmed.redeem(chain, terms, peer.now_ms)
+            confirmed.redeem(terms, peer.now_ms)
+
+
+def test_a_chain_of_another_ticket_is_our_own_fault() -> None:
+    peer, _, ticket = enrolled()
+    hello, _ = begin_resumption(ticket, peer.entropy)
+    record = peer.memory.ticket(ticket.ticket)
+    assert record is not None
+    chain = peer.memory.chain(record.chain_id)
+    assert chain is not None
+    other = replace(chain, chain_id=bytes(16))
+    with pytest.raises(LocalProtocolError):
+        peer.server.answer_resumption(hello, record, other, peer.entropy)
 
 
 def test_a_store_knows_no_ticket() -> None:
