@@ -95,6 +95,8 @@ class ConfirmedClient:
             raise LocalProtocolError("a session lives 12 hours at most")
         if self.suite.wraps != (terms.private_key is not None):
             raise LocalProtocolError("a pair of keys belongs to rsa-gcm, and to it alone")
+        if (terms.ticket is None) != (not terms.chain_id):
+            raise LocalProtocolError("a ticket belongs to a chain, and a chain has a ticket")
         pair, ticket = terms.private_key, terms.ticket
         plaintext = serialize_members(
             "msgpack",

@@ -402,8 +402,10 @@ def test_an_exchange_of_a_login_is_none_of_a_resumption() -> None:
         Terms(0),
         Terms(43_200_001),
         Terms(HOUR_MS, private_key=key_pair("test-session")),
+        Terms(HOUR_MS, ticket=bytes(16)),
+        Terms(HOUR_MS, bytes(16)),
     ],
-    ids=["no time", "13 hours", "a pair that nobody needs"],
+    ids=["no time", "13 hours", "a pair that nobody needs", "no chain", "no ticket"],
 )
 def test_terms_that_the_protocol_does_not_have_are_our_own_fault(terms: Terms) -> None:
     peer = HardenedPeer()

@@ -143,7 +143,7 @@ def terms_of(given: Json) -> Terms:
     ticket = grant["ticket_hex"]
     return Terms(
         grant["session_s"] * 1000,
-        CHAIN_ID,
+        CHAIN_ID if ticket else b"",
         bytes.fromhex(ticket) if ticket else None,
         grant["ticket_s"] * 1000,
         pair_of(given["suite"], "server"),
