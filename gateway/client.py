@@ -10,37 +10,33 @@
 Every request goes as ``{prefix}/message``: method, path, headers and body are all sealed.
 """
 
-import asyncio
-import inspect
-import secrets
-from collections.abc import Awaitable, Callable, Mapping
-from io import BytesIO
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
-import aiohttp
 from yarl import URL
 
-from protocol.client_exchange import ClientExchange, ClientKeys
-from protocol.codec import JsonObject, JsonValue, parse_json_object, serialize_json
-from protocol.codes import CLASSIC_CODE_CHARS, CODE_ALPHABET, Code
 from protocol.dialects import DEFAULT_DIALECT, Dialect
-from protocol.errors import MalformedMessage, ProtocolError
-from protocol.messages import HttpRequest, SealedMessage, SessionGrant, SessionRequest
-from protocol.primitives import RsaPrivateKey
-from protocol.suites import Classic
+from protocol.messages import HttpRequest
 
-from .client_request import http_request
-from .client_response import (
+from .client_classic import ClassicConversation
+from .client_conversation import CodeEntry, CodeSource, Conversation
+from .client_errors import (
     AnswerNotTrusted,
     ClientError,
+    ClockNotAccepted,
     CodeMistyped,
     CodeNotAccepted,
+    NoGateway,
     NotLoggedIn,
     Refused,
-    RequestContext,
-    Response,
+    SuiteNotAccepted,
+    TicketNotAccepted,
+    TicketNotKept,
 )
+from .client_request import http_request
+from .client_response import RequestContext, Response
+from .client_transport import Transport
 from .config import DEFAULT_PREFIX, find_dialect, http_url, system_clock
 from .sessions import Clock
 
@@ -48,33 +44,17 @@ __all__ = [
     "AnswerNotTrusted",
     "Client",
     "ClientError",
+    "ClockNotAccepted",
     "CodeMistyped",
     "CodeNotAccepted",
+    "NoGateway",
     "NotLoggedIn",
     "Refused",
     "Response",
+    "SuiteNotAccepted",
+    "TicketNotAccepted",
+    "TicketNotKept",
 ]
-
-CodeSource: TypeAlias = str | Callable[[], str | Awaitable[str]]
-
-_MAX_ANSWER_BYTES = 64 * 1024 * 1024
-
-
-def _plain(value: JsonValue, most: int) -> str:
-    """What a server says of an error, fit to be shown: no control characters, not too much."""
-    text = value if isinstance(value, str) else "unknown"
-    return "".join(char if char.isprintable() else " " for char in text[:most])
-
-
-async def _given(source: CodeSource) -> Code:
-    given = source if isinstance(source, str) else source()
-    text = "".join((await given if inspect.isawaitable(given) else given).split()).upper()
-    if len(text) < CLASSIC_CODE_CHARS or not set(text) <= set(CODE_ALPHABET):
-        raise CodeMistyped(
-            f"a code has {CLASSIC_CODE_CHARS} letters and digits, and this is none: "
-            "copy the whole line from the mail"
-        )
-    return Code(text)
 
 
 class Client:
@@ -93,17 +73,12 @@ class Client:
         if parsed is None:
             raise ValueError("url must be like http://127.0.0.1:8440")
         self._url = parsed
-        self._dialect = find_dialect(dialect) if isinstance(dialect, str) else dialect
-        self._exchange = ClientExchange(Classic(self._dialect))
-        self._prefix = prefix
-        self._clock = clock
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
-        self._http: aiohttp.ClientSession | None = None
-        self._token = ""
-        self._keys: ClientKeys | None = None
+        self._transport = Transport(parsed, prefix, timeout_s)
+        spoken = find_dialect(dialect) if isinstance(dialect, str) else dialect
+        self._conversation: Conversation = ClassicConversation(self._transport, spoken, clock)
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(timeout=self._timeout)
+        self._transport.open()
         return self
 
     async def __aexit__(
@@ -116,9 +91,7 @@ class Client:
 
     async def close(self) -> None:
         """Close connections. The session on the server lives on until it expires."""
-        if self._http is not None:
-            await self._http.close()
-            self._http = None
+        await self._transport.close()
 
     async def login(
         self,
@@ -135,63 +108,11 @@ class Client:
         up to ``attempts`` times (a code stands 5) while the gateway does not accept what it gives.
         Raises: ClientError, aiohttp.ClientError.
         """
-        names = self._dialect.names
-        # The key is made while the person reads the mail.
-        pair_task = asyncio.create_task(asyncio.to_thread(RsaPrivateKey.generate))
-        try:
-            asked = SessionRequest(username).serialize(names)
-            answer = await self._post(self._dialect.paths.session, asked)
-            token = SessionGrant.parse(answer, names).token
-            refused: set[str] = set()
-            for left in reversed(range(attempts)):
-                try:
-                    given = await _given(code)
-                    if given.text in refused:
-                        # Two payloads under one code would share a key stream (PROTOCOL §4.4).
-                        raise CodeMistyped("this code was not accepted before: ask for a new one")
-                    refused.add(given.text)
-                    self._keys = await self._redeem(token, given, await pair_task, password)
-                except (CodeNotAccepted, CodeMistyped):
-                    if not left or isinstance(code, str):
-                        raise
-                else:
-                    self._token = token
-                    return
-        except MalformedMessage as error:
-            raise AnswerNotTrusted(f"this is no answer of a gateway: {error}") from None
-        except ProtocolError as error:
-            raise AnswerNotTrusted(f"the login's answer is not ours: {error.code}") from None
-        finally:
-            pair_task.cancel()
-
-    async def _redeem(
-        self, token: str, code: Code, pair: RsaPrivateKey, password: str | None
-    ) -> ClientKeys:
-        names = self._dialect.names
-        message, pending = self._exchange.seal_login(
-            token, code, pair, self._clock(), secrets.token_bytes, password
-        )
-        try:
-            reply = await self._post(self._dialect.paths.authenticate, message.serialize(names))
-        except Refused as error:
-            if error.code != "rejected":
-                raise
-            raise CodeNotAccepted(error.status, error.code) from None
-        return pending.open(SealedMessage.parse(reply, names))
+        await self._conversation.login(username, CodeEntry(code, attempts), password)
 
     async def logout(self) -> None:
         """End the session on the server. Raises: ClientError, aiohttp.ClientError."""
-        token, keys = self._session()
-        message, pending = self._exchange.seal_fields(
-            token, keys, {}, self._clock(), secrets.token_bytes
-        )
-        names = self._dialect.names
-        reply = await self._post(self._dialect.paths.logout, message.serialize(names))
-        try:
-            pending.open_plaintext(SealedMessage.parse(reply, names))
-        except ProtocolError as error:
-            raise AnswerNotTrusted(f"the answer is not ours: {error.code}") from None
-        self._keys = None
+        await self._conversation.logout()
 
     def request(
         self,
@@ -231,46 +152,6 @@ class Client:
         """``request("DELETE", path, ...)``."""
         return self.request("DELETE", path, **options)
 
-    def _session(self) -> tuple[str, ClientKeys]:
-        if self._keys is None:
-            raise NotLoggedIn("there is no session: call login first")
-        return self._token, self._keys
-
     async def _send(self, inside: HttpRequest) -> Response:
-        token, keys = self._session()
-        names = self._dialect.names
-        message, pending = self._exchange.seal_request(
-            token, keys, inside, self._clock(), secrets.token_bytes
-        )
-        reply = await self._post(self._dialect.paths.message, message.serialize(names))
-        try:
-            response = pending.open(SealedMessage.parse(reply, names))
-        except ProtocolError as error:
-            raise AnswerNotTrusted(f"the answer is not ours: {error.code}") from None
+        response = await self._conversation.send(inside)
         return Response(inside.method, self._url.join(URL(inside.target, encoded=True)), response)
-
-    async def _post(self, path: str, members: JsonObject) -> JsonObject:
-        if self._http is None:
-            raise NotLoggedIn("use the client in 'async with Client(url) as client'")
-        async with self._http.post(
-            self._url.with_path(self._prefix + path),
-            data=BytesIO(serialize_json(members)),
-            headers={"Content-Type": "application/json"},
-            allow_redirects=False,
-        ) as response:
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > _MAX_ANSWER_BYTES:
-                    raise AnswerNotTrusted("the answer is too large")
-            status = response.status
-        try:
-            answer = parse_json_object(bytes(body))
-        except MalformedMessage:
-            raise Refused(
-                status, "no_gateway", "there is no Certless gateway at this URL"
-            ) from None
-        if status >= 300:
-            code, text = answer.get("error"), answer.get("message")
-            raise Refused(status, _plain(code, 64), _plain(text, 256))
-        return answer
