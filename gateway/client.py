@@ -8,15 +8,26 @@
         print(response.status, await response.json())
 
 Every request goes as ``{prefix}/message``: method, path, headers and body are all sealed.
+
+A client speaks one suite, ``ecdh-gcm`` unless told otherwise, and never falls back to another by
+itself. Who names a ``dialect`` means ``classic``.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 from yarl import URL
 
 from protocol.dialects import DEFAULT_DIALECT, Dialect
+from protocol.envelopes import Format
+from protocol.hardened_suites import (
+    DEFAULT_REALM,
+    FRESHNESS,
+    HARDENED_SUITES,
+    Freshness,
+)
 from protocol.messages import HttpRequest
 
 from .client_classic import ClassicConversation
@@ -34,8 +45,11 @@ from .client_errors import (
     TicketNotAccepted,
     TicketNotKept,
 )
+from .client_handshake import Choices
+from .client_hardened import HardenedConversation, steady_clock
 from .client_request import http_request
 from .client_response import RequestContext, Response
+from .client_tickets import TicketFile, Tickets
 from .client_transport import Transport
 from .config import DEFAULT_PREFIX, find_dialect, http_url, system_clock
 from .sessions import Clock
@@ -52,9 +66,16 @@ __all__ = [
     "Refused",
     "Response",
     "SuiteNotAccepted",
+    "TicketFile",
     "TicketNotAccepted",
     "TicketNotKept",
+    "Tickets",
 ]
+
+CLASSIC = "classic"
+_DEFAULT_SUITE = CLASSIC
+SUITES = (*HARDENED_SUITES, CLASSIC)
+Suite: TypeAlias = Literal["ecdh-gcm", "rsa-gcm", "classic"]
 
 
 class Client:
@@ -64,18 +85,50 @@ class Client:
         self,
         url: str,
         *,
-        dialect: str | Dialect = DEFAULT_DIALECT,
+        suite: Suite | None = None,
+        fresh: Freshness = "clock",
+        envelope: Format = "msgpack",
+        realm: str = DEFAULT_REALM,
+        tickets: str | Path | Tickets | None = None,
+        dialect: str | Dialect | None = None,
         prefix: str = DEFAULT_PREFIX,
         timeout_s: float = 60,
         clock: Clock = system_clock,
+        steady: Clock = steady_clock,
     ) -> None:
+        """
+        ``suite``     ``ecdh-gcm``, ``rsa-gcm`` or ``classic``; without it ``ecdh-gcm``, or
+                      ``classic`` where a dialect is named
+        ``fresh``     ``clock``, or ``counter`` for a device without one
+        ``envelope``  ``msgpack`` or ``json``: how messages are written outside the seal
+        ``realm``     the gateway's
+        ``tickets``   where to keep what ``resume`` needs: the path of a file, or Tickets
+        ``dialect``   classic only: a name from PROTOCOL §2, or a Dialect of your own
+
+        Raises: ValueError, for what does not go together; ConfigError, for an unknown dialect.
+        """
         parsed = http_url(url)
         if parsed is None:
             raise ValueError("url must be like http://127.0.0.1:8440")
         self._url = parsed
         self._transport = Transport(parsed, prefix, timeout_s)
-        spoken = find_dialect(dialect) if isinstance(dialect, str) else dialect
-        self._conversation: Conversation = ClassicConversation(self._transport, spoken, clock)
+        spoken = suite or (_DEFAULT_SUITE if dialect is None else CLASSIC)
+        _check(spoken, fresh, envelope)
+        self._conversation: Conversation
+        if spoken == CLASSIC:
+            if tickets is not None or fresh != "clock":
+                raise ValueError("classic has neither tickets nor counters: choose another suite")
+            chosen = DEFAULT_DIALECT if dialect is None else dialect
+            chosen = find_dialect(chosen) if isinstance(chosen, str) else chosen
+            self._conversation = ClassicConversation(self._transport, chosen, clock)
+        else:
+            if dialect is not None:
+                raise ValueError(f"{spoken} has no dialects: name a suite or a dialect, not both")
+            choices = Choices(HARDENED_SUITES[spoken], fresh, envelope, realm)
+            kept = TicketFile(tickets) if isinstance(tickets, str | Path) else tickets
+            self._conversation = HardenedConversation(
+                self._transport, choices, kept, clock, steady
+            )
 
     async def __aenter__(self) -> Self:
         self._transport.open()
@@ -104,14 +157,26 @@ class Client:
         """Name the user, get the code, open the session.
 
         ``code`` is asked once the mail is on its way: a function or coroutine function without
-        arguments, or the code itself; white space and case do not matter. A function is asked
-        up to ``attempts`` times (a code stands 5) while the gateway does not accept what it gives.
+        arguments, or the code itself; white space, hyphens and case do not matter. A function is
+        asked up to ``attempts`` times (a code stands 5) while the gateway does not accept what it
+        gives.
         Raises: ClientError, aiohttp.ClientError.
         """
         await self._conversation.login(username, CodeEntry(code, attempts), password)
 
+    async def resume(self) -> None:
+        """Open a new session without a code, by the ticket that ``tickets`` keeps.
+
+        Where the answer is lost the ticket is still good: call it again.
+        Raises: NotLoggedIn (no ticket is kept), ClientError, aiohttp.ClientError.
+        """
+        await self._conversation.resume()
+
     async def logout(self) -> None:
-        """End the session on the server. Raises: ClientError, aiohttp.ClientError."""
+        """End the session on the server, and forget the ticket.
+
+        Raises: ClientError, aiohttp.ClientError.
+        """
         await self._conversation.logout()
 
     def request(
@@ -155,3 +220,14 @@ class Client:
     async def _send(self, inside: HttpRequest) -> Response:
         response = await self._conversation.send(inside)
         return Response(inside.method, self._url.join(URL(inside.target, encoded=True)), response)
+
+
+def _check(suite: str, fresh: str, envelope: str) -> None:
+    """What a type checker would have said."""
+    for name, given, known in (
+        ("suite", suite, SUITES),
+        ("fresh", fresh, tuple(FRESHNESS)),
+        ("envelope", envelope, get_args(Format)),
+    ):
+        if given not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}")
