@@ -27,8 +27,8 @@ BANNED = {
 }
 CRYPTO_LIBRARIES = {"Crypto", "cryptography"}
 # A room that decides what a store is for must not know which one it is.
-STORE_BLIND = {"middleware", "login", "proxy"}
-CONCRETE_STORES = {"memory", "sqlite", "redis"}
+STORE_BLIND = {"middleware", "login", "handshake", "proxy"}
+CONCRETE_STORES = {"memory", "sqlite", "sqlite_file", "sqlite_handshakes", "redis"}
 
 # Each room, and the rooms of protocol/ that it may know; what these know in turn is not repeated.
 LAYERS: list[set[str]] = [
