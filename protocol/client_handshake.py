@@ -109,7 +109,8 @@ class PendingConfirmation:
                 now_ms + inside.number("ticket_s", _MAX_TICKET_S) * 1000,
                 secrets.resume,
             )
-        server_key = inside.raw("public_key") if handshake.suite.wraps else b""
+        wraps = handshake.suite.wraps
+        server_key = admit_der(inside.raw("public_key")).to_der() if wraps else b""
         inside.end()
         session = ClientSession(
             self._session_id,
@@ -123,7 +124,7 @@ class PendingConfirmation:
             now_ms,
             secrets.keys.c2s,
             secrets.keys.s2c,
-            server_key=admit_der(server_key).to_der() if server_key else b"",
+            server_key=server_key,
         )
         return session, ticket
 
