@@ -8,39 +8,49 @@
         print(response.status, await response.json())
 
 Every request goes as ``{prefix}/message``: method, path, headers and body are all sealed.
+
+A client speaks one suite, ``ecdh-gcm`` unless told otherwise, and never falls back to another by
+itself. Who names a ``dialect`` means ``classic``.
 """
 
-import asyncio
-import inspect
-import secrets
-from collections.abc import Awaitable, Callable, Mapping
-from io import BytesIO
+from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias, get_args
 
-import aiohttp
 from yarl import URL
 
-from protocol.client_exchange import ClientExchange, ClientKeys
-from protocol.codec import JsonObject, JsonValue, parse_json_object, serialize_json
-from protocol.codes import CLASSIC_CODE_CHARS, CODE_ALPHABET, Code
 from protocol.dialects import DEFAULT_DIALECT, Dialect
-from protocol.errors import MalformedMessage, ProtocolError
-from protocol.messages import HttpRequest, SealedMessage, SessionGrant, SessionRequest
-from protocol.primitives import RsaPrivateKey
-from protocol.suites import Classic
+from protocol.envelopes import Format
+from protocol.hardened_suites import (
+    DEFAULT_REALM,
+    FRESHNESS,
+    HARDENED_SUITES,
+    Freshness,
+)
+from protocol.messages import HttpRequest
 
-from .client_request import http_request
-from .client_response import (
+from .client_classic import ClassicConversation
+from .client_conversation import CodeEntry, CodeSource, Conversation
+from .client_errors import (
     AnswerNotTrusted,
     ClientError,
+    ClockNotAccepted,
     CodeMistyped,
     CodeNotAccepted,
+    NoGateway,
     NotLoggedIn,
     Refused,
-    RequestContext,
-    Response,
+    SuiteNotAccepted,
+    TicketNotAccepted,
+    TicketNotKept,
 )
+from .client_handshake import Choices
+from .client_hardened import HardenedConversation, steady_clock
+from .client_request import http_request
+from .client_response import RequestContext, Response
+from .client_tickets import TicketFile, Tickets
+from .client_transport import Transport
 from .config import DEFAULT_PREFIX, find_dialect, http_url, system_clock
 from .sessions import Clock
 
@@ -48,33 +58,24 @@ __all__ = [
     "AnswerNotTrusted",
     "Client",
     "ClientError",
+    "ClockNotAccepted",
     "CodeMistyped",
     "CodeNotAccepted",
+    "NoGateway",
     "NotLoggedIn",
     "Refused",
     "Response",
+    "SuiteNotAccepted",
+    "TicketFile",
+    "TicketNotAccepted",
+    "TicketNotKept",
+    "Tickets",
 ]
 
-CodeSource: TypeAlias = str | Callable[[], str | Awaitable[str]]
-
-_MAX_ANSWER_BYTES = 64 * 1024 * 1024
-
-
-def _plain(value: JsonValue, most: int) -> str:
-    """What a server says of an error, fit to be shown: no control characters, not too much."""
-    text = value if isinstance(value, str) else "unknown"
-    return "".join(char if char.isprintable() else " " for char in text[:most])
-
-
-async def _given(source: CodeSource) -> Code:
-    given = source if isinstance(source, str) else source()
-    text = "".join((await given if inspect.isawaitable(given) else given).split()).upper()
-    if len(text) < CLASSIC_CODE_CHARS or not set(text) <= set(CODE_ALPHABET):
-        raise CodeMistyped(
-            f"a code has {CLASSIC_CODE_CHARS} letters and digits, and this is none: "
-            "copy the whole line from the mail"
-        )
-    return Code(text)
+CLASSIC = "classic"
+_DEFAULT_SUITE = CLASSIC
+SUITES = (*HARDENED_SUITES, CLASSIC)
+Suite: TypeAlias = Literal["ecdh-gcm", "rsa-gcm", "classic"]
 
 
 class Client:
@@ -84,26 +85,53 @@ class Client:
         self,
         url: str,
         *,
-        dialect: str | Dialect = DEFAULT_DIALECT,
+        suite: Suite | None = None,
+        fresh: Freshness = "clock",
+        envelope: Format = "msgpack",
+        realm: str = DEFAULT_REALM,
+        tickets: str | Path | Tickets | None = None,
+        dialect: str | Dialect | None = None,
         prefix: str = DEFAULT_PREFIX,
         timeout_s: float = 60,
         clock: Clock = system_clock,
+        steady: Clock = steady_clock,
     ) -> None:
+        """
+        ``suite``     ``ecdh-gcm``, ``rsa-gcm`` or ``classic``; without it ``ecdh-gcm``, or
+                      ``classic`` where a dialect is named
+        ``fresh``     ``clock``, or ``counter`` for a device without one
+        ``envelope``  ``msgpack`` or ``json``: how messages are written outside the seal
+        ``realm``     the gateway's
+        ``tickets``   where to keep what ``resume`` needs: the path of a file, or Tickets
+        ``dialect``   classic only: a name from PROTOCOL §2, or a Dialect of your own
+
+        Raises: ValueError, for what does not go together; ConfigError, for an unknown dialect.
+        """
         parsed = http_url(url)
         if parsed is None:
             raise ValueError("url must be like http://127.0.0.1:8440")
         self._url = parsed
-        self._dialect = find_dialect(dialect) if isinstance(dialect, str) else dialect
-        self._exchange = ClientExchange(Classic(self._dialect))
-        self._prefix = prefix
-        self._clock = clock
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
-        self._http: aiohttp.ClientSession | None = None
-        self._token = ""
-        self._keys: ClientKeys | None = None
+        self._transport = Transport(parsed, prefix, timeout_s)
+        spoken = suite or (_DEFAULT_SUITE if dialect is None else CLASSIC)
+        _check(spoken, fresh, envelope)
+        self._conversation: Conversation
+        if spoken == CLASSIC:
+            if tickets is not None or fresh != "clock":
+                raise ValueError("classic has neither tickets nor counters: choose another suite")
+            chosen = DEFAULT_DIALECT if dialect is None else dialect
+            chosen = find_dialect(chosen) if isinstance(chosen, str) else chosen
+            self._conversation = ClassicConversation(self._transport, chosen, clock)
+        else:
+            if dialect is not None:
+                raise ValueError(f"{spoken} has no dialects: name a suite or a dialect, not both")
+            choices = Choices(HARDENED_SUITES[spoken], fresh, envelope, realm)
+            kept = TicketFile(tickets) if isinstance(tickets, str | Path) else tickets
+            self._conversation = HardenedConversation(
+                self._transport, choices, kept, clock, steady
+            )
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(timeout=self._timeout)
+        self._transport.open()
         return self
 
     async def __aexit__(
@@ -116,9 +144,7 @@ class Client:
 
     async def close(self) -> None:
         """Close connections. The session on the server lives on until it expires."""
-        if self._http is not None:
-            await self._http.close()
-            self._http = None
+        await self._transport.close()
 
     async def login(
         self,
@@ -131,67 +157,27 @@ class Client:
         """Name the user, get the code, open the session.
 
         ``code`` is asked once the mail is on its way: a function or coroutine function without
-        arguments, or the code itself; white space and case do not matter. A function is asked
-        up to ``attempts`` times (a code stands 5) while the gateway does not accept what it gives.
+        arguments, or the code itself; white space, hyphens and case do not matter. A function is
+        asked up to ``attempts`` times (a code stands 5) while the gateway does not accept what it
+        gives.
         Raises: ClientError, aiohttp.ClientError.
         """
-        names = self._dialect.names
-        # The key is made while the person reads the mail.
-        pair_task = asyncio.create_task(asyncio.to_thread(RsaPrivateKey.generate))
-        try:
-            asked = SessionRequest(username).serialize(names)
-            answer = await self._post(self._dialect.paths.session, asked)
-            token = SessionGrant.parse(answer, names).token
-            refused: set[str] = set()
-            for left in reversed(range(attempts)):
-                try:
-                    given = await _given(code)
-                    if given.text in refused:
-                        # Two payloads under one code would share a key stream (PROTOCOL §4.4).
-                        raise CodeMistyped("this code was not accepted before: ask for a new one")
-                    refused.add(given.text)
-                    self._keys = await self._redeem(token, given, await pair_task, password)
-                except (CodeNotAccepted, CodeMistyped):
-                    if not left or isinstance(code, str):
-                        raise
-                else:
-                    self._token = token
-                    return
-        except MalformedMessage as error:
-            raise AnswerNotTrusted(f"this is no answer of a gateway: {error}") from None
-        except ProtocolError as error:
-            raise AnswerNotTrusted(f"the login's answer is not ours: {error.code}") from None
-        finally:
-            pair_task.cancel()
+        await self._conversation.login(username, CodeEntry(code, attempts), password)
 
-    async def _redeem(
-        self, token: str, code: Code, pair: RsaPrivateKey, password: str | None
-    ) -> ClientKeys:
-        names = self._dialect.names
-        message, pending = self._exchange.seal_login(
-            token, code, pair, self._clock(), secrets.token_bytes, password
-        )
-        try:
-            reply = await self._post(self._dialect.paths.authenticate, message.serialize(names))
-        except Refused as error:
-            if error.code != "rejected":
-                raise
-            raise CodeNotAccepted(error.status, error.code) from None
-        return pending.open(SealedMessage.parse(reply, names))
+    async def resume(self) -> None:
+        """Open a new session without a code, by the ticket that ``tickets`` keeps.
+
+        Where the answer is lost the ticket is still good: call it again.
+        Raises: NotLoggedIn (no ticket is kept), ClientError, aiohttp.ClientError.
+        """
+        await self._conversation.resume()
 
     async def logout(self) -> None:
-        """End the session on the server. Raises: ClientError, aiohttp.ClientError."""
-        token, keys = self._session()
-        message, pending = self._exchange.seal_fields(
-            token, keys, {}, self._clock(), secrets.token_bytes
-        )
-        names = self._dialect.names
-        reply = await self._post(self._dialect.paths.logout, message.serialize(names))
-        try:
-            pending.open_plaintext(SealedMessage.parse(reply, names))
-        except ProtocolError as error:
-            raise AnswerNotTrusted(f"the answer is not ours: {error.code}") from None
-        self._keys = None
+        """End the session on the server, and forget the ticket.
+
+        Raises: ClientError, aiohttp.ClientError.
+        """
+        await self._conversation.logout()
 
     def request(
         self,
@@ -231,46 +217,17 @@ class Client:
         """``request("DELETE", path, ...)``."""
         return self.request("DELETE", path, **options)
 
-    def _session(self) -> tuple[str, ClientKeys]:
-        if self._keys is None:
-            raise NotLoggedIn("there is no session: call login first")
-        return self._token, self._keys
-
     async def _send(self, inside: HttpRequest) -> Response:
-        token, keys = self._session()
-        names = self._dialect.names
-        message, pending = self._exchange.seal_request(
-            token, keys, inside, self._clock(), secrets.token_bytes
-        )
-        reply = await self._post(self._dialect.paths.message, message.serialize(names))
-        try:
-            response = pending.open(SealedMessage.parse(reply, names))
-        except ProtocolError as error:
-            raise AnswerNotTrusted(f"the answer is not ours: {error.code}") from None
+        response = await self._conversation.send(inside)
         return Response(inside.method, self._url.join(URL(inside.target, encoded=True)), response)
 
-    async def _post(self, path: str, members: JsonObject) -> JsonObject:
-        if self._http is None:
-            raise NotLoggedIn("use the client in 'async with Client(url) as client'")
-        async with self._http.post(
-            self._url.with_path(self._prefix + path),
-            data=BytesIO(serialize_json(members)),
-            headers={"Content-Type": "application/json"},
-            allow_redirects=False,
-        ) as response:
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > _MAX_ANSWER_BYTES:
-                    raise AnswerNotTrusted("the answer is too large")
-            status = response.status
-        try:
-            answer = parse_json_object(bytes(body))
-        except MalformedMessage:
-            raise Refused(
-                status, "no_gateway", "there is no Certless gateway at this URL"
-            ) from None
-        if status >= 300:
-            code, text = answer.get("error"), answer.get("message")
-            raise Refused(status, _plain(code, 64), _plain(text, 256))
-        return answer
+
+def _check(suite: str, fresh: str, envelope: str) -> None:
+    """What a type checker would have said."""
+    for name, given, known in (
+        ("suite", suite, SUITES),
+        ("fresh", fresh, tuple(FRESHNESS)),
+        ("envelope", envelope, get_args(Format)),
+    ):
+        if given not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}")

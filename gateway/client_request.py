@@ -47,6 +47,6 @@ def http_request(
         sent.setdefault("Content-Type", "application/octet-stream")
     try:
         checked = HttpRequest(method.upper(), url.raw_path_qs, tuple(sent.items()), body)
-        return HttpRequest.parse(checked.serialize())
+        return HttpRequest.parse_array(checked.to_array())
     except MalformedMessage as error:
         raise ValueError(str(error)) from None

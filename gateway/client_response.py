@@ -1,4 +1,4 @@
-"""What a request of the Python client gives: a response in the manner of aiohttp's, or an error."""
+"""What a request of the Python client gives: a response in the manner of aiohttp's."""
 
 import json as json_module
 from collections.abc import Awaitable, Generator
@@ -9,42 +9,7 @@ from yarl import URL
 
 from protocol.messages import HttpResponse
 
-
-class ClientError(Exception):
-    """The gateway did not do what was asked; the text says what to do next."""
-
-
-class NotLoggedIn(ClientError):
-    """There is no session: call ``login`` first."""
-
-
-class Refused(ClientError):
-    """The gateway refused; ``status`` and ``code`` are its words (PROTOCOL §9)."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(f"{status} {code}: {message}")
-        self.status = status
-        self.code = code
-
-
-class CodeMistyped(ClientError):
-    """What was given cannot be a code; it was not sent, and cost no attempt."""
-
-
-class CodeNotAccepted(Refused):
-    """The gateway did not accept the login; it says no more than that."""
-
-    def __init__(self, status: int, code: str) -> None:
-        super().__init__(
-            status,
-            code,
-            "the code was not accepted: is it from the newest mail, not older than 10 minutes, "
-            "and the dialect the gateway's? A code stands 5 attempts; then ask for a new one",
-        )
-
-
-class AnswerNotTrusted(ClientError):
-    """An answer came that the gateway cannot have sealed for this request."""
+from .client_errors import Refused
 
 
 class Response:

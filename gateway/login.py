@@ -13,16 +13,14 @@ from protocol.codes import (
 )
 from protocol.errors import CodeRefused, DecryptionFailed, RejectedMessage
 from protocol.exchange import ServerExchange
-from protocol.freshness import TAG_BYTES
 from protocol.messages import AuthenticateRequest, SealedMessage, SessionGrant, SessionRequest
-from protocol.primitives import sha256
 
 from .config import Settings
 from .courier import Courier
 from .delivery import CodeMail
 from .directory import Directory
 from .keypool import KeyPool
-from .sessions import Sessions
+from .sessions import Sessions, user_tag
 from .stores import Store
 
 _log = logging.getLogger("certless")
@@ -60,10 +58,10 @@ class Login:
         user = account.name if account else username
         code = mint_code(secrets.token_bytes, self._settings.code_chars)
         token = mint_token(secrets.token_bytes)
-        await self._sessions.await_code(token, username, code)
-        user_tag = sha256(b"mails\x00" + user.encode())[:TAG_BYTES]
+        await self._sessions.await_code(token, username, user, code)
+        tag = user_tag(user)
         within_limit = await self._store.count_mail(
-            user_tag, self._settings.clock(), self._settings.mail_limit
+            tag, self._settings.clock(), self._settings.mail_limit
         )
         if account and within_limit:
             mail = CodeMail(
@@ -77,7 +75,7 @@ class Login:
         else:
             # The visitor is not told. The operator is, and whose mailbox it was is not logged.
             reason = "its limit of mails is reached" if account else "there is no such user"
-            _log.info("no mail to user %s: %s", user_tag.hex(), reason)
+            _log.info("no mail to user %s: %s", tag.hex(), reason)
         return SessionGrant(token)
 
     async def authenticate(self, message: AuthenticateRequest) -> SealedMessage:

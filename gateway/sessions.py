@@ -15,8 +15,8 @@ import msgpack
 
 from protocol.codes import CODE_LIFETIME_MS, Code, session_id
 from protocol.exchange import TAG_KEY_BYTES, SessionKeys
-from protocol.freshness import NonceClaim
-from protocol.primitives import RsaPrivateKey, RsaPublicKey
+from protocol.freshness import TAG_BYTES, NonceClaim
+from protocol.primitives import RsaPrivateKey, RsaPublicKey, sha256
 
 from .keyring import KeyRing
 from .stores import Store
@@ -53,6 +53,11 @@ class ClaimedCode:
     username: str
 
 
+def user_tag(user: str) -> bytes:
+    """The 16 bytes under which a store knows a user."""
+    return sha256(b"user\x00" + user.encode())[:TAG_BYTES]
+
+
 class Sessions:
     """Every session of one gateway, by token."""
 
@@ -66,11 +71,12 @@ class Sessions:
         self._lifetime_ms = lifetime_ms
         self._live: OrderedDict[bytes, LiveSession] = OrderedDict()
 
-    async def await_code(self, token: str, username: str, code: Code) -> None:
-        """Remember that ``username`` may open the session with ``code``, for ten minutes."""
+    async def await_code(self, token: str, username: str, user: str, code: Code) -> None:
+        """Remember that ``username`` may open a session of ``user`` with ``code``: ten minutes."""
         key = session_id(token)
         sealed = self._keyring.seal("login", key, msgpack.packb([self._suite, username, code.text]))
-        await self._store.add_login(key, sealed, self._clock() + CODE_LIFETIME_MS)
+        expires_ms = self._clock() + CODE_LIFETIME_MS
+        await self._store.add_login(key, sealed, expires_ms, user_tag(user))
 
     async def claim_code(self, token: str) -> ClaimedCode | None:
         """The code for one try, or None; the try is counted."""

@@ -1,12 +1,10 @@
 """The client has proven itself: M4 and M5, R3 and R4, at the server (PROTOCOL §15.5, §19.2).
 
-``confirm_login`` gives a ``ConfirmedClient``, ``confirm_resumption`` a ``ConfirmedTicket``, which
-is enrolled when its chain was swapped. Either is enrolled once.
+``confirm_login`` gives a ``ConfirmedClient``, ``confirm_resumption`` a ``ConfirmedTicket``. Either
+becomes an ``Enrolment`` once, which gives the answer when it was stored.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 from .envelopes import Members, serialize_members
 from .errors import CodeRefused, DecryptionFailed, LocalProtocolError, TicketRefused
@@ -35,31 +33,36 @@ class Terms:
     private_key: RsaPrivateKey | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
 class Enrolment:
-    """M5, to be sent when the session is stored, and ticket and chain too if there are any.
+    """What is to be stored, in one step, and M5 or R4 when it was.
 
-    ``chain`` is the chain that a login begins; a resumption has swapped its own before.
+    A login: ``session``, ``ticket`` and ``chain`` if there are any, if the login still waits to be
+    confirmed; its code is spent by that. A resumption: the chain becomes ``chain`` if it still is
+    ``previous``, and the session that ``previous`` names is ended.
     """
 
-    message: ServerConfirmation
-    session: SessionRecord
-    ticket: TicketRecord | None
-    ticket_expires_ms: int
+    def __init__(
+        self,
+        session: SessionRecord,
+        ticket: TicketRecord | None,
+        chain: TicketChain | None,
+        previous: TicketChain | None,
+        message: ServerConfirmation,
+    ) -> None:
+        self.session = session
+        self.ticket = ticket
+        self.chain = chain
+        self.previous = previous
+        self.__message = message
+        self.__decided = Once()
 
-    @property
-    def chain(self) -> TicketChain | None:
-        if self.ticket is None:
-            return None
-        return TicketChain(
-            self.ticket.chain_id,
-            self.ticket.suite,
-            self.ticket.username,
-            self.ticket_expires_ms,
-            self.session.session_id,
-            b"",
-            self.ticket.ticket_hash,
-        )
+    def accept(self, stored: bool) -> ServerConfirmation:
+        """M5 or R4. Raises: CodeRefused, TicketRefused, where another was first."""
+        self.__decided.use("an enrolment")
+        if not stored:
+            refused = CodeRefused if self.previous is None else TicketRefused
+            raise refused("another was first, or it was revoked")
+        return self.__message
 
 
 class ConfirmedClient:
@@ -81,12 +84,19 @@ class ConfirmedClient:
         return self._handshake.suite
 
     def enrol(self, terms: Terms, now_ms: int) -> Enrolment:
-        """The session, and the message that begins it. Raises: LocalProtocolError."""
+        """The session, and with a ticket the chain that begins. Raises: LocalProtocolError."""
+        return self._enrol(terms, now_ms, None)
+
+    def _enrol(
+        self, terms: Terms, now_ms: int, resumed: tuple[TicketChain, TicketChain] | None
+    ) -> Enrolment:
         self._enrolled.use("the right to enrol")
         if not 0 < terms.session_ms <= MAX_SESSION_MS:
             raise LocalProtocolError("a session lives 12 hours at most")
         if self.suite.wraps != (terms.private_key is not None):
             raise LocalProtocolError("a pair of keys belongs to rsa-gcm, and to it alone")
+        if (terms.ticket is None) != (not terms.chain_id):
+            raise LocalProtocolError("a ticket belongs to a chain, and a chain has a ticket")
         pair, ticket = terms.private_key, terms.ticket
         plaintext = serialize_members(
             "msgpack",
@@ -115,20 +125,23 @@ class ConfirmedClient:
             client_key=b"" if self.client_key is None else self.client_key.to_der(),
         )
         record = None
+        previous, chain = resumed or (None, None)
         if ticket is not None:
+            ticket_id = ticket_hash(ticket)
             record = TicketRecord(
-                ticket_hash(ticket),
+                ticket_id, terms.chain_id, self.suite.name, self.username, secrets.resume
+            )
+            chain = chain or TicketChain(
                 terms.chain_id,
                 self.suite.name,
                 self.username,
-                secrets.resume,
+                now_ms + terms.ticket_ms,
+                self.session_id,
+                b"",
+                ticket_id,
             )
-        return Enrolment(
-            ServerConfirmation(handshake.confirm_server, box),
-            session,
-            record,
-            now_ms + terms.ticket_ms,
-        )
+        message = ServerConfirmation(handshake.confirm_server, box)
+        return Enrolment(session, record, chain, previous, message)
 
 
 def _confirm(message: ClientConfirmation, record: ExchangeRecord) -> ConfirmedClient | None:
@@ -158,7 +171,7 @@ def confirm_login(message: ClientConfirmation, exchange: ExchangeRecord | None) 
     Raises: CodeRefused (another code, or no exchange), DecryptionFailed, MalformedMessage,
     KeyNotAdmitted (the code is spent).
     """
-    if exchange is None or exchange.chain_id:
+    if exchange is None or exchange.chain:
         raise CodeRefused("no exchange is open: begin with pA")
     confirmed = _confirm(message, exchange)
     if confirmed is None:
@@ -166,53 +179,37 @@ def confirm_login(message: ClientConfirmation, exchange: ExchangeRecord | None) 
     return confirmed
 
 
-@dataclass(frozen=True, slots=True)
-class Redemption:
-    """A ticket whose chain must be swapped, from what it was to ``chain``, before it counts.
-
-    ``ended_session`` is the session that the chain had before: to be ended with the swap.
-    """
-
-    chain: TicketChain
-    ended_session: bytes
-    _enrol: Callable[[], Enrolment] = field(repr=False)
-
-    def accept(self, swapped: bool) -> Enrolment:
-        """R4. Raises: TicketRefused, where another redemption was first: load and redeem again."""
-        if not swapped:
-            raise TicketRefused("the chain has changed")
-        return self._enrol()
-
-
 class ConfirmedTicket:
-    """A client that has proven to hold a ticket; whether the ticket is good, its chain tells."""
+    """A client that has proven to hold a ticket, good or spent: the chain of R2 decides."""
 
     def __init__(self, record: ExchangeRecord, confirmed: ConfirmedClient) -> None:
-        self.chain_id = record.chain_id
         self.suite = confirmed.suite
         self.username = confirmed.username
         self.__ticket_hash = record.ticket_hash
+        self.__chain = TicketChain.parse(record.chain)
         self.__confirmed = confirmed
 
-    def redeem(self, chain: TicketChain | None, terms: Terms, now_ms: int) -> Redemption:
-        """What the chain becomes; ``terms.ticket`` is the successor.
+    @property
+    def chain_id(self) -> bytes:
+        return self.__chain.chain_id
 
-        Raises: TicketRefused, TicketReturned (end the chain and its session, and write it down:
-        two hold its secrets), LocalProtocolError.
+    def redeem(self, terms: Terms, now_ms: int) -> Enrolment:
+        """The session, and what the chain becomes; ``terms.ticket`` is the successor.
+
+        Raises: TicketRefused, TicketReturned (end the chain, whatever has become of it, and its
+        session, and write it down: two hold its secrets), LocalProtocolError.
         """
-        if chain is None:
-            raise TicketRefused("the chain was revoked")
-        if terms.ticket is None or not self.chain_id == chain.chain_id == terms.chain_id:
+        before = self.__chain
+        if terms.ticket is None or before.chain_id != terms.chain_id:
             raise LocalProtocolError("a resumption goes on with a ticket of its chain")
-        changed = chain.redeemed(
+        after = before.redeemed(
             self.__ticket_hash,
             ticket_hash(terms.ticket),
             self.__confirmed.session_id,
             now_ms,
             now_ms + terms.ticket_ms,
         )
-        enrol = partial(self.__confirmed.enrol, terms, now_ms)
-        return Redemption(changed, chain.session_id, enrol)
+        return self.__confirmed._enrol(terms, now_ms, (before, after))
 
 
 def confirm_resumption(
@@ -222,7 +219,7 @@ def confirm_resumption(
 
     Raises: TicketRefused, DecryptionFailed, MalformedMessage, KeyNotAdmitted.
     """
-    if exchange is None or not exchange.chain_id:
+    if exchange is None or not exchange.chain:
         raise TicketRefused("no resumption is open")
     confirmed = _confirm(message, exchange)
     if confirmed is None:

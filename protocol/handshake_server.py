@@ -35,7 +35,7 @@ from .key_schedule import (
     resumption_transcript,
 )
 from .primitives import SCALAR_SEED_BYTES, Point, ecdh, scalar
-from .records import ExchangeRecord, LoginRecord, TicketRecord
+from .records import ExchangeRecord, LoginRecord, TicketChain, TicketRecord
 from .spake2 import Blinding, Identities, admit_share, agree, server_secret, server_share
 
 
@@ -136,17 +136,23 @@ class HandshakeServer:
         )
 
     def answer_resumption(
-        self, message: ResumptionHello, ticket: TicketRecord | None, entropy: Entropy
+        self,
+        message: ResumptionHello,
+        ticket: TicketRecord | None,
+        chain: TicketChain | None,
+        entropy: Entropy,
     ) -> tuple[ResumptionGreeting, ExchangeRecord]:
-        """R2, and what R3 will be tried against.
+        """R2, and what R3 will be tried against; ``chain`` is that of the ticket, as it is now.
 
         A spent ticket is answered like a good one: only R3 shows whether the client holds its
         secret, or has merely seen it go by. Raises: UnsupportedSuite, TicketRefused,
         KeyNotAdmitted.
         """
         suite = choose_suite(message.version, [message.suite], self.accepted)
-        if ticket is None or ticket.suite != suite.name:
+        if ticket is None or chain is None or ticket.suite != suite.name:
             raise TicketRefused("no such ticket: unknown, expired, revoked, or of another suite")
+        if ticket.chain_id != chain.chain_id:
+            raise LocalProtocolError("a chain of another ticket")
         secret = scalar(entropy(SCALAR_SEED_BYTES))
         agreed = ecdh(secret, message.client_point)
         if agreed is None:
@@ -177,8 +183,8 @@ class HandshakeServer:
             handshake.shared,
             handshake.confirm_client,
             handshake.confirm_server,
-            ticket.chain_id,
             ticket.ticket_hash,
+            chain.serialize(),
         )
 
 

@@ -50,7 +50,8 @@ class LoginRecord(Record):
 class ExchangeRecord(Record):
     """A handshake that waits for the client's confirmation (M4 or R3).
 
-    ``chain_id`` and ``ticket_hash`` are those of a resumption, else empty.
+    ``ticket_hash`` and ``chain`` (a serialized TicketChain, as it was at R2) are those of a
+    resumption, else empty.
     """
 
     KIND: ClassVar[str] = "exchange"
@@ -63,8 +64,8 @@ class ExchangeRecord(Record):
     shared: bytes = field(repr=False)
     confirm_client: bytes = field(repr=False)
     confirm_server: bytes = field(repr=False)
-    chain_id: bytes = b""
     ticket_hash: bytes = b""
+    chain: bytes = b""
 
     def handshake(self) -> Handshake:
         suite = HARDENED_SUITES[self.suite]
@@ -172,7 +173,9 @@ class TicketChain(Record):
     ) -> "TicketChain":
         """The chain after ``ticket`` was redeemed for ``successor`` (both hashes).
 
-        Raises: TicketRefused (expired), TicketReturned (spent: revoke the chain).
+        Raises: TicketRefused (expired), TicketReturned (spent: revoke the chain). The chain is
+        that of R2: a proof begun while its ticket was good is no sign of a second holder,
+        however late it comes.
         """
         if now_ms > self.expires_ms:
             raise TicketRefused("the ticket has expired")

@@ -126,7 +126,11 @@ class Envelope:
     @classmethod
     def parse(cls, form: Format, data: bytes) -> Self:
         """Raises: MalformedMessage, UnsupportedSuite."""
-        members = Members(form, data)
+        return cls.take(Members(form, data))
+
+    @classmethod
+    def take(cls, members: Members) -> Self:
+        """From members that were read already, to see by ``header`` what they are (§15.1)."""
         raw_header = members.raw("header", REQUEST_HEADER_BYTES, RESPONSE_HEADER_BYTES)
         header = Header.parse(raw_header)
         wrapped = members.optional_raw("wrapped")

@@ -80,13 +80,23 @@ class Memory:
         data = self.exchanges.pop(session_id, None)
         return ExchangeRecord.parse(data) if data else None
 
-    def enrol(self, enrolment: Enrolment) -> None:
-        session = enrolment.session
-        self.logins.pop(session.session_id, None)
+    def enrol(self, enrolment: Enrolment) -> bool:
+        """A login that waits is confirmed, or a chain that still is what it was goes on."""
+        session, chain, previous = enrolment.session, enrolment.chain, enrolment.previous
+        if previous is None:
+            if self.logins.pop(session.session_id, None) is None:
+                return False
+        elif self.chains.get(previous.chain_id) != previous.serialize():
+            return False
+        else:
+            self.sessions.pop(previous.session_id, None)
         self.sessions[session.session_id] = session.serialize()
         self.windows[session.session_id] = CounterWindow().serialize()
         if enrolment.ticket is not None:
             self.tickets[enrolment.ticket.ticket_hash] = enrolment.ticket.serialize()
+        if chain is not None:
+            self.chains[chain.chain_id] = chain.serialize()
+        return True
 
     def session(self, session_id: bytes) -> SessionRecord | None:
         data = self.sessions.get(session_id)
@@ -116,14 +126,8 @@ class Memory:
         data = self.chains.get(chain_id)
         return TicketChain.parse(data) if data else None
 
-    def swap_chain(self, old: TicketChain, new: TicketChain) -> bool:
-        if self.chains.get(old.chain_id) != old.serialize():
-            return False
-        self.chains[old.chain_id] = new.serialize()
-        return True
-
-    def revoke(self, chain: TicketChain) -> None:
-        del self.chains[chain.chain_id]
+    def revoke(self, chain_id: bytes) -> None:
+        chain = TicketChain.parse(self.chains.pop(chain_id))
         self.sessions.pop(chain.session_id, None)
         self.tickets = {
             key: data
@@ -192,10 +196,8 @@ class HardenedPeer:
         message = ClientConfirmation.parse(self.form, message.serialize(self.form))
         client = confirm_login(message, self.memory.take_exchange(message.session_id))
         enrolment = client.enrol(self.terms(self.entropy(16), tickets), self.now_ms)
-        self.memory.enrol(enrolment)
-        if enrolment.chain is not None:
-            self.memory.chains[enrolment.chain.chain_id] = enrolment.chain.serialize()
-        return ServerConfirmation.parse(self.form, enrolment.message.serialize(self.form))
+        answer = enrolment.accept(self.memory.enrol(enrolment))
+        return ServerConfirmation.parse(self.form, answer.serialize(self.form))
 
     def login(
         self, code: Code | None = None, tickets: bool = True
@@ -210,7 +212,8 @@ class HardenedPeer:
         """R1 and R2 at the server."""
         hello = ResumptionHello.parse(self.form, hello.serialize(self.form))
         ticket = self.memory.ticket(hello.ticket)
-        greeting, exchange = self.server.answer_resumption(hello, ticket, self.entropy)
+        chain = self.memory.chain(ticket.chain_id) if ticket else None
+        greeting, exchange = self.server.answer_resumption(hello, ticket, chain, self.entropy)
         self.memory.exchanges[greeting.session_id] = exchange.serialize()
         return ResumptionGreeting.parse(self.form, greeting.serialize(self.form))
 
@@ -218,19 +221,13 @@ class HardenedPeer:
         """R3 and R4 at the server."""
         message = ClientConfirmation.parse(self.form, message.serialize(self.form))
         ticket = confirm_resumption(message, self.memory.take_exchange(message.session_id))
-        chain = self.memory.chain(ticket.chain_id)
         try:
-            redemption = ticket.redeem(chain, self.terms(ticket.chain_id), self.now_ms)
+            enrolment = ticket.redeem(self.terms(ticket.chain_id), self.now_ms)
         except TicketReturned:
-            assert chain is not None
-            self.memory.revoke(chain)
+            self.memory.revoke(ticket.chain_id)
             raise
-        assert chain is not None
-        swapped = self.memory.swap_chain(chain, redemption.chain)
-        enrolment = redemption.accept(swapped)
-        self.memory.sessions.pop(redemption.ended_session, None)
-        self.memory.enrol(enrolment)
-        return ServerConfirmation.parse(self.form, enrolment.message.serialize(self.form))
+        answer = enrolment.accept(self.memory.enrol(enrolment))
+        return ServerConfirmation.parse(self.form, answer.serialize(self.form))
 
     def resume(self, ticket: ClientTicket) -> tuple[ClientSession, ClientTicket]:
         hello, pending = begin_resumption(ticket, self.entropy, self.fresh)
@@ -258,7 +255,8 @@ class HardenedPeer:
         """The request at the server, with its claim made and its session stored."""
         opened = self.open(envelope, now_ms)
         session_id = envelope.header.session_id
-        decided = opened.accept(self.memory.claim(session_id, opened.claim))
+        claimed = self.memory.claim(session_id, opened.claim)
+        decided = opened.accept(claimed, self.now_ms if now_ms is None else now_ms)
         if isinstance(decided, AcceptedMessage) and decided.moved:
             self.memory.sessions[session_id] = decided.session.serialize()
         return decided

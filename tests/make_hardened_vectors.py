@@ -501,6 +501,7 @@ def _spoilt_server_logins() -> Iterator[Case]:
             wrapping.shake.client(box=flip(wrapping.shake.client_box, 9)),
             "decryption_failed",
         ),
+        ("box-of-4097", wrapping, wrapping.shake.client(box=bytes(4097)), "malformed"),
         (
             "box-is-the-servers",
             wrapping,
@@ -583,6 +584,7 @@ def _spoilt_client_logins() -> Iterator[Case]:
                 {"M5": shake.server(box=flip(shake.server_box, 3))},
             ),
             ("box-empty", "decryption_failed", {"M5": shake.server(box=b"")}),
+            ("box-of-4097", "malformed", {"M5": shake.server(box=bytes(4097))}),
             ("share-echoed", "key_not_admitted", {"M3": {"pB": good.p_a}}),
             (
                 "suite-not-offered",

@@ -1,5 +1,7 @@
 """What every store must do (``gateway/stores/__init__.py``, PROTOCOL §8.1): inherit and be tested.
 
+What it must do for the hardened suites stands in ``hardened_store_contract.py``.
+
 A store's test class derives from ``StoreContract`` and gives the fixture ``store``: open, empty.
 Times are small numbers here; a store never looks at a clock of its own.
 """
@@ -9,6 +11,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 import pytest
+from hardened_store_contract import USER, HardenedStoreContract
 
 from gateway.errors import StoreUnavailable
 from gateway.stores import MAIL_LIMIT, MAIL_WINDOW_MS, Store
@@ -33,7 +36,7 @@ def message(number: object) -> NonceClaim:
 
 
 async def reach_awaiting_code(store: Store, key: bytes = ANN) -> None:
-    await store.add_login(key, LOGIN, EXPIRES_MS)
+    await store.add_login(key, LOGIN, EXPIRES_MS, USER)
 
 
 async def reach_code_claimed(store: Store, key: bytes = ANN) -> None:
@@ -69,7 +72,7 @@ REACH: dict[str, Reach] = {
 }
 
 
-class StoreContract:
+class StoreContract(HardenedStoreContract):
     """Inherit, and give ``store``."""
 
     @pytest.fixture
@@ -85,7 +88,7 @@ class StoreContract:
 
     async def test_code_claimed_gives_the_login_as_it_was_sealed(self, store: Store) -> None:
         sealed = bytes(range(256)) * 8
-        await store.add_login(ANN, sealed, EXPIRES_MS)
+        await store.add_login(ANN, sealed, EXPIRES_MS, USER)
         assert await store.claim_code(ANN, NOW_MS) == sealed
 
     @pytest.mark.parametrize("state", ["CODE_CLAIMED", "ENROLLED", "CLOSED"])
@@ -175,7 +178,7 @@ class StoreContract:
         # §8.1 has SessionRequested in NEW only. Whether the store complains is its own affair.
         await REACH[state](store)
         with contextlib.suppress(LocalProtocolError, StoreUnavailable):
-            await store.add_login(ANN, b"another login", EXPIRES_MS)
+            await store.add_login(ANN, b"another login", EXPIRES_MS, USER)
         assert await state_of(store) == state
 
     async def test_unknown_ids_everywhere(self, store: Store) -> None:
@@ -399,7 +402,7 @@ class StoreContract:
         for number, at_ms in enumerate((EXPIRES_MS - 1, EXPIRES_MS, EXPIRES_MS + 1)):
             for name in states:
                 key = tag(f"{name} {number}")
-                await store.add_login(key, LOGIN, at_ms)
+                await store.add_login(key, LOGIN, at_ms, USER)
                 if name != "AWAITING_CODE":
                     assert await store.claim_code(key, NOW_MS) == LOGIN
                 if name == "ENROLLED":

@@ -1,6 +1,7 @@
 """The Python client: every dialect, and what it says when things go wrong."""
 
 import asyncio
+import json
 from typing import Any
 
 import aiohttp
@@ -10,6 +11,7 @@ from gateways import running, serving
 
 from gateway.client import AnswerNotTrusted, Client, CodeMistyped, NotLoggedIn, Refused
 from protocol.dialects import DIALECTS, derive
+from protocol.envelopes import Format
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -82,11 +84,12 @@ async def test_the_code_as_text_function_or_coroutine() -> None:
 async def test_logout_ends_the_session() -> None:
     async with running() as at, at.client() as client:
         await client.login("ann@example.org", code=at.mails.code)
-        keys = client._keys
+        session: Any = client._conversation
+        keys = session._keys
         await client.logout()
         with pytest.raises(NotLoggedIn):
             await client.get("/echo")
-        client._keys = keys
+        session._keys = keys
         with pytest.raises(Refused, match="rejected"):
             await client.get("/echo")
 
@@ -154,24 +157,24 @@ async def test_a_hostile_server_gets_one_clear_error(
 async def test_answers_that_are_bent_on_the_way_are_refused(monkeypatch: Any) -> None:
     async with running() as at, at.client() as client:
         await client.login("ann@example.org", code=at.mails.code)
-        post = client._post
-        earlier: list[Any] = []
+        post = client._transport.post
+        earlier: list[bytes] = []
 
-        async def replay(path: str, members: Any) -> Any:
-            earlier.append(await post(path, members))
+        async def replay(path: str, body: bytes, form: Format) -> bytes:
+            earlier.append(await post(path, body, form))
             return earlier[0]
 
-        async def reflect(path: str, members: Any) -> Any:
-            return members
+        async def reflect(path: str, body: bytes, form: Format) -> bytes:
+            return body
 
-        async def cut(path: str, members: Any) -> Any:
-            answer = await post(path, members)
-            return {**answer, "payload": str(answer["payload"])[:-8]}
+        async def cut(path: str, body: bytes, form: Format) -> bytes:
+            answer = json.loads(await post(path, body, form))
+            return json.dumps({**answer, "payload": answer["payload"][:-8]}).encode()
 
-        monkeypatch.setattr(client, "_post", replay)
+        monkeypatch.setattr(client._transport, "post", replay)
         assert (await client.get("/echo")).status == 200
         for attack in (replay, reflect, cut):
-            monkeypatch.setattr(client, "_post", attack)
+            monkeypatch.setattr(client._transport, "post", attack)
             with pytest.raises(AnswerNotTrusted):
                 await client.get("/echo")
 
@@ -190,13 +193,13 @@ async def test_a_code_is_asked_for_again_while_it_is_not_accepted() -> None:
 async def test_a_code_that_was_refused_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running() as at, at.client() as client:
         sent: list[str] = []
-        post = client._post
+        post = client._transport.post
 
-        async def watched(path: str, members: Any) -> Any:
+        async def watched(path: str, body: bytes, form: Format) -> bytes:
             sent.append(path)
-            return await post(path, members)
+            return await post(path, body, form)
 
-        monkeypatch.setattr(client, "_post", watched)
+        monkeypatch.setattr(client._transport, "post", watched)
         with pytest.raises(CodeMistyped, match="before"):
             await client.login("ann@example.org", code=lambda: "0" * 26, attempts=5)
         assert sent == ["/session", "/session/authenticate"]

@@ -143,7 +143,7 @@ def terms_of(given: Json) -> Terms:
     ticket = grant["ticket_hex"]
     return Terms(
         grant["session_s"] * 1000,
-        CHAIN_ID,
+        CHAIN_ID if ticket else b"",
         bytes.fromhex(ticket) if ticket else None,
         grant["ticket_s"] * 1000,
         pair_of(given["suite"], "server"),
@@ -153,7 +153,7 @@ def terms_of(given: Json) -> Terms:
 def enrolled(form: Format, name: str, enrolment: Enrolment) -> Json:
     ticket = enrolment.ticket
     return {
-        name: as_wire(form, enrolment.message.serialize(form)),
+        name: as_wire(form, enrolment.accept(True).serialize(form)),
         **session_keys(enrolment.session, ticket.secret if ticket else None),
     }
 
@@ -212,16 +212,18 @@ def server_resumption(given: Json) -> Json:
     greeting, exchange = server.answer_resumption(
         ResumptionHello.parse(form, r1),
         TicketRecord.parse(stored.serialize()),
+        chain_of(given),
         in_order(given["entropy_hex"]),
     )
     ticket = confirm_resumption(
         ClientConfirmation.parse(*wire(given["R3"])), ExchangeRecord.parse(exchange.serialize())
     )
-    redemption = ticket.redeem(chain_of(given), terms_of(given), given["now_ms"])
-    assert redemption.chain.used == held
+    enrolment = ticket.redeem(terms_of(given), given["now_ms"])
+    assert enrolment.chain is not None
+    assert enrolment.chain.used == held
     return {
         "R2": as_wire(form, greeting.serialize(form)),
-        **enrolled(form, "R4", redemption.accept(True)),
+        **enrolled(form, "R4", enrolment),
     }
 
 
@@ -273,10 +275,11 @@ def decide(given: Json) -> AcceptedMessage | StaleMessage:
     opened = open_request(envelope, session, given["now_ms"], given["window_ms"])
     claim = opened.claim
     if claim.fresh == "clock":
-        return opened.accept(claim.salt.hex() not in given["claimed_salts_hex"])
+        return opened.accept(claim.salt.hex() not in given["claimed_salts_hex"], given["now_ms"])
     window = given.get("window", {"top": 0, "seen": [0]})
     seen = sum(1 << window["top"] - value for value in window["seen"])
-    return opened.accept(CounterWindow(window["top"], seen).claim(claim.value) is not None)
+    claimed = CounterWindow(window["top"], seen).claim(claim.value) is not None
+    return opened.accept(claimed, given["now_ms"])
 
 
 def open_sealed_request(given: Json) -> Json:

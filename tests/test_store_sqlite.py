@@ -15,6 +15,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from hardened_store_contract import (
+    ADA,
+    BEN,
+    CHAIN,
+    CHAINED,
+    CODE,
+    FIRST_CHAIN,
+    USER,
+    by_clock,
+    by_counter,
+    confirming,
+    resumed,
+)
+from hardened_store_contract import opened as reach_opened
 from store_contract import (
     ANN,
     BOB,
@@ -34,7 +48,7 @@ from gateway.config import system_clock
 from gateway.errors import StoreUnavailable
 from gateway.keyring import KeyRing
 from gateway.sessions import Sessions
-from gateway.stores import sqlite as room
+from gateway.stores import sqlite_file as room
 from gateway.stores.sqlite import SqliteStore
 from protocol.codes import Code, session_id
 from protocol.primitives import RsaPrivateKey
@@ -137,7 +151,151 @@ async def test_a_claim_survives_kill_9(path: Path) -> None:
         assert await store.claim(ANN, message(2), NOW_MS)
 
 
+async def test_hardened_sessions_claims_and_tickets_survive_kill_9(path: Path) -> None:
+    # As above: killed as soon as it was told that the claim holds, before any handler would run.
+    program = (
+        "import asyncio, sys\n"
+        "from pathlib import Path\n"
+        "from gateway.stores.sqlite import SqliteStore\n"
+        "from hardened_store_contract import *\n"
+        "async def main():\n"
+        "    store = SqliteStore(Path(sys.argv[1]))\n"
+        "    await store.open()\n"
+        "    await resumed(store)\n"
+        "    await confirming(store)\n"
+        "    print(await store.claim(BEN, by_clock(1), NOW_MS), flush=True)\n"
+        "    print(await store.claim(BEN, by_counter(5), NOW_MS), flush=True)\n"
+        "    sys.stdin.read()\n"
+        "asyncio.run(main())\n"
+    )
+    python_path = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])
+    with subprocess.Popen(
+        [sys.executable, "-c", program, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": python_path},
+    ) as child:
+        assert child.stdout
+        assert [child.stdout.readline() for _ in range(2)] == [b"True\n"] * 2
+        child.kill()
+    assert child.returncode < 0
+    async with opened(path) as store:
+        assert await store.load(BEN, NOW_MS) == b"a resumed session"
+        assert not await store.claim(BEN, by_clock(1), NOW_MS)
+        assert not await store.claim(BEN, by_counter(5), NOW_MS)
+        assert await store.claim(BEN, by_counter(4), NOW_MS)
+        assert await store.load_ticket(b"2" * 32, NOW_MS) == b"ticket 2"
+        attempt = await store.claim_attempt(ADA, NOW_MS)
+        assert attempt
+        assert attempt.number == 2
+
+
+async def test_what_was_forgotten_stays_so_after_a_restart(path: Path) -> None:
+    async with opened(path) as store:
+        await reach_opened(store)
+        assert await store.claim(ADA, by_clock(1, NOW_MS + 5), NOW_MS)
+        await store.sweep(NOW_MS + 100)
+    async with opened(path) as store:
+        assert not await store.claim(ADA, by_clock(1, NOW_MS + 5), NOW_MS)
+
+
+# --- a file of a former version ---
+
+FIRST_SCHEMA = """
+CREATE TABLE sessions (
+    id BLOB PRIMARY KEY, state TEXT NOT NULL, sealed BLOB NOT NULL, expires_ms INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0, passphrases INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE claims (
+    session_id BLOB NOT NULL REFERENCES sessions ON DELETE CASCADE, tag BLOB NOT NULL,
+    tries INTEGER NOT NULL,
+    PRIMARY KEY (session_id, tag)
+) WITHOUT ROWID;
+CREATE TABLE mails (user_tag BLOB NOT NULL, at_ms INTEGER NOT NULL);
+CREATE INDEX mails_by_user ON mails (user_tag, at_ms);
+CREATE INDEX sessions_by_expiry ON sessions (expires_ms);
+"""
+
+
+@pytest.fixture
+def former(path: Path) -> Path:
+    """A file as version 0.1.0 wrote it, with a session and a message that was claimed."""
+    database = sqlite3.connect(path)
+    database.executescript("PRAGMA journal_mode = WAL;" + FIRST_SCHEMA)
+    database.execute(
+        "INSERT INTO sessions (id, state, sealed, expires_ms) VALUES (?, 'ENROLLED', ?, ?)",
+        (ANN, SESSION, EXPIRES_MS),
+    )
+    for claimed in (message(1).nonce_tag, message(1).passphrase_tag):
+        database.execute("INSERT INTO claims VALUES (?, ?, 6)", (ANN, claimed))
+    database.commit()
+    database.close()
+    return path
+
+
+async def test_a_former_file_is_brought_to_this_version(former: Path) -> None:
+    for _ in range(2):
+        async with opened(former) as store:
+            assert await store.load(ANN, NOW_MS) == SESSION
+            assert not await store.claim(ANN, message(1), NOW_MS)
+            assert await store.swap(ANN, SESSION, SESSION)
+    async with opened(former) as store:
+        await resumed(store)
+        assert await store.claim(BEN, by_counter(1), NOW_MS)
+
+
+async def test_many_bring_one_file_to_this_version(former: Path) -> None:
+    stores = [SqliteStore(former) for _ in range(4)]
+    try:
+        await asyncio.gather(*(store.open() for store in stores))
+        for store in stores:
+            assert await store.load(ANN, NOW_MS) == SESSION
+    finally:
+        for store in stores:
+            await store.close()
+
+
+async def test_a_file_of_a_later_version_is_left_alone(path: Path) -> None:
+    async with opened(path) as store:
+        await reach_enrolled(store)
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    store = SqliteStore(path)
+    with pytest.raises(StoreUnavailable, match="later version"):
+        await store.open()
+    await store.close()
+
+
 # --- two on one file ---
+
+
+async def test_two_stores_race_for_each_hardened_message(path: Path) -> None:
+    async with opened(path) as first, opened(path) as second:
+        await reach_opened(first)
+        for number in range(1, 50):
+            for claim in (by_clock(number), by_counter(number)):
+                tries = [store.claim(ADA, claim, NOW_MS) for store in (first, second) * 2]
+                assert (await asyncio.gather(*tries)).count(True) == 1
+
+
+async def test_two_stores_race_for_the_attempts_of_a_code(path: Path) -> None:
+    async with opened(path) as first, opened(path) as second:
+        await first.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await confirming(first)
+        await second.add_handshake(BEN, LOGIN, EXPIRES_MS, USER, CODE)
+        tries = [store.claim_attempt(BEN, NOW_MS) for store in (first, second) * 10]
+        assert sum(attempt is not None for attempt in await asyncio.gather(*tries)) == 5
+
+
+async def test_two_stores_race_for_a_chain(path: Path) -> None:
+    async with opened(path) as first, opened(path) as second:
+        await reach_opened(first, CHAINED)
+        tries = [
+            store.swap_chain(CHAIN, FIRST_CHAIN, b"swapped %d" % number, EXPIRES_MS)
+            for number, store in enumerate((first, second) * 5)
+        ]
+        assert (await asyncio.gather(*tries)).count(True) == 1
 
 
 async def test_two_stores_race_for_each_message(path: Path) -> None:
@@ -152,7 +310,7 @@ async def test_two_stores_race_for_a_code(path: Path) -> None:
     async with opened(path) as first, opened(path) as second:
         for number in range(30):
             key = tag(number)
-            await first.add_login(key, LOGIN, EXPIRES_MS)
+            await first.add_login(key, LOGIN, EXPIRES_MS, USER)
             tries = [store.claim_code(key, NOW_MS) for store in (first, second) * 2]
             assert (await asyncio.gather(*tries)).count(LOGIN) == 1
 
@@ -259,12 +417,21 @@ async def use(store: SqliteStore) -> None:
 async def refused(store: SqliteStore) -> str:
     """What the store says, in one line, to each of its methods."""
     for call in (
-        store.add_login(ANN, LOGIN, EXPIRES_MS),
+        store.add_login(ANN, LOGIN, EXPIRES_MS, USER),
         store.claim_code(ANN, NOW_MS),
         store.release_code(ANN),
         store.enrol(ANN, SESSION, EXPIRES_MS),
         store.load(ANN, NOW_MS),
         store.claim(ANN, message(1), NOW_MS),
+        store.claim(ANN, by_clock(1), NOW_MS),
+        store.claim(ANN, by_counter(1), NOW_MS),
+        store.add_handshake(ANN, LOGIN, EXPIRES_MS, USER),
+        store.claim_attempt(ANN, NOW_MS),
+        store.take_exchange(ANN, NOW_MS),
+        store.open_login(CHAINED),
+        store.swap(ANN, LOGIN, SESSION),
+        store.load_chain(CHAIN, NOW_MS),
+        store.end_user(USER),
         store.end(ANN),
         store.count_mail(tag("ann"), NOW_MS),
     ):
@@ -315,10 +482,10 @@ async def test_a_file_that_is_no_database(path: Path) -> None:
 async def test_a_file_that_goes_bad_under_way_and_is_replaced(path: Path) -> None:
     async with opened(path) as store:
         for number in range(200):
-            await store.add_login(tag(number), bytes(1000), EXPIRES_MS)
+            await store.add_login(tag(number), bytes(1000), EXPIRES_MS, USER)
         # Another writer's change makes the store read the file anew, not its own cache.
         async with opened(path) as other:
-            await other.add_login(BOB, LOGIN, EXPIRES_MS)
+            await other.add_login(BOB, LOGIN, EXPIRES_MS, USER)
         checkpointer = sqlite3.connect(path)
         checkpointer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         checkpointer.close()
@@ -351,8 +518,8 @@ async def test_nothing_is_in_the_clear_on_disk(path: Path) -> None:
     pending, token = secrets.token_hex(16), secrets.token_hex(16)
     async with opened(path) as store:
         sessions = Sessions(store, KeyRing.ephemeral(), system_clock, "classic", 3_600_000)
-        await sessions.await_code(pending, username, code)
-        await sessions.await_code(token, username, code)
+        await sessions.await_code(pending, username, username, code)
+        await sessions.await_code(token, username, username, code)
         assert await sessions.claim_code(token)
         assert await sessions.enrol(token, username, pair, client_pair.public)
         live = await sessions.find(token)
@@ -382,7 +549,7 @@ async def test_after_a_sweep_nothing_of_an_ended_session_is_left(path: Path) -> 
     sealed = os.urandom(2000)
     store = SqliteStore(path)
     await store.open()
-    await store.add_login(ANN, b"login", EXPIRES_MS)
+    await store.add_login(ANN, b"login", EXPIRES_MS, USER)
     await store.claim_code(ANN, NOW_MS)
     await store.enrol(ANN, sealed, EXPIRES_MS)
     await store.end(ANN)

@@ -1,21 +1,71 @@
 """The Store contract: what must be remembered, and what must be atomic.
 
-A store sees ids, states, times, 16-byte tags and sealed bytes; nothing it holds opens anything.
+A store sees ids, states, times, tags of 16 bytes and sealed bytes; nothing it holds opens anything.
 Every method is one atomic step, also between processes where a store is shared. A method that
 cannot be carried out raises StoreUnavailable and has changed nothing. A session that is CLOSED is
-not there at all. The states are those of PROTOCOL §8.1.
+not there at all. The states of classic logins are those of PROTOCOL §8.1; of hardened logins a
+store counts the attempts (§20).
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TypeAlias
 
+from protocol.counter_window import FreshnessClaim
 from protocol.freshness import NonceClaim
 
 MAIL_LIMIT = 3
 MAIL_WINDOW_MS = 900_000
 
+Claim: TypeAlias = NonceClaim | FreshnessClaim
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt at the code of a hardened login: the login's record, and which attempt it is."""
+
+    sealed: bytes
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCode:
+    """A code that an operator has issued and that waits for its user."""
+
+    code_id: bytes
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A hardened session to be opened, with its chain and the next ticket of it.
+
+    ``sealed``, ``chain`` and ``ticket`` are records; the last five are empty where no ticket is
+    granted. ``ticket_hash`` has 32 bytes.
+    """
+
+    session_id: bytes
+    user_tag: bytes
+    sealed: bytes
+    expires_ms: int
+    chain_id: bytes = b""
+    chain: bytes = b""
+    chain_expires_ms: int = 0
+    ticket_hash: bytes = b""
+    ticket: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A session that is open, for who looks after them."""
+
+    session_id: bytes
+    sealed: bytes
+    expires_ms: int
+
 
 class Store(ABC):
-    """What a gateway remembers. Ids are 16 bytes, times milliseconds since 1970."""
+    """What a gateway remembers. Ids and user tags are 16 bytes, times milliseconds since 1970."""
 
     @abstractmethod
     async def open(self) -> None:
@@ -25,8 +75,12 @@ class Store(ABC):
     async def close(self) -> None:
         """Let go of files and connections. Called once, last."""
 
+    # --- logging in, classic ---
+
     @abstractmethod
-    async def add_login(self, session_id: bytes, sealed: bytes, expires_ms: int) -> None:
+    async def add_login(
+        self, session_id: bytes, sealed: bytes, expires_ms: int, user_tag: bytes
+    ) -> None:
         """NEW -> AWAITING_CODE, with a sealed record of the pending login."""
 
     @abstractmethod
@@ -44,9 +98,57 @@ class Store(ABC):
     async def enrol(self, session_id: bytes, sealed: bytes, expires_ms: int) -> bool:
         """CODE_CLAIMED -> ENROLLED, with a sealed record of the session. False: another state."""
 
+    # --- logging in and resuming, hardened ---
+
+    @abstractmethod
+    async def add_handshake(
+        self,
+        session_id: bytes,
+        sealed: bytes,
+        expires_ms: int,
+        user_tag: bytes,
+        code_id: bytes = b"",
+    ) -> None:
+        """A sealed record of a login that awaits its code; ``code_id`` of one that was issued."""
+
+    @abstractmethod
+    async def claim_attempt(self, session_id: bytes, now_ms: int) -> Attempt | None:
+        """Count an attempt at the code, and drop the exchange of the one before.
+
+        An issued code counts the attempts of all its logins, and a login that has lost it has
+        none. None where there is no attempt left: unknown, expired, spent, or the 6th.
+        """
+
+    @abstractmethod
+    async def add_exchange(
+        self, session_id: bytes, sealed: bytes, expires_ms: int, attempt: int = 0
+    ) -> bool:
+        """Keep a sealed exchange of attempt ``attempt``; of a resumption, where that is 0.
+
+        False where the login has had another attempt since, or is gone.
+        """
+
+    @abstractmethod
+    async def take_exchange(self, session_id: bytes, now_ms: int) -> bytes | None:
+        """The sealed exchange, which is not there any more; None where there is none in time."""
+
+    @abstractmethod
+    async def open_login(self, opening: Opening) -> bool:
+        """Spend the code of a login, open its session and begin its chain. False: no login."""
+
+    @abstractmethod
+    async def open_resumed(self, opening: Opening) -> bool:
+        """Open a session whose chain still is ``opening.chain``, and keep its ticket."""
+
+    # --- sessions ---
+
     @abstractmethod
     async def load(self, session_id: bytes, now_ms: int) -> bytes | None:
         """The sealed record of a session that is ENROLLED and not expired, else None."""
+
+    @abstractmethod
+    async def swap(self, session_id: bytes, old: bytes, new: bytes) -> bool:
+        """Replace the sealed record of a session that is ENROLLED, if it still is ``old``."""
 
     @abstractmethod
     async def try_passphrase(self, session_id: bytes, tag: bytes, now_ms: int) -> bool:
@@ -57,21 +159,66 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def claim(self, session_id: bytes, claim: NonceClaim, now_ms: int) -> bool:
-        """Claim both tags, once, for a session that is ENROLLED and not expired.
+    async def claim(self, session_id: bytes, claim: Claim, now_ms: int) -> bool:
+        """Claim a message, once, for a session that is ENROLLED and not expired.
 
-        The tag of the passphrase may have been tried, but not claimed.
+        Classic: both tags; that of the passphrase may have been tried, but not claimed.
+        Hardened: what ``FreshnessClaim`` says. A salt may be forgotten once ``now_ms`` is past its
+        ``expires_ms``; from then on none of that age is claimed unless ``now_ms`` is past it too,
+        so that a clock that was set back brings nothing back.
 
         Durable, where the store is, before this returns. False: not claimed.
         """
 
     @abstractmethod
     async def end(self, session_id: bytes) -> None:
-        """-> CLOSED, from any state."""
+        """-> CLOSED, from any state; also a login that awaits its code."""
+
+    # --- tickets ---
+
+    @abstractmethod
+    async def load_ticket(self, ticket_hash: bytes, now_ms: int) -> bytes | None:
+        """The sealed record of a ticket, spent or not, while its chain lives."""
+
+    @abstractmethod
+    async def load_chain(self, chain_id: bytes, now_ms: int) -> bytes | None:
+        """The sealed record of a chain that was not revoked and has not expired."""
+
+    @abstractmethod
+    async def swap_chain(self, chain_id: bytes, old: bytes, new: bytes, expires_ms: int) -> bool:
+        """Replace the sealed record of a chain, if it still is ``old``, and end its session."""
+
+    @abstractmethod
+    async def end_chain(self, chain_id: bytes) -> None:
+        """Revoke a chain: its tickets and its session are gone."""
+
+    # --- what an operator does ---
+
+    @abstractmethod
+    async def add_code(
+        self, code_id: bytes, sealed: bytes, expires_ms: int, user_tag: bytes
+    ) -> None:
+        """A sealed code for a user, in place of one that was issued to him before."""
+
+    @abstractmethod
+    async def find_code(self, user_tag: bytes, now_ms: int) -> IssuedCode | None:
+        """The code that was issued to a user and is neither spent nor expired."""
+
+    @abstractmethod
+    async def end_codes(self, user_tag: bytes) -> int:
+        """Revoke the code that was issued to a user; how many there were."""
+
+    @abstractmethod
+    async def sessions(self, now_ms: int) -> list[StoredSession]:
+        """Every session that is ENROLLED and not expired."""
+
+    @abstractmethod
+    async def end_user(self, user_tag: bytes) -> int:
+        """End all that a user has: sessions, logins, codes and chains. How many sessions."""
 
     @abstractmethod
     async def count_mail(self, user_tag: bytes, now_ms: int, limit: int = MAIL_LIMIT) -> bool:
-        """Count one mail to a user (16-byte tag) if fewer than ``limit`` went in 15 minutes."""
+        """Count one mail to a user if fewer than ``limit`` went in 15 minutes."""
 
     @abstractmethod
     async def sweep(self, now_ms: int) -> int:

@@ -1,183 +1,36 @@
 """A store in one SQLite file: sessions and claims outlive the process, also one killed with -9.
 
-One thread owns the connection. Whatever waits when it is free is carried out in one transaction
-and answered after the commit, so that under load many claims share one sync to the disk. The
-statements stand beside the thread that runs them: they are one idea, so the room is a little long.
+Here: classic logins, sessions, claims, mails. Hardened logins, tickets and codes stand in
+``sqlite_handshakes.py``, the thread that runs all statements in ``sqlite_file.py``.
 """
 
-import asyncio
-import os
-import queue
 import sqlite3
-import threading
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
 
-from gateway.errors import StoreUnavailable
 from protocol.codes import CODE_ATTEMPTS
+from protocol.counter_window import CounterWindow, FreshnessClaim
 from protocol.freshness import MAX_MESSAGES, PASSPHRASE_ATTEMPTS, NonceClaim
 from protocol.session import Event, State, advance
 
-from . import MAIL_LIMIT, MAIL_WINDOW_MS, Store
+from . import MAIL_LIMIT, MAIL_WINDOW_MS, Claim, StoredSession
+from .sqlite_handshakes import SqliteHandshakes
 
-_T = TypeVar("_T")
-_BATCH = 256
 _CLAIMED = PASSPHRASE_ATTEMPTS + 1
-_BUSY_TIMEOUT_S = 5.0
-
 _SET_TRIES = "INSERT OR REPLACE INTO claims (session_id, tag, tries) VALUES (?, ?, ?)"
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS sessions (
-    id BLOB PRIMARY KEY, state TEXT NOT NULL, sealed BLOB NOT NULL, expires_ms INTEGER NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0, passphrases INTEGER NOT NULL DEFAULT 0
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS claims (
-    session_id BLOB NOT NULL REFERENCES sessions ON DELETE CASCADE, tag BLOB NOT NULL,
-    tries INTEGER NOT NULL,
-    PRIMARY KEY (session_id, tag)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS mails (user_tag BLOB NOT NULL, at_ms INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS mails_by_user ON mails (user_tag, at_ms);
-CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires_ms);
-"""
 
 
-class _Job:
-    """One operation that waits for the thread."""
-
-    def __init__(
-        self,
-        run: Callable[[sqlite3.Connection], Any],
-        future: "asyncio.Future[Any]",
-        empties: bool,
-    ) -> None:
-        self.run = run
-        self.future = future
-        self.empties = empties
-        self.result: Any = None
-
-    def answer(self, error: Exception | None) -> None:
-        loop = self.future.get_loop()
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(self._resolve, error)
-
-    def _resolve(self, error: Exception | None) -> None:
-        if self.future.done():
-            return
-        if error is None:
-            self.future.set_result(self.result)
-        else:
-            self.future.set_exception(error)
-
-
-class SqliteStore(Store):
+class SqliteStore(SqliteHandshakes):
     """Durable, and shared by all processes that open the same file."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="certless-sqlite", daemon=True)
-
-    async def open(self) -> None:
-        """Create file (mode 0600) and tables where they are missing. Raises: StoreUnavailable."""
-        self._thread.start()
-        await self._do(lambda _: None)
-
-    async def close(self) -> None:
-        self._jobs.put(None)
-        await asyncio.to_thread(self._thread.join)
-
-    # --- the thread ---
-
-    def _connect(self) -> sqlite3.Connection:
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(
-            self._path, isolation_level=None, timeout=_BUSY_TIMEOUT_S, check_same_thread=False
-        )
-        try:
-            self._switch_to_wal(connection)
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            # Deleted are sealed keys: overwritten here, and gone from the journal by a sweep.
-            connection.execute("PRAGMA secure_delete = ON")
-            connection.executescript(_SCHEMA)
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
-
-    @staticmethod
-    def _switch_to_wal(connection: sqlite3.Connection) -> None:
-        # SQLite's own timeout does not hold for this one step.
-        give_up_s = time.monotonic() + _BUSY_TIMEOUT_S
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError:
-                if time.monotonic() > give_up_s:
-                    raise
-                time.sleep(0.02)
-            else:
-                return
-
-    def _work(self) -> None:
-        connection: sqlite3.Connection | None = None
-        while (first := self._jobs.get()) is not None:
-            jobs = [first]
-            ended = False
-            while len(jobs) < _BATCH and not self._jobs.empty():
-                job = self._jobs.get()
-                if job is None:
-                    ended = True
-                    break
-                jobs.append(job)
-            error: Exception | None = None
-            try:
-                connection = connection or self._connect()
-                self._transact(connection, jobs)
-                if any(job.empties for job in jobs):
-                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            except (sqlite3.Error, OSError) as failure:
-                error = StoreUnavailable(f"SQLite file {self._path}: {failure}")
-                # The file may have been replaced: begin anew with the next batch.
-                if connection is not None:
-                    connection.close()
-                connection = None
-            for job in jobs:
-                job.answer(error)
-            if ended:
-                break
-        if connection is not None:
-            connection.close()
-
-    @staticmethod
-    def _transact(connection: sqlite3.Connection, jobs: list[_Job]) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for job in jobs:
-                job.result = job.run(connection)
-            connection.execute("COMMIT")
-        except sqlite3.Error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-
-    async def _do(self, run: Callable[[sqlite3.Connection], _T], *, empties: bool = False) -> _T:
-        future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Job(run, future, empties))
-        return await future
-
-    # --- the contract ---
-
-    async def add_login(self, session_id: bytes, sealed: bytes, expires_ms: int) -> None:
+    async def add_login(
+        self, session_id: bytes, sealed: bytes, expires_ms: int, user_tag: bytes
+    ) -> None:
         state = advance(State.NEW, Event.SESSION_REQUESTED)
 
         def run(db: sqlite3.Connection) -> None:
             db.execute(
-                "INSERT INTO sessions (id, state, sealed, expires_ms) VALUES (?, ?, ?, ?)",
-                (session_id, state.value, sealed, expires_ms),
+                "INSERT INTO sessions (id, state, sealed, expires_ms, user_tag)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (session_id, state.value, sealed, expires_ms, user_tag),
             )
 
         await self._do(run)
@@ -265,22 +118,82 @@ class SqliteStore(Store):
 
         return await self._do(run)
 
-    async def claim(self, session_id: bytes, claim: NonceClaim, now_ms: int) -> bool:
+    async def claim(self, session_id: bytes, claim: Claim, now_ms: int) -> bool:
         def run(db: sqlite3.Connection) -> bool:
-            if (
-                self._passphrases(db, session_id, now_ms) is None
-                or self._tries(db, session_id, claim.nonce_tag) > 0
-                or self._tries(db, session_id, claim.passphrase_tag) == _CLAIMED
-            ):
+            if self._passphrases(db, session_id, now_ms) is None:
                 return False
-            for tag in (claim.nonce_tag, claim.passphrase_tag):
-                db.execute(_SET_TRIES, (session_id, tag, _CLAIMED))
-            return True
+            if isinstance(claim, NonceClaim):
+                return self._claim_tags(db, session_id, claim)
+            if claim.fresh == "clock":
+                return self._claim_salt(db, session_id, claim, now_ms)
+            return self._claim_number(db, session_id, claim)
+
+        return await self._do(run)
+
+    def _claim_tags(self, db: sqlite3.Connection, session_id: bytes, claim: NonceClaim) -> bool:
+        if (
+            self._tries(db, session_id, claim.nonce_tag) > 0
+            or self._tries(db, session_id, claim.passphrase_tag) == _CLAIMED
+        ):
+            return False
+        for tag in (claim.nonce_tag, claim.passphrase_tag):
+            db.execute(_SET_TRIES, (session_id, tag, _CLAIMED))
+        return True
+
+    @staticmethod
+    def _claim_salt(
+        db: sqlite3.Connection, session_id: bytes, claim: FreshnessClaim, now_ms: int
+    ) -> bool:
+        (forgotten_ms,) = db.execute("SELECT until_ms FROM forgotten").fetchone()
+        if claim.expires_ms < forgotten_ms:
+            return now_ms > claim.expires_ms
+        cursor = db.execute(
+            "INSERT OR IGNORE INTO salts (session_id, salt, expires_ms) VALUES (?, ?, ?)",
+            (session_id, claim.salt, claim.expires_ms),
+        )
+        return cursor.rowcount == 1
+
+    @staticmethod
+    def _claim_number(db: sqlite3.Connection, session_id: bytes, claim: FreshnessClaim) -> bool:
+        row = db.execute(
+            "SELECT numbers FROM windows WHERE session_id = ?", (session_id,)
+        ).fetchone()
+        window = CounterWindow() if row is None else CounterWindow.parse(row[0])
+        claimed = window.claim(claim.value)
+        if claimed is None:
+            return False
+        db.execute(
+            "INSERT OR REPLACE INTO windows (session_id, numbers) VALUES (?, ?)",
+            (session_id, claimed.serialize()),
+        )
+        return True
+
+    async def swap(self, session_id: bytes, old: bytes, new: bytes) -> bool:
+        def run(db: sqlite3.Connection) -> bool:
+            cursor = db.execute(
+                "UPDATE sessions SET sealed = ? WHERE id = ? AND state = ? AND sealed = ?",
+                (new, session_id, State.ENROLLED.value, old),
+            )
+            return cursor.rowcount == 1
 
         return await self._do(run)
 
     async def end(self, session_id: bytes) -> None:
-        await self._do(lambda db: db.execute("DELETE FROM sessions WHERE id = ?", (session_id,)))
+        def run(db: sqlite3.Connection) -> None:
+            for table in ("sessions", "handshakes", "exchanges"):
+                db.execute(f"DELETE FROM {table} WHERE id = ?", (session_id,))  # noqa: S608
+
+        await self._do(run)
+
+    async def sessions(self, now_ms: int) -> list[StoredSession]:
+        def run(db: sqlite3.Connection) -> list[StoredSession]:
+            rows = db.execute(
+                "SELECT id, sealed, expires_ms FROM sessions WHERE state = ? AND expires_ms >= ?",
+                (State.ENROLLED.value, now_ms),
+            )
+            return [StoredSession(*row) for row in rows]
+
+        return await self._do(run)
 
     async def count_mail(self, user_tag: bytes, now_ms: int, limit: int = MAIL_LIMIT) -> bool:
         def run(db: sqlite3.Connection) -> bool:
@@ -298,6 +211,11 @@ class SqliteStore(Store):
     async def sweep(self, now_ms: int) -> int:
         def run(db: sqlite3.Connection) -> int:
             db.execute("DELETE FROM mails WHERE at_ms <= ?", (now_ms - MAIL_WINDOW_MS,))
-            return db.execute("DELETE FROM sessions WHERE expires_ms < ?", (now_ms,)).rowcount
+            for table in ("exchanges", "codes", "chains", "salts"):
+                db.execute(f"DELETE FROM {table} WHERE expires_ms < ?", (now_ms,))  # noqa: S608
+            db.execute("UPDATE forgotten SET until_ms = max(until_ms, ?)", (now_ms,))
+            logins = db.execute("DELETE FROM handshakes WHERE expires_ms < ?", (now_ms,))
+            sessions = db.execute("DELETE FROM sessions WHERE expires_ms < ?", (now_ms,))
+            return logins.rowcount + sessions.rowcount
 
         return await self._do(run, empties=True)

@@ -1,0 +1,131 @@
+"""The classic suite at the Python client, in one dialect (PROTOCOL §4 to §6)."""
+
+import asyncio
+import secrets
+
+from protocol.client_exchange import ClientExchange, ClientKeys
+from protocol.codec import JsonObject, parse_json_object, serialize_json
+from protocol.codes import CLASSIC_CODE_CHARS, CODE_ALPHABET, Code
+from protocol.dialects import Dialect
+from protocol.errors import MalformedMessage
+from protocol.messages import (
+    HttpRequest,
+    HttpResponse,
+    SealedMessage,
+    SessionGrant,
+    SessionRequest,
+)
+from protocol.primitives import RsaPrivateKey
+from protocol.suites import Classic
+
+from .client_conversation import CodeEntry, Conversation
+from .client_errors import (
+    CodeMistyped,
+    CodeNotAccepted,
+    NoGateway,
+    NotLoggedIn,
+    Refused,
+    SuiteNotAccepted,
+    answers_checked,
+)
+from .client_transport import Transport
+from .sessions import Clock
+
+
+def _read_code(given: str) -> Code:
+    text = "".join(given.split()).upper()
+    if len(text) < CLASSIC_CODE_CHARS or not set(text) <= set(CODE_ALPHABET):
+        raise CodeMistyped(
+            f"a code has {CLASSIC_CODE_CHARS} letters and digits, and this is none: "
+            "copy the whole line from the mail"
+        )
+    return Code(text)
+
+
+class ClassicConversation(Conversation):
+    """A session in ``dialect``. Every request goes as ``{prefix}/message``."""
+
+    def __init__(self, transport: Transport, dialect: Dialect, clock: Clock) -> None:
+        self._transport = transport
+        self._dialect = dialect
+        self._exchange = ClientExchange(Classic(dialect))
+        self._clock = clock
+        self._token = ""
+        self._keys: ClientKeys | None = None
+
+    async def login(self, username: str, entry: CodeEntry, password: str | None) -> None:
+        names = self._dialect.names
+        # The key is made while the person reads the mail.
+        pair_task = asyncio.create_task(asyncio.to_thread(RsaPrivateKey.generate))
+        try:
+            asked = SessionRequest(username).serialize(names)
+            with answers_checked():
+                token = SessionGrant.parse(await self._begin(asked), names).token
+
+            async def redeem(code: Code) -> ClientKeys:
+                return await self._redeem(token, code, await pair_task, password)
+
+            self._keys = await entry.enter(_read_code, redeem)
+            self._token = token
+        finally:
+            pair_task.cancel()
+
+    async def _begin(self, asked: JsonObject) -> JsonObject:
+        try:
+            return await self._post(self._dialect.paths.session, asked)
+        except Refused as error:
+            if error.code != "unsupported_suite":
+                raise
+            raise SuiteNotAccepted(error.status, "classic") from None
+
+    async def _redeem(
+        self, token: str, code: Code, pair: RsaPrivateKey, password: str | None
+    ) -> ClientKeys:
+        names = self._dialect.names
+        message, pending = self._exchange.seal_login(
+            token, code, pair, self._clock(), secrets.token_bytes, password
+        )
+        try:
+            reply = await self._post(self._dialect.paths.authenticate, message.serialize(names))
+        except Refused as error:
+            if error.code != "rejected":
+                raise
+            raise CodeNotAccepted(error.status, error.code, "dialect") from None
+        with answers_checked():
+            return pending.open(SealedMessage.parse(reply, names))
+
+    async def resume(self) -> None:
+        raise NotLoggedIn("classic has no tickets: log in with a code")
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        token, keys = self._session()
+        message, pending = self._exchange.seal_request(
+            token, keys, request, self._clock(), secrets.token_bytes
+        )
+        names = self._dialect.names
+        reply = await self._post(self._dialect.paths.message, message.serialize(names))
+        with answers_checked():
+            return pending.open(SealedMessage.parse(reply, names))
+
+    async def logout(self) -> None:
+        token, keys = self._session()
+        message, pending = self._exchange.seal_fields(
+            token, keys, {}, self._clock(), secrets.token_bytes
+        )
+        names = self._dialect.names
+        reply = await self._post(self._dialect.paths.logout, message.serialize(names))
+        with answers_checked():
+            pending.open_plaintext(SealedMessage.parse(reply, names))
+        self._keys = None
+
+    def _session(self) -> tuple[str, ClientKeys]:
+        if self._keys is None:
+            raise NotLoggedIn("there is no session: call login first")
+        return self._token, self._keys
+
+    async def _post(self, path: str, members: JsonObject) -> JsonObject:
+        answer = await self._transport.post(path, serialize_json(members), "json")
+        try:
+            return parse_json_object(answer)
+        except MalformedMessage:
+            raise NoGateway(200) from None

@@ -1,0 +1,109 @@
+"""What can go wrong for the Python client. Each text says what to do next and holds no secret.
+
+::
+
+    ClientError
+    |- NotLoggedIn             there is no session, or it has ended: nothing was sent
+    |- TicketNotKept           the ticket's place does not work
+    |- CodeMistyped            nothing was sent, and no attempt was spent
+    |- ClockNotAccepted        the message was too old or too new; it may have been handled before
+    |- AnswerNotTrusted        an answer that the gateway cannot have made
+    `- Refused                 the gateway's words: ``status`` and ``code``
+       |- NoGateway
+       |- SuiteNotAccepted
+       |- CodeNotAccepted
+       `- TicketNotAccepted
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from protocol.errors import MalformedMessage, RemoteProtocolError
+
+
+class ClientError(Exception):
+    """The gateway did not do what was asked; the text says what to do next."""
+
+
+class NotLoggedIn(ClientError):
+    """There is no session, and nothing was sent."""
+
+
+class TicketNotKept(ClientError):
+    """The place that ``tickets`` names cannot be read, written or locked."""
+
+
+class CodeMistyped(ClientError):
+    """What was given cannot be a code; it was not sent, and cost no attempt."""
+
+
+class ClockNotAccepted(ClientError):
+    """The gateway refused the message for its time, and it was not sent once more."""
+
+
+class AnswerNotTrusted(ClientError):
+    """An answer came that the gateway cannot have sealed for this request."""
+
+
+class Refused(ClientError):
+    """The gateway refused; ``status`` and ``code`` are its words (PROTOCOL §9).
+
+    They came without a seal, so they prove nothing: also what was refused may have been handled.
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"{status} {code}: {message}")
+        self.status = status
+        self.code = code
+
+
+class NoGateway(Refused):
+    """Something else answers there."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status, "no_gateway", "there is no Certless gateway at this URL")
+
+
+class SuiteNotAccepted(Refused):
+    """The gateway does not take the suite. The client tries no other by itself."""
+
+    def __init__(self, status: int, suite: str) -> None:
+        super().__init__(
+            status,
+            "unsupported_suite",
+            f"this gateway does not take {suite}: ask who runs it which suite to use (ecdh-gcm, "
+            "rsa-gcm or classic), and name it with suite= (--suite)",
+        )
+
+
+class CodeNotAccepted(Refused):
+    """The gateway did not accept the login; it says no more than that."""
+
+    def __init__(self, status: int, code: str, agreed: str) -> None:
+        """``agreed``: what else both sides must have alike, in a word."""
+        super().__init__(
+            status,
+            code,
+            "the code was not accepted: is it from the newest mail, not older than 10 minutes, "
+            f"and the {agreed} the gateway's? A code stands 5 attempts; then ask for a new one",
+        )
+
+
+class TicketNotAccepted(Refused):
+    """The gateway did not accept the ticket; it is kept, for this may have been said by another."""
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(
+            status, code, "the ticket was not accepted: if this lasts, log in with a code"
+        )
+
+
+@contextmanager
+def answers_checked() -> Iterator[None]:
+    """Raises AnswerNotTrusted for whatever an answer inside lacks."""
+    try:
+        yield
+    except MalformedMessage as error:
+        raise AnswerNotTrusted(f"this is no answer of a gateway: {error}") from None
+    except RemoteProtocolError as error:
+        raise AnswerNotTrusted(f"the answer is not ours: {error.code}") from None

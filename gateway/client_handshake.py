@@ -1,0 +1,172 @@
+"""Login and resumption of the hardened suites at the Python client (PROTOCOL §15, §19)."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from protocol.client_handshake import (
+    AwaitedCode,
+    PendingConfirmation,
+    begin_login,
+    begin_resumption,
+)
+from protocol.client_session import ClientSession, ClientTicket
+from protocol.codes import HARDENED_CODE_CHARS, Code, read_code
+from protocol.envelopes import Format
+from protocol.errors import CodeRefused, TicketRefused
+from protocol.handshake_messages import (
+    ClientConfirmation,
+    Greeting,
+    ResumptionGreeting,
+    ServerConfirmation,
+    ServerShare,
+)
+from protocol.hardened_suites import Freshness, HardenedSuite
+from protocol.primitives import RsaPrivateKey
+
+from .client_conversation import CodeEntry
+from .client_errors import (
+    AnswerNotTrusted,
+    CodeMistyped,
+    CodeNotAccepted,
+    Refused,
+    SuiteNotAccepted,
+    TicketNotAccepted,
+    answers_checked,
+)
+from .client_transport import Transport
+from .sessions import Clock
+
+# A gateway that knows no hardened suite has no such routes.
+_NO_SUCH_SUITE = frozenset({"unsupported_suite", "not_found"})
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a client speaks; the gateway is asked for nothing else. ``form`` is the envelopes'."""
+
+    suite: HardenedSuite
+    fresh: Freshness
+    form: Format
+    realm: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What a handshake gave: the session, our keys where the suite wraps, and perhaps a ticket."""
+
+    session: ClientSession
+    pair: RsaPrivateKey | None
+    ticket: ClientTicket | None
+
+
+def _read_code(given: str) -> Code:
+    code = read_code(given)
+    if code is None:
+        raise CodeMistyped(
+            f"a code has {HARDENED_CODE_CHARS} letters and digits, and this is none: "
+            "copy it from the mail; hyphens and case do not matter"
+        )
+    return code
+
+
+class Handshake:
+    """How a client comes to its sessions."""
+
+    def __init__(self, transport: Transport, choices: Choices, clock: Clock) -> None:
+        self._transport = transport
+        self._suite = choices.suite
+        self._fresh = choices.fresh
+        self._form = choices.form
+        self._realm = choices.realm
+        self._clock = clock
+
+    async def login(self, username: str, entry: CodeEntry) -> Enrolled:
+        """M0 to M5. Raises: ClientError, aiohttp.ClientError."""
+        hello, pending = begin_login(
+            username, self._realm, secrets.token_bytes, [self._suite.name], self._fresh
+        )
+        # The key is made while the person reads the mail.
+        async with self._new_pair() as pair:
+            answer = await self._begin("/session/hello", hello.serialize(self._form))
+            with answers_checked():
+                awaited = pending.open(Greeting.parse(self._form, answer))
+
+            async def redeem(code: Code) -> Enrolled:
+                return await self._redeem(awaited, code, await pair)
+
+            return await entry.enter(_read_code, redeem)
+
+    async def _redeem(
+        self, awaited: AwaitedCode, code: Code, pair: RsaPrivateKey | None
+    ) -> Enrolled:
+        share, pending = awaited.enter(code, secrets.token_bytes)
+        try:
+            answer = await self._post("/session/share", share.serialize(self._form))
+            with answers_checked():
+                message, confirmation = pending.open(ServerShare.parse(self._form, answer), pair)
+            return await self._confirm("/session/confirm", message, confirmation, pair)
+        except Refused as error:
+            if error.code != "rejected":
+                raise
+            raise CodeNotAccepted(error.status, error.code, "realm") from None
+
+    async def resume(self, ticket: ClientTicket) -> Enrolled:
+        """R1 to R4. Raises: ClientError, aiohttp.ClientError."""
+        hello, pending = begin_resumption(ticket, secrets.token_bytes, self._fresh)
+        async with self._new_pair() as made:
+            try:
+                answer = await self._begin("/session/resume", hello.serialize(self._form))
+                pair = await made
+                with answers_checked():
+                    greeting = ResumptionGreeting.parse(self._form, answer)
+                    message, confirmation = pending.open(greeting, pair)
+                return await self._confirm("/session/resume/confirm", message, confirmation, pair)
+            except Refused as error:
+                if error.code != "rejected":
+                    raise
+                raise TicketNotAccepted(error.status, error.code) from None
+
+    async def _begin(self, path: str, body: bytes) -> bytes:
+        try:
+            return await self._post(path, body)
+        except Refused as error:
+            if error.code not in _NO_SUCH_SUITE:
+                raise
+            raise SuiteNotAccepted(error.status, self._suite.name) from None
+
+    async def _confirm(
+        self,
+        path: str,
+        message: ClientConfirmation,
+        confirmation: PendingConfirmation,
+        pair: RsaPrivateKey | None,
+    ) -> Enrolled:
+        answer = await self._post(path, message.serialize(self._form))
+        with answers_checked():
+            try:
+                proof = ServerConfirmation.parse(self._form, answer)
+                session, ticket = confirmation.open(proof, self._clock())
+            except (CodeRefused, TicketRefused):
+                raise AnswerNotTrusted(
+                    "what answered has not proven that it is the gateway: check the URL, "
+                    "and begin anew"
+                ) from None
+        return Enrolled(session, pair, ticket)
+
+    @asynccontextmanager
+    async def _new_pair(self) -> AsyncIterator[asyncio.Future[RsaPrivateKey | None]]:
+        """The client's keys of one session, to be awaited; None where the suite wraps nothing."""
+        made = asyncio.ensure_future(self._make_pair())
+        try:
+            yield made
+        finally:
+            made.cancel()
+
+    async def _make_pair(self) -> RsaPrivateKey | None:
+        return await asyncio.to_thread(RsaPrivateKey.generate) if self._suite.wraps else None
+
+    async def _post(self, path: str, body: bytes) -> bytes:
+        return await self._transport.post(path, body, self._form)

@@ -1,0 +1,388 @@
+"""What every store must do for the hardened suites (PROTOCOL §20): part of ``StoreContract``."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from gateway.stores import Opening, Store, StoredSession
+from protocol.codes import CODE_ATTEMPTS
+from protocol.counter_window import COUNTER_WINDOW, MAX_FRESH_VALUE, FreshnessClaim
+
+NOW_MS = 1_000_000
+EXPIRES_MS = NOW_MS + 600_000
+FAR_MS = NOW_MS + 10**9
+ADA, BEN, NOBODY = b"ada" + bytes(13), b"ben" + bytes(13), b"nobody" + bytes(10)
+USER, OTHER_USER = b"a user" + bytes(10), b"another" + bytes(9)
+CODE, CHAIN = b"code" + bytes(12), b"chain" + bytes(11)
+LOGIN, EXCHANGE, SESSION = b"a sealed login", b"a sealed exchange", b"a sealed session"
+FIRST_CHAIN, SECOND_CHAIN = b"a sealed chain", b"that chain later"
+OPENING = Opening(ADA, USER, SESSION, EXPIRES_MS)
+CHAINED = replace(
+    OPENING,
+    chain_id=CHAIN,
+    chain=FIRST_CHAIN,
+    chain_expires_ms=FAR_MS,
+    ticket_hash=b"1" * 32,
+    ticket=b"ticket 1",
+)
+RESUMED = replace(
+    CHAINED,
+    session_id=BEN,
+    sealed=b"a resumed session",
+    chain=SECOND_CHAIN,
+    ticket_hash=b"2" * 32,
+    ticket=b"ticket 2",
+)
+
+
+def salt(name: object) -> bytes:
+    return str(name).encode().rjust(16, b"\x00")
+
+
+def by_clock(name: object, expires_ms: int = NOW_MS + 60_000) -> FreshnessClaim:
+    return FreshnessClaim("clock", expires_ms - 60_000, salt(name), expires_ms)
+
+
+def by_counter(number: int) -> FreshnessClaim:
+    # The other two are of no meaning, and so are the same for all.
+    return FreshnessClaim("counter", number, b"", 0)
+
+
+async def greeted(store: Store, code_id: bytes = b"") -> None:
+    await store.add_handshake(ADA, LOGIN, EXPIRES_MS, USER, code_id)
+
+
+async def confirming(store: Store) -> None:
+    await greeted(store)
+    attempt = await store.claim_attempt(ADA, NOW_MS)
+    assert attempt
+    assert await store.add_exchange(ADA, EXCHANGE, NOW_MS + 60_000, attempt.number)
+
+
+async def opened(store: Store, opening: Opening = OPENING) -> None:
+    await greeted(store)
+    assert await store.open_login(opening)
+
+
+async def resumed(store: Store) -> None:
+    """Logged in, and resumed once with its first ticket."""
+    await opened(store, CHAINED)
+    assert await store.swap_chain(CHAIN, FIRST_CHAIN, SECOND_CHAIN, FAR_MS)
+    assert await store.open_resumed(RESUMED)
+
+
+class HardenedStoreContract:
+    """Inherit, and give ``store``."""
+
+    @pytest.fixture
+    def store(self) -> Store:
+        raise NotImplementedError("a store's test class gives the store")
+
+    # --- attempts and exchanges ---
+
+    async def test_attempts_are_counted_up_to_the_fifth(self, store: Store) -> None:
+        await greeted(store)
+        attempts = [await store.claim_attempt(ADA, NOW_MS) for _ in range(7)]
+        numbers = [attempt.number for attempt in attempts if attempt]
+        assert numbers == list(range(1, CODE_ATTEMPTS + 1))
+        assert {attempt.sealed for attempt in attempts if attempt} == {LOGIN}
+
+    async def test_of_fifty_attempts_at_once_five_count(self, store: Store) -> None:
+        await greeted(store)
+        attempts = await asyncio.gather(*(store.claim_attempt(ADA, NOW_MS) for _ in range(50)))
+        numbers = sorted(attempt.number for attempt in attempts if attempt)
+        assert numbers == list(range(1, CODE_ATTEMPTS + 1))
+
+    async def test_an_attempt_needs_a_login_in_its_time(self, store: Store) -> None:
+        await greeted(store)
+        assert await store.claim_attempt(NOBODY, NOW_MS) is None
+        assert await store.claim_attempt(ADA, EXPIRES_MS + 1) is None
+        assert await store.claim_attempt(ADA, EXPIRES_MS)
+
+    async def test_an_exchange_is_taken_once(self, store: Store) -> None:
+        await confirming(store)
+        taken = await asyncio.gather(*(store.take_exchange(ADA, NOW_MS) for _ in range(20)))
+        assert [one for one in taken if one is not None] == [EXCHANGE]
+
+    async def test_an_exchange_has_its_time(self, store: Store) -> None:
+        await confirming(store)
+        assert await store.take_exchange(ADA, NOW_MS + 60_001) is None
+        await store.add_exchange(ADA, EXCHANGE, NOW_MS + 60_000, 1)
+        assert await store.take_exchange(ADA, NOW_MS + 60_000) == EXCHANGE
+
+    async def test_another_attempt_voids_the_exchange(self, store: Store) -> None:
+        await confirming(store)
+        assert await store.claim_attempt(ADA, NOW_MS)
+        assert await store.take_exchange(ADA, NOW_MS) is None
+
+    async def test_an_exchange_that_was_overtaken_is_not_kept(self, store: Store) -> None:
+        await greeted(store)
+        first = await store.claim_attempt(ADA, NOW_MS)
+        second = await store.claim_attempt(ADA, NOW_MS)
+        assert first
+        assert second
+        assert not await store.add_exchange(ADA, b"the first", EXPIRES_MS, first.number)
+        assert await store.add_exchange(ADA, b"the second", EXPIRES_MS, second.number)
+        assert not await store.add_exchange(ADA, b"the first", EXPIRES_MS, first.number)
+        assert await store.take_exchange(ADA, NOW_MS) == b"the second"
+
+    async def test_an_exchange_needs_its_login_unless_it_resumes(self, store: Store) -> None:
+        assert not await store.add_exchange(NOBODY, EXCHANGE, EXPIRES_MS, 1)
+        assert await store.take_exchange(NOBODY, NOW_MS) is None
+        assert await store.add_exchange(NOBODY, EXCHANGE, EXPIRES_MS)
+        assert await store.take_exchange(NOBODY, NOW_MS) == EXCHANGE
+
+    # --- sessions ---
+
+    async def test_a_login_opens_one_session(self, store: Store) -> None:
+        await confirming(store)
+        openings = [replace(OPENING, sealed=b"session %d" % n) for n in range(20)]
+        results = await asyncio.gather(*(store.open_login(one) for one in openings))
+        assert results.count(True) == 1
+        assert await store.load(ADA, EXPIRES_MS) == openings[results.index(True)].sealed
+        assert await store.load(ADA, EXPIRES_MS + 1) is None
+        assert await store.claim_attempt(ADA, NOW_MS) is None
+
+    async def test_a_login_that_ended_opens_nothing(self, store: Store) -> None:
+        await confirming(store)
+        await store.end(ADA)
+        assert await store.take_exchange(ADA, NOW_MS) is None
+        assert await store.claim_attempt(ADA, NOW_MS) is None
+        assert not await store.open_login(CHAINED)
+        assert await store.load(ADA, NOW_MS) is None
+        assert await store.load_chain(CHAIN, NOW_MS) is None
+
+    async def test_a_session_is_swapped_by_who_knows_it(self, store: Store) -> None:
+        await opened(store)
+        swaps = [store.swap(ADA, SESSION, b"epoch 1, %d" % n) for n in range(20)]
+        assert (await asyncio.gather(*swaps)).count(True) == 1
+        assert not await store.swap(ADA, SESSION, b"epoch 1")
+        record = await store.load(ADA, NOW_MS)
+        assert record
+        assert record.startswith(b"epoch 1, ")
+        assert not await store.swap(NOBODY, SESSION, b"epoch 1")
+
+    async def test_a_session_that_ended_is_not_swapped_back(self, store: Store) -> None:
+        await opened(store)
+        await store.end(ADA)
+        assert not await store.swap(ADA, SESSION, b"epoch 1")
+        assert await store.load(ADA, NOW_MS) is None
+
+    # --- claims by clock ---
+
+    async def test_a_salt_is_claimed_once(self, store: Store) -> None:
+        await opened(store)
+        for name in range(20):
+            claims = [store.claim(ADA, by_clock(name), NOW_MS) for _ in range(10)]
+            assert (await asyncio.gather(*claims)).count(True) == 1
+
+    async def test_salts_are_those_of_a_session(self, store: Store) -> None:
+        await resumed(store)
+        await store.add_handshake(ADA, LOGIN, EXPIRES_MS, USER)
+        assert await store.open_login(OPENING)
+        assert await store.claim(ADA, by_clock(1), NOW_MS)
+        assert await store.claim(BEN, by_clock(1), NOW_MS)
+        assert not await store.claim(NOBODY, by_clock(1), NOW_MS)
+
+    async def test_a_session_takes_messages_while_it_lives(self, store: Store) -> None:
+        await opened(store)
+        for claim in (by_clock(1), by_counter(1)):
+            assert not await store.claim(ADA, claim, EXPIRES_MS + 1)
+            assert await store.claim(ADA, claim, EXPIRES_MS)
+        await store.end(ADA)
+        assert not await store.claim(ADA, by_clock(2), NOW_MS)
+
+    async def test_a_salt_outlives_a_sweep_in_its_time(self, store: Store) -> None:
+        await opened(store)
+        assert await store.claim(ADA, by_clock(1, NOW_MS + 5), NOW_MS)
+        await store.sweep(NOW_MS + 5)
+        assert not await store.claim(ADA, by_clock(1, NOW_MS + 5), NOW_MS + 5)
+
+    async def test_a_clock_that_was_set_back_brings_no_salt_back(self, store: Store) -> None:
+        await opened(store)
+        assert await store.claim(ADA, by_clock(1, NOW_MS + 5), NOW_MS)
+        await store.sweep(NOW_MS + 100)
+        assert not await store.claim(ADA, by_clock(1, NOW_MS + 5), NOW_MS)
+        assert not await store.claim(ADA, by_clock(2, NOW_MS + 99), NOW_MS)
+        assert await store.claim(ADA, by_clock(2, NOW_MS + 100), NOW_MS)
+
+    async def test_what_is_past_its_time_is_claimed_to_be_refused(self, store: Store) -> None:
+        # A client whose clock is behind must learn it, however long ago the last sweep was.
+        await opened(store)
+        await store.sweep(NOW_MS + 100)
+        assert await store.claim(ADA, by_clock(1, NOW_MS - 5000), NOW_MS + 100)
+
+    async def test_many_salts(self, store: Store) -> None:
+        await opened(store)
+        claims = [by_clock(n, NOW_MS + n) for n in range(3000)]
+        assert all(
+            await asyncio.gather(*(store.claim(ADA, c, NOW_MS + n) for n, c in enumerate(claims)))
+        )
+        again = await asyncio.gather(*(store.claim(ADA, c, NOW_MS) for c in claims))
+        assert not any(again)
+
+    # --- claims by counter ---
+
+    async def test_a_number_is_claimed_once(self, store: Store) -> None:
+        await opened(store)
+        for number in (1, 2, 5, 3, COUNTER_WINDOW):
+            claims = [store.claim(ADA, by_counter(number), NOW_MS) for _ in range(10)]
+            assert (await asyncio.gather(*claims)).count(True) == 1
+
+    async def test_the_edge_of_the_window(self, store: Store) -> None:
+        await opened(store)
+        top = 10_000
+        assert not await store.claim(ADA, by_counter(0), NOW_MS)
+        assert await store.claim(ADA, by_counter(top), NOW_MS)
+        assert not await store.claim(ADA, by_counter(top - COUNTER_WINDOW), NOW_MS)
+        assert await store.claim(ADA, by_counter(top - COUNTER_WINDOW + 1), NOW_MS)
+        assert await store.claim(ADA, by_counter(MAX_FRESH_VALUE), NOW_MS)
+        assert not await store.claim(ADA, by_counter(top + 1), NOW_MS)
+
+    async def test_a_resumed_session_counts_from_one(self, store: Store) -> None:
+        await opened(store, CHAINED)
+        assert await store.claim(ADA, by_counter(1), NOW_MS)
+        assert await store.swap_chain(CHAIN, FIRST_CHAIN, SECOND_CHAIN, FAR_MS)
+        assert await store.open_resumed(RESUMED)
+        assert await store.claim(BEN, by_counter(1), NOW_MS)
+
+    # --- tickets ---
+
+    async def test_a_login_begins_a_chain(self, store: Store) -> None:
+        await opened(store, CHAINED)
+        assert await store.load_chain(CHAIN, FAR_MS) == FIRST_CHAIN
+        assert await store.load_chain(CHAIN, FAR_MS + 1) is None
+        assert await store.load_ticket(b"1" * 32, FAR_MS) == b"ticket 1"
+        assert await store.load_ticket(b"1" * 32, FAR_MS + 1) is None
+        assert await store.load_ticket(b"2" * 32, NOW_MS) is None
+
+    async def test_of_many_redemptions_one_wins(self, store: Store) -> None:
+        await opened(store, CHAINED)
+        swaps = [store.swap_chain(CHAIN, FIRST_CHAIN, b"n %d" % n, FAR_MS) for n in range(20)]
+        assert (await asyncio.gather(*swaps)).count(True) == 1
+
+    async def test_a_redemption_ends_the_session_before(self, store: Store) -> None:
+        await opened(store, CHAINED)
+        assert not await store.swap_chain(CHAIN, b"another", SECOND_CHAIN, FAR_MS)
+        assert await store.load(ADA, NOW_MS) == SESSION
+        assert await store.swap_chain(CHAIN, FIRST_CHAIN, SECOND_CHAIN, FAR_MS + 5)
+        assert await store.load(ADA, NOW_MS) is None
+        assert await store.open_resumed(RESUMED)
+        assert await store.load(BEN, NOW_MS) == RESUMED.sealed
+        assert await store.load_chain(CHAIN, FAR_MS + 5) == SECOND_CHAIN
+        # A spent ticket is known: it must be seen when it comes back.
+        assert await store.load_ticket(b"1" * 32, NOW_MS) == b"ticket 1"
+        assert await store.load_ticket(b"2" * 32, NOW_MS) == b"ticket 2"
+
+    async def test_a_redemption_that_was_overtaken_opens_nothing(self, store: Store) -> None:
+        await opened(store, CHAINED)
+        assert await store.swap_chain(CHAIN, FIRST_CHAIN, SECOND_CHAIN, FAR_MS)
+        assert await store.swap_chain(CHAIN, SECOND_CHAIN, b"a third", FAR_MS)
+        assert not await store.open_resumed(RESUMED)
+        await store.end_chain(CHAIN)
+        assert not await store.open_resumed(RESUMED)
+        assert await store.load(BEN, NOW_MS) is None
+
+    async def test_a_revoked_chain_takes_all_with_it(self, store: Store) -> None:
+        await resumed(store)
+        await store.end_chain(CHAIN)
+        assert await store.load_chain(CHAIN, NOW_MS) is None
+        for ticket in (b"1" * 32, b"2" * 32):
+            assert await store.load_ticket(ticket, NOW_MS) is None
+        assert await store.load(BEN, NOW_MS) is None
+        assert not await store.swap_chain(CHAIN, SECOND_CHAIN, FIRST_CHAIN, FAR_MS)
+        await store.end_chain(CHAIN)
+
+    async def test_a_session_that_ended_leaves_its_chain(self, store: Store) -> None:
+        await opened(store, CHAINED)
+        await store.end(ADA)
+        assert await store.load_chain(CHAIN, NOW_MS) == FIRST_CHAIN
+
+    # --- what an operator does ---
+
+    async def test_an_issued_code_waits_for_its_user(self, store: Store) -> None:
+        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        found = await store.find_code(USER, EXPIRES_MS)
+        assert found
+        assert (found.code_id, found.sealed) == (CODE, b"a sealed code")
+        assert await store.find_code(USER, EXPIRES_MS + 1) is None
+        assert await store.find_code(OTHER_USER, NOW_MS) is None
+        assert await store.end_codes(USER) == 1
+        assert await store.end_codes(USER) == 0
+        assert await store.find_code(USER, NOW_MS) is None
+
+    async def test_an_issued_code_counts_over_all_its_logins(self, store: Store) -> None:
+        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        for key in (ADA, BEN):
+            await store.add_handshake(key, LOGIN, EXPIRES_MS, USER, CODE)
+        attempts = await asyncio.gather(
+            *(store.claim_attempt(key, NOW_MS) for key in (ADA, BEN) * 20)
+        )
+        assert sum(attempt is not None for attempt in attempts) == CODE_ATTEMPTS
+        assert await store.find_code(USER, NOW_MS) is None
+
+    async def test_an_issued_code_is_spent_once(self, store: Store) -> None:
+        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        for key in (ADA, BEN):
+            await store.add_handshake(key, LOGIN, EXPIRES_MS, USER, CODE)
+            assert await store.claim_attempt(key, NOW_MS)
+        assert await store.open_login(OPENING)
+        assert await store.find_code(USER, NOW_MS) is None
+        assert await store.claim_attempt(BEN, NOW_MS) is None
+        assert not await store.open_login(replace(OPENING, session_id=BEN))
+        assert await store.load(BEN, NOW_MS) is None
+
+    async def test_another_code_takes_the_place_of_the_first(self, store: Store) -> None:
+        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await greeted(store, CODE)
+        await store.add_code(salt("other"), b"another code", EXPIRES_MS, USER)
+        assert await store.claim_attempt(ADA, NOW_MS) is None
+        found = await store.find_code(USER, NOW_MS)
+        assert found
+        assert found.sealed == b"another code"
+
+    async def test_open_sessions_are_listed(self, store: Store) -> None:
+        assert await store.sessions(NOW_MS) == []
+        await greeted(store)
+        await store.add_login(NOBODY, LOGIN, EXPIRES_MS, USER)
+        assert await store.sessions(NOW_MS) == []
+        assert await store.open_login(OPENING)
+        listed = [StoredSession(ADA, SESSION, EXPIRES_MS)]
+        assert await store.sessions(EXPIRES_MS) == listed
+        assert await store.sessions(EXPIRES_MS + 1) == []
+
+    async def test_all_that_a_user_has_is_ended(self, store: Store) -> None:
+        await resumed(store)
+        await confirming(store)
+        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await store.add_handshake(NOBODY, LOGIN, EXPIRES_MS, OTHER_USER)
+        assert await store.open_login(
+            replace(OPENING, session_id=NOBODY, user_tag=OTHER_USER, sealed=b"of another")
+        )
+        assert await store.end_user(USER) == 1
+        assert await store.load(BEN, NOW_MS) is None
+        assert await store.take_exchange(ADA, NOW_MS) is None
+        assert not await store.open_login(OPENING)
+        assert await store.load_chain(CHAIN, NOW_MS) is None
+        assert await store.load_ticket(b"2" * 32, NOW_MS) is None
+        assert await store.find_code(USER, NOW_MS) is None
+        assert await store.load(NOBODY, NOW_MS) == b"of another"
+        assert await store.end_user(USER) == 0
+
+    # --- sweeping ---
+
+    async def test_a_sweep_removes_what_has_expired(self, store: Store) -> None:
+        await opened(store, replace(CHAINED, chain_expires_ms=EXPIRES_MS))
+        await store.add_handshake(BEN, LOGIN, EXPIRES_MS, USER)
+        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        assert await store.sweep(EXPIRES_MS) == 0
+        assert await store.load_ticket(b"1" * 32, EXPIRES_MS) == b"ticket 1"
+        assert await store.claim_attempt(BEN, EXPIRES_MS)
+        assert await store.sweep(EXPIRES_MS + 1) == 2
+        # Looked at as if it were earlier: gone, not merely late.
+        assert await store.load(ADA, NOW_MS) is None
+        assert await store.claim_attempt(BEN, NOW_MS) is None
+        assert await store.load_chain(CHAIN, NOW_MS) is None
+        assert await store.load_ticket(b"1" * 32, NOW_MS) is None
+        assert await store.find_code(USER, NOW_MS) is None
