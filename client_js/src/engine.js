@@ -1,33 +1,40 @@
 /**
  * Everything heavy, behind messages that can be cloned: it runs in a Worker, or here.
  *
- * An engine keeps key pairs and sessions, each under a number. JSON, base64, ciphers and RSA of
+ * An engine keeps key pairs, logins and sessions, each under a number. JSON, base64, ciphers and RSA of
  * 5 MiB are no work for a page's thread, and neither is handing 9 MB of a message to the network.
  */
-import { parseJsonObject, serializeJson } from './codec.js';
+import { encodeBytes } from './codec.js';
 import { findDialect } from './dialects.js';
 import { LocalProtocolError } from './errors.js';
 import { ClientExchange } from './exchange.js';
-import { HttpRequest, SealedMessage, SessionGrant, SessionRequest } from './messages.js';
+import { awaitCode, enterCode, redeemTicket } from './hardenedLogin.js';
+import { findSuite } from './hardenedSuites.js';
+import { LiveClassic, sendJson } from './liveClassic.js';
+import { LiveHardened } from './liveHardened.js';
+import { SealedMessage, SessionGrant, SessionRequest } from './messages.js';
 import { admit } from './rsaKeys.js';
 import { Classic } from './suites.js';
-import { post } from './transport.js';
 
 /** @typedef {import('./codec.js').Bytes} Bytes */
+/** @typedef {import('./clientHandshake.js').Subject} Subject */
+/** @typedef {import('./clientSession.js').ClientSession} ClientSession */
+/** @typedef {import('./clientSession.js').ClientTicket} ClientTicket */
 /** @typedef {import('./dialects.js').Dialect} Dialect */
-/** @typedef {import('./exchange.js').ClientKeys} ClientKeys */
+/** @typedef {import('./hardenedLogin.js').AwaitedCode} AwaitedCode */
 /** @typedef {import('./messages.js').Header} Header */
 /** @typedef {import('./primitives/contract.js').KeyProgress} KeyProgress */
 /** @typedef {import('./primitives/contract.js').Primitives} Primitives */
 /** @typedef {import('./primitives/contract.js').RsaKeyPair} RsaKeyPair */
+/** @typedef {import('./primitives/contract.js').RsaPrivateKey} RsaPrivateKey */
 /** @typedef {import('./primitives/contract.js').StoredKey} StoredKey */
-/** @typedef {import('./primitives/rsaPublicKey.js').RsaPublicKey} RsaPublicKey */
 /** @typedef {{ signal?: AbortSignal, onProgress?: (progress: KeyProgress) => void }} Control */
 /** @typedef {{ url: string, maxAnswerBytes: number }} Route where a message goes, and how much may come back */
-/** @typedef {import('./codec.js').JsonObject} JsonObject */
+/** @typedef {import('./stores.js').KeptSession} KeptSession */
+/** @typedef {import('./stores.js').KeptHardened} KeptHardened */
 /** @typedef {{ method: string, target: string, headers: Header[], body: Bytes }} PlainRequest */
-/** @typedef {{ status: number, headers: Header[], body: Bytes }} PlainResponse */
-/** @typedef {{ exchange: ClientExchange, token: string, keys: ClientKeys }} LiveSession */
+/** `session` is what is to be kept from now on, where that has changed. @typedef {{ status: number, headers: Header[], body: Bytes, session?: ClientSession }} PlainResponse */
+/** @typedef {{ session: number, kept: KeptHardened }} EnrolledHardened */
 
 /**
  * Things under numbers.
@@ -60,9 +67,11 @@ class Numbered {
 
 export class Engine {
   #primitives;
-  /** @type {Numbered<{ exchange: ClientExchange, pair: RsaKeyPair }>} */
+  /** `exchange` is that of a classic login. @type {Numbered<{ exchange: ClientExchange | null, pair: RsaKeyPair }>} */
   #pairs = new Numbered();
-  /** @type {Numbered<LiveSession>} */
+  /** @type {Numbered<AwaitedCode>} */
+  #logins = new Numbered();
+  /** @type {Numbered<LiveClassic | LiveHardened>} */
   #sessions = new Numbered();
 
   /** @param {Primitives} primitives */
@@ -76,17 +85,6 @@ export class Engine {
   }
 
   /**
-   * Sends an object, reads an object.
-   * @param {Route} route
-   * @param {JsonObject} message
-   * @param {Control} control
-   */
-  async #send({ url, maxAnswerBytes }, message, { signal }) {
-    const answer = await post(url, serializeJson(message), { signal, maxAnswerBytes });
-    return parseJsonObject(answer);
-  }
-
-  /**
    * The token of the session to be (PROTOCOL §4.1).
    * @param {{ route: Route, dialect: Dialect, username: string }} given
    * @param {Control} [control]
@@ -94,24 +92,24 @@ export class Engine {
   async initiate({ route, dialect, username }, control = {}) {
     const { names } = findDialect(dialect);
     const message = new SessionRequest(username).serialize(names);
-    return SessionGrant.parse(await this.#send(route, message, control), names).token;
+    return SessionGrant.parse(await sendJson(route, message, control), names).token;
   }
 
   /**
-   * A new key of our own, and the form of it that can be kept.
-   * @param {{ dialect: Dialect }} given
+   * A new key of our own, and the form of it that can be kept; without a dialect for `rsa-gcm`.
+   * @param {{ dialect: Dialect | null }} given
    * @param {Control} [control]
    * @returns {Promise<{ pair: number, stored: StoredKey }>}
    */
   async generate({ dialect }, control = {}) {
-    const exchange = this.#exchangeIn(dialect);
-    const { rsaPadding: padding } = exchange.suite.dialect;
+    const exchange = dialect && this.#exchangeIn(dialect);
+    const padding = exchange?.suite.dialect.rsaPadding ?? 'oaep-sha256';
     const pair = await this.#primitives.generateKeyPair({ padding, ...control });
     return { pair: this.#pairs.add({ exchange, pair }), stored: pair.privateKey.stored };
   }
 
   /**
-   * Opens the session under the code (PROTOCOL §4.2).
+   * Opens a classic session under the code (PROTOCOL §4.2).
    * @param {{ route: Route, pair: number, token: string, code: string, nowMs: number,
    *   password?: string }} given
    * @param {Control} [control]
@@ -119,52 +117,109 @@ export class Engine {
    */
   async authenticate({ route, pair: number, token, code, nowMs, password }, control = {}) {
     const { exchange, pair } = this.#pairs.get(number);
+    if (!exchange) throw new LocalProtocolError('this pair is for another suite');
     const { names } = exchange.suite.dialect;
     const { message, pending } = await exchange.sealLogin(token, code, pair, nowMs, password);
-    const answer = await this.#send(route, message.serialize(names), control);
+    const answer = await sendJson(route, message.serialize(names), control);
     const keys = await pending.open(SealedMessage.parse(answer, names));
-    const session = this.#sessions.add({ exchange, token, keys });
+    const session = this.#sessions.add(new LiveClassic(exchange, token, keys));
     return { session, serverKey: keys.serverKey.toPem() };
   }
 
   /**
-   * A session that was kept.
-   * @param {{ dialect: Dialect, token: string, stored: StoredKey, serverKey: string }} kept
+   * Begins a hardened login: the mail is on its way (PROTOCOL §15).
+   * @param {{ base: string, subject: Subject, suite: string }} given
+   * @param {Control} [control]
    * @returns {Promise<number>}
    */
-  async adopt({ dialect, token, stored, serverKey }) {
-    const privateKey = await this.#primitives.importPrivateKey(stored);
-    const keys = { privateKey, serverKey: admit(serverKey) };
-    return this.#sessions.add({ exchange: this.#exchangeIn(dialect), token, keys });
+  async awaitCode(given, control = {}) {
+    return this.#logins.add(await awaitCode(this.#primitives, given, control));
   }
 
   /**
-   * One request and the answer to it (PROTOCOL §6.2).
+   * Opens a hardened session with the code: one attempt.
+   * @param {{ base: string, login: number, code: string, pair: number | null, nowMs: number }} given
+   * @param {Control} [control]
+   * @returns {Promise<EnrolledHardened>}
+   */
+  async enterCode({ login, pair: number, ...given }, control = {}) {
+    const awaited = this.#logins.get(login);
+    const pair = number === null ? null : this.#pairs.get(number).pair;
+    const opened = await enterCode(awaited, { ...given, pair }, control);
+    this.#logins.drop(login);
+    return this.#enrolled(awaited.subject, opened, pair);
+  }
+
+  /**
+   * Opens a hardened session with a ticket (PROTOCOL §19).
+   * @param {{ base: string, subject: Subject, suite: string, ticket: ClientTicket, nowMs: number }} given
+   * @param {Control} [control]
+   * @returns {Promise<EnrolledHardened>}
+   */
+  async redeemTicket(given, control = {}) {
+    const padding = 'oaep-sha256';
+    const { wraps } = findSuite(given.suite);
+    const pair = wraps ? await this.#primitives.generateKeyPair({ padding, ...control }) : null;
+    const opened = await redeemTicket(this.#primitives, { ...given, pair }, control);
+    return this.#enrolled(given.subject, opened, pair);
+  }
+
+  /**
+   * @param {Subject} subject
+   * @param {{ session: ClientSession, expiresMs: number, ticket: ClientTicket | null }} opened
+   * @param {RsaKeyPair | null} pair
+   * @returns {EnrolledHardened}
+   */
+  #enrolled({ username, realm, fresh }, { session, expiresMs, ticket }, pair) {
+    const privateKey = pair?.privateKey ?? null;
+    const live = new LiveHardened(this.#primitives, session, privateKey);
+    const [token, { suite }] = [encodeBytes('hex', session.sid), session];
+    const kept = { username, realm, fresh, suite, token, expiresMs, session, ticket };
+    const stored = { version: /** @type {const} */ (2), ...kept, privateKey: privateKey?.stored ?? null };
+    return { session: this.#sessions.add(live), kept: stored };
+  }
+
+  /**
+   * A session that was kept.
+   * @param {{ kept: KeptSession }} given
+   * @returns {Promise<number>}
+   */
+  async adopt({ kept }) {
+    const stored = kept.privateKey;
+    const privateKey = stored && (await this.#primitives.importPrivateKey(stored));
+    if (kept.version === 2) {
+      if (!kept.session) throw new LocalProtocolError('a ticket alone is no session');
+      return this.#sessions.add(new LiveHardened(this.#primitives, kept.session, privateKey));
+    }
+    const keys = { privateKey: /** @type {RsaPrivateKey} */ (privateKey), serverKey: admit(kept.serverKey) };
+    return this.#sessions.add(new LiveClassic(this.#exchangeIn(kept.dialect), kept.token, keys));
+  }
+
+  /**
+   * What another tab has made of the same session.
+   * @param {{ session: number, state: ClientSession }} given
+   */
+  async follow({ session, state }) {
+    const live = this.#sessions.get(session);
+    if (live instanceof LiveHardened) live.follow(state);
+  }
+
+  /**
+   * One request and the answer to it (PROTOCOL §6.2, §17).
    * @param {{ route: Route, session: number, request: PlainRequest, nowMs: number }} given
    * @param {Control} [control]
    * @returns {Promise<PlainResponse>}
    */
-  async exchange({ route, session, request, nowMs }, control = {}) {
-    const { exchange, token, keys } = this.#sessions.get(session);
-    const { names } = exchange.suite.dialect;
-    const { method, target, headers, body } = request;
-    const whole = new HttpRequest(method, target, headers, body);
-    const { message, pending } = await exchange.sealRequest(token, keys, whole, nowMs);
-    const answer = await this.#send(route, message.serialize(names), control);
-    return { ...(await pending.open(SealedMessage.parse(answer, names))) };
+  async exchange({ session, ...given }, control = {}) {
+    return this.#sessions.get(session).exchange(given, control);
   }
 
   /**
-   * A message with no members but timestamp and nonce (PROTOCOL §6.3).
-   * @param {{ route: Route, session: number, nowMs: number }} given
+   * @param {{ route: Route, target: string, session: number, nowMs: number }} given
    * @param {Control} [control]
    */
-  async logout({ route, session, nowMs }, control = {}) {
-    const { exchange, token, keys } = this.#sessions.get(session);
-    const { names } = exchange.suite.dialect;
-    const { message, pending } = await exchange.sealFields(token, keys, {}, nowMs);
-    const answer = await this.#send(route, message.serialize(names), control);
-    await pending.openPlaintext(SealedMessage.parse(answer, names));
+  async logout({ session, ...given }, control = {}) {
+    await this.#sessions.get(session).logout(given, control);
   }
 
   /** @param {{ pair: number }} given */

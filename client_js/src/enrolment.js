@@ -24,13 +24,26 @@ import { AnswerNotTrusted, CertlessError, ProtocolError, Refused } from './error
 /** A session that is open: its number in the engine, and what can be kept of it. @typedef {{ session: number, kept: KeptSession }} Enrolled */
 
 /** What keys take on a phone of some years; the first second of making them gives a better figure. */
-const USUAL_MS = 1500;
+export const USUAL_MS = 1500;
 
-const CODE_REFUSED =
+export const CODE_REFUSED =
   'The code was not accepted. Copy it again from the newest mail; it is good for 10 minutes. ' +
   'If it is right, check the clock of this device.';
 
-/** One login under way. The code may be tried again until the gateway ends it (five times). */
+/**
+ * What the gateway would refuse anyway, said before a message goes out.
+ * @param {string} username
+ */
+export function checkUsername(username) {
+  try {
+    normaliseUsername(username);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    throw new CertlessError('username', 'This is no name of a user. Check what you typed.', { cause: error });
+  }
+}
+
+/** One classic login under way. The code may be tried again until the gateway ends it (five times). */
 export class Enrolment {
   #client;
   #options;
@@ -61,12 +74,7 @@ export class Enrolment {
    * @param {EnrolmentOptions} options
    */
   static async begin(client, options) {
-    try {
-      normaliseUsername(options.username);
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      throw new CertlessError('username', 'This is no name of a user. Check what you typed.', { cause: error });
-    }
+    checkUsername(options.username);
     throwIfCancelled(options.signal);
     const enrolment = new Enrolment(client, options);
     try {

@@ -95,7 +95,11 @@ const REFUSALS = new Map(
   Object.entries({
     malformed: 'The service did not understand this request.',
     login_required: 'The service asks for a login, and has none at this address.',
+    unsupported_suite:
+      'The service does not log in this way. Whoever runs it knows which suites it takes.',
     rejected: 'The service did not accept this message.',
+    stale_timestamp:
+      'The clocks of this device and of the service do not agree. Nothing was done; try again.',
     not_found: 'The service has no such route.',
     too_large: 'This is too large for the service. Send less at once.',
     internal: 'The service failed. Try again later.',
@@ -231,6 +235,8 @@ export function restoreError({ kind, code, message, status, detail }) {
       return new Refused(status, code, detail);
     case 'AnswerNotTrusted':
       return new AnswerNotTrusted(new Error(message));
+    case 'OutcomeUnknown':
+      return new OutcomeUnknown({ cause: new Error(message) });
     case 'NoAnswer':
       return new NoAnswer(new Error(message));
     case 'Cancelled':

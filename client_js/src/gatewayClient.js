@@ -2,6 +2,8 @@
 import { createEngine, defaultKeys, defaultUrl, persistentStore } from '#platform';
 import { DEFAULT_DIALECT, findDialect } from './dialects.js';
 import { AnswerNotTrusted, Cancelled, ProtocolError } from './errors.js';
+import { HARDENED_PATHS } from './hardenedLogin.js';
+import { DEFAULT_REALM, ECDH_GCM, HARDENED_SUITES } from './hardenedSuites.js';
 import { memoryStore } from './stores.js';
 
 /** @typedef {import('./dialects.js').Dialect} Dialect */
@@ -9,12 +11,16 @@ import { memoryStore } from './stores.js';
 /** @typedef {import('./engine.js').Control} Control */
 /** @typedef {import('./engine.js').EngineLink} EngineLink */
 /** @typedef {import('./engine.js').Methods} Methods */
+/** @typedef {import('./hardenedSuites.js').Freshness} Freshness */
 /** @typedef {import('./stores.js').Store} Store */
 
 /**
  * @typedef {{
  *   url?: string | URL,
  *   prefix?: string,
+ *   suite?: string,
+ *   realm?: string,
+ *   fresh?: Freshness,
  *   dialect?: string | Dialect,
  *   keys?: 'persistent' | 'memory',
  *   store?: Store,
@@ -22,9 +28,22 @@ import { memoryStore } from './stores.js';
  *   maxAnswerBytes?: number,
  *   clock?: () => number,
  * }} GatewayOptions
- * `url` is that of the page where it is left out. `lifetimeMs` is how long the gateway keeps a
- * session, where that is not its default of an hour.
+ * `url` is that of the page where it is left out. `suite` is `ecdh-gcm`, `rsa-gcm` or `classic`;
+ * to name a dialect is to say classic. `lifetimeMs` is how long the gateway keeps a classic session,
+ * where that is not its default of an hour.
  */
+
+/** @param {GatewayOptions} options @returns {string} */
+function suiteOf({ suite, dialect }) {
+  const name = suite ?? (dialect === undefined ? ECDH_GCM.name : CLASSIC);
+  if (name !== CLASSIC && !HARDENED_SUITES.has(name)) {
+    throw new TypeError(`no suite ${name}; there are: ${[...HARDENED_SUITES.keys(), CLASSIC].join(', ')}`);
+  }
+  if (name !== CLASSIC && dialect !== undefined) throw new TypeError(`${name} has no dialects: they are for classic`);
+  return name;
+}
+
+export const CLASSIC = 'classic';
 
 const DEFAULT_PREFIX = '/.gateway';
 const SESSION_LIFETIME_MS = 3_600_000;
@@ -44,17 +63,32 @@ export class GatewayClient {
     if (!/^https?:$/.test(protocol)) throw new TypeError('url must begin with http:// or https://');
     this.origin = origin;
     this.prefix = options.prefix ?? DEFAULT_PREFIX;
+    this.suite = suiteOf(options);
+    this.realm = options.realm ?? DEFAULT_REALM;
+    this.fresh = options.fresh ?? 'clock';
+    if (this.fresh !== 'clock' && this.fresh !== 'counter') throw new TypeError('fresh is clock or counter');
+    /** Of the classic suite. */
     this.dialect = findDialect(options.dialect ?? DEFAULT_DIALECT);
-    const keys = options.keys ?? defaultKeys;
+    // Two tabs would count alike.
+    const keys = this.fresh === 'counter' ? 'memory' : (options.keys ?? defaultKeys);
     this.store = options.store ?? (keys === 'persistent' ? persistentStore() : memoryStore());
     this.lifetimeMs = options.lifetimeMs ?? SESSION_LIFETIME_MS;
     this.clock = options.clock ?? Date.now;
     this.#maxAnswerBytes = options.maxAnswerBytes ?? MAX_ANSWER_BYTES;
   }
 
-  /** What a store knows this gateway by. */
+  /** Where the gateway's routes begin; a store knows the gateway by it. */
   get name() {
     return this.origin + this.prefix;
+  }
+
+  get isClassic() {
+    return this.suite === CLASSIC;
+  }
+
+  /** The suite as a person may be told it, e.g. `classic/article-2016`. */
+  get suiteName() {
+    return this.isClassic ? `${CLASSIC}/${this.dialect.name}` : this.suite;
   }
 
   /**
@@ -77,10 +111,21 @@ export class GatewayClient {
     }
   }
 
-  /** @param {keyof Paths} name */
+  /** A route of the classic suite. @param {keyof Paths} name */
   route(name) {
-    const url = this.origin + this.prefix + this.dialect.paths[name];
-    return { url, maxAnswerBytes: this.#maxAnswerBytes };
+    return { url: this.name + this.dialect.paths[name], maxAnswerBytes: this.#maxAnswerBytes };
+  }
+
+  /** Where sealed messages go. */
+  get messageRoute() {
+    if (this.isClassic) return this.route('message');
+    return { url: this.name + HARDENED_PATHS.message, maxAnswerBytes: this.#maxAnswerBytes };
+  }
+
+  /** Where a session is ended, and by which target inside where that is said inside. */
+  get logoutRoute() {
+    const target = this.prefix + this.dialect.paths.logout;
+    return { route: this.isClassic ? this.route('logout') : this.messageRoute, target };
   }
 
   /** Ends the engine, and whatever it works on. */

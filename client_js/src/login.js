@@ -1,7 +1,8 @@
 /** The ways to a session: log in at once, log in step by step, or go on with one that was kept. */
-import { Enrolment } from './enrolment.js';
+import { NoAnswer } from './errors.js';
 import { GatewayClient } from './gatewayClient.js';
-import { Session, enrol } from './session.js';
+import { Keeper, hasTicket } from './keeping.js';
+import { Session, beginEnrolment, enrol } from './session.js';
 
 /** @typedef {import('./gatewayClient.js').GatewayOptions} GatewayOptions */
 /** @typedef {import('./session.js').AskCode} AskCode */
@@ -21,7 +22,7 @@ export async function login(options) {
   try {
     const given = { username, onProgress, signal };
     const enrolled = await enrol(client, given, 'login', code, password);
-    return await new Session(client, enrolled, options, false).keep();
+    return await new Session(client, enrolled, options).keep();
   } catch (error) {
     client.close();
     throw error;
@@ -34,7 +35,7 @@ export class LoginRequest {
   #enrolment;
   #options;
 
-  /** @param {GatewayClient} client @param {Enrolment} enrolment @param {RequestLoginOptions} options */
+  /** @param {GatewayClient} client @param {Awaited<ReturnType<typeof beginEnrolment>>} enrolment @param {RequestLoginOptions} options */
   constructor(client, enrolment, options) {
     this.#client = client;
     this.#enrolment = enrolment;
@@ -54,7 +55,7 @@ export class LoginRequest {
    */
   async submit(code, password = this.#options.password) {
     const enrolled = await this.#enrolment.submit(code, password);
-    return new Session(this.#client, enrolled, this.#options, false).keep();
+    return new Session(this.#client, enrolled, this.#options).keep();
   }
 
   /** Gives up: whatever is under way ends. */
@@ -73,7 +74,7 @@ export async function requestLogin(options) {
   const { username, onProgress, signal } = options;
   const client = new GatewayClient(options);
   try {
-    const enrolment = await Enrolment.begin(client, { username, onProgress, signal });
+    const enrolment = await beginEnrolment(client, { username, onProgress, signal });
     return new LoginRequest(client, enrolment, options);
   } catch (error) {
     client.close();
@@ -82,28 +83,51 @@ export async function requestLogin(options) {
 }
 
 /**
- * The session that a store has kept, or null: there is none, or it has expired.
+ * The session that a store has kept, or a new one for the ticket that it has kept; null where there
+ * is neither.
  * @param {ResumeOptions} [options]
  * @returns {Promise<Session | null>}
+ * @throws {import('./errors.js').NoAnswer} there is a ticket, and the gateway does not answer
  */
 export async function resume(options = {}) {
   const asked = new GatewayClient(options);
   const kept = await asked.store.load(asked.name).catch(() => null);
   if (!kept) return null;
-  if (kept.expiresMs <= asked.clock()) {
+  const isOver = kept.expiresMs <= asked.clock();
+  if (isOver && !hasTicket(kept, asked.clock())) {
     await asked.store.remove(asked.name, kept.token).catch(() => {});
     return null;
   }
-  /** @type {GatewayClient | undefined} */
-  let client;
+  const client = clientOf(kept, { ...options, store: asked.store });
+  if (!client) return null;
+  const keeper = new Keeper(client, true);
   try {
-    client = new GatewayClient({ ...options, dialect: kept.dialect });
-    const { privateKey: stored, ...rest } = kept;
-    const session = await client.ask('adopt', { ...rest, stored });
-    return new Session(client, { session, kept }, options, true);
-  } catch {
+    const enrolled = isOver
+      ? await keeper.fromTicket(kept, new AbortController().signal)
+      : { session: await client.ask('adopt', { kept }), kept };
+    const was = { isProven: !isOver, isKept: keeper.isKept };
+    if (enrolled) return new Session(client, enrolled, options, was);
+  } catch (error) {
+    client.close();
+    if (error instanceof NoAnswer) throw error;
     // What was kept is no session that this version can go on with.
-    client?.close();
+    return null;
+  }
+  client.close();
+  return null;
+}
+
+/**
+ * The gateway in the suite of what was kept, or null: it is none of this version.
+ * @param {import('./stores.js').KeptSession} kept
+ * @param {ResumeOptions} options
+ */
+function clientOf(kept, { suite: _, dialect: __, ...options }) {
+  try {
+    if (kept.version === 1) return new GatewayClient({ ...options, dialect: kept.dialect });
+    const { suite, realm, fresh } = kept;
+    return new GatewayClient({ ...options, suite, realm, fresh });
+  } catch {
     return null;
   }
 }

@@ -5,8 +5,10 @@
  */
 import { orCancelled, throwIfCancelled } from './abort.js';
 import { Enrolment } from './enrolment.js';
-import { Cancelled, NotLoggedIn, OutcomeUnknown, Refused } from './errors.js';
+import { Cancelled, NoAnswer, NotLoggedIn, OutcomeUnknown, Refused } from './errors.js';
 import { WINDOW_MS } from './freshness.js';
+import { HardenedEnrolment } from './hardenedEnrolment.js';
+import { Keeper, hasTicket } from './keeping.js';
 import { plainRequest, responseOf } from './plainHttp.js';
 
 /** @typedef {import('./engine.js').PlainRequest} PlainRequest */
@@ -16,7 +18,7 @@ import { plainRequest, responseOf } from './plainHttp.js';
 /** @typedef {import('./gatewayClient.js').GatewayClient} GatewayClient */
 
 /**
- * `ready`: messages go out. `renewing`: the session was lost, a new code is asked for. `expired`:
+ * `ready`: messages go out, if need be in a new session for the ticket. `renewing`: the session was lost, a new code is asked for. `expired`:
  * it was lost, and will be renewed on the next request where it can be. `closed`: logged out, or
  * lost for good.
  * @typedef {'ready' | 'renewing' | 'expired' | 'closed'} SessionState
@@ -75,7 +77,9 @@ export class Session extends EventTarget {
   #state = 'ready';
   /** @type {Promise<Current> | undefined} */
   #renewal;
-  #isKept = false;
+  #keeper;
+  /** @type {Promise<void> | undefined} */
+  #catchingUp;
   #closing = new AbortController();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -85,14 +89,14 @@ export class Session extends EventTarget {
    * @param {GatewayClient} client
    * @param {Enrolled} enrolled
    * @param {SessionOptions} options
-   * @param {boolean} isResumed
+   * @param {{ isProven: boolean, isKept: boolean }} [was] of a session that was not opened just now
    */
-  constructor(client, enrolled, options, isResumed) {
+  constructor(client, enrolled, options, { isProven, isKept } = { isProven: false, isKept: false }) {
     super();
     this.#client = client;
     this.#options = options;
-    this.#current = { ...enrolled, since: client.clock(), isProven: isResumed, isFromOtherTab: false };
-    this.#isKept = isResumed;
+    this.#current = { ...enrolled, since: client.clock(), isProven, isFromOtherTab: false };
+    this.#keeper = new Keeper(client, isKept);
     this.#watchExpiry();
   }
 
@@ -117,9 +121,9 @@ export class Session extends EventTarget {
     return this.#current.kept.username;
   }
 
-  /** What seals the messages, e.g. `classic/article-2016`. */
+  /** What seals the messages, e.g. `ecdh-gcm` or `classic/article-2016`. */
   get suite() {
-    return `classic/${this.#client.dialect.name}`;
+    return this.#client.suiteName;
   }
 
   get state() {
@@ -133,7 +137,7 @@ export class Session extends EventTarget {
 
   /** Where the session is kept for the next load of the page: a store's name, or `memory`. */
   get keptIn() {
-    return this.#isKept ? this.#client.store.name : 'memory';
+    return this.#keeper.isKept ? this.#client.store.name : 'memory';
   }
 
   /**
@@ -165,50 +169,28 @@ export class Session extends EventTarget {
 
   /** Logs out: the session ends on the gateway and is forgotten here, whether or not it answers. */
   async close() {
-    if (this.#state === 'closed') return;
+    // A ticket outlives the session.
+    if (this.#state === 'closed') return this.#keeper.forget(this.#current.kept);
     const { session } = this.#current;
     const client = this.#client;
     const wasReady = this.#state === 'ready';
     this.#closing.abort();
     try {
       if (wasReady) {
-        const route = client.route('logout');
-        await client.ask('logout', { route, session, nowMs: client.clock() });
+        await client.ask('logout', { ...client.logoutRoute, session, nowMs: client.clock() });
       }
     } catch (error) {
       // A session that the gateway no longer knows has ended as it should.
       if (!(error instanceof Refused && error.code === 'rejected')) throw error;
     } finally {
-      await this.#forget(this.#current);
+      await this.#keeper.forget(this.#current.kept);
       this.#end();
     }
   }
 
-  /**
-   * Keeps the session for the next load, if there is a place.
-   * @param {Current} current
-   */
-  async #keep({ kept }) {
-    const { store, name } = this.#client;
-    try {
-      await store.save(name, kept);
-      this.#isKept = store.name !== 'memory';
-    } catch {
-      // A full or forbidden storage is no reason to be without a session.
-      this.#isKept = false;
-    }
-  }
-
-  /** @param {Current} current */
-  async #forget({ kept }) {
-    const { store, name } = this.#client;
-    await store.remove(name, kept.token).catch(() => {});
-    this.#isKept = false;
-  }
-
   /** For `login`: a new session is kept before anybody uses it. */
   async keep() {
-    await this.#keep(this.#current);
+    await this.#keeper.keep(this.#current.kept);
     return this;
   }
 
@@ -231,10 +213,15 @@ export class Session extends EventTarget {
     const restMs = this.expiresMs - this.#client.clock();
     this.#timer = setTimeout(() => {
       if (this.#client.clock() < this.expiresMs) this.#watchExpiry();
-      else if (this.#state === 'ready') this.#become('expired');
+      else if (this.#state === 'ready' && !this.#hasTicket) this.#become('expired');
     }, Math.min(Math.max(restMs, 0), MAX_TIMER_MS));
     // In Node a session that nobody uses must not keep the program running.
     /** @type {{ unref?: () => void }} */ (this.#timer).unref?.();
+  }
+
+  /** Whether a new session takes no person. */
+  get #hasTicket() {
+    return hasTicket(this.#current.kept, this.#client.clock());
   }
 
   /**
@@ -247,7 +234,19 @@ export class Session extends EventTarget {
     if (this.#state === 'expired' || this.#client.clock() >= this.expiresMs) {
       return this.#successor(this.#current, signal);
     }
+    this.#catchingUp ??= this.#catchUp().finally(() => (this.#catchingUp = undefined));
+    await this.#catchingUp;
     return this.#current;
+  }
+
+  /** Where the epoch should end by now: another tab may have begun the next one, and one more. */
+  async #catchUp() {
+    const current = this.#current;
+    const { kept } = current;
+    const state = await this.#keeper.laterEpoch(kept);
+    if (!state || kept.version !== 2 || this.#current !== current) return;
+    current.kept = { ...kept, session: state };
+    await this.#client.ask('follow', { session: current.session, state });
   }
 
   /**
@@ -281,11 +280,12 @@ export class Session extends EventTarget {
    */
   async #exchange(current, request, signal) {
     const client = this.#client;
-    const route = client.route('message');
-    const given = { route, session: current.session, request, nowMs: client.clock() };
+    const { session, kept } = current;
+    const given = { route: client.messageRoute, session, request, nowMs: client.clock() };
     try {
       const response = await client.ask('exchange', given, signal ? { signal } : {});
       current.isProven = true;
+      if (response.session && kept.version === 2) current.kept = await this.#keeper.goOn(kept, response.session);
       return response;
     } catch (error) {
       if (error instanceof Refused && error.code === 'rejected') return null;
@@ -318,10 +318,10 @@ export class Session extends EventTarget {
     const nowMs = client.clock();
     const isFresh = !lost.isProven && nowMs - lost.since < WINDOW_MS && nowMs < lost.kept.expiresMs;
     try {
+      const found = await this.#withoutACode(lost, isFresh);
+      if (found) return this.#take(found);
       this.#become('expired');
-      const other = await this.#fromOtherTab(lost);
-      if (other) return this.#take(other);
-      await this.#forget(lost);
+      await this.#keeper.lose(lost.kept);
       if (isFresh) throw new Refused(403, 'rejected', '', REJECTED_AT_ONCE);
       const { code, password, onLoginNeeded, onProgress } = this.#options;
       if (!code || (await onLoginNeeded?.()) === false) throw new NotLoggedIn();
@@ -329,31 +329,36 @@ export class Session extends EventTarget {
       const { signal } = this.#closing;
       const { username } = lost.kept;
       const enrolled = await enrol(client, { username, onProgress, signal }, 'expired', code, password);
-      const current = { ...enrolled, since: client.clock(), isProven: false, isFromOtherTab: false };
-      await this.#keep(current);
-      return this.#take(current);
+      await this.#keeper.keep(enrolled.kept);
+      return this.#take(this.#asCurrent(enrolled, false));
     } catch (error) {
+      // While the gateway does not answer, its ticket is as good as before.
+      if (error instanceof NoAnswer && this.#hasTicket && this.#state === 'ready') throw error;
       this.#end();
       throw error;
     }
   }
 
   /**
-   * The session that another tab has opened since, if there is one.
+   * What goes on where a session was lost and needs nobody: one of another tab, or one for the ticket.
    * @param {Current} lost
-   * @returns {Promise<Current | null>}
+   * @param {boolean} isFresh
    */
-  async #fromOtherTab(lost) {
-    const client = this.#client;
-    const kept = await client.store.load(client.name).catch(() => null);
-    if (!kept || kept.token === lost.kept.token || kept.expiresMs <= client.clock()) return null;
-    if (kept.username !== lost.kept.username) return null;
-    const { privateKey: stored, ...rest } = kept;
-    // What is there but cannot be used counts as nothing.
-    const session = await client.ask('adopt', { ...rest, stored }).catch(() => null);
-    if (session === null) return null;
-    this.#isKept = true;
-    return { session, kept, since: client.clock(), isProven: true, isFromOtherTab: true };
+  async #withoutACode(lost, isFresh) {
+    const other = await this.#keeper.fromOtherTab(lost.kept);
+    if (other) return this.#asCurrent(other, true);
+    // A second new session would not be taken either.
+    const redeemed = isFresh ? null : await this.#keeper.fromTicket(lost.kept, this.#closing.signal);
+    return redeemed && this.#asCurrent(redeemed, redeemed.isFromOtherTab);
+  }
+
+  /**
+   * @param {Enrolled} enrolled
+   * @param {boolean} isFromOtherTab
+   * @returns {Current}
+   */
+  #asCurrent({ session, kept }, isFromOtherTab) {
+    return { session, kept, since: this.#client.clock(), isProven: isFromOtherTab, isFromOtherTab };
   }
 
   /** @param {Current} current */
@@ -368,6 +373,15 @@ export class Session extends EventTarget {
 }
 
 /**
+ * Asks for a code, for the suite of `client` and no other.
+ * @param {GatewayClient} client
+ * @param {import('./enrolment.js').EnrolmentOptions} options
+ */
+export function beginEnrolment(client, options) {
+  return client.isClassic ? Enrolment.begin(client, options) : HardenedEnrolment.begin(client, options);
+}
+
+/**
  * A login from start to end.
  * @param {GatewayClient} client
  * @param {import('./enrolment.js').EnrolmentOptions} options
@@ -376,7 +390,7 @@ export class Session extends EventTarget {
  * @param {string} [password]
  */
 export async function enrol(client, options, reason, code, password) {
-  const enrolment = await Enrolment.begin(client, options);
+  const enrolment = await beginEnrolment(client, options);
   const { signal } = enrolment;
   try {
     const { username } = options;

@@ -4,13 +4,17 @@
  * A store has one session for a gateway. `remove` names the token it means: a newer session that
  * another tab has put there stays.
  */
-import { decodeBytes, encodeBytes, parseJsonObject, serializeJson, utf8, utf8Text } from './codec.js';
+import { decodeBytes, encodeBytes, isJsonObject, parseJsonObject, serializeJson, utf8, utf8Text } from './codec.js';
+import { done, transaction } from './indexedDb.js';
 
+/** @typedef {import('./clientSession.js').ClientSession} ClientSession */
+/** @typedef {import('./clientSession.js').ClientTicket} ClientTicket */
 /** @typedef {import('./dialects.js').Dialect} Dialect */
+/** @typedef {import('./hardenedSuites.js').Freshness} Freshness */
 /** @typedef {import('./primitives/contract.js').StoredKey} StoredKey */
 
 /**
- * What is kept of a session.
+ * What is kept of a classic session.
  * @typedef {{
  *   version: 1,
  *   username: string,
@@ -19,7 +23,32 @@ import { decodeBytes, encodeBytes, parseJsonObject, serializeJson, utf8, utf8Tex
  *   serverKey: string,
  *   privateKey: StoredKey,
  *   expiresMs: number,
- * }} KeptSession
+ * }} KeptClassic
+ */
+
+/**
+ * What is kept of a hardened session. `token` is its id in hex. Without `session` there is a ticket
+ * alone, which leads to a new one.
+ * @typedef {{
+ *   version: 2,
+ *   username: string,
+ *   realm: string,
+ *   fresh: Freshness,
+ *   suite: string,
+ *   token: string,
+ *   expiresMs: number,
+ *   session: ClientSession | null,
+ *   ticket: ClientTicket | null,
+ *   privateKey: StoredKey | null,
+ * }} KeptHardened
+ */
+
+/** @typedef {KeptClassic | KeptHardened} KeptSession */
+
+/**
+ * Does `work` while no other user of the store does any for this gateway; the work can ask whether
+ * that still holds.
+ * @typedef {<Result>(gateway: string, work: (isAlone: () => Promise<boolean>) => Promise<Result>) => Promise<Result>} Alone
  */
 
 /**
@@ -28,8 +57,27 @@ import { decodeBytes, encodeBytes, parseJsonObject, serializeJson, utf8, utf8Tex
  *   load: (gateway: string) => Promise<KeptSession | null>,
  *   save: (gateway: string, session: KeptSession) => Promise<void>,
  *   remove: (gateway: string, token: string) => Promise<void>,
+ *   alone?: Alone,
  * }} Store
+ * `alone` is for stores that several programs or tabs share; where it rejects, no ticket is used.
  */
+
+/** @param {any} value @param {Record<string, string>} types a name with `?` may be null */
+function hasTypes(value, types) {
+  return Object.entries(types).every(([name, type]) => {
+    const isOptional = name.endsWith('?');
+    const member = value[isOptional ? name.slice(0, -1) : name];
+    return (isOptional && member === null) || (member !== null && typeof member === type);
+  });
+}
+
+const TEXTS = { username: 'string', token: 'string', expiresMs: 'number' };
+const CLASSIC = { ...TEXTS, serverKey: 'string', dialect: 'object', privateKey: 'object' };
+const HARDENED = { ...TEXTS, realm: 'string', suite: 'string', 'session?': 'object', 'ticket?': 'object', 'privateKey?': 'object' };
+const SESSION = { suite: 'string', fresh: 'string', offsetMs: 'number', epoch: 'number', epochStartedMs: 'number', sequence: 'number' };
+
+/** @param {any} value @param {string[]} names */
+const hasBytes = (value, names) => names.every((name) => value[name] instanceof Uint8Array);
 
 /**
  * Whether `value` has the form of a kept session. Anything else there counts as nothing.
@@ -37,12 +85,11 @@ import { decodeBytes, encodeBytes, parseJsonObject, serializeJson, utf8, utf8Tex
  * @returns {value is KeptSession}
  */
 function isKeptSession(value) {
-  return (
-    value?.version === 1 &&
-    ['username', 'token', 'serverKey'].every((name) => typeof value[name] === 'string') &&
-    ['dialect', 'privateKey'].every((name) => typeof value[name] === 'object' && value[name]) &&
-    typeof value.expiresMs === 'number'
-  );
+  if (value?.version === 1) return hasTypes(value, CLASSIC);
+  if (value?.version !== 2 || !hasTypes(value, HARDENED)) return false;
+  const { session, ticket } = value;
+  const isSession = !session || (hasTypes(session, SESSION) && hasBytes(session, ['sid', 'c2s', 's2c', 'serverKey']));
+  return isSession && (!ticket || (hasTypes(ticket, { expiresMs: 'number' }) && hasBytes(ticket, ['ticket', 'secret'])));
 }
 
 /**
@@ -54,10 +101,36 @@ export function memoryStore() {
 }
 
 /**
+ * `value` with bytes as `{ base64 }`, for JSON.
+ * @param {any} value
+ * @returns {any}
+ */
+function written(value) {
+  if (value instanceof Uint8Array) return { base64: encodeBytes('base64', value) };
+  if (typeof value !== 'object' || value === null) return value;
+  if (!isJsonObject(value) || Object.getPrototypeOf(value) !== Object.prototype) {
+    throw new TypeError('this cannot be written as text');
+  }
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, written(one)]));
+}
+
+/**
+ * What `written` was given.
+ * @param {any} value
+ * @returns {any}
+ */
+function read(value) {
+  if (!isJsonObject(value)) return value;
+  if (typeof value.base64 === 'string') return decodeBytes('base64', value.base64);
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, read(one)]));
+}
+
+/**
  * @param {Storage} storage
+ * @param {Alone} [alone]
  * @returns {Store}
  */
-export function localStorageStore(storage) {
+export function localStorageStore(storage, alone) {
   /** @param {string} gateway */
   const name = (gateway) => `certless ${gateway}`;
   /** @type {Store['load']} */
@@ -65,9 +138,11 @@ export function localStorageStore(storage) {
     const text = storage.getItem(name(gateway));
     if (text === null) return null;
     try {
-      const { privateKey, ...rest } = parseJsonObject(utf8(text));
-      const session = { ...rest, privateKey: decodeBytes('base64', String(privateKey)) };
-      return isKeptSession(session) && session.privateKey ? session : null;
+      const { privateKey, ...rest } = read(parseJsonObject(utf8(text)));
+      // Version 1 has this one as plain base64.
+      const key = typeof privateKey === 'string' ? decodeBytes('base64', privateKey) : privateKey;
+      const session = { ...rest, privateKey: key };
+      return isKeptSession(session) && (session.version === 2 || key instanceof Uint8Array) ? session : null;
     } catch {
       return null;
     }
@@ -76,63 +151,47 @@ export function localStorageStore(storage) {
     name: 'localStorage',
     load,
     save: async (gateway, session) => {
-      if (!(session.privateKey instanceof Uint8Array)) throw new TypeError('this key cannot be written');
-      const members = { ...session, privateKey: encodeBytes('base64', session.privateKey) };
-      storage.setItem(name(gateway), utf8Text(serializeJson(/** @type {any} */ (members))) ?? '');
+      const { privateKey } = session;
+      if (privateKey && !(privateKey instanceof Uint8Array)) throw new TypeError('this key cannot be written');
+      const members = written(session);
+      if (session.version === 1) members.privateKey = members.privateKey.base64;
+      storage.setItem(name(gateway), utf8Text(serializeJson(members)) ?? '');
     },
     remove: async (gateway, token) => {
       if ((await load(gateway))?.token === token) storage.removeItem(name(gateway));
     },
+    ...(alone && { alone }),
   };
-}
-
-/**
- * @template Result
- * @param {IDBRequest<Result>} request
- * @returns {Promise<Result>}
- */
-function done(request) {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
 }
 
 /**
  * Keys that WebCrypto does not let out stay what they are here.
  * @param {IDBFactory} factory
+ * @param {Alone} [alone]
  * @returns {Store}
  */
-export function indexedDbStore(factory) {
+export function indexedDbStore(factory, alone) {
   /**
    * @template Result
    * @param {IDBTransactionMode} mode
    * @param {(sessions: IDBObjectStore) => Promise<Result>} work
    */
-  const transaction = async (mode, work) => {
-    const opening = factory.open('certless', 1);
-    opening.onupgradeneeded = () => opening.result.createObjectStore('sessions');
-    const database = await done(opening);
-    try {
-      return await work(database.transaction('sessions', mode).objectStore('sessions'));
-    } finally {
-      database.close();
-    }
-  };
+  const inSessions = (mode, work) => transaction(factory, 'certless', 'sessions', mode, work);
   return {
     name: 'indexedDB',
     load: async (gateway) => {
-      const found = await transaction('readonly', (sessions) => done(sessions.get(gateway)));
+      const found = await inSessions('readonly', (sessions) => done(sessions.get(gateway)));
       return isKeptSession(found) ? found : null;
     },
     save: async (gateway, session) => {
-      await transaction('readwrite', (sessions) => done(sessions.put(session, gateway)));
+      await inSessions('readwrite', (sessions) => done(sessions.put(session, gateway)));
     },
     remove: async (gateway, token) => {
-      await transaction('readwrite', async (sessions) => {
+      await inSessions('readwrite', async (sessions) => {
         const found = await done(sessions.get(gateway));
         if (isKeptSession(found) && found.token === token) await done(sessions.delete(gateway));
       });
     },
+    ...(alone && { alone }),
   };
 }

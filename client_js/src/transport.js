@@ -1,4 +1,5 @@
 /** One POST to the gateway and its answer, as bytes. */
+import { concat } from './bytes.js';
 import { parseJsonObject } from './codec.js';
 import { AnswerNotTrusted, Cancelled, CertlessError, NoAnswer, Refused } from './errors.js';
 
@@ -28,13 +29,7 @@ async function read(response, maxBytes) {
     }
     chunks.push(value);
   }
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
+  return concat(...chunks);
 }
 
 /** @param {Response} response */
@@ -57,14 +52,14 @@ async function refusal(response) {
  * The body of a 2xx answer. Throws Refused, NoAnswer, AnswerNotTrusted or Cancelled.
  * @param {string} url
  * @param {Bytes} body
- * @param {{ signal?: AbortSignal | null, maxAnswerBytes: number }} options
+ * @param {{ signal?: AbortSignal | null, maxAnswerBytes: number, contentType: string }} options
  * @returns {Promise<Bytes>}
  */
-export async function post(url, body, { signal, maxAnswerBytes }) {
+export async function post(url, body, { signal, maxAnswerBytes, contentType }) {
   try {
     const response = await globalThis.fetch(url, {
       method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
+      headers: { 'Content-Type': contentType },
       body,
       cache: 'no-store',
       // A gateway redirects nobody; where another host would send us is not asked.

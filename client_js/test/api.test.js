@@ -252,7 +252,7 @@ describe('a session that is lost', () => {
       reasons.push(reason);
       return gateway.mailbox.code(username);
     };
-    return { reasons, given: { url: gateway.url, username, code, ...more } };
+    return { reasons, given: { url: gateway.url, suite: 'classic', username, code, ...more } };
   }
 
   test('one new login for all that are in flight', async () => {
@@ -400,7 +400,7 @@ describe('a session that is kept', () => {
     const items = storage();
     const username = newUser();
     const code = () => gateway.mailbox.code(username);
-    const session = await login({ url: gateway.url, username, code, store: localStorageStore(items) });
+    const session = await login({ url: gateway.url, suite: 'classic', username, code, store: localStorageStore(items) });
     await session.fetch('/echo');
     const [[name, text]] = items.items;
     for (const privateKey of ['AAAA', '', null, { a: 1 }]) {

@@ -260,7 +260,7 @@ describe('hostile logins', () => {
       await server.start();
       server.harm = { login: harm };
       try {
-        await assert.rejects(login({ url: server.url, username: 'ann', code: () => CODE }), isNotTrusted);
+        await assert.rejects(login({ url: server.url, suite: 'classic', username: 'ann', code: () => CODE }), isNotTrusted);
       } finally {
         await server.stop();
       }

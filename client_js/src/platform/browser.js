@@ -1,4 +1,5 @@
 /** What a browser has: perhaps WebCrypto, perhaps Workers, perhaps a place to keep a session. */
+import { aloneInTabs } from '../aloneInTabs.js';
 import { localEngine } from '../engine.js';
 import { pure } from '../primitives/pure.js';
 import { webCrypto } from '../primitives/webCrypto.js';
@@ -30,11 +31,17 @@ export async function createEngine() {
   return localEngine(bestPrimitives());
 }
 
+/** Where tabs cannot be told apart, a code is asked for. @type {import('../stores.js').Alone} */
+const neverAlone = async () => {
+  throw new Error('no IndexedDB');
+};
+
 /** @returns {Store} */
 export function persistentStore() {
   try {
-    if (globalThis.crypto?.subtle && globalThis.indexedDB) return indexedDbStore(indexedDB);
-    if (globalThis.localStorage) return localStorageStore(localStorage);
+    const alone = globalThis.indexedDB ? aloneInTabs(indexedDB) : neverAlone;
+    if (globalThis.crypto?.subtle && globalThis.indexedDB) return indexedDbStore(indexedDB, alone);
+    if (globalThis.localStorage) return localStorageStore(localStorage, alone);
   } catch {
     // A browser set to keep nothing throws at the mere look.
   }

@@ -5,6 +5,7 @@
  * text is canonical writes the numbers again and compares.
  */
 import { hexToNumber, numberToBytes } from 'micro-rsa-dsa-dh/utils.js';
+import { concat } from '../bytes.js';
 import { decodeBytes, encodeBytes } from '../codec.js';
 
 /** @typedef {import('../codec.js').Bytes} Bytes */
@@ -20,30 +21,19 @@ const MAX_PRIVATE_KEY_BYTES = 2400;
 // SEQUENCE { OBJECT IDENTIFIER rsaEncryption, NULL }
 const ALGORITHM = /** @type {Bytes} */ (decodeBytes('hex', '300d06092a864886f70d0101010500'));
 
-/** @param {Uint8Array[]} parts @returns {Bytes} */
-function joined(parts) {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
 /** @param {number} tag @param {Uint8Array[]} parts */
 function write(tag, ...parts) {
-  const content = joined(parts);
+  const content = concat(...parts);
   const size = content.length;
   const long = size < 0x80 ? [] : [...numberToBytes(size)];
   const length = size < 0x80 ? [size] : [0x80 | long.length, ...long];
-  return joined([Uint8Array.from([tag, ...length]), content]);
+  return concat(Uint8Array.from([tag, ...length]), content);
 }
 
 /** @param {bigint} value not negative */
 function writeInteger(value) {
   const bytes = numberToBytes(value);
-  return write(INTEGER, bytes[0] & 0x80 ? joined([new Uint8Array(1), bytes]) : bytes);
+  return write(INTEGER, bytes[0] & 0x80 ? concat(new Uint8Array(1), bytes) : bytes);
 }
 
 /** A walk through DER; anything that is not as asked for ends it with a RangeError. */

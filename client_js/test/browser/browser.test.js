@@ -134,7 +134,7 @@ for (const [dialect, kind, keptIn, storedAs] of [
     test('cancelled while keys are made', async () => {
       const name = await page.evaluate(async () => {
         const controller = new AbortController();
-        const given = { username: 'bob@example.org', signal: controller.signal };
+        const given = { username: 'bob@example.org', suite: 'classic', signal: controller.signal };
         const onProgress = ({ stage }) => stage === 'keys' && controller.abort();
         return certless.login({ ...given, onProgress, code: () => new Promise(() => {}) }).catch((error) => error.name);
       });

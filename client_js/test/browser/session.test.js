@@ -16,7 +16,7 @@ async function visit(visitor, origin) {
     window.seen = [];
     window.logIn = async (username, more = {}) => {
       const code = () => mailedCode(username);
-      window.session = await certless.login({ username, code, ...more });
+      window.session = await certless.login({ username, suite: 'classic', code, ...more });
       session.addEventListener('state', ({ state }) => seen.push(state));
       session.addEventListener('expired', () => seen.push('the event expired'));
     };
@@ -81,7 +81,7 @@ for (const kind of ['insecure', 'secure']) {
     test('a wrong code is refused in words, and the right one then taken', async () => {
       const username = newUser();
       const wrong = await page.evaluate(async (username) => {
-        window.asked = await certless.requestLogin({ username });
+        window.asked = await certless.requestLogin({ username, suite: 'classic' });
         return failure(() => asked.submit('0000000000000000000000000A'));
       }, username);
       assert.equal(wrong.code, 'rejected');
@@ -96,7 +96,7 @@ for (const kind of ['insecure', 'secure']) {
     test('after five wrong codes the right one is refused as well', async () => {
       const username = newUser();
       const codes = await page.evaluate(async (username) => {
-        const asked = await certless.requestLogin({ username });
+        const asked = await certless.requestLogin({ username, suite: 'classic' });
         const tried = [];
         for (let i = 0; i < 5; i += 1) {
           tried.push(await failure(() => asked.submit(`${i}`.padStart(26, '0'))));
@@ -178,7 +178,7 @@ describe('over a slow line', () => {
     // What was sent on a connection that had answered before is sent again by the browser.
     line.cut();
     const sent = line.carried(1);
-    const failed = page.evaluate((username) => failure(() => certless.requestLogin({ username })), username);
+    const failed = page.evaluate((username) => failure(() => certless.requestLogin({ username, suite: 'classic' })), username);
     await sent;
     line.cut();
     const { code, message } = await failed;

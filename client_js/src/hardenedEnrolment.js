@@ -1,0 +1,125 @@
+/** From a username to a hardened session: the code, and in `rsa-gcm` the client's keys (PROTOCOL §15). */
+import { orCancelled, throwIfCancelled } from './abort.js';
+import { readCode } from './codes.js';
+import { CODE_REFUSED, USUAL_MS, checkUsername } from './enrolment.js';
+import { AnswerNotTrusted, CertlessError, MalformedMessage, Refused } from './errors.js';
+import { findSuite } from './hardenedSuites.js';
+
+/** @typedef {import('./enrolment.js').Enrolled} Enrolled */
+/** @typedef {import('./enrolment.js').EnrolmentOptions} EnrolmentOptions */
+/** @typedef {import('./gatewayClient.js').GatewayClient} GatewayClient */
+
+// A longer one is for another kind of login, which somebody else asked for (PROTOCOL §15.3).
+const NO_CODE = 'This is no code of eight characters. Copy it from the newest mail.';
+const NO_PASSWORD =
+  'This login takes no password: the code alone opens the session. Send the password in it, or log in by classic.';
+
+/** What a gateway answers that knows nothing of the route. */
+const UNKNOWN_ROUTE = ['not_found', 'login_required', 'no_gateway', 'method'];
+
+/** One login under way. A code may be tried again until the gateway ends it (five times). */
+export class HardenedEnrolment {
+  #client;
+  #options;
+  #controller = new AbortController();
+  /** @type {Promise<{ pair: number }> | null} */
+  #keys = null;
+  #login = 0;
+
+  /** @param {GatewayClient} client @param {EnrolmentOptions} options */
+  constructor(client, options) {
+    this.#client = client;
+    this.#options = options;
+    const { signal } = options;
+    if (signal?.aborted) this.cancel(signal.reason);
+    signal?.addEventListener('abort', () => this.cancel(signal.reason), { once: true });
+    if (findSuite(client.suite).wraps) {
+      this.#keys = this.#generate();
+      // Whoever waits for the keys hears of a failure; until then nobody does.
+      this.#keys.catch(() => {});
+    }
+  }
+
+  get signal() {
+    return this.#controller.signal;
+  }
+
+  /**
+   * Asks for a code. Keys, where the suite has any, are made meanwhile.
+   * @param {GatewayClient} client
+   * @param {EnrolmentOptions} options
+   */
+  static async begin(client, options) {
+    checkUsername(options.username);
+    throwIfCancelled(options.signal);
+    const enrolment = new HardenedEnrolment(client, options);
+    const { name: base, suite, realm, fresh } = client;
+    const subject = { username: options.username, realm, fresh };
+    try {
+      enrolment.#login = await client.ask('awaitCode', { base, subject, suite }, { signal: enrolment.signal });
+    } catch (error) {
+      enrolment.cancel();
+      throw refusedHello(error, suite);
+    }
+    options.onProgress?.({ stage: 'mail' });
+    return enrolment;
+  }
+
+  async #generate() {
+    const { onProgress } = this.#options;
+    onProgress?.({ stage: 'keys', elapsedMs: 0, usualMs: USUAL_MS });
+    const made = await this.#client.ask(
+      'generate',
+      { dialect: null },
+      { signal: this.signal, onProgress: (progress) => onProgress?.({ stage: 'keys', ...progress }) },
+    );
+    onProgress?.({ stage: 'keys made' });
+    return made;
+  }
+
+  /**
+   * Opens the session. Refused with code `rejected`: try another code, or begin anew.
+   * @param {string} typed the code as it was pasted; case, spaces and hyphens do not count
+   * @param {string} [password]
+   * @returns {Promise<Enrolled>}
+   */
+  async submit(typed, password) {
+    if (password !== undefined) throw new CertlessError('password', NO_PASSWORD);
+    const code = readCode(typed);
+    if (!code) throw new CertlessError('no_code', NO_CODE);
+    const { signal } = this;
+    const client = this.#client;
+    const pair = this.#keys ? (await orCancelled(signal, this.#keys)).pair : null;
+    this.#options.onProgress?.({ stage: 'code' });
+    const given = { base: client.name, login: this.#login, code, pair, nowMs: client.clock() };
+    const enrolled = await client.ask('enterCode', given, { signal }).catch((error) => {
+      const isRejected = error instanceof Refused && error.code === 'rejected';
+      throw isRejected ? new Refused(error.status, error.code, error.detail, CODE_REFUSED) : error;
+    });
+    if (pair !== null) void client.ask('forgetPair', { pair }).catch(() => {});
+    this.#options.onProgress?.({ stage: 'done' });
+    return enrolled;
+  }
+
+  /** @param {unknown} [reason] */
+  cancel(reason) {
+    this.#controller.abort(reason);
+  }
+}
+
+/**
+ * The refusal of a login that was to be hardened. There is no other suite to go on with: whoever
+ * stands between can refuse any (PROTOCOL §14.1).
+ * @param {unknown} error
+ * @param {string} suite
+ */
+function refusedHello(error, suite) {
+  // Nothing is sealed yet: what makes no sense is not from a gateway.
+  const isNonsense = error instanceof AnswerNotTrusted && error.cause instanceof MalformedMessage;
+  if (isNonsense) return new Refused(200, 'no_gateway');
+  if (!(error instanceof Refused)) return error;
+  const isOlder = UNKNOWN_ROUTE.includes(error.code);
+  if (!isOlder && error.code !== 'unsupported_suite') return error;
+  const words = `This gateway does not log in by ${suite}. Check its address, or name a suite that it takes.`;
+  return new Refused(error.status, error.code, error.detail, words);
+}
