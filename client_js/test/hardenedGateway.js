@@ -1,0 +1,165 @@
+/** A gateway of the hardened suites in this process, whose answers can be harmed, and whose clock set. */
+import { once } from 'node:events';
+import http from 'node:http';
+import { serializeJson } from '../src/codec.js';
+import { RejectedMessage, RemoteProtocolError } from '../src/errors.js';
+import {
+  CLIENT_CONFIRMATION,
+  CLIENT_SHARE,
+  GREETING,
+  HELLO,
+  RESUMPTION_GREETING,
+  RESUMPTION_HELLO,
+  SERVER_CONFIRMATION,
+  SERVER_SHARE,
+} from '../src/handshakeMessages.js';
+import { HttpResponse } from '../src/messages.js';
+import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
+import { equal } from '../src/primitives/hashes.js';
+import { admit } from '../src/rsaKeys.js';
+import { Envelope } from '../src/sealedMessages.js';
+import { CounterWindow, answerResumption, answerShare, enrol, greet, openRequest, proven } from './hardenedServer.js';
+import { privateDer, publicPem } from './vectors.js';
+
+export const CODE = '7K3QWXYZ';
+export const WINDOW_MS = 60_000;
+const FORMAT = 'msgpack';
+const hex = (bytes) => Buffer.from(bytes).toString('hex');
+
+/**
+ * `harm[route](answer, gateway)` takes the bytes of an honest answer and gives others, or a
+ * function of the HTTP response; `arrives[route](body)` may give other bytes for what came in.
+ */
+export class HardenedGateway {
+  harm = {};
+  arrives = {};
+  aheadMs = 0;
+  realm = 'certless';
+  sessionS = 43_200;
+  suites = ['ecdh-gcm', 'rsa-gcm'];
+  grantsTickets = true;
+  logins = new Map();
+  exchanges = new Map();
+  sessions = new Map();
+  tickets = new Map();
+  /** Requests that were carried out, as `METHOD target`. */
+  done = [];
+  counts = {};
+
+  async start() {
+    const privateKey = await nodeCrypto.importPrivateKey(privateDer('test-session'));
+    this.pair = { publicKey: admit(publicPem('test-session')), privateKey };
+    this.server = http.createServer((request, response) => void this.#serve(request, response));
+    this.server.listen(0, '127.0.0.1');
+    await once(this.server, 'listening');
+    this.url = `http://127.0.0.1:${this.server.address().port}`;
+    return this;
+  }
+
+  async stop() {
+    this.server.closeAllConnections();
+    this.server.close();
+    await once(this.server, 'close');
+  }
+
+  get nowMs() {
+    return Date.now() + this.aheadMs;
+  }
+
+  async #serve(request, response) {
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const route = request.url.replace('/.gateway/', '');
+    this.counts[route] = (this.counts[route] ?? 0) + 1;
+    const came = new Uint8Array(Buffer.concat(chunks));
+    const answer = await this.answer(route, this.arrives[route]?.(came) ?? came);
+    const harmed = this.harm[route] ? await this.harm[route](answer, this) : answer;
+    if (typeof harmed === 'function') return harmed(response);
+    return this.send(response, harmed);
+  }
+
+  send(response, { status = 200, body }) {
+    response.writeHead(status, { 'Content-Type': status === 200 ? 'application/msgpack' : 'application/json' });
+    response.end(body);
+  }
+
+  /** The honest answer. */
+  async answer(route, body) {
+    try {
+      return { body: await this.#answer(route, body) };
+    } catch (error) {
+      if (!(error instanceof RemoteProtocolError)) throw error;
+      const isRejected = error instanceof RejectedMessage;
+      return refusal(isRejected ? 403 : 400, isRejected ? 'rejected' : error.code);
+    }
+  }
+
+  #answer(route, body) {
+    const routes = {
+      'session/hello': () => this.#hello(body),
+      'session/share': () => this.#share(body),
+      'session/confirm': () => this.#confirm(body),
+      'session/resume': () => this.#resume(body),
+      'session/resume/confirm': () => this.#confirm(body),
+      message: () => this.#message(body),
+    };
+    return routes[route]();
+  }
+
+  async #hello(body) {
+    const login = greet(nodeCrypto, HELLO.parse(FORMAT, body), this.realm, 600, this.suites);
+    this.logins.set(hex(login.greeting.sid), login);
+    return GREETING.serialize(FORMAT, login.greeting);
+  }
+
+  async #share(body) {
+    const message = CLIENT_SHARE.parse(FORMAT, body);
+    const login = this.logins.get(hex(message.sid));
+    const answer = await answerShare(nodeCrypto, login, message, CODE);
+    this.exchanges.set(hex(message.sid), answer.exchange);
+    return SERVER_SHARE.serialize(FORMAT, answer.message);
+  }
+
+  async #resume(body) {
+    const hello = RESUMPTION_HELLO.parse(FORMAT, body);
+    const answer = answerResumption(nodeCrypto, hello, this.tickets.get(hex(hello.ticket)), this.realm);
+    this.exchanges.set(hex(answer.message.sid), answer.exchange);
+    return RESUMPTION_GREETING.serialize(FORMAT, answer.message);
+  }
+
+  async #confirm(body) {
+    const message = CLIENT_CONFIRMATION.parse(FORMAT, body);
+    const exchange = this.exchanges.get(hex(message.sid));
+    this.exchanges.delete(hex(message.sid));
+    const clientKey = await proven(exchange, message);
+    const { suite } = exchange.handshake;
+    const ticket = this.grantsTickets ? nodeCrypto.randomBytes(16) : null;
+    const grant = { ticket, sessionS: this.sessionS, ticketS: 86_400, pair: suite.wraps ? this.pair : null };
+    const enrolled = await enrol(exchange, message, clientKey, grant, this.nowMs);
+    const { username } = exchange;
+    if (ticket) this.tickets.set(hex(ticket), { suite: suite.name, username, secret: enrolled.resume });
+    this.sessions.set(hex(message.sid), { ...enrolled.session, window: new CounterWindow(), salts: [] });
+    return SERVER_CONFIRMATION.serialize(FORMAT, enrolled.message);
+  }
+
+  async #message(body) {
+    const envelope = Envelope.parse(FORMAT, body);
+    const session = this.sessions.get(hex(envelope.header.sid));
+    const claim = ({ fresh, value }, salt) => {
+      if (fresh === 'counter') return session.window.claim(value);
+      return !session.salts.some((one) => equal(one, salt)) && session.salts.push(salt);
+    };
+    const opened = await openRequest(nodeCrypto, envelope, session, this.nowMs, WINDOW_MS, claim);
+    if (opened.isStale) return (await opened.sealRefusal()).serialize(FORMAT);
+    const { method, target, body: sent } = opened.request();
+    this.done.push(`${method} ${target}`);
+    this.last = opened;
+    const answer = await opened.sealResponse(new HttpResponse(200, [['X-Answer', `${this.done.length}`]], sent));
+    return answer.serialize(FORMAT);
+  }
+}
+
+/** What a gateway says outside a seal, and what anybody can say in its place. */
+export function refusal(status, error) {
+  return { status, body: serializeJson({ error, message: 'no' }) };
+}
