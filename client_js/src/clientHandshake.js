@@ -41,7 +41,7 @@ const MAX_TICKET_S = 0xffff_ffff;
 const NOTHING = new Uint8Array();
 
 /** The client has proven itself; opens the server's proof. */
-class PendingConfirmation {
+export class PendingConfirmation {
   #subject;
   #sid;
   #handshake;
@@ -116,7 +116,7 @@ async function confirm(subject, sid, handshake, pair, Refused) {
 }
 
 /** pA was sent; opens pB. */
-class PendingShare {
+export class PendingShare {
   #primitives;
   #awaited;
   #w;
@@ -154,7 +154,7 @@ class PendingShare {
 }
 
 /** A login that waits for what the mail says. Each code that is entered costs an attempt. */
-class AwaitedCode {
+export class AwaitedCode {
   #primitives;
 
   /**

@@ -17,11 +17,11 @@ import { admit } from './rsaKeys.js';
 import { Classic } from './suites.js';
 
 /** @typedef {import('./codec.js').Bytes} Bytes */
+/** @typedef {import('./clientHandshake.js').AwaitedCode} AwaitedCode */
 /** @typedef {import('./clientHandshake.js').Subject} Subject */
 /** @typedef {import('./clientSession.js').ClientSession} ClientSession */
 /** @typedef {import('./clientSession.js').ClientTicket} ClientTicket */
 /** @typedef {import('./dialects.js').Dialect} Dialect */
-/** @typedef {import('./hardenedLogin.js').AwaitedCode} AwaitedCode */
 /** @typedef {import('./messages.js').Header} Header */
 /** @typedef {import('./primitives/contract.js').KeyProgress} KeyProgress */
 /** @typedef {import('./primitives/contract.js').Primitives} Primitives */

@@ -15,6 +15,7 @@ import { stopwatch } from './liveHardened.js';
 import { post } from './transport.js';
 
 /** @typedef {import('./codec.js').Bytes} Bytes */
+/** @typedef {import('./clientHandshake.js').AwaitedCode} AwaitedCode */
 /** @typedef {import('./clientHandshake.js').Subject} Subject */
 /** @typedef {import('./clientSession.js').ClientTicket} ClientTicket */
 /** @typedef {import('./engine.js').Control} Control */
@@ -55,13 +56,12 @@ async function send(base, path, kind, message, answerKind, { signal }) {
  * @param {Primitives} primitives
  * @param {{ base: string, subject: Subject, suite: string }} given
  * @param {Control} control
+ * @returns {Promise<AwaitedCode>}
  */
 export async function awaitCode(primitives, { base, subject, suite }, control) {
   const { message, pending } = beginLogin(primitives, subject, [suite]);
   return pending.open(await send(base, 'hello', HELLO, message, GREETING, control));
 }
-
-/** @typedef {Awaited<ReturnType<typeof awaitCode>>} AwaitedCode */
 
 /**
  * M2 to M5: one attempt, with a code as `readCode` gave it.

@@ -1,4 +1,5 @@
 /** `<certless-badge>`: whether what the page sends is sealed, with which suite, and what that is worth. */
+import { CLASSIC } from '../gatewayClient.js';
 import { element, say, styleSheet } from './elements.js';
 import { BADGE_LOOK, LOOK } from './look.js';
 
@@ -18,6 +19,7 @@ const ICONS = {
 const SEALED =
   'What this page sends through its session is sealed: who listens on the way sees who speaks, when and how much, ' +
   'but not what.';
+const HARDENED = "Nor can anybody change it, repeat it, or answer in the service's place.";
 const UNSEALED = 'There is no session, so nothing is sealed now: log in first.';
 const HONEST = 'Whoever can change this page on its way to you can read everything all the same.';
 
@@ -99,7 +101,8 @@ class BadgeView {
     this.#badge.className = state;
     this.#path.setAttribute('d', ICONS[state]);
     say(this.#words, words[state]);
-    say(this.#panel, `${state === 'ready' ? SEALED : UNSEALED} ${HONEST}`);
+    const sealed = session?.suite.startsWith(CLASSIC) ? SEALED : `${SEALED} ${HARDENED}`;
+    say(this.#panel, `${state === 'ready' ? sealed : UNSEALED} ${HONEST}`);
     this.#place();
   };
 

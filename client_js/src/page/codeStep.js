@@ -1,6 +1,6 @@
 /** The second step of a login: the code from the mail, and a password where the service wants one. */
 import { element, say } from './elements.js';
-import { findCode } from './mailedCode.js';
+import { CODE_CHARS, findCode } from './mailedCode.js';
 
 /** @typedef {import('./pageLogin.js').KeysProgress} KeysProgress */
 /** @typedef {import('./pageSession.js').PageSession} PageSession */
@@ -77,6 +77,11 @@ export class CodeStep {
     else this.#code.focus();
   }
 
+  /** The code in `text`, of the kind that this page logs in with. @param {string} text */
+  #found(text) {
+    return findCode(text, this.#page.isClassic ? CODE_CHARS.classic : CODE_CHARS.hardened);
+  }
+
   get #asksPassword() {
     return !this.#password.hidden;
   }
@@ -137,7 +142,7 @@ export class CodeStep {
       this.#password.focus();
       return;
     }
-    const code = findCode(this.#code.value) ?? this.#code.value.trim();
+    const code = this.#found(this.#code.value) ?? this.#code.value.trim();
     await login.submit(code, this.#asksPassword ? this.#password.value : undefined);
     // To be typed again, or pasted over.
     if (login.error && this.form.matches(':focus-within')) this.#code.select();
@@ -149,7 +154,7 @@ export class CodeStep {
    * @param {DataTransfer | null} data
    */
   #take(event, data) {
-    const code = findCode(data?.getData('text') ?? '');
+    const code = this.#found(data?.getData('text') ?? '');
     if (!code || this.#code.readOnly) return;
     event.preventDefault();
     this.#code.value = code;
@@ -162,7 +167,7 @@ export class CodeStep {
    */
   #typed({ data, inputType }) {
     const isTyped = data?.length === 1 || inputType?.startsWith('delete');
-    if (!isTyped && findCode(this.#code.value)) void this.#tryCode();
+    if (!isTyped && this.#found(this.#code.value)) void this.#tryCode();
   }
 
   #resend() {

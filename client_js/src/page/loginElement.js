@@ -99,7 +99,8 @@ class LoginView {
     this.#done.hidden = shown !== 'done';
     this.#showNotice();
     this.#address.update();
-    this.#code.update(this.#host.hasAttribute('password'));
+    // The hardened suites log in by the code alone.
+    this.#code.update(this.#page.isClassic && this.#host.hasAttribute('password'));
     say(this.#user, username);
     if (shown !== this.#shown) {
       const isFirst = this.#shown === null;

@@ -74,6 +74,11 @@ export class PageSession extends EventTarget {
     return this.#session?.username ?? '';
   }
 
+  /** Whether the page logs in by a classic suite, with its long code. */
+  get isClassic() {
+    return this.#client.isClassic;
+  }
+
   /** Whether requests wait for somebody to log in. */
   get isAwaited() {
     return this.#waiting !== null;

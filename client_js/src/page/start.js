@@ -3,6 +3,8 @@
  *
  * The gateway appends the call of `start` to the bundle, with what it knows of itself.
  */
+import { CLASSIC } from '../gatewayClient.js';
+import { HARDENED_SUITES } from '../hardenedSuites.js';
 import * as certless from '../login.js';
 import { badgeElement } from './badgeElement.js';
 import { styleSheet } from './elements.js';
@@ -14,13 +16,21 @@ import { PageSession } from './pageSession.js';
 
 /** @typedef {import('../gatewayClient.js').GatewayOptions} GatewayOptions */
 
-/** What the gateway says of itself. @typedef {Pick<GatewayOptions, 'prefix' | 'dialect' | 'lifetimeMs'>} Settings */
+/**
+ * What the gateway says of itself. Without `suites` it is one that speaks classic alone.
+ * @typedef {Pick<GatewayOptions, 'prefix' | 'dialect' | 'lifetimeMs' | 'realm'> & { suites?: string[] }} Settings
+ */
 
 // A page whose parts each load the script has one session all the same.
 const PAGE = Symbol.for('certless.page');
 
+/** Of the suites that a gateway takes, the first of these. */
+const PREFERRED = [...HARDENED_SUITES.keys()];
+
 /** @type {GatewayOptions} */
 let defaults = {};
+/** The gateway's own, for those who ask for classic. @type {GatewayOptions['dialect']} */
+let dialect;
 
 /** The page's one session; there once `start` has taken the page over. @type {PageSession | undefined} */
 export let page;
@@ -28,14 +38,25 @@ export let page;
 /** `page.fetch`. @type {PageSession['fetch'] | undefined} */
 export let fetch;
 
+/**
+ * `options` over the defaults; who names a dialect means classic.
+ * @template {GatewayOptions} Options
+ * @param {Options} options
+ * @returns {Options}
+ */
+function withDefaults(options) {
+  const suite = options.suite ?? (options.dialect === undefined ? defaults.suite : CLASSIC);
+  return { ...defaults, ...(suite === CLASSIC && dialect ? { dialect } : {}), ...options, suite };
+}
+
 /** @param {certless.LoginOptions} options */
-export const login = (options) => certless.login({ ...defaults, ...options });
+export const login = (options) => certless.login(withDefaults(options));
 
 /** @param {certless.RequestLoginOptions} options */
-export const requestLogin = (options) => certless.requestLogin({ ...defaults, ...options });
+export const requestLogin = (options) => certless.requestLogin(withDefaults(options));
 
 /** @param {certless.ResumeOptions} [options] */
-export const resume = (options) => certless.resume({ ...defaults, ...options });
+export const resume = (options = {}) => certless.resume(withDefaults(options));
 
 /**
  * The settings become the defaults of `login`, `requestLogin` and `resume`; the gateway is where
@@ -44,9 +65,12 @@ export const resume = (options) => certless.resume({ ...defaults, ...options });
  * To be called while the script runs: only then does the browser say which tag it is.
  * @param {Settings} settings
  */
-export function start(settings) {
+export function start({ suites = [], ...settings }) {
   const script = /** @type {HTMLScriptElement | null} */ (document.currentScript);
-  defaults = { ...settings, ...(script?.src ? { url: new URL(script.src).origin } : {}) };
+  const { dialect: own, ...known } = settings;
+  dialect = own;
+  const suite = PREFERRED.find((name) => suites.includes(name)) ?? CLASSIC;
+  defaults = { ...known, suite, ...(script?.src ? { url: new URL(script.src).origin } : {}) };
   if (script?.dataset.certless === undefined) return;
   const taken = /** @type {Document & { [PAGE]?: PageSession }} */ (document);
   page = taken[PAGE] ??= takeOver();
@@ -54,7 +78,7 @@ export function start(settings) {
 }
 
 function takeOver() {
-  const session = new PageSession(defaults, () => openLogin(session));
+  const session = new PageSession(withDefaults({}), () => openLogin(session));
   customElements.define('certless-login', loginElement(session));
   customElements.define('certless-badge', badgeElement(session));
   document.adoptedStyleSheets = [...document.adoptedStyleSheets, styleSheet(PAGE_LOOK)];
