@@ -72,10 +72,11 @@ __all__ = [
     "Tickets",
 ]
 
-CLASSIC = "classic"
-_DEFAULT_SUITE = CLASSIC
-SUITES = (*HARDENED_SUITES, CLASSIC)
 Suite: TypeAlias = Literal["ecdh-gcm", "rsa-gcm", "classic"]
+
+CLASSIC: Suite = "classic"
+SUITES = (*HARDENED_SUITES, CLASSIC)
+DEFAULT_SUITE = CLASSIC
 
 
 class Client:
@@ -112,7 +113,7 @@ class Client:
             raise ValueError("url must be like http://127.0.0.1:8440")
         self._url = parsed
         self._transport = Transport(parsed, prefix, timeout_s)
-        spoken = suite or (_DEFAULT_SUITE if dialect is None else CLASSIC)
+        spoken = suite or (DEFAULT_SUITE if dialect is None else CLASSIC)
         _check(spoken, fresh, envelope)
         self._conversation: Conversation
         if spoken == CLASSIC:
@@ -126,9 +127,7 @@ class Client:
                 raise ValueError(f"{spoken} has no dialects: name a suite or a dialect, not both")
             choices = Choices(HARDENED_SUITES[spoken], fresh, envelope, realm)
             kept = TicketFile(tickets) if isinstance(tickets, str | Path) else tickets
-            self._conversation = HardenedConversation(
-                self._transport, choices, kept, clock, steady
-            )
+            self._conversation = HardenedConversation(self._transport, choices, kept, clock, steady)
 
     async def __aenter__(self) -> Self:
         self._transport.open()
