@@ -40,13 +40,15 @@ from .client_errors import (
     CodeNotAccepted,
     NoGateway,
     NotLoggedIn,
+    PasswordNotAccepted,
     Refused,
     SuiteNotAccepted,
     TicketNotAccepted,
     TicketNotKept,
 )
 from .client_handshake import Choices
-from .client_hardened import HardenedConversation, steady_clock
+from .client_hardened import HardenedConversation
+from .client_messages import steady_clock
 from .client_request import http_request
 from .client_response import RequestContext, Response
 from .client_tickets import TicketFile, Tickets
@@ -63,6 +65,7 @@ __all__ = [
     "CodeNotAccepted",
     "NoGateway",
     "NotLoggedIn",
+    "PasswordNotAccepted",
     "Refused",
     "Response",
     "SuiteNotAccepted",
