@@ -13,11 +13,12 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import sys
 import tempfile
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -25,6 +26,8 @@ from typing import Any
 
 import aiohttp
 
+from bench.hardened_target import HardenedTarget
+from bench.hpke_target import HpkeTarget
 from bench.targets import (
     ROOT,
     CertlessTarget,
@@ -35,6 +38,7 @@ from bench.targets import (
     node,
     python,
 )
+from protocol.codes import Code
 
 ROUNDS = 3
 ROUND_S = 3
@@ -115,23 +119,24 @@ async def probe(core: int, command: list[str]) -> dict[str, float]:
     return figures
 
 
-def write_lines(path: Path, lines: Iterator[bytes]) -> None:
-    """One line each."""
+def write_corpus(path: Path, bodies: Iterator[bytes]) -> None:
+    """Each behind its length, for sealed.lua."""
     with path.open("wb") as file:
-        for line in lines:
-            file.write(line + b"\n")
+        for body in bodies:
+            file.write(len(body).to_bytes(4) + body)
 
 
 async def play(target: Target, count: int, seconds: int) -> Sample:
     """Seal ``count`` messages, then play them for ``seconds``."""
     with tempfile.TemporaryDirectory(prefix="certless-bench-") as folder:
         corpus = Path(folder) / "corpus"
-        write_lines(corpus, await target.corpus(count))
+        write_corpus(corpus, await target.corpus(count))
         await target.server.wait_until_idle()
         before_s = target.server.cpu_s()
         output = await output_of(
             *("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", "bench/sealed.lua"),
             *(target.url, "--", str(corpus), "again" if target.again else "once"),
+            target.content_type,
         )
         cpu_s = target.server.cpu_s() - before_s
     result: dict[str, Any] = json.loads(output.partition("RESULT ")[2])
@@ -183,6 +188,37 @@ async def login_rate(target: CertlessTarget) -> float:
     return LOGINS / (passed_s + time.perf_counter() - start_s)
 
 
+async def hardened_login_rate(target: HardenedTarget) -> float:
+    """Logins a second: the server's three answers to each, not the mail's way.
+
+    What the client computes between them is done on the other core, outside the time that counts.
+    """
+    await target.server.wait_until_idle()
+    gate = asyncio.Semaphore(LOGIN_CLIENTS)
+    passed_s = 0.0
+
+    async def timed(requests: list[Coroutine[Any, Any, Any]]) -> list[Any]:
+        nonlocal passed_s
+
+        async def one(request: Coroutine[Any, Any, Any]) -> Any:
+            async with gate:
+                return await request
+
+        start_s = time.perf_counter()
+        answers = await asyncio.gather(*map(one, requests))
+        passed_s += time.perf_counter() - start_s
+        return answers
+
+    awaited = await timed([target.request_code() for _ in range(LOGINS)])
+    lines = [await target.server.line() for _ in range(LOGINS)]
+    codes = {line["address"]: line["code"] for line in lines}
+    entered = [login.enter(Code(codes[who]), secrets.token_bytes) for login, who in awaited]
+    shares = await timed([target.send_share(share) for share, _ in entered])
+    proofs = [p.open(share)[0] for (_, p), share in zip(entered, shares, strict=True)]
+    await timed([target.send_confirmation(proof) for proof in proofs])
+    return LOGINS / passed_s
+
+
 def print_rows(rows: list[Row], limits: Limits) -> None:
     """The table."""
     print("| 1 KiB JSON echo, one core | messages/s | from - to | CPU us | of its RSA limit |")
@@ -224,6 +260,30 @@ async def print_logins(target: CertlessTarget, core: int) -> None:
         f"of {LOGINS} RSA pairs, without mail, while new pairs are made on the same core. "
         f"Lasting: at most the {pairs_per_s:.0f} pairs/s that one thread makes."
     )
+
+
+async def print_hardened_logins(target: HardenedTarget) -> None:
+    """Logins a second in ecdh-gcm, which needs no pool."""
+    rates = [await hardened_login_rate(target) for _ in range(ROUNDS)]
+    print()
+    print(
+        f"Logins in ecdh-gcm: {median(rates):,.0f}/s ({min(rates):,.0f} - {max(rates):,.0f}), "
+        "without mail (aim: 800)."
+    )
+
+
+def print_hardened_ratios(rows: dict[str, Row]) -> None:
+    """The hardened suites against plain aiohttp and classic, and hpke-http against plain ASGI."""
+    print()
+    for name, other, aim in (
+        ("ecdh-gcm", "aiohttp alone", 0.6),
+        ("ecdh-gcm", "classic", 3.5),
+        ("ecdh-gcm", "hpke-http", None),
+        ("hpke-http", "Starlette alone", None),
+    ):
+        row, peer = rows[name], rows[other]
+        said = "void" if row.fault or peer.fault else f"{row.rate / peer.rate:.2f}"
+        print(f"* {name} to {other}: {said}" + (f" (aim {aim})" if aim else ""))
 
 
 async def print_memory(core: int) -> None:
@@ -272,11 +332,28 @@ async def bench() -> None:
             pem,
             kept,
         ]
+        ecdh = HardenedTarget(on_asyncio, http, "ecdh-gcm")
+        hpke, alone = "bench.hpke_server", "--alone"
+        hardened = {
+            "ecdh-gcm": Row("Certless ecdh-gcm, asyncio", ecdh, ""),
+            "rsa-gcm": Row(
+                "Certless rsa-gcm, asyncio", HardenedTarget(on_asyncio, http, "rsa-gcm"), "python"
+            ),
+            "hpke-http": Row(
+                "hpke-http, Starlette on uvicorn", HpkeTarget(await start(python(hpke)), http), ""
+            ),
+            "Starlette alone": Row(
+                "Starlette alone on uvicorn", Target(await start(python(hpke, alone)), http), ""
+            ),
+        }
+        rows += hardened.values()
         await for_logins.wait_until_idle()
         limits = await measure_rows(rows, core)
         print_rows(rows, limits)
         print_ratios(certless, pem, kept)
+        print_hardened_ratios({**hardened, "aiohttp alone": rows[0], "classic": certless[0]})
         await print_logins(CertlessTarget(for_logins, http), core)
+        await print_hardened_logins(ecdh)
     await print_memory(core)
 
 

@@ -1,8 +1,8 @@
--- wrk plays a corpus: one request body a line, in order.
+-- wrk plays a corpus: request bodies in order, each behind its length (4 bytes, big-endian).
 --
---   wrk -t1 ... -s sealed.lua URL -- CORPUS once|again
+--   wrk -t1 ... -s sealed.lua URL -- CORPUS once|again CONTENT-TYPE
 --
--- "once" sends no line twice: behind the last one come requests that no server answers with 200,
+-- "once" sends no body twice: behind the last one come requests that no server answers with 200,
 -- so that a corpus that was too small shows. "again" starts over. `done` prints one line of JSON.
 local threads = {}
 
@@ -11,17 +11,24 @@ function setup(thread)
 end
 
 function init(args)
-  corpus = assert(io.open(args[1], "r"))
+  corpus = assert(io.open(args[1], "rb"))
   again = args[2] == "again"
   sent, answered, refused = 0, 0, 0
-  wrk.headers["Content-Type"] = "application/json"
+  wrk.headers["Content-Type"] = args[3]
+end
+
+local function next_body()
+  local length = corpus:read(4)
+  if length == nil then return nil end
+  local a, b, c, d = length:byte(1, 4)
+  return corpus:read(((a * 256 + b) * 256 + c) * 256 + d)
 end
 
 function request()
-  local body = corpus:read("*l")
+  local body = next_body()
   if body == nil and again then
     corpus:seek("set")
-    body = corpus:read("*l")
+    body = next_body()
   end
   sent = sent + 1
   return wrk.format("POST", nil, nil, body or "the corpus is used up")

@@ -70,17 +70,19 @@ def node(mode: str) -> list[str]:
 class Server:
     """A process pinned to one core; it says its port, and ends when its input does."""
 
-    def __init__(self, process: Process, port: int) -> None:
+    def __init__(self, process: Process) -> None:
         self._process = process
-        self.url = f"http://127.0.0.1:{port}"
+        self.said: dict[str, Any] = {}
+        self.url = "http://127.0.0.1:"
 
     @classmethod
     async def start(cls, core: int, command: list[str]) -> Self:
         process = await asyncio.create_subprocess_exec(
             "taskset", "-c", str(core), *command, stdin=PIPE, stdout=PIPE, cwd=ROOT
         )
-        server = cls(process, 0)
-        server.url += str((await server.line())["port"])
+        server = cls(process)
+        server.said = await server.line()
+        server.url += str(server.said["port"])
         return server
 
     async def line(self) -> dict[str, Any]:
@@ -123,6 +125,7 @@ class Target:
     """One server and one way to call it. This one: the bare echo, without a session."""
 
     path = ROUTE
+    content_type = "application/json"
     again = True  # whether a message may be sent twice
 
     def __init__(self, server: Server, http: aiohttp.ClientSession) -> None:

@@ -40,13 +40,15 @@ from .client_errors import (
     CodeNotAccepted,
     NoGateway,
     NotLoggedIn,
+    PasswordNotAccepted,
     Refused,
     SuiteNotAccepted,
     TicketNotAccepted,
     TicketNotKept,
 )
 from .client_handshake import Choices
-from .client_hardened import HardenedConversation, steady_clock
+from .client_hardened import HardenedConversation
+from .client_messages import steady_clock
 from .client_request import http_request
 from .client_response import RequestContext, Response
 from .client_tickets import TicketFile, Tickets
@@ -63,6 +65,7 @@ __all__ = [
     "CodeNotAccepted",
     "NoGateway",
     "NotLoggedIn",
+    "PasswordNotAccepted",
     "Refused",
     "Response",
     "SuiteNotAccepted",
@@ -72,10 +75,11 @@ __all__ = [
     "Tickets",
 ]
 
-CLASSIC = "classic"
-_DEFAULT_SUITE = CLASSIC
-SUITES = (*HARDENED_SUITES, CLASSIC)
 Suite: TypeAlias = Literal["ecdh-gcm", "rsa-gcm", "classic"]
+
+CLASSIC: Suite = "classic"
+SUITES = (*HARDENED_SUITES, CLASSIC)
+DEFAULT_SUITE = CLASSIC
 
 
 class Client:
@@ -112,7 +116,7 @@ class Client:
             raise ValueError("url must be like http://127.0.0.1:8440")
         self._url = parsed
         self._transport = Transport(parsed, prefix, timeout_s)
-        spoken = suite or (_DEFAULT_SUITE if dialect is None else CLASSIC)
+        spoken = suite or (DEFAULT_SUITE if dialect is None else CLASSIC)
         _check(spoken, fresh, envelope)
         self._conversation: Conversation
         if spoken == CLASSIC:
@@ -126,9 +130,7 @@ class Client:
                 raise ValueError(f"{spoken} has no dialects: name a suite or a dialect, not both")
             choices = Choices(HARDENED_SUITES[spoken], fresh, envelope, realm)
             kept = TicketFile(tickets) if isinstance(tickets, str | Path) else tickets
-            self._conversation = HardenedConversation(
-                self._transport, choices, kept, clock, steady
-            )
+            self._conversation = HardenedConversation(self._transport, choices, kept, clock, steady)
 
     async def __aenter__(self) -> Self:
         self._transport.open()

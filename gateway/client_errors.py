@@ -12,6 +12,7 @@
        |- NoGateway
        |- SuiteNotAccepted
        |- CodeNotAccepted
+       |- PasswordNotAccepted
        `- TicketNotAccepted
 """
 
@@ -86,6 +87,15 @@ class CodeNotAccepted(Refused):
             code,
             "the code was not accepted: is it from the newest mail, not older than 10 minutes, "
             f"and the {agreed} the gateway's? A code stands 5 attempts; then ask for a new one",
+        )
+
+
+class PasswordNotAccepted(Refused):
+    """The code was right and is spent, and the password was not."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(
+            status, "rejected", "the password was not accepted, and the code is spent: log in again"
         )
 
 

@@ -1,40 +1,17 @@
-"""The hardened suites at the Python client: one session, and the ticket that leads to the next.
+"""The hardened suites at the Python client: one session, and the ticket that leads to the next."""
 
-What a request needs beside itself is seen to here: a new epoch every 15 minutes, and a clock that
-is put right after a refusal (PROTOCOL §17.6, §18).
-"""
-
-import secrets
-import time
-from collections.abc import Callable
-from dataclasses import replace
-
-from protocol.client_session import (
-    ClientSession,
-    ClientTicket,
-    ClockRefused,
-    PendingMessage,
-    seal_request,
-)
+from protocol.client_session import ClientTicket
+from protocol.codec import serialize_json
 from protocol.errors import LocalProtocolError
 from protocol.messages import HttpRequest, HttpResponse
-from protocol.sealed_messages import Envelope
 
 from .client_conversation import CodeEntry, Conversation
-from .client_errors import ClockNotAccepted, NotLoggedIn, Refused, TicketNotKept, answers_checked
+from .client_errors import NotLoggedIn, PasswordNotAccepted, Refused, TicketNotKept
 from .client_handshake import Choices, Enrolled, Handshake
+from .client_messages import Messages
 from .client_tickets import Tickets
 from .client_transport import Transport
 from .sessions import Clock
-
-# Where there is one, a clock that goes on while the machine sleeps.
-_STEADY = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
-
-
-def steady_clock() -> int:
-    """Milliseconds since some moment, by a clock that nobody sets."""
-    now_ns = time.monotonic_ns() if _STEADY is None else time.clock_gettime_ns(_STEADY)
-    return now_ns // 1_000_000
 
 
 class HardenedConversation(Conversation):
@@ -54,14 +31,22 @@ class HardenedConversation(Conversation):
         self._clock = clock
         self._steady = steady
         self._handshake = Handshake(transport, choices, clock)
-        self._enrolled: Enrolled | None = None
+        self._messages: Messages | None = None
 
     async def login(self, username: str, entry: CodeEntry, password: str | None) -> None:
         enrolled = await self._handshake.login(username, entry)
+        messages = self._messages_in(enrolled)
+        if password is not None:
+            # Under the seal, and so after the gateway has proven itself (PROTOCOL §15.7).
+            fields = serialize_json({"password": password})
+            checked = await messages.send(self._own_request("/session/authenticate", fields))
+            if checked.status != 200:
+                raise PasswordNotAccepted(checked.status)
         if self._tickets is not None and enrolled.ticket is None:
             # One that is left there would bring back whoever was logged in before.
             await self._tickets.forget()
-        await self._adopt(enrolled)
+        await self._keep(enrolled.ticket)
+        self._messages = messages
 
     async def resume(self) -> None:
         if self._tickets is None:
@@ -70,7 +55,10 @@ class HardenedConversation(Conversation):
             saved = await self._tickets.load()
             if saved is None:
                 raise NotLoggedIn("no ticket is kept yet: log in with a code")
-            await self._adopt(await self._handshake.resume(self._ticket_in(saved)))
+            enrolled = await self._handshake.resume(self._ticket_in(saved))
+            # The successor is kept before the first message (PROTOCOL §19.3).
+            await self._keep(enrolled.ticket)
+            self._messages = self._messages_in(enrolled)
 
     def _ticket_in(self, saved: bytes) -> ClientTicket:
         try:
@@ -84,70 +72,34 @@ class HardenedConversation(Conversation):
             )
         return ticket
 
-    async def _adopt(self, enrolled: Enrolled) -> None:
-        # A ticket's successor is kept before the first message (PROTOCOL §19.3).
-        if self._tickets is not None and enrolled.ticket is not None:
-            await self._tickets.keep(enrolled.ticket.serialize())
-        self._enrolled = replace(enrolled, ticket=None)
+    async def _keep(self, ticket: ClientTicket | None) -> None:
+        if self._tickets is not None and ticket is not None:
+            await self._tickets.keep(ticket.serialize())
+
+    def _messages_in(self, enrolled: Enrolled) -> Messages:
+        return Messages(
+            self._transport,
+            self._choices.form,
+            enrolled.session,
+            enrolled.pair,
+            self._clock,
+            self._steady,
+        )
 
     async def send(self, request: HttpRequest) -> HttpResponse:
-        answer = await self._exchange(request)
-        if isinstance(answer, ClockRefused) and answer.may_retry:
-            answer = await self._exchange(request)
-        if isinstance(answer, ClockRefused):
-            raise ClockNotAccepted(
-                "the gateway got the request too early or too late. The clock is put right now; "
-                "before you send it again, look whether it was handled all the same"
-            )
-        return answer
-
-    async def _exchange(self, request: HttpRequest) -> HttpResponse | ClockRefused:
-        started_ms = self._steady()
-        enrolled = self._current()
-        envelope, pending, session = seal_request(
-            enrolled.session, request, self._clock(), secrets.token_bytes, enrolled.pair
-        )
-        # Before anything is awaited: no other message may have the same number.
-        self._enrolled = replace(enrolled, session=session)
-        form = self._choices.form
-        reply = await self._transport.post("/message", envelope.serialize(form), form)
-        answer = self._open(pending, reply, self._steady() - started_ms)
-        if isinstance(answer, ClockRefused):
-            server_ms, now_ms = answer.server_ms, self._clock()
-            self._learn(session, lambda known: known.corrected(server_ms, now_ms))
-        else:
-            self._learn(session, lambda known: known.answered(pending.epoch))
-        return answer
-
-    def _open(
-        self, pending: PendingMessage, reply: bytes, elapsed_ms: int
-    ) -> HttpResponse | ClockRefused:
-        with answers_checked():
-            try:
-                return pending.open(Envelope.parse(self._choices.form, reply), elapsed_ms)
-            except ClockRefused as refusal:
-                return refusal
-
-    def _learn(
-        self, session: ClientSession, change: Callable[[ClientSession], ClientSession]
-    ) -> None:
-        """Change what is known of ``session``, unless another has taken its place meanwhile."""
-        enrolled = self._enrolled
-        if enrolled is not None and enrolled.session.session_id == session.session_id:
-            self._enrolled = replace(enrolled, session=change(enrolled.session))
-
-    def _current(self) -> Enrolled:
-        if self._enrolled is None:
+        if self._messages is None:
             raise NotLoggedIn("there is no session: call login first")
-        if self._clock() >= self._enrolled.session.expires_ms:
-            raise NotLoggedIn("the session has ended: call resume, or login")
-        return self._enrolled
+        return await self._messages.send(request)
 
     async def logout(self) -> None:
-        path = self._transport.prefix + "/session/logout"
-        ended = await self.send(HttpRequest("POST", path, (), b""))
-        if ended.status >= 400:
+        ended = await self.send(self._own_request("/session/logout"))
+        if ended.status != 200:
             raise Refused(ended.status, "logout", "the session was not ended")
-        self._enrolled = None
+        self._messages = None
         if self._tickets is not None:
             await self._tickets.forget()
+
+    def _own_request(self, path: str, body: bytes = b"") -> HttpRequest:
+        """A request to the gateway itself, inside the seal."""
+        headers = (("Content-Type", "application/json"),) if body else ()
+        return HttpRequest("POST", self._transport.prefix + path, headers, body)

@@ -68,8 +68,13 @@ async def opened(store: Store, opening: Opening = OPENING) -> None:
 async def resumed(store: Store) -> None:
     """Logged in, and resumed once with its first ticket."""
     await opened(store, CHAINED)
-    assert await store.swap_chain(CHAIN, FIRST_CHAIN, SECOND_CHAIN, FAR_MS)
-    assert await store.open_resumed(RESUMED)
+    assert await store.open_resumed(RESUMED, FIRST_CHAIN)
+
+
+async def tickets_of(store: Store, now_ms: int = NOW_MS) -> list[tuple[bytes, bytes]]:
+    """The two tickets of these tests, each with its chain, as far as they are there."""
+    found = [await store.load_ticket(name * 32, now_ms) for name in (b"1", b"2")]
+    return [(ticket.sealed, ticket.chain) for ticket in found if ticket]
 
 
 class HardenedStoreContract:
@@ -151,7 +156,7 @@ class HardenedStoreContract:
         assert await store.claim_attempt(ADA, NOW_MS) is None
         assert not await store.open_login(CHAINED)
         assert await store.load(ADA, NOW_MS) is None
-        assert await store.load_chain(CHAIN, NOW_MS) is None
+        assert await tickets_of(store) == []
 
     async def test_a_session_is_swapped_by_who_knows_it(self, store: Store) -> None:
         await opened(store)
@@ -243,61 +248,62 @@ class HardenedStoreContract:
     async def test_a_resumed_session_counts_from_one(self, store: Store) -> None:
         await opened(store, CHAINED)
         assert await store.claim(ADA, by_counter(1), NOW_MS)
-        assert await store.swap_chain(CHAIN, FIRST_CHAIN, SECOND_CHAIN, FAR_MS)
-        assert await store.open_resumed(RESUMED)
+        assert await store.open_resumed(RESUMED, FIRST_CHAIN)
         assert await store.claim(BEN, by_counter(1), NOW_MS)
 
     # --- tickets ---
 
     async def test_a_login_begins_a_chain(self, store: Store) -> None:
         await opened(store, CHAINED)
-        assert await store.load_chain(CHAIN, FAR_MS) == FIRST_CHAIN
-        assert await store.load_chain(CHAIN, FAR_MS + 1) is None
-        assert await store.load_ticket(b"1" * 32, FAR_MS) == b"ticket 1"
-        assert await store.load_ticket(b"1" * 32, FAR_MS + 1) is None
-        assert await store.load_ticket(b"2" * 32, NOW_MS) is None
+        assert await tickets_of(store, FAR_MS) == [(b"ticket 1", FIRST_CHAIN)]
+        assert await tickets_of(store, FAR_MS + 1) == []
 
     async def test_of_many_redemptions_one_wins(self, store: Store) -> None:
         await opened(store, CHAINED)
-        swaps = [store.swap_chain(CHAIN, FIRST_CHAIN, b"n %d" % n, FAR_MS) for n in range(20)]
-        assert (await asyncio.gather(*swaps)).count(True) == 1
+        openings = [
+            replace(RESUMED, session_id=salt(n), ticket_hash=bytes(31) + bytes([n]))
+            for n in range(20)
+        ]
+        tries = [store.open_resumed(opening, FIRST_CHAIN) for opening in openings]
+        assert (await asyncio.gather(*tries)).count(True) == 1
+        assert len(await store.sessions(NOW_MS)) == 1
 
     async def test_a_redemption_ends_the_session_before(self, store: Store) -> None:
         await opened(store, CHAINED)
-        assert not await store.swap_chain(CHAIN, b"another", SECOND_CHAIN, FAR_MS)
+        later = replace(RESUMED, chain_expires_ms=FAR_MS + 5)
+        assert not await store.open_resumed(later, b"another chain")
         assert await store.load(ADA, NOW_MS) == SESSION
-        assert await store.swap_chain(CHAIN, FIRST_CHAIN, SECOND_CHAIN, FAR_MS + 5)
+        assert await store.open_resumed(later, FIRST_CHAIN)
         assert await store.load(ADA, NOW_MS) is None
-        assert await store.open_resumed(RESUMED)
         assert await store.load(BEN, NOW_MS) == RESUMED.sealed
-        assert await store.load_chain(CHAIN, FAR_MS + 5) == SECOND_CHAIN
         # A spent ticket is known: it must be seen when it comes back.
-        assert await store.load_ticket(b"1" * 32, NOW_MS) == b"ticket 1"
-        assert await store.load_ticket(b"2" * 32, NOW_MS) == b"ticket 2"
+        both = [(b"ticket 1", SECOND_CHAIN), (b"ticket 2", SECOND_CHAIN)]
+        assert await tickets_of(store, FAR_MS + 5) == both
 
     async def test_a_redemption_that_was_overtaken_opens_nothing(self, store: Store) -> None:
-        await opened(store, CHAINED)
-        assert await store.swap_chain(CHAIN, FIRST_CHAIN, SECOND_CHAIN, FAR_MS)
-        assert await store.swap_chain(CHAIN, SECOND_CHAIN, b"a third", FAR_MS)
-        assert not await store.open_resumed(RESUMED)
-        await store.end_chain(CHAIN)
-        assert not await store.open_resumed(RESUMED)
-        assert await store.load(BEN, NOW_MS) is None
+        await resumed(store)
+        again = replace(RESUMED, session_id=NOBODY, ticket_hash=b"3" * 32)
+        assert not await store.open_resumed(again, FIRST_CHAIN)
+        assert await store.load(NOBODY, NOW_MS) is None
+        assert await store.load_ticket(b"3" * 32, NOW_MS) is None
+        assert await store.load(BEN, NOW_MS) == RESUMED.sealed
 
     async def test_a_revoked_chain_takes_all_with_it(self, store: Store) -> None:
         await resumed(store)
         await store.end_chain(CHAIN)
-        assert await store.load_chain(CHAIN, NOW_MS) is None
-        for ticket in (b"1" * 32, b"2" * 32):
-            assert await store.load_ticket(ticket, NOW_MS) is None
+        assert await tickets_of(store) == []
         assert await store.load(BEN, NOW_MS) is None
-        assert not await store.swap_chain(CHAIN, SECOND_CHAIN, FIRST_CHAIN, FAR_MS)
+        assert not await store.open_resumed(
+            replace(RESUMED, session_id=NOBODY, ticket_hash=b"3" * 32), SECOND_CHAIN
+        )
+        assert await store.load(NOBODY, NOW_MS) is None
         await store.end_chain(CHAIN)
 
     async def test_a_session_that_ended_leaves_its_chain(self, store: Store) -> None:
         await opened(store, CHAINED)
         await store.end(ADA)
-        assert await store.load_chain(CHAIN, NOW_MS) == FIRST_CHAIN
+        assert await tickets_of(store) == [(b"ticket 1", FIRST_CHAIN)]
+        assert await store.open_resumed(RESUMED, FIRST_CHAIN)
 
     # --- what an operator does ---
 
@@ -364,8 +370,7 @@ class HardenedStoreContract:
         assert await store.load(BEN, NOW_MS) is None
         assert await store.take_exchange(ADA, NOW_MS) is None
         assert not await store.open_login(OPENING)
-        assert await store.load_chain(CHAIN, NOW_MS) is None
-        assert await store.load_ticket(b"2" * 32, NOW_MS) is None
+        assert await tickets_of(store) == []
         assert await store.find_code(USER, NOW_MS) is None
         assert await store.load(NOBODY, NOW_MS) == b"of another"
         assert await store.end_user(USER) == 0
@@ -377,12 +382,11 @@ class HardenedStoreContract:
         await store.add_handshake(BEN, LOGIN, EXPIRES_MS, USER)
         await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
         assert await store.sweep(EXPIRES_MS) == 0
-        assert await store.load_ticket(b"1" * 32, EXPIRES_MS) == b"ticket 1"
+        assert len(await tickets_of(store, EXPIRES_MS)) == 1
         assert await store.claim_attempt(BEN, EXPIRES_MS)
         assert await store.sweep(EXPIRES_MS + 1) == 2
         # Looked at as if it were earlier: gone, not merely late.
         assert await store.load(ADA, NOW_MS) is None
         assert await store.claim_attempt(BEN, NOW_MS) is None
-        assert await store.load_chain(CHAIN, NOW_MS) is None
-        assert await store.load_ticket(b"1" * 32, NOW_MS) is None
+        assert await tickets_of(store) == []
         assert await store.find_code(USER, NOW_MS) is None

@@ -266,6 +266,7 @@ def free_port() -> int:
 SERVE = ["serve", "--listen", "127.0.0.1:0", "--upstream", "http://127.0.0.1:1"]
 ANY = [*SERVE, "--any-address"]
 WHOLE = [*ANY, "--mail", "console:"]
+REQUEST = ["request", "--login", "ann", "GET", "http://127.0.0.1:1/"]
 
 
 @pytest.mark.parametrize(
@@ -295,6 +296,11 @@ WHOLE = [*ANY, "--mail", "console:"]
         ([*WHOLE, "--config", "missing.toml"], "missing.toml"),
         (["request", "GET", "http://127.0.0.1:1/"], "--login"),
         (["request", "--login", "ann", "GET"], "URL"),
+        ([*REQUEST, "--suite", "tls"], "'tls'"),
+        ([*REQUEST, "--suite", "ecdh-gcm", "--dialect", "sfet-3"], "no dialects"),
+        ([*REQUEST, "--dialect", "klingon"], "'klingon'"),
+        ([*REQUEST, "--dialect", "sfet-3", "--fresh", "counter"], "nor counters"),
+        ([*REQUEST, "--fresh", "never"], "'never'"),
         (["request", "--login", "ann", "GET", "127.0.0.1:1/"], "127.0.0.1:1/"),
         (["request", "--login", "ann", "GET", "http://[::1"], "http://[::1"),
         (["request", "--login", "ann", "GET", "http://127.0.0.1:99999/"], "99999"),

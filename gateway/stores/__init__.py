@@ -56,6 +56,14 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredTicket:
+    """The sealed record of a ticket, and that of its chain as it is now."""
+
+    sealed: bytes
+    chain: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class StoredSession:
     """A session that is open, for who looks after them."""
 
@@ -137,8 +145,11 @@ class Store(ABC):
         """Spend the code of a login, open its session and begin its chain. False: no login."""
 
     @abstractmethod
-    async def open_resumed(self, opening: Opening) -> bool:
-        """Open a session whose chain still is ``opening.chain``, and keep its ticket."""
+    async def open_resumed(self, opening: Opening, previous: bytes) -> bool:
+        """Replace a chain that still is ``previous``, end its session and open the next.
+
+        The chain's spent tickets are kept beside the new one. False: the chain has changed.
+        """
 
     # --- sessions ---
 
@@ -177,16 +188,8 @@ class Store(ABC):
     # --- tickets ---
 
     @abstractmethod
-    async def load_ticket(self, ticket_hash: bytes, now_ms: int) -> bytes | None:
-        """The sealed record of a ticket, spent or not, while its chain lives."""
-
-    @abstractmethod
-    async def load_chain(self, chain_id: bytes, now_ms: int) -> bytes | None:
-        """The sealed record of a chain that was not revoked and has not expired."""
-
-    @abstractmethod
-    async def swap_chain(self, chain_id: bytes, old: bytes, new: bytes, expires_ms: int) -> bool:
-        """Replace the sealed record of a chain, if it still is ``old``, and end its session."""
+    async def load_ticket(self, ticket_hash: bytes, now_ms: int) -> StoredTicket | None:
+        """A ticket, spent or not, while its chain lives: not revoked, not expired."""
 
     @abstractmethod
     async def end_chain(self, chain_id: bytes) -> None:

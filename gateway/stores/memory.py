@@ -21,6 +21,7 @@ from . import (
     Opening,
     Store,
     StoredSession,
+    StoredTicket,
 )
 
 _CLAIMED = PASSPHRASE_ATTEMPTS + 1
@@ -232,10 +233,12 @@ class MemoryStore(Store):
         self._open(opening)
         return True
 
-    async def open_resumed(self, opening: Opening) -> bool:
+    async def open_resumed(self, opening: Opening, previous: bytes) -> bool:
         chain = self._chains.get(opening.chain_id)
-        if chain is None or chain.sealed != opening.chain:
+        if chain is None or chain.sealed != previous:
             return False
+        chain.sealed, chain.expires_ms = opening.chain, opening.chain_expires_ms
+        self._sessions.pop(chain.session_id, None)
         self._open(opening)
         return True
 
@@ -300,21 +303,11 @@ class MemoryStore(Store):
 
     # --- tickets ---
 
-    async def load_ticket(self, ticket_hash: bytes, now_ms: int) -> bytes | None:
+    async def load_ticket(self, ticket_hash: bytes, now_ms: int) -> StoredTicket | None:
         chain = self._chains.get(self._chain_of.get(ticket_hash, b""))
-        return chain.tickets[ticket_hash] if chain and now_ms <= chain.expires_ms else None
-
-    async def load_chain(self, chain_id: bytes, now_ms: int) -> bytes | None:
-        chain = self._chains.get(chain_id)
-        return chain.sealed if chain and now_ms <= chain.expires_ms else None
-
-    async def swap_chain(self, chain_id: bytes, old: bytes, new: bytes, expires_ms: int) -> bool:
-        chain = self._chains.get(chain_id)
-        if chain is None or chain.sealed != old:
-            return False
-        chain.sealed, chain.expires_ms = new, expires_ms
-        self._sessions.pop(chain.session_id, None)
-        return True
+        if chain is None or now_ms > chain.expires_ms:
+            return None
+        return StoredTicket(chain.tickets[ticket_hash], chain.sealed)
 
     async def end_chain(self, chain_id: bytes) -> None:
         chain = self._forget_chain(chain_id)

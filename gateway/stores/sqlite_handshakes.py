@@ -5,7 +5,7 @@ import sqlite3
 from protocol.codes import CODE_ATTEMPTS
 from protocol.session import State
 
-from . import Attempt, IssuedCode, Opening
+from . import Attempt, IssuedCode, Opening, StoredTicket
 from .sqlite_file import SqliteFile
 
 
@@ -112,14 +112,15 @@ class SqliteHandshakes(SqliteFile):
 
         return await self._do(run)
 
-    async def open_resumed(self, opening: Opening) -> bool:
+    async def open_resumed(self, opening: Opening, previous: bytes) -> bool:
         def run(db: sqlite3.Connection) -> bool:
-            chain = db.execute(
-                "SELECT 1 FROM chains WHERE id = ? AND sealed = ?",
-                (opening.chain_id, opening.chain),
-            ).fetchone()
-            if chain is None:
+            cursor = db.execute(
+                "UPDATE chains SET sealed = ?, expires_ms = ? WHERE id = ? AND sealed = ?",
+                (opening.chain, opening.chain_expires_ms, opening.chain_id, previous),
+            )
+            if cursor.rowcount != 1:
                 return False
+            db.execute("DELETE FROM sessions WHERE chain_id = ?", (opening.chain_id,))
             self._open(db, opening)
             return True
 
@@ -147,36 +148,14 @@ class SqliteHandshakes(SqliteFile):
 
     # --- tickets ---
 
-    async def load_ticket(self, ticket_hash: bytes, now_ms: int) -> bytes | None:
-        def run(db: sqlite3.Connection) -> bytes | None:
+    async def load_ticket(self, ticket_hash: bytes, now_ms: int) -> StoredTicket | None:
+        def run(db: sqlite3.Connection) -> StoredTicket | None:
             row = db.execute(
-                "SELECT tickets.sealed FROM tickets JOIN chains ON chains.id = chain_id"
-                " WHERE hash = ? AND expires_ms >= ?",
+                "SELECT tickets.sealed, chains.sealed FROM tickets"
+                " JOIN chains ON chains.id = chain_id WHERE hash = ? AND expires_ms >= ?",
                 (ticket_hash, now_ms),
             ).fetchone()
-            return None if row is None else row[0]
-
-        return await self._do(run)
-
-    async def load_chain(self, chain_id: bytes, now_ms: int) -> bytes | None:
-        def run(db: sqlite3.Connection) -> bytes | None:
-            row = db.execute(
-                "SELECT sealed FROM chains WHERE id = ? AND expires_ms >= ?", (chain_id, now_ms)
-            ).fetchone()
-            return None if row is None else row[0]
-
-        return await self._do(run)
-
-    async def swap_chain(self, chain_id: bytes, old: bytes, new: bytes, expires_ms: int) -> bool:
-        def run(db: sqlite3.Connection) -> bool:
-            cursor = db.execute(
-                "UPDATE chains SET sealed = ?, expires_ms = ? WHERE id = ? AND sealed = ?",
-                (new, expires_ms, chain_id, old),
-            )
-            if cursor.rowcount != 1:
-                return False
-            db.execute("DELETE FROM sessions WHERE chain_id = ?", (chain_id,))
-            return True
+            return None if row is None else StoredTicket(*row)
 
         return await self._do(run)
 

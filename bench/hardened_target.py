@@ -1,0 +1,95 @@
+"""Messages and logins of the hardened suites, for the same server and handler."""
+
+import json
+import secrets
+from collections.abc import Iterator
+
+import aiohttp
+
+from bench.server import ROUTE
+from bench.targets import ORDER, ORDER_JSON, Server, Target
+from gateway.config import DEFAULT_PREFIX, system_clock
+from protocol.client_handshake import AwaitedCode, begin_login
+from protocol.client_session import ClientSession, PendingMessage, seal_request
+from protocol.codes import Code
+from protocol.handshake_messages import (
+    ClientConfirmation,
+    ClientShare,
+    Greeting,
+    ServerConfirmation,
+    ServerShare,
+)
+from protocol.hardened_suites import DEFAULT_REALM, HARDENED_SUITES
+from protocol.messages import HttpRequest
+from protocol.primitives import RsaPrivateKey
+from protocol.sealed_messages import Envelope
+
+_MSGPACK = "application/msgpack"
+_SESSIONS = 16
+
+
+class HardenedTarget(Target):
+    """Certless in a hardened suite, with envelopes in msgpack."""
+
+    path = DEFAULT_PREFIX + "/message"
+    content_type = _MSGPACK
+    again = False
+    logins = 0
+
+    def __init__(self, server: Server, http: aiohttp.ClientSession, suite: str) -> None:
+        super().__init__(server, http)
+        self._suite = HARDENED_SUITES[suite]
+        self._pair = RsaPrivateKey.generate() if self._suite.wraps else None
+
+    async def _post(self, path: str, body: bytes) -> bytes:
+        headers = {"Content-Type": _MSGPACK}
+        url = f"{self.server.url}{DEFAULT_PREFIX}{path}"
+        async with self._http.post(url, data=body, headers=headers) as answer:
+            said = await answer.read()
+            assert answer.status < 300, f"{path}: {answer.status} {said[:200]!r}"
+            return said
+
+    async def request_code(self) -> tuple[AwaitedCode, str]:
+        """M0 and M1, for a new user; and the user's address."""
+        HardenedTarget.logins += 1
+        address = f"hardened{HardenedTarget.logins}@example.org"
+        hello, pending = begin_login(
+            address, DEFAULT_REALM, secrets.token_bytes, [self._suite.name]
+        )
+        answer = await self._post("/session/hello", hello.serialize("msgpack"))
+        return pending.open(Greeting.parse("msgpack", answer)), address
+
+    async def send_share(self, share: ClientShare) -> ServerShare:
+        """M2 and M3."""
+        answer = await self._post("/session/share", share.serialize("msgpack"))
+        return ServerShare.parse("msgpack", answer)
+
+    async def send_confirmation(self, message: ClientConfirmation) -> ServerConfirmation:
+        """M4 and M5."""
+        answer = await self._post("/session/confirm", message.serialize("msgpack"))
+        return ServerConfirmation.parse("msgpack", answer)
+
+    async def open_session(self) -> ClientSession:
+        """A new session."""
+        awaited, _ = await self.request_code()
+        code = Code((await self.server.line())["code"])
+        share, pending_share = awaited.enter(code, secrets.token_bytes)
+        message, pending = pending_share.open(await self.send_share(share), self._pair)
+        return pending.open(await self.send_confirmation(message), system_clock())[0]
+
+    def _seal(self, session: ClientSession) -> tuple[Envelope, PendingMessage]:
+        inside = HttpRequest("POST", ROUTE, (("Content-Type", "application/json"),), ORDER_JSON)
+        envelope, pending, _ = seal_request(
+            session, inside, system_clock(), secrets.token_bytes, self._pair
+        )
+        return envelope, pending
+
+    async def corpus(self, count: int) -> Iterator[bytes]:
+        sessions = [await self.open_session() for _ in range(_SESSIONS)]
+        return (self._seal(sessions[n % _SESSIONS])[0].serialize("msgpack") for n in range(count))
+
+    async def check(self) -> None:
+        envelope, pending = self._seal(await self.open_session())
+        answer = await self._post("/message", envelope.serialize("msgpack"))
+        opened = pending.open(Envelope.parse("msgpack", answer), 0)
+        assert json.loads(opened.body) == ORDER

@@ -1,0 +1,153 @@
+"""``certless request``: log in, send one request, show the answer, log out."""
+
+import argparse
+import asyncio
+import contextlib
+import getpass
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from protocol.codes import CODE_ATTEMPTS
+from protocol.dialects import DEFAULT_DIALECT
+from protocol.hardened_suites import DEFAULT_REALM, FRESHNESS
+
+from .client import CLASSIC, DEFAULT_SUITE, SUITES, Client, ClientError, Response
+from .config import DEFAULT_PREFIX, find_dialect, http_url
+from .config_file import read_config
+from .errors import ConfigError
+
+
+def add_request(commands: Any) -> None:
+    """The command and its options, for ``argparse``."""
+    request = commands.add_parser("request", help="log in and send one request, as curl would")
+    request.add_argument("--login", metavar="NAME", required=True, help="user name or address")
+    request.add_argument("--password", action="store_true", help="ask for a password as well")
+    request.add_argument(
+        "--suite", choices=SUITES, help=f"default {DEFAULT_SUITE}; with --dialect classic"
+    )
+    request.add_argument(
+        "--fresh", choices=tuple(FRESHNESS), default="clock", help="by time or by number"
+    )
+    request.add_argument("--realm", metavar="NAME", help=f"as the gateway's; {DEFAULT_REALM}")
+    request.add_argument(
+        "--dialect", metavar="NAME", help=f"of classic, as the gateway's; {DEFAULT_DIALECT}"
+    )
+    request.add_argument("--prefix", metavar="PATH", help=f"as the gateway's; {DEFAULT_PREFIX}")
+    request.add_argument("--config", metavar="FILE", help="realm, dialect, prefix: gateway.toml")
+    request.add_argument("-d", "--data", help="body; @FILE reads a file")
+    request.add_argument("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'")
+    request.add_argument("-i", "--include", action="store_true", help="show status and headers")
+    request.add_argument("method", metavar="METHOD")
+    request.add_argument("url", metavar="URL", help="e.g. http://127.0.0.1:8440/orders")
+    request.set_defaults(run=_request)
+
+
+def on_one_line(text: str) -> str:
+    """Fit for a terminal: what comes from a server must not drive it."""
+    return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
+
+
+async def _ask(prompt: str) -> str:
+    # The prompt goes to stderr: stdout is the answer's.
+    sys.stderr.write(prompt)
+    sys.stderr.flush()
+    return await asyncio.to_thread(sys.stdin.readline)
+
+
+def _body(data: str | None) -> tuple[bytes | None, dict[str, str]]:
+    if data is None:
+        return None, {}
+    if data.startswith("@"):
+        try:
+            content = Path(data[1:]).read_bytes()
+        except OSError as error:
+            raise ConfigError(f"cannot read {data[1:]}: {error.strerror}") from None
+        return content, {"Content-Type": "application/octet-stream"}
+    is_json = data.lstrip()[:1] in ("{", "[")
+    return data.encode(), {"Content-Type": "application/json" if is_json else "text/plain"}
+
+
+def _headers(lines: Sequence[str]) -> dict[str, str]:
+    headers = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name.strip():
+            raise ConfigError(f"header {line!r} must be 'NAME: VALUE'")
+        headers[name.strip()] = value.strip()
+    return headers
+
+
+def _client(arguments: argparse.Namespace, url: str) -> Client:
+    options = read_config(Path(arguments.config)) if arguments.config else {}
+    suite = arguments.suite or (CLASSIC if arguments.dialect else DEFAULT_SUITE)
+    dialect = arguments.dialect
+    if suite == CLASSIC:
+        name = dialect or options.get("dialect", DEFAULT_DIALECT)
+        dialect = find_dialect(name, options.get("dialects"))
+    try:
+        return Client(
+            url,
+            suite=suite,
+            dialect=dialect,
+            fresh=arguments.fresh,
+            realm=arguments.realm or options.get("realm", DEFAULT_REALM),
+            prefix=arguments.prefix or options.get("prefix", DEFAULT_PREFIX),
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+async def _request(arguments: argparse.Namespace) -> int:
+    url = http_url(arguments.url)
+    if url is None:
+        raise ConfigError(f"URL {arguments.url!r} must be like http://127.0.0.1:8440/orders")
+    data, headers = _body(arguments.data)
+    headers.update(_headers(arguments.header))
+    password = getpass.getpass("Password: ") if arguments.password else None
+    prompts = iter(
+        [
+            f"If {arguments.login} may log in, a code is on its way (at most 3 in 15 minutes).\n"
+            "Paste it here: ",
+            *["Not accepted. Paste the newest code: "] * (CODE_ATTEMPTS - 1),
+        ]
+    )
+
+    async def code() -> str:
+        line = await _ask(next(prompts))
+        if not line:
+            raise ClientError("no code was accepted: copy the whole line from the mail")
+        return line
+
+    async with _client(arguments, str(url.origin())) as client:
+        await client.login(arguments.login, code=code, password=password, attempts=CODE_ATTEMPTS)
+        try:
+            response = await client.request(
+                arguments.method, url.raw_path_qs, headers=headers, data=data
+            )
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        body = await response.read()
+        with contextlib.suppress(ClientError, aiohttp.ClientError):
+            await client.logout()
+    _show(response, body, arguments.include)
+    return 0 if response.ok else 1
+
+
+def _show(response: Response, body: bytes, include: bool) -> None:
+    if include:
+        lines = [
+            f"{response.status}",
+            *(on_one_line(f"{n}: {v}") for n, v in response.headers.items()),
+        ]
+        sys.stdout.write("\n".join(lines) + "\n\n")
+        sys.stdout.flush()
+    sys.stdout.buffer.write(body)
+    if body and not body.endswith(b"\n") and sys.stdout.isatty():
+        sys.stdout.write("\n")
+    sys.stdout.flush()
+    if not response.ok and not include:
+        sys.stderr.write(f"certless: the answer is {response.status}\n")

@@ -1,0 +1,88 @@
+"""The messages of one hardened session at the Python client (PROTOCOL §17, §18).
+
+What a request needs beside itself is seen to here: a new epoch every 15 minutes, and a clock that
+is put right after a refusal.
+"""
+
+import secrets
+import time
+
+from protocol.client_session import ClientSession, ClockRefused, PendingMessage, seal_request
+from protocol.envelopes import Format
+from protocol.messages import HttpRequest, HttpResponse
+from protocol.primitives import RsaPrivateKey
+from protocol.sealed_messages import Envelope
+
+from .client_errors import ClockNotAccepted, NotLoggedIn, answers_checked
+from .client_transport import Transport
+from .sessions import Clock
+
+# Where there is one, a clock that goes on while the machine sleeps.
+_STEADY = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+
+
+def steady_clock() -> int:
+    """Milliseconds since some moment, by a clock that nobody sets."""
+    now_ns = time.monotonic_ns() if _STEADY is None else time.clock_gettime_ns(_STEADY)
+    return now_ns // 1_000_000
+
+
+class Messages:
+    """Sends requests in ``session``; ``pair`` is the client's where the suite wraps."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        form: Format,
+        session: ClientSession,
+        pair: RsaPrivateKey | None,
+        clock: Clock,
+        steady: Clock,
+    ) -> None:
+        self._transport = transport
+        self._form = form
+        self._session = session
+        self._pair = pair
+        self._clock = clock
+        self._steady = steady
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        """The answer. A request is sent twice only where it cannot be handled twice (§17.6).
+
+        Raises: ClientError, aiohttp.ClientError.
+        """
+        answer = await self._exchange(request)
+        if isinstance(answer, ClockRefused) and answer.may_retry:
+            answer = await self._exchange(request)
+        if isinstance(answer, ClockRefused):
+            raise ClockNotAccepted(
+                "the gateway got the request too early or too late. The clock is put right now; "
+                "before you send it again, look whether it was handled all the same"
+            )
+        return answer
+
+    async def _exchange(self, request: HttpRequest) -> HttpResponse | ClockRefused:
+        started_ms = self._steady()
+        if self._clock() >= self._session.expires_ms:
+            raise NotLoggedIn("the session has ended: call resume, or login")
+        # Kept before anything is awaited: no other message may have the same number.
+        envelope, pending, self._session = seal_request(
+            self._session, request, self._clock(), secrets.token_bytes, self._pair
+        )
+        body = envelope.serialize(self._form)
+        reply = await self._transport.post("/message", body, self._form)
+        answer = self._open(pending, reply, self._steady() - started_ms)
+        if isinstance(answer, ClockRefused):
+            self._session = self._session.corrected(answer.server_ms, self._clock())
+        else:
+            self._session = self._session.answered(pending.epoch)
+        return answer
+
+    def _open(
+        self, pending: PendingMessage, reply: bytes, elapsed_ms: int
+    ) -> HttpResponse | ClockRefused:
+        with answers_checked():
+            try:
+                return pending.open(Envelope.parse(self._form, reply), elapsed_ms)
+            except ClockRefused as refusal:
+                return refusal
