@@ -3,7 +3,7 @@
  *
  * Web Locks are for secure pages only, and localStorage has no step that reads and writes at once.
  * IndexedDB is on every page, and of its transactions one follows the other, in all tabs: so a claim
- * is a record there (decision 0032).
+ * is a record there (decision 0034).
  */
 import { done, transaction } from './indexedDb.js';
 

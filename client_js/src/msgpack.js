@@ -4,7 +4,7 @@
  * Integers, text, bytes, arrays and maps with names that are text, and nothing else; nesting of at
  * most 4, at most 128 items; one spelling for every value, which is the shortest; no name twice;
  * nothing after the value. The reader holds each length against the shortest form as it goes, so
- * that nothing has to be written again to compare (decision 0031).
+ * that nothing has to be written again to compare (decision 0033).
  */
 import { concat } from './bytes.js';
 import { utf8, utf8Text } from './codec.js';
