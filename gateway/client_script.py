@@ -72,6 +72,8 @@ def _given(settings: Settings) -> bytes:
             "prefix": settings.prefix,
             "dialect": settings.dialect.name if known else _described(settings.dialect),
             "lifetimeMs": settings.session_lifetime_s * 1000,
+            "suites": list(settings.suites),
+            "realm": settings.realm,
         }
     )
 
