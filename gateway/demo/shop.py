@@ -11,7 +11,7 @@ from yarl import URL
 
 from .pages import add_files, headers, text_of
 
-_FILES = ("look.css", "shop.css", "shop.js", "view.js", "wire.js", "shop.svg")
+_FILES = ("look.css", "shop.css", "shop.js", "notes.js", "view.js", "wire.js", "shop.svg")
 # What the gateway is to pass on as it is.
 PUBLIC = ("/", *(f"/{name}" for name in _FILES))
 
