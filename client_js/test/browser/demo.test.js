@@ -60,6 +60,11 @@ for (const kind of ['insecure', 'secure']) {
       assert.ok(holds((await passed(page)).at(-1), ITEM));
     });
 
+    test('a path that is named like a part of every object is shown as any other', async () => {
+      await fetch(`${demo.secure}/.gatewayconstructor`);
+      await page.locator('#exchanges button').filter({ hasText: 'GET /.gatewayconstructor 401' }).first().waitFor();
+    });
+
     test('an order that waits for its login, with the code from the mailbox', async () => {
       await order().click();
       await page.getByText('This is sent after the login.').waitFor();
