@@ -352,6 +352,25 @@ for (const kind of ['insecure', 'secure']) {
       assert.equal((await mails(site, username)).length, 1);
     });
 
+    test('what is under way while another tab logs out and somebody else logs in: sent once, as who sent it', async () => {
+      const other = await visitor.newPage();
+      await other.goto(`${site[kind]}/shop`);
+      await logIn(page, site);
+      await until(other, 'ready');
+      const before = site.upstream.count('/hold');
+      await page.evaluate(() => {
+        const sent = ['POST', 'PUT'].map((method) => certless.fetch('/hold', { method }).catch(({ code }) => code));
+        window.failed = Promise.all(sent);
+      });
+      await site.upstream.holding(2);
+      await other.getByRole('button', { name: 'Log out' }).click();
+      assert.deepEqual(await page.evaluate(() => failed), ['outcome_unknown', 'not_logged_in']);
+      const somebodyElse = await logIn(other, site);
+      await page.waitForFunction((name) => certless.page.username === name, somebodyElse);
+      site.upstream.release();
+      assert.equal(site.upstream.count('/hold'), before + 2);
+    });
+
     test('two tabs lose the session at once: the one that is seen asks for one mail', async () => {
       const username = await logIn(page, site);
       const other = await visitor.newPage();
