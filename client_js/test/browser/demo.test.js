@@ -62,7 +62,9 @@ for (const kind of ['insecure', 'secure']) {
 
     test('a path that is named like a part of every object is shown as any other', async () => {
       await fetch(`${demo.secure}/.gatewayconstructor`);
-      await page.locator('#exchanges button').filter({ hasText: 'GET /.gatewayconstructor 401' }).first().waitFor();
+      const rows = page.locator('#exchanges button');
+      await rows.filter({ hasText: 'GET /.gatewayconstructor 401' }).first().click();
+      await page.locator('#learned').filter({ hasText: 'A listener reads all of it' }).waitFor();
     });
 
     test('an order that waits for its login, with the code from the mailbox', async () => {
