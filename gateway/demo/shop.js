@@ -100,7 +100,7 @@ picture.addEventListener('submit', async (event) => {
   try {
     const answered = page.fetch('/picture', { method: 'POST', body: file });
     $('#picture-said').classList.remove('lost');
-    $('#picture-said').textContent = page.state === 'ready' ? 'Sealing and sending…' : 'This is sent after the login.';
+    $('#picture-said').textContent = page.state === 'ready' ? 'Sealing and sending…' : 'Waiting for the login.';
     const response = await answered;
     const answer = await response.json();
     if (response.ok) say('#picture-said', await compared(file, answer));

@@ -31,6 +31,8 @@ export function answerFrame(html, url, open) {
   made.addEventListener('load', () => {
     const shown = made.contentDocument;
     if (!shown) return;
+    // Else it would be as high as it is now, at the least.
+    made.height = '0';
     made.height = `${Math.min(shown.documentElement.scrollHeight + 4, MAX_FRAME_PX)}`;
     shown.addEventListener('click', (event) => {
       const href = held(event);

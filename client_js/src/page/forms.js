@@ -68,7 +68,7 @@ async function send(page, form, submitter) {
  * @param {() => FormRequest} ask
  */
 async function exchange(page, form, place, ask) {
-  const tell = () => showWords(place, page.state === 'ready' ? 'Sending…' : 'This is sent after the login.');
+  const tell = () => showWords(place, page.state === 'ready' ? 'Sending…' : 'Waiting for the login.');
   page.addEventListener('state', tell);
   try {
     const request = ask();

@@ -69,7 +69,7 @@ for (const kind of ['insecure', 'secure']) {
 
     test('an order that waits for its login, with the code from the mailbox', async () => {
       await order().click();
-      await page.getByText('This is sent after the login.').waitFor();
+      await page.getByText('Waiting for the login.').waitFor();
       await page.getByLabel('Name or e-mail address').fill(address);
       await page.getByRole('button', { name: 'Send me a code' }).click();
       const opened = visitor.waitForEvent('page');
