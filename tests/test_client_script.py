@@ -116,7 +116,10 @@ def test_a_dialect_of_ones_own_goes_along_and_the_client_takes_it(name: str) -> 
     assert taken == own == given
 
 
-def test_without_a_bundle_there_is_no_such_route(tmp_path: Path) -> None:
+def test_without_a_bundle_it_says_what_to_do(tmp_path: Path) -> None:
     script = ClientScript(Settings(), tmp_path / "client.js")
-    assert script.answer(make_mocked_request("GET", "/.gateway/client.js")) is None
+    answer = script.answer(make_mocked_request("GET", "/.gateway/client.js"))
+    assert answer
+    assert answer.status == 404
+    assert "make bundle" in str(answer.text)
     assert script.answer(make_mocked_request("GET", "/.gateway/client.0123456789abcdef.js")) is None

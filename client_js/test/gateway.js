@@ -174,8 +174,10 @@ export async function startUpstream(pages = {}) {
     url: `http://127.0.0.1:${server.address().port}`,
     /** How often a path was asked for. */
     count: (path) => counts.get(path) ?? 0,
-    /** Resolves once a request is held. */
-    holding: () => (held.length ? Promise.resolve() : new Promise((resolve) => arrivals.push(resolve))),
+    /** Resolves once so many requests are held. */
+    holding: async (count = 1) => {
+      while (held.length < count) await new Promise((resolve) => arrivals.push(resolve));
+    },
     release: () => held.splice(0).forEach((release) => release()),
     stop: async () => {
       server.closeAllConnections();

@@ -122,7 +122,7 @@ class LoginView {
   #showNotice() {
     const { isAwaited, state } = this.#page;
     const isLost = state === 'expired' || state === 'renewing';
-    const words = isLost ? 'Your session has ended. Log in again.' : 'Log in, and what you sent will follow.';
+    const words = isLost ? 'Your session has ended. Log in again.' : 'Log in, and the page goes on.';
     this.#notice.hidden = !isLost && !isAwaited;
     say(this.#notice, this.#notice.hidden ? '' : words);
   }

@@ -45,7 +45,8 @@ export const resume = (options) => certless.resume({ ...defaults, ...options });
  * @param {Settings} settings
  */
 export function start(settings) {
-  const script = /** @type {HTMLScriptElement | null} */ (document.currentScript);
+  // The document's own member: in the document itself, an <img name="currentScript"> hides it.
+  const script = /** @type {HTMLScriptElement | null} */ (Reflect.get(Document.prototype, 'currentScript', document));
   defaults = { ...settings, ...(script?.src ? { url: new URL(script.src).origin } : {}) };
   if (script?.dataset.certless === undefined) return;
   const taken = /** @type {Document & { [PAGE]?: PageSession }} */ (document);
