@@ -1,4 +1,4 @@
-// The npm package from Node 18 on: npm install ./client_js (in a clone of this repository).
+// The npm package certless, from Node 18 on.
 // Usage: node package_client.mjs http://127.0.0.1:8440 ann@example.org
 import { createInterface } from 'node:readline/promises';
 import { CertlessError, login } from 'certless';
@@ -9,6 +9,7 @@ async function code() {
 }
 
 const [url, username] = process.argv.slice(2);
+if (!username) throw new Error('say where the gateway is, and who you are');
 try {
   const session = await login({ url, username, code });
   const order = JSON.stringify({ item: 'Räksmörgås', quantity: 2 });

@@ -14,20 +14,29 @@ from aiohttp import web
 
 from protocol.dialects import DEFAULT_DIALECT, Dialect
 from protocol.exchange import TAG_KEY_BYTES, ServerExchange, SessionKeys
+from protocol.handshake_server import HandshakeServer
+from protocol.hardened_suites import HARDENED_SUITES, RSA_GCM
 from protocol.primitives import RsaPrivateKey
 from protocol.suites import Classic
 
+from .classic_routes import ClassicRoutes
+from .code_mails import CodeMails
 from .config import DEFAULT_MAX_BODY_BYTES, Settings, find_dialect
 from .courier import Courier
 from .delivery import CodeMail, Delivery, delivery_from_url
 from .directory import Account, AnyAddress, Directory, TomlDirectory
 from .errors import ConfigError, GatewayError, MailNotSent
+from .hardened_login import HardenedLogin
+from .hardened_routes import HardenedRoutes
+from .hardened_sessions import HardenedSessions
 from .inner import SESSION, USER, log_failure
 from .keypool import KeyPool
 from .keyring import KeyRing
 from .login import Login
 from .middleware import Middleware
 from .proxy import Proxy
+from .requirements import CLASSIC, SUITES
+from .resumption import Resumption
 from .sessions import Session, Sessions
 from .stores import Store
 from .stores.memory import MemoryStore
@@ -58,17 +67,25 @@ class _Lifespan:
     """Starts and ends, with the application, what works beside the requests."""
 
     def __init__(
-        self, settings: Settings, store: Store, sessions: Sessions, courier: Courier, pool: KeyPool
+        self,
+        settings: Settings,
+        store: Store,
+        sessions: Sessions,
+        hardened: HardenedSessions,
+        courier: Courier,
+        pool: KeyPool,
     ) -> None:
         self._settings = settings
         self._store = store
         self._sessions = sessions
+        self._hardened = hardened
         self._courier = courier
         self._pool = pool
 
     async def __call__(self, _: web.Application) -> AsyncIterator[None]:
         await self._store.open()
-        self._pool.start()
+        if set(self._settings.suites) & {CLASSIC, RSA_GCM.name}:
+            self._pool.start()
         sweeper = asyncio.create_task(self._sweep())
         yield
         sweeper.cancel()
@@ -81,6 +98,7 @@ class _Lifespan:
         while True:
             await asyncio.sleep(self._settings.sweep_interval_s)
             try:
+                await self._hardened.sweep(self._settings.clock())
                 await self._sessions.sweep()
             except GatewayError as error:
                 log_failure("sweep", error)
@@ -94,6 +112,7 @@ def setup(
     store: str | Store = "memory:",
     dialect: str | Dialect = DEFAULT_DIALECT,
     public: Iterable[str] = (),
+    suites: Iterable[str] = SUITES,
     key_file: str | Path | None = None,
     mail_from: str = "certless@localhost",
     **settings: Any,
@@ -105,16 +124,19 @@ def setup(
     ``store``     ``memory:``, ``sqlite:PATH``, or a Store
     ``dialect``   a name from PROTOCOL §2, or a Dialect of your own
     ``public``    patterns of routes that need no login; every other is protected
+    ``suites``    what is spoken, of ``ecdh-gcm``, ``rsa-gcm`` and ``classic``
     ``key_file``  what seals a store's secrets; for SQLite ``PATH.key`` unless named
 
     The rest are fields of ``Settings``. Raises: ConfigError, in one line.
     """
-    if isinstance(public, str):
-        raise ConfigError("public is a list of patterns, not one string")
+    for name, given in (("public", public), ("suites", suites)):
+        if isinstance(given, str):
+            raise ConfigError(f"{name} is a list, not one string")
     try:
         chosen = Settings(
             dialect=find_dialect(dialect) if isinstance(dialect, str) else dialect,
             public=tuple(public),
+            suites=tuple(suites),
             **settings,
         )
     except TypeError as error:
@@ -124,19 +146,39 @@ def setup(
     keeper = store if isinstance(store, Store) else _store_from_url(store)
     keyring = _keyring(store, key_file)
 
-    suite = Classic(chosen.dialect)
     key_pool = KeyPool(chosen.key_pool_size)
-    sessions = Sessions(keeper, keyring, chosen.clock, suite.name, chosen.session_lifetime_s * 1000)
     courier = Courier(delivery)
-    exchange = ServerExchange(suite, _decoy(), secrets.token_bytes, chosen.window_ms)
-    login = Login(chosen, exchange, sessions, keeper, directory, courier, key_pool)
-    middleware = Middleware(app, chosen, exchange, sessions, login)
+    mails = CodeMails(chosen, keeper, courier)
+    middleware = Middleware(app, chosen)
+
+    suite = Classic(chosen.dialect)
+    sessions = Sessions(keeper, keyring, chosen.clock, suite.name, chosen.session_lifetime_s * 1000)
+    classic = None
+    if CLASSIC in chosen.suites:
+        exchange = ServerExchange(suite, _decoy(), secrets.token_bytes, chosen.window_ms)
+        login = Login(chosen, exchange, sessions, directory, mails, key_pool)
+        classic = ClassicRoutes(chosen, exchange, sessions, login, middleware.dispatch)
+
+    accepted = tuple(name for name in chosen.suites if name in HARDENED_SUITES)
+    server = HandshakeServer(chosen.realm, accepted)
+    hardened = HardenedSessions(keeper, keyring, accepted)
+    kept = (keeper, keyring, directory)
+    middleware.serve(
+        HardenedRoutes(
+            chosen,
+            HardenedLogin(chosen, server, hardened, *kept, mails, key_pool),
+            Resumption(chosen, server, hardened, *kept, key_pool),
+            hardened,
+            middleware.dispatch,
+        ),
+        classic,
+    )
 
     app.middlewares.insert(0, middleware.handle)
     for path in middleware.own_paths:
         # The middleware answers before these; without them aiohttp would build a 404 each time.
         app.router.add_route("*", path, _not_found)
-    app.cleanup_ctx.append(_Lifespan(chosen, keeper, sessions, courier, key_pool))
+    app.cleanup_ctx.append(_Lifespan(chosen, keeper, sessions, hardened, courier, key_pool))
 
 
 async def _not_found(_: web.Request) -> web.StreamResponse:

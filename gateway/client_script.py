@@ -30,7 +30,7 @@ _KEEP = "public, max-age=31536000, immutable"
 class ClientScript:
     """Answers for the paths of the script, and None for all others.
 
-    Where the bundle was not built, which takes Node.js, there are no such paths.
+    Where the bundle was not built, which takes Node.js, there is no script.
     """
 
     def __init__(self, settings: Settings, bundle: Path = BUNDLE) -> None:
@@ -45,8 +45,10 @@ class ClientScript:
         """302 to the name with the hash; under that name the script, kept by whoever gets it."""
         folder, name = request.rel_url.raw_path.rsplit("/", 1)
         is_asked_for = request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
-        if not self._script or not is_asked_for or folder + "/" != self._folder:
+        if not is_asked_for or folder + "/" != self._folder:
             return None
+        if not self._script:
+            return _missing() if name == _NAME else None
         if name == _NAME:
             lead = {hdrs.LOCATION: self._hashed_name, hdrs.CACHE_CONTROL: _REDIRECT}
             return web.Response(status=302, headers=lead)
@@ -65,6 +67,11 @@ class ClientScript:
         return web.Response(body=self._gzipped, headers=headers)
 
 
+def _missing() -> web.Response:
+    text = "this gateway was installed without its browser client: `make bundle`, install again"
+    return web.json_response({"error": "not_found", "message": text}, status=404)
+
+
 def _given(settings: Settings) -> bytes:
     known = DIALECTS.get(settings.dialect.name) == settings.dialect
     return serialize_json(
@@ -72,6 +79,8 @@ def _given(settings: Settings) -> bytes:
             "prefix": settings.prefix,
             "dialect": settings.dialect.name if known else _described(settings.dialect),
             "lifetimeMs": settings.session_lifetime_s * 1000,
+            "suites": list(settings.suites),
+            "realm": settings.realm,
         }
     )
 

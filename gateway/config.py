@@ -2,15 +2,19 @@
 
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from yarl import URL
 
 from protocol.codes import BITS_PER_CHAR, CLASSIC_CODE_CHARS, CLASSIC_MIN_CODE_BITS
+from protocol.confirmation import TICKET_LIFETIME_MS
 from protocol.dialects import DEFAULT_DIALECT, DIALECTS, Dialect
 from protocol.freshness import WINDOW_MS
+from protocol.hardened_suites import DEFAULT_REALM
 
 from .errors import ConfigError
+from .requirements import SUITES, Requirements, check_suites
 from .sessions import Clock
 from .stores import MAIL_LIMIT
 
@@ -31,14 +35,22 @@ class Settings:
     """What can be set, with its limits.
 
     ``site`` is the name that mails call this service by; it is never taken from a request.
+    ``suites`` are those that are spoken, and ``require`` demands one for a pattern of routes.
+    ``realm`` is the name by which clients of the hardened suites know this service: no two
+    services that can write to the same mailboxes should share one. ``ticket_lifetime_s`` is how
+    long a device may stay away before it needs a code again; 0 grants no tickets.
     """
 
     dialect: Dialect = DIALECTS[DEFAULT_DIALECT]
     prefix: str = DEFAULT_PREFIX
     site: str = "this site"
+    suites: tuple[str, ...] = SUITES
+    realm: str = DEFAULT_REALM
+    require: Mapping[str, str] = field(default_factory=dict)
     public: tuple[str, ...] = ()
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     session_lifetime_s: int = 3600
+    ticket_lifetime_s: int = TICKET_LIFETIME_MS // 1000
     sweep_interval_s: int = 300
     window_ms: int = WINDOW_MS
     mail_limit: int = MAIL_LIMIT
@@ -49,8 +61,12 @@ class Settings:
     def __post_init__(self) -> None:
         if not _PREFIX.fullmatch(self.prefix):
             raise ConfigError(f"prefix {self.prefix!r} must be a path like /.gateway")
-        if not self.site or not self.site.isprintable() or len(self.site) > 100:
-            raise ConfigError("site must be 1 to 100 printable characters on one line")
+        for name in ("site", "realm"):
+            text = getattr(self, name)
+            if not text or not text.isprintable() or len(text) > 100:
+                raise ConfigError(f"{name} must be 1 to 100 printable characters on one line")
+        check_suites(self.suites)
+        Requirements(self.require)
         if self.code_chars * BITS_PER_CHAR < CLASSIC_MIN_CODE_BITS:
             raise ConfigError(
                 f"a classic code of {self.code_chars} characters can be guessed offline: "
@@ -59,6 +75,7 @@ class Settings:
         for name, least, most in (
             ("max_body_bytes", 1024, 2**30),
             ("session_lifetime_s", 1, 30 * 86400),
+            ("ticket_lifetime_s", 0, 10 * 366 * 86400),
             ("sweep_interval_s", 1, 86400),
             ("window_ms", 1000, MAX_WINDOW_MS),
             ("code_chars", 1, 64),

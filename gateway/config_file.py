@@ -7,6 +7,8 @@
     users = "users.toml"
     mail = "smtp://127.0.0.1:2525"
     dialect = "shop"
+    suites = ["ecdh-gcm", "classic"]
+    require = { "/admin/*" = "ecdh-gcm" }
 
     [dialects.shop]
     base = "sfet-3"
@@ -27,8 +29,9 @@ from .config import Settings, find_dialect
 from .errors import ConfigError
 
 _TEXTS = ("listen", "upstream", "users", "mail", "mail_from", "store", "key_file", "dialect")
-_LISTS = ("public", "targets")
-_NOT_IN_FILES = frozenset({"clock", "dialect", "public"})
+_LISTS = ("public", "suites", "targets")
+_OTHERS = ("any_address", "dialects", "require")
+_NOT_IN_FILES = frozenset({"clock", "dialect", "public", "require", "suites"})
 _OF_SETTINGS = {
     field.name: type(field.default) for field in fields(Settings) if field.name not in _NOT_IN_FILES
 }
@@ -40,13 +43,16 @@ def _check(path: Path, name: str, value: Any) -> None:
     elif name in _LISTS:
         valid = isinstance(value, list) and all(isinstance(item, str) for item in value)
         form = "a list of strings"
+    elif name == "require":
+        valid = isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+        form = 'a table like { "/admin/*" = "ecdh-gcm" }'
     elif name == "any_address":
         valid, form = isinstance(value, bool), "true or false"
     elif name in _OF_SETTINGS:
         kind = _OF_SETTINGS[name]
         valid, form = type(value) is kind, "a string" if kind is str else "a whole number"
     else:
-        known = ", ".join(sorted({*_TEXTS, *_LISTS, "any_address", "dialects", *_OF_SETTINGS}))
+        known = ", ".join(sorted({*_TEXTS, *_LISTS, *_OTHERS, *_OF_SETTINGS}))
         raise ConfigError(f"{path}: there is no option {name!r}; there are: {known}")
     if not valid:
         raise ConfigError(f"{path}: {name} must be {form}")

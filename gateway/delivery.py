@@ -18,10 +18,13 @@ from urllib.parse import unquote, urlsplit
 import aiohttp
 import aiosmtplib
 
+from protocol.codes import HARDENED_CODE_CHARS
+
 from .config import http_url
 from .errors import ConfigError, MailNotSent
 
 _TIMEOUT_S = 20
+_HOW_TO_TYPE = "Small letters, spaces and hyphens are fine. What looks like O or I is 0 or 1.\n"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -44,13 +47,17 @@ class CodeMail:
 
     @property
     def text(self) -> str:
-        """The body; the code stands alone on its line, made to be copied."""
+        """The body; the code stands alone on its line, made to be copied, and a short one to be
+        typed as well."""
+        short = len(self.code) == HARDENED_CODE_CHARS
+        way = "copy or type" if short else "copy"
         return (
             f"Somebody at {self.requested_from} asked to log in to {self.site} as {self.user}.\n"
-            "If that was you, copy this code into the page or program that waits for it:\n"
+            f"If that was you, {way} this code into the page or program that waits for it:\n"
             "\n"
             f"{self.code}\n"
             "\n"
+            f"{_HOW_TO_TYPE if short else ''}"
             f"It works once, for {self.minutes} minutes.\n"
             "If that was not you, do nothing, and give this code to nobody.\n"
         )

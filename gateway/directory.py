@@ -22,7 +22,10 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user by the name that handlers see, and every address that gets his codes."""
+    """A user by the name that handlers see, and every address that gets his codes.
+
+    A device that has no mailbox has no address; its code comes from an operator.
+    """
 
     name: str
     addresses: tuple[str, ...]
@@ -41,7 +44,9 @@ class Directory(ABC):
     async def check(self, account: Account, payload: Mapping[str, Any]) -> bool:
         """A second check of the login payload, for instance of ``payload["password"]``.
 
-        Called once the code has proven right. False ends the login like any other rejection.
+        Called once the code has proven right. False ends the login like any other rejection. In
+        the hardened suites it is asked with an empty payload first: where that is enough, nothing
+        more is wanted; otherwise once again, with what the client sent under the seal (§15.7).
         """
         return True
 
@@ -90,10 +95,8 @@ class TomlDirectory(Directory):
                 raise ConfigError(
                     f"users file {path}: user {name!r} has an unknown {unknown[0]!r}: {example}"
                 )
-            if (
-                not isinstance(addresses, list)
-                or not addresses
-                or not all(isinstance(address, str) for address in addresses)
+            if not isinstance(addresses, list) or not all(
+                isinstance(address, str) for address in addresses
             ):
                 raise ConfigError(f"users file {path}: user {name!r} has no addresses: {example}")
             accounts.append(Account(name, tuple(addresses)))

@@ -18,15 +18,19 @@ from aiohttp.http import RawRequestMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from protocol.codec import JsonValue, serialize_json
 from protocol.messages import HttpRequest, HttpResponse
 
 from .errors import BodyTooLarge
 from .sessions import Session
 
+OUTCOME: web.RequestKey[str] = web.RequestKey("certless_outcome", str)
 SESSION: web.RequestKey[Session] = web.RequestKey("certless_session", Session)
 USER: web.RequestKey[str] = web.RequestKey("certless_user", str)
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+# The connection's request, what was inside of the message, and whose it is.
+Dispatch: TypeAlias = Callable[[web.Request, HttpRequest, Session], Awaitable[HttpResponse]]
 
 # RFC 9110 §7.6.1, and what only makes sense on the connection that was left behind.
 _HOP_BY_HOP = frozenset(
@@ -176,6 +180,17 @@ async def run(handler: Handler, request: InnerRequest) -> HttpResponse:
     captured = request.captured
     headers = tuple((name, _as_text(value)) for name, value in end_to_end(captured.headers.items()))
     return HttpResponse(response.status, headers, bytes(captured.body))
+
+
+def json_inside(status: int, value: JsonValue) -> HttpResponse:
+    """An answer of the gateway's own, to be sealed."""
+    headers = ((hdrs.CONTENT_TYPE, "application/json"),)
+    return HttpResponse(status, headers, serialize_json(value))
+
+
+def told_inside(status: int, code: str, text: str, **more: JsonValue) -> HttpResponse:
+    """An error of the gateway's own, to be sealed."""
+    return json_inside(status, {"error": code, "message": text, **more})
 
 
 def _as_text(value: str) -> str:

@@ -5,7 +5,6 @@ import logging
 import secrets
 
 from protocol.codes import (
-    CODE_LIFETIME_MS,
     mint_code,
     mint_token,
     normalise_username,
@@ -15,13 +14,11 @@ from protocol.errors import CodeRefused, DecryptionFailed, RejectedMessage
 from protocol.exchange import ServerExchange
 from protocol.messages import AuthenticateRequest, SealedMessage, SessionGrant, SessionRequest
 
+from .code_mails import CodeMails
 from .config import Settings
-from .courier import Courier
-from .delivery import CodeMail
 from .directory import Directory
 from .keypool import KeyPool
-from .sessions import Sessions, user_tag
-from .stores import Store
+from .sessions import Sessions
 
 _log = logging.getLogger("certless")
 
@@ -34,17 +31,15 @@ class Login:
         settings: Settings,
         exchange: ServerExchange,
         sessions: Sessions,
-        store: Store,
         directory: Directory,
-        courier: Courier,
+        mails: CodeMails,
         key_pool: KeyPool,
     ) -> None:
         self._settings = settings
         self._exchange = exchange
         self._sessions = sessions
-        self._store = store
         self._directory = directory
-        self._courier = courier
+        self._mails = mails
         self._key_pool = key_pool
 
     async def initiate(self, message: SessionRequest, remote: str) -> SessionGrant:
@@ -59,23 +54,8 @@ class Login:
         code = mint_code(secrets.token_bytes, self._settings.code_chars)
         token = mint_token(secrets.token_bytes)
         await self._sessions.await_code(token, username, user, code)
-        tag = user_tag(user)
-        within_limit = await self._store.count_mail(
-            tag, self._settings.clock(), self._settings.mail_limit
-        )
-        if account and within_limit:
-            mail = CodeMail(
-                site=self._settings.site,
-                user=account.name,
-                code=code.text,
-                requested_from=remote,
-                minutes=CODE_LIFETIME_MS // 60_000,
-            )
-            self._courier.send(account.addresses, mail)
-        else:
-            # The visitor is not told. The operator is, and whose mailbox it was is not logged.
-            reason = "its limit of mails is reached" if account else "there is no such user"
-            _log.info("no mail to user %s: %s", tag.hex(), reason)
+        if await self._mails.may_be_sent(account, user) and account:
+            self._mails.send(account, code, remote)
         return SessionGrant(token)
 
     async def authenticate(self, message: AuthenticateRequest) -> SealedMessage:

@@ -7,27 +7,22 @@ place or inside ``{prefix}/message``, and plaintext is refused, never handled.
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from aiohttp import hdrs, web
-from multidict import CIMultiDict
 
-from protocol.codec import JsonObject, parse_json, parse_json_object, serialize_json
-from protocol.codes import session_id
-from protocol.errors import MalformedMessage, RejectedMessage, RemoteProtocolError
-from protocol.exchange import AcceptedRequest, ServerExchange
-from protocol.messages import (
-    AuthenticateRequest,
-    HttpRequest,
-    HttpResponse,
-    SealedMessage,
-    SealedRequest,
-    SessionRequest,
+from protocol.codec import JsonObject, parse_json
+from protocol.envelopes import Members, serialize_members
+from protocol.errors import (
+    MalformedMessage,
+    RejectedMessage,
+    RemoteProtocolError,
+    UnsupportedSuite,
 )
+from protocol.messages import HttpRequest, HttpResponse
 
+from .classic_routes import ClassicRoutes
 from .client_script import ClientScript
 from .config import Settings
 from .errors import (
@@ -37,52 +32,49 @@ from .errors import (
     LoginRequired,
     StoreUnavailable,
 )
-from .inner import Handler, InnerRequest, inner_request, log_failure, run
-from .login import Login
+from .hardened_routes import HardenedRoutes, format_of, packed
+from .inner import OUTCOME, Handler, InnerRequest, inner_request, log_failure, run, told_inside
 from .request_body import read_body
+from .requirements import Requirements
 from .route_patterns import RoutePatterns
-from .sessions import LiveSession, Session, Sessions
+from .sessions import Session
 
-OUTCOME: web.RequestKey[str] = web.RequestKey("certless_outcome", str)
+__all__ = ["OUTCOME", "Middleware"]
 
 # Apart from the rest, for those whose access log shows OUTCOME as well.
 _refusals = logging.getLogger("certless.refused")
 # A rejection leaves at a multiple of this after its request came, so that the few microseconds
 # by which one reason differs from another do not show (PROTOCOL §8.3).
 _REJECTION_STEP_S = 0.010
-_JSON_HEADERS = CIMultiDict({hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_CONTROL: "no-store"})
-# Statuses that cannot carry a body, and so no seal.
-_BODILESS = frozenset({204, 205, 304})
-_BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "date", "server"})
-INNER_CONTENT_TYPE = "Certless-Content-Type"
-INNER_CONTENT_ENCODING = "Certless-Content-Encoding"
-INNER_STATUS = "Certless-Status"
+_MESSAGE = "/message"
 
 
 class Middleware:
     """What ``setup`` puts in front of an application."""
 
-    def __init__(
-        self,
-        app: web.Application,
-        settings: Settings,
-        exchange: ServerExchange,
-        sessions: Sessions,
-        login: Login,
-    ) -> None:
+    def __init__(self, app: web.Application, settings: Settings) -> None:
         self._app = app
         self._settings = settings
-        self._exchange = exchange
-        self._sessions = sessions
-        self._login = login
         self._script = ClientScript(settings)
         self._public = RoutePatterns(settings.public)
-        paths = settings.dialect.paths
-        self._own_routes: dict[str, Callable[[web.Request], Awaitable[web.Response]]] = {
-            settings.prefix + paths.session: self._initiate,
-            settings.prefix + paths.authenticate: self._authenticate,
-            settings.prefix + paths.message: self._message,
-            settings.prefix + paths.logout: self._logout,
+        self._requirements = Requirements(settings.require)
+        self._classic: ClassicRoutes | None = None
+        self._hardened: HardenedRoutes | None = None
+        self._own_routes: dict[str, Callable[[web.Request], Awaitable[web.Response]]] = {}
+
+    def serve(self, hardened: HardenedRoutes, classic: ClassicRoutes | None) -> None:
+        """Called once, with the routes that the protocol answers itself."""
+        self._hardened, self._classic = hardened, classic
+        prefix, paths = self._settings.prefix, self._settings.dialect.paths
+        refused = dict.fromkeys(
+            (prefix + path for path in (paths.session, paths.authenticate, paths.logout)),
+            _without_classic,
+        )
+        self._own_routes = {
+            **(classic.routes if classic else refused),
+            **hardened.routes,
+            prefix + paths.message: self._message,
+            prefix + _MESSAGE: self._message,
         }
 
     @property
@@ -97,7 +89,8 @@ class Middleware:
             return await handler(request)
         path = request.rel_url.raw_path
         is_own = path == self._settings.prefix or path.startswith(self._settings.prefix + "/")
-        if not is_own and self._public.match(path):
+        # What demands a suite is not public, whatever else was set.
+        if not is_own and self._public.match(path) and self._requirements.of(path) is None:
             return await handler(request)
         arrived_s = time.monotonic()
         try:
@@ -125,7 +118,7 @@ class Middleware:
         _refusals.info(
             "%s %s: %s", request.remote, request.rel_url.raw_path[:200], request[OUTCOME]
         )
-        response = _json_response(status, {"error": code, "message": text})
+        response = _told(request, status, code, text)
         if status == 401:
             response.headers[hdrs.WWW_AUTHENTICATE] = f'Certless prefix="{self._settings.prefix}"'
         if status in (413, 415):
@@ -142,124 +135,61 @@ class Middleware:
             return script
         if serve is None:
             request[OUTCOME] = "not_found"
-            return _json_response(404, {"error": "not_found", "message": "no such route"})
+            return _told(request, 404, "not_found", "no such route")
         if request.method != hdrs.METH_POST:
             request[OUTCOME] = "method"
-            response = _json_response(405, {"error": "method", "message": "use POST"})
+            response = _told(request, 405, "method", "use POST")
             response.headers[hdrs.ALLOW] = hdrs.METH_POST
             return response
         return await serve(request)
 
-    async def _initiate(self, request: web.Request) -> web.Response:
-        names = self._settings.dialect.names
-        request[OUTCOME] = "login asked"
-        message = SessionRequest.parse(await self._read_object(request), names)
-        grant = await self._login.initiate(message, request.remote or "an unknown address")
-        return _json_response(201, grant.serialize(names))
-
-    async def _authenticate(self, request: web.Request) -> web.Response:
-        names = self._settings.dialect.names
-        message = AuthenticateRequest.parse(await self._read_object(request), names)
-        request[OUTCOME] = f"login {session_id(message.token).hex()}"
-        return self._sealed_response(await self._login.authenticate(message))
-
     async def _message(self, request: web.Request) -> web.Response:
-        accepted, session = await self._accept(request, await self._read_object(request))
-        try:
-            inside = accepted.http_request()
-            response = await self._dispatch(request, inside, session)
-        except (MalformedMessage, CodingRefused) as error:
-            status, code, text = _visible(error)
-            body = serialize_json({"error": code, "message": text})
-            response = HttpResponse(status, ((hdrs.CONTENT_TYPE, "application/json"),), body)
-        return self._sealed_response(
-            accepted.seal_http_response(response, self._settings.clock(), secrets.token_bytes)
-        )
-
-    async def _logout(self, request: web.Request) -> web.Response:
-        accepted, session = await self._accept(request, await self._read_object(request))
-        await self._sessions.end(bytes.fromhex(session.id))
-        return self._sealed_response(accepted.seal_response(b"{}", secrets.token_bytes))
-
-    # --- sealed in place ---
+        form = format_of(request)
+        members = Members(form, await self._read(request))
+        # msgpack is of the hardened suites alone; in JSON the header tells (PROTOCOL §15.1).
+        if self._hardened and (form == "msgpack" or members.has("header")):
+            return await self._hardened.message(request, members)
+        if self._classic is None:
+            return await _without_classic(request)
+        return await self._classic.message(request, members.left())
 
     async def _in_place(self, request: web.Request) -> web.Response:
+        session = self._settings.dialect.paths.session if self._classic else "/session/hello"
         refusal = LoginRequired(
-            f"this route takes sealed messages only: log in at {self._settings.prefix}"
-            f"{self._settings.dialect.paths.session}"
+            f"this route takes sealed messages only: log in at {self._settings.prefix}{session}"
         )
-        if request.method != hdrs.METH_POST:
+        if request.method != hdrs.METH_POST or self._classic is None:
             raise refusal
         members = _members_of(await self._read(request))
-        names = self._settings.dialect.names
-        if members is None or not {names.token, names.key, names.payload} <= members.keys():
+        if members is None or not self._classic.is_sealed(members):
             raise refusal
-        accepted, session = await self._accept(request, members)
-        kept = tuple(
-            (name, value)
-            for name, value in request.headers.items()
-            if name.lower() not in _BODY_HEADERS
-        )
-        body = serialize_json(accepted.fields)
-        headers = (*kept, (hdrs.CONTENT_TYPE, "application/json"))
-        inside = HttpRequest(request.method, request.rel_url.raw_path_qs, headers, body)
-        response = await self._dispatch(request, inside, session)
-        return self._sealed_in_place(response, accepted)
+        return await self._classic.in_place(request, members)
 
-    def _sealed_in_place(self, response: HttpResponse, accepted: AcceptedRequest) -> web.Response:
-        """The handler's status and headers as they are, and its body sealed (PROTOCOL §6.1)."""
-        sealed = accepted.seal_response(response.body, secrets.token_bytes)
-        status = 200 if response.status in _BODILESS else response.status
-        outer = self._sealed_response(sealed, status)
-        for name, value in response.headers:
-            if name.lower() not in _BODY_HEADERS:
-                outer.headers.add(name, value)
-            elif name.lower() == "content-type":
-                outer.headers[INNER_CONTENT_TYPE] = value
-            elif name.lower() == "content-encoding":
-                outer.headers[INNER_CONTENT_ENCODING] = value
-        if status != response.status:
-            outer.headers[INNER_STATUS] = str(response.status)
-        return outer
+    # --- what was inside ---
 
-    # --- what every sealed message goes through ---
-
-    async def _accept(
-        self, request: web.Request, members: JsonObject
-    ) -> tuple[AcceptedRequest, Session]:
-        message = SealedRequest.parse(members, self._settings.dialect.names)
-        live: LiveSession | None = await self._sessions.find(message.token)
-        unwrapped = self._exchange.unwrap_request(message, live.keys if live else None)
-        tried = False
-        if live and unwrapped.passphrase_tag:
-            tried = await self._sessions.try_passphrase(live.session, unwrapped.passphrase_tag)
-        opened = unwrapped.open(tried, self._settings.clock())
-        if live is None:  # open has raised; this is for the type checker
-            raise RejectedMessage
-        claimed = await self._sessions.claim(live.session, opened.nonce_claim)
-        accepted = opened.accept(claimed)
-        request[OUTCOME] = f"session {live.session.id}"
-        return accepted, live.session
-
-    async def _dispatch(
+    async def dispatch(
         self, request: web.Request, inside: HttpRequest, session: Session
     ) -> HttpResponse:
+        """What the application answers to ``inside``; what the gateway refuses, it says inside."""
         if any(name.lower() == "content-encoding" for name, _ in inside.headers):
-            raise CodingRefused("send the body without a Content-Encoding")
+            refused = CodingRefused("send the body without a Content-Encoding")
+            return told_inside(*_visible(refused))
+        path = inside.target.partition("?")[0]
+        demanded = self._requirements.missed_by(session.suite, path)
+        if demanded is not None:
+            request[OUTCOME] = f"session {session.id} (suite_required)"
+            text = f"this route takes {demanded}: log in by a hardened suite"
+            return told_inside(403, "suite_required", text, suite=demanded)
         inner = inner_request(request, inside, session, self._settings.max_body_bytes)
         # The application's own entry: resolves the route and runs its other middlewares.
         return await run(self._app._handle, inner)
 
-    # --- reading and writing ---
-
     async def _read(self, request: web.Request) -> bytes:
         return await read_body(request, self._settings.max_body_bytes)
 
-    async def _read_object(self, request: web.Request) -> JsonObject:
-        return parse_json_object(await self._read(request))
 
-    def _sealed_response(self, sealed: SealedMessage, status: int = 200) -> web.Response:
-        return _json_response(status, sealed.serialize(self._settings.dialect.names))
+async def _without_classic(_: web.Request) -> web.Response:
+    raise UnsupportedSuite("classic is not spoken here: log in by a hardened suite")
 
 
 async def _wait_for_step(arrived_s: float) -> None:
@@ -275,8 +205,10 @@ def _members_of(body: bytes) -> JsonObject | None:
     return value if isinstance(value, dict) else None
 
 
-def _json_response(status: int, value: Any) -> web.Response:
-    return web.Response(status=status, body=serialize_json(value), headers=_JSON_HEADERS)
+def _told(request: web.Request, status: int, code: str, text: str) -> web.Response:
+    """An error outside a seal, in the format of the request."""
+    body = serialize_members(format_of(request), {"error": code, "message": text})
+    return packed(request, body, status)
 
 
 def _visible(error: Exception) -> tuple[int, str, str]:

@@ -20,20 +20,25 @@ _TWO_READINGS = re.compile(
 )
 
 
+def has_one_reading(raw_path: str) -> bool:
+    """Whether every program would take ``raw_path`` for the same path."""
+    return _TWO_READINGS.search(raw_path) is None
+
+
 class RoutePatterns:
     """Matches raw paths, as they stand in the request line and without the query."""
 
-    def __init__(self, patterns: Iterable[str]) -> None:
-        self._patterns = [_compile(pattern) for pattern in patterns]
+    def __init__(self, patterns: Iterable[str], *, ignore_case: bool = False) -> None:
+        self._patterns = [_compile(pattern, ignore_case) for pattern in patterns]
 
     def match(self, raw_path: str) -> bool:
         """Whether ``raw_path`` matches a pattern and has one reading only."""
-        if _TWO_READINGS.search(raw_path):
+        if not has_one_reading(raw_path):
             return False
         return any(pattern.fullmatch(raw_path) for pattern in self._patterns)
 
 
-def _compile(pattern: str) -> re.Pattern[str]:
+def _compile(pattern: str, ignore_case: bool) -> re.Pattern[str]:
     parts = _PART.findall(pattern)
     if not pattern.startswith("/") or "".join(parts) != pattern:
         raise ConfigError(
@@ -45,5 +50,6 @@ def _compile(pattern: str) -> re.Pattern[str]:
         "".join(
             written.get(part, "[^/]+" if part.startswith("{") else re.escape(part))
             for part in parts
-        )
+        ),
+        re.IGNORECASE if ignore_case else 0,
     )

@@ -19,6 +19,7 @@ from .config_file import read_config
 from .delivery import SmtpDelivery, delivery_from_url
 from .errors import ConfigError
 from .middleware import OUTCOME
+from .requirements import CLASSIC, SUITES
 
 _log = logging.getLogger("certless")
 
@@ -50,6 +51,23 @@ def _host_and_port(listen: str) -> tuple[str, int]:
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ConfigError(f"listen {listen!r} must be HOST:PORT, e.g. 127.0.0.1:8440")
     return host.strip("[]"), int(port)
+
+
+def _suites(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",")]
+
+
+def _demands(texts: list[str] | None) -> dict[str, str] | None:
+    """``--require PATTERN=SUITE``, as often as there are such routes."""
+    if texts is None:
+        return None
+    demands = {}
+    for text in texts:
+        pattern, equals, suite = text.rpartition("=")
+        if not equals:
+            raise ConfigError(f"require {text!r} must be PATTERN=SUITE, e.g. /admin/*=ecdh-gcm")
+        demands[pattern] = suite
+    return demands
 
 
 def _application(options: dict[str, Any]) -> web.Application:
@@ -84,6 +102,9 @@ async def serve(arguments: argparse.Namespace) -> int:
         "key_file": arguments.key_file,
         "dialect": arguments.dialect,
         "public": arguments.public,
+        "realm": arguments.realm,
+        "suites": _suites(arguments.suites),
+        "require": _demands(arguments.require),
         "targets": arguments.target,
     }
     if arguments.users or arguments.any_address:
@@ -94,6 +115,7 @@ async def serve(arguments: argparse.Namespace) -> int:
     options.setdefault("site", f"the service at {host}:{port}")
     mail = options.get("mail", "")
     upstream = options.get("upstream")
+    suites = options.setdefault("suites", list(SUITES))
     app = _application(options)
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -113,7 +135,8 @@ async def serve(arguments: argparse.Namespace) -> int:
     try:
         await _listen(runner, host, port)
         stop = told_to_stop()
-        _log.warning(CLASSIC_WARNING)
+        if CLASSIC in suites:
+            _log.warning(CLASSIC_WARNING)
         await _try_smtp(mail)
         for address in runner.addresses:
             _log.info("serving http://%s in front of %s", _written(address), upstream)

@@ -1,4 +1,4 @@
-"""Sessions as the gateway holds them: sealed records in a store, opened keys in a cache.
+"""Classic sessions as the gateway holds them: sealed records in a store, opened keys in a cache.
 
 The cache only spares the opening of keys. What decides is the store, whose claim fails for a
 session that has ended anywhere.
@@ -19,6 +19,7 @@ from protocol.freshness import TAG_BYTES, NonceClaim
 from protocol.primitives import RsaPrivateKey, RsaPublicKey, sha256
 
 from .keyring import KeyRing
+from .requirements import is_hardened
 from .stores import Store
 
 Clock: TypeAlias = Callable[[], int]
@@ -29,12 +30,21 @@ _log = logging.getLogger("certless")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a handler may know of the session it serves; ``id`` is a hash of the token, in hex."""
+    """What a handler may know of the session it serves.
+
+    ``id`` in hex: a hash of the token in classic, the session id of the hardened suites.
+    ``suite`` is ``ecdh-gcm``, ``rsa-gcm``, or ``classic/`` and the dialect.
+    """
 
     id: str
     user: str
     suite: str
     expires_ms: int
+
+    @property
+    def strength(self) -> str:
+        """``hardened`` or ``classic``."""
+        return "hardened" if is_hardened(self.suite) else "classic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,7 @@ def user_tag(user: str) -> bytes:
 
 
 class Sessions:
-    """Every session of one gateway, by token."""
+    """Every classic session of one gateway, by token."""
 
     def __init__(
         self, store: Store, keyring: KeyRing, clock: Clock, suite: str, lifetime_ms: int

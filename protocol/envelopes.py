@@ -82,6 +82,10 @@ class Members:
         """As ``raw``, or None where the member is not there."""
         return self.raw(name, *lengths) if self.has(name) else None
 
+    def left(self) -> dict[str, Any]:
+        """What nobody has taken, as it came."""
+        return self._left
+
     def end(self) -> None:
         """Raises: MalformedMessage, where a member is left."""
         if self._left:

@@ -40,6 +40,8 @@ async def test_it_leads_to_a_name_that_may_be_kept() -> None:
             "prefix": "/.gateway",
             "dialect": "sfet-4-gcm",
             "lifetimeMs": 3_600_000,
+            "suites": ["ecdh-gcm", "rsa-gcm", "classic"],
+            "realm": "certless",
         }
 
 
@@ -78,10 +80,12 @@ async def test_other_methods_and_names() -> None:
 
 
 async def test_it_knows_prefix_and_lifetime() -> None:
-    async with running(prefix="/a/b", session_lifetime_s=60, dialect="sfet-2") as at:
+    options: dict[str, Any] = {"suites": ["ecdh-gcm"], "realm": "the shop"}
+    async with running(prefix="/a/b", session_lifetime_s=60, dialect="sfet-2", **options) as at:
         name = (await at.get("/a/b/client.js")).headers["Location"]
         given = started_with((await at.get(f"/a/b/{name}")).body)
-        assert given == {"prefix": "/a/b", "dialect": "sfet-2", "lifetimeMs": 60_000}
+        expected = {"prefix": "/a/b", "dialect": "sfet-2", "lifetimeMs": 60_000, **options}
+        assert given == expected
 
 
 @pytest.mark.parametrize("name", ["own", "sfet-4-gcm"])
@@ -112,7 +116,10 @@ def test_a_dialect_of_ones_own_goes_along_and_the_client_takes_it(name: str) -> 
     assert taken == own == given
 
 
-def test_without_a_bundle_there_is_no_such_route(tmp_path: Path) -> None:
+def test_without_a_bundle_it_says_what_to_do(tmp_path: Path) -> None:
     script = ClientScript(Settings(), tmp_path / "client.js")
-    assert script.answer(make_mocked_request("GET", "/.gateway/client.js")) is None
+    answer = script.answer(make_mocked_request("GET", "/.gateway/client.js"))
+    assert answer
+    assert answer.status == 404
+    assert "make bundle" in str(answer.text)
     assert script.answer(make_mocked_request("GET", "/.gateway/client.0123456789abcdef.js")) is None

@@ -13,14 +13,15 @@ from gateway.errors import ConfigError
 from protocol.dialects import DIALECTS, derive
 
 TEXTS = ["listen", "upstream", "users", "mail", "mail_from", "store", "key_file", "dialect"]
-TEXTS += ["prefix", "site"]
+TEXTS += ["prefix", "site", "realm"]
 NUMBERS = ["max_body_bytes", "session_lifetime_s", "sweep_interval_s", "window_ms", "code_chars"]
-NUMBERS += ["key_pool_size", "mail_limit"]
-LISTS = ["public", "targets"]
+NUMBERS += ["key_pool_size", "mail_limit", "ticket_lifetime_s"]
+LISTS = ["public", "suites", "targets"]
 OTHER_THAN: dict[str, list[str]] = {
     **{name: ["5", "true", "['x']", "{a = 'x'}", "1.5", "1979-05-27"] for name in TEXTS},
     **{name: ["'5'", "true", "false", "[5]", "5.0", "nan", "{a = 5}"] for name in NUMBERS},
     **{name: ["'/'", "5", "true", "['/', 5]", "[['/']]", "{a = '/'}"] for name in LISTS},
+    "require": ["'/'", "5", "['/']", "{'/' = 5}", "{'/' = ['ecdh-gcm']}"],
     "any_address": ["'true'", "1", "0", "[true]", "'yes'"],
 }
 
@@ -69,6 +70,10 @@ def test_a_whole_file(path: Path) -> None:
         window_ms = 30_000
         code_chars = 30
         key_pool_size = 2
+        suites = ["ecdh-gcm", "classic"]
+        realm = "the shop"
+        ticket_lifetime_s = 0
+        require = { "/admin/*" = "ecdh-gcm" }
         """,
     )
     assert options == {
@@ -89,6 +94,10 @@ def test_a_whole_file(path: Path) -> None:
         "window_ms": 30_000,
         "code_chars": 30,
         "key_pool_size": 2,
+        "suites": ["ecdh-gcm", "classic"],
+        "realm": "the shop",
+        "ticket_lifetime_s": 0,
+        "require": {"/admin/*": "ecdh-gcm"},
         "dialects": {},
     }
 

@@ -396,7 +396,15 @@ async def test_every_address_of_the_machine_is_announced_as_one_to_go_to() -> No
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example"]
+    "host",
+    [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "a:b",
+        '"><script>.test',
+        r"evil.example\.test",
+    ],
 )
 async def test_a_name_that_points_here_is_no_way_in(host: str) -> None:
     async with running("127.0.0.1", 0, 0, 0, 0, DEFAULT_DIALECT) as places:

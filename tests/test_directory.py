@@ -131,7 +131,6 @@ def test_what_two_users_share(tmp_path: Path, second: str) -> None:
         ("[users.ann]", "'ann' has no addresses"),
         ("[users]\nann = 'ann@example.org'", "'ann' has no addresses"),
         ("[users.ann]\naddresses = 'ann@example.org'", "'ann' has no addresses"),
-        ("[users.ann]\naddresses = []", "'ann' has no addresses"),
         ("[users.ann]\naddresses = ['a@example.org', 5]", "'ann' has no addresses"),
         ("[users.ann]\naddress = 'ann@example.org'", "'ann' has an unknown 'address'"),
         ("[users.ann]\naddresses = ['']", "cannot be used"),
@@ -283,3 +282,9 @@ async def test_the_mail_goes_to_the_address_that_was_named(typed: str) -> None:
         message = CodeMail("Shop", account.name, "CODE", "127.0.0.1", 10).to_email("s@x.y", address)
         assert [to.addr_spec for to in message["To"].addresses] == [address]
         assert f"\r\nTo: {address}\r\n".encode() in message.as_bytes()
+
+
+async def test_a_device_has_no_address(tmp_path: Path) -> None:
+    file = tmp_path / "users.toml"
+    file.write_text('[users."fan-7"]\naddresses = []\n')
+    assert await TomlDirectory.from_file(file).find("fan-7") == Account("fan-7", ())

@@ -124,7 +124,7 @@ export class GatewayClient {
 
   /** Where a session is ended, and by which target inside where that is said inside. */
   get logoutRoute() {
-    const target = this.prefix + this.dialect.paths.logout;
+    const target = this.prefix + HARDENED_PATHS.logout;
     return { route: this.isClassic ? this.route('logout') : this.messageRoute, target };
   }
 

@@ -1,8 +1,10 @@
 /** From a username to a hardened session: the code, and in `rsa-gcm` the client's keys (PROTOCOL §15). */
 import { orCancelled, throwIfCancelled } from './abort.js';
+import { serializeJson } from './codec.js';
 import { readCode } from './codes.js';
 import { CODE_REFUSED, USUAL_MS, checkUsername } from './enrolment.js';
 import { AnswerNotTrusted, CertlessError, MalformedMessage, Refused } from './errors.js';
+import { HARDENED_PATHS } from './hardenedLogin.js';
 import { findSuite } from './hardenedSuites.js';
 
 /** @typedef {import('./enrolment.js').Enrolled} Enrolled */
@@ -11,8 +13,8 @@ import { findSuite } from './hardenedSuites.js';
 
 // A longer one is for another kind of login, which somebody else asked for (PROTOCOL §15.3).
 const NO_CODE = 'This is no code of eight characters. Copy it from the newest mail.';
-const NO_PASSWORD =
-  'This login takes no password: the code alone opens the session. Send the password in it, or log in by classic.';
+const PASSWORD_REFUSED =
+  'The password was not accepted, and the code is spent by now. Ask for a new code, and check the password.';
 
 /** What a gateway answers that knows nothing of the route. */
 const UNKNOWN_ROUTE = ['not_found', 'login_required', 'no_gateway', 'method'];
@@ -84,7 +86,6 @@ export class HardenedEnrolment {
    * @returns {Promise<Enrolled>}
    */
   async submit(typed, password) {
-    if (password !== undefined) throw new CertlessError('password', NO_PASSWORD);
     const code = readCode(typed);
     if (!code) throw new CertlessError('no_code', NO_CODE);
     const { signal } = this;
@@ -97,8 +98,25 @@ export class HardenedEnrolment {
       throw isRejected ? new Refused(error.status, error.code, error.detail, CODE_REFUSED) : error;
     });
     if (pair !== null) void client.ask('forgetPair', { pair }).catch(() => {});
+    if (password !== undefined) await this.#sendPassword(enrolled.session, password);
     this.#options.onProgress?.({ stage: 'done' });
     return enrolled;
+  }
+
+  /**
+   * Under the seal, and so to nobody but the gateway that knew the code (PROTOCOL §15.7).
+   * @param {number} session
+   * @param {string} password
+   */
+  async #sendPassword(session, password) {
+    const client = this.#client;
+    const target = client.prefix + HARDENED_PATHS.password;
+    /** @type {[string, string][]} */
+    const headers = [['Content-Type', 'application/json']];
+    const request = { method: 'POST', target, headers, body: serializeJson({ password }) };
+    const given = { route: client.messageRoute, session, request, nowMs: client.clock() };
+    const { status } = await client.ask('exchange', given, { signal: this.signal });
+    if (status !== 200) throw new Refused(status, 'password_rejected', '', PASSWORD_REFUSED);
   }
 
   /** @param {unknown} [reason] */

@@ -22,7 +22,7 @@ import { post } from './transport.js';
 /** @typedef {import('./primitives/contract.js').Primitives} Primitives */
 /** @typedef {import('./primitives/contract.js').RsaKeyPair} RsaKeyPair */
 
-/** The routes below the prefix (PROTOCOL §15.1). */
+/** The routes below the prefix (PROTOCOL §15.1); those of passwords and logout are inside the seal. */
 export const HARDENED_PATHS = Object.freeze({
   hello: '/session/hello',
   share: '/session/share',
@@ -30,6 +30,8 @@ export const HARDENED_PATHS = Object.freeze({
   resume: '/session/resume',
   resumeConfirm: '/session/resume/confirm',
   message: '/message',
+  password: '/session/authenticate',
+  logout: '/session/logout',
 });
 
 const MAX_ANSWER_BYTES = 64 * 1024;

@@ -289,9 +289,13 @@ export class Session extends EventTarget {
       return response;
     } catch (error) {
       if (error instanceof Refused && error.code === 'rejected') return null;
-      // What ended with the session was not cancelled by whoever waits for it.
+      const mayBeTwice = IDEMPOTENT.includes(request.method);
+      if (error instanceof NoAnswer && !mayBeTwice) throw new OutcomeUnknown({ cause: error });
+      // What ended with the session was not cancelled by whoever waits for it, and may have gone out.
       const isEnded = this.#state === 'closed' && !signal?.aborted && error instanceof Cancelled;
-      throw isEnded ? new NotLoggedIn(undefined, { cause: error }) : error;
+      if (!isEnded) throw error;
+      const ended = new NotLoggedIn(undefined, { cause: error });
+      throw mayBeTwice ? ended : new OutcomeUnknown({ cause: ended });
     }
   }
 

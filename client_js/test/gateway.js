@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const CODE = /^[0-9A-HJKMNP-TV-Z]{26}\r?$/m;
+const CODE = /^(?:[0-9A-HJKMNP-TV-Z]{26}|[0-9A-HJKMNP-TV-Z]{8})\r?$/m;
 export const MAX_BODY_BYTES = 12 * 1024 * 1024;
 const SERVING = /serving http:\/\/127\.0\.0\.1:(\d+) /;
 
@@ -56,14 +56,16 @@ class Mailbox {
 }
 
 /**
- * Runs `gateway serve`; `restart` forgets every session and keeps the port. `config` are lines of
- * its gateway.toml.
+ * Runs `gateway serve`; `restart` forgets every session, unless it `remembers`, and keeps the port.
+ * `config` are lines of its gateway.toml.
  */
-export async function startGateway({ dialect = 'article-2016', upstream, options = [], config: lines = [] }) {
+export async function startGateway({ dialect = 'article-2016', upstream, options: more = [], config: lines = [], remembers = false }) {
   const folder = await mkdtemp(join(tmpdir(), 'certless-test-'));
   const config = join(folder, 'gateway.toml');
   // What is binary travels as base64 twice: 5 MiB become 8.9.
   await writeFile(config, [`max_body_bytes = ${MAX_BODY_BYTES}`, ...lines, ''].join('\n'));
+  const store = remembers ? ['--store', `sqlite:${join(folder, 'sessions.db')}`, '--key-file', join(folder, 'key')] : [];
+  const options = [...more, ...store];
   let port = 0;
   let child;
   let log = '';
@@ -174,8 +176,10 @@ export async function startUpstream(pages = {}) {
     url: `http://127.0.0.1:${server.address().port}`,
     /** How often a path was asked for. */
     count: (path) => counts.get(path) ?? 0,
-    /** Resolves once a request is held. */
-    holding: () => (held.length ? Promise.resolve() : new Promise((resolve) => arrivals.push(resolve))),
+    /** Resolves once so many requests are held. */
+    holding: async (count = 1) => {
+      while (held.length < count) await new Promise((resolve) => arrivals.push(resolve));
+    },
     release: () => held.splice(0).forEach((release) => release()),
     stop: async () => {
       server.closeAllConnections();

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import re
 import shutil
 import socket
 import sys
@@ -41,6 +42,7 @@ _SHUTDOWN_S = 5
 # A picture of 5 MiB is 8.9 MiB as it travels.
 _MAX_BODY_BYTES = 12 * 1024 * 1024
 _WIRE = "/wire.json"
+_LOCAL_NAME = re.compile(r"localhost|[a-z0-9.-]+\.test", re.ASCII)
 _Wrap: TypeAlias = Callable[[asyncio.Protocol], asyncio.Protocol]
 _ORDER = """-d '{"item":"tea","quantity":2}'"""
 
@@ -193,11 +195,13 @@ def _url(scheme: str, listener: socket.socket) -> str:
 @web.middleware
 async def _local_names_only(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse names that somebody's DNS may have pointed here: his page could read all codes."""
-    host = URL.build(scheme="http", authority=request.host).host or ""
+    host = ""
+    with contextlib.suppress(ValueError):  # what is no host at all
+        host = URL.build(scheme="http", authority=request.host).host or ""
     with contextlib.suppress(ValueError):
         ipaddress.ip_address(host)
         return await handler(request)
-    if host == "localhost" or host.endswith(".test"):
+    if _LOCAL_NAME.fullmatch(host):
         return await handler(request)
     raise web.HTTPMisdirectedRequest(text="ask for this page by its address\n")
 

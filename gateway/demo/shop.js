@@ -1,5 +1,7 @@
-// The shop: what its buttons do, and which exchange on the wire belongs to which of them.
+// The shop: what its buttons do. The order's form is sent by the client's own script, and the rest
+// by its fetch.
 
+import { inTurn, noteOf, noted } from './notes.js';
 import { View, element, size } from './view.js';
 import { exchanges } from './wire.js';
 
@@ -7,134 +9,72 @@ const $ = (selector) => document.querySelector(selector);
 const MAX_PICTURE_BYTES = 6 * 1024 * 1024;
 
 const view = new View();
-// What this page has sent and not yet seen on the wire, in the order of sending.
-const underWay = [];
-
-/** To be called before something is sent, with the kind that it will be on the wire. */
-function wrote(kind, title, request, { isQuiet = false } = {}) {
-  if (ordered && !isBeingSent()) ordered = withdrawn(ordered);
-  const written = { kind, title, request, isQuiet };
-  underWay.push(written);
-  return written;
-}
-
-/** To be called when the answer to it is there. */
-async function answered(written, response) {
-  const text = await response.clone().text();
-  written.answer = [`${response.status} ${response.statusText}\n\n`, text];
-  view.refresh();
-}
-
-/** To be called where there will be none. */
-function withdrawn(written) {
-  const place = underWay.indexOf(written);
-  if (place >= 0) underWay.splice(place, 1);
-}
-
-function belongsTo({ kind, status }) {
-  const written = underWay.find((one) => one.kind === kind);
-  // A message that was refused is sent once more, under a new session.
-  if (written && (kind === 'plain' || status === '200')) withdrawn(written);
-  return written;
-}
+const page = globalThis.certless?.page;
+// All that is sealed goes this way, what the form sends too.
+if (page) page.fetch = inTurn(noted('message', page.fetch, () => view.refresh()));
+const plainFetch = noted('plain', fetch, () => view.refresh());
 
 function say(place, text, { isLost = false } = {}) {
   $(place).classList.toggle('lost', isLost);
   $(place).replaceChildren(text);
-  if (!isLost) $(place).append(' ', element('a', { href: '#wire', className: 'jump' }, 'See it on the wire'));
+  if (!isLost) $(place).append(' ', element('a', { href: '#wire' }, 'See it on the wire'));
 }
 
-const order = () => {
-  const fields = new FormData($('#order'));
-  return JSON.stringify({ item: fields.get('item'), quantity: Number(fields.get('quantity')) });
-};
+// --- an order, sealed and in plain ---------------------------------------------------------------
 
-// --- an order, sealed: the form is sent by the client's own script -------------------------------
+const order = $('#order');
 
-/** The order that waits for its answer, perhaps for a login first. */
-let ordered;
+order.addEventListener('submit', () => $('#order-said').classList.remove('lost'));
 
-// What is not answered is not told by an event: the script shows why, and the form is free again.
-const isBeingSent = () => $('#order').getAttribute('aria-busy') === 'true';
-
-$('#order').addEventListener('submit', () => {
-  ordered ??= wrote('message', 'An order', ['POST /orders\nContent-Type: application/json\n\n', order()]);
-});
-
-$('#order').addEventListener('certless-answer', async (event) => {
+order.addEventListener('certless-answer', async (event) => {
   event.preventDefault();
   const { response } = event.detail;
-  const written = ordered;
-  ordered = undefined;
-  await answered(written, response);
   const answer = await response.json();
   if (response.ok) say('#order-said', `Ordered, as number ${answer.id}.`);
   else say('#order-said', answer.error, { isLost: true });
   await showOrders();
 });
 
-// --- the same in plain ---------------------------------------------------------------------------
-
 $('#plain').addEventListener('click', async () => {
-  if (!$('#order').reportValidity()) return;
-  const body = order();
-  const headers = { 'Content-Type': 'application/json' };
-  const written = wrote('plain', 'An order', ['POST /orders\nContent-Type: application/json\n\n', body]);
+  if (!order.reportValidity()) return;
+  const fields = new FormData(order);
+  const body = JSON.stringify({ item: fields.get('item'), quantity: Number(fields.get('quantity')) });
   try {
-    const response = await fetch('/orders', { method: 'POST', headers, body });
-    await answered(written, response);
-    say('#order-said', `Refused with ${response.status}: the shop takes sealed orders only.`);
+    const headers = { 'Content-Type': 'application/json' };
+    const { status } = await plainFetch('/orders', { method: 'POST', headers, body });
+    say('#order-said', `Refused with ${status}: the shop takes sealed orders only.`);
   } catch {
-    withdrawn(written);
     say('#order-said', 'The gateway does not answer.', { isLost: true });
   }
 });
 
-// --- orders --------------------------------------------------------------------------------------
-
-/** `certless.fetch` where nobody is to be asked to log in for it. */
-async function quietly(method, path, title) {
-  if (certless.page.state !== 'ready') return null;
-  const written = wrote('message', title, [`${method} ${path}`], { isQuiet: method === 'GET' });
-  try {
-    const response = await certless.fetch(path, { method });
-    await answered(written, response);
-    return response;
-  } catch {
-    withdrawn(written);
-    return null;
-  }
-}
+// --- what was ordered ----------------------------------------------------------------------------
 
 async function showOrders() {
-  const response = await quietly('GET', '/orders', 'Your orders');
+  // Nobody is to be asked to log in for this.
+  if (page.state !== 'ready') return;
+  const response = await page.fetch('/orders').catch(() => null);
   if (!response?.ok) return;
   const rows = (await response.json()).reverse().map(({ id, item, quantity }) => {
     const text = `${quantity} × ${item}`;
-    const cancel = element('button', { type: 'button' }, 'Cancel');
-    cancel.setAttribute('aria-label', `Cancel order ${id}, ${text}`);
+    const cancel = element('button', { type: 'button', ariaLabel: `Cancel order ${id}, ${text}` }, 'Cancel');
     cancel.addEventListener('click', async () => {
       cancel.disabled = true;
-      await quietly('DELETE', `/orders/${id}`, 'Cancelling');
+      await page.fetch(`/orders/${id}`, { method: 'DELETE' }).catch((error) => say('#order-said', error.message, { isLost: true }));
       await showOrders();
+      // The button that had the focus is gone.
+      $('#orders-title').focus();
     });
     return element('li', {}, element('span', { dir: 'auto' }, text), cancel);
   });
   $('#orders').replaceChildren(...rows);
 }
 
-function followSession() {
-  certless.page.addEventListener('state', showSession);
-  showSession();
-}
-
 function showSession() {
-  const { state } = certless.page;
-  document.body.dataset.session = state;
-  if (state === 'none') $('#orders').replaceChildren();
-  $('#no-orders').textContent = state === 'none' ? 'Log in to see them.' : 'None yet.';
-  // An order that waited for the login shows them when it is through.
-  if (state === 'ready' && !ordered) void showOrders();
+  document.body.dataset.session = page.state;
+  if (page.state === 'none') $('#orders').replaceChildren();
+  $('#no-orders').textContent = page.state === 'none' ? 'Log in to see them.' : 'None yet.';
+  void showOrders();
 }
 
 // --- a picture -----------------------------------------------------------------------------------
@@ -142,37 +82,34 @@ function showSession() {
 const picture = $('#picture');
 
 picture.addEventListener('change', () => {
-  const [file] = picture.elements.file.files;
+  const { file: field } = picture.elements;
+  const [file] = field.files;
   URL.revokeObjectURL($('#preview').src);
   $('#preview').hidden = !file;
   if (file) $('#preview').src = URL.createObjectURL(file);
-  const isTooLarge = file?.size > MAX_PICTURE_BYTES;
-  picture.elements.file.setCustomValidity(isTooLarge ? 'Choose one of at most 6 MiB.' : '');
-  $('#picture-said').textContent = '';
-  picture.reportValidity();
+  $('#picture-said').replaceChildren();
+  field.setCustomValidity(file?.size > MAX_PICTURE_BYTES ? 'Choose one of at most 6 MiB.' : '');
+  field.reportValidity();
 });
 
 picture.addEventListener('submit', async (event) => {
   event.preventDefault();
   const [file] = picture.elements.file.files;
   const button = picture.querySelector('button');
-  const thumbnail = element('img', { src: $('#preview').src, alt: 'The picture' });
-  const head = `POST /picture\nContent-Type: ${file.type}\n\n`;
-  const written = wrote('message', 'A picture', [head, `${file.name}, ${size(file.size)}`, thumbnail]);
   button.disabled = true;
   try {
-    const sent = certless.fetch('/picture', { method: 'POST', body: file });
-    $('#picture-said').textContent = 'Sealing and sending…';
-    const response = await sent;
-    await answered(written, response);
+    const answered = page.fetch('/picture', { method: 'POST', body: file });
+    $('#picture-said').classList.remove('lost');
+    $('#picture-said').textContent = page.state === 'ready' ? 'Sealing and sending…' : 'Waiting for the login.';
+    const response = await answered;
     const answer = await response.json();
     if (response.ok) say('#picture-said', await compared(file, answer));
     else say('#picture-said', answer.error, { isLost: true });
   } catch (error) {
-    withdrawn(written);
     say('#picture-said', error.message, { isLost: true });
   } finally {
     button.disabled = false;
+    if (document.activeElement === document.body) button.focus();
   }
 });
 
@@ -186,20 +123,20 @@ async function compared(file, answer) {
   return hex === answer.sha256 ? `${same}, and their SHA-256 is the same: ${hex}.` : `${same}, but changed.`;
 }
 
-// --- all of it -----------------------------------------------------------------------------------
+// --- the wire ------------------------------------------------------------------------------------
 
 async function followWire() {
   let isPast = true;
   for await (const batch of exchanges((isLost) => { $('#lost').hidden = !isLost; })) {
-    for (const exchange of batch) view.add({ ...exchange, written: isPast ? undefined : belongsTo(exchange) });
-    // What the page sends by itself must not be taken for what was over before.
-    if (isPast) followSession();
+    for (const exchange of batch) view.add({ ...exchange, written: isPast ? undefined : noteOf(exchange) });
+    if (isPast) {
+      // Only now: what the page sends by itself must not be taken for what was over before.
+      page.addEventListener('state', showSession);
+      showSession();
+    }
     isPast = false;
   }
 }
 
-if (globalThis.certless?.page) {
-  void followWire();
-} else {
-  $('#missing').hidden = false;
-}
+if (page) void followWire();
+else $('#missing').hidden = false;

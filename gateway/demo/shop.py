@@ -4,6 +4,7 @@ It stands with the API behind the gateway. The page shows what one wrote beside 
 wire, and for that asks the demo's ``/wire.json``.
 """
 
+from html import escape
 from string import Template
 
 from aiohttp import web
@@ -11,7 +12,7 @@ from yarl import URL
 
 from .pages import add_files, headers, text_of
 
-_FILES = ("look.css", "shop.css", "shop.js", "view.js", "wire.js", "shop.svg")
+_FILES = ("look.css", "shop.css", "shop.js", "notes.js", "view.js", "wire.js", "shop.svg")
 # What the gateway is to pass on as it is.
 PUBLIC = ("/", *(f"/{name}" for name in _FILES))
 
@@ -26,7 +27,7 @@ def add_to(app: web.Application, mailbox_port: int) -> None:
     async def show(request: web.Request) -> web.Response:
         asked = request.headers.get("X-Forwarded-Host", request.host)
         mailbox = URL.build(scheme="http", authority=asked).with_port(mailbox_port).with_path("/")
-        text = page.substitute(mailbox=mailbox)
+        text = page.substitute(mailbox=escape(str(mailbox)))
         return web.Response(text=text, content_type="text/html", headers=_HEADERS)
 
     app.router.add_get("/", show)

@@ -19,7 +19,7 @@ export function element(name, attributes = {}, ...children) {
 
 // What is known of messages that this page has not written, or not since it was loaded.
 const KNOWN = {
-  name: ['A name or an address, to ask for a code.', 'A token. The code itself goes by mail.'],
+  name: ['Who one is, to ask for a code.', 'A token. The code itself goes by mail.'],
   code: [
     'The code from the mail. It does not travel: it seals a public key that was made for this session.',
     'The session’s public key, sealed for whoever has the private one.',

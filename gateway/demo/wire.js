@@ -1,7 +1,13 @@
 // What went over the wire, read as a listener would read it. The bytes are those that the gateway's
 // socket has heard; nothing here comes from what the page has sealed itself.
 
-const PREFIX = '/.gateway';
+// What a request for a path is to a listener.
+const KINDS = new Map([
+  ['/.gateway/session', 'name'],
+  ['/.gateway/session/authenticate', 'code'],
+  ['/.gateway/session/logout', 'logout'],
+  ['/.gateway/message', 'message'],
+]);
 // Stands where bytes were left out. No byte is shown as this.
 export const GAP = '\u0000';
 
@@ -27,12 +33,11 @@ function read({ id, when, request: asked, response: answered }) {
   const request = textOf(asked);
   const response = textOf(answered);
   const [method, target] = request.text.split(' ', 2);
-  const kinds = { '/session': 'name', '/session/authenticate': 'code', '/session/logout': 'logout', '/message': 'message' };
   return {
     id,
     when: new Date(when),
     line: `${method} ${target}`,
-    kind: (target?.startsWith(PREFIX) && kinds[target.slice(PREFIX.length)]) || 'plain',
+    kind: KINDS.get(target) ?? 'plain',
     status: response.text.split(' ', 2)[1] ?? '',
     token: member(request.text, 'token') || member(response.text, 'token'),
     username: member(request.text, 'username'),

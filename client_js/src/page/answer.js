@@ -1,11 +1,15 @@
 /** Shows what a form was answered. Nothing of an answer runs: what it holds is text, or in a sandbox. */
+import { answerFrame } from './answerFrame.js';
 import { element } from './elements.js';
 
 /** @typedef {import('./redirects.js').Followed} Followed */
 
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json$/;
-const POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
-const MAX_FRAME_PX = 10_000;
+const MARKUP = ['text/html', 'image/svg+xml'];
+// Pictures that hold no script, even where somebody opens one in a tab of its own.
+const PICTURE = /^image\/(?:png|jpeg|gif|webp|avif|bmp|x-icon|vnd\.microsoft\.icon)$/;
+// More than this, as it came or set out, would hold up the page.
+const MAX_SHOWN = 1024 * 1024;
 
 /** The objects behind blob: addresses, let go of when the next answer takes the place. @type {WeakMap<Element, string>} */
 const objects = new WeakMap();
@@ -76,30 +80,41 @@ export function showElsewhere(place, { href, protocol }) {
 async function contentOf({ headers, url }, blob, place, open) {
   const type = (headers.get('Content-Type') ?? '').split(';')[0].trim().toLowerCase();
   const disposition = headers.get('Content-Disposition') ?? '';
-  const file = () => download(object(place, blob), blob.size, fileName(disposition, url));
+  // A blob: address is of this page's origin: what is opened there instead of saved must not be a page.
+  const file = () => download(object(place, blob, 'application/octet-stream'), blob.size, fileName(disposition, url));
   if (/^\s*attachment\b/i.test(disposition)) return file();
-  if (JSON_TYPE.test(type)) return element('pre', {}, pretty(await blob.text()));
-  if (type === 'text/html') return frame(await blob.text(), url, open);
-  if (type.startsWith('text/')) return element('pre', {}, await blob.text());
-  if (!type.startsWith('image/')) return file();
-  const image = element('img', { src: object(place, blob), alt: `The answer, an image: ${fileName(disposition, url)}` });
+  if (PICTURE.test(type)) return picture(object(place, blob, type), fileName(disposition, url), file);
+  const isText = JSON_TYPE.test(type) || MARKUP.includes(type) || type.startsWith('text/');
+  if (!isText || blob.size > MAX_SHOWN) return file();
+  const text = await blob.text();
+  if (MARKUP.includes(type)) return answerFrame(text, url, open);
+  return element('pre', {}, JSON_TYPE.test(type) ? pretty(text) : text);
+}
+
+/** @param {string} src @param {string} name @param {() => HTMLElement} file what to show where it is none */
+function picture(src, name, file) {
+  const image = element('img', { src, alt: `The answer, an image: ${name}` });
   // What is no image, and what a Content-Security-Policy without `img-src blob:` does not show.
   image.addEventListener('error', () => image.replaceWith(file()), { once: true });
   return image;
 }
 
-/** @param {HTMLElement} place @param {Blob} blob */
-function object(place, blob) {
+/** @param {HTMLElement} place @param {Blob} blob @param {string} type what a browser is to take it for */
+function object(place, blob, type) {
   release(place);
-  const made = URL.createObjectURL(blob);
+  const made = URL.createObjectURL(new Blob([blob], { type }));
   objects.set(place, made);
   return made;
 }
 
-/** @param {string} text */
+/**
+ * JSON with a line for each value; as it came where that would be too long, for 8 kB of brackets are 32 MB so.
+ * @param {string} text
+ */
 function pretty(text) {
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    const lines = JSON.stringify(JSON.parse(text), null, 2);
+    return lines.length > MAX_SHOWN ? text : lines;
   } catch {
     return text;
   }
@@ -131,38 +146,4 @@ function decoded(text) {
   } catch {
     return undefined;
   }
-}
-
-/**
- * HTML in a sandbox: no script of it runs, no form of it is sent, and nothing is fetched for it, which would be
- * in plain. Its links are opened through the session.
- * @param {string} html
- * @param {string} url
- * @param {(address: URL) => void} open
- */
-function frame(html, url, open) {
-  const parsed = new DOMParser().parseFromString(html, 'text/html');
-  const base = parsed.querySelector('base') ?? parsed.createElement('base');
-  base.href = new URL(base.getAttribute('href') ?? '', url).href;
-  const policy = parsed.createElement('meta');
-  policy.httpEquiv = 'Content-Security-Policy';
-  policy.content = POLICY;
-  parsed.head.prepend(policy, base);
-  const made = element('iframe', {
-    title: 'The answer',
-    sandbox: 'allow-same-origin',
-    srcdoc: `<!doctype html>${parsed.documentElement.outerHTML}`,
-  });
-  made.addEventListener('load', () => {
-    const shown = made.contentDocument;
-    if (!shown) return;
-    made.height = `${Math.min(shown.documentElement.scrollHeight + 4, MAX_FRAME_PX)}`;
-    shown.addEventListener('click', (event) => {
-      const link = /** @type {Element} */ (event.target).closest('a, area')?.getAttribute('href');
-      if (!link || link.startsWith('#')) return;
-      event.preventDefault();
-      open(new URL(link, shown.baseURI));
-    });
-  });
-  return made;
 }

@@ -68,7 +68,8 @@ class BadgeView {
     const root = host.attachShadow({ mode: 'open' });
     root.adoptedStyleSheets = [styleSheet(LOOK + BADGE_LOOK)];
     root.append(this.#badge, this.#panel);
-    this.#more.addEventListener('click', () => this.#show(this.#panel.hasAttribute('hidden')));
+    // The whole of it for a pointer; the button alone for the keyboard.
+    this.#badge.addEventListener('click', () => this.#show(this.#panel.hidden === true));
     this.#host.addEventListener('keydown', (event) => {
       if (event.key !== 'Escape' || this.#panel.hidden) return;
       event.preventDefault();

@@ -93,11 +93,11 @@ export class CodeStep {
     this.form.setAttribute('aria-busy', `${busy !== null}`);
     for (const part of [this.#passwordLabel, this.#password, this.#name]) part.hidden = !hasPassword;
     this.#name.value = username;
-    const sent = `If ${username} may log in here, a mail with a code is on its way.`;
+    const sent = `If “${username}” may log in here, a mail with a code is on its way.`;
     say(this.#sent, busy === 'mail' ? 'Asking for another code…' : sent);
     say(this.#error, error);
     for (const field of [this.#code, this.#password]) field.setAttribute('aria-invalid', `${!!error}`);
-    this.#code.readOnly = busy === 'code';
+    this.#code.readOnly = busy === 'code' || isSpent;
     this.#try.setAttribute('aria-disabled', `${busy !== null || isSpent}`);
     say(this.#try, busy === 'code' ? 'Logging in…' : 'Log in');
     this.#cancel.hidden = !isAwaited;
@@ -144,8 +144,10 @@ export class CodeStep {
     }
     const code = this.#found(this.#code.value) ?? this.#code.value.trim();
     await login.submit(code, this.#asksPassword ? this.#password.value : undefined);
+    if (!login.error || !this.form.matches(':focus-within')) return;
+    if (login.isSpent) this.#again.focus();
     // To be typed again, or pasted over.
-    if (login.error && this.form.matches(':focus-within')) this.#code.select();
+    else this.#code.select();
   }
 
   /**

@@ -20,6 +20,19 @@ export function element(name, attributes = {}, ...children) {
 }
 
 /**
+ * A form's own members: in the form itself, a field hides the one of its name, be it `after` or `hasAttribute`.
+ * @param {HTMLFormElement} form
+ */
+export function unhidden(form) {
+  return new Proxy(form, {
+    get(_, name) {
+      const member = Reflect.get(HTMLFormElement.prototype, name, form);
+      return typeof member === 'function' ? member.bind(form) : member;
+    },
+  });
+}
+
+/**
  * Sets a text only where it differs: what is set anew, a screen reader says anew.
  * @param {Element} place
  * @param {string} text

@@ -1,4 +1,5 @@
 /** What a browser would send for a form, as arguments of fetch (HTML, form submission). */
+import { unhidden } from './elements.js';
 
 /** @typedef {{ url: URL, init: RequestInit & { method: string } }} FormRequest */
 
@@ -14,10 +15,10 @@ const NUMERIC = ['number', 'range'];
  * @throws {TypeError} the attribute or the address is none
  */
 export function formRequest(form, submitter, resolve) {
-  const given = form.dataset.certless?.trim() ?? '';
-  // Attributes, for a field named "action" or "method" hides the form's own property.
+  const whole = unhidden(form);
+  const given = whole.dataset.certless?.trim() ?? '';
   /** @param {string} name */
-  const own = (name) => (given ? null : submitter?.getAttribute(`form${name}`)) ?? form.getAttribute(name);
+  const own = (name) => (given ? null : submitter?.getAttribute(`form${name}`)) ?? whole.getAttribute(name);
   const found = TARGET.exec(given);
   if (given && !found) throw new TypeError(`data-certless="${given}" is not "METHOD /path"`);
   const isDialog = own('method')?.toLowerCase() === 'dialog';
@@ -26,7 +27,7 @@ export function formRequest(form, submitter, resolve) {
   url.hash = '';
   const data = new FormData(form, submitter);
   if (method !== 'GET' && method !== 'HEAD') {
-    return { url, init: { method, ...content(own('enctype'), form, data) } };
+    return { url, init: { method, ...content(own('enctype'), whole, data) } };
   }
   url.search = `${new URLSearchParams(texts(data))}`;
   return { url, init: { method } };

@@ -1,7 +1,7 @@
 /** Forms marked `data-certless`: sent through the session, and what they were answered is shown. */
 import { CertlessError } from '../errors.js';
 import { showAnswer, showElsewhere, showWords } from './answer.js';
-import { element } from './elements.js';
+import { element, unhidden } from './elements.js';
 import { formRequest } from './formRequest.js';
 import { follow } from './redirects.js';
 
@@ -9,22 +9,37 @@ import { follow } from './redirects.js';
 /** @typedef {import('./pageSession.js').PageSession} PageSession */
 /** @typedef {HTMLButtonElement | HTMLInputElement} Submitter */
 
+const BROKEN = 'Something in this page has failed. Load it again, and see what became of this before you send it again.';
+
 /**
- * One listener, ahead of all others: once a form is marked, nothing of it goes out in plain.
+ * One listener, ahead of all others, and the method that sends without an event: once a form is
+ * marked, nothing of it goes out in plain.
  * @param {PageSession} page
  */
 export function sendForms(page) {
+  /** @param {HTMLFormElement} form @param {Submitter | null} submitter */
+  const sendOnce = (form, submitter) => {
+    if (unhidden(form).getAttribute('aria-busy') !== 'true') void send(page, form, submitter);
+  };
   document.addEventListener(
     'submit',
     (event) => {
       const form = event.target;
-      if (!(form instanceof HTMLFormElement) || !form.hasAttribute('data-certless')) return;
+      if (!(form instanceof HTMLFormElement) || !isMarked(form)) return;
       event.preventDefault();
-      if (form.getAttribute('aria-busy') !== 'true') void send(page, form, /** @type {Submitter | null} */ (event.submitter));
+      sendOnce(form, /** @type {Submitter | null} */ (event.submitter));
     },
     { capture: true },
   );
+  const { submit } = HTMLFormElement.prototype;
+  HTMLFormElement.prototype.submit = function () {
+    if (isMarked(this)) sendOnce(this, null);
+    else submit.call(this);
+  };
 }
+
+/** @param {HTMLFormElement} form */
+const isMarked = (form) => unhidden(form).hasAttribute('data-certless');
 
 /**
  * @param {PageSession} page
@@ -32,14 +47,15 @@ export function sendForms(page) {
  * @param {Submitter | null} submitter
  */
 async function send(page, form, submitter) {
+  const whole = unhidden(form);
   // Read before a disabled button is no more among the fields.
   const request = () => formRequest(form, submitter, (address) => page.url(address));
   const exchanged = exchange(page, form, placeOf(form), request);
   const hadFocus = document.activeElement === submitter;
-  form.setAttribute('aria-busy', 'true');
+  whole.setAttribute('aria-busy', 'true');
   if (submitter) submitter.disabled = true;
   await exchanged;
-  form.removeAttribute('aria-busy');
+  whole.removeAttribute('aria-busy');
   if (submitter) submitter.disabled = false;
   // A button that was disabled has lost the focus to nobody.
   if (hadFocus && document.activeElement === document.body) submitter?.focus();
@@ -52,7 +68,7 @@ async function send(page, form, submitter) {
  * @param {() => FormRequest} ask
  */
 async function exchange(page, form, place, ask) {
-  const tell = () => showWords(place, page.state === 'ready' ? 'Sending…' : 'This is sent after the login.');
+  const tell = () => showWords(place, page.state === 'ready' ? 'Sending…' : 'Waiting for the login.');
   page.addEventListener('state', tell);
   try {
     const request = ask();
@@ -60,7 +76,7 @@ async function exchange(page, form, place, ask) {
     const followed = await follow(page.fetch, request);
     page.removeEventListener('state', tell);
     const asked = { bubbles: true, cancelable: true, detail: { response: followed.response, form } };
-    const isOurs = form.dispatchEvent(new CustomEvent('certless-answer', asked));
+    const isOurs = unhidden(form).dispatchEvent(new CustomEvent('certless-answer', asked));
     if (!isOurs) return place.replaceChildren();
     /** @param {URL} url */
     const open = (url) => {
@@ -69,8 +85,9 @@ async function exchange(page, form, place, ask) {
     };
     await showAnswer(place, followed, open);
   } catch (error) {
-    if (!(error instanceof CertlessError || error instanceof TypeError)) throw error;
-    showWords(place, error.message, true);
+    const isKnown = error instanceof CertlessError || error instanceof TypeError;
+    showWords(place, isKnown ? error.message : BROKEN, true);
+    if (!isKnown) reportError(error);
   } finally {
     page.removeEventListener('state', tell);
   }
@@ -82,12 +99,11 @@ async function exchange(page, form, place, ask) {
  * @returns {HTMLElement}
  */
 function placeOf(form) {
-  const { certlessAnswer } = form.dataset;
-  const named = certlessAnswer ? document.querySelector(certlessAnswer) : null;
-  const next = form.nextElementSibling;
-  const found = named ?? form.querySelector('output') ?? (next?.matches('output[data-certless-shown]') ? next : null);
+  const { after, dataset, nextElementSibling: next, querySelector } = unhidden(form);
+  const named = dataset.certlessAnswer ? document.querySelector(dataset.certlessAnswer) : null;
+  const found = named ?? querySelector('output') ?? (next?.matches('output[data-certless-shown]') ? next : null);
   const place = found instanceof HTMLElement ? found : element('output');
-  if (place !== found) form.after(place);
+  if (place !== found) after(place);
   place.setAttribute('data-certless-shown', '');
   // Said once it is there; an output says so by itself.
   if (!place.matches('output')) place.setAttribute('aria-live', 'polite');

@@ -99,8 +99,7 @@ class LoginView {
     this.#done.hidden = shown !== 'done';
     this.#showNotice();
     this.#address.update();
-    // The hardened suites log in by the code alone.
-    this.#code.update(this.#page.isClassic && this.#host.hasAttribute('password'));
+    this.#code.update(this.#host.hasAttribute('password'));
     say(this.#user, username);
     if (shown !== this.#shown) {
       const isFirst = this.#shown === null;
@@ -123,7 +122,7 @@ class LoginView {
   #showNotice() {
     const { isAwaited, state } = this.#page;
     const isLost = state === 'expired' || state === 'renewing';
-    const words = isLost ? 'Your session has ended. Log in again.' : 'Log in, and what you sent will follow.';
+    const words = isLost ? 'Your session has ended. Log in again.' : 'Log in, and the page goes on.';
     this.#notice.hidden = !isLost && !isAwaited;
     say(this.#notice, this.#notice.hidden ? '' : words);
   }

@@ -25,7 +25,7 @@ p { margin: 0 }
 
 /** `<certless-login>`. */
 export const LOGIN_LOOK = `
-:host { display: block; max-width: 28rem; overflow-wrap: anywhere }
+:host { display: block; max-width: 28rem; margin-block: .75rem; overflow-wrap: anywhere }
 [part=box] {
   display: grid; gap: 1rem; padding: clamp(1rem, 5vw, 1.5rem); border: 1px solid var(--line);
   border-radius: calc(var(--radius) * 1.5); background: var(--background);
@@ -56,15 +56,16 @@ button:hover { filter: brightness(1.1) }
 button[aria-disabled=true] { opacity: .6; cursor: default; filter: none }
 .more button[aria-disabled=true] { color: var(--soft); opacity: 1; text-decoration: none }
 progress { width: 100%; accent-color: var(--accent) }
+.who [tabindex]:focus { outline: none } /* nothing to press there: it is only read out */
 .who { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: .75rem 1rem }
 .told { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
 `;
 
 /** `<certless-badge>`. */
 export const BADGE_LOOK = `
-:host { display: inline-block; position: relative; max-width: 100%; overflow-wrap: anywhere }
+:host { display: inline-block; position: relative; max-width: 100%; margin-block: .25rem; overflow-wrap: anywhere }
 [part=badge] {
-  display: inline-flex; align-items: center; gap: .5rem; max-width: 100%; padding: .125rem .25rem .125rem .75rem;
+  display: inline-flex; align-items: center; gap: .5rem; max-width: 100%; padding: .125rem .25rem .125rem .75rem; cursor: pointer;
   border: 1px solid var(--line); border-radius: 1.25rem; background: var(--background); font-size: .875em;
 }
 [role=status] { display: inline-flex; align-items: center; gap: .5rem }

@@ -29,12 +29,13 @@ export async function follow(fetch, { url, init }) {
 }
 
 /**
- * @param {string | null} location
+ * Where something leads that an answer has written, or null: nowhere.
+ * @param {string | null} written
  * @param {string} base
  */
-function addressOf(location, base) {
+export function addressOf(written, base) {
   try {
-    return location === null ? null : new URL(location, base);
+    return written === null ? null : new URL(written, base);
   } catch {
     return null;
   }

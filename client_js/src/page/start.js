@@ -66,7 +66,8 @@ export const resume = (options = {}) => certless.resume(withDefaults(options));
  * @param {Settings} settings
  */
 export function start({ suites = [], ...settings }) {
-  const script = /** @type {HTMLScriptElement | null} */ (document.currentScript);
+  // The document's own member: in the document itself, an <img name="currentScript"> hides it.
+  const script = /** @type {HTMLScriptElement | null} */ (Reflect.get(Document.prototype, 'currentScript', document));
   const { dialect: own, ...known } = settings;
   dialect = own;
   const suite = PREFERRED.find((name) => suites.includes(name)) ?? CLASSIC;

@@ -1,4 +1,4 @@
-/** The demo's page as a visitor uses it, on an insecure origin and on a secure one. `make bundle` first. */
+/** The demo's page as a visitor uses it, on an insecure origin and a secure one. `make bundle` first. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { launch } from './chromium.js';
@@ -60,9 +60,16 @@ for (const kind of ['insecure', 'secure']) {
       assert.ok(holds((await passed(page)).at(-1), ITEM));
     });
 
+    test('a path that is named like a part of every object is shown as any other', async () => {
+      await fetch(`${demo.secure}/.gatewayconstructor`);
+      const rows = page.locator('#exchanges button');
+      await rows.filter({ hasText: 'GET /.gatewayconstructor 401' }).first().click();
+      await page.locator('#learned').filter({ hasText: 'A listener reads all of it' }).waitFor();
+    });
+
     test('an order that waits for its login, with the code from the mailbox', async () => {
       await order().click();
-      await page.getByText('This is sent after the login.').waitFor();
+      await page.getByText('Waiting for the login.').waitFor();
       await page.getByLabel('Name or e-mail address').fill(address);
       await page.getByRole('button', { name: 'Send me a code' }).click();
       const opened = visitor.waitForEvent('page');
@@ -106,6 +113,15 @@ for (const kind of ['insecure', 'secure']) {
       assert.match(await sent.innerText(), /9,\d{3},\d{3} bytes more/);
     });
 
+    test('what is sent at the same time is told apart', async () => {
+      await page.locator('#picture').getByRole('button', { name: 'Send it sealed' }).click();
+      await order().click();
+      await page.getByText('Ordered, as number 2.').waitFor();
+      const rows = page.locator('#exchanges button');
+      await rows.filter({ hasText: 'A picture' }).nth(1).waitFor();
+      for (const row of await rows.filter({ hasText: 'A picture' }).all()) assert.match(await row.innerText(), /9,\d{3},\d{3} →/);
+    });
+
     test('a picture that is too large is not sent', async () => {
       const buffer = Buffer.alloc(6 * 1024 * 1024 + 1);
       await page.locator('input[type=file]').setInputFiles({ name: 'large.png', mimeType: 'image/png', buffer });
@@ -117,7 +133,7 @@ for (const kind of ['insecure', 'secure']) {
     test('the page keeps inside a small screen and a large one', async () => {
       await page.getByLabel('What', { exact: true }).fill('x'.repeat(200));
       await order().click();
-      await page.getByText('Ordered, as number 2.').waitFor();
+      await page.getByText('Ordered, as number 3.').waitFor();
       for (const width of [320, 360, 800, 1100, 1440]) {
         await page.setViewportSize({ width, height: 900 });
         const beyond = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
@@ -134,10 +150,10 @@ for (const kind of ['insecure', 'secure']) {
     test('a reload keeps the session and the orders', async () => {
       await page.reload();
       const orders = page.locator('#orders li');
-      await orders.nth(1).waitFor();
+      await orders.nth(2).waitFor();
       await page.getByRole('button', { name: /^Cancel order 2/ }).click();
-      await orders.nth(1).waitFor({ state: 'detached' });
-      assert.equal(await orders.count(), 1);
+      await orders.nth(2).waitFor({ state: 'detached' });
+      assert.equal(await orders.count(), 2);
       await page.locator('#exchanges button').filter({ hasText: 'POST /orders 401' }).first().click();
       await page.locator('#exchange mark.open').filter({ hasText: ITEM }).waitFor();
     });
@@ -150,8 +166,26 @@ for (const kind of ['insecure', 'secure']) {
       await page.getByRole('button', { name: 'Send me a code' }).waitFor();
     });
 
+    test('it says so while the demo does not answer', async () => {
+      const lost = page.getByText('The demo does not answer.');
+      const routes = /\/(?:wire\.json|orders)/;
+      await page.route(routes, (route) => route.abort());
+      await page.reload();
+      await lost.waitFor();
+      await page.getByRole('button', { name: 'Send it in plain instead' }).click();
+      await page.getByText('The gateway does not answer.').waitFor();
+      await page.unroute(routes);
+      await lost.waitFor({ state: 'hidden' });
+    });
+
     test('nothing broke the policy, and no script failed', () => {
       assert.deepEqual(complaints, []);
+    });
+
+    test('it says so where the browser client was not built', async () => {
+      await page.route('**/client*.js', (route) => route.abort());
+      await page.reload();
+      await page.getByText('The browser client is not there').waitFor();
     });
   });
 }

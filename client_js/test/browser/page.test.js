@@ -18,6 +18,7 @@ const LOGIN = '<certless-badge></certless-badge><certless-login></certless-login
 const pages = {
   '/shop': html(LOGIN),
   '/bare': html('<button>nothing</button>'),
+  '/clobbered': html('', '<img name="currentScript" src="http://elsewhere.example/x" data-certless>'),
   '/two': html('<certless-login></certless-login><certless-login username="bob"></certless-login>'),
   '/password': html('<certless-login password></certless-login>'),
   '/api': { type: 'text/html', body: '<!doctype html><script src="/.gateway/client.js"></script><certless-login></certless-login>' },
@@ -34,8 +35,19 @@ const PNG = Buffer.from(
 const HTML =
   '<h2>Thank you</h2><a href="/echo?1">Order 1</a> <a href="http://elsewhere.example/">Else</a>' +
   '<script>parent.hacked = 1</script><img src="/img" onerror="parent.hacked = 2"><form action="/echo"><button>Plain</button></form>';
+const LINKS =
+  '<a href="#last">Last</a> <svg width="99" height="20"><a xlink:href="/echo?svg"><text y="15">Drawn</text></a></svg>' +
+  '<div id="host"><template shadowrootmode="closed"><a href="/echo?hidden">Hidden</a></template></div>' +
+  '<p style="height: 3000px"><p id="last">Here';
+const DRAWING =
+  '<svg xmlns="http://www.w3.org/2000/svg"><text y="20">A kettle</text><script>parent.hacked = 7</script></svg>';
+const DEPTH = 2000;
 /** Answers that a session gets. */
 const sealed = {
+  '/links': { type: 'text/html', body: LINKS },
+  '/svg': { type: 'image/svg+xml', body: DRAWING },
+  '/deep': { type: 'application/json', body: '['.repeat(DEPTH) + ']'.repeat(DEPTH) },
+  '/long': { type: 'text/plain', body: 'x'.repeat(1024 * 1024 + 1) },
   '/html': { type: 'text/html; charset=utf-8', body: HTML },
   '/text': { type: 'text/plain', body: '<script>hacked = 3</script>' },
   '/json': { type: 'application/json', body: '{"tea":"<img src=x onerror=hacked=4>"}' },
@@ -340,6 +352,25 @@ for (const kind of ['insecure', 'secure']) {
       assert.equal((await mails(site, username)).length, 1);
     });
 
+    test('what is under way while another tab logs out and somebody else logs in: sent once, as who sent it', async () => {
+      const other = await visitor.newPage();
+      await other.goto(`${site[kind]}/shop`);
+      await logIn(page, site);
+      await until(other, 'ready');
+      const before = site.upstream.count('/hold');
+      await page.evaluate(() => {
+        const sent = ['POST', 'PUT'].map((method) => certless.fetch('/hold', { method }).catch(({ code }) => code));
+        window.failed = Promise.all(sent);
+      });
+      await site.upstream.holding(2);
+      await other.getByRole('button', { name: 'Log out' }).click();
+      assert.deepEqual(await page.evaluate(() => failed), ['outcome_unknown', 'not_logged_in']);
+      const somebodyElse = await logIn(other, site);
+      await page.waitForFunction((name) => certless.page.username === name, somebodyElse);
+      site.upstream.release();
+      assert.equal(site.upstream.count('/hold'), before + 2);
+    });
+
     test('two tabs lose the session at once: the one that is seen asks for one mail', async () => {
       const username = await logIn(page, site);
       const other = await visitor.newPage();
@@ -465,6 +496,34 @@ describe('forms', () => {
     assert.deepEqual([method, path, body], ['POST', '/echo?b', 'a=1\r\n']);
   });
 
+  test('what is sent without an event, and a field of a method’s name: sealed all the same', async () => {
+    const plain = [];
+    page.on('request', (request) => {
+      const { pathname } = new URL(request.url());
+      // The browser asks for this by itself, some time after the page came.
+      if (pathname !== '/favicon.ico') plain.push(pathname);
+    });
+    const fields = '<input name="hasAttribute"><input name="after"><input name="submit"><input name="a" value="1">';
+    await page.evaluate(async (text) => {
+      await certless.page.ready;
+      document.body.innerHTML = text;
+      HTMLFormElement.prototype.submit.call(document.forms[0]);
+    }, `<form method="post" action="/never" data-certless="/echo">${fields}<button>Send</button></form>`);
+    const answer = page.locator('output pre');
+    assert.match(JSON.parse(await answer.textContent()).body, /&a=1$/);
+    await page.locator('button').evaluate((button) => {
+      document.querySelector('output').replaceChildren();
+      button.click();
+    });
+    assert.match(JSON.parse(await answer.textContent()).body, /&a=1$/);
+    assert.deepEqual(new Set(plain), new Set(['/.gateway/message']));
+  });
+
+  test('an element that is named like the script’s tag is not where the gateway is', async () => {
+    await page.goto(`${site.insecure}/clobbered`);
+    assert.equal(await page.evaluate(() => certless.page.url('/x').href), `${site.insecure}/x`);
+  });
+
   test('GET: the fields are the query', async () => {
     const { method, path, body } = await echoed('data-certless="GET /echo?gone#too"', '<input name="a" value="1 2">');
     assert.deepEqual([method, path, body], ['GET', '/echo?a=1+2', '']);
@@ -527,6 +586,57 @@ describe('forms', () => {
     assert.deepEqual(new Set(plain), new Set(['/.gateway/message']));
   });
 
+  test('links of an answer: none is gone to in plain, whatever it is made of', async () => {
+    const plain = [];
+    page.on('request', (request) => plain.push(request.url()));
+    await send('data-certless="GET /links"', '<input name="secret" value="1">');
+    const shown = page.locator('iframe').contentFrame();
+    await shown.getByRole('link', { name: 'Last' }).click();
+    await page.waitForFunction(() => scrollY > 1000);
+    const isHidden = await page.evaluate(() => {
+      const { contentDocument, contentWindow } = document.querySelector('iframe');
+      contentWindow.addEventListener('auxclick', (event) => (window.isHeld = event.defaultPrevented));
+      return !contentDocument.querySelector('#host').shadowRoot && !contentDocument.querySelector('template');
+    });
+    assert.ok(isHidden);
+    await shown.getByText('Drawn').click({ button: 'middle' });
+    assert.equal(await page.evaluate(() => window.isHeld), true);
+    await shown.getByText('Drawn').click();
+    await page.locator('output pre').waitFor();
+    assert.equal(JSON.parse(await page.locator('output pre').textContent()).path, '/echo?svg');
+    assert.deepEqual(plain.filter((url) => url.startsWith('http:') && !url.endsWith('/.gateway/message')), []);
+  });
+
+  test('what can be opened in a tab of its own is no page of this origin', async () => {
+    const typeOf = (selector, name) =>
+      page.evaluate(async ([selector, name]) => (await (await fetch(document.querySelector(selector)[name])).blob()).type, [selector, name]);
+    await send('data-certless="/file"');
+    assert.equal(await typeOf('output a', 'href'), 'application/octet-stream');
+    await send('data-certless="/img"');
+    assert.equal(await typeOf('output img', 'src'), 'image/png');
+    await send('data-certless="/svg"');
+    await page.locator('iframe').contentFrame().getByText('A kettle').waitFor();
+    assert.equal(await page.evaluate(() => window.hacked), undefined);
+  });
+
+  test('answers that would hold up the page: brackets as they came, what is long to be saved', async () => {
+    assert.equal((await (await send('data-certless="/deep"')).textContent()).length, 2 * DEPTH);
+    await send('data-certless="/long"');
+    await page.getByRole('link', { name: 'long (1.0 MiB)' }).waitFor();
+  });
+
+  test('a Worker that fails leaves no form waiting', async () => {
+    await page.evaluate(() => (document.body.innerHTML = '<form data-certless="/hold"><button>Send</button></form>'));
+    await page.getByRole('button', { name: 'Send' }).click();
+    await site.upstream.holding();
+    const failed = page.waitForEvent('pageerror');
+    await page.workers()[0].evaluate(() => void setTimeout(() => { throw new Error('out of memory'); }));
+    await failed;
+    await page.getByRole('alert').filter({ hasText: 'Load it again' }).waitFor();
+    await page.waitForFunction(() => !document.querySelector('form[aria-busy], button:disabled'));
+    site.upstream.release();
+  });
+
   test('an error is an alert, with what the service said', async () => {
     const place = await send('data-certless="/bad"');
     assert.match(await place.getByRole('alert').textContent(), /error: 422/);
@@ -579,7 +689,7 @@ describe('forms', () => {
     await fresh.goto(`${site.insecure}/strict-shop`);
     await fresh.getByRole('button', { name: 'Send', exact: true }).click();
     assert.equal(await focused(fresh), 'Name or e-mail address');
-    await fresh.getByText('This is sent after the login.').waitFor();
+    await fresh.getByText('Waiting for the login.').waitFor();
     await logIn(fresh, site);
     await fresh.locator('iframe').contentFrame().getByRole('heading', { name: 'Thank you' }).waitFor();
     assert.ok(fresh.url().includes(INSECURE_HOST));

@@ -1,0 +1,155 @@
+"""The routes of the classic suite, and its sealed messages (PROTOCOL §2.5, §6)."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+
+from protocol.codec import JsonObject, parse_json_object, serialize_json
+from protocol.codes import session_id
+from protocol.errors import MalformedMessage, RejectedMessage
+from protocol.exchange import AcceptedRequest, ServerExchange
+from protocol.messages import (
+    AuthenticateRequest,
+    HttpRequest,
+    HttpResponse,
+    SealedMessage,
+    SealedRequest,
+    SessionRequest,
+)
+
+from .config import Settings
+from .inner import OUTCOME, Dispatch, told_inside
+from .login import Login
+from .request_body import read_body
+from .sessions import Session, Sessions
+
+_JSON_HEADERS = CIMultiDict({hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_CONTROL: "no-store"})
+# Statuses that cannot carry a body, and so no seal.
+_BODILESS = frozenset({204, 205, 304})
+_BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "date", "server"})
+INNER_CONTENT_TYPE = "Certless-Content-Type"
+INNER_CONTENT_ENCODING = "Certless-Content-Encoding"
+INNER_STATUS = "Certless-Status"
+
+
+class ClassicRoutes:
+    """HTTP to classic logins and sealed messages, and back."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        exchange: ServerExchange,
+        sessions: Sessions,
+        login: Login,
+        dispatch: Dispatch,
+    ) -> None:
+        self._settings = settings
+        self._exchange = exchange
+        self._sessions = sessions
+        self._login = login
+        self._dispatch = dispatch
+        prefix, paths = settings.prefix, settings.dialect.paths
+        self.routes: dict[str, Callable[[web.Request], Awaitable[web.Response]]] = {
+            prefix + paths.session: self._initiate,
+            prefix + paths.authenticate: self._authenticate,
+            prefix + paths.logout: self._logout,
+        }
+
+    async def _initiate(self, request: web.Request) -> web.Response:
+        names = self._settings.dialect.names
+        request[OUTCOME] = "login asked"
+        message = SessionRequest.parse(await self._read_object(request), names)
+        grant = await self._login.initiate(message, request.remote or "an unknown address")
+        return json_response(201, grant.serialize(names))
+
+    async def _authenticate(self, request: web.Request) -> web.Response:
+        names = self._settings.dialect.names
+        message = AuthenticateRequest.parse(await self._read_object(request), names)
+        request[OUTCOME] = f"login {session_id(message.token).hex()}"
+        return self._sealed_response(await self._login.authenticate(message))
+
+    async def message(self, request: web.Request, members: JsonObject) -> web.Response:
+        """A whole sealed request, and the sealed answer to it."""
+        accepted, session = await self._accept(request, members)
+        try:
+            response = await self._dispatch(request, accepted.http_request(), session)
+        except MalformedMessage as error:
+            response = told_inside(400, error.public_code, str(error))
+        return self._sealed_response(
+            accepted.seal_http_response(response, self._settings.clock(), secrets.token_bytes)
+        )
+
+    async def _logout(self, request: web.Request) -> web.Response:
+        accepted, session = await self._accept(request, await self._read_object(request))
+        await self._sessions.end(bytes.fromhex(session.id))
+        return self._sealed_response(accepted.seal_response(b"{}", secrets.token_bytes))
+
+    # --- sealed in place ---
+
+    def is_sealed(self, members: JsonObject | None) -> bool:
+        """Whether ``members`` are those of a message that was sealed in place."""
+        names = self._settings.dialect.names
+        return members is not None and {names.token, names.key, names.payload} <= members.keys()
+
+    async def in_place(self, request: web.Request, members: JsonObject) -> web.Response:
+        """A sealed body for the route that was asked for, and its answer's body sealed."""
+        accepted, session = await self._accept(request, members)
+        kept = tuple(
+            (name, value)
+            for name, value in request.headers.items()
+            if name.lower() not in _BODY_HEADERS
+        )
+        body = serialize_json(accepted.fields)
+        headers = (*kept, (hdrs.CONTENT_TYPE, "application/json"))
+        inside = HttpRequest(request.method, request.rel_url.raw_path_qs, headers, body)
+        response = await self._dispatch(request, inside, session)
+        return self._sealed_in_place(response, accepted)
+
+    def _sealed_in_place(self, response: HttpResponse, accepted: AcceptedRequest) -> web.Response:
+        """The handler's status and headers as they are, and its body sealed (PROTOCOL §6.1)."""
+        sealed = accepted.seal_response(response.body, secrets.token_bytes)
+        status = 200 if response.status in _BODILESS else response.status
+        outer = self._sealed_response(sealed, status)
+        for name, value in response.headers:
+            if name.lower() not in _BODY_HEADERS:
+                outer.headers.add(name, value)
+            elif name.lower() == "content-type":
+                outer.headers[INNER_CONTENT_TYPE] = value
+            elif name.lower() == "content-encoding":
+                outer.headers[INNER_CONTENT_ENCODING] = value
+        if status != response.status:
+            outer.headers[INNER_STATUS] = str(response.status)
+        return outer
+
+    # --- what every sealed message goes through ---
+
+    async def _accept(
+        self, request: web.Request, members: JsonObject
+    ) -> tuple[AcceptedRequest, Session]:
+        message = SealedRequest.parse(members, self._settings.dialect.names)
+        live = await self._sessions.find(message.token)
+        unwrapped = self._exchange.unwrap_request(message, live.keys if live else None)
+        tried = False
+        if live and unwrapped.passphrase_tag:
+            tried = await self._sessions.try_passphrase(live.session, unwrapped.passphrase_tag)
+        opened = unwrapped.open(tried, self._settings.clock())
+        if live is None:  # open has raised; this is for the type checker
+            raise RejectedMessage
+        claimed = await self._sessions.claim(live.session, opened.nonce_claim)
+        accepted = opened.accept(claimed)
+        request[OUTCOME] = f"session {live.session.id}"
+        return accepted, live.session
+
+    async def _read_object(self, request: web.Request) -> JsonObject:
+        return parse_json_object(await read_body(request, self._settings.max_body_bytes))
+
+    def _sealed_response(self, sealed: SealedMessage, status: int = 200) -> web.Response:
+        return json_response(status, sealed.serialize(self._settings.dialect.names))
+
+
+def json_response(status: int, value: Any) -> web.Response:
+    """``value`` as JSON, not to be kept by anybody."""
+    return web.Response(status=status, body=serialize_json(value), headers=_JSON_HEADERS)

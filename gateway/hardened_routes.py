@@ -1,0 +1,173 @@
+"""The routes of the hardened suites, and their sealed messages (PROTOCOL §15.1, §17)."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+
+from aiohttp import hdrs, web
+
+from protocol.codec import parse_json_object
+from protocol.envelopes import CONTENT_TYPES, Format, Members
+from protocol.errors import DecryptionFailed, MalformedMessage
+from protocol.handshake_messages import (
+    ClientConfirmation,
+    ClientShare,
+    Hello,
+    ResumptionHello,
+)
+from protocol.message_server import AcceptedMessage, StaleMessage, open_request
+from protocol.messages import HttpRequest, HttpResponse
+from protocol.sealed_messages import Envelope
+
+from .config import Settings
+from .hardened_login import HardenedLogin
+from .hardened_sessions import HardenedSessions, LiveSession
+from .inner import OUTCOME, Dispatch, json_inside, told_inside
+from .request_body import read_body
+from .resumption import Resumption
+
+_CONTENT_TYPE_OF = {form: content_type for content_type, form in CONTENT_TYPES.items()}
+
+LOGOUT = "/session/logout"
+PASSWORD = "/session/authenticate"
+
+
+def format_of(request: web.Request) -> Format:
+    """In which format a message came, and is answered."""
+    return CONTENT_TYPES.get(request.content_type, "json")
+
+
+def packed(request: web.Request, body: bytes, status: int = 200) -> web.Response:
+    """``body``, which was written in the format of the request."""
+    content_type = _CONTENT_TYPE_OF[format_of(request)]
+    headers = {hdrs.CONTENT_TYPE: content_type, hdrs.CACHE_CONTROL: "no-store"}
+    return web.Response(status=status, body=body, headers=headers)
+
+
+class HardenedRoutes:
+    """HTTP to handshakes and sealed messages, and back."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        login: HardenedLogin,
+        resumption: Resumption,
+        sessions: HardenedSessions,
+        dispatch: Dispatch,
+    ) -> None:
+        self._settings = settings
+        self._login = login
+        self._resumption = resumption
+        self._sessions = sessions
+        self._dispatch = dispatch
+        self._logout_path = settings.prefix + LOGOUT
+        self._password_path = settings.prefix + PASSWORD
+        self.routes: dict[str, Callable[[web.Request], Awaitable[web.Response]]] = {
+            settings.prefix + path: serve
+            for path, serve in {
+                "/session/hello": self._hello,
+                "/session/share": self._share,
+                "/session/confirm": self._confirm,
+                "/session/resume": self._resume,
+                "/session/resume/confirm": self._redeem,
+            }.items()
+        }
+
+    async def _read(self, request: web.Request) -> bytes:
+        return await read_body(request, self._settings.max_body_bytes)
+
+    # --- handshakes ---
+
+    async def _hello(self, request: web.Request) -> web.Response:
+        request[OUTCOME] = "login asked"
+        form = format_of(request)
+        hello = Hello.parse(form, await self._read(request))
+        greeting = await self._login.greet(hello, request.remote or "an unknown address")
+        return packed(request, greeting.serialize(form))
+
+    async def _share(self, request: web.Request) -> web.Response:
+        form = format_of(request)
+        message = ClientShare.parse(form, await self._read(request))
+        request[OUTCOME] = f"attempt {message.session_id.hex()}"
+        return packed(request, (await self._login.share(message)).serialize(form))
+
+    async def _confirm(self, request: web.Request) -> web.Response:
+        form = format_of(request)
+        message = ClientConfirmation.parse(form, await self._read(request))
+        request[OUTCOME] = f"login {message.session_id.hex()}"
+        return packed(request, (await self._login.confirm(message)).serialize(form))
+
+    async def _resume(self, request: web.Request) -> web.Response:
+        request[OUTCOME] = "resumption asked"
+        form = format_of(request)
+        hello = ResumptionHello.parse(form, await self._read(request))
+        return packed(request, (await self._resumption.greet(hello)).serialize(form))
+
+    async def _redeem(self, request: web.Request) -> web.Response:
+        form = format_of(request)
+        message = ClientConfirmation.parse(form, await self._read(request))
+        request[OUTCOME] = f"resumption {message.session_id.hex()}"
+        return packed(request, (await self._resumption.redeem(message)).serialize(form))
+
+    # --- sealed messages ---
+
+    async def message(self, request: web.Request, members: Members) -> web.Response:
+        """A sealed request, and the sealed answer to it."""
+        clock = self._settings.clock
+        envelope, now_ms = Envelope.take(members), clock()
+        live = await self._sessions.find(envelope.header.session_id, now_ms)
+        server = live.server if live else None
+        opened = open_request(envelope, server, now_ms, self._settings.window_ms)
+        if live is None:  # open_request has raised; this is for the type checker
+            raise DecryptionFailed
+        decided = opened.accept(await self._sessions.claim(live, opened.claim, now_ms))
+        request[OUTCOME] = f"session {live.session.id}"
+        if isinstance(decided, StaleMessage):
+            request[OUTCOME] = f"session {live.session.id} (stale_timestamp)"
+            answer = decided.seal_refusal(clock(), secrets.token_bytes)
+        else:
+            await self._sessions.keep(live, decided.session, now_ms)
+            response = await self._run(request, decided, live)
+            answer = decided.seal_response(response, clock(), secrets.token_bytes)
+        return packed(request, answer.serialize(format_of(request)))
+
+    async def _run(
+        self, request: web.Request, accepted: AcceptedMessage, live: LiveSession
+    ) -> HttpResponse:
+        try:
+            inside = accepted.http_request()
+        except MalformedMessage as error:
+            return told_inside(400, error.public_code, str(error))
+        path = inside.target.partition("?")[0]
+        if (inside.method, path) == (hdrs.METH_POST, self._logout_path):
+            await self._sessions.end(live)
+            return json_inside(200, {})
+        if (inside.method, path) == (hdrs.METH_POST, self._password_path):
+            return await self._authenticate(live, inside)
+        if live.kept.awaits_password:
+            return told_inside(
+                401, "password_required", f"send the password to {self._password_path} first"
+            )
+        return await self._dispatch(request, inside, live.session)
+
+    async def _authenticate(self, live: LiveSession, inside: HttpRequest) -> HttpResponse:
+        """The directory's second check; one that fails ends the session (PROTOCOL §15.7)."""
+        try:
+            payload = parse_json_object(inside.body)
+        except MalformedMessage as error:
+            return told_inside(400, error.public_code, str(error))
+        if not live.kept.awaits_password:
+            return json_inside(200, {})
+        now_ms = self._settings.clock()
+        live_now = await self._sessions.begin_check(live, now_ms)
+        if live_now is None:
+            return told_inside(403, "rejected", "a password is being looked at already")
+        is_right = False
+        try:
+            is_right = await self._login.second_check(live.record.username, payload)
+        finally:
+            if not is_right:
+                await self._sessions.end(live)
+        if not is_right:
+            return told_inside(403, "rejected", "not accepted; log in again")
+        await self._sessions.end_check(live_now, now_ms)
+        return json_inside(200, {})

@@ -1,0 +1,191 @@
+"""Hardened sessions as the gateway holds them: sealed records in a store, opened ones in a cache.
+
+Every message asks the store for its session, so that two processes on one store agree: on epochs,
+and on what has ended. The cache only spares the opening of what has not changed.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from protocol.confirmation import Enrolment
+from protocol.counter_window import FreshnessClaim
+from protocol.errors import DecryptionFailed
+from protocol.message_server import ServerSession
+from protocol.record import Record
+from protocol.records import SessionRecord
+
+from .keyring import KeyRing
+from .sessions import Session, user_tag
+from .stores import Opening, Store
+
+_CACHE_SIZE = 10_000
+_AWAITED, _BEING_CHECKED = 1, 2
+_log = logging.getLogger("certless")
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSession(Record):
+    """A serialized SessionRecord, and what the gateway adds: whose it is, and since when.
+
+    ``awaits_password`` is 1 until the directory's second check, 2 while it is made, and then 0.
+    """
+
+    KIND: ClassVar[str] = "kept session"
+
+    session: bytes = field(repr=False)
+    user: str
+    awaits_password: int
+    opened_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """A session, opened; ``sealed`` is what it was opened from."""
+
+    session: Session
+    kept: KeptSession
+    server: ServerSession
+    sealed: bytes = field(repr=False)
+
+    @property
+    def record(self) -> SessionRecord:
+        return self.server.record
+
+
+class HardenedSessions:
+    """Every hardened session of one gateway, by its id; ``accepted`` are the suites it takes."""
+
+    def __init__(self, store: Store, keyring: KeyRing, accepted: Collection[str]) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._accepted = accepted
+        self._live: OrderedDict[bytes, LiveSession] = OrderedDict()
+
+    def opening(
+        self, enrolment: Enrolment, user: str, now_ms: int, *, awaits_password: bool = False
+    ) -> Opening:
+        """``enrolment`` of ``user``, as a store keeps it."""
+        record, ticket, chain = enrolment.session, enrolment.ticket, enrolment.chain
+        kept = KeptSession(record.serialize(), user, _AWAITED if awaits_password else 0, now_ms)
+        opening = Opening(
+            record.session_id,
+            user_tag(user),
+            self._seal(record.session_id, kept),
+            record.expires_ms,
+        )
+        if ticket is None or chain is None:
+            return opening
+        sealed_ticket = self._keyring.seal("ticket", ticket.ticket_hash, ticket.serialize())
+        return replace(
+            opening,
+            chain_id=chain.chain_id,
+            chain=self._keyring.seal("chain", chain.chain_id, chain.serialize()),
+            chain_expires_ms=chain.expires_ms,
+            ticket_hash=ticket.ticket_hash,
+            ticket=sealed_ticket,
+        )
+
+    def _seal(self, session_id: bytes, kept: KeptSession) -> bytes:
+        return self._keyring.seal("hardened session", session_id, kept.serialize())
+
+    async def find(self, session_id: bytes, now_ms: int) -> LiveSession | None:
+        """The session as it stands, if it is open and of a suite that is accepted."""
+        sealed = await self._store.load(session_id, now_ms)
+        if sealed is None:
+            self._live.pop(session_id, None)
+            return None
+        live = self._live.get(session_id)
+        if live is None or live.sealed != sealed:
+            live = self._opened(session_id, sealed)
+        if live is None or live.record.suite not in self._accepted:
+            return None
+        self._remember(live)
+        return live
+
+    def _opened(self, session_id: bytes, sealed: bytes) -> LiveSession | None:
+        kept = open_kept(self._keyring, session_id, sealed)
+        if kept is None:
+            _log.warning("session %s: not sealed under this --key-file", session_id.hex())
+            return None
+        record = SessionRecord.parse(kept.session)
+        session = Session(session_id.hex(), kept.user, record.suite, record.expires_ms)
+        return LiveSession(session, kept, ServerSession.load(record), sealed)
+
+    def _remember(self, live: LiveSession) -> None:
+        self._live[live.record.session_id] = live
+        self._live.move_to_end(live.record.session_id)
+        if len(self._live) > _CACHE_SIZE:
+            self._live.popitem(last=False)
+
+    async def claim(self, live: LiveSession, claim: FreshnessClaim, now_ms: int) -> bool:
+        """Claim a message for good, before it is handled."""
+        return await self._store.claim(live.record.session_id, claim, now_ms)
+
+    async def keep(self, live: LiveSession, record: SessionRecord, now_ms: int) -> None:
+        """Store the session as it is after a message: in a new epoch, without keys of an old one.
+
+        Raises: DecryptionFailed, where the session has ended meanwhile.
+        """
+        record = record.pruned(now_ms)
+        while record is not live.record:
+            if await self._change(live, replace(live.kept, session=record.serialize())):
+                return
+            live = await self._as_it_is(live, now_ms)
+            if live.record.epoch >= record.epoch:
+                # Another message was first; its move is ours as well.
+                return
+
+    async def begin_check(self, live: LiveSession, now_ms: int) -> LiveSession | None:
+        """The right to look at one password, once in a session. None: another has it."""
+        while live.kept.awaits_password == _AWAITED:
+            began = await self._change(live, replace(live.kept, awaits_password=_BEING_CHECKED))
+            live = await self._as_it_is(live, now_ms)
+            if began:
+                return live
+        return None
+
+    async def end_check(self, live: LiveSession, now_ms: int) -> None:
+        """The password was right. Raises: DecryptionFailed, where the session has ended."""
+        while live.kept.awaits_password:
+            await self._change(live, replace(live.kept, awaits_password=0))
+            live = await self._as_it_is(live, now_ms)
+
+    async def _change(self, live: LiveSession, kept: KeptSession) -> bool:
+        session_id = live.record.session_id
+        return await self._store.swap(session_id, live.sealed, self._seal(session_id, kept))
+
+    async def _as_it_is(self, live: LiveSession, now_ms: int) -> LiveSession:
+        found = await self.find(live.record.session_id, now_ms)
+        if found is None:
+            raise DecryptionFailed("the session has ended meanwhile")
+        return found
+
+    async def end(self, live: LiveSession) -> None:
+        """Close the session; its tickets go with it (PROTOCOL §17.3)."""
+        self._live.pop(live.record.session_id, None)
+        if live.record.chain_id:
+            await self._store.end_chain(live.record.chain_id)
+        await self._store.end(live.record.session_id)
+
+    async def sweep(self, now_ms: int) -> None:
+        """Forget what has expired, and keys of epochs that are over."""
+        for session_id, live in list(self._live.items()):
+            if now_ms > live.record.expires_ms:
+                self._live.pop(session_id, None)
+            elif live.record.pruned(now_ms) is not live.record:
+                found = await self.find(session_id, now_ms)
+                if found is not None:
+                    await self._change(
+                        found,
+                        replace(found.kept, session=found.record.pruned(now_ms).serialize()),
+                    )
+                self._live.pop(session_id, None)
+
+
+def open_kept(keyring: KeyRing, session_id: bytes, sealed: bytes) -> KeptSession | None:
+    """What a store keeps of a hardened session, or None where ``sealed`` is something else."""
+    kept = keyring.open("hardened session", session_id, sealed)
+    return None if kept is None else KeptSession.parse(kept)

@@ -1,0 +1,111 @@
+"""What a person who looks after a gateway can do: codes, sessions, users (PROTOCOL §19.3, §19.4).
+
+Works on the gateway's store, also from another process while the gateway runs: every message asks
+the store for its session.
+"""
+
+import logging
+import secrets
+from dataclasses import dataclass
+
+import msgpack
+
+from protocol.codes import CODE_LIFETIME_MS, HARDENED_CODE_CHARS, Code, mint_code
+from protocol.records import SessionRecord
+
+from .enrolment import ID_BYTES
+from .hardened_sessions import open_kept
+from .keyring import KeyRing
+from .sessions import Clock, user_tag
+from .stores import Store, StoredSession
+
+_log = logging.getLogger("certless")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session as a person may see it. ``opened_ms`` is None in classic, which does not keep it.
+
+    ``chain_id`` in hex is that of the ticket that was granted with it, "" where there is none.
+    """
+
+    id: str
+    user: str
+    suite: str
+    opened_ms: int | None
+    expires_ms: int
+    chain_id: str
+
+
+class Operators:
+    """Codes, sessions and users of the gateway whose ``store`` and ``keyring`` these are.
+
+    Users are named as handlers see them: ``Account.name``. Every method raises StoreUnavailable.
+    """
+
+    def __init__(self, store: Store, keyring: KeyRing, clock: Clock) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._clock = clock
+
+    async def issue_code(self, user: str, lifetime_ms: int = CODE_LIFETIME_MS) -> Code:
+        """A code for the next hello of ``user``, in place of one that was issued before.
+
+        As long as it waits, no mail goes out to him.
+        """
+        code, code_id = (
+            mint_code(secrets.token_bytes, HARDENED_CODE_CHARS),
+            secrets.token_bytes(ID_BYTES),
+        )
+        sealed = self._keyring.seal("issued code", code_id, code.text.encode())
+        expires_ms = self._clock() + lifetime_ms
+        await self._store.add_code(code_id, sealed, expires_ms, user_tag(user))
+        _log.info("code issued for user %s", user_tag(user).hex())
+        return code
+
+    async def revoke_code(self, user: str) -> bool:
+        """Whether there was a code to revoke. Logins that were begun with it end, too."""
+        return await self._store.end_codes(user_tag(user)) > 0
+
+    async def sessions(self) -> list[OpenSession]:
+        """Every open session that this key file opens, the one that ends first, first."""
+        stored = await self._store.sessions(self._clock())
+        opened = [shown for session in stored if (shown := self._shown(session))]
+        return sorted(opened, key=lambda session: session.expires_ms)
+
+    def _shown(self, stored: StoredSession) -> OpenSession | None:
+        key = stored.session_id
+        kept = open_kept(self._keyring, key, stored.sealed)
+        if kept is not None:
+            record = SessionRecord.parse(kept.session)
+            return OpenSession(
+                key.hex(),
+                kept.user,
+                record.suite,
+                kept.opened_ms,
+                stored.expires_ms,
+                record.chain_id.hex(),
+            )
+        classic = self._keyring.open("session", key, stored.sealed)
+        if classic is None:
+            return None
+        suite, user = msgpack.unpackb(classic)[:2]
+        return OpenSession(key.hex(), user, suite, None, stored.expires_ms, "")
+
+    async def end_session(self, session_id: str) -> bool:
+        """End a session by its id in hex, and its tickets; whether it was open."""
+        for session in await self.sessions():
+            if session.id == session_id:
+                if session.chain_id:
+                    await self._store.end_chain(bytes.fromhex(session.chain_id))
+                await self._store.end(bytes.fromhex(session_id))
+                return True
+        return False
+
+    async def end_chain(self, chain_id: str) -> None:
+        """Revoke the tickets of one login, and end the session that came of them."""
+        await self._store.end_chain(bytes.fromhex(chain_id))
+
+    async def end_user(self, user: str) -> int:
+        """End all that ``user`` has: sessions, tickets, logins, codes. How many sessions."""
+        return await self._store.end_user(user_tag(user))

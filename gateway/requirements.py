@@ -1,0 +1,59 @@
+"""Which suite a route demands, and which are as strong (PROTOCOL §14.4)."""
+
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from protocol.hardened_suites import HARDENED_SUITES
+
+from .errors import ConfigError
+from .route_patterns import RoutePatterns, has_one_reading
+
+CLASSIC = "classic"
+SUITES = (*HARDENED_SUITES, CLASSIC)
+
+
+def is_hardened(suite: str) -> bool:
+    """Whether ``suite``, as a session tells it, is one of the hardened suites."""
+    return suite in HARDENED_SUITES
+
+
+class Requirements:
+    """Patterns of routes, each with the weakest suite that it takes."""
+
+    def __init__(self, require: Mapping[str, str]) -> None:
+        """Raises: ConfigError."""
+        for pattern, suite in require.items():
+            if suite not in SUITES:
+                raise ConfigError(f"route {pattern!r} demands {suite!r}: {_one_of_suites()}")
+        self._hardened = {
+            suite: RoutePatterns([p for p, s in require.items() if s == suite], ignore_case=True)
+            for suite in HARDENED_SUITES
+            if suite in require.values()
+        }
+
+    def of(self, raw_path: str) -> str | None:
+        """The hardened suite that ``raw_path`` demands, or None.
+
+        Whatever the route might be read as counts: case and escapes do not help out of a demand,
+        and a path of two readings demands what any route demands.
+        """
+        for suite, patterns in self._hardened.items():
+            if not has_one_reading(raw_path) or patterns.match(raw_path):
+                return suite
+            if patterns.match(unquote(raw_path)):
+                return suite
+        return None
+
+    def missed_by(self, suite: str, raw_path: str) -> str | None:
+        """What ``raw_path`` demands and a session in ``suite`` does not give, or None."""
+        return None if is_hardened(suite) else self.of(raw_path)
+
+
+def check_suites(suites: tuple[str, ...]) -> None:
+    """Raises: ConfigError, where ``suites`` is not a choice of the suites that there are."""
+    if not suites or len(set(suites)) != len(suites) or set(suites) - set(SUITES):
+        raise ConfigError(f"suites: {_one_of_suites()}, each once")
+
+
+def _one_of_suites() -> str:
+    return f"there are {', '.join(SUITES)}"

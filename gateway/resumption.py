@@ -1,0 +1,108 @@
+"""From a ticket to the next session: R1 to R4 (PROTOCOL §19)."""
+
+import logging
+import secrets
+
+import msgpack
+
+from protocol.codes import normalise_username
+from protocol.confirmation import confirm_resumption
+from protocol.errors import TicketRefused, TicketReturned
+from protocol.handshake_messages import (
+    ClientConfirmation,
+    ResumptionGreeting,
+    ResumptionHello,
+    ServerConfirmation,
+)
+from protocol.handshake_server import HandshakeServer
+from protocol.records import ExchangeRecord, TicketChain, TicketRecord, ticket_hash
+
+from .config import Settings
+from .directory import Directory
+from .enrolment import EXCHANGE_LIFETIME_MS, confirm_by, new_terms
+from .hardened_sessions import HardenedSessions
+from .keypool import KeyPool
+from .keyring import KeyRing
+from .sessions import user_tag
+from .stores import Store
+
+_log = logging.getLogger("certless")
+
+
+class Resumption:
+    """Redeems tickets."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        server: HandshakeServer,
+        sessions: HardenedSessions,
+        store: Store,
+        keyring: KeyRing,
+        directory: Directory,
+        key_pool: KeyPool,
+    ) -> None:
+        self._settings = settings
+        self._server = server
+        self._sessions = sessions
+        self._store = store
+        self._keyring = keyring
+        self._directory = directory
+        self._key_pool = key_pool
+
+    async def greet(self, hello: ResumptionHello) -> ResumptionGreeting:
+        """R2, for a ticket good or spent. Raises: UnsupportedSuite, RejectedMessage."""
+        now_ms = self._settings.clock()
+        stored = None
+        if self._settings.ticket_lifetime_s:
+            stored = await self._store.load_ticket(ticket_hash(hello.ticket), now_ms)
+        ticket = chain = None
+        if stored is not None:
+            opened = self._keyring.open("ticket", ticket_hash(hello.ticket), stored.sealed)
+            ticket = TicketRecord.parse(opened) if opened else None
+        if stored is not None and ticket is not None:
+            opened = self._keyring.open("chain", ticket.chain_id, stored.chain)
+            chain = TicketChain.parse(opened) if opened else None
+        greeting, exchange = self._server.answer_resumption(
+            hello, ticket, chain, secrets.token_bytes
+        )
+        # The chain goes along as it is stored: R3 counts only where it still is that.
+        kept = msgpack.packb([exchange.serialize(), stored.chain if stored else b""])
+        sealed = self._keyring.seal("resumption", greeting.session_id, kept)
+        expires_ms = now_ms + EXCHANGE_LIFETIME_MS
+        if not await self._store.add_exchange(greeting.session_id, sealed, expires_ms):
+            raise TicketRefused("a login has the same session id")
+        return greeting
+
+    async def redeem(self, message: ClientConfirmation) -> ServerConfirmation:
+        """R4, which opens the session and ends the one before.
+
+        Raises: RejectedMessage, StoreUnavailable.
+        """
+        session_id, now_ms = message.session_id, self._settings.clock()
+        sealed = await self._store.take_exchange(session_id, now_ms)
+        opened = self._keyring.open("resumption", session_id, sealed) if sealed else None
+        exchange, previous = None, b""
+        if opened:
+            record, previous = msgpack.unpackb(opened)
+            exchange = ExchangeRecord.parse(record)
+        ticket = await confirm_by(confirm_resumption, message, exchange)
+        account = await self._directory.find(normalise_username(ticket.username))
+        if account is None:
+            raise TicketRefused("the directory does not know the user any more")
+        terms = await new_terms(self._settings, self._key_pool, ticket.suite, ticket.chain_id)
+        try:
+            enrolment = ticket.redeem(terms, now_ms)
+        except TicketReturned:
+            await self._store.end_chain(ticket.chain_id)
+            _log.warning(
+                "chain %s of user %s: a spent ticket came back, so two hold its secrets; "
+                "revoked, its session ended",
+                ticket.chain_id.hex(),
+                user_tag(account.name).hex(),
+            )
+            raise
+        opening = self._sessions.opening(enrolment, account.name, now_ms)
+        answer = enrolment.accept(await self._store.open_resumed(opening, previous))
+        _log.info("session %s opened by a ticket", session_id.hex())
+        return answer

@@ -1,0 +1,55 @@
+"""Which suite a route demands: no spelling of a path leads around it."""
+
+import pytest
+
+from gateway.requirements import Requirements
+
+DEMANDS = Requirements({"/admin/*": "rsa-gcm", "/orders/{id}": "ecdh-gcm", "/open": "classic"})
+
+
+@pytest.mark.parametrize(
+    ("path", "suite"),
+    [
+        ("/admin/users", "rsa-gcm"),
+        ("/admin/", "rsa-gcm"),
+        ("/orders/5", "ecdh-gcm"),
+        ("/admin", None),
+        ("/orders", None),
+        ("/orders/5/lines", None),
+        ("/open", None),
+        ("/", None),
+    ],
+)
+def test_routes_and_their_demands(path: str, suite: str | None) -> None:
+    assert DEMANDS.of(path) == suite
+    assert DEMANDS.missed_by("classic/sfet-3", path) == suite
+    for hardened in ("ecdh-gcm", "rsa-gcm"):
+        assert DEMANDS.missed_by(hardened, path) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/Admin/users",
+        "/%61dmin/users",
+        "/%61DMIN/users",
+        "//admin/users",
+        "/./admin/users",
+        "/x/../admin/users",
+        "/admin%2fusers",
+        "/x/..%2fadmin/users",
+        "/%2561dmin/users",
+        "/admin;a=b/users",
+        "/admin\\users",
+        "/%c1%a1dmin/users",
+        "/%zz",
+    ],
+)
+def test_no_spelling_leads_around_a_demand(path: str) -> None:
+    assert DEMANDS.of(path) is not None
+
+
+def test_without_demands_every_path_is_free() -> None:
+    for path in ("/", "//", "/%zz"):
+        assert Requirements({}).of(path) is None
+        assert Requirements({"/a": "classic"}).of(path) is None
