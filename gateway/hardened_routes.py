@@ -119,7 +119,8 @@ class HardenedRoutes:
         opened = open_request(envelope, server, now_ms, self._settings.window_ms)
         if live is None:  # open_request has raised; this is for the type checker
             raise DecryptionFailed
-        decided = opened.accept(await self._sessions.claim(live, opened.claim, now_ms))
+        claimed = await self._sessions.claim(live, opened.claim, now_ms)
+        decided = opened.accept(claimed, clock())
         request[OUTCOME] = f"session {live.session.id}"
         if isinstance(decided, StaleMessage):
             request[OUTCOME] = f"session {live.session.id} (stale_timestamp)"
