@@ -1,6 +1,6 @@
 /** One POST to the gateway and its answer, as bytes. */
 import { concat } from './bytes.js';
-import { parseJsonObject } from './codec.js';
+import { CONTENT_TYPES, Members } from './envelopes.js';
 import { AnswerNotTrusted, Cancelled, CertlessError, NoAnswer, Refused } from './errors.js';
 
 /** @typedef {import('./codec.js').Bytes} Bytes */
@@ -32,18 +32,18 @@ async function read(response, maxBytes) {
   return concat(...chunks);
 }
 
-/** @param {Response} response */
+/** What the gateway says outside a seal, in the format of the request. @param {Response} response */
 async function refusal(response) {
   const noGateway = () => new Refused(response.status, 'no_gateway');
-  /** @type {Record<string, unknown>} */
-  let answer;
+  const isMsgpack = response.headers.get('Content-Type')?.startsWith(CONTENT_TYPES.msgpack);
+  let error;
+  let message;
   try {
-    answer = parseJsonObject(await read(response, MAX_ERROR_BYTES));
+    const members = new Members(isMsgpack ? 'msgpack' : 'json', await read(response, MAX_ERROR_BYTES));
+    [error, message] = [members.text('error'), members.text('message')];
   } catch {
     return noGateway();
   }
-  const { error, message } = answer;
-  if (typeof error !== 'string' || typeof message !== 'string') return noGateway();
   const text = message.slice(0, MAX_TEXT_CHARS);
   return new Refused(response.status, error.slice(0, MAX_WORD_CHARS), text);
 }

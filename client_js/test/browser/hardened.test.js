@@ -1,0 +1,167 @@
+/** The hardened suites in a real browser, on an insecure origin and on a secure one, by the real gateway. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { launch, newVisitor, startSite } from './chromium.js';
+
+let browser;
+before(async () => (browser = await launch()));
+after(() => browser?.close());
+
+/** A page with `window.logIn`, `window.goOn` and `window.send`; `clock` is ahead by `window.aheadMs`. */
+async function visit(visitor, origin, path = '/page') {
+  const page = await visitor.newPage();
+  await page.goto(origin + path);
+  await page.waitForFunction(() => window.certless);
+  await page.evaluate(() => {
+    window.codes = 0;
+    window.aheadMs = 0;
+    const options = (username) => ({
+      clock: () => Date.now() + window.aheadMs,
+      code: () => {
+        window.codes += 1;
+        return mailedCode(username);
+      },
+    });
+    window.logIn = async (username, more) => {
+      window.session = await certless.login({ username, ...options(username), ...more });
+      return [session.suite, session.keptIn];
+    };
+    window.goOn = async (username, more) => {
+      window.session = await certless.resume({ ...options(username), ...more });
+      return window.session?.suite ?? null;
+    };
+    window.send = async (body) => (await session.fetch('/bytes', { method: 'POST', body })).text();
+  });
+  return page;
+}
+const kept = (page) =>
+  page.evaluate(async () => {
+    if (localStorage.length) return JSON.parse(localStorage.getItem(localStorage.key(0)));
+    const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+    const database = await done(indexedDB.open('certless'));
+    const [found] = await done(database.transaction('sessions').objectStore('sessions').getAll());
+    database.close();
+    const isHidden = found?.privateKey instanceof CryptoKey && !found.privateKey.extractable;
+    return found && { ...found, token: found.token, privateKey: isHidden ? 'CryptoKey' : found.privateKey };
+  });
+
+for (const [suite, kind, keptIn] of [
+  ['ecdh-gcm', 'insecure', 'localStorage'],
+  ['rsa-gcm', 'insecure', 'localStorage'],
+  ['ecdh-gcm', 'secure', 'indexedDB'],
+  ['rsa-gcm', 'secure', 'indexedDB'],
+]) {
+  describe(`${suite} on an ${kind} origin`, () => {
+    const username = 'ann@example.org';
+    let site;
+    let visitor;
+    let page;
+
+    before(async () => {
+      site = await startSite('article-2016', { remembers: true });
+      visitor = await newVisitor(browser, site);
+      page = await visit(visitor, site[kind]);
+    });
+    after(async () => {
+      await visitor?.close();
+      await site?.stop();
+    });
+
+    test('login with the code of the mail, an order, 5 MiB', async () => {
+      assert.deepEqual(await page.evaluate((given) => logIn(...given), [username, { suite }]), [suite, keptIn]);
+      assert.equal(page.workers().length, 1);
+      assert.equal(await page.evaluate(() => send('Räksmörgås')), 'Räksmörgås');
+      const isSame = await page.evaluate(async () => {
+        const body = new Uint8Array(5 * 1024 * 1024).map((_, i) => i * 7);
+        const answer = await session.fetch('/bytes', { method: 'POST', body: new Blob([body]) });
+        const back = new Uint8Array(await answer.arrayBuffer());
+        return back.length === body.length && back.every((byte, i) => byte === body[i]);
+      });
+      assert.ok(isSame);
+    });
+
+    test('the RSA key, where there is one, cannot be read on a secure page', async () => {
+      const { privateKey, session } = await kept(page);
+      assert.ok(session.c2s);
+      if (suite === 'ecdh-gcm') assert.equal(privateKey, null);
+      else if (kind === 'secure') assert.equal(privateKey, 'CryptoKey');
+      else assert.equal(typeof privateKey.base64, 'string');
+    });
+
+    test('a reload, a second tab, and a restart of the gateway', async () => {
+      await page.close();
+      page = await visit(visitor, site[kind]);
+      const other = await visit(visitor, site[kind], '/module');
+      for (const tab of [page, other]) assert.equal(await tab.evaluate((name) => goOn(name), username), suite);
+      await site.gateway.restart();
+      const texts = ['0', '1', '2', '3', '4', '5'];
+      const sent = texts.map((text, i) => (i % 2 ? page : other).evaluate((body) => send(body), text));
+      assert.deepEqual(await Promise.all(sent), texts);
+      await other.close();
+    });
+
+    test('two tabs go through epochs, now one of them, now the other', async () => {
+      const other = await visit(visitor, site[kind]);
+      await other.evaluate((name) => goOn(name), username);
+      const tabs = [page, page, other, other, page, other, page];
+      for (const [i, tab] of tabs.entries()) {
+        for (const one of [page, other]) await one.evaluate((ms) => (window.aheadMs = ms), i * 901_000);
+        assert.equal(await tab.evaluate(() => send('a')), 'a');
+        assert.equal(await tab.evaluate(() => send('b')), 'b');
+      }
+      assert.ok((await kept(page)).session.epoch >= 3);
+      assert.deepEqual(await Promise.all([page, other].map((tab) => tab.evaluate(() => codes))), [0, 0]);
+      for (const one of [page, other]) await one.evaluate(() => (window.aheadMs = 0));
+      await other.close();
+    });
+
+    test('its time is over: tabs that ask at the same moment share one new session, without a mail', async () => {
+      const others = await Promise.all([1, 2].map(() => visit(visitor, site[kind])));
+      const tabs = [page, ...others];
+      for (const tab of others) await tab.evaluate((name) => goOn(name), username);
+      const { token } = await kept(page);
+      for (const tab of tabs) await tab.evaluate(() => (window.aheadMs = 3_601_000));
+      const answers = tabs.map((tab, i) => tab.evaluate((body) => send(body), `${i}`));
+      assert.deepEqual(await Promise.all(answers), ['0', '1', '2']);
+      const later = await kept(page);
+      assert.notEqual(later.token, token);
+      assert.deepEqual(await Promise.all(tabs.map((tab) => tab.evaluate(() => codes))), [0, 0, 0]);
+      const redeemed = site.gateway.log.match(/session\/resume\/confirm 200/g);
+      assert.equal(redeemed.length, 1);
+      for (const tab of others) await tab.close();
+    });
+
+    test('a load after its time is over goes on by the ticket', async () => {
+      const { token } = await kept(page);
+      await page.close();
+      page = await visit(visitor, site[kind]);
+      const clock = () => page.evaluate(() => (window.aheadMs = 7_300_000));
+      await clock();
+      assert.equal(await page.evaluate((name) => goOn(name), username), suite);
+      assert.notEqual((await kept(page)).token, token);
+      assert.equal(await page.evaluate(() => send('on')), 'on');
+      assert.equal(await page.evaluate(() => codes), 0);
+    });
+
+    test('logout: nothing is left', async () => {
+      await page.evaluate(() => session.close());
+      assert.equal(await page.evaluate((name) => goOn(name), username), null);
+      assert.ok(!(await kept(page)));
+    });
+
+    test('a counter belongs to its tab', async () => {
+      const given = ['carl@example.org', { suite, fresh: 'counter' }];
+      assert.deepEqual(await page.evaluate((one) => logIn(...one), given), [suite, 'memory']);
+      const texts = await page.evaluate(() => Promise.all(['1', '2', '3'].map((body) => send(body))));
+      assert.deepEqual(texts, ['1', '2', '3']);
+      assert.equal(await page.evaluate((name) => goOn(name), 'carl@example.org'), null);
+    });
+
+    test('a policy that forbids the Worker: slower, but it works', async () => {
+      const strict = await visit(visitor, site[kind], '/strict');
+      await strict.evaluate((one) => logIn(...one), ['dora@example.org', { suite, keys: 'memory' }]);
+      assert.equal(strict.workers().length, 0);
+      assert.equal(await strict.evaluate(() => send('x')), 'x');
+    });
+  });
+}
