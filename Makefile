@@ -26,7 +26,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m bench.run
 
 fuzz: $(VENV)/.test
-	FUZZ=50 $(PYTEST) tests/test_properties.py --timeout=0
+	FUZZ=50 $(PYTEST) tests/test_properties.py tests/test_hardened_properties.py --timeout=0
 
 bundle: $(BUNDLE)
 

@@ -17,5 +17,5 @@ Of the hardened suites::
     record, envelopes, hardened_suites, hardened_states, counter_window
            <- spake2, handshake_messages, sealed_messages <- key_schedule <- records
            <- handshake_server, confirmation, message_server
-           <- client_session <- client_handshake
+           <- client_session <- client_confirmation <- client_handshake
 """

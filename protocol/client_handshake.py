@@ -6,30 +6,23 @@
     AwaitedCode.enter -> ClientShare                       PendingShare.open -> M4
     begin_resumption -> ResumptionHello                    PendingResumption.open -> R3
     PendingConfirmation.open -> ClientSession, ClientTicket
-
-Nothing of the server's box is used, and so no session is had, before the server has proven that
-it knows the code, or the ticket's secret.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .client_session import ClientSession, ClientTicket
+from .client_confirmation import PendingConfirmation, Subject, confirm
+from .client_session import ClientTicket
 from .codes import Code, Entropy
-from .counter_window import MAX_FRESH_VALUE
-from .envelopes import Members, serialize_members
-from .errors import CodeRefused, KeyNotAdmitted, LocalProtocolError, RejectedMessage, TicketRefused
+from .errors import CodeRefused, KeyNotAdmitted, TicketRefused
 from .handshake_messages import (
-    MAX_SESSION_MS,
     NONCE_BYTES,
-    TICKET_BYTES,
     ClientConfirmation,
     ClientShare,
     Greeting,
     Hello,
     ResumptionGreeting,
     ResumptionHello,
-    ServerConfirmation,
     ServerShare,
 )
 from .hardened_suites import (
@@ -48,102 +41,8 @@ from .key_schedule import (
     resumption_transcript,
 )
 from .once import Once
-from .primitives import SCALAR_SEED_BYTES, Point, RsaPrivateKey, ecdh, equal, scalar
-from .rsa_keys import admit_der
+from .primitives import SCALAR_SEED_BYTES, Point, RsaPrivateKey, ecdh, scalar
 from .spake2 import Blinding, Identities, admit_share, agree, client_secret, client_share
-
-_MAX_TICKET_S = 0xFFFFFFFF
-
-
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """Whose session it will be, and what kind."""
-
-    username: str
-    realm: str
-    fresh: Freshness
-
-
-class PendingConfirmation:
-    """The client has proven itself; opens the server's proof."""
-
-    def __init__(
-        self,
-        subject: _Subject,
-        session_id: bytes,
-        handshake: Handshake,
-        client_box: bytes,
-        refused: type[RejectedMessage],
-    ) -> None:
-        self._subject = subject
-        self._session_id = session_id
-        self._handshake = handshake
-        self._client_box = client_box
-        self._refused = refused
-        self._opened = Once()
-
-    def open(
-        self, message: ServerConfirmation, now_ms: int
-    ) -> tuple[ClientSession, ClientTicket | None]:
-        """The session and, where one was granted, the ticket: to be kept before it is used.
-
-        Raises: CodeRefused or TicketRefused (the server has not proven itself),
-        DecryptionFailed, MalformedMessage, KeyNotAdmitted.
-        """
-        self._opened.use("a server's confirmation")
-        handshake, subject = self._handshake, self._subject
-        if not equal(message.confirmation, handshake.confirm_server):
-            raise self._refused("the server has not proven itself")
-        plaintext = handshake.open_server_box(self._client_box, message.box)
-        inside = Members("msgpack", plaintext)
-        offset_ms = inside.number("time_ms", MAX_FRESH_VALUE) - now_ms
-        session_ms = inside.number("session_s", MAX_SESSION_MS // 1000) * 1000
-        secrets = handshake.secrets(self._client_box, message.box)
-        ticket = None
-        if inside.has("ticket"):
-            ticket = ClientTicket(
-                inside.raw("ticket", TICKET_BYTES),
-                handshake.suite.name,
-                subject.username,
-                subject.realm,
-                now_ms + inside.number("ticket_s", _MAX_TICKET_S) * 1000,
-                secrets.resume,
-            )
-        wraps = handshake.suite.wraps
-        server_key = admit_der(inside.raw("public_key")).to_der() if wraps else b""
-        inside.end()
-        session = ClientSession(
-            self._session_id,
-            handshake.suite.name,
-            subject.username,
-            subject.realm,
-            subject.fresh,
-            now_ms + session_ms,
-            offset_ms,
-            secrets.keys.epoch,
-            now_ms,
-            secrets.keys.c2s,
-            secrets.keys.s2c,
-            server_key=server_key,
-        )
-        return session, ticket
-
-
-def _confirm(
-    subject: _Subject,
-    session_id: bytes,
-    handshake: Handshake,
-    pair: RsaPrivateKey | None,
-    refused: type[RejectedMessage],
-) -> tuple[ClientConfirmation, PendingConfirmation]:
-    if handshake.suite.wraps != (pair is not None):
-        raise LocalProtocolError("a pair of keys belongs to rsa-gcm, and to it alone")
-    box = None
-    if pair is not None:
-        inside = serialize_members("msgpack", {"public_key": pair.public.to_der()})
-        box = handshake.seal_client_box(inside)
-    pending = PendingConfirmation(subject, session_id, handshake, box or b"", refused)
-    return ClientConfirmation(session_id, handshake.confirm_client, box), pending
 
 
 class PendingShare:
@@ -184,14 +83,14 @@ class PendingShare:
         handshake = Handshake(
             suite, th, agreed.shared, agreed.confirm_client, agreed.confirm_server
         )
-        return _confirm(subject, awaited.greeting.session_id, handshake, pair, CodeRefused)
+        return confirm(subject, awaited.greeting.session_id, handshake, pair, CodeRefused)
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitedCode:
     """A login that waits for what the mail says. Each code that is entered costs an attempt."""
 
-    subject: _Subject
+    subject: Subject
     suite: HardenedSuite
     greeting: Greeting
     transcript: bytes = field(repr=False)
@@ -233,7 +132,7 @@ class PendingGreeting:
             self._realm,
         )
         return AwaitedCode(
-            _Subject(hello.username, self._realm, hello.fresh), suite, greeting, transcript
+            Subject(hello.username, self._realm, hello.fresh), suite, greeting, transcript
         )
 
 
@@ -282,8 +181,8 @@ class PendingResumption:
             ticket.realm,
         )
         handshake = Handshake.of_resumption(suite, th, ticket.secret, agreed)
-        subject = _Subject(ticket.username, ticket.realm, hello.fresh)
-        return _confirm(subject, greeting.session_id, handshake, pair, TicketRefused)
+        subject = Subject(ticket.username, ticket.realm, hello.fresh)
+        return confirm(subject, greeting.session_id, handshake, pair, TicketRefused)
 
 
 def begin_resumption(

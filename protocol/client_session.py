@@ -92,7 +92,10 @@ class ClientSession(Record):
         )
 
     def answered(self, epoch: int) -> "ClientSession":
-        """The session after an answer to a message of ``epoch`` was opened."""
+        """The session after a response to a message of ``epoch`` was opened.
+
+        A refusal does not count: what is refused moves no epoch at the server.
+        """
         return replace(self, heard=1) if epoch == self.epoch and not self.heard else self
 
     def corrected(self, server_ms: int, now_ms: int) -> "ClientSession":

@@ -1,10 +1,10 @@
 """One sealed message at the server, in the one order that is safe (PROTOCOL §17.5).
 
 ``open_request`` verifies the seal and gives an ``OpenedMessage``, which shows only its ``claim``.
-``accept(claimed)`` gives an ``AcceptedMessage``, which alone holds the plaintext and can seal one
-response; or a ``StaleMessage``, which can seal one refusal and nothing else. The claim comes
-before the look at the clock: what is refused as stale is used up, so that a client which corrects
-its clock and sends once more cannot be made to act twice.
+``accept(claimed, now_ms)`` gives an ``AcceptedMessage``, which alone holds the plaintext and can
+seal one response; or a ``StaleMessage``, which can seal one refusal and nothing else. The claim
+comes before the look at the clock: what is refused as stale is used up, so that a client which
+corrects its clock and sends once more cannot be made to act twice.
 """
 
 from collections.abc import Callable
@@ -113,22 +113,23 @@ class OpenedMessage:
     """A message whose seal holds and which may still be a replay: only its claim can be seen."""
 
     def __init__(
-        self, claim: FreshnessClaim, accept: Callable[[], AcceptedMessage | StaleMessage]
+        self, claim: FreshnessClaim, accept: Callable[[int], AcceptedMessage | StaleMessage]
     ) -> None:
         self.claim = claim
         self.__accept = accept
         self.__decided = Once()
 
-    def accept(self, claimed: bool) -> AcceptedMessage | StaleMessage:
+    def accept(self, claimed: bool, now_ms: int) -> AcceptedMessage | StaleMessage:
         """The plaintext, or the right to refuse, if the store has claimed. Raises: ReplayedNonce.
 
-        A replay is not answered under the seal: who replays could pass the answer on as the
-        answer to the first.
+        ``now_ms`` is taken after the claim: were the window looked at before, a claim that took
+        long could be made when the first one was forgotten. A replay is not answered under the
+        seal: who replays could pass the answer on as the answer to the first.
         """
         self.__decided.use("an opened message")
         if not claimed:
             raise ReplayedNonce("the message was seen before, or is too far behind")
-        return self.__accept()
+        return self.__accept(now_ms)
 
 
 def open_request(
@@ -153,12 +154,12 @@ def open_request(
     if plaintext is None:
         raise DecryptionFailed("the seal does not hold: changed, or other keys")
 
-    def accept() -> AcceptedMessage | StaleMessage:
+    def accept(then_ms: int) -> AcceptedMessage | StaleMessage:
         answer = _Answer(envelope, keys, session.client_key)
-        stale = header.fresh == "clock" and not within_window(header.fresh_value, now_ms, window_ms)
-        if stale:
+        inside = within_window(header.fresh_value, then_ms, window_ms)
+        if header.fresh == "clock" and not inside:
             return StaleMessage(answer, window_ms)
-        after = record.moved_to(keys, now_ms)
+        after = record.moved_to(keys, then_ms)
         return AcceptedMessage(plaintext, answer, after, after is not record)
 
     # Until its time has left the window the message must not be forgotten.

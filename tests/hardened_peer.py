@@ -255,7 +255,8 @@ class HardenedPeer:
         """The request at the server, with its claim made and its session stored."""
         opened = self.open(envelope, now_ms)
         session_id = envelope.header.session_id
-        decided = opened.accept(self.memory.claim(session_id, opened.claim))
+        claimed = self.memory.claim(session_id, opened.claim)
+        decided = opened.accept(claimed, self.now_ms if now_ms is None else now_ms)
         if isinstance(decided, AcceptedMessage) and decided.moved:
             self.memory.sessions[session_id] = decided.session.serialize()
         return decided

@@ -40,7 +40,7 @@ LAYERS: list[set[str]] = [
     {"suites", "spake2", "handshake_messages", "sealed_messages"},
     {"sealing", "session", "key_schedule", "records"},
     {"exchange", "client_exchange", "handshake_server", "confirmation", "message_server"},
-    {"client_session", "client_handshake"},
+    {"client_session", "client_confirmation", "client_handshake"},
 ]
 # Inside a layer the order is this one: data on primitives, rules on data.
 WITHIN_A_LAYER = {
@@ -50,7 +50,8 @@ WITHIN_A_LAYER = {
     "codes": {"primitives"},
     "counter_window": {"hardened_suites"},
     "records": {"key_schedule"},
-    "client_handshake": {"client_session"},
+    "client_confirmation": {"client_session"},
+    "client_handshake": {"client_session", "client_confirmation"},
 }
 
 

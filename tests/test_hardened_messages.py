@@ -170,9 +170,9 @@ def test_an_opened_message_is_decided_once() -> None:
     peer, session = enrolled()
     opened = peer.open(peer.send(session)[0])
     with pytest.raises(ReplayedNonce):
-        opened.accept(False)
+        opened.accept(False, peer.now_ms)
     with pytest.raises(LocalProtocolError):
-        opened.accept(True)
+        opened.accept(True, peer.now_ms)
 
 
 def test_a_message_is_answered_once() -> None:
@@ -225,9 +225,9 @@ def test_a_message_counts_once(suite: str, fresh: Freshness) -> None:
     envelope, _, _ = peer.send(session)
     first, second = peer.open(envelope), peer.open(envelope)
     assert first.claim == second.claim
-    first.accept(peer.memory.claim(session.session_id, first.claim))
+    first.accept(peer.memory.claim(session.session_id, first.claim), peer.now_ms)
     with pytest.raises(ReplayedNonce):
-        second.accept(peer.memory.claim(session.session_id, second.claim))
+        second.accept(peer.memory.claim(session.session_id, second.claim), peer.now_ms)
 
 
 @pytest.mark.parametrize("late", [WINDOW_MS, -WINDOW_MS])
@@ -250,6 +250,19 @@ def test_a_replay_after_its_claim_was_forgotten_is_stale() -> None:
     peer.memory.forget(peer.now_ms + WINDOW_MS + 1)
     assert peer.memory.salts == {}
     assert isinstance(peer.decide(envelope, peer.now_ms + WINDOW_MS + 1), StaleMessage)
+
+
+def test_a_claim_that_took_long_does_not_revive_a_message() -> None:
+    """Opened inside the window; the claim of the first is forgotten before this one is made."""
+    peer, session = enrolled()
+    envelope, _, _ = peer.send(session)
+    peer.receive(envelope)
+    opened = peer.open(envelope, peer.now_ms + WINDOW_MS)
+    later = peer.now_ms + WINDOW_MS + 1
+    peer.memory.forget(later)
+    claimed = peer.memory.claim(session.session_id, opened.claim)
+    assert claimed
+    assert isinstance(opened.accept(claimed, later), StaleMessage)
 
 
 def test_counters_at_the_edge_of_the_window() -> None:
@@ -416,7 +429,7 @@ def test_a_forged_next_epoch_moves_nothing() -> None:
     replayed, _, _ = peer.send(session.rekeyed(peer.now_ms))
     opened = peer.open(replayed)
     with pytest.raises(ReplayedNonce):
-        opened.accept(False)
+        opened.accept(False, peer.now_ms)
     assert peer.memory.sessions == before
 
 
@@ -437,6 +450,21 @@ def test_an_answer_of_an_earlier_epoch_does_not_confirm_this_one() -> None:
     moved = session.rekeyed(peer.now_ms)
     assert moved.answered(0).heard == 0
     assert moved.answered(1).heard == 1
+
+
+def test_a_stale_message_of_the_next_epoch_moves_nothing() -> None:
+    peer, session = enrolled()
+    ahead = replace(session.rekeyed(peer.now_ms), offset_ms=-HOUR_MS)
+    envelope, pending, _ = peer.send(ahead)
+    stale = peer.decide(envelope)
+    assert isinstance(stale, StaleMessage)
+    with pytest.raises(ClockRefused) as raised:
+        pending.open(stale.seal_refusal(peer.now_ms, peer.entropy), 0)
+    record = peer.memory.session(session.session_id)
+    assert record is not None
+    assert record.epoch == 0
+    corrected = ahead.corrected(raised.value.server_ms, peer.now_ms)
+    assert peer.exchange(corrected)[0] == RESPONSE
 
 
 def test_keys_of_an_earlier_epoch_are_forgotten() -> None:
@@ -477,7 +505,7 @@ def test_two_clients_of_one_session_move_together() -> None:
     one, two = (peer.send(session) for _ in range(2))
     assert one[0].header.epoch == two[0].header.epoch == 1
     both = [peer.open(envelope) for envelope, _, _ in (one, two)]
-    decided = [opened.accept(True) for opened in both]
+    decided = [opened.accept(True, peer.now_ms) for opened in both]
     assert [isinstance(item, AcceptedMessage) and item.moved for item in decided] == [True, True]
     assert decided[0].session == decided[1].session  # type: ignore[union-attr]
 

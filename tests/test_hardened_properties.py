@@ -20,7 +20,8 @@ from hypothesis.stateful import (
 from make_vectors import WINDOW_MS, flip
 from peer import seeded
 
-from protocol.client_handshake import PendingConfirmation, PendingShare, begin_resumption
+from protocol.client_confirmation import PendingConfirmation
+from protocol.client_handshake import PendingShare, begin_resumption
 from protocol.client_session import EPOCH_LIFETIME_MS, ClientSession, ClientTicket
 from protocol.codec import (
     MAX_MSGPACK_DEPTH,

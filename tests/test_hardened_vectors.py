@@ -275,10 +275,11 @@ def decide(given: Json) -> AcceptedMessage | StaleMessage:
     opened = open_request(envelope, session, given["now_ms"], given["window_ms"])
     claim = opened.claim
     if claim.fresh == "clock":
-        return opened.accept(claim.salt.hex() not in given["claimed_salts_hex"])
+        return opened.accept(claim.salt.hex() not in given["claimed_salts_hex"], given["now_ms"])
     window = given.get("window", {"top": 0, "seen": [0]})
     seen = sum(1 << window["top"] - value for value in window["seen"])
-    return opened.accept(CounterWindow(window["top"], seen).claim(claim.value) is not None)
+    claimed = CounterWindow(window["top"], seen).claim(claim.value) is not None
+    return opened.accept(claimed, given["now_ms"])
 
 
 def open_sealed_request(given: Json) -> Json:

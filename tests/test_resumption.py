@@ -9,7 +9,8 @@ import pytest
 from hardened_peer import HOUR_MS, RESPONSE, HardenedPeer
 from make_hardened_vectors import bad_points
 
-from protocol.client_handshake import PendingConfirmation, begin_resumption
+from protocol.client_confirmation import PendingConfirmation
+from protocol.client_handshake import begin_resumption
 from protocol.client_session import ClientSession, ClientTicket
 from protocol.confirmation import TICKET_LIFETIME_MS, Terms, confirm_login, confirm_resumption
 from protocol.errors import (
