@@ -1,4 +1,4 @@
-"""The command line: serve, demo, request.
+"""The command line: serve and demo here, request, code and sessions in rooms of their own.
 
 What a person did wrong is one line that says what to do, and status 2; what went wrong elsewhere
 is one line and status 1.
@@ -16,9 +16,11 @@ import aiohttp
 from protocol.dialects import DEFAULT_DIALECT, DIALECTS
 
 from . import __version__
+from .cli_operator import add_operator
 from .cli_request import add_request, on_one_line
 from .client import ClientError
 from .errors import ConfigError, GatewayError
+from .requirements import SUITES
 from .serve import serve, told_to_stop
 
 
@@ -49,7 +51,15 @@ def _parser() -> argparse.ArgumentParser:
     service.add_argument("--site", metavar="NAME", help="what the mail calls this service")
     service.add_argument("--store", metavar="URL", help="memory: (default) or sqlite:PATH")
     service.add_argument("--key-file", metavar="FILE", help="seals the store; made on first start")
-    service.add_argument("--dialect", metavar="NAME", help=f"default {DEFAULT_DIALECT}")
+    service.add_argument("--suites", metavar="NAMES", help=f"default {','.join(SUITES)}")
+    service.add_argument(
+        "--require",
+        metavar="PATTERN=SUITE",
+        action="append",
+        help="a route that takes this suite or a stronger one, e.g. '/admin/*=ecdh-gcm'",
+    )
+    service.add_argument("--dialect", metavar="NAME", help=f"of classic; {DEFAULT_DIALECT}")
+    service.add_argument("--realm", metavar="NAME", help="what clients call this service")
     service.add_argument(
         "--public", metavar="PATTERN", action="append", help="a route without login, e.g. /static/*"
     )
@@ -70,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     add_request(commands)
+    add_operator(commands)
     return parser
 
 

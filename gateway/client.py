@@ -77,9 +77,9 @@ __all__ = [
 
 Suite: TypeAlias = Literal["ecdh-gcm", "rsa-gcm", "classic"]
 
+SUITES: tuple[Suite, ...] = get_args(Suite)
+DEFAULT_SUITE: Suite = "ecdh-gcm"
 CLASSIC: Suite = "classic"
-SUITES = (*HARDENED_SUITES, CLASSIC)
-DEFAULT_SUITE = CLASSIC
 
 
 class Client:

@@ -70,4 +70,6 @@ class Transport:
                     raise AnswerNotTrusted("the answer is too large")
         if response.status >= 300:
             raise _refusal(response.status, response.content_type, bytes(answer))
+        if response.content_type != _CONTENT_TYPE_OF[form]:
+            raise NoGateway(response.status)
         return bytes(answer)

@@ -22,7 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-CODE_LINE = re.compile(r"^[0-9A-Z]{26}$", re.MULTILINE)
+CODE_LINE = re.compile(r"^(?:[0-9A-Z]{8}|[0-9A-Z]{26})$", re.MULTILINE)
 DEADLINE_S = 20
 
 

@@ -282,6 +282,9 @@ REQUEST = ["request", "--login", "ann", "GET", "http://127.0.0.1:1/"]
         ([*ANY, "--mail", "mailto:s3cret"], "mail must be"),
         ([*ANY, "--mail", "smtp://ann:s3cret@h:port"], "SMTP server"),
         ([*WHOLE, "--dialect", "klingon"], "'klingon'"),
+        ([*WHOLE, "--suites", "ecdh-gcm,tls"], "suites"),
+        ([*WHOLE, "--require", "/admin/*"], "PATTERN=SUITE"),
+        ([*WHOLE, "--require", "/admin/*=tls"], "'tls'"),
         ([*WHOLE, "--store", "redis:x"], "store"),
         ([*WHOLE, "--store", "sqlite:missing/certless.db"], "missing/certless.db"),
         ([*WHOLE, "--public", "static/*"], "'static/*'"),
@@ -334,7 +337,7 @@ def test_arguments_that_are_no_text(tmp_path: Path, arguments: list[str | bytes]
     [
         (None, "No such file"),
         (b"[users.ann", "users.toml"),
-        (b"[users.ann]\naddresses = []", "'ann'"),
+        (b"[users.ann]\naddresses = 1", "'ann'"),
     ],
 )
 def test_a_users_file_with_a_mistake(tmp_path: Path, content: bytes | None, word: str) -> None:
@@ -451,6 +454,34 @@ def test_a_request(running: Served) -> None:
     assert asked.code not in asked.err
 
 
+@pytest.mark.parametrize(
+    ("options", "code_chars"),
+    [
+        ([], 8),
+        (["--suite", "rsa-gcm"], 8),
+        (["--fresh", "counter"], 8),
+        (["--suite", "classic"], 26),
+        (["--dialect", "article-2016"], 26),
+    ],
+)
+def test_a_request_in_each_suite(running: Served, options: list[str], code_chars: int) -> None:
+    asked = request(running, *options, "-d", "tea", "POST", f"{running.url}/orders")
+    assert asked.status == 0
+    assert asked.seen["path"] == "/orders"
+    assert len(asked.code) == code_chars
+
+
+def test_a_suite_that_the_gateway_does_not_take(tmp_path: Path, upstream: Upstream) -> None:
+    options = ["--mail", "dir:mails", "--suites", "rsa-gcm", "--require", "/x=rsa-gcm"]
+    with serve(tmp_path, *for_anybody(upstream.url), *options) as served:
+        assert "classic hides" not in served.log
+        for suite in ("ecdh-gcm", "classic"):
+            command = ["request", "--login", "ann", "--suite", suite, "GET", f"{served.url}/x"]
+            ended = certless(*command, cwd=tmp_path)
+            ended.said_one_line(1, "unsupported_suite", "does not take", suite, "--suite")
+        assert request(served, "--suite", "rsa-gcm", "GET", f"{served.url}/x").status == 0
+
+
 def test_an_answer_is_written_byte_for_byte(running: Served) -> None:
     assert request(running, "GET", f"{running.url}/bytes").out == bytes(range(256))
 
@@ -525,10 +556,10 @@ def test_a_password_is_asked_for(running: Served) -> None:
 def test_request_logs_out(running: Served) -> None:
     before = running.logged()
     request(running, "GET", f"{running.url}/orders")
-    wait_for(lambda: len(running.accesses) == before + 4)
+    steps = ("session/hello", "session/share", "session/confirm", "message", "message")
+    wait_for(lambda: len(running.accesses) == before + len(steps))
     assert [access["path"] for access in running.accesses[before:]] == [
-        f"/.gateway/{path}"
-        for path in ("session", "session/authenticate", "message", "session/logout")
+        f"/.gateway/{path}" for path in steps
     ]
 
 
@@ -579,11 +610,18 @@ def test_one_line_a_request_and_no_secrets(tmp_path: Path, upstream: Upstream) -
         wait_for(lambda: len(served.accesses) == start + 8)
         asked = request(
             served, "--password", "-d", '{"a": "1nthePlaintext"}', "-H", "X-A: 1ntheHeader",
-            "POST", f"{served.url}/sealed-path?q=1ntheQuery", password="1nthePassword",
-            asks="Password: ",
+            "--suite", "classic", "POST", f"{served.url}/sealed-path?q=1ntheQuery",
+            password="1nthePassword", asks="Password: ",
         )  # fmt: skip
         assert asked.status == 0
         wait_for(lambda: len(served.accesses) == start + 12)
+        hardened = request(
+            served, "--password", "-d", '{"a": "1nthePlaintext"}', "-H", "X-A: 1ntheHeader",
+            "POST", f"{served.url}/sealed-path?q=1ntheQuery", password="1nthePassword",
+            asks="Password: ",
+        )  # fmt: skip
+        assert hardened.status == 0
+        wait_for(lambda: len(served.accesses) == start + 18)
         assert served.end() == 0
     lines = [access.group("method", "path", "status") for access in served.accesses[start:]]
     assert [line if "xxx" not in line[1] else line[::2] for line in lines] == [
@@ -599,10 +637,17 @@ def test_one_line_a_request_and_no_secrets(tmp_path: Path, upstream: Upstream) -
         ("POST", "/.gateway/session/authenticate", "200"),
         ("POST", "/.gateway/message", "200"),
         ("POST", "/.gateway/session/logout", "200"),
+        ("POST", "/.gateway/session/hello", "200"),
+        ("POST", "/.gateway/session/share", "200"),
+        ("POST", "/.gateway/session/confirm", "200"),
+        ("POST", "/.gateway/message", "200"),
+        ("POST", "/.gateway/message", "200"),
+        ("POST", "/.gateway/message", "200"),
     ]
     codes = codes_in(tmp_path / "mails")
-    assert len(codes) == 2
-    for secret in (*codes, token, "1nthe", "sealed-path", "eve@", asked.login, guess["payload"]):
+    assert len(codes) == 3
+    users = (asked.login, hardened.login)
+    for secret in (*codes, token, "1nthe", "sealed-path", "eve@", *users, guess["payload"]):
         assert secret not in served.log
     assert not TOKEN.search(served.log)
     # A reason stands behind each rejection, for the operator alone.

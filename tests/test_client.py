@@ -36,7 +36,7 @@ async def test_a_dialect_of_ones_own() -> None:
     async with running(dialect=own) as at, at.client() as client:  # type: ignore[arg-type]
         await client.login("ann@example.org", code=at.mails.code)
         assert (await client.get("/echo")).status == 200
-        assert (await at.post("/.gateway/message", {})).status == 404
+        assert (await at.post("/.gateway/session", {})).status == 404
 
 
 async def test_it_feels_like_aiohttp() -> None:
@@ -128,6 +128,7 @@ async def test_before_login_and_outside_the_context() -> None:
             await client.login("ann@example.org", code="x")
 
 
+@pytest.mark.parametrize("options", [{"suite": "classic"}, {"envelope": "json"}])
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
@@ -135,6 +136,7 @@ async def test_before_login_and_outside_the_context() -> None:
         (web.Response(status=404, text="nothing"), Refused),
         (web.Response(status=302, headers={"Location": "http://evil.example/"}), Refused),
         (web.json_response({"token": 1}), AnswerNotTrusted),
+        (web.json_response({"sid": 1}), AnswerNotTrusted),
         (web.json_response({"error": {"a": 1}}, status=500), Refused),
         (web.json_response({"key": "x", "payload": "y"}), AnswerNotTrusted),
         (web.json_response({"token": "t", "key": "x", "payload": "y"}), AnswerNotTrusted),
@@ -142,14 +144,14 @@ async def test_before_login_and_outside_the_context() -> None:
     ],
 )
 async def test_a_hostile_server_gets_one_clear_error(
-    answer: web.Response, error: type[Exception]
+    answer: web.Response, error: type[Exception], options: Any
 ) -> None:
     async def hostile(request: web.Request) -> web.Response:
         return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", hostile)
-    async with serving(app) as url, Client(url) as client:
+    async with serving(app) as url, Client(url, **options) as client:
         with pytest.raises(error):
             await client.login("ann@example.org", code="0" * 26)
 

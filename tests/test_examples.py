@@ -55,7 +55,7 @@ async def printed_code(capsys: pytest.CaptureFixture[str]) -> str:
     async with asyncio.timeout(20):
         while True:
             lines = capsys.readouterr().out.splitlines()
-            if codes := [line for line in lines if len(line) == 26 and line.isalnum()]:
+            if codes := [line for line in lines if len(line) == 8 and line.isalnum()]:
                 return codes[0]
             await asyncio.sleep(0.01)
 

@@ -296,7 +296,7 @@ async def test_the_wire_shows_ciphertext_of_what_is_sealed_and_text_of_what_is_n
         async with http.get(f"{places.mailbox}/mails.json", params={"after": ""}) as answer:
             return str((await answer.json())[0]["code"])
 
-    async with Client(places.gateway) as client:
+    async with Client(places.gateway, suite="classic") as client:
         await client.login("ann@example.org", code=code)
         answer = await client.post("/orders", json={"item": "Lapsang Souchong", "quantity": 2})
         assert "Lapsang" in await answer.text()
