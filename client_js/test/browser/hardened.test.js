@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { launch, newVisitor, startSite } from './chromium.js';
 
+const LIFETIME_MS = 43_200_000;
+
 let browser;
 before(async () => (browser = await launch()));
 after(() => browser?.close());
@@ -36,7 +38,7 @@ async function visit(visitor, origin, path = '/page') {
 }
 const kept = (page) =>
   page.evaluate(async () => {
-    if (localStorage.length) return JSON.parse(localStorage.getItem(localStorage.key(0)));
+    if (!isSecureContext) return JSON.parse(localStorage.getItem(localStorage.key(0)));
     const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
     const database = await done(indexedDB.open('certless'));
     const [found] = await done(database.transaction('sessions').objectStore('sessions').getAll());
@@ -58,7 +60,7 @@ for (const [suite, kind, keptIn] of [
     let page;
 
     before(async () => {
-      site = await startSite('article-2016', { remembers: true });
+      site = await startSite('article-2016', { remembers: true, config: [`session_lifetime_s = ${LIFETIME_MS / 1000}`] });
       visitor = await newVisitor(browser, site);
       page = await visit(visitor, site[kind]);
     });
@@ -120,7 +122,7 @@ for (const [suite, kind, keptIn] of [
       const tabs = [page, ...others];
       for (const tab of others) await tab.evaluate((name) => goOn(name), username);
       const { token } = await kept(page);
-      for (const tab of tabs) await tab.evaluate(() => (window.aheadMs = 3_601_000));
+      for (const tab of tabs) await tab.evaluate(() => (window.aheadMs = 43_201_000));
       const answers = tabs.map((tab, i) => tab.evaluate((body) => send(body), `${i}`));
       assert.deepEqual(await Promise.all(answers), ['0', '1', '2']);
       const later = await kept(page);
@@ -135,7 +137,7 @@ for (const [suite, kind, keptIn] of [
       const { token } = await kept(page);
       await page.close();
       page = await visit(visitor, site[kind]);
-      const clock = () => page.evaluate(() => (window.aheadMs = 7_300_000));
+      const clock = () => page.evaluate(() => (window.aheadMs = 86_500_000));
       await clock();
       assert.equal(await page.evaluate((name) => goOn(name), username), suite);
       assert.notEqual((await kept(page)).token, token);
