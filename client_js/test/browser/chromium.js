@@ -17,9 +17,9 @@ function html(script, policy = '') {
 
 /**
  * A gateway that lets pages and bundle through, and the pages. `pages` are there besides, without a
- * login; `sealed` for sessions only; `more` goes to `startGateway`.
+ * login; `sealed` for sessions only; `suites` as the gateway's option; `more` goes to `startGateway`.
  */
-export async function startSite(dialect, { pages: own = {}, sealed = {}, ...more } = {}) {
+export async function startSite(dialect, { pages: own = {}, sealed = {}, suites, ...more } = {}) {
   const upstream = await startUpstream({
     '/page': html('<script src="/client.js"></script>'),
     '/module': html('<script type="module">import * as certless from "/client.mjs"; window.certless = certless;</script>'),
@@ -30,7 +30,7 @@ export async function startSite(dialect, { pages: own = {}, sealed = {}, ...more
     ...sealed,
   });
   const pages = ['/page', '/module', '/strict', '/client.js', '/client.mjs', ...Object.keys(own)];
-  const options = pages.flatMap((path) => ['--public', path]);
+  const options = [...pages.flatMap((path) => ['--public', path]), ...(suites ? ['--suites', suites] : [])];
   const gateway = await startGateway({ dialect, upstream: upstream.url, options, ...more }).catch(async (error) => {
     await upstream.stop();
     throw error;
