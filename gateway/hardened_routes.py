@@ -119,7 +119,10 @@ class HardenedRoutes:
         opened = open_request(envelope, server, now_ms, self._settings.window_ms)
         if live is None:  # open_request has raised; this is for the type checker
             raise DecryptionFailed
-        decided = opened.accept(await self._sessions.claim(live, opened.claim, now_ms))
+        claimed = await self._sessions.claim(live, opened.claim, now_ms)
+        # A clock that is set back at this moment must not make fresh what the store took for late.
+        now_ms = max(now_ms, clock())
+        decided = opened.accept(claimed, now_ms)
         request[OUTCOME] = f"session {live.session.id}"
         if isinstance(decided, StaleMessage):
             request[OUTCOME] = f"session {live.session.id} (stale_timestamp)"
