@@ -62,7 +62,10 @@ async def serve(alone: bool) -> None:
             transport_path=TRANSPORT_PATH,
             key_use_for_s=_LEASE_S,
         )
-    listener = socket.create_server(("127.0.0.1", 0))
+    # With its protocol named, for else asyncio does not set TCP_NODELAY, and every answer waits.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(128)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     said = {
         "port": listener.getsockname()[1],

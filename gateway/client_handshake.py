@@ -6,12 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from protocol.client_handshake import (
-    AwaitedCode,
-    PendingConfirmation,
-    begin_login,
-    begin_resumption,
-)
+from protocol.client_confirmation import PendingConfirmation
+from protocol.client_handshake import AwaitedCode, begin_login, begin_resumption
 from protocol.client_session import ClientSession, ClientTicket
 from protocol.codes import HARDENED_CODE_CHARS, Code, read_code
 from protocol.envelopes import Format

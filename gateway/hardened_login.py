@@ -77,9 +77,10 @@ class HardenedLogin:
         now_ms = self._settings.clock()
         may_mail = await self._mails.may_be_sent(account, user)
         code_id, code = await self._issued(user, now_ms)
-        if code is None and may_mail and account:
-            code = mint_code(secrets.token_bytes, HARDENED_CODE_CHARS)
-            self._mails.send(account, code, remote)
+        mailed = mint_code(secrets.token_bytes, HARDENED_CODE_CHARS)
+        by_mail = code is None and may_mail
+        if by_mail:
+            code = mailed
         if code is not None and account:
             login = invitation.for_code(code)
         else:
@@ -88,6 +89,8 @@ class HardenedLogin:
         sealed = self._keyring.seal("handshake", session_id, login.serialize())
         expires_ms = now_ms + CODE_LIFETIME_MS
         await self._store.add_handshake(session_id, sealed, expires_ms, user_tag(user), code_id)
+        if by_mail and account:
+            self._mails.send(account, mailed, remote)
         return invitation.greeting
 
     async def _issued(self, user: str, now_ms: int) -> tuple[bytes, Code | None]:

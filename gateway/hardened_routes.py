@@ -120,7 +120,9 @@ class HardenedRoutes:
         if live is None:  # open_request has raised; this is for the type checker
             raise DecryptionFailed
         claimed = await self._sessions.claim(live, opened.claim, now_ms)
-        decided = opened.accept(claimed, clock())
+        # A clock that is set back at this moment must not make fresh what the store took for late.
+        now_ms = max(now_ms, clock())
+        decided = opened.accept(claimed, now_ms)
         request[OUTCOME] = f"session {live.session.id}"
         if isinstance(decided, StaleMessage):
             request[OUTCOME] = f"session {live.session.id} (stale_timestamp)"

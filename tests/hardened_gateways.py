@@ -7,9 +7,9 @@ from typing import Any
 
 from gateways import Answer, Running
 
+from protocol.client_confirmation import PendingConfirmation
 from protocol.client_handshake import (
     AwaitedCode,
-    PendingConfirmation,
     PendingResumption,
     PendingShare,
     begin_login,

@@ -4,7 +4,7 @@ It does what PROTOCOL §15 to §19 ask and nothing else, so that a client can be
 answers that no gateway would give: ``bend`` is handed every answer before it leaves.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -21,7 +21,6 @@ from protocol.messages import HttpRequest, HttpResponse
 from protocol.sealed_messages import Envelope
 
 CODE = "7K3QWXYZ"
-Bend = Callable[[str, bytes], Awaitable[bytes] | bytes]
 
 
 @dataclass

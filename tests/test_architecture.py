@@ -27,7 +27,8 @@ BANNED = {
 }
 CRYPTO_LIBRARIES = {"Crypto", "cryptography"}
 # A room that decides what a store is for must not know which one it is.
-STORE_BLIND = {"middleware", "login", "handshake", "proxy"}
+STORE_BLIND = {"middleware", "classic_routes", "hardened_routes", "login", "hardened_login"}
+STORE_BLIND |= {"sessions", "hardened_sessions", "resumption", "operators", "proxy"}
 CONCRETE_STORES = {"memory", "sqlite", "sqlite_file", "sqlite_handshakes", "redis"}
 
 # Each room, and the rooms of protocol/ that it may know; what these know in turn is not repeated.

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import runpy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from gateways import Running, running
+from processes import ROOT
 
 from gateway.cli import main
 from gateway.client import (
@@ -94,6 +96,20 @@ async def test_the_first_code_of_a_device(beside: Any, tmp_path: Path) -> None:
             with pytest.raises(CodeNotAccepted):
                 await client.login("fan-7", code=code)
         assert here.at.mails.mails.empty()
+
+
+async def test_the_example_of_a_device(
+    beside: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = runpy.run_path(str(ROOT / "examples" / "python_device.py"))
+    monkeypatch.chdir(tmp_path)
+    async with beside() as here:
+        codes = [await here.issued("Fan-7")]
+        monkeypatch.setattr("builtins.input", lambda _: codes.pop())
+        for _ in range(3):
+            await example["main"](here.at.url, "fan-7")
+        assert here.capsys.readouterr().out == "404\n" * 3
+    assert (tmp_path / "fan-7.ticket").exists()
 
 
 async def test_the_code_stands_nowhere_else(beside: Any, tmp_path: Path) -> None:

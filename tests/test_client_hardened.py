@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from gateways import serving
 from hardened_peer import OTHER_CODE8
 from hardened_server import CODE, hardened_server
 
@@ -93,6 +95,27 @@ async def test_a_suite_that_is_not_taken_is_one_error_and_no_other_is_tried() ->
                 await client.login("Ada", code=CODE)
         assert (refused.value.code, refused.value.status) == ("unsupported_suite", 400)
         assert server.asked == ["/session/hello"]
+
+
+async def test_a_gateway_of_before_there_were_suites() -> None:
+    async def not_found(request: web.Request) -> web.Response:
+        return web.json_response({"error": "not_found", "message": "no such route"}, status=404)
+
+    app = web.Application()
+    app.router.add_post("/{path:.*}", not_found)
+    async with serving(app) as url, Client(url) as client:
+        with pytest.raises(SuiteNotAccepted, match="does not take ecdh-gcm"):
+            await client.login("Ada", code=CODE)
+
+
+async def test_a_ticket_for_a_suite_that_is_not_taken_any_more(tmp_path: Path) -> None:
+    path = tmp_path / "fan.ticket"
+    async with hardened_server() as server, server.client(tickets=path) as client:
+        await client.login("Ada", code=CODE)
+        server.peer.server = replace(server.peer.server, accepted=("rsa-gcm",))
+        with pytest.raises(SuiteNotAccepted):
+            await client.resume()
+        assert path.exists()
 
 
 async def test_a_greeting_with_a_suite_that_was_not_offered() -> None:

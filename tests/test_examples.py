@@ -23,7 +23,7 @@ def without_docstring(path: Path) -> str:
     return path.read_text("utf-8").split('"""', 2)[2].lstrip()
 
 
-@pytest.mark.parametrize("name", ["wrap_app.py", "python_client.py"])
+@pytest.mark.parametrize("name", ["wrap_app.py", "python_client.py", "python_device.py"])
 def test_readme_shows_the_python_examples(name: str) -> None:
     assert f"```python\n{without_docstring(EXAMPLES / name)}```" in README
 
