@@ -80,7 +80,7 @@ async function measure({ dialect, runs }) {
 
 /**
  * Logins of `ecdh-gcm`: from the code to the session, each in a Worker of its own as on a page. The
- * gateway's share and the way there and back are in it: some 6 ms on this machine.
+ * gateway's share and the way there and back are in it.
  * @param {{ runs: number }} given
  */
 async function measureHardened({ runs }) {
