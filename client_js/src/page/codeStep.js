@@ -6,7 +6,7 @@ import { CODE_CHARS, findCode } from './mailedCode.js';
 /** @typedef {import('./pageSession.js').PageSession} PageSession */
 
 const HINT = 'Paste it, or the whole mail. A pasted code is tried at once.';
-const NO_MAIL = 'No mail? Look among the spam, too. A service sends at most three in 15 minutes.';
+const NO_MAIL = 'No mail? Look among the spam, too. A service sends only a few in a quarter of an hour.';
 
 export class CodeStep {
   #page;

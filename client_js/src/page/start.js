@@ -24,7 +24,7 @@ import { PageSession } from './pageSession.js';
 // A page whose parts each load the script has one session all the same.
 const PAGE = Symbol.for('certless.page');
 
-/** Of the suites that a gateway takes, the first of these. */
+/** Where the tag names no suite: of those that a gateway takes, the first of these. */
 const PREFERRED = [...HARDENED_SUITES.keys()];
 
 /** @type {GatewayOptions} */
@@ -60,7 +60,8 @@ export const resume = (options = {}) => certless.resume(withDefaults(options));
 
 /**
  * The settings become the defaults of `login`, `requestLogin` and `resume`; the gateway is where
- * the script came from. Where its tag has `data-certless` the page is taken over.
+ * the script came from. Where its tag has `data-suite` that suite is the default and no other; where
+ * it has `data-certless` the page is taken over.
  *
  * To be called while the script runs: only then does the browser say which tag it is.
  * @param {Settings} settings
@@ -70,7 +71,7 @@ export function start({ suites = [], ...settings }) {
   const script = /** @type {HTMLScriptElement | null} */ (Reflect.get(Document.prototype, 'currentScript', document));
   const { dialect: own, ...known } = settings;
   dialect = own;
-  const suite = PREFERRED.find((name) => suites.includes(name)) ?? CLASSIC;
+  const suite = script?.dataset.suite ?? PREFERRED.find((name) => suites.includes(name)) ?? CLASSIC;
   defaults = { ...known, suite, ...(script?.src ? { url: new URL(script.src).origin } : {}) };
   if (script?.dataset.certless === undefined) return;
   const taken = /** @type {Document & { [PAGE]?: PageSession }} */ (document);
