@@ -14,11 +14,13 @@ import pytest
 from yarl import URL
 
 from gateway import ConfigError
-from gateway.client import Client
+from gateway.client import Client, Suite
 from gateway.demo import Places, introduction, run, running
 from gateway.demo.mailbox import MAX_MAILS, Mailbox
 from gateway.demo.sample_api import MAX_ORDERS, MAX_USERS, USER_HEADER, OrderBooks
+from gateway.requirements import SUITES
 from protocol.dialects import DEFAULT_DIALECT, DIALECTS
+from protocol.hardened_suites import HARDENED_SUITES
 
 Json = Any
 
@@ -74,11 +76,16 @@ async def send(places: Places, content: bytes, *addresses: str) -> None:
 # --- the whole way ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-async def test_a_login_and_an_order(dialect: str, http: aiohttp.ClientSession) -> None:
+@pytest.mark.parametrize(
+    ("suite", "dialect"),
+    [*((suite, None) for suite in HARDENED_SUITES), *(("classic", one) for one in DIALECTS)],
+)
+async def test_a_login_and_an_order(
+    suite: Suite, dialect: str | None, http: aiohttp.ClientSession
+) -> None:
     async with (
-        running("127.0.0.1", 0, 0, 0, 0, dialect) as places,
-        Client(places.gateway, dialect=dialect) as client,
+        running("127.0.0.1", 0, 0, 0, 0, dialect or DEFAULT_DIALECT) as places,
+        Client(places.gateway, suite=suite, dialect=dialect) as client,
     ):
         await log_in(client, http, places, "ann@example.org")
         order = await client.post("/orders", json={"item": "Räksmörgås", "quantity": 2})
@@ -128,6 +135,19 @@ async def test_plaintext_is_refused_but_for_the_public_page(
     status, text = await get(http, f"{places.gateway}/")
     assert status == 200
     assert "The tea shop</h1>" in text
+
+
+async def test_the_page_speaks_the_suite_that_was_chosen(
+    places: Places, http: aiohttp.ClientSession
+) -> None:
+    for query, suite in (("", "ecdh-gcm"), *((f"?suite={one}", one) for one in SUITES)):
+        status, page = await get(http, f"{places.gateway}/{query}")
+        assert status == 200
+        assert f'<script src="/.gateway/client.js" data-certless data-suite="{suite}">' in page
+        assert page.count('aria-current="page"') == 1
+        assert f'<a href="./?suite={suite}" aria-current="page">{suite}</a>' in page
+    for other in ("", "hybrid-gcm", '">'):
+        assert (await get(http, f"{places.gateway}/", suite=other))[0] == 404
 
 
 # --- the sample API -----------------------------------------------------------------------------
@@ -353,6 +373,7 @@ def test_the_introduction_names_a_dialect_that_is_not_the_default() -> None:
     places = Places("http://g", "http://m", "http://a", "smtp://s")
     text = "\n".join(introduction(places, "sfet-2"))
     assert "--login ann@example.org --dialect sfet-2 POST" in text
+    assert "http://g/?suite=classic " in text
     assert "node_client" not in text
 
 

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gateway.client import Client
+from gateway.client import Client, Suite
 from gateway.demo import Places, running
 from gateway.demo.framing import MAX_HEAD_BYTES, End, Head, Stream
 from gateway.demo.tap import MAX_OPEN, tapped
@@ -289,14 +289,22 @@ def request_line(exchange: Json) -> str:
     return b64decode(exchange["request"]["start_b64"]).partition(b"\r\n")[0].decode()
 
 
+@pytest.mark.parametrize(
+    ("suite", "login"),
+    [
+        ("ecdh-gcm", ("/session/hello", "/session/share", "/session/confirm")),
+        ("rsa-gcm", ("/session/hello", "/session/share", "/session/confirm")),
+        ("classic", ("/session", "/session/authenticate")),
+    ],
+)
 async def test_the_wire_shows_ciphertext_of_what_is_sealed_and_text_of_what_is_not(
-    places: Places, http: aiohttp.ClientSession
+    suite: Suite, login: tuple[str, ...], places: Places, http: aiohttp.ClientSession
 ) -> None:
     async def code() -> str:
         async with http.get(f"{places.mailbox}/mails.json", params={"after": ""}) as answer:
             return str((await answer.json())[0]["code"])
 
-    async with Client(places.gateway, suite="classic") as client:
+    async with Client(places.gateway, suite=suite) as client:
         await client.login("ann@example.org", code=code)
         answer = await client.post("/orders", json={"item": "Lapsang Souchong", "quantity": 2})
         assert "Lapsang" in await answer.text()
@@ -304,15 +312,15 @@ async def test_the_wire_shows_ciphertext_of_what_is_sealed_and_text_of_what_is_n
         assert refused.status == 401
 
     # What the page itself is made of, and what it asks for here, is not part of the story.
-    async with http.get(f"{places.gateway}/"), http.get(f"{places.gateway}/shop.js"):
-        pass
+    for path in ("/", "/?suite=classic", "/shop.js", "/words.js"):
+        async with http.get(f"{places.gateway}{path}"):
+            pass
     async with http.get(f"{places.gateway}/.gateway/client.js"):
         pass
     shown = await passed(http, places)
     lines = [request_line(one) for one in shown]
     assert lines == [
-        "POST /.gateway/session HTTP/1.1",
-        "POST /.gateway/session/authenticate HTTP/1.1",
+        *(f"POST /.gateway{path} HTTP/1.1" for path in login),
         "POST /.gateway/message HTTP/1.1",
         "POST /orders HTTP/1.1",
     ]

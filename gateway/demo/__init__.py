@@ -132,18 +132,21 @@ async def run(
 
 def introduction(places: Places, dialect: str) -> list[str]:
     """The lines that say where to look and what to try, made to be copied."""
+    is_default = dialect == DEFAULT_DIALECT
+    # Who names a dialect means classic.
+    shop_url = places.gateway if is_default else f"{places.gateway}/?suite=classic"
     lines = [
         "The Certless demo is running. Ctrl+C ends it.",
         "",
-        f"  Shop     {places.gateway}   (begin here, in a browser)",
+        f"  Shop     {shop_url}   (begin here, in a browser)",
         f"  Mailbox  {places.mailbox}   (all codes arrive there)",
         "",
         "Log in and order from a terminal; any address will do:",
         f"  {_request_command(places, dialect)}",
     ]
-    if dialect == DEFAULT_DIALECT:  # the one that the example speaks
+    if is_default:  # the one that the example speaks
         lines += [
-            "The same from Node.js:",
+            "The same from Node.js, in the classic suite:",
             f"  node examples/node_client.mjs {places.gateway} ann@example.org",
         ]
     return [

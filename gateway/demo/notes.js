@@ -1,6 +1,7 @@
 // What this page sends, noted as it was written, until the same has been seen on the wire.
 
-import { element, size } from './view.js';
+import { element, prose } from './view.js';
+import { knownOf, size } from './words.js';
 
 // In the order of sending, and so in that of the wire.
 const underWay = [];
@@ -45,6 +46,18 @@ export function noted(kind, send, answered) {
   };
 }
 
+/** The logout of `page`, with a note of it; whether it was answered is not told. */
+export function notedLogout(page) {
+  const logout = page.logout.bind(page);
+  return () => {
+    const [request, answer] = knownOf({ kind: 'logout' }).map(prose);
+    // The session may be of another suite than the page.
+    const kind = page.session?.suite.startsWith('classic') ? 'logout' : 'message';
+    if (page.session) underWay.push({ kind, title: 'A logout', request, answer, isOnce: true });
+    return logout();
+  };
+}
+
 /** `send`, one at a time: two at once could not be told apart on the wire. */
 export function inTurn(send) {
   let last = Promise.resolve();
@@ -56,9 +69,9 @@ export function inTurn(send) {
 }
 
 /** The note of what an exchange carried, where this page has sent it. */
-export function noteOf({ kind, status }) {
+export function noteOf({ kind, isRefused }) {
   const note = underWay.find((one) => one.kind === kind);
-  // A message that was refused may be sent once more, under a new session.
-  if (note && (kind === 'plain' || status === '200')) withdraw(note);
+  // A message that was refused may be sent once more, under a new session or by a better clock.
+  if (note && (kind === 'plain' || note.isOnce || !isRefused)) withdraw(note);
   return note;
 }

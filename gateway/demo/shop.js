@@ -1,9 +1,10 @@
 // The shop: what its buttons do. The order's form is sent by the client's own script, and the rest
 // by its fetch.
 
-import { inTurn, noteOf, noted } from './notes.js';
-import { View, element, size } from './view.js';
+import { inTurn, noteOf, noted, notedLogout } from './notes.js';
+import { View, element } from './view.js';
 import { exchanges } from './wire.js';
+import { size } from './words.js';
 
 const $ = (selector) => document.querySelector(selector);
 const MAX_PICTURE_BYTES = 6 * 1024 * 1024;
@@ -11,7 +12,10 @@ const MAX_PICTURE_BYTES = 6 * 1024 * 1024;
 const view = new View();
 const page = globalThis.certless?.page;
 // All that is sealed goes this way, what the form sends too.
-if (page) page.fetch = inTurn(noted('message', page.fetch, () => view.refresh()));
+if (page) {
+  page.fetch = inTurn(noted('message', page.fetch, () => view.refresh()));
+  page.logout = notedLogout(page);
+}
 const plainFetch = noted('plain', fetch, () => view.refresh());
 
 function say(place, text, { isLost = false } = {}) {
@@ -72,7 +76,7 @@ async function showOrders() {
 
 function showSession() {
   document.body.dataset.session = page.state;
-  if (page.state === 'none') $('#orders').replaceChildren();
+  if (page.state === 'none') for (const place of ['#orders', '#order-said', '#picture-said']) $(place).replaceChildren();
   $('#no-orders').textContent = page.state === 'none' ? 'Log in to see them.' : 'None yet.';
   void showOrders();
 }
@@ -125,12 +129,20 @@ async function compared(file, answer) {
 
 // --- the wire ------------------------------------------------------------------------------------
 
+/** A session of another suite, which an earlier load has left, ends: the page is to show its own. */
+async function leaveOtherSuite() {
+  await page.ready;
+  const { suite } = $('script[data-suite]').dataset;
+  if (page.session && page.session.suite.split('/', 1)[0] !== suite) void page.logout();
+}
+
 async function followWire() {
   let isPast = true;
   for await (const batch of exchanges((isLost) => { $('#lost').hidden = !isLost; })) {
     for (const exchange of batch) view.add({ ...exchange, written: isPast ? undefined : noteOf(exchange) });
     if (isPast) {
       // Only now: what the page sends by itself must not be taken for what was over before.
+      await leaveOtherSuite();
       page.addEventListener('state', showSession);
       showSession();
     }

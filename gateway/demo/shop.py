@@ -1,7 +1,7 @@
 """The page of the tea shop: an ordinary site, with the line in its head that brings in Certless.
 
 It stands with the API behind the gateway. The page shows what one wrote beside what went over the
-wire, and for that asks the demo's ``/wire.json``.
+wire, and for that asks the demo's ``/wire.json``. ``?suite=`` chooses the suite that it speaks.
 """
 
 from html import escape
@@ -12,9 +12,20 @@ from yarl import URL
 
 from .pages import add_files, headers, text_of
 
-_FILES = ("look.css", "shop.css", "shop.js", "notes.js", "view.js", "wire.js", "shop.svg")
+_SCRIPTS = ("shop.js", "notes.js", "view.js", "words.js", "marks.js", "wire.js", "envelopes.js")
+_FILES = ("look.css", "shop.css", "shop.svg", *_SCRIPTS)
 # What the gateway is to pass on as it is.
 PUBLIC = ("/", *(f"/{name}" for name in _FILES))
+
+DEFAULT_SUITE = "ecdh-gcm"
+_SUITES = {
+    DEFAULT_SUITE: "A code of 8 characters that cannot be tried on a recording, and messages that "
+    "cannot be changed. What new clients speak.",
+    "rsa-gcm": "As ecdh-gcm, and every message carries a key wrapped under RSA besides: for "
+    "clients whose RSA key cannot be taken out of where it is.",
+    "classic": "As in 2016: a code of 26 characters, and in most dialects messages can be changed "
+    "unnoticed. What old clients speak.",
+}
 
 # The client works in a Worker made of its own text; a chosen picture is shown before it is sent.
 _HEADERS = headers(worker_src="blob:", img_src="'self' blob:")
@@ -27,8 +38,21 @@ def add_to(app: web.Application, mailbox_port: int) -> None:
     async def show(request: web.Request) -> web.Response:
         asked = request.headers.get("X-Forwarded-Host", request.host)
         mailbox = URL.build(scheme="http", authority=asked).with_port(mailbox_port).with_path("/")
-        text = page.substitute(mailbox=escape(str(mailbox)))
+        suite = request.query.get("suite", DEFAULT_SUITE)
+        if suite not in _SUITES:
+            raise web.HTTPNotFound(text=f"there are the suites {', '.join(_SUITES)}\n")
+        text = page.substitute(
+            mailbox=escape(str(mailbox)),
+            suite=suite,
+            suites=" ".join(_link(name, is_current=name == suite) for name in _SUITES),
+            suite_words=_SUITES[suite],
+        )
         return web.Response(text=text, content_type="text/html", headers=_HEADERS)
 
     app.router.add_get("/", show)
     add_files(app, _FILES)
+
+
+def _link(suite: str, *, is_current: bool) -> str:
+    current = ' aria-current="page"' if is_current else ""
+    return f'<a href="./?suite={suite}"{current}>{suite}</a>'

@@ -1,69 +1,85 @@
 // What went over the wire, read as a listener would read it. The bytes are those that the gateway's
 // socket has heard; nothing here comes from what the page has sealed itself.
 
-// What a request for a path is to a listener.
+import { GAP, membersOf } from './envelopes.js';
+
+// What a request for a path is to a listener. The first three are classic's.
 const KINDS = new Map([
   ['/.gateway/session', 'name'],
   ['/.gateway/session/authenticate', 'code'],
   ['/.gateway/session/logout', 'logout'],
+  ['/.gateway/session/hello', 'hello'],
+  ['/.gateway/session/share', 'share'],
+  ['/.gateway/session/confirm', 'confirm'],
+  ['/.gateway/session/resume', 'ticket'],
+  ['/.gateway/session/resume/confirm', 'resumed'],
   ['/.gateway/message', 'message'],
 ]);
-// Stands where bytes were left out. No byte is shown as this.
-export const GAP = '\u0000';
+const CLASSIC = ['name', 'code', 'logout'];
+const HARDENED = ['hello', 'share', 'confirm', 'ticket', 'resumed'];
 
-const bytes = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+const shown = (bytes) =>
+  new TextDecoder().decode(bytes).replaceAll('\r\n', '\n').replace(/[^\P{Cc}\n\t]/gu, '·');
 
-/** An excerpt of `/wire.json` as text, with a GAP for what was left out of its middle. */
-function textOf({ size, start_b64, end_b64 }) {
-  const parts = [bytes(start_b64), bytes(end_b64)];
-  const left = size - parts[0].length - parts[1].length;
-  const [start, end] = parts.map((part) =>
-    new TextDecoder().decode(part).replaceAll('\r\n', '\n').replace(/[^\P{Cc}\n\t]/gu, '·'));
-  return { text: left ? start + GAP + end : start + end, left, size };
+/** Where the body begins. */
+function bodyAt(bytes) {
+  const at = bytes.findIndex((_, place) => [13, 10, 13, 10].every((byte, step) => bytes[place + step] === byte));
+  return at < 0 ? bytes.length : at + 4;
 }
 
-/** The value of a member of a JSON object that may lack its middle. */
-const member = (text, name) => new RegExp(`"${name}":"([^"]*)"`).exec(text)?.[1] ?? '';
+/**
+ * One direction of an exchange of `/wire.json`: `head` as text, and the body as `text`, with a GAP
+ * for what was left out of its middle; `members` where it is a hardened message, else null.
+ */
+function sideOf({ size, start_b64, end_b64 }) {
+  const [start, end] = [bytesOf(start_b64), bytesOf(end_b64)];
+  const left = size - start.length - end.length;
+  const at = bodyAt(start);
+  const head = shown(start.subarray(0, at));
+  const bytes = Uint8Array.of(...start.subarray(at), ...end);
+  const cut = left ? start.length - at : -1;
+  const text = left ? shown(bytes.subarray(0, cut)) + GAP + shown(bytes.subarray(cut)) : shown(bytes);
+  const type = /^content-type: ([^;\n]*)/im.exec(head)?.[1] ?? '';
+  return { size, left, head, text, type, members: membersOf({ bytes, cut, type }) };
+}
+
+/** The value of a member of classic's JSON, which may lack its middle. */
+const classicMember = (text, name) => new RegExp(`"${name}":"([^"]*)"`).exec(text)?.[1] ?? '';
 
 /**
- * An exchange of `/wire.json`. `kind` is what it is to a listener: `name` (a login is asked for),
- * `code` (it is completed), `message`, `logout`, or `plain`.
+ * An exchange of `/wire.json`. `kind` is what it is to a listener, of the values of KINDS, or
+ * `plain`; `suite` is empty where he cannot tell. `token` is the same in all of a session.
  */
 function read({ id, when, request: asked, response: answered }) {
-  const request = textOf(asked);
-  const response = textOf(answered);
-  const [method, target] = request.text.split(' ', 2);
+  const request = sideOf(asked);
+  const response = sideOf(answered);
+  const [method, target = ''] = request.head.trim().split(/\s/, 2);
+  const status = response.head.split(' ', 2)[1] ?? '';
+  const kind = KINDS.get(target) ?? 'plain';
+  const isHardened = HARDENED.includes(kind) || (kind === 'message' && !!member(request, 'header'));
+  for (const side of [request, response]) side.members = isHardened ? side.members : null;
+  const told = (name) => member(request, name)?.text || member(response, name)?.text || '';
+  const classic = (name) => classicMember(request.text, name) || classicMember(response.text, name);
+  const isClassic = CLASSIC.includes(kind) || (kind === 'message' && !isHardened);
   return {
     id,
     when: new Date(when),
     line: `${method} ${target}`,
-    kind: KINDS.get(target) ?? 'plain',
-    status: response.text.split(' ', 2)[1] ?? '',
-    token: member(request.text, 'token') || member(response.text, 'token'),
-    username: member(request.text, 'username'),
+    kind,
+    status,
+    suite: isClassic ? 'classic' : told('suite'),
+    token: isHardened ? told('sid') : classic('token'),
+    username: isHardened ? told('username') : classic('username'),
+    // A word on a clock that is wrong is sealed, and yet an answer like any other to HTTP.
+    isRefused: !status.startsWith('2') || member(response, 'kind')?.text === 'refusal',
     request,
     response,
   };
 }
 
-// A part of a body, and what it is to a listener.
-const MEMBERS = /"(?<name>username|token|key|iv|payload)":"(?<value>[^"]*)/dg;
-const MEANINGS = { username: 'open', token: 'same', key: 'sealed', iv: 'sealed', payload: 'sealed' };
-
-/** The text of one direction in pieces `[text, meaning]`: head, open, same, sealed, or none of these. */
-export function pieces(text, kind) {
-  const body = text.indexOf('\n\n') + 2;
-  if (body < 2) return [[text, '']];
-  const found = [[text.slice(0, body), 'head']];
-  if (kind === 'plain') return [...found, [text.slice(body), 'open']];
-  let done = body;
-  for (const { groups, indices } of text.matchAll(MEMBERS)) {
-    const [from, to] = indices.groups.value;
-    found.push([text.slice(done, from), ''], [text.slice(from, to), MEANINGS[groups.name]]);
-    done = to;
-  }
-  return [...found, [text.slice(done), '']];
-}
+/** A member of a hardened message by its name, or a field of its header. */
+const member = ({ members }, name) => members?.find((one) => one.name === name);
 
 /**
  * The exchanges of this address, oldest first, in batches, for as long as the page is there. The

@@ -28,9 +28,60 @@ async function passed(page) {
 
 const holds = (exchange, text) => exchange.some((part) => part.includes(text));
 
-for (const kind of ['insecure', 'secure']) {
-  describe(`the demo's page, ${kind} origin`, () => {
-    const address = `${kind}@example.org`;
+/** What is particular to a suite: its codes, what its messages look like, how long those of a picture are. */
+const SUITES = {
+  'ecdh-gcm': {
+    code: /^[0-9A-Z]{8}$/,
+    badge: 'Sealed · ecdh-gcm',
+    sent: hardenedMessage('ecdh-gcm', 'request'),
+    came: hardenedMessage('ecdh-gcm', 'response'),
+    pictureBytes: /5,2[34]\d,\d{3}/,
+    learned: 'Changed on its way, or sent once more, it is refused.',
+  },
+  'rsa-gcm': {
+    code: /^[0-9A-Z]{8}$/,
+    badge: 'Sealed · rsa-gcm',
+    sent: hardenedMessage('rsa-gcm', 'request', 'wrapped [0-9a-f]{512}\\n'),
+    came: hardenedMessage('rsa-gcm', 'response', 'wrapped [0-9a-f]{512}\\n'),
+    learned: 'The wrapped key alone opens nothing.',
+  },
+  classic: {
+    code: /^[0-9A-Z]{26}$/,
+    badge: 'Sealed · classic/article-2016',
+    sent: /^POST \/\.gateway\/message HTTP\/1\.1\n[^]*\{"token":"[\w-]+","key":"[\w+/=]+","payload":"(?<last>[\w+/=]+)"/,
+    came: /^HTTP\/1\.1 200 OK\n[^]*\{"key":"[\w+/=]+","payload":"[\w+/=]+"/,
+    pictureBytes: /9,\d{3},\d{3}/,
+    learned: 'That it was changed on its way most dialects do not notice.',
+  },
+};
+
+function hardenedMessage(suite, kind, wrapped = '') {
+  const first = kind === 'request' ? 'POST /\\.gateway/message HTTP/1\\.1' : 'HTTP/1\\.1 200 OK';
+  const answers = kind === 'response' ? '  answers [0-9a-f]{32}\\n' : '';
+  return new RegExp(
+    `^${first}\\n[^]*\\(msgpack.*\\nheader\\n  magic CG1\\n  suite ${suite}\\n  kind ${kind}\\n  epoch 0\\n  sid [0-9a-f]{32}\\n` +
+      `  time [-\\d]+T[:.\\d]+Z\\n  wrapped hash [0-9a-f]{64}\\n${answers}salt [0-9a-f]{32}\\n${wrapped}sealed (?<last>[0-9a-f]+)$`,
+  );
+}
+
+/** Asks for a code, and finds it in the mailbox: the only one for `address`. */
+async function askForCode(page, visitor, address) {
+  await page.getByLabel('Name or e-mail address').fill(address);
+  await page.getByRole('button', { name: 'Send me a code' }).click();
+  const opened = visitor.waitForEvent('page');
+  await page.getByRole('link', { name: 'Open the mailbox' }).click();
+  const mailbox = await opened;
+  const copy = mailbox.getByRole('button', { name: `Copy the code for ${address}` });
+  await copy.waitFor();
+  const code = await mailbox.locator('.code').filter({ has: copy }).locator('code').innerText();
+  return { mailbox, copy, code };
+}
+
+for (const [kind, suite] of ['insecure', 'secure'].flatMap((one) => [[one, 'ecdh-gcm'], [one, 'classic']])) {
+  const { code: codeForm, badge, sent: sentForm, came: cameForm, pictureBytes, learned } = SUITES[suite];
+
+  describe(`the demo's page, ${kind} origin, ${suite}`, () => {
+    const address = `${kind}.${suite}@example.org`;
     const complaints = [];
     let visitor;
     let page;
@@ -46,7 +97,8 @@ for (const kind of ['insecure', 'secure']) {
         // That a request was answered 401 or 403 is what some of the tests are about.
         if (message.type() === 'error' && !message.text().startsWith('Failed to load')) complaints.push(message.text());
       });
-      await page.goto(demo[kind]);
+      // Without a choice it is the first of the suites.
+      await page.goto(suite === 'ecdh-gcm' ? demo[kind] : `${demo[kind]}/?suite=${suite}`);
     });
     after(() => visitor?.close());
 
@@ -54,9 +106,9 @@ for (const kind of ['insecure', 'secure']) {
       await page.getByLabel('What', { exact: true }).fill(ITEM);
       await page.getByRole('button', { name: 'Send it in plain instead' }).click();
       await page.getByText('Refused with 401').waitFor();
-      await page.locator('#exchange mark.open').filter({ hasText: ITEM }).waitFor();
-      assert.match(await pane('Bytes to the gateway').innerText(), /^POST \/orders HTTP\/1\.1\nHost: /);
-      assert.match(await pane('Bytes from the gateway').innerText(), /^HTTP\/1\.1 401 Unauthorized\n/);
+      await page.locator('#exchange .out mark.open').filter({ hasText: ITEM }).waitFor();
+      assert.match(await pane('Bytes to the gateway').textContent(), /^POST \/orders HTTP\/1\.1\nHost: /);
+      assert.match(await pane('Bytes from the gateway').textContent(), /^HTTP\/1\.1 401 Unauthorized\n/);
       assert.ok(holds((await passed(page)).at(-1), ITEM));
     });
 
@@ -70,12 +122,9 @@ for (const kind of ['insecure', 'secure']) {
     test('an order that waits for its login, with the code from the mailbox', async () => {
       await order().click();
       await page.getByText('Waiting for the login.').waitFor();
-      await page.getByLabel('Name or e-mail address').fill(address);
-      await page.getByRole('button', { name: 'Send me a code' }).click();
-      const opened = visitor.waitForEvent('page');
-      await page.getByRole('link', { name: 'Open the mailbox' }).click();
-      const mailbox = await opened;
-      await mailbox.getByRole('button', { name: `Copy the code for ${address}` }).click();
+      const { mailbox, copy, code } = await askForCode(page, visitor, address);
+      assert.match(code, codeForm);
+      await copy.click();
       await mailbox.getByText('Copied. Now paste it').waitFor();
       await page.bringToFront();
       await page.getByLabel('Code from the mail').focus();
@@ -91,14 +140,17 @@ for (const kind of ['insecure', 'secure']) {
         `POST /orders\nContent-Type: application/json\n\n{"item":"${ITEM}","quantity":2}`,
       );
       assert.ok((await pane('What you read').innerText()).includes(ITEM));
-      const [sent, came] = await Promise.all(['to', 'from'].map((way) => pane(`Bytes ${way} the gateway`).innerText()));
-      assert.match(sent, /^POST \/\.gateway\/message HTTP\/1\.1\n[^]*\{"token":"[\w-]+","key":"[\w+/=]+","payload":"[\w+/=]+"/);
-      assert.match(came, /^HTTP\/1\.1 200 OK\n[^]*\{"key":"[\w+/=]+","payload":"[\w+/=]+"/);
+      const [sent, came] = await Promise.all(['to', 'from'].map((way) => pane(`Bytes ${way} the gateway`).textContent()));
+      assert.match(sent, sentForm);
+      assert.match(came, cameForm);
+      await page.locator('#learned').filter({ hasText: learned }).waitFor();
       const exchanges = await passed(page);
       const inPlain = exchanges.filter((exchange) => holds(exchange, ITEM));
       assert.ok(inPlain.every((exchange) => holds(exchange, 'POST /orders ')));
-      assert.ok(exchanges.some((exchange) => exchange[0].toString().replaceAll('\r\n', '\n') === sent));
-      await page.getByText('Sealed · classic/article-2016').waitFor();
+      const { last } = sentForm.exec(sent).groups;
+      const sealed = suite === 'classic' ? last : Buffer.from(last, 'hex');
+      assert.ok(exchanges.some(([start, end]) => Buffer.concat([start, end]).includes(sealed)));
+      await page.getByText(badge, { exact: true }).waitFor();
     });
 
     test('a picture of 5 MiB', async () => {
@@ -110,7 +162,7 @@ for (const kind of ['insecure', 'secure']) {
       const words = kind === 'secure' ? 'their SHA-256 is the same: ' : 'Their SHA-256, as it says: ';
       assert.match(await said.innerText(), new RegExp(`${words}[0-9a-f]{64}`));
       const sent = page.locator('#exchange .gap').first();
-      assert.match(await sent.innerText(), /9,\d{3},\d{3} bytes more/);
+      assert.match(await sent.innerText(), pictureBytes);
     });
 
     test('what is sent at the same time is told apart', async () => {
@@ -119,7 +171,7 @@ for (const kind of ['insecure', 'secure']) {
       await page.getByText('Ordered, as number 2.').waitFor();
       const rows = page.locator('#exchanges button');
       await rows.filter({ hasText: 'A picture' }).nth(1).waitFor();
-      for (const row of await rows.filter({ hasText: 'A picture' }).all()) assert.match(await row.innerText(), /9,\d{3},\d{3} →/);
+      for (const row of await rows.filter({ hasText: 'A picture' }).all()) assert.match(await row.innerText(), pictureBytes);
     });
 
     test('a picture that is too large is not sent', async () => {
@@ -155,14 +207,18 @@ for (const kind of ['insecure', 'secure']) {
       await orders.nth(2).waitFor({ state: 'detached' });
       assert.equal(await orders.count(), 2);
       await page.locator('#exchanges button').filter({ hasText: 'POST /orders 401' }).first().click();
-      await page.locator('#exchange mark.open').filter({ hasText: ITEM }).waitFor();
+      await page.locator('#exchange .out mark.open').filter({ hasText: ITEM }).waitFor();
     });
 
     test('logout', async () => {
       await page.getByRole('button', { name: 'Log out' }).click();
       await page.getByText('Log in to see them.').waitFor();
-      await page.getByText('A listener learns that the session has ended').waitFor();
+      await page.locator('#exchanges [aria-current]').filter({ hasText: 'A logout' }).waitFor();
+      // In the hardened suites it is a message like any other.
+      const words = suite === 'classic' ? 'the session has ended' : 'something was sent';
+      assert.ok((await page.locator('#learned').innerText()).startsWith(`A listener learns that ${words}`));
       assert.equal(await page.locator('#orders li').count(), 0);
+      assert.equal(await page.locator('#order-said').innerText(), '');
       await page.getByRole('button', { name: 'Send me a code' }).waitFor();
     });
 
@@ -186,6 +242,84 @@ for (const kind of ['insecure', 'secure']) {
       await page.route('**/client*.js', (route) => route.abort());
       await page.reload();
       await page.getByText('The browser client is not there').waitFor();
+    });
+  });
+}
+
+for (const kind of ['insecure', 'secure']) {
+  describe(`one suite after another, ${kind} origin`, () => {
+    const address = `${kind}.visitor@example.org`;
+    let visitor;
+    let page;
+    const rows = (title) => page.locator('#exchanges button').filter({ hasText: title });
+    const learned = (words) => page.locator('#learned').filter({ hasText: words }).waitFor();
+
+    before(async () => {
+      visitor = await browser.newContext();
+      page = await visitor.newPage();
+      await page.goto(demo[kind]);
+    });
+    after(() => visitor?.close());
+
+    test('a login in ecdh-gcm, message by message', async () => {
+      const { mailbox, code } = await askForCode(page, visitor, address);
+      await mailbox.close();
+      await learned(`A listener learns that ${address} asks for a code for ecdh-gcm`);
+      const field = page.getByLabel('Code from the mail');
+      await field.fill(`${code.startsWith('0') ? '1' : '0'}${code.slice(1)}`);
+      await field.press('Enter');
+      await rows('A code is refused').first().waitFor();
+      await learned('A listener learns that a code was not accepted');
+      await field.fill(code);
+      await page.getByText('Sealed · ecdh-gcm').waitFor();
+      await learned('A listener learns that the login was completed');
+      assert.match(await page.getByRole('group', { name: 'Bytes from the gateway' }).textContent(), /\ncB [0-9a-f]{64}\nbox [0-9a-f]+$/);
+      await rows('A code is tried').first().click();
+      await learned('a code of eight characters cannot be tried on this recording');
+      assert.match(await page.getByRole('group', { name: 'Bytes to the gateway' }).textContent(), /\nsid [0-9a-f]{32}\npA 04[0-9a-f]{128}$/);
+    });
+
+    test('the switch leads to rsa-gcm, and the session of ecdh-gcm ends', async () => {
+      await page.getByRole('link', { name: 'rsa-gcm' }).click();
+      await page.locator('#suite [aria-current=page]').filter({ hasText: 'rsa-gcm' }).waitFor();
+      await page.getByText('Not logged in').waitFor();
+      await rows('A logout').first().waitFor();
+      const { mailbox, code } = await askForCode(page, visitor, `${kind}.rsa-gcm@example.org`);
+      await mailbox.close();
+      assert.match(code, SUITES['rsa-gcm'].code);
+      await page.getByLabel('Code from the mail').fill(code);
+      await page.getByText(SUITES['rsa-gcm'].badge).waitFor();
+      await page.locator('#order').getByRole('button', { name: 'Send it sealed' }).click();
+      await page.getByText('Ordered, as number 1.').waitFor();
+      await learned(SUITES['rsa-gcm'].learned);
+      for (const [way, form] of [['to', SUITES['rsa-gcm'].sent], ['from', SUITES['rsa-gcm'].came]]) {
+        assert.match(await page.getByRole('group', { name: `Bytes ${way} the gateway` }).textContent(), form);
+      }
+    });
+
+    test('a reload keeps a session of the suite that was chosen', async () => {
+      await page.reload();
+      await page.getByText(SUITES['rsa-gcm'].badge).waitFor();
+      await page.locator('#orders li').waitFor();
+    });
+
+    test('a page of classic does not go on with it', async () => {
+      await page.getByRole('link', { name: 'classic' }).click();
+      await page.locator('#exchanges [aria-current]').filter({ hasText: 'A logout' }).waitFor();
+      await page.getByText('Not logged in').waitFor();
+      assert.equal(await page.locator('#orders li').count(), 0);
+    });
+
+    test('the wire in JSON, and what is no message at all', async () => {
+      const post = (path, body) =>
+        fetch(`${demo.secure}/.gateway/session${path}`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body });
+      const cn = Buffer.alloc(32).toString('base64');
+      await post('/hello', JSON.stringify({ v: 1, username: 'json@example.org', suites: ['ecdh-gcm'], fresh: 'clock', cn }));
+      await learned('A listener learns that json@example.org asks for a code for ecdh-gcm');
+      assert.ok((await page.getByRole('group', { name: 'Bytes to the gateway' }).textContent()).endsWith(`\nfresh clock\ncn ${cn}`));
+      await post('/resume/confirm', '{"sid');
+      await rows('A ticket is refused').first().waitFor();
+      assert.ok((await page.getByRole('group', { name: 'Bytes to the gateway' }).textContent()).endsWith('\n\n{"sid'));
     });
   });
 }
