@@ -36,7 +36,7 @@ try {
   const opened = visitor.waitForEvent('page');
   await page.getByRole('link', { name: 'Open the mailbox' }).click();
   const mailbox = await opened;
-  const code = await mailbox.locator('article code').innerText();
+  const code = await mailbox.locator('article .code code').innerText();
   await page.bringToFront();
   const field = page.getByLabel('Code from the mail');
   await field.focus();
@@ -45,6 +45,9 @@ try {
 
   await field.fill(code);
   await page.getByText('None yet.').waitFor();
+  await page.locator('#exchanges button').filter({ hasText: 'A code is tried' }).click();
+  await page.locator('h1').click();
+  await picture('code', 1440, 1030);
   await page.locator('#order').getByRole('button', { name: 'Send it sealed' }).click();
   await page.locator('#orders li').waitFor();
   await page.locator('#exchanges button').filter({ hasText: 'Your orders' }).nth(1).waitFor();
@@ -54,9 +57,20 @@ try {
   await picture('order-360', 360, 1300, { selector: '#wire' });
 
   await page.getByRole('button', { name: 'Send it in plain instead' }).click();
-  await page.locator('#exchange pre mark.open').waitFor();
+  await page.locator('#exchange .out mark.open').filter({ hasText: 'Earl Grey' }).waitFor();
   await page.locator('h1').click();
   await picture('plain', 1440, 1030);
+
+  await page.getByRole('link', { name: 'classic' }).click();
+  // The session that was there ends first.
+  await page.locator('#exchanges button').filter({ hasText: 'A logout' }).waitFor();
+  await page.getByRole('button', { name: 'Send me a code' }).click();
+  const another = mailbox.locator('article').nth(1);
+  await another.waitFor();
+  await field.fill(await mailbox.locator('article .code code').first().innerText());
+  await page.getByText('A listener learns that the login was completed').waitFor();
+  await page.locator('h1').click();
+  await picture('login-classic', 1440, 1030);
 } finally {
   await browser.close();
   await demo.stop();
