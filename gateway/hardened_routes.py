@@ -166,7 +166,7 @@ class HardenedRoutes:
             return told_inside(403, "rejected", "a password is being looked at already")
         is_right = False
         try:
-            is_right = await self._login.second_check(live.record.username, payload)
+            is_right = await self._login.second_check(live.record.username, live.kept.user, payload)
         finally:
             if not is_right:
                 await self._sessions.end(live)

@@ -158,6 +158,13 @@ class HardenedStoreContract:
         assert await store.load(ADA, NOW_MS) is None
         assert await tickets_of(store) == []
 
+    async def test_a_login_opens_no_session_of_another_user(self, store: Store) -> None:
+        await greeted(store)
+        assert not await store.open_login(replace(CHAINED, user_tag=OTHER_USER))
+        assert await store.load(ADA, NOW_MS) is None
+        assert await tickets_of(store) == []
+        assert not await store.open_login(CHAINED)
+
     async def test_a_session_is_swapped_by_who_knows_it(self, store: Store) -> None:
         await opened(store)
         swaps = [store.swap(ADA, SESSION, b"epoch 1, %d" % n) for n in range(20)]
@@ -280,6 +287,13 @@ class HardenedStoreContract:
         both = [(b"ticket 1", SECOND_CHAIN), (b"ticket 2", SECOND_CHAIN)]
         assert await tickets_of(store, FAR_MS + 5) == both
 
+    async def test_a_redemption_opens_no_session_of_another_user(self, store: Store) -> None:
+        await opened(store, CHAINED)
+        assert not await store.open_resumed(replace(RESUMED, user_tag=OTHER_USER), FIRST_CHAIN)
+        assert await store.load(ADA, NOW_MS) == SESSION
+        assert await tickets_of(store) == [(b"ticket 1", FIRST_CHAIN)]
+        assert await store.open_resumed(RESUMED, FIRST_CHAIN)
+
     async def test_a_redemption_that_was_overtaken_opens_nothing(self, store: Store) -> None:
         await resumed(store)
         again = replace(RESUMED, session_id=NOBODY, ticket_hash=b"3" * 32)
@@ -325,7 +339,9 @@ class HardenedStoreContract:
         attempts = await asyncio.gather(
             *(store.claim_attempt(key, NOW_MS) for key in (ADA, BEN) * 20)
         )
-        assert sum(attempt is not None for attempt in attempts) == CODE_ATTEMPTS
+        made = [attempt for attempt in attempts if attempt]
+        assert len(made) == 2 * CODE_ATTEMPTS
+        assert sum(not attempt.is_void for attempt in made) == CODE_ATTEMPTS
         assert await store.find_code(USER, NOW_MS) is None
 
     async def test_an_issued_code_is_spent_once(self, store: Store) -> None:
@@ -335,7 +351,9 @@ class HardenedStoreContract:
             assert await store.claim_attempt(key, NOW_MS)
         assert await store.open_login(OPENING)
         assert await store.find_code(USER, NOW_MS) is None
-        assert await store.claim_attempt(BEN, NOW_MS) is None
+        lost = await store.claim_attempt(BEN, NOW_MS)
+        assert lost
+        assert lost.is_void
         assert not await store.open_login(replace(OPENING, session_id=BEN))
         assert await store.load(BEN, NOW_MS) is None
 
@@ -343,7 +361,9 @@ class HardenedStoreContract:
         await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
         await greeted(store, CODE)
         await store.add_code(salt("other"), b"another code", EXPIRES_MS, USER)
-        assert await store.claim_attempt(ADA, NOW_MS) is None
+        lost = await store.claim_attempt(ADA, NOW_MS)
+        assert lost
+        assert lost.is_void
         found = await store.find_code(USER, NOW_MS)
         assert found
         assert found.sealed == b"another code"

@@ -186,14 +186,13 @@ class MemoryStore(Store):
         login = self._handshakes.get(session_id)
         if login is None or now_ms > login.expires_ms or login.attempts >= CODE_ATTEMPTS:
             return None
-        if login.code_id:
-            code = self._issued(login, now_ms)
-            if code is None:
-                return None
+        code = self._issued(login, now_ms)
+        if code is not None:
             code.attempts += 1
         login.attempts += 1
         self._exchanges.pop(session_id, None)
-        attempt = Attempt(login.sealed, login.attempts)
+        is_void = code is None and login.code_id != b""
+        attempt = Attempt(login.sealed, login.attempts, is_void)
         if login.attempts == CODE_ATTEMPTS:
             login.sealed = b""
         return attempt
@@ -219,7 +218,7 @@ class MemoryStore(Store):
 
     async def open_login(self, opening: Opening) -> bool:
         login = self._handshakes.pop(opening.session_id, None)
-        if login is None:
+        if login is None or login.user_tag != opening.user_tag:
             return False
         if login.code_id:
             code = self._codes.get(login.user_tag)
@@ -235,7 +234,7 @@ class MemoryStore(Store):
 
     async def open_resumed(self, opening: Opening, previous: bytes) -> bool:
         chain = self._chains.get(opening.chain_id)
-        if chain is None or chain.sealed != previous:
+        if chain is None or (chain.sealed, chain.user_tag) != (previous, opening.user_tag):
             return False
         chain.sealed, chain.expires_ms = opening.chain, opening.chain_expires_ms
         self._sessions.pop(chain.session_id, None)
