@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.stores import Opening, Store, StoredSession
+from gateway.stores import Opening, Store, StoredChain, StoredSession
 from protocol.codes import CODE_ATTEMPTS
 from protocol.counter_window import COUNTER_WINDOW, MAX_FRESH_VALUE, FreshnessClaim
 
@@ -377,6 +377,18 @@ class HardenedStoreContract:
         listed = [StoredSession(ADA, SESSION, EXPIRES_MS)]
         assert await store.sessions(EXPIRES_MS) == listed
         assert await store.sessions(EXPIRES_MS + 1) == []
+
+    async def test_chains_are_listed_while_they_are_good(self, store: Store) -> None:
+        assert await store.chains(NOW_MS) == []
+        await opened(store, CHAINED)
+        assert await store.chains(FAR_MS) == [StoredChain(CHAIN, FIRST_CHAIN)]
+        assert await store.chains(FAR_MS + 1) == []
+        assert await store.open_resumed(RESUMED, FIRST_CHAIN)
+        # Once, however many tickets it has; and its session may be over.
+        await store.end(BEN)
+        assert await store.chains(NOW_MS) == [StoredChain(CHAIN, SECOND_CHAIN)]
+        await store.end_chain(CHAIN)
+        assert await store.chains(NOW_MS) == []
 
     async def test_all_that_a_user_has_is_ended(self, store: Store) -> None:
         await resumed(store)

@@ -77,6 +77,14 @@ class StoredSession:
     expires_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoredChain:
+    """A chain of tickets, for who looks after them."""
+
+    chain_id: bytes
+    sealed: bytes
+
+
 class Store(ABC):
     """What a gateway remembers. Ids and user tags are 16 bytes, times milliseconds since 1970."""
 
@@ -223,6 +231,10 @@ class Store(ABC):
     @abstractmethod
     async def sessions(self, now_ms: int) -> list[StoredSession]:
         """Every session that is ENROLLED and not expired."""
+
+    @abstractmethod
+    async def chains(self, now_ms: int) -> list[StoredChain]:
+        """Every chain that is not expired, whatever has become of its session."""
 
     @abstractmethod
     async def end_user(self, user_tag: bytes) -> int:

@@ -20,6 +20,7 @@ from . import (
     IssuedCode,
     Opening,
     Store,
+    StoredChain,
     StoredSession,
     StoredTicket,
 )
@@ -340,6 +341,13 @@ class MemoryStore(Store):
             StoredSession(key, session.sealed, session.expires_ms)
             for key, session in self._sessions.items()
             if session.state is State.ENROLLED and now_ms <= session.expires_ms
+        ]
+
+    async def chains(self, now_ms: int) -> list[StoredChain]:
+        return [
+            StoredChain(key, chain.sealed)
+            for key, chain in self._chains.items()
+            if now_ms <= chain.expires_ms
         ]
 
     async def end_user(self, user_tag: bytes) -> int:

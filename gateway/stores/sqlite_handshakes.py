@@ -5,7 +5,7 @@ import sqlite3
 from protocol.codes import CODE_ATTEMPTS
 from protocol.session import State
 
-from . import Attempt, IssuedCode, Opening, StoredTicket
+from . import Attempt, IssuedCode, Opening, StoredChain, StoredTicket
 from .sqlite_file import SqliteFile
 
 
@@ -202,6 +202,13 @@ class SqliteHandshakes(SqliteFile):
     async def end_codes(self, user_tag: bytes) -> int:
         def run(db: sqlite3.Connection) -> int:
             return db.execute("DELETE FROM codes WHERE user_tag = ?", (user_tag,)).rowcount
+
+        return await self._do(run)
+
+    async def chains(self, now_ms: int) -> list[StoredChain]:
+        def run(db: sqlite3.Connection) -> list[StoredChain]:
+            rows = db.execute("SELECT id, sealed FROM chains WHERE expires_ms >= ?", (now_ms,))
+            return [StoredChain(*row) for row in rows]
 
         return await self._do(run)
 
