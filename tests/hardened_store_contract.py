@@ -219,6 +219,17 @@ class HardenedStoreContract:
         assert not await store.claim(ADA, by_clock(2, NOW_MS + 99), NOW_MS)
         assert await store.claim(ADA, by_clock(2, NOW_MS + 100), NOW_MS)
 
+    async def test_a_sweep_by_a_clock_ahead_stops_no_session_that_lost_nothing(
+        self, store: Store
+    ) -> None:
+        await opened(store, replace(OPENING, expires_ms=FAR_MS + 1))
+        await store.sweep(FAR_MS)
+        await store.add_handshake(BEN, LOGIN, EXPIRES_MS, USER)
+        assert await store.open_login(replace(OPENING, session_id=BEN))
+        for session_id in (ADA, BEN):
+            assert await store.claim(session_id, by_clock(1), NOW_MS)
+            assert not await store.claim(session_id, by_clock(1), NOW_MS)
+
     async def test_what_is_past_its_time_is_claimed_to_be_refused(self, store: Store) -> None:
         # A client whose clock is behind must learn it, however long ago the last sweep was.
         await opened(store)

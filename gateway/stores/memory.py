@@ -49,8 +49,10 @@ class _Salts:
         return True
 
     def forget(self, now_ms: int) -> None:
-        self.until_ms = {salt: at for salt, at in self.until_ms.items() if at >= now_ms}
-        self.forgotten_ms = max(self.forgotten_ms, now_ms)
+        kept = {salt: at for salt, at in self.until_ms.items() if at >= now_ms}
+        if len(kept) < len(self.until_ms):
+            self.forgotten_ms = max(self.forgotten_ms, now_ms)
+        self.until_ms = kept
         self.full = 2 * len(self.until_ms) + _SPARE_SALTS
 
 
