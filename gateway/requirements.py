@@ -24,6 +24,9 @@ class Requirements:
         for pattern, suite in require.items():
             if suite not in SUITES:
                 raise ConfigError(f"route {pattern!r} demands {suite!r}: {_one_of_suites()}")
+            if "?" in pattern or "#" in pattern:
+                # It would match nothing, and so demand nothing.
+                raise ConfigError(f"route {pattern!r}: a demand is for a path, without a query")
         self._hardened = {
             suite: DemandingPatterns([p for p, s in require.items() if s == suite])
             for suite in HARDENED_SUITES

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.errors import ConfigError
 from gateway.requirements import Requirements
 
 DEMANDS = Requirements(
@@ -65,6 +66,12 @@ def test_routes_and_their_demands(path: str, suite: str | None) -> None:
 )
 def test_no_spelling_leads_around_a_demand(path: str) -> None:
     assert DEMANDS.of(path) is not None
+
+
+@pytest.mark.parametrize("pattern", ["/admin?x=1", "/admin#top"])
+def test_a_demand_that_no_path_meets_is_refused(pattern: str) -> None:
+    with pytest.raises(ConfigError, match="without a query"):
+        Requirements({pattern: "ecdh-gcm"})
 
 
 def test_without_demands_every_path_is_free() -> None:
