@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from protocol.codec import JsonObject, parse_json_object, serialize_json
+from protocol.codec import JsonObject, parse_json_envelope, serialize_json
 from protocol.codes import session_id
 from protocol.errors import MalformedMessage, RejectedMessage
 from protocol.exchange import AcceptedRequest, ServerExchange
@@ -144,7 +144,7 @@ class ClassicRoutes:
         return accepted, live.session
 
     async def _read_object(self, request: web.Request) -> JsonObject:
-        return parse_json_object(await read_body(request, self._settings.max_body_bytes))
+        return parse_json_envelope(await read_body(request, self._settings.max_body_bytes))
 
     def _sealed_response(self, sealed: SealedMessage, status: int = 200) -> web.Response:
         return json_response(status, sealed.serialize(self._settings.dialect.names))

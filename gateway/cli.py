@@ -1,4 +1,4 @@
-"""The command line: serve and demo here, request, code and sessions in rooms of their own.
+"""The command line: serve and demo here, request, and what operators do, in rooms of their own.
 
 What a person did wrong is one line that says what to do, and status 2; what went wrong elsewhere
 is one line and status 1.

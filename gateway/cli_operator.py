@@ -1,11 +1,11 @@
-"""``certless code`` and ``certless sessions``: what an operator does beside a running gateway.
+"""``certless code``, ``sessions`` and ``tickets``: what an operator does beside a running gateway.
 
 They work on the gateway's store, so it must be one that another process can open.
 """
 
 import argparse
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from .config_file import read_config
 from .directory import AnyAddress, Directory, TomlDirectory
 from .errors import ConfigError, GatewayError
 from .keyring import KeyRing
-from .operators import OpenSession, Operators
+from .operators import GoodTicket, OpenSession, Operators
 from .stores.sqlite import SqliteStore
 
 
@@ -93,31 +93,41 @@ def add_operator(commands: Any) -> None:
     actions = code.add_subparsers(metavar="issue|revoke", required=True)
     issue = actions.add_parser("issue", help="print a code in place of the next mail")
     issue.add_argument("name", metavar="NAME", help="user name")
-    issue.set_defaults(run=_issue)
+    issue.set_defaults(run=_issue_code)
     revoke = actions.add_parser("revoke", help="take back the code that waits")
     revoke.add_argument("name", metavar="NAME", help="user name")
-    revoke.set_defaults(run=_revoke)
+    revoke.set_defaults(run=_revoke_code)
 
     sessions = commands.add_parser("sessions", help="who is logged in, and end it")
     actions = sessions.add_subparsers(metavar="list|end", required=True)
     shown = actions.add_parser("list", help="every open session")
-    shown.set_defaults(run=_list)
+    shown.set_defaults(run=_list_sessions)
     end = actions.add_parser("end", help="end a session and the ticket that goes on from it")
     which = end.add_mutually_exclusive_group(required=True)
     which.add_argument("id", metavar="ID", nargs="?", help="as `sessions list` shows it")
     which.add_argument(
         "--user", metavar="NAME", help="all that a user has: sessions, tickets, codes"
     )
-    end.set_defaults(run=_end)
+    end.set_defaults(run=_end_session)
 
-    for command in (issue, revoke, shown, end):
+    tickets = commands.add_parser("tickets", help="who can come back without a code, and revoke it")
+    actions = tickets.add_subparsers(metavar="list|revoke", required=True)
+    good = actions.add_parser("list", help="every good ticket")
+    good.set_defaults(run=_list_tickets)
+    lost = actions.add_parser(
+        "revoke", help="revoke a ticket and end the session that it came with"
+    )
+    lost.add_argument("id", metavar="ID", help="as `tickets list` shows it")
+    lost.set_defaults(run=_revoke_ticket)
+
+    for command in (issue, revoke, shown, end, good, lost):
         command.add_argument("--config", metavar="FILE", help="the gateway's gateway.toml")
         command.add_argument("--store", metavar="URL", help="the gateway's: sqlite:PATH")
         command.add_argument("--key-file", metavar="FILE", help="the gateway's; default PATH.key")
         command.add_argument("--users", metavar="FILE", help="the gateway's users")
 
 
-async def _issue(arguments: argparse.Namespace) -> int:
+async def _issue_code(arguments: argparse.Namespace) -> int:
     gateway = _Gateway(arguments)
     user = await gateway.user(arguments.name, must_exist=True)
 
@@ -133,7 +143,7 @@ async def _issue(arguments: argparse.Namespace) -> int:
     return await gateway.run(work)
 
 
-async def _revoke(arguments: argparse.Namespace) -> int:
+async def _revoke_code(arguments: argparse.Namespace) -> int:
     gateway = _Gateway(arguments)
     user = await gateway.user(arguments.name)
 
@@ -146,15 +156,17 @@ async def _revoke(arguments: argparse.Namespace) -> int:
     return await gateway.run(work)
 
 
-async def _list(arguments: argparse.Namespace) -> int:
+async def _list_sessions(arguments: argparse.Namespace) -> int:
     async def work(operators: Operators) -> int:
-        sys.stdout.write(_table(await operators.sessions()))
+        sys.stdout.write(
+            _table(_row(session, session.user) for session in await operators.sessions())
+        )
         return 0
 
     return await _Gateway(arguments).run(work)
 
 
-async def _end(arguments: argparse.Namespace) -> int:
+async def _end_session(arguments: argparse.Namespace) -> int:
     gateway = _Gateway(arguments)
 
     async def work(operators: Operators) -> int:
@@ -171,12 +183,33 @@ async def _end(arguments: argparse.Namespace) -> int:
     return await gateway.run(work)
 
 
-def _table(sessions: list[OpenSession]) -> str:
-    rows = [("ID", "SUITE", "SINCE", "UNTIL", "USER")]
-    for session in sessions:
-        since = _time(session.opened_ms) if session.opened_ms is not None else "-"
-        until = _time(session.expires_ms)
-        rows.append((session.id, session.suite, since, until, on_one_line(session.user)))
+async def _list_tickets(arguments: argparse.Namespace) -> int:
+    async def work(operators: Operators) -> int:
+        sys.stdout.write(
+            _table(_row(ticket, ticket.username) for ticket in await operators.tickets())
+        )
+        return 0
+
+    return await _Gateway(arguments).run(work)
+
+
+async def _revoke_ticket(arguments: argparse.Namespace) -> int:
+    async def work(operators: Operators) -> int:
+        if not await operators.revoke_ticket(arguments.id):
+            raise NothingThere(f"no ticket {arguments.id} is good: see `tickets list`")
+        _tell("The ticket is revoked, and its session is ended.")
+        return 0
+
+    return await _Gateway(arguments).run(work)
+
+
+def _row(shown: OpenSession | GoodTicket, user: str) -> tuple[str, ...]:
+    since = _time(shown.opened_ms) if shown.opened_ms is not None else "-"
+    return shown.id, shown.suite, since, _time(shown.expires_ms), on_one_line(user)
+
+
+def _table(shown: Iterable[tuple[str, ...]]) -> str:
+    rows = [("ID", "SUITE", "SINCE", "UNTIL", "USER"), *shown]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
     return "".join(f"{line}\n" for line in lines)

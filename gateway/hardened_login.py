@@ -111,6 +111,9 @@ class HardenedLogin:
         opened = attempt and self._keyring.open("handshake", session_id, attempt.sealed)
         login = LoginRecord.parse(opened) if opened else None
         answer, exchange = self._server.answer_share(message, login, secrets.token_bytes)
+        if attempt is not None and attempt.is_void:
+            # An unknown user has no code to lose, so the answer must not tell.
+            exchange = exchange.for_nobody(secrets.token_bytes)
         sealed = self._keyring.seal("exchange", session_id, exchange.serialize())
         number = attempt.number if attempt else 0
         expires_ms = now_ms + EXCHANGE_LIFETIME_MS
@@ -134,10 +137,12 @@ class HardenedLogin:
             await self._store.end(session_id)
             raise
 
-    async def second_check(self, username: str, payload: Mapping[str, Any]) -> bool:
-        """Whether the directory still knows the user, and takes ``payload`` (a password)."""
+    async def second_check(self, username: str, user: str, payload: Mapping[str, Any]) -> bool:
+        """Whether ``username`` still is ``user``, and the directory takes ``payload``."""
         account = await self._directory.find(normalise_username(username))
-        return account is not None and await self._directory.check(account, payload)
+        if account is None or account.name != user:
+            return False
+        return await self._directory.check(account, payload)
 
     async def _enrol(self, client: ConfirmedClient) -> ServerConfirmation:
         account = await self._directory.find(normalise_username(client.username))

@@ -21,7 +21,7 @@ from protocol.sealed_messages import Envelope
 from .config import Settings
 from .hardened_login import HardenedLogin
 from .hardened_sessions import HardenedSessions, LiveSession
-from .inner import OUTCOME, Dispatch, json_inside, told_inside
+from .inner import OUTCOME, Dispatch, json_inside, log_failure, told_inside
 from .request_body import read_body
 from .resumption import Resumption
 
@@ -166,7 +166,10 @@ class HardenedRoutes:
             return told_inside(403, "rejected", "a password is being looked at already")
         is_right = False
         try:
-            is_right = await self._login.second_check(live.record.username, payload)
+            is_right = await self._login.second_check(live.record.username, live.kept.user, payload)
+        except Exception as error:
+            log_failure("directory", error)
+            return told_inside(500, "internal", "the gateway failed; log in again")
         finally:
             if not is_right:
                 await self._sessions.end(live)

@@ -19,7 +19,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from protocol.codec import JsonValue, serialize_json
-from protocol.messages import HttpRequest, HttpResponse
+from protocol.messages import MAX_HEADERS, HttpRequest, HttpResponse
 
 from .errors import BodyTooLarge
 from .sessions import Session
@@ -48,6 +48,8 @@ _HOP_BY_HOP = frozenset(
 )
 # The body inside is whole and is sent as it is: its length is known, nothing is negotiated.
 _NOT_INSIDE = frozenset({"accept-encoding", "content-length", "expect"})
+_TEXT = ((hdrs.CONTENT_TYPE, "text/plain"),)
+_FAILED = HttpResponse(500, _TEXT, b"500 Internal Server Error")
 _log = logging.getLogger("certless")
 
 
@@ -173,12 +175,17 @@ async def run(handler: Handler, request: InnerRequest) -> HttpResponse:
     except Exception as error:
         log_failure("handler", error)
         # Our own words may be read; those of the application may quote what it was given.
-        text = f"500: {error}" if isinstance(error, BodyTooLarge) else "500 Internal Server Error"
-        return HttpResponse(500, ((hdrs.CONTENT_TYPE, "text/plain"),), text.encode())
+        if isinstance(error, BodyTooLarge):
+            return HttpResponse(500, _TEXT, f"500: {error}".encode())
+        return _FAILED
     finally:
         request.finish()
     captured = request.captured
     headers = tuple((name, _as_text(value)) for name, value in end_to_end(captured.headers.items()))
+    if len(headers) > MAX_HEADERS or not 200 <= response.status <= 599:
+        # No client would open it, and would then believe that the seal was broken.
+        _log.error("handler failed: status %d with %d headers", response.status, len(headers))
+        return _FAILED
     return HttpResponse(response.status, headers, bytes(captured.body))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
 
-from protocol.codec import JsonObject, parse_json
+from protocol.codec import JsonObject, parse_json_envelope
 from protocol.envelopes import Members, serialize_members
 from protocol.errors import (
     MalformedMessage,
@@ -199,10 +199,9 @@ async def _wait_for_step(arrived_s: float) -> None:
 
 def _members_of(body: bytes) -> JsonObject | None:
     try:
-        value = parse_json(body)
+        return parse_json_envelope(body)
     except MalformedMessage:
         return None
-    return value if isinstance(value, dict) else None
 
 
 def _told(request: web.Request, status: int, code: str, text: str) -> web.Response:

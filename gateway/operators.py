@@ -1,7 +1,7 @@
-"""What a person who looks after a gateway can do: codes, sessions, users (PROTOCOL §19.3, §19.4).
+"""What a person who looks after a gateway can do (PROTOCOL §19.3, §19.4).
 
-Works on the gateway's store, also from another process while the gateway runs: every message asks
-the store for its session.
+Codes, sessions, tickets, users. Works on the gateway's store, also from another process while the
+gateway runs: every message asks the store for its session.
 """
 
 import logging
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import msgpack
 
 from protocol.codes import CODE_LIFETIME_MS, HARDENED_CODE_CHARS, Code, mint_code
-from protocol.records import SessionRecord
+from protocol.records import SessionRecord, TicketChain
 
 from .enrolment import ID_BYTES
 from .hardened_sessions import open_kept
 from .keyring import KeyRing
 from .sessions import Clock, user_tag
-from .stores import Store, StoredSession
+from .stores import Store, StoredChain, StoredSession
 
 _log = logging.getLogger("certless")
 
@@ -37,8 +37,23 @@ class OpenSession:
     chain_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class GoodTicket:
+    """The ticket that a login has come to, as a person may see it; ``id`` is that of its chain.
+
+    ``username`` as it was sent at the login. ``opened_ms`` is that of the session which the ticket
+    was granted with, None where that is over.
+    """
+
+    id: str
+    username: str
+    suite: str
+    opened_ms: int | None
+    expires_ms: int
+
+
 class Operators:
-    """Codes, sessions and users of the gateway whose ``store`` and ``keyring`` these are.
+    """Codes, sessions, tickets and users of the gateway of this ``store`` and ``keyring``.
 
     Users are named as handlers see them: ``Account.name``. Every method raises StoreUnavailable.
     """
@@ -102,9 +117,27 @@ class Operators:
                 return True
         return False
 
-    async def end_chain(self, chain_id: str) -> None:
-        """Revoke the tickets of one login, and end the session that came of them."""
+    async def tickets(self) -> list[GoodTicket]:
+        """Every good ticket that this key file opens, the one that expires first, first."""
+        since = {session.chain_id: session.opened_ms for session in await self.sessions()}
+        stored = await self._store.chains(self._clock())
+        chains = {one.chain_id.hex(): opened for one in stored if (opened := self._opened(one))}
+        tickets = (
+            GoodTicket(key, chain.username, chain.suite, since.get(key), chain.expires_ms)
+            for key, chain in chains.items()
+        )
+        return sorted(tickets, key=lambda ticket: ticket.expires_ms)
+
+    def _opened(self, stored: StoredChain) -> TicketChain | None:
+        chain = self._keyring.open("chain", stored.chain_id, stored.sealed)
+        return None if chain is None else TicketChain.parse(chain)
+
+    async def revoke_ticket(self, chain_id: str) -> bool:
+        """End a chain by its id in hex, and its session; whether its tickets were good."""
+        if all(ticket.id != chain_id for ticket in await self.tickets()):
+            return False
         await self._store.end_chain(bytes.fromhex(chain_id))
+        return True
 
     async def end_user(self, user: str) -> int:
         """End all that ``user`` has: sessions, tickets, logins, codes. How many sessions."""

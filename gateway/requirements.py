@@ -1,12 +1,11 @@
 """Which suite a route demands, and which are as strong (PROTOCOL §14.4)."""
 
 from collections.abc import Mapping
-from urllib.parse import unquote
 
 from protocol.hardened_suites import HARDENED_SUITES
 
 from .errors import ConfigError
-from .route_patterns import RoutePatterns, has_one_reading
+from .route_patterns import DemandingPatterns
 
 CLASSIC = "classic"
 SUITES = (*HARDENED_SUITES, CLASSIC)
@@ -25,8 +24,11 @@ class Requirements:
         for pattern, suite in require.items():
             if suite not in SUITES:
                 raise ConfigError(f"route {pattern!r} demands {suite!r}: {_one_of_suites()}")
+            if "?" in pattern or "#" in pattern:
+                # It would match nothing, and so demand nothing.
+                raise ConfigError(f"route {pattern!r}: a demand is for a path, without a query")
         self._hardened = {
-            suite: RoutePatterns([p for p, s in require.items() if s == suite], ignore_case=True)
+            suite: DemandingPatterns([p for p, s in require.items() if s == suite])
             for suite in HARDENED_SUITES
             if suite in require.values()
         }
@@ -34,13 +36,11 @@ class Requirements:
     def of(self, raw_path: str) -> str | None:
         """The hardened suite that ``raw_path`` demands, or None.
 
-        Whatever the route might be read as counts: case and escapes do not help out of a demand,
-        and a path of two readings demands what any route demands.
+        Whatever the route might be read as counts: no spelling helps out of a demand, and a path
+        of two readings demands what any route demands.
         """
         for suite, patterns in self._hardened.items():
-            if not has_one_reading(raw_path) or patterns.match(raw_path):
-                return suite
-            if patterns.match(unquote(raw_path)):
+            if patterns.match(raw_path):
                 return suite
         return None
 

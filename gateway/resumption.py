@@ -90,6 +90,8 @@ class Resumption:
         account = await self._directory.find(normalise_username(ticket.username))
         if account is None:
             raise TicketRefused("the directory does not know the user any more")
+        if not await self._directory.check(account, {}):
+            raise TicketRefused("the directory wants more than a ticket by now")
         terms = await new_terms(self._settings, self._key_pool, ticket.suite, ticket.chain_id)
         try:
             enrolment = ticket.redeem(terms, now_ms)

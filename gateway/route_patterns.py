@@ -8,6 +8,7 @@ pattern: it is not public, and not passed on.
 
 import re
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 from .errors import ConfigError
 
@@ -28,8 +29,8 @@ def has_one_reading(raw_path: str) -> bool:
 class RoutePatterns:
     """Matches raw paths, as they stand in the request line and without the query."""
 
-    def __init__(self, patterns: Iterable[str], *, ignore_case: bool = False) -> None:
-        self._patterns = [_compile(pattern, ignore_case) for pattern in patterns]
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self._patterns = [re.compile(_expression(pattern)) for pattern in patterns]
 
     def match(self, raw_path: str) -> bool:
         """Whether ``raw_path`` matches a pattern and has one reading only."""
@@ -38,7 +39,28 @@ class RoutePatterns:
         return any(pattern.fullmatch(raw_path) for pattern in self._patterns)
 
 
-def _compile(pattern: str, ignore_case: bool) -> re.Pattern[str]:
+class DemandingPatterns:
+    """Matches whatever some program could take for a path of ``patterns``.
+
+    In either case, with escapes or without, with a slash at the end or without; and every path of
+    two readings.
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self._patterns = [
+            re.compile(_expression(unquote(pattern)).rstrip("/") + "/?", re.IGNORECASE)
+            for pattern in patterns
+        ]
+
+    def match(self, raw_path: str) -> bool:
+        """Whether ``raw_path`` may lead to a path of a pattern."""
+        path = unquote(raw_path)
+        return not has_one_reading(raw_path) or any(
+            pattern.fullmatch(path) for pattern in self._patterns
+        )
+
+
+def _expression(pattern: str) -> str:
     parts = _PART.findall(pattern)
     if not pattern.startswith("/") or "".join(parts) != pattern:
         raise ConfigError(
@@ -46,10 +68,6 @@ def _compile(pattern: str, ignore_case: bool) -> re.Pattern[str]:
             "and end with /* for everything below"
         )
     written = {"/*": "/.*"}
-    return re.compile(
-        "".join(
-            written.get(part, "[^/]+" if part.startswith("{") else re.escape(part))
-            for part in parts
-        ),
-        re.IGNORECASE if ignore_case else 0,
+    return "".join(
+        written.get(part, "[^/]+" if part.startswith("{") else re.escape(part)) for part in parts
     )

@@ -8,12 +8,16 @@ and its own alphabet, hex in lower case.
 msgpack: integers, text, bytes, arrays and maps with names that are text, nothing else; nesting of
 at most 4; at most 128 items in an array or a map; the shortest spelling of everything. The last
 rule is checked by writing what was read once more, which also finds a name that occurs twice.
+
+What anybody can send has few values, and that is seen before they are made: 8 MB of empty lists
+are half a gigabyte and seconds.
 """
 
 import binascii
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import msgpack
@@ -29,6 +33,8 @@ MAX_DEPTH = 64
 MAX_INTEGER_CHARS = 20
 MAX_MSGPACK_DEPTH = 4
 MAX_MSGPACK_ITEMS = 128
+MAX_MSGPACK_PARTS = 1024
+MAX_ENVELOPE_MARKS = 4096
 
 # A string that does not end goes on to the end of the text: a second look at it from each of its
 # quotes would take quadratic time.
@@ -109,6 +115,17 @@ def parse_json_object(data: bytes) -> JsonObject:
     return value
 
 
+def parse_json_envelope(data: bytes) -> JsonObject:
+    """As ``parse_json_object``, for what has not proven yet who sent it.
+
+    Such an object is nearly flat: at most 4096 commas and opening brackets. Raises:
+    MalformedMessage.
+    """
+    if sum(map(data.count, (b",", b"[", b"{"))) > MAX_ENVELOPE_MARKS:
+        raise MalformedMessage("more values than any message outside a seal has")
+    return parse_json_object(data)
+
+
 def serialize_json(value: Any) -> bytes:
     """Compact UTF-8 JSON of ``value``; NaN and Infinity are a ValueError. Source: PROTOCOL §3."""
     return _ENCODER.encode(value).encode()
@@ -129,14 +146,34 @@ def _check_msgpack(value: object, depth: int) -> None:
         _check_msgpack(item, depth + 1)
 
 
+def _counting() -> Callable[[Any], Any]:
+    """Sees every array and map as it is made, and has enough of them at some time."""
+    left = MAX_MSGPACK_PARTS
+
+    def count(part: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise MalformedMessage("too many arrays and maps")
+        return part
+
+    return count
+
+
 def parse_msgpack(data: bytes) -> MsgpackValue:
     """The value that ``data`` stands for, if it is the one spelling of it.
 
     Raises: MalformedMessage. Source: PROTOCOL §14.2.
     """
+    count = _counting()
     try:
         value: MsgpackValue = msgpack.unpackb(
-            data, max_array_len=MAX_MSGPACK_ITEMS, max_map_len=MAX_MSGPACK_ITEMS, max_ext_len=0
+            data,
+            max_array_len=MAX_MSGPACK_ITEMS,
+            max_map_len=MAX_MSGPACK_ITEMS,
+            max_ext_len=0,
+            list_hook=count,
+            object_hook=count,
         )
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException):
         raise MalformedMessage("not msgpack") from None

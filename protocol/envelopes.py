@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from .codec import (
     decode_bytes,
     encode_bytes,
-    parse_json_object,
+    parse_json_envelope,
     parse_msgpack,
     serialize_json,
     serialize_msgpack,
@@ -32,7 +32,7 @@ class Members:
     def __init__(self, form: Format, data: bytes) -> None:
         """Raises: MalformedMessage, where ``data`` is no object of ``form``."""
         self._form = form
-        whole: Any = parse_json_object(data) if form == "json" else parse_msgpack(data)
+        whole: Any = parse_json_envelope(data) if form == "json" else parse_msgpack(data)
         if not isinstance(whole, dict):
             raise MalformedMessage("not a msgpack map")
         self._left: dict[str, Any] = whole

@@ -15,6 +15,7 @@ needs no more than bytes and a comparison.
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from .codes import Entropy
 from .errors import TicketRefused, TicketReturned
 from .hardened_suites import HARDENED_SUITES, Freshness
 from .key_schedule import EpochKeys, Handshake
@@ -66,6 +67,10 @@ class ExchangeRecord(Record):
     confirm_server: bytes = field(repr=False)
     ticket_hash: bytes = b""
     chain: bytes = b""
+
+    def for_nobody(self, entropy: Entropy) -> "ExchangeRecord":
+        """The same, of a login whose code is gone: no confirmation is right."""
+        return replace(self, confirm_client=entropy(len(self.confirm_client)))
 
     def handshake(self) -> Handshake:
         suite = HARDENED_SUITES[self.suite]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.stores import Opening, Store, StoredSession
+from gateway.stores import Opening, Store, StoredChain, StoredSession
 from protocol.codes import CODE_ATTEMPTS
 from protocol.counter_window import COUNTER_WINDOW, MAX_FRESH_VALUE, FreshnessClaim
 
@@ -158,6 +158,13 @@ class HardenedStoreContract:
         assert await store.load(ADA, NOW_MS) is None
         assert await tickets_of(store) == []
 
+    async def test_a_login_opens_no_session_of_another_user(self, store: Store) -> None:
+        await greeted(store)
+        assert not await store.open_login(replace(CHAINED, user_tag=OTHER_USER))
+        assert await store.load(ADA, NOW_MS) is None
+        assert await tickets_of(store) == []
+        assert not await store.open_login(CHAINED)
+
     async def test_a_session_is_swapped_by_who_knows_it(self, store: Store) -> None:
         await opened(store)
         swaps = [store.swap(ADA, SESSION, b"epoch 1, %d" % n) for n in range(20)]
@@ -211,6 +218,17 @@ class HardenedStoreContract:
         assert not await store.claim(ADA, by_clock(1, NOW_MS + 5), NOW_MS)
         assert not await store.claim(ADA, by_clock(2, NOW_MS + 99), NOW_MS)
         assert await store.claim(ADA, by_clock(2, NOW_MS + 100), NOW_MS)
+
+    async def test_a_sweep_by_a_clock_ahead_stops_no_session_that_lost_nothing(
+        self, store: Store
+    ) -> None:
+        await opened(store, replace(OPENING, expires_ms=FAR_MS + 1))
+        await store.sweep(FAR_MS)
+        await store.add_handshake(BEN, LOGIN, EXPIRES_MS, USER)
+        assert await store.open_login(replace(OPENING, session_id=BEN))
+        for session_id in (ADA, BEN):
+            assert await store.claim(session_id, by_clock(1), NOW_MS)
+            assert not await store.claim(session_id, by_clock(1), NOW_MS)
 
     async def test_what_is_past_its_time_is_claimed_to_be_refused(self, store: Store) -> None:
         # A client whose clock is behind must learn it, however long ago the last sweep was.
@@ -280,6 +298,13 @@ class HardenedStoreContract:
         both = [(b"ticket 1", SECOND_CHAIN), (b"ticket 2", SECOND_CHAIN)]
         assert await tickets_of(store, FAR_MS + 5) == both
 
+    async def test_a_redemption_opens_no_session_of_another_user(self, store: Store) -> None:
+        await opened(store, CHAINED)
+        assert not await store.open_resumed(replace(RESUMED, user_tag=OTHER_USER), FIRST_CHAIN)
+        assert await store.load(ADA, NOW_MS) == SESSION
+        assert await tickets_of(store) == [(b"ticket 1", FIRST_CHAIN)]
+        assert await store.open_resumed(RESUMED, FIRST_CHAIN)
+
     async def test_a_redemption_that_was_overtaken_opens_nothing(self, store: Store) -> None:
         await resumed(store)
         again = replace(RESUMED, session_id=NOBODY, ticket_hash=b"3" * 32)
@@ -325,7 +350,9 @@ class HardenedStoreContract:
         attempts = await asyncio.gather(
             *(store.claim_attempt(key, NOW_MS) for key in (ADA, BEN) * 20)
         )
-        assert sum(attempt is not None for attempt in attempts) == CODE_ATTEMPTS
+        made = [attempt for attempt in attempts if attempt]
+        assert len(made) == 2 * CODE_ATTEMPTS
+        assert sum(not attempt.is_void for attempt in made) == CODE_ATTEMPTS
         assert await store.find_code(USER, NOW_MS) is None
 
     async def test_an_issued_code_is_spent_once(self, store: Store) -> None:
@@ -335,7 +362,9 @@ class HardenedStoreContract:
             assert await store.claim_attempt(key, NOW_MS)
         assert await store.open_login(OPENING)
         assert await store.find_code(USER, NOW_MS) is None
-        assert await store.claim_attempt(BEN, NOW_MS) is None
+        lost = await store.claim_attempt(BEN, NOW_MS)
+        assert lost
+        assert lost.is_void
         assert not await store.open_login(replace(OPENING, session_id=BEN))
         assert await store.load(BEN, NOW_MS) is None
 
@@ -343,7 +372,9 @@ class HardenedStoreContract:
         await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
         await greeted(store, CODE)
         await store.add_code(salt("other"), b"another code", EXPIRES_MS, USER)
-        assert await store.claim_attempt(ADA, NOW_MS) is None
+        lost = await store.claim_attempt(ADA, NOW_MS)
+        assert lost
+        assert lost.is_void
         found = await store.find_code(USER, NOW_MS)
         assert found
         assert found.sealed == b"another code"
@@ -357,6 +388,18 @@ class HardenedStoreContract:
         listed = [StoredSession(ADA, SESSION, EXPIRES_MS)]
         assert await store.sessions(EXPIRES_MS) == listed
         assert await store.sessions(EXPIRES_MS + 1) == []
+
+    async def test_chains_are_listed_while_they_are_good(self, store: Store) -> None:
+        assert await store.chains(NOW_MS) == []
+        await opened(store, CHAINED)
+        assert await store.chains(FAR_MS) == [StoredChain(CHAIN, FIRST_CHAIN)]
+        assert await store.chains(FAR_MS + 1) == []
+        assert await store.open_resumed(RESUMED, FIRST_CHAIN)
+        # Once, however many tickets it has; and its session may be over.
+        await store.end(BEN)
+        assert await store.chains(NOW_MS) == [StoredChain(CHAIN, SECOND_CHAIN)]
+        await store.end_chain(CHAIN)
+        assert await store.chains(NOW_MS) == []
 
     async def test_all_that_a_user_has_is_ended(self, store: Store) -> None:
         await resumed(store)

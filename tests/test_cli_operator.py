@@ -1,4 +1,4 @@
-"""``code`` and ``sessions``, beside a gateway that runs on the same store."""
+"""``code``, ``sessions`` and ``tickets``, beside a gateway that runs on the same store."""
 
 import asyncio
 import re
@@ -54,8 +54,8 @@ class Beside:
         assert ran.out.strip() not in ran.err
         return ran.out.strip()
 
-    async def listed(self) -> list[list[str]]:
-        ran = await self.certless("sessions", "list")
+    async def listed(self, what: str = "sessions") -> list[list[str]]:
+        ran = await self.certless(what, "list")
         assert (ran.status, ran.err) == (0, "")
         head, *rows = [re.split(r"  +", line) for line in ran.out.splitlines()]
         assert head == ["ID", "SUITE", "SINCE", "UNTIL", "USER"]
@@ -205,13 +205,77 @@ async def test_all_that_a_user_has_is_ended(beside: Any, tmp_path: Path) -> None
         assert (await device.get("/echo")).status == 200
 
 
+# --- tickets ---
+
+
+async def test_a_ticket_whose_session_has_expired_is_revoked(beside: Any, tmp_path: Path) -> None:
+    async with beside() as here:
+        # Both log in while it is two hours ago for the gateway, whose sessions last one.
+        here.at.clock.offset_ms = -7_200_000
+        lost, kept = (
+            here.client(tickets=tmp_path / name, clock=here.at.clock) for name in ("lost", "kept")
+        )
+        async with lost, kept:
+            await lost.login("FAN-7", code=await here.issued("Fan-7"))
+            await kept.login(ANN, code=here.at.mails.code)
+            here.at.clock.offset_ms = 0
+            assert await here.listed() == []
+            rows = {row[4]: row for row in await here.listed("tickets")}
+            assert rows.keys() == {"FAN-7", ANN}
+            for ticket_id, suite, since, until, _ in rows.values():
+                assert re.fullmatch(r"[0-9a-f]{32}", ticket_id)
+                assert (suite, since) == ("ecdh-gcm", "-")
+                assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\dZ", until)
+            ran = await here.certless("tickets", "revoke", rows["FAN-7"][0])
+            assert (ran.status, ran.out) == (0, "")
+            with pytest.raises(TicketNotAccepted):
+                await lost.resume()
+            # Nobody else is touched.
+            await kept.resume()
+            assert [row[4] for row in await here.listed("tickets")] == [ANN]
+
+
+async def test_a_ticket_takes_its_session_with_it(beside: Any, tmp_path: Path) -> None:
+    async with beside() as here, here.client(tickets=tmp_path / "ticket") as device:
+        await device.login("Fan-7", code=await here.issued("Fan-7"))
+        ((ticket_id, *before),) = await here.listed("tickets")
+        # It is the same after it was used, and as old as its session.
+        await device.resume()
+        ((again, *after),) = await here.listed("tickets")
+        ((session_id, _, since, *_),) = await here.listed()
+        assert (again, after[1]) == (ticket_id, since)
+        assert before[1] <= since < after[2]
+        assert ticket_id != session_id
+        assert (await here.certless("tickets", "revoke", ticket_id)).status == 0
+        assert await here.listed() == []
+        with pytest.raises(Refused, match="rejected"):
+            await device.get("/echo")
+        with pytest.raises(TicketNotAccepted):
+            await device.resume()
+        ran = await here.certless("tickets", "revoke", ticket_id)
+        assert (ran.status, ran.out) == (1, "")
+        assert ran.err == f"certless: no ticket {ticket_id} is good: see `tickets list`\n"
+
+
+async def test_a_session_that_is_ended_takes_its_ticket_with_it(beside: Any) -> None:
+    async with beside() as here, here.client() as device, here.client() as ann:
+        await device.login("Fan-7", code=await here.issued("Fan-7"))
+        await ann.login(ANN, code=here.at.mails.code)
+        (session_id,) = [row[0] for row in await here.listed() if row[4] == "Fan-7"]
+        assert (await here.certless("sessions", "end", session_id)).status == 0
+        assert [row[4] for row in await here.listed("tickets")] == [ANN]
+        assert (await here.certless("sessions", "end", "--user", ANN)).status == 0
+        assert await here.listed("tickets") == []
+
+
 # --- mistakes ---
 
 
 @pytest.mark.parametrize(
     "command",
     [["code", "issue", "ann"], ["code", "revoke", "ann"], ["sessions", "list"],
-     ["sessions", "end", "0" * 32], ["sessions", "end", "--user", "ann"]],
+     ["sessions", "end", "0" * 32], ["sessions", "end", "--user", "ann"],
+     ["tickets", "list"], ["tickets", "revoke", "0" * 32]],
 )  # fmt: skip
 @pytest.mark.parametrize(
     ("options", "word"),
@@ -255,7 +319,7 @@ async def test_somebody_who_may_not_log_in_gets_no_code(beside: Any) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [["code"], ["code", "issue"], ["sessions"], ["sessions", "end"],
-     ["sessions", "end", "0" * 32, "--user", "ann"]],
+     ["sessions", "end", "0" * 32, "--user", "ann"], ["tickets"], ["tickets", "revoke"]],
 )  # fmt: skip
 def test_half_a_command(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

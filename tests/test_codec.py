@@ -1,18 +1,24 @@
 """Strict JSON and strict text encodings (PROTOCOL §3)."""
 
 import json
+from typing import Any
 
 import pytest
 
 from protocol.codec import (
     MAX_DEPTH,
+    MAX_ENVELOPE_MARKS,
     MAX_INTEGER_CHARS,
+    MAX_MSGPACK_PARTS,
     TextEncoding,
     decode_bytes,
     encode_bytes,
     parse_json,
+    parse_json_envelope,
     parse_json_object,
+    parse_msgpack,
     serialize_json,
+    serialize_msgpack,
 )
 from protocol.errors import MalformedMessage
 
@@ -54,6 +60,23 @@ def test_a_string_that_does_not_end_hides_no_depth() -> None:
     assert refuses(b'"\\' + b"[" * 100_000 + b'"' + b"[" * 100_000)
     assert refuses(b"[" * 100_000)
     assert refuses(b'{"a":' * 100_000)
+
+
+def test_what_is_outside_a_seal_has_few_values() -> None:
+    most = b"{" + b",".join(b'"%d":1' % n for n in range(MAX_ENVELOPE_MARKS)) + b"}"
+    assert len(parse_json_envelope(most)) == MAX_ENVELOPE_MARKS
+    with pytest.raises(MalformedMessage):
+        parse_json_envelope(most[:-1] + b',"more":1}')
+    with pytest.raises(MalformedMessage):
+        parse_json_envelope(b'{"a":[' + b"[]," * 1_000_000 + b"[]]}")
+
+
+def test_arrays_and_maps_are_counted_as_they_are_made() -> None:
+    parts: list[Any] = [[[] for _ in range(127)] for _ in range(7)] + [[{} for _ in range(126)]]
+    assert parse_msgpack(serialize_msgpack(parts)) == parts
+    assert 1 + sum(1 + len(part) for part in parts) == MAX_MSGPACK_PARTS
+    with pytest.raises(MalformedMessage, match="too many"):
+        parse_msgpack(serialize_msgpack([*parts, []]))
 
 
 def test_integers_are_limited_at_the_edge() -> None:

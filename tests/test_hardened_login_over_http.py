@@ -420,6 +420,26 @@ async def test_of_many_passwords_at_once_one_is_looked_at() -> None:
         assert len(looked_at) == 1
 
 
+async def test_a_directory_that_fails_is_told_under_the_seal(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    users = Users(Account("ann", ("ann@example.org",)), passwords={"ann": "p7"})
+    check = users.check
+
+    async def failing(account: Account, payload: Any) -> bool:
+        if payload:
+            raise RuntimeError(f"no database for {payload}")
+        return await check(account, payload)
+
+    users.check = failing  # type: ignore[method-assign]
+    async with running(users=users) as at:
+        online = await Device(at).login("ann")
+        path = "/.gateway/session/authenticate"
+        assert (await online.call("POST", path, b'{"password": "battery"}')).status == 500
+        assert_uniform(await online.send(online.seal()[0]))
+    assert "battery" not in caplog.text
+
+
 async def test_who_needs_no_password_may_send_one() -> None:
     async with running() as at:
         online = await Device(at).login()

@@ -600,6 +600,26 @@ async def test_a_route_demands_a_suite() -> None:
             assert (await online.call()).status == 200
 
 
+async def test_no_spelling_of_a_path_leads_around_a_demand() -> None:
+    ran: list[str] = []
+
+    async def run(request: web.Request) -> web.Response:
+        ran.append(request.path)
+        return web.Response()
+
+    app = web.Application()
+    for path in ("/admin/{name}", "/the café"):
+        app.router.add_route("*", path, run)
+    async with running(app, require={"/admin/*": "ecdh-gcm", "/the café": "ecdh-gcm"}) as at:
+        raw = await at.raw_login()
+        for path in ("/%61dmin/a%20b", "/%61dmin/%C3%A9", "/the%20caf%C3%A9", "/%74he%20caf%c3%a9"):
+            response = await raw.call("GET", path)
+            assert (response.status, ran) == (403, []), path
+        online = await Device(at).login("ben@example.org")
+        assert (await online.call("GET", "/%61dmin/a%20b")).status == 200
+        assert ran == ["/admin/a b"]
+
+
 async def test_rejections_are_alike_in_all_that_can_be_seen() -> None:
     async with running() as at:
         online = await Device(at, form="json").login()

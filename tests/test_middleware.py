@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from gateways import Answer, Raw, running
+from multidict import CIMultiDict
 from yarl import URL
 
 import gateway
@@ -96,6 +97,14 @@ def every_kind(tmp_path: Path) -> web.Application:
         await response.prepare(request)
         return response
 
+    @routes.get("/many-headers")
+    async def many_headers(request: web.Request) -> web.Response:
+        return web.Response(headers=CIMultiDict(("X-One", str(n)) for n in range(130)))
+
+    @routes.get("/odd-status")
+    async def odd_status(request: web.Request) -> web.Response:
+        return web.Response(status=999)
+
     @routes.post("/form")
     async def form(request: web.Request) -> web.Response:
         fields = await request.post()
@@ -152,6 +161,8 @@ async def test_every_kind_of_answer_through_the_message_route(tmp_path: Path) ->
             ("/nowhere", 404, b"404: Not Found"),
             ("/broken", 500, b"500 Internal Server Error"),
             ("/not-a-response", 500, b"500 Internal Server Error"),
+            ("/many-headers", 500, b"500 Internal Server Error"),
+            ("/odd-status", 500, b"500 Internal Server Error"),
             ("/file-by-hand", 500, b"500 Internal Server Error"),
         ):
             answer = await client.get(path)

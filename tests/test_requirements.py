@@ -2,9 +2,18 @@
 
 import pytest
 
+from gateway.errors import ConfigError
 from gateway.requirements import Requirements
 
-DEMANDS = Requirements({"/admin/*": "rsa-gcm", "/orders/{id}": "ecdh-gcm", "/open": "classic"})
+DEMANDS = Requirements(
+    {
+        "/admin/*": "rsa-gcm",
+        "/orders/{id}": "ecdh-gcm",
+        "/the café": "ecdh-gcm",
+        "/caf%C3%A9/": "ecdh-gcm",
+        "/open": "classic",
+    }
+)
 
 
 @pytest.mark.parametrize(
@@ -13,6 +22,8 @@ DEMANDS = Requirements({"/admin/*": "rsa-gcm", "/orders/{id}": "ecdh-gcm", "/ope
         ("/admin/users", "rsa-gcm"),
         ("/admin/", "rsa-gcm"),
         ("/orders/5", "ecdh-gcm"),
+        ("/the%20caf%c3%a9", "ecdh-gcm"),
+        ("/caf%C3%A9/", "ecdh-gcm"),
         ("/admin", None),
         ("/orders", None),
         ("/orders/5/lines", None),
@@ -33,6 +44,14 @@ def test_routes_and_their_demands(path: str, suite: str | None) -> None:
         "/Admin/users",
         "/%61dmin/users",
         "/%61DMIN/users",
+        "/%61dmin/a%20user",
+        "/%61dmin/caf%C3%A9",
+        "/admin/%C3",
+        "/orders/5/",
+        "/order%73/%35%C3%A9",
+        "/the%20caf%C3%89",
+        "/%74he%20caf%C3%A9/",
+        "/%63af%C3%A9",
         "//admin/users",
         "/./admin/users",
         "/x/../admin/users",
@@ -47,6 +66,12 @@ def test_routes_and_their_demands(path: str, suite: str | None) -> None:
 )
 def test_no_spelling_leads_around_a_demand(path: str) -> None:
     assert DEMANDS.of(path) is not None
+
+
+@pytest.mark.parametrize("pattern", ["/admin?x=1", "/admin#top"])
+def test_a_demand_that_no_path_meets_is_refused(pattern: str) -> None:
+    with pytest.raises(ConfigError, match="without a query"):
+        Requirements({pattern: "ecdh-gcm"})
 
 
 def test_without_demands_every_path_is_free() -> None:

@@ -1,7 +1,9 @@
 """THREATS on tickets, and what an operator does: over HTTP, with real stores."""
 
 import asyncio
+import json
 import logging
+import secrets
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,6 +179,38 @@ async def test_a_user_who_was_removed_does_not_resume() -> None:
         await refused(device, ticket)
 
 
+@STORES
+async def test_a_ticket_opens_no_session_of_who_has_the_name_now(
+    store: str, tmp_path: Path
+) -> None:
+    users = Users(Account("ann", ("it@example.org",)))
+    users._accounts["it"] = users._accounts.pop("ann")
+    async with running(users=users, store=store.format(tmp_path / "db")) as at:
+        device = Device(at)
+        online = await device.login("it")
+        assert online.ticket
+        assert json.loads((await online.call()).body)["user"] == "ann"
+        ann, users._accounts["it"] = users._accounts["it"], Account("ben", ("it@example.org",))
+        await refused(device, online.ticket)
+        # A mail that went to the one is no login of the other either.
+        users._accounts["it"] = ann
+        awaited, code = await device.greet("it"), a_code(await at.mails.code())
+        users._accounts["it"] = Account("ben", ("it@example.org",))
+        assert_uniform(await device.enter(awaited, code))
+        users._accounts["it"] = ann
+        assert (await device.resume(online.ticket)).ticket
+
+
+async def test_a_ticket_does_not_do_where_a_password_is_wanted_by_now() -> None:
+    users = Users(Account("ann", ("ann@example.org",)))
+    async with running(users=users) as at:
+        device = Device(at)
+        ticket = (await device.login("ann")).ticket
+        assert ticket
+        users._passwords["ann"] = "correct horse"
+        await refused(device, ticket)
+
+
 # --- an operator ---
 
 
@@ -216,8 +250,22 @@ async def test_an_issued_code_stands_five_attempts_over_all_logins(keyring: KeyR
         right = await device.greet("fan-7")
         for _ in range(5):
             assert_uniform(await device.enter(await device.greet("fan-7"), a_code("0" * 8)))
-        assert_uniform(await device.send_share(right.enter(code, bytes)[0]))
+        assert_uniform(await device.enter(right, code))
         assert_uniform(await device.enter(await device.greet("fan-7"), code))
+
+
+async def test_nobody_can_tell_by_its_attempts_that_a_code_was_issued(keyring: KeyRing) -> None:
+    store = MemoryStore()
+    async with running(users=DEVICES, store=store) as at:
+        device = Device(at)
+        await operators_of(at, store, keyring).issue_code("fan-7")
+        for name in ("fan-7", "ann", "nobody"):
+            logins = [await device.greet(name), await device.greet(name)]
+            shares = [login.enter(a_code("0" * 8), secrets.token_bytes)[0] for login in logins]
+            for share in shares * 5:
+                assert (await device.send_share(share)).status == 200, name
+            for share in shares:
+                assert_uniform(await device.send_share(share))
 
 
 async def test_a_code_that_was_revoked_or_replaced(keyring: KeyRing) -> None:
@@ -227,11 +275,11 @@ async def test_a_code_that_was_revoked_or_replaced(keyring: KeyRing) -> None:
         first = await operators.issue_code("fan-7")
         awaited = await device.greet("fan-7")
         second = await operators.issue_code("fan-7")
-        assert_uniform(await device.send_share(awaited.enter(first, bytes)[0]))
+        assert_uniform(await device.enter(awaited, first))
         awaited = await device.greet("fan-7")
         assert await operators.revoke_code("fan-7")
         assert not await operators.revoke_code("fan-7")
-        assert_uniform(await device.send_share(awaited.enter(second, bytes)[0]))
+        assert_uniform(await device.enter(awaited, second))
 
 
 async def test_an_issued_code_has_its_time(keyring: KeyRing) -> None:
@@ -241,7 +289,7 @@ async def test_an_issued_code_has_its_time(keyring: KeyRing) -> None:
         at.clock.offset_ms = DAY_MS - 60_000
         awaited = await Device(at).greet("fan-7")
         at.clock.offset_ms = DAY_MS + 1
-        assert_uniform(await Device(at).send_share(awaited.enter(code, bytes)[0]))
+        assert_uniform(await Device(at).enter(awaited, code))
 
 
 async def test_sessions_are_listed_and_ended_from_another_process(tmp_path: Path) -> None:

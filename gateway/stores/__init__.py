@@ -22,10 +22,15 @@ Claim: TypeAlias = NonceClaim | FreshnessClaim
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt at the code of a hardened login: the login's record, and which attempt it is."""
+    """An attempt at the code of a hardened login: the login's record, and which attempt it is.
+
+    ``is_void`` where the code was issued and is gone: revoked, replaced, expired, spent by another
+    login or by its attempts. It must lead nowhere, and look as any other.
+    """
 
     sealed: bytes
     number: int
+    is_void: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,14 @@ class StoredSession:
     session_id: bytes
     sealed: bytes
     expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChain:
+    """A chain of tickets, for who looks after them."""
+
+    chain_id: bytes
+    sealed: bytes
 
 
 class Store(ABC):
@@ -123,8 +136,8 @@ class Store(ABC):
     async def claim_attempt(self, session_id: bytes, now_ms: int) -> Attempt | None:
         """Count an attempt at the code, and drop the exchange of the one before.
 
-        An issued code counts the attempts of all its logins, and a login that has lost it has
-        none. None where there is no attempt left: unknown, expired, spent, or the 6th.
+        An issued code counts the attempts of all its logins beside; one that it does not stand is
+        void. None where there is no attempt left: unknown, expired, spent, or the 6th.
         """
 
     @abstractmethod
@@ -142,13 +155,17 @@ class Store(ABC):
 
     @abstractmethod
     async def open_login(self, opening: Opening) -> bool:
-        """Spend the code of a login, open its session and begin its chain. False: no login."""
+        """Spend the code of a login; open its session, if it is of the same user, and its chain.
+
+        False: no login, or it was another user's.
+        """
 
     @abstractmethod
     async def open_resumed(self, opening: Opening, previous: bytes) -> bool:
         """Replace a chain that still is ``previous``, end its session and open the next.
 
-        The chain's spent tickets are kept beside the new one. False: the chain has changed.
+        The chain's spent tickets are kept beside the new one. False: the chain has changed, or is
+        another user's.
         """
 
     # --- sessions ---
@@ -214,6 +231,10 @@ class Store(ABC):
     @abstractmethod
     async def sessions(self, now_ms: int) -> list[StoredSession]:
         """Every session that is ENROLLED and not expired."""
+
+    @abstractmethod
+    async def chains(self, now_ms: int) -> list[StoredChain]:
+        """Every chain that is not expired, whatever has become of its session."""
 
     @abstractmethod
     async def end_user(self, user_tag: bytes) -> int:

@@ -20,6 +20,7 @@ from . import (
     IssuedCode,
     Opening,
     Store,
+    StoredChain,
     StoredSession,
     StoredTicket,
 )
@@ -48,8 +49,10 @@ class _Salts:
         return True
 
     def forget(self, now_ms: int) -> None:
-        self.until_ms = {salt: at for salt, at in self.until_ms.items() if at >= now_ms}
-        self.forgotten_ms = max(self.forgotten_ms, now_ms)
+        kept = {salt: at for salt, at in self.until_ms.items() if at >= now_ms}
+        if len(kept) < len(self.until_ms):
+            self.forgotten_ms = max(self.forgotten_ms, now_ms)
+        self.until_ms = kept
         self.full = 2 * len(self.until_ms) + _SPARE_SALTS
 
 
@@ -186,14 +189,13 @@ class MemoryStore(Store):
         login = self._handshakes.get(session_id)
         if login is None or now_ms > login.expires_ms or login.attempts >= CODE_ATTEMPTS:
             return None
-        if login.code_id:
-            code = self._issued(login, now_ms)
-            if code is None:
-                return None
+        code = self._issued(login, now_ms)
+        if code is not None:
             code.attempts += 1
         login.attempts += 1
         self._exchanges.pop(session_id, None)
-        attempt = Attempt(login.sealed, login.attempts)
+        is_void = code is None and login.code_id != b""
+        attempt = Attempt(login.sealed, login.attempts, is_void)
         if login.attempts == CODE_ATTEMPTS:
             login.sealed = b""
         return attempt
@@ -219,7 +221,7 @@ class MemoryStore(Store):
 
     async def open_login(self, opening: Opening) -> bool:
         login = self._handshakes.pop(opening.session_id, None)
-        if login is None:
+        if login is None or login.user_tag != opening.user_tag:
             return False
         if login.code_id:
             code = self._codes.get(login.user_tag)
@@ -235,7 +237,7 @@ class MemoryStore(Store):
 
     async def open_resumed(self, opening: Opening, previous: bytes) -> bool:
         chain = self._chains.get(opening.chain_id)
-        if chain is None or chain.sealed != previous:
+        if chain is None or (chain.sealed, chain.user_tag) != (previous, opening.user_tag):
             return False
         chain.sealed, chain.expires_ms = opening.chain, opening.chain_expires_ms
         self._sessions.pop(chain.session_id, None)
@@ -341,6 +343,13 @@ class MemoryStore(Store):
             StoredSession(key, session.sealed, session.expires_ms)
             for key, session in self._sessions.items()
             if session.state is State.ENROLLED and now_ms <= session.expires_ms
+        ]
+
+    async def chains(self, now_ms: int) -> list[StoredChain]:
+        return [
+            StoredChain(key, chain.sealed)
+            for key, chain in self._chains.items()
+            if now_ms <= chain.expires_ms
         ]
 
     async def end_user(self, user_tag: bytes) -> int:

@@ -144,7 +144,9 @@ class SqliteStore(SqliteHandshakes):
     def _claim_salt(
         db: sqlite3.Connection, session_id: bytes, claim: FreshnessClaim, now_ms: int
     ) -> bool:
-        (forgotten_ms,) = db.execute("SELECT until_ms FROM forgotten").fetchone()
+        (forgotten_ms,) = db.execute(
+            "SELECT forgotten_ms FROM sessions WHERE id = ?", (session_id,)
+        ).fetchone()
         if claim.expires_ms < forgotten_ms:
             return now_ms > claim.expires_ms
         cursor = db.execute(
@@ -211,9 +213,14 @@ class SqliteStore(SqliteHandshakes):
     async def sweep(self, now_ms: int) -> int:
         def run(db: sqlite3.Connection) -> int:
             db.execute("DELETE FROM mails WHERE at_ms <= ?", (now_ms - MAIL_WINDOW_MS,))
+            # By session: a clock that was ahead must not stop those that begin after it.
+            db.execute(
+                "UPDATE sessions SET forgotten_ms = max(forgotten_ms, ?)"
+                " WHERE id IN (SELECT session_id FROM salts WHERE expires_ms < ?)",
+                (now_ms, now_ms),
+            )
             for table in ("exchanges", "codes", "chains", "salts"):
                 db.execute(f"DELETE FROM {table} WHERE expires_ms < ?", (now_ms,))  # noqa: S608
-            db.execute("UPDATE forgotten SET until_ms = max(until_ms, ?)", (now_ms,))
             logins = db.execute("DELETE FROM handshakes WHERE expires_ms < ?", (now_ms,))
             sessions = db.execute("DELETE FROM sessions WHERE expires_ms < ?", (now_ms,))
             return logins.rowcount + sessions.rowcount

@@ -43,6 +43,7 @@ CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires_ms);
     """
 ALTER TABLE sessions ADD COLUMN user_tag BLOB NOT NULL DEFAULT x'';
 ALTER TABLE sessions ADD COLUMN chain_id BLOB;
+ALTER TABLE sessions ADD COLUMN forgotten_ms INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX sessions_by_chain ON sessions (chain_id) WHERE chain_id IS NOT NULL;
 CREATE TABLE salts (
     session_id BLOB NOT NULL REFERENCES sessions ON DELETE CASCADE, salt BLOB NOT NULL,
@@ -52,8 +53,6 @@ CREATE TABLE salts (
 CREATE TABLE windows (
     session_id BLOB PRIMARY KEY REFERENCES sessions ON DELETE CASCADE, numbers BLOB NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE forgotten (until_ms INTEGER NOT NULL);
-INSERT INTO forgotten VALUES (0);
 CREATE TABLE handshakes (
     id BLOB PRIMARY KEY, sealed BLOB NOT NULL, expires_ms INTEGER NOT NULL,
     user_tag BLOB NOT NULL, code_id BLOB NOT NULL, attempts INTEGER NOT NULL DEFAULT 0

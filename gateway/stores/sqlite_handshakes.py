@@ -5,7 +5,7 @@ import sqlite3
 from protocol.codes import CODE_ATTEMPTS
 from protocol.session import State
 
-from . import Attempt, IssuedCode, Opening, StoredTicket
+from . import Attempt, IssuedCode, Opening, StoredChain, StoredTicket
 from .sqlite_file import SqliteFile
 
 
@@ -41,15 +41,14 @@ class SqliteHandshakes(SqliteFile):
             if row is None:
                 return None
             sealed, code_id, number = row
-            if code_id and not self._count_issued(db, code_id, now_ms):
-                return None
+            is_void = code_id != b"" and not self._count_issued(db, code_id, now_ms)
             kept = sealed if number < CODE_ATTEMPTS else b""
             db.execute(
                 "UPDATE handshakes SET sealed = ?, attempts = ? WHERE id = ?",
                 (kept, number, session_id),
             )
             db.execute("DELETE FROM exchanges WHERE id = ?", (session_id,))
-            return Attempt(sealed, number)
+            return Attempt(sealed, number, is_void)
 
         return await self._do(run)
 
@@ -91,11 +90,13 @@ class SqliteHandshakes(SqliteFile):
     async def open_login(self, opening: Opening) -> bool:
         def run(db: sqlite3.Connection) -> bool:
             row = db.execute(
-                "DELETE FROM handshakes WHERE id = ? RETURNING code_id", (opening.session_id,)
+                "DELETE FROM handshakes WHERE id = ? RETURNING user_tag, code_id",
+                (opening.session_id,),
             ).fetchone()
-            if row is None:
+            if row is None or row[0] != opening.user_tag:
                 return False
-            if row[0] and db.execute("DELETE FROM codes WHERE id = ?", row).rowcount != 1:
+            code_id = row[1]
+            if code_id and db.execute("DELETE FROM codes WHERE id = ?", (code_id,)).rowcount != 1:
                 return False
             if opening.chain_id:
                 db.execute(
@@ -115,8 +116,15 @@ class SqliteHandshakes(SqliteFile):
     async def open_resumed(self, opening: Opening, previous: bytes) -> bool:
         def run(db: sqlite3.Connection) -> bool:
             cursor = db.execute(
-                "UPDATE chains SET sealed = ?, expires_ms = ? WHERE id = ? AND sealed = ?",
-                (opening.chain, opening.chain_expires_ms, opening.chain_id, previous),
+                "UPDATE chains SET sealed = ?, expires_ms = ?"
+                " WHERE id = ? AND sealed = ? AND user_tag = ?",
+                (
+                    opening.chain,
+                    opening.chain_expires_ms,
+                    opening.chain_id,
+                    previous,
+                    opening.user_tag,
+                ),
             )
             if cursor.rowcount != 1:
                 return False
@@ -194,6 +202,13 @@ class SqliteHandshakes(SqliteFile):
     async def end_codes(self, user_tag: bytes) -> int:
         def run(db: sqlite3.Connection) -> int:
             return db.execute("DELETE FROM codes WHERE user_tag = ?", (user_tag,)).rowcount
+
+        return await self._do(run)
+
+    async def chains(self, now_ms: int) -> list[StoredChain]:
+        def run(db: sqlite3.Connection) -> list[StoredChain]:
+            rows = db.execute("SELECT id, sealed FROM chains WHERE expires_ms >= ?", (now_ms,))
+            return [StoredChain(*row) for row in rows]
 
         return await self._do(run)
 
