@@ -15,13 +15,8 @@ function figures(times) {
   return `median ${median.toFixed(1)} ms, worst ${worst.toFixed(1)} ms (${times.length} runs)`;
 }
 
-/**
- * Runs in the page: everything through the package's own surface.
- * @param {{ dialect: string, runs: number }} given
- */
-async function measure({ dialect, runs }) {
-  const { certless, mailedCode } = /** @type {any} */ (window);
-  /** The longest time in which the page could do nothing else. */
+/** Runs in the page: `longestBlock()` is the longest time, since it was asked last, in which the page could do nothing. */
+function watchBlocks() {
   let blockMs = 0;
   let last = performance.now();
   const beat = new MessageChannel();
@@ -31,15 +26,25 @@ async function measure({ dialect, runs }) {
     beat.port2.postMessage(null);
   };
   beat.port2.postMessage(null);
-  const taken = () => {
-    const ms = blockMs;
-    blockMs = 0;
-    return ms;
-  };
+  Object.assign(window, {
+    longestBlock: () => {
+      const ms = blockMs;
+      blockMs = 0;
+      return ms;
+    },
+  });
+}
 
-  const keys = [];
+/**
+ * Runs in the page: how long the making of RSA keys takes.
+ * @param {{ options: object, runs: number }} given
+ */
+async function measureKeys({ options, runs }) {
+  const { certless, longestBlock } = /** @type {any} */ (window);
+  const times = [];
+  longestBlock();
   for (let i = 0; i < runs; i += 1) {
-    keys.push(
+    times.push(
       await new Promise((resolve, reject) => {
         let startedMs = 0;
         /** @param {{ stage: string, elapsedMs?: number }} progress */
@@ -47,102 +52,91 @@ async function measure({ dialect, runs }) {
           if (stage === 'keys' && elapsedMs === 0) startedMs = performance.now();
           if (stage === 'keys made') made(performance.now() - startedMs);
         };
-        const username = `keys-${dialect}-${i}@example.org`;
-        const request = certless.requestLogin({ username, dialect, onProgress });
+        const request = certless.requestLogin({ username: `keys-${i}@example.org`, ...options, onProgress });
         request.catch(reject);
         /** @param {number} ms */
         const made = (ms) => request.then((/** @type {any} */ one) => (one.cancel(), resolve(ms)));
       }),
     );
   }
-  const keysBlockMs = taken();
-  const username = 'figures@example.org';
-  const session = await certless.login({ username, dialect, code: () => mailedCode(username) });
-  const loginBlockMs = taken();
-  await session.fetch('/echo');
-  const messages = [];
-  for (let i = 0; i < 100; i += 1) {
-    const startedMs = performance.now();
-    await (await session.fetch('/echo', { method: 'POST', body: 'x'.repeat(1000) })).text();
-    messages.push(performance.now() - startedMs);
-  }
-  const messagesBlockMs = taken();
-  const body = new Blob([new Uint8Array(5 * 1024 * 1024)]);
-  await new Promise((resolve) => setTimeout(resolve, 0));
-  taken();
-  const startedMs = performance.now();
-  await (await session.fetch('/bytes', { method: 'POST', body })).arrayBuffer();
-  const uploadMs = performance.now() - startedMs;
-  const uploadBlockMs = taken();
-  await session.close();
-  return { keys, messages, uploadMs, keysBlockMs, loginBlockMs, messagesBlockMs, uploadBlockMs };
+  return { times, blockMs: longestBlock() };
 }
 
 /**
- * Logins of `ecdh-gcm`: from the code to the session, each in a Worker of its own as on a page. The
+ * Runs in the page: from the code to the session, each in a Worker of its own as on a page. The
  * gateway's share and the way there and back are in it.
- * @param {{ runs: number }} given
+ * @param {{ options: object, runs: number }} given
  */
-async function measureHardened({ runs }) {
-  const { certless, mailedCode } = /** @type {any} */ (window);
-  const logins = [];
-  let session;
+async function measureLogins({ options, runs }) {
+  const { certless, longestBlock, mailedCode } = /** @type {any} */ (window);
+  const times = [];
+  longestBlock();
   for (let i = 0; i < runs; i += 1) {
     const username = `login-${i}@example.org`;
-    const request = await certless.requestLogin({ username });
+    const request = await certless.requestLogin({ username, ...options });
     const code = await mailedCode(username);
     const startedMs = performance.now();
-    session = await request.submit(code);
-    logins.push(performance.now() - startedMs);
+    const session = await request.submit(code);
+    times.push(performance.now() - startedMs);
+    await session.close();
   }
-  const messages = [];
+  return { times, blockMs: longestBlock() };
+}
+
+/**
+ * Runs in the page: small messages and a large one, there and back.
+ * @param {{ options: object }} given
+ */
+async function measureMessages({ options }) {
+  const { certless, longestBlock, mailedCode } = /** @type {any} */ (window);
+  const username = 'messages@example.org';
+  const session = await certless.login({ username, ...options, code: () => mailedCode(username) });
+  await session.fetch('/echo');
+  longestBlock();
+  const times = [];
   for (let i = 0; i < 100; i += 1) {
     const startedMs = performance.now();
     await (await session.fetch('/echo', { method: 'POST', body: 'x'.repeat(1000) })).text();
-    messages.push(performance.now() - startedMs);
+    times.push(performance.now() - startedMs);
   }
+  const blockMs = longestBlock();
   const body = new Blob([new Uint8Array(5 * 1024 * 1024)]);
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  longestBlock();
   const startedMs = performance.now();
   await (await session.fetch('/bytes', { method: 'POST', body })).arrayBuffer();
-  return { logins, messages, uploadMs: performance.now() - startedMs };
+  const large = { ms: performance.now() - startedMs, blockMs: longestBlock() };
+  await session.close();
+  return { times, blockMs, large };
 }
 
 const script = await readFile(new URL('../dist/client.js', import.meta.url));
 console.log(`bundle: ${script.length} bytes, ${gzipSync(script, { level: 9 }).length} gzipped`);
 const browser = await launch();
 try {
-  const hardened = await startSite('article-2016');
-  try {
-    for (const origin of [hardened.insecure, hardened.secure]) {
-      const visitor = await newVisitor(browser, hardened);
-      const page = await visitor.newPage();
-      await page.goto(`${origin}/page`);
-      const { logins, messages, uploadMs } = await page.evaluate(measureHardened, { runs });
-      console.log(`ecdh-gcm, ${origin === hardened.secure ? 'WebCrypto' : 'no WebCrypto'}`);
-      console.log(`  from the code to the session: ${figures(logins)}`);
-      console.log(`  a message of 1000 bytes there and back: ${figures(messages)}`);
-      console.log(`  5 MiB there and back: ${uploadMs.toFixed(0)} ms`);
-      await visitor.close();
-    }
-  } finally {
-    await hardened.stop();
-  }
-  for (const dialect of ['article-2016', 'sfet-4-gcm']) {
+  for (const [name, dialect, options] of [
+    ['ecdh-gcm', 'article-2016', { suite: 'ecdh-gcm' }],
+    ['article-2016', 'article-2016', { dialect: 'article-2016' }],
+    ['sfet-4-gcm', 'sfet-4-gcm', { dialect: 'sfet-4-gcm' }],
+  ]) {
     const site = await startSite(dialect);
     try {
       for (const origin of [site.insecure, site.secure]) {
         const visitor = await newVisitor(browser, site);
         const page = await visitor.newPage();
         await page.goto(`${origin}/page`);
-        const found = await page.evaluate(measure, { dialect, runs });
-        console.log(`${dialect}, ${origin === site.secure ? 'WebCrypto' : 'no WebCrypto'}`);
-        console.log(`  RSA keys: ${figures(found.keys)}`);
-        console.log(`  a message of 1000 bytes there and back: ${figures(found.messages)}`);
-        console.log(`  5 MiB there and back: ${found.uploadMs.toFixed(0)} ms`);
-        const { keysBlockMs, loginBlockMs, messagesBlockMs, uploadBlockMs } = found;
-        const blocks = { keys: keysBlockMs, login: loginBlockMs, messages: messagesBlockMs, '5 MiB': uploadBlockMs };
-        const listed = Object.entries(blocks).map(([what, ms]) => `${what} ${ms.toFixed(0)} ms`);
-        console.log(`  longest block of the page: ${listed.join(', ')}`);
+        await page.evaluate(watchBlocks);
+        console.log(`${name}, ${origin === site.secure ? 'WebCrypto' : 'no WebCrypto'}`);
+        const given = { options, runs };
+        if (name !== 'ecdh-gcm') {
+          const keys = await page.evaluate(measureKeys, given);
+          console.log(`  RSA keys: ${figures(keys.times)}; the page held for ${keys.blockMs.toFixed(0)} ms`);
+        }
+        const logins = await page.evaluate(measureLogins, given);
+        console.log(`  from the code to the session: ${figures(logins.times)}; held for ${logins.blockMs.toFixed(0)} ms`);
+        const { times, blockMs, large } = await page.evaluate(measureMessages, given);
+        console.log(`  1000 bytes there and back: ${figures(times)}; held for ${blockMs.toFixed(0)} ms`);
+        console.log(`  5 MiB there and back: ${large.ms.toFixed(0)} ms; held for ${large.blockMs.toFixed(0)} ms`);
         await visitor.close();
       }
     } finally {
