@@ -1,7 +1,8 @@
 /**
  * A session that feels like fetch.
  *
- * State, renewal and storage stay in one room: each step of one decides what the others may do.
+ * State and renewal stay in one room, and make it long: each step of one decides what the other may
+ * do. What is kept, and tickets, are in `keeping.js`.
  */
 import { orCancelled, throwIfCancelled } from './abort.js';
 import { Enrolment } from './enrolment.js';
