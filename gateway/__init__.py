@@ -26,6 +26,7 @@ from .courier import Courier
 from .delivery import CodeMail, Delivery, delivery_from_url
 from .directory import Account, AnyAddress, Directory, TomlDirectory
 from .errors import ConfigError, GatewayError, MailNotSent
+from .events import Event, Events, Watcher
 from .hardened_login import HardenedLogin
 from .hardened_routes import HardenedRoutes
 from .hardened_sessions import HardenedSessions
@@ -53,6 +54,7 @@ __all__ = [
     "ConfigError",
     "Delivery",
     "Directory",
+    "Event",
     "GatewayError",
     "MailNotSent",
     "Session",
@@ -115,6 +117,7 @@ def setup(
     suites: Iterable[str] = SUITES,
     key_file: str | Path | None = None,
     mail_from: str = "certless@localhost",
+    watch: Watcher | None = None,
     **settings: Any,
 ) -> None:
     """Put Certless in front of every route of ``app``; call it once, before the app starts.
@@ -126,6 +129,7 @@ def setup(
     ``public``    patterns of routes that need no login; every other is protected
     ``suites``    what is spoken, of ``ecdh-gcm``, ``rsa-gcm`` and ``classic``
     ``key_file``  what seals a store's secrets; for SQLite ``PATH.key`` unless named
+    ``watch``     is called with each ``Event``, on the event loop
 
     The rest are fields of ``Settings``. Raises: ConfigError, in one line.
     """
@@ -146,30 +150,33 @@ def setup(
     keeper = store if isinstance(store, Store) else _store_from_url(store)
     keyring = _keyring(store, key_file)
 
-    key_pool = KeyPool(chosen.key_pool_size)
-    courier = Courier(delivery)
+    events = Events(*([watch] if watch else []))
+    key_pool = KeyPool(chosen.key_pool_size, events)
+    courier = Courier(delivery, events)
     mails = CodeMails(chosen, keeper, courier)
-    middleware = Middleware(app, chosen)
+    middleware = Middleware(app, chosen, events)
 
     suite = Classic(chosen.dialect)
-    sessions = Sessions(keeper, keyring, chosen.clock, suite.name, chosen.session_lifetime_s * 1000)
+    lifetime_ms = chosen.session_lifetime_s * 1000
+    sessions = Sessions(keeper, keyring, chosen.clock, suite.name, lifetime_ms, events)
     classic = None
     if CLASSIC in chosen.suites:
         exchange = ServerExchange(suite, _decoy(), secrets.token_bytes, chosen.window_ms)
-        login = Login(chosen, exchange, sessions, directory, mails, key_pool)
+        login = Login(chosen, exchange, sessions, directory, mails, key_pool, events)
         classic = ClassicRoutes(chosen, exchange, sessions, login, middleware.dispatch)
 
     accepted = tuple(name for name in chosen.suites if name in HARDENED_SUITES)
     server = HandshakeServer(chosen.realm, accepted)
-    hardened = HardenedSessions(keeper, keyring, accepted)
+    hardened = HardenedSessions(keeper, keyring, accepted, events)
     kept = (keeper, keyring, directory)
     middleware.serve(
         HardenedRoutes(
             chosen,
-            HardenedLogin(chosen, server, hardened, *kept, mails, key_pool),
-            Resumption(chosen, server, hardened, *kept, key_pool),
+            HardenedLogin(chosen, server, hardened, *kept, mails, key_pool, events),
+            Resumption(chosen, server, hardened, *kept, key_pool, events),
             hardened,
             middleware.dispatch,
+            events,
         ),
         classic,
     )

@@ -21,7 +21,7 @@ from protocol.messages import (
 )
 
 from .config import Settings
-from .inner import OUTCOME, Dispatch, told_inside
+from .inner import OUTCOME, SESSION, Dispatch, told_inside
 from .login import Login
 from .request_body import read_body
 from .sessions import Session, Sessions
@@ -84,7 +84,7 @@ class ClassicRoutes:
 
     async def _logout(self, request: web.Request) -> web.Response:
         accepted, session = await self._accept(request, await self._read_object(request))
-        await self._sessions.end(bytes.fromhex(session.id))
+        await self._sessions.end(session)
         return self._sealed_response(accepted.seal_response(b"{}", secrets.token_bytes))
 
     # --- sealed in place ---
@@ -141,6 +141,7 @@ class ClassicRoutes:
         claimed = await self._sessions.claim(live.session, opened.nonce_claim)
         accepted = opened.accept(claimed)
         request[OUTCOME] = f"session {live.session.id}"
+        request[SESSION] = live.session
         return accepted, live.session
 
     async def _read_object(self, request: web.Request) -> JsonObject:

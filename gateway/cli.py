@@ -39,6 +39,21 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
 
     service = commands.add_parser("serve", help="put Certless in front of an HTTP API")
+    add_service_options(service)
+    service.set_defaults(run=serve)
+
+    demo = commands.add_parser("demo", help="a gateway, a sample API and a mailbox to look into")
+    demo.add_argument("--port", type=int, default=8440, help="the gateway; the next three are used")
+    demo.add_argument("--dialect", choices=DIALECTS, default=DEFAULT_DIALECT)
+    demo.set_defaults(run=_demo)
+
+    add_request(commands)
+    add_operator(commands)
+    return parser
+
+
+def add_service_options(service: argparse.ArgumentParser) -> None:
+    """What a gateway is set up by, for every command that takes the same as ``serve``."""
     service.add_argument("--listen", metavar="HOST:PORT", help="default 127.0.0.1:8440")
     service.add_argument("--upstream", metavar="URL", help="the API, e.g. http://127.0.0.1:9000")
     who = service.add_mutually_exclusive_group()
@@ -72,16 +87,6 @@ def _parser() -> argparse.ArgumentParser:
     service.add_argument(
         "--config", metavar="FILE", help="TOML file of all these, and own dialects"
     )
-    service.set_defaults(run=serve)
-
-    demo = commands.add_parser("demo", help="a gateway, a sample API and a mailbox to look into")
-    demo.add_argument("--port", type=int, default=8440, help="the gateway; the next three are used")
-    demo.add_argument("--dialect", choices=DIALECTS, default=DEFAULT_DIALECT)
-    demo.set_defaults(run=_demo)
-
-    add_request(commands)
-    add_operator(commands)
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,6 +9,8 @@ import logging
 
 from .delivery import CodeMail, Delivery
 from .errors import MailNotSent
+from .events import CodeNotSent, CodeSent, Events
+from .sessions import user_tag
 
 # The answer to the login has left by then, whether there was a mail to write or not.
 _FIRST_TRY_S = 0.05
@@ -21,8 +23,9 @@ _log = logging.getLogger("certless")
 class Courier:
     """Hands mails to a Delivery in the background, again and again until they expire."""
 
-    def __init__(self, delivery: Delivery) -> None:
+    def __init__(self, delivery: Delivery, events: Events | None = None) -> None:
         self._delivery = delivery
+        self._events = events or Events()
         self._closing = False
         self._channels = asyncio.Semaphore(_CHANNELS)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -61,10 +64,13 @@ class Courier:
         except MailNotSent as error:
             again = "given up" if error.final else "will try again"
             _log.warning("mail not sent, %s: %s", again, error)
+            self._events.tell(CodeNotSent(user_tag(mail.user), error.final))
             return error.final
         except Exception as error:  # an integrator's Delivery may raise anything
             _log.warning("mail not sent, will try again: %s", type(error).__name__)
+            self._events.tell(CodeNotSent(user_tag(mail.user), False))
             return False
+        self._events.tell(CodeSent(user_tag(mail.user)))
         return True
 
     async def close(self) -> None:

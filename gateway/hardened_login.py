@@ -25,10 +25,12 @@ from protocol.handshake_messages import (
 from protocol.handshake_server import HandshakeServer
 from protocol.records import ExchangeRecord, LoginRecord
 
+from . import events
 from .code_mails import CodeMails
 from .config import Settings
 from .directory import Directory
 from .enrolment import EXCHANGE_LIFETIME_MS, ID_BYTES, confirm_by, new_terms
+from .events import Events
 from .hardened_sessions import HardenedSessions
 from .keypool import KeyPool
 from .keyring import KeyRing
@@ -54,6 +56,7 @@ class HardenedLogin:
         directory: Directory,
         mails: CodeMails,
         key_pool: KeyPool,
+        events: Events,
     ) -> None:
         self._settings = settings
         self._server = server
@@ -63,6 +66,7 @@ class HardenedLogin:
         self._directory = directory
         self._mails = mails
         self._key_pool = key_pool
+        self._events = events
 
     async def greet(self, hello: Hello, remote: str) -> Greeting:
         """M1, and a mail in the background where there is somebody to write to.
@@ -74,6 +78,7 @@ class HardenedLogin:
         username = normalise_username(hello.username)
         account = await self._directory.find(username)
         user = account.name if account else username
+        self._events.tell(events.LoginAsked(user_tag(user), remote, invitation.greeting.suite))
         now_ms = self._settings.clock()
         may_mail = await self._mails.may_be_sent(account, user)
         code_id, code = await self._issued(user, now_ms)
@@ -123,6 +128,13 @@ class HardenedLogin:
 
     async def confirm(self, message: ClientConfirmation) -> ServerConfirmation:
         """M5, which opens the session. Raises: RejectedMessage, StoreUnavailable."""
+        try:
+            return await self._redeem(message)
+        except RejectedMessage as error:
+            self._events.tell(events.CodeRefused(message.session_id, error.code))
+            raise
+
+    async def _redeem(self, message: ClientConfirmation) -> ServerConfirmation:
         session_id = message.session_id
         sealed = await self._store.take_exchange(session_id, self._settings.clock())
         opened = sealed and self._keyring.open("exchange", session_id, sealed)
@@ -163,4 +175,7 @@ class HardenedLogin:
         )
         answer = enrolment.accept(await self._store.open_login(opening))
         _log.info("session %s opened", client.session_id.hex())
+        self._events.tell(
+            events.SessionOpened(client.session_id, user_tag(account.name), client.suite.name)
+        )
         return answer

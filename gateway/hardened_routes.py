@@ -19,9 +19,10 @@ from protocol.messages import HttpRequest, HttpResponse
 from protocol.sealed_messages import Envelope
 
 from .config import Settings
+from .events import Events, MessageRejected
 from .hardened_login import HardenedLogin
 from .hardened_sessions import HardenedSessions, LiveSession
-from .inner import OUTCOME, Dispatch, json_inside, log_failure, told_inside
+from .inner import OUTCOME, SESSION, Dispatch, json_inside, log_failure, told_inside
 from .request_body import read_body
 from .resumption import Resumption
 
@@ -53,12 +54,14 @@ class HardenedRoutes:
         resumption: Resumption,
         sessions: HardenedSessions,
         dispatch: Dispatch,
+        events: Events,
     ) -> None:
         self._settings = settings
         self._login = login
         self._resumption = resumption
         self._sessions = sessions
         self._dispatch = dispatch
+        self._events = events
         self._logout_path = settings.prefix + LOGOUT
         self._password_path = settings.prefix + PASSWORD
         self.routes: dict[str, Callable[[web.Request], Awaitable[web.Response]]] = {
@@ -126,8 +129,10 @@ class HardenedRoutes:
         request[OUTCOME] = f"session {live.session.id}"
         if isinstance(decided, StaleMessage):
             request[OUTCOME] = f"session {live.session.id} (stale_timestamp)"
+            self._events.tell(MessageRejected("stale_timestamp", request.remote or ""))
             answer = decided.seal_refusal(clock(), secrets.token_bytes)
         else:
+            request[SESSION] = live.session
             await self._sessions.keep(live, decided.session, now_ms)
             response = await self._run(request, decided, live)
             answer = decided.seal_response(response, clock(), secrets.token_bytes)
@@ -142,7 +147,7 @@ class HardenedRoutes:
             return told_inside(400, error.public_code, str(error))
         path = inside.target.partition("?")[0]
         if (inside.method, path) == (hdrs.METH_POST, self._logout_path):
-            await self._sessions.end(live)
+            await self._sessions.end(live, self._settings.clock())
             return json_inside(200, {})
         if (inside.method, path) == (hdrs.METH_POST, self._password_path):
             return await self._authenticate(live, inside)
@@ -172,7 +177,7 @@ class HardenedRoutes:
             return told_inside(500, "internal", "the gateway failed; log in again")
         finally:
             if not is_right:
-                await self._sessions.end(live)
+                await self._sessions.end(live, now_ms)
         if not is_right:
             return told_inside(403, "rejected", "not accepted; log in again")
         await self._sessions.end_check(live_now, now_ms)

@@ -17,6 +17,7 @@ from protocol.message_server import ServerSession
 from protocol.record import Record
 from protocol.records import SessionRecord
 
+from .events import Events, SessionEnded
 from .keyring import KeyRing
 from .sessions import Session, user_tag
 from .stores import Opening, Store
@@ -58,10 +59,17 @@ class LiveSession:
 class HardenedSessions:
     """Every hardened session of one gateway, by its id; ``accepted`` are the suites it takes."""
 
-    def __init__(self, store: Store, keyring: KeyRing, accepted: Collection[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        keyring: KeyRing,
+        accepted: Collection[str],
+        events: Events | None = None,
+    ) -> None:
         self._store = store
         self._keyring = keyring
         self._accepted = accepted
+        self._events = events or Events()
         self._live: OrderedDict[bytes, LiveSession] = OrderedDict()
 
     def opening(
@@ -163,12 +171,13 @@ class HardenedSessions:
             raise DecryptionFailed("the session has ended meanwhile")
         return found
 
-    async def end(self, live: LiveSession) -> None:
+    async def end(self, live: LiveSession, now_ms: int) -> None:
         """Close the session; its tickets go with it (PROTOCOL §17.3)."""
         self._live.pop(live.record.session_id, None)
         if live.record.chain_id:
             await self._store.end_chain(live.record.chain_id)
         await self._store.end(live.record.session_id)
+        self._events.tell(SessionEnded(live.record.session_id, now_ms - live.kept.opened_ms))
 
     async def sweep(self, now_ms: int) -> None:
         """Forget what has expired, and keys of epochs that are over."""

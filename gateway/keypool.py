@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from protocol.primitives import RsaPrivateKey
 
+from .events import Events, KeyGenerated
+
 DEFAULT_SIZE = 16
 
 
@@ -26,12 +28,13 @@ def _give_way() -> None:
 class KeyPool:
     """Up to ``size`` pairs ready to be taken. Each pair is handed out once."""
 
-    def __init__(self, size: int = DEFAULT_SIZE) -> None:
+    def __init__(self, size: int = DEFAULT_SIZE, events: Events | None = None) -> None:
         self._ready: asyncio.Queue[RsaPrivateKey] = asyncio.Queue(size)
         self._executor = ThreadPoolExecutor(
             1, thread_name_prefix="certless-keys", initializer=_give_way
         )
         self._filler: asyncio.Task[None] | None = None
+        self._events = events or Events()
         self.generated = 0
 
     def start(self) -> None:
@@ -48,6 +51,7 @@ class KeyPool:
             self._executor, RsaPrivateKey.generate
         )
         self.generated += 1
+        self._events.tell(KeyGenerated())
         return pair
 
     async def _fill(self) -> None:

@@ -4,21 +4,18 @@ import asyncio
 import logging
 import secrets
 
-from protocol.codes import (
-    mint_code,
-    mint_token,
-    normalise_username,
-    session_id,
-)
+from protocol.codes import mint_code, mint_token, normalise_username, session_id
 from protocol.errors import CodeRefused, DecryptionFailed, RejectedMessage
 from protocol.exchange import ServerExchange
 from protocol.messages import AuthenticateRequest, SealedMessage, SessionGrant, SessionRequest
 
+from . import events
 from .code_mails import CodeMails
 from .config import Settings
 from .directory import Directory
+from .events import Events
 from .keypool import KeyPool
-from .sessions import Sessions
+from .sessions import Sessions, user_tag
 
 _log = logging.getLogger("certless")
 
@@ -34,6 +31,7 @@ class Login:
         directory: Directory,
         mails: CodeMails,
         key_pool: KeyPool,
+        events: Events,
     ) -> None:
         self._settings = settings
         self._exchange = exchange
@@ -41,6 +39,7 @@ class Login:
         self._directory = directory
         self._mails = mails
         self._key_pool = key_pool
+        self._events = events
 
     async def initiate(self, message: SessionRequest, remote: str) -> SessionGrant:
         """A token, and a mail in the background where there is somebody to write to.
@@ -51,6 +50,7 @@ class Login:
         username = normalise_username(message.username)
         account = await self._directory.find(username)
         user = account.name if account else username
+        self._events.tell(events.LoginAsked(user_tag(user), remote, self._exchange.suite.name))
         code = mint_code(secrets.token_bytes, self._settings.code_chars)
         token = mint_token(secrets.token_bytes)
         await self._sessions.await_code(token, username, user, code)
@@ -60,6 +60,13 @@ class Login:
 
     async def authenticate(self, message: AuthenticateRequest) -> SealedMessage:
         """The sealed answer that opens the session. Raises: RejectedMessage, StoreUnavailable."""
+        try:
+            return await self._redeem(message)
+        except RejectedMessage as error:
+            self._events.tell(events.CodeRefused(session_id(message.token), error.code))
+            raise
+
+    async def _redeem(self, message: AuthenticateRequest) -> SealedMessage:
         claimed = await self._sessions.claim_code(message.token)
         try:
             opened = self._exchange.open_login(message, claimed.code if claimed else None)
@@ -78,7 +85,7 @@ class Login:
             if not await self._sessions.enrol(message.token, account.name, pair, login.client_key):
                 raise CodeRefused("the login has expired meanwhile")
         except RejectedMessage:
-            await self._sessions.end(session_id(message.token))
+            await self._sessions.end_login(message.token)
             raise
         _log.info("session %s opened", session_id(message.token).hex())
         return login.seal_response(pair.public, secrets.token_bytes)

@@ -32,8 +32,18 @@ from .errors import (
     LoginRequired,
     StoreUnavailable,
 )
+from .events import Events, MessageRejected, MessageServed
 from .hardened_routes import HardenedRoutes, format_of, packed
-from .inner import OUTCOME, Handler, InnerRequest, inner_request, log_failure, run, told_inside
+from .inner import (
+    OUTCOME,
+    SESSION,
+    Handler,
+    InnerRequest,
+    inner_request,
+    log_failure,
+    run,
+    told_inside,
+)
 from .request_body import read_body
 from .requirements import Requirements
 from .route_patterns import RoutePatterns
@@ -52,9 +62,10 @@ _MESSAGE = "/message"
 class Middleware:
     """What ``setup`` puts in front of an application."""
 
-    def __init__(self, app: web.Application, settings: Settings) -> None:
+    def __init__(self, app: web.Application, settings: Settings, events: Events) -> None:
         self._app = app
         self._settings = settings
+        self._events = events
         self._script = ClientScript(settings)
         self._public = RoutePatterns(settings.public)
         self._requirements = Requirements(settings.require)
@@ -96,9 +107,11 @@ class Middleware:
         try:
             if hdrs.CONTENT_ENCODING in request.headers:
                 raise CodingRefused("send the body without a Content-Encoding")
-            if is_own:
-                return await self._own(request, path)
-            return await self._in_place(request)
+            response = await (self._own(request, path) if is_own else self._in_place(request))
+            if (session := request.get(SESSION)) is not None:
+                seconds = time.monotonic() - arrived_s
+                self._events.tell(MessageServed(bytes.fromhex(session.id), session.suite, seconds))
+            return response
         except RejectedMessage as error:
             await _wait_for_step(arrived_s)
             return self._refuse(request, error)
@@ -115,6 +128,8 @@ class Middleware:
         request[OUTCOME] = code
         if isinstance(error, RejectedMessage):
             request[OUTCOME] = f"{code} ({error.code}: {error})"
+        exact = error.code if isinstance(error, RemoteProtocolError) else code
+        self._events.tell(MessageRejected(exact, request.remote or ""))
         _refusals.info(
             "%s %s: %s", request.remote, request.rel_url.raw_path[:200], request[OUTCOME]
         )

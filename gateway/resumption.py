@@ -17,9 +17,11 @@ from protocol.handshake_messages import (
 from protocol.handshake_server import HandshakeServer
 from protocol.records import ExchangeRecord, TicketChain, TicketRecord, ticket_hash
 
+from . import events
 from .config import Settings
 from .directory import Directory
 from .enrolment import EXCHANGE_LIFETIME_MS, confirm_by, new_terms
+from .events import Events
 from .hardened_sessions import HardenedSessions
 from .keypool import KeyPool
 from .keyring import KeyRing
@@ -41,6 +43,7 @@ class Resumption:
         keyring: KeyRing,
         directory: Directory,
         key_pool: KeyPool,
+        events: Events,
     ) -> None:
         self._settings = settings
         self._server = server
@@ -49,6 +52,7 @@ class Resumption:
         self._keyring = keyring
         self._directory = directory
         self._key_pool = key_pool
+        self._events = events
 
     async def greet(self, hello: ResumptionHello) -> ResumptionGreeting:
         """R2, for a ticket good or spent. Raises: UnsupportedSuite, RejectedMessage."""
@@ -103,8 +107,12 @@ class Resumption:
                 ticket.chain_id.hex(),
                 user_tag(account.name).hex(),
             )
+            self._events.tell(events.TicketReturned(ticket.chain_id, user_tag(account.name)))
             raise
         opening = self._sessions.opening(enrolment, account.name, now_ms)
         answer = enrolment.accept(await self._store.open_resumed(opening, previous))
         _log.info("session %s opened by a ticket", session_id.hex())
+        tag = user_tag(account.name)
+        self._events.tell(events.TicketUsed(ticket.chain_id, session_id, tag))
+        self._events.tell(events.SessionOpened(session_id, tag, ticket.suite.name))
         return answer

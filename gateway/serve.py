@@ -46,7 +46,8 @@ class AccessLog(AbstractAccessLogger):
         )
 
 
-def _host_and_port(listen: str) -> tuple[str, int]:
+def host_and_port(listen: str) -> tuple[str, int]:
+    """``HOST:PORT`` in its parts. Raises: ConfigError."""
     host, colon, port = listen.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ConfigError(f"listen {listen!r} must be HOST:PORT, e.g. 127.0.0.1:8440")
@@ -70,7 +71,8 @@ def _demands(texts: list[str] | None) -> dict[str, str] | None:
     return demands
 
 
-def _application(options: dict[str, Any]) -> web.Application:
+def application(options: dict[str, Any]) -> web.Application:
+    """The gateway of ``options``, which are used up; all but ``listen``. Raises: ConfigError."""
     own_dialects = options.pop("dialects", {})
     name = options.pop("dialect", None) or DEFAULT_DIALECT
     any_address = options.pop("any_address", None)
@@ -87,8 +89,11 @@ def _application(options: dict[str, Any]) -> web.Application:
     )
 
 
-async def serve(arguments: argparse.Namespace) -> int:
-    """Serve until told to stop; the exit status. Raises: ConfigError, StoreUnavailable."""
+def service_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the arguments set over the config file, by the names of gateway.toml.
+
+    ``listen``, ``site`` and ``suites`` are always there. Raises: ConfigError.
+    """
     options = read_config(Path(arguments.config)) if arguments.config else {}
     given = {
         "listen": arguments.listen,
@@ -111,12 +116,20 @@ async def serve(arguments: argparse.Namespace) -> int:
         options.pop("users", None)
         options.pop("any_address", None)
     options.update({name: value for name, value in given.items() if value is not None})
-    host, port = _host_and_port(options.pop("listen", "127.0.0.1:8440"))
+    host, port = host_and_port(options.setdefault("listen", "127.0.0.1:8440"))
     options.setdefault("site", f"the service at {host}:{port}")
+    options.setdefault("suites", list(SUITES))
+    return options
+
+
+async def serve(arguments: argparse.Namespace) -> int:
+    """Serve until told to stop; the exit status. Raises: ConfigError, StoreUnavailable."""
+    options = service_options(arguments)
+    host, port = host_and_port(options.pop("listen"))
     mail = options.get("mail", "")
     upstream = options.get("upstream")
-    suites = options.setdefault("suites", list(SUITES))
-    app = _application(options)
+    suites = options["suites"]
+    app = application(options)
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)

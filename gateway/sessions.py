@@ -18,6 +18,7 @@ from protocol.exchange import TAG_KEY_BYTES, SessionKeys
 from protocol.freshness import TAG_BYTES, NonceClaim
 from protocol.primitives import RsaPrivateKey, RsaPublicKey, sha256
 
+from .events import Events, SessionEnded, SessionOpened
 from .keyring import KeyRing
 from .requirements import is_hardened
 from .stores import Store
@@ -72,13 +73,20 @@ class Sessions:
     """Every classic session of one gateway, by token."""
 
     def __init__(
-        self, store: Store, keyring: KeyRing, clock: Clock, suite: str, lifetime_ms: int
+        self,
+        store: Store,
+        keyring: KeyRing,
+        clock: Clock,
+        suite: str,
+        lifetime_ms: int,
+        events: Events | None = None,
     ) -> None:
         self._store = store
         self._keyring = keyring
         self._clock = clock
         self._suite = suite
         self._lifetime_ms = lifetime_ms
+        self._events = events or Events()
         self._live: OrderedDict[bytes, LiveSession] = OrderedDict()
 
     async def await_code(self, token: str, username: str, user: str, code: Code) -> None:
@@ -117,6 +125,7 @@ class Sessions:
             return False
         session = Session(key.hex(), user, self._suite, expires_ms)
         self._remember(key, LiveSession(session, SessionKeys(private_key, client_key, tag_key)))
+        self._events.tell(SessionOpened(key, user_tag(user), self._suite))
         return True
 
     async def find(self, token: str) -> LiveSession | None:
@@ -159,10 +168,17 @@ class Sessions:
         """Claim a message for good, before it is handled."""
         return await self._store.claim(bytes.fromhex(session.id), claim, self._clock())
 
-    async def end(self, key: bytes) -> None:
-        """Close the session with this id (16 bytes)."""
+    async def end(self, session: Session) -> None:
+        """Close the session."""
+        key = bytes.fromhex(session.id)
         self._live.pop(key, None)
         await self._store.end(key)
+        opened_ms = session.expires_ms - self._lifetime_ms
+        self._events.tell(SessionEnded(key, self._clock() - opened_ms))
+
+    async def end_login(self, token: str) -> None:
+        """Spend the code of a login that opens nothing."""
+        await self._store.end(session_id(token))
 
     async def sweep(self) -> int:
         """Forget what has expired."""
