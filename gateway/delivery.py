@@ -102,12 +102,13 @@ class SmtpDelivery(Delivery):
         tls_context: ssl.SSLContext | None = None,
     ) -> None:
         self.server = f"{host}:{port}"
-        self.host = host
         self.sender = sender
+        self.is_local = host in LOOPBACK
+        self.logs_in = username is not None
+        self._host = host
         self._port = port
         self._tls = tls
         self._starttls = starttls
-        self.logs_in = username is not None
         self._username = username
         self._password = password
         self._tls_context = tls_context
@@ -116,7 +117,7 @@ class SmtpDelivery(Delivery):
         """Whether something listens there at all."""
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                _, writer = await asyncio.open_connection(self.host, self._port)
+                _, writer = await asyncio.open_connection(self._host, self._port)
         except (OSError, TimeoutError):
             return False
         writer.close()
@@ -125,7 +126,7 @@ class SmtpDelivery(Delivery):
     def connection(self) -> aiosmtplib.SMTP:
         """A connection that is not made yet; made, it is as safe as told, and logged in."""
         return aiosmtplib.SMTP(
-            hostname=self.host,
+            hostname=self._host,
             port=self._port,
             use_tls=self._tls,
             start_tls=self._starttls,
@@ -139,9 +140,7 @@ class SmtpDelivery(Delivery):
         try:
             async with self.connection() as smtp:
                 # Said here, since a header can spell an address in more than one way.
-                await smtp.send_message(
-                    mail.to_email(self.sender, address), recipients=[address]
-                )
+                await smtp.send_message(mail.to_email(self.sender, address), recipients=[address])
         except aiosmtplib.SMTPRecipientsRefused as error:
             final = all(recipient.code >= 500 for recipient in error.recipients)
             raise MailNotSent("the SMTP server refuses the address", final=final) from None

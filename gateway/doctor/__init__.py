@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from gateway.config import Settings, find_dialect
-from gateway.errors import ConfigError, GatewayError
+from gateway.errors import GatewayError
 from protocol.dialects import DEFAULT_DIALECT
 
 # One answer that a check waits for; and all that a check may take.
-ANSWER_S = 5.0
-CHECK_S = 20.0
+ANSWER_S = 4.0
+CHECK_S = 10.0
 
 
 class Mark(StrEnum):
@@ -64,13 +64,13 @@ class Service:
     def settings(self) -> Settings:
         """Those of the gateway. Raises: ConfigError."""
         names = {field.name for field in fields(Settings)} - {"dialect"}
-        chosen = {name: value for name, value in self.options.items() if name in names}
-        for name in ("public", "suites"):
-            chosen[name] = tuple(chosen.get(name, getattr(Settings, name, ())))
+        chosen: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in self.options.items()
+            if name in names
+        }
         dialect = self.options.get("dialect") or DEFAULT_DIALECT
-        return Settings(
-            dialect=find_dialect(dialect, self.options.get("dialects")), **chosen
-        )
+        return Settings(dialect=find_dialect(dialect, self.options.get("dialects")), **chosen)
 
 
 Check: TypeAlias = Callable[[Service], AsyncIterator[Finding]]

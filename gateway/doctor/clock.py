@@ -55,6 +55,8 @@ def _beside(whose: str, date: str | None, window_s: float) -> Finding:
         return ok(ABOUT, f"agrees with {whose}")
     way = "ahead of" if off_s > 0 else "behind"
     text = f"{abs(off_s):.0f} s {way} {whose}: have both kept by NTP"
-    return fix(ABOUT, f"{text}; clients may be off by {window_s:g} s") if (
-        abs(off_s) > window_s
-    ) else warn(ABOUT, text)
+    return (
+        fix(ABOUT, f"{text}; clients may be off by {window_s:g} s")
+        if (abs(off_s) > window_s)
+        else warn(ABOUT, text)
+    )

@@ -17,7 +17,7 @@ ABOUT = "settings"
 
 async def check_configuration(service: Service) -> AsyncIterator[Finding]:
     """All that is wrong with the options, and what they leave open."""
-    options = dict(service.options)
+    options = {name: value for name, value in service.options.items() if name != "listen"}
     # The store has a check of its own, and its key file would be made by the mere look.
     await asyncio.to_thread(application, {**options, "store": "memory:", "key_file": None})
     settings = service.settings

@@ -54,11 +54,11 @@ async def _smtp(delivery: SmtpDelivery) -> AsyncIterator[Finding]:
     way = "over TLS" if is_sealed else "in plain"
     login = " after a login" if delivery.logs_in else ""
     text = f"SMTP server {server} takes {delivery.sender}{login}, {way} (no mail was sent)"
-    if not is_sealed and delivery.host not in LOOPBACK:
+    if not is_sealed and not delivery.is_local:
         yield warn(ABOUT, f"{text}: the codes can be read on the way; use smtp+starttls://")
     else:
         yield ok(ABOUT, text)
-    if delivery.sender == _UNSET_SENDER and delivery.host not in LOOPBACK:
+    if delivery.sender == _UNSET_SENDER and not delivery.is_local:
         yield warn(ABOUT, f"mails come from {_UNSET_SENDER}: set mail_from to an address of yours")
 
 
@@ -83,10 +83,10 @@ def _refusal(error: Exception, sender: str) -> str:
             )
         case aiosmtplib.SMTPResponseException():
             return f"says {error.code}: see its log"
-        case aiosmtplib.SMTPException() if "STARTTLS" in error.message:
-            return "offers no STARTTLS: try smtps://, for TLS from the start"
         case aiosmtplib.SMTPException() if "AUTH" in error.message:
             return "takes no login: leave USER:PASSWORD@ out of mail, or use smtp+starttls://"
+        case aiosmtplib.SMTPException() if "STARTTLS" in error.message:
+            return "offers no STARTTLS: try smtps://, for TLS from the start"
     return "gives no answer: is --mail right, does the server run, does a firewall let it through?"
 
 
@@ -94,7 +94,7 @@ def _folder(folder: Path) -> Finding:
     place = folder
     while not place.exists():
         place = place.parent
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
         return fix(ABOUT, f"folder {folder} cannot be written: choose another dir:PATH")
     if folder.exists() and folder.stat().st_mode & 0o077:
         return fix(ABOUT, f"folder {folder} holds codes and is open to others: chmod 700 {folder}")
