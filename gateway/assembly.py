@@ -36,6 +36,7 @@ from .sessions import Sessions
 from .stores import Store
 from .stores.memory import MemoryStore
 from .stores.sqlite import SqliteStore
+from .timed_store import timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,8 @@ def assemble(
     keyring = _keyring(store, key_file)
 
     events = Events(*([watch] if watch else []))
+    if events.watched:
+        keeper = timed(keeper, events)
     key_pool = KeyPool(chosen.key_pool_size, events)
     courier = Courier(delivery, events)
     mails = CodeMails(chosen, keeper, courier)
