@@ -44,9 +44,9 @@ class KeyFile:
             if not self.path.exists():
                 # Written whole and then linked: of two processes that start at once one makes the
                 # key, and the other finds either nothing or all of it.
-                with self._part(self.path, [secrets.token_bytes(KEY_BYTES)]) as part:
-                    with contextlib.suppress(FileExistsError):
-                        os.link(part, self.path)
+                part = self._part(self.path, [secrets.token_bytes(KEY_BYTES)])
+                with part as written, contextlib.suppress(FileExistsError):
+                    os.link(written, self.path)
 
     def stamp(self) -> Stamp | None:
         """What is another as soon as the file is; None where there is none."""

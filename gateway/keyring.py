@@ -65,8 +65,14 @@ class KeyRing:
         return ring
 
     @classmethod
-    def from_text(cls, text: str) -> "KeyRing":
-        """Keys in base64 with commas between, as ``CERTLESS_KEYS`` has them. Raises: ConfigError"""
+    def from_environment(cls) -> "KeyRing | None":
+        """The keys in ``CERTLESS_KEYS``, base64 with commas between; None where it has none.
+
+        Raises: ConfigError.
+        """
+        text = os.environ.get(VARIABLE)
+        if not text:
+            return None
         try:
             return cls(keys_in(text.split(",")))
         except ValueError:
@@ -80,13 +86,13 @@ class KeyRing:
 
         Without any of these, one that lives as long as this process. Raises: ConfigError.
         """
-        given = os.environ.get(VARIABLE)
-        if given and key_file:
-            raise ConfigError(f"keys come from {VARIABLE} or from a key file: take one of them away")
-        if given:
-            return cls.from_text(given)
+        ring = cls.from_environment()
+        if ring and key_file:
+            raise ConfigError(
+                f"keys come from {VARIABLE} or from a key file: take one of them away"
+            )
         path = key_file or default
-        return cls.from_file(path) if path else cls.ephemeral()
+        return ring or (cls.from_file(path) if path else cls.ephemeral())
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -94,6 +94,12 @@ async def seal_anew(store: Store, ring: KeyRing) -> int:
     return await store.reseal(reseal)
 
 
+async def seal_anew_by(store: Store, file: KeyFile) -> int:
+    """``seal_anew`` under the first key of ``file``. Raises: ConfigError beside."""
+    with file.alone():
+        return await seal_anew(store, KeyRing(file.read()))
+
+
 async def rotate(store: Store, file: KeyFile) -> Rotated:
     """A new key, and every record under it. Raises: ConfigError, RecordNotOpened, StoreUnavailable.
 
@@ -136,7 +142,8 @@ async def drop(store: Store, file: KeyFile, name: str) -> None:
         count = (await records_by_key(store, KeyRing(keys)))[name]
         if count:
             raise ConfigError(
-                f"key {name} still opens {count} records: `keys rotate --no-new-key` seals them anew"
+                f"key {name} is needed for {count} records: `keys rotate --no-new-key` seals them "
+                "under the first one"
             )
         file.write([key for key in keys if key_id(key) != name])
 
