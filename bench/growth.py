@@ -29,7 +29,7 @@ from bench.hardened_target import HardenedTarget, seal_order
 from bench.redis_process import RedisProcess, redis_process
 from bench.run import KIB, Sample, cores, play
 from bench.targets import Server, python
-from gateway import _store_from_url as store_from_url
+from gateway.assembly import store_from_url
 from gateway.config import system_clock
 from gateway.hardened_sessions import HardenedSessions
 from gateway.keyring import KeyRing
