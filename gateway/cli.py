@@ -17,6 +17,7 @@ from protocol.dialects import DEFAULT_DIALECT, DIALECTS
 
 from . import __version__
 from .cli_doctor import doctor
+from .cli_keys import add_keys
 from .cli_operator import add_operator
 from .cli_request import add_request, on_one_line
 from .client import ClientError
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_request(commands)
     add_operator(commands)
+    add_keys(commands)
     return parser
 
 

@@ -331,8 +331,20 @@ async def test_the_key_file_of_another_store(patient: Patient) -> None:
     assert line.startswith(f"warn {patient.key_file} opens 2 of 4 records")
 
     patient.key_file.write_text("not a key")
-    (line,) = (await patient.examine()).about("store")[1:]
+    (line,) = (await patient.examine()).about("store")
     assert line.startswith(f"fix key file {patient.key_file} must hold")
+
+
+async def test_keys_in_the_environment(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(patient):
+        pass
+    monkeypatch.setenv("CERTLESS_KEYS", patient.key_file.read_text().strip())
+    patient.key_file.unlink()
+    assert (await patient.examine()).about("keys") == [
+        "ok CERTLESS_KEYS opens all that the store holds (2)"
+    ]
+    (line,) = (await patient.examine_changed(key_file="store.key")).about("store")
+    assert line == "fix keys come from CERTLESS_KEYS or from a key file: take one of them away"
 
 
 async def test_a_file_that_is_no_store(patient: Patient) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gateway.keyring import VARIABLE
+
 from . import Finding, Service, fix, ok, warn
 
 ABOUT = "files"
@@ -64,11 +66,12 @@ def _files_of(service: Service) -> Iterator[_Kept]:
     scheme, _, rest = options.get("store", "memory:").partition(":")
     keys = options.get("key_file")
     if scheme == "sqlite":
-        keys = keys or f"{rest}.key"
+        if not os.environ.get(VARIABLE):
+            keys = keys or f"{rest}.key"
         for ending in ("", "-wal", "-shm"):
             yield _Kept(Path(rest + ending), "who is logged in, and sealed keys", 0o077)
     if keys:
-        yield _Kept(Path(keys), "the key to the store", 0o077)
+        yield _Kept(Path(keys), "the keys to the store", 0o077)
     if options.get("users"):
         yield _Kept(Path(options["users"]), "addresses of users", 0o027)
     if service.config:

@@ -5,11 +5,12 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.config import system_clock
 from gateway.enrolment import ID_BYTES
-from gateway.keyring import KeyRing
+from gateway.keyring import VARIABLE, KeyRing
 from gateway.operators import Operators
 from gateway.stores import Store
 from gateway.stores.sqlite import SqliteStore
@@ -36,12 +37,13 @@ async def check_store(service: Service) -> AsyncIterator[Finding]:
 
 
 async def _sqlite(path: Path, key_file: str | None) -> AsyncIterator[Finding]:
-    keys = Path(key_file or f"{path}.key")
     for finding in await asyncio.to_thread(lambda: list(disk.examine_place(path))):
         yield finding
+    keys = await asyncio.to_thread(_keys, key_file, Path(f"{path}.key"))
     if not await asyncio.to_thread(path.exists):
-        for finding in await asyncio.to_thread(_before_first_start, path, keys):
-            yield finding
+        if os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
+            yield ok(ABOUT, f"{path} will be made on the first start")
+        yield ok(KEYS, f"{keys.name} is sound") if keys.ring else _not_made_yet(keys)
         return
     wrong = await asyncio.to_thread(disk.examine_file, path)
     if wrong is not None:
@@ -51,7 +53,24 @@ async def _sqlite(path: Path, key_file: str | None) -> AsyncIterator[Finding]:
         yield finding
 
 
-async def _contract(store: Store, name: str, keys: Path) -> AsyncIterator[Finding]:
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """Where the keys are; ``ring`` is None where they have not been made yet."""
+
+    name: str
+    ring: KeyRing | None
+
+
+def _keys(key_file: str | None, default: Path) -> _Keys:
+    """The keys as ``serve`` takes them, but that none are made. Raises: ConfigError."""
+    path = Path(key_file) if key_file else None
+    if KeyRing.from_environment():
+        return _Keys(VARIABLE, KeyRing.chosen(path))
+    path = path or default
+    return _Keys(str(path), KeyRing.from_file(path) if path.exists() else None)
+
+
+async def _contract(store: Store, name: str, keys: _Keys) -> AsyncIterator[Finding]:
     """What every store must do, done once, with a record that is taken out again."""
     record_id, record = secrets.token_bytes(ID_BYTES), secrets.token_bytes(64)
     try:
@@ -74,46 +93,33 @@ async def _contract(store: Store, name: str, keys: Path) -> AsyncIterator[Findin
         await store.close()
 
 
-async def _fit(store: Store, keys: Path) -> Finding:
+async def _fit(store: Store, keys: _Keys) -> Finding:
     """Whether ``keys`` open what the store holds."""
     now_ms = system_clock()
     kept = len(await store.sessions(now_ms)) + len(await store.chains(now_ms))
-    keyring = await asyncio.to_thread(_keyring, keys)
-    if keyring is None and kept:
+    if keys.ring is None and kept:
         return fix(
             KEYS,
-            f"there is no {keys}, and {kept} records are sealed: restore it, else all log in anew",
+            f"there is no {keys.name}, and {kept} records are sealed: restore it, else all log in "
+            "anew",
         )
-    if keyring is None:
-        return _no_keys_yet(keys)
-    operators = Operators(store, keyring, lambda: now_ms)
+    if keys.ring is None:
+        return _not_made_yet(keys)
+    operators = Operators(store, keys.ring, lambda: now_ms)
     opened = len(await operators.sessions()) + len(await operators.tickets())
     if kept and not opened:
         return fix(
-            KEYS, f"{keys} opens none of {kept} records: it is of another store; name the right one"
+            KEYS,
+            f"{keys.name} opens none of {kept} records: it is of another store; name the right one",
         )
     if opened < kept:
-        return warn(KEYS, f"{keys} opens {opened} of {kept} records: the others log in anew")
-    return ok(KEYS, f"{keys} opens all that the store holds ({kept})")
+        return warn(
+            KEYS, f"{keys.name} opens {opened} of {kept} records: users of the others log in anew"
+        )
+    return ok(KEYS, f"{keys.name} opens all that the store holds ({kept})")
 
 
-def _before_first_start(path: Path, keys: Path) -> list[Finding]:
-    found = []
-    if os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
-        found.append(ok(ABOUT, f"{path} will be made on the first start"))
-    if _keyring(keys) is None:
-        found.append(_no_keys_yet(keys))
-    else:
-        found.append(ok(KEYS, f"{keys} is sound"))
-    return found
-
-
-def _keyring(keys: Path) -> KeyRing | None:
-    """None where there is none: a look must not make one. Raises: ConfigError."""
-    return KeyRing.from_file(keys) if keys.exists() else None
-
-
-def _no_keys_yet(keys: Path) -> Finding:
-    if not os.access(keys.parent, os.W_OK | os.X_OK, effective_ids=True):
-        return fix(KEYS, f"{keys} cannot be made in its folder: name another --key-file")
-    return ok(KEYS, f"{keys} will be made on the first start; keep a copy of it")
+def _not_made_yet(keys: _Keys) -> Finding:
+    if not os.access(Path(keys.name).parent, os.W_OK | os.X_OK, effective_ids=True):
+        return fix(KEYS, f"{keys.name} cannot be made in its folder: name another --key-file")
+    return ok(KEYS, f"{keys.name} will be made on the first start; keep a copy of it")
