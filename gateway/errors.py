@@ -8,6 +8,7 @@
     |- BrokenBody          it broke off, or took too long
     |- CodingRefused       a Content-Encoding on the way in
     |- StoreUnavailable    nothing was accepted
+    |- TooMany             a limit is reached
     |- MailNotSent         one try at one address
     |- UpstreamFailed      no answer, or none that can be passed on
     `- ConfigError         start-up: one line for the person at the console
@@ -36,6 +37,14 @@ class CodingRefused(GatewayError):
 
 class StoreUnavailable(GatewayError):
     """The store did not answer; nothing was accepted."""
+
+
+class TooMany(GatewayError):
+    """A limit is reached, for ``retry_after_s`` seconds more (1 at least)."""
+
+    def __init__(self, reason: str, retry_after_s: int) -> None:
+        super().__init__(reason)
+        self.retry_after_s = max(1, retry_after_s)
 
 
 class MailNotSent(GatewayError):

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.stores import Opening, Store, StoredChain, StoredSession
+from gateway.errors import TooMany
+from gateway.stores import Opening, SessionCaps, Store, StoredChain, StoredSession
 from protocol.codes import CODE_ATTEMPTS
 from protocol.counter_window import COUNTER_WINDOW, MAX_FRESH_VALUE, FreshnessClaim
 
@@ -329,6 +330,146 @@ class HardenedStoreContract:
         await store.end(ADA)
         assert await tickets_of(store) == [(b"ticket 1", FIRST_CHAIN)]
         assert await store.open_resumed(RESUMED, FIRST_CHAIN)
+
+    # --- caps ---
+
+    async def test_a_login_over_a_cap_waits(self, store: Store) -> None:
+        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await store.add_handshake(BEN, LOGIN, EXPIRES_MS, USER)
+        assert await store.open_login(replace(OPENING, session_id=BEN, expires_ms=NOW_MS + 5000))
+        await greeted(store, CODE)
+        for caps in (SessionCaps(1, 0, NOW_MS), SessionCaps(0, 1, NOW_MS)):
+            with pytest.raises(TooMany) as caught:
+                await store.open_login(replace(CHAINED, caps=caps))
+            assert caught.value.retry_after_s == 6
+        # Neither the login nor its code is spent, and nothing was opened.
+        assert await store.load(ADA, NOW_MS) is None
+        assert await tickets_of(store) == []
+        assert await store.find_code(USER, NOW_MS)
+        assert await store.open_login(replace(CHAINED, caps=SessionCaps(1, 1, NOW_MS + 5001)))
+        assert await store.find_code(USER, NOW_MS) is None
+
+    async def test_only_a_login_that_is_good_learns_of_a_cap(self, store: Store) -> None:
+        caps = SessionCaps(1, 1, NOW_MS)
+        await store.add_handshake(BEN, LOGIN, EXPIRES_MS, USER)
+        assert await store.open_login(replace(OPENING, session_id=BEN))
+        assert not await store.open_login(replace(OPENING, caps=caps))
+        await greeted(store)
+        assert not await store.open_login(replace(OPENING, caps=caps, user_tag=OTHER_USER))
+        await greeted(store, CODE)
+        assert not await store.open_login(replace(OPENING, caps=caps))
+
+    async def test_a_redemption_replaces_its_session_and_counts_once(self, store: Store) -> None:
+        caps = SessionCaps(1, 1, NOW_MS)
+        await opened(store, replace(CHAINED, caps=caps))
+        assert await store.open_resumed(replace(RESUMED, caps=caps), FIRST_CHAIN)
+        assert await store.count_sessions(NOW_MS) == 1
+
+    async def test_a_redemption_over_a_cap_changes_nothing(self, store: Store) -> None:
+        await opened(store, replace(CHAINED, expires_ms=NOW_MS + 1000))
+        for number in range(2):
+            await store.add_handshake(salt(number), LOGIN, EXPIRES_MS, USER)
+            opening = replace(OPENING, session_id=salt(number), expires_ms=NOW_MS + 7000)
+            assert await store.open_login(opening)
+        for caps in (SessionCaps(2, 0, NOW_MS), SessionCaps(0, 2, NOW_MS)):
+            assert not await store.open_resumed(replace(RESUMED, caps=caps), b"another chain")
+            with pytest.raises(TooMany) as caught:
+                await store.open_resumed(replace(RESUMED, caps=caps), FIRST_CHAIN)
+            # The session that it would end is not one of those to wait for.
+            assert caught.value.retry_after_s == 8
+        assert await store.load(ADA, NOW_MS) == SESSION
+        assert await store.load(BEN, NOW_MS) is None
+        assert await tickets_of(store) == [(b"ticket 1", FIRST_CHAIN)]
+        # One that has ended meanwhile makes room for one more.
+        await store.end(salt(0))
+        assert await store.open_resumed(replace(RESUMED, caps=caps), FIRST_CHAIN)
+
+    async def test_a_redemption_without_an_open_session_counts(self, store: Store) -> None:
+        await opened(store, CHAINED)
+        await store.end(ADA)
+        await store.add_handshake(NOBODY, LOGIN, EXPIRES_MS, USER)
+        assert await store.open_login(replace(OPENING, session_id=NOBODY))
+        with pytest.raises(TooMany):
+            await store.open_resumed(replace(RESUMED, caps=SessionCaps(1, 0, NOW_MS)), FIRST_CHAIN)
+
+    # --- sealing anew ---
+
+    async def test_all_that_is_sealed_is_sealed_anew(self, store: Store) -> None:
+        await store.add_login(NOBODY, b"classic login", EXPIRES_MS, USER)
+        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await resumed(store)
+        await confirming(store)
+        seen: dict[tuple[str, bytes], bytes] = {}
+
+        def reseal(kind: str, key: bytes, sealed: bytes) -> bytes:
+            assert (kind, key) not in seen
+            seen[kind, key] = sealed
+            return b"anew: " + sealed
+
+        assert await store.reseal(reseal) == len(seen)
+        assert seen == {
+            ("session", NOBODY): b"classic login",
+            ("session", BEN): RESUMED.sealed,
+            ("handshake", ADA): LOGIN,
+            ("exchange", ADA): EXCHANGE,
+            ("chain", CHAIN): SECOND_CHAIN,
+            ("ticket", b"1" * 32): b"ticket 1",
+            ("ticket", b"2" * 32): b"ticket 2",
+            ("issued code", CODE): b"a sealed code",
+        }
+        assert await store.claim_code(NOBODY, NOW_MS) == b"anew: classic login"
+        assert await store.load(BEN, EXPIRES_MS) == b"anew: " + RESUMED.sealed
+        assert await store.load(BEN, EXPIRES_MS + 1) is None
+        assert await store.take_exchange(ADA, NOW_MS) == b"anew: " + EXCHANGE
+        attempt = await store.claim_attempt(ADA, NOW_MS)
+        assert attempt
+        assert (attempt.sealed, attempt.number) == (b"anew: " + LOGIN, 2)
+        later = b"anew: " + SECOND_CHAIN
+        both = [(b"anew: ticket 1", later), (b"anew: ticket 2", later)]
+        assert await tickets_of(store) == both
+        found = await store.find_code(USER, NOW_MS)
+        assert found
+        assert found.sealed == b"anew: a sealed code"
+        again = replace(RESUMED, session_id=salt(1), ticket_hash=b"3" * 32)
+        assert not await store.open_resumed(again, SECOND_CHAIN)
+        assert await store.open_resumed(again, later)
+
+    async def test_what_stays_the_same_has_not_changed(self, store: Store) -> None:
+        await resumed(store)
+        assert await store.reseal(lambda kind, key, sealed: sealed) == 0
+        assert await store.reseal(lambda kind, key, sealed: sealed * (1 + (kind == "chain"))) == 1
+
+    async def test_a_login_without_attempts_left_has_nothing_sealed(self, store: Store) -> None:
+        await greeted(store)
+        for _ in range(CODE_ATTEMPTS):
+            await store.claim_attempt(ADA, NOW_MS)
+        assert await store.reseal(lambda kind, key, sealed: b"anew") == 0
+
+    @pytest.mark.parametrize(
+        "failing", ["session", "handshake", "exchange", "chain", "ticket", "issued code"]
+    )
+    async def test_sealing_anew_is_all_or_nothing(self, store: Store, failing: str) -> None:
+        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await resumed(store)
+        await confirming(store)
+
+        def reseal(kind: str, key: bytes, sealed: bytes) -> bytes:
+            if kind == failing:
+                raise LookupError("no key for this one")
+            return b"anew: " + sealed
+
+        with pytest.raises(LookupError, match="no key for this one"):
+            await store.reseal(reseal)
+        assert await store.load(BEN, NOW_MS) == RESUMED.sealed
+        assert await store.take_exchange(ADA, NOW_MS) == EXCHANGE
+        both = [(b"ticket 1", SECOND_CHAIN), (b"ticket 2", SECOND_CHAIN)]
+        assert await tickets_of(store) == both
+        found = await store.find_code(USER, NOW_MS)
+        assert found
+        assert found.sealed == b"a sealed code"
+        attempt = await store.claim_attempt(ADA, NOW_MS)
+        assert attempt
+        assert attempt.sealed == LOGIN
 
     # --- what an operator does ---
 

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from hardened_store_contract import USER, HardenedStoreContract
 
-from gateway.errors import StoreUnavailable
-from gateway.stores import MAIL_LIMIT, MAIL_WINDOW_MS, Store
+from gateway.errors import StoreUnavailable, TooMany
+from gateway.stores import MAIL_LIMIT, MAIL_WINDOW_MS, Counter, SessionCaps, Store
 from protocol.codes import CODE_ATTEMPTS
 from protocol.errors import LocalProtocolError
 from protocol.freshness import MAX_MESSAGES, PASSPHRASE_ATTEMPTS, TAG_BYTES, NonceClaim
@@ -192,6 +192,9 @@ class StoreContract(HardenedStoreContract):
         assert await store.load(BOB, NOW_MS) == SESSION
         assert await store.claim(BOB, message(1), NOW_MS)
 
+    async def test_a_store_that_works_answers_a_ping(self, store: Store) -> None:
+        await store.ping()
+
     async def test_an_empty_store_sweeps_nothing(self, store: Store) -> None:
         assert await store.sweep(NOW_MS) == 0
 
@@ -355,6 +358,108 @@ class StoreContract(HardenedStoreContract):
         results = await asyncio.gather(*(store.enrol(ANN, r, EXPIRES_MS) for r in records))
         assert results.count(True) == 1
         assert await store.load(ANN, NOW_MS) == records[results.index(True)]
+
+    # --- caps ---
+
+    async def test_a_user_has_as_many_sessions_as_he_may(self, store: Store) -> None:
+        caps = SessionCaps(2, 0, NOW_MS)
+        for number, ends_ms in enumerate((EXPIRES_MS, NOW_MS + 9_001)):
+            await reach_code_claimed(store, tag(number))
+            assert await store.enrol(tag(number), SESSION, ends_ms, caps)
+        await reach_code_claimed(store, ANN)
+        with pytest.raises(TooMany) as caught:
+            await store.enrol(ANN, SESSION, EXPIRES_MS, caps)
+        # Through 9.001 s, so it is over after ten.
+        assert caught.value.retry_after_s == 10
+        assert await store.load(ANN, NOW_MS) is None
+        await store.add_login(BOB, LOGIN, EXPIRES_MS, tag("another user"))
+        assert await store.claim_code(BOB, NOW_MS)
+        assert await store.enrol(BOB, SESSION, EXPIRES_MS, caps)
+        # The login is as it was: as soon as there is room again, it goes on.
+        await store.end(tag(0))
+        assert await store.enrol(ANN, SESSION, EXPIRES_MS, caps)
+
+    async def test_all_users_have_as_many_sessions_as_they_may(self, store: Store) -> None:
+        caps = SessionCaps(0, 2, NOW_MS)
+        for number in range(3):
+            await store.add_login(tag(number), LOGIN, EXPIRES_MS, tag(f"user {number}"))
+            assert await store.claim_code(tag(number), NOW_MS)
+        for number in range(2):
+            assert await store.enrol(tag(number), SESSION, NOW_MS, caps)
+        with pytest.raises(TooMany) as caught:
+            await store.enrol(tag(2), SESSION, EXPIRES_MS, caps)
+        assert caught.value.retry_after_s == 1
+        # The others have expired by then, swept or not.
+        assert await store.enrol(tag(2), SESSION, EXPIRES_MS, SessionCaps(0, 2, NOW_MS + 1))
+
+    async def test_logins_do_not_count_as_sessions(self, store: Store) -> None:
+        for number in range(5):
+            await reach_code_claimed(store, tag(number))
+        assert await store.enrol(tag(0), SESSION, EXPIRES_MS, SessionCaps(1, 1, NOW_MS))
+
+    async def test_a_state_that_takes_no_session_is_told_before_a_cap(self, store: Store) -> None:
+        await reach_enrolled(store, BOB)
+        await reach_awaiting_code(store)
+        assert not await store.enrol(ANN, SESSION, EXPIRES_MS, SessionCaps(1, 1, NOW_MS))
+
+    async def test_no_cap_lets_all_in(self, store: Store) -> None:
+        for number in range(5):
+            await reach_code_claimed(store, tag(number))
+            assert await store.enrol(tag(number), SESSION, EXPIRES_MS, SessionCaps(0, 0, NOW_MS))
+
+    async def test_of_many_enrolments_at_once_as_many_win_as_may(self, store: Store) -> None:
+        keys = [tag(number) for number in range(20)]
+        for key in keys:
+            await reach_code_claimed(store, key)
+        caps = SessionCaps(3, 0, NOW_MS)
+        results = await asyncio.gather(
+            *(store.enrol(key, SESSION, EXPIRES_MS, caps) for key in keys), return_exceptions=True
+        )
+        assert results.count(True) == 3
+        assert sum(isinstance(result, TooMany) for result in results) == 17
+        assert await store.count_sessions(NOW_MS) == 3
+
+    async def test_open_sessions_are_counted(self, store: Store) -> None:
+        assert await store.count_sessions(NOW_MS) == 0
+        await reach_awaiting_code(store, tag("awaiting"))
+        await reach_code_claimed(store, tag("claimed"))
+        await reach_closed(store, tag("closed"))
+        await reach_enrolled(store, ANN)
+        await reach_enrolled(store, BOB)
+        assert await store.count_sessions(EXPIRES_MS) == 2
+        assert await store.count_sessions(EXPIRES_MS + 1) == 0
+        await store.end(ANN)
+        assert await store.count_sessions(NOW_MS) == 1
+
+    # --- counters ---
+
+    async def test_a_counter_counts_for_its_time(self, store: Store) -> None:
+        counted = [await store.count(b"a key", n, 1000, NOW_MS + n) for n in (1, 2, 3)]
+        assert counted == [Counter(value, NOW_MS + 1001) for value in (1, 3, 6)]
+        assert await store.count(b"a key", 1, 1000, NOW_MS + 1001) == Counter(7, NOW_MS + 1001)
+        assert await store.count(b"a key", 2, 500, NOW_MS + 1002) == Counter(2, NOW_MS + 1502)
+
+    async def test_looking_at_a_counter_changes_nothing(self, store: Store) -> None:
+        assert await store.count(b"a key", 0, 1000, NOW_MS) == Counter(0, NOW_MS + 1000)
+        assert await store.count(b"a key", 1, 1000, NOW_MS + 7) == Counter(1, NOW_MS + 1007)
+        assert await store.count(b"a key", 0, 5000, NOW_MS + 8) == Counter(1, NOW_MS + 1007)
+
+    async def test_counters_are_told_apart_by_all_of_their_key(self, store: Store) -> None:
+        keys = [b"", b"a", b"a\x00", bytes(range(256)), b"a" * 1000]
+        for amount, key in enumerate(keys, 1):
+            assert (await store.count(key, amount, 1000, NOW_MS)).value == amount
+        assert [(await store.count(key, 0, 1000, NOW_MS)).value for key in keys] == [1, 2, 3, 4, 5]
+
+    async def test_parallel_counts_are_all_counted(self, store: Store) -> None:
+        counted = await asyncio.gather(*(store.count(b"k", 1, 1000, NOW_MS) for _ in range(50)))
+        assert sorted(counter.value for counter in counted) == list(range(1, 51))
+
+    async def test_a_sweep_removes_counters_past_their_time(self, store: Store) -> None:
+        await store.count(b"a key", 5, 1000, NOW_MS)
+        assert await store.sweep(NOW_MS + 1000) == 0
+        assert (await store.count(b"a key", 0, 1000, NOW_MS)).value == 5
+        assert await store.sweep(NOW_MS + 1001) == 0
+        assert (await store.count(b"a key", 0, 1000, NOW_MS)).value == 0
 
     # --- mails ---
 

@@ -268,6 +268,25 @@ async def test_a_file_of_a_later_version_is_left_alone(path: Path) -> None:
     await store.close()
 
 
+async def test_what_is_looked_for_by_time_or_user_has_an_index(path: Path) -> None:
+    async with opened(path):
+        pass
+    database = sqlite3.connect(path)
+    for statement in (
+        "SELECT session_id FROM salts WHERE expires_ms < 1",
+        "DELETE FROM salts WHERE expires_ms < 1",
+        "DELETE FROM counters WHERE expires_ms < 1",
+        "DELETE FROM chains WHERE expires_ms < 1",
+        "DELETE FROM sessions WHERE user_tag = x''",
+        "SELECT count(*) FROM sessions WHERE state = 'ENROLLED' AND expires_ms >= 1",
+        "SELECT min(expires_ms) FROM sessions WHERE state = 'ENROLLED' AND expires_ms >= 1"
+        " AND user_tag = x''",
+    ):
+        plan = database.execute("EXPLAIN QUERY PLAN " + statement).fetchall()
+        assert all(row[3].startswith("SEARCH") for row in plan), (statement, plan)
+    database.close()
+
+
 # --- two on one file ---
 
 

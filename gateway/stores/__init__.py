@@ -8,6 +8,7 @@ store counts the attempts (§20).
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -18,6 +19,7 @@ MAIL_LIMIT = 3
 MAIL_WINDOW_MS = 900_000
 
 Claim: TypeAlias = NonceClaim | FreshnessClaim
+Reseal: TypeAlias = Callable[[str, bytes, bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,20 @@ class IssuedCode:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionCaps:
+    """How many sessions may be open at ``now_ms``, of one user and in all; 0: as many as come."""
+
+    per_user: int
+    in_all: int
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Opening:
     """A hardened session to be opened, with its chain and the next ticket of it.
 
-    ``sealed``, ``chain`` and ``ticket`` are records; the last five are empty where no ticket is
-    granted. ``ticket_hash`` has 32 bytes.
+    ``sealed``, ``chain`` and ``ticket`` are records; those of chain and ticket are empty where no
+    ticket is granted. ``ticket_hash`` has 32 bytes.
     """
 
     session_id: bytes
@@ -58,6 +69,15 @@ class Opening:
     chain_expires_ms: int = 0
     ticket_hash: bytes = b""
     ticket: bytes = b""
+    caps: SessionCaps | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """What a counter has come to, and until when it counts on."""
+
+    value: int
+    expires_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +116,10 @@ class Store(ABC):
     async def close(self) -> None:
         """Let go of files and connections. Called once, last."""
 
+    @abstractmethod
+    async def ping(self) -> None:
+        """Do nothing, where anything could be done; else StoreUnavailable."""
+
     # --- logging in, classic ---
 
     @abstractmethod
@@ -116,8 +140,13 @@ class Store(ABC):
         """CODE_CLAIMED -> AWAITING_CODE, or CLOSED after the last attempt."""
 
     @abstractmethod
-    async def enrol(self, session_id: bytes, sealed: bytes, expires_ms: int) -> bool:
-        """CODE_CLAIMED -> ENROLLED, with a sealed record of the session. False: another state."""
+    async def enrol(
+        self, session_id: bytes, sealed: bytes, expires_ms: int, caps: SessionCaps | None = None
+    ) -> bool:
+        """CODE_CLAIMED -> ENROLLED, with a sealed record of the session. False: another state.
+
+        Raises: TooMany, where a cap is reached; then nothing is changed.
+        """
 
     # --- logging in and resuming, hardened ---
 
@@ -157,7 +186,8 @@ class Store(ABC):
     async def open_login(self, opening: Opening) -> bool:
         """Spend the code of a login; open its session, if it is of the same user, and its chain.
 
-        False: no login, or it was another user's.
+        False: no login, or it was another user's. Raises: TooMany, where a cap is reached; then
+        nothing is changed.
         """
 
     @abstractmethod
@@ -165,7 +195,7 @@ class Store(ABC):
         """Replace a chain that still is ``previous``, end its session and open the next.
 
         The chain's spent tickets are kept beside the new one. False: the chain has changed, or is
-        another user's.
+        another user's. Raises: TooMany, as ``open_login``; the session that ends does not count.
         """
 
     # --- sessions ---
@@ -233,6 +263,10 @@ class Store(ABC):
         """Every session that is ENROLLED and not expired."""
 
     @abstractmethod
+    async def count_sessions(self, now_ms: int) -> int:
+        """How many sessions are ENROLLED and not expired."""
+
+    @abstractmethod
     async def chains(self, now_ms: int) -> list[StoredChain]:
         """Every chain that is not expired, whatever has become of its session."""
 
@@ -243,6 +277,24 @@ class Store(ABC):
     @abstractmethod
     async def count_mail(self, user_tag: bytes, now_ms: int, limit: int = MAIL_LIMIT) -> bool:
         """Count one mail to a user if fewer than ``limit`` went in 15 minutes."""
+
+    @abstractmethod
+    async def count(self, key: bytes, amount: int, lifetime_ms: int, now_ms: int) -> Counter:
+        """Add ``amount`` to a counter; 0 only looks.
+
+        It begins with 0 and lasts for ``lifetime_ms``; once ``now_ms`` is past its
+        ``expires_ms``, it begins anew.
+        """
+
+    @abstractmethod
+    async def reseal(self, reseal: Reseal) -> int:
+        """Replace every sealed record by ``reseal(kind, id, sealed)``; how many have changed.
+
+        ``kind`` is ``session`` (logins and sessions of classic, sessions of the hardened suites),
+        ``handshake``, ``exchange``, ``chain``, ``ticket`` or ``issued code``; ``id`` is what the
+        record is sealed under. All in one step: where ``reseal`` raises, nothing is changed. It
+        may be called in another thread.
+        """
 
     @abstractmethod
     async def sweep(self, now_ms: int) -> int:

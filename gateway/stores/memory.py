@@ -1,152 +1,45 @@
 """A store in this process's memory: one process, nothing left after it ends.
 
-The whole contract in one room, since every method sees the same few dictionaries.
+Here: classic logins, sessions, claims, mails. Hardened logins, tickets and codes stand in
+``memory_handshakes.py``, what is kept in ``memory_records.py``.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeVar
-
 from protocol.codes import CODE_ATTEMPTS
-from protocol.counter_window import CounterWindow, FreshnessClaim
 from protocol.freshness import MAX_MESSAGES, PASSPHRASE_ATTEMPTS, NonceClaim
 from protocol.session import Event, State, advance
 
 from . import (
     MAIL_LIMIT,
     MAIL_WINDOW_MS,
-    Attempt,
     Claim,
-    IssuedCode,
-    Opening,
-    Store,
-    StoredChain,
+    Counter,
+    Reseal,
+    SessionCaps,
     StoredSession,
-    StoredTicket,
 )
+from .memory_handshakes import MemoryHandshakes
+from .memory_records import Chain, Code, Exchange, Handshake, Session, drop
 
 _CLAIMED = PASSPHRASE_ATTEMPTS + 1
-# Salts are forgotten once there are twice as many as there were left the last time, and these.
-_SPARE_SALTS = 1024
 
 
-@dataclass(slots=True)
-class _Salts:
-    """The salts of a session that may not be forgotten yet."""
+class MemoryStore(MemoryHandshakes):
+    """One process's own."""
 
-    until_ms: dict[bytes, int] = field(default_factory=dict)
-    forgotten_ms: int = 0
-    full: int = _SPARE_SALTS
-
-    def claim(self, claim: FreshnessClaim, now_ms: int) -> bool:
-        if claim.expires_ms < self.forgotten_ms:
-            return now_ms > claim.expires_ms
-        if claim.salt in self.until_ms:
-            return False
-        if len(self.until_ms) >= self.full:
-            self.forget(now_ms)
-        self.until_ms[claim.salt] = claim.expires_ms
-        return True
-
-    def forget(self, now_ms: int) -> None:
-        kept = {salt: at for salt, at in self.until_ms.items() if at >= now_ms}
-        if len(kept) < len(self.until_ms):
-            self.forgotten_ms = max(self.forgotten_ms, now_ms)
-        self.until_ms = kept
-        self.full = 2 * len(self.until_ms) + _SPARE_SALTS
-
-
-@dataclass(slots=True)
-class _Session:
-    state: State
-    sealed: bytes
-    expires_ms: int
-    user_tag: bytes
-    attempts: int = 0
-    passphrases: int = 0
-    # By tag: how often it was tried, or _CLAIMED. The garbage collector need not walk such a dict.
-    tags: dict[bytes, int] = field(default_factory=dict)
-    salts: _Salts = field(default_factory=_Salts)
-    window: CounterWindow = field(default_factory=CounterWindow)
-
-
-@dataclass(slots=True)
-class _Handshake:
-    sealed: bytes
-    expires_ms: int
-    user_tag: bytes
-    code_id: bytes
-    attempts: int = 0
-
-
-@dataclass(slots=True)
-class _Exchange:
-    sealed: bytes
-    expires_ms: int
-
-
-@dataclass(slots=True)
-class _Chain:
-    sealed: bytes
-    expires_ms: int
-    user_tag: bytes
-    session_id: bytes = b""
-    tickets: dict[bytes, bytes] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Code:
-    code_id: bytes
-    sealed: bytes
-    expires_ms: int
-    user_tag: bytes
-    attempts: int = 0
-
-
-_V = TypeVar("_V", _Session, _Handshake, _Exchange, _Chain, _Code)
-
-
-def _drop(kept: dict[bytes, _V], condition: Callable[[_V], bool]) -> list[bytes]:
-    """Remove what fulfils ``condition``; the keys of it."""
-    dropped = [key for key, value in kept.items() if condition(value)]
-    for key in dropped:
-        del kept[key]
-    return dropped
-
-
-class MemoryStore(Store):
-    """Atomic because no method awaits anything."""
-
-    def __init__(self) -> None:
-        self._sessions: dict[bytes, _Session] = {}
-        self._handshakes: dict[bytes, _Handshake] = {}
-        self._exchanges: dict[bytes, _Exchange] = {}
-        self._chains: dict[bytes, _Chain] = {}
-        # By ticket: its chain. By user: the one code that was issued to him.
-        self._chain_of: dict[bytes, bytes] = {}
-        self._codes: dict[bytes, _Code] = {}
-        self._mails: dict[bytes, list[int]] = {}
-
-    async def open(self) -> None:
-        """Nothing to make ready."""
-
-    async def close(self) -> None:
-        """Nothing to let go of."""
-
-    def _alive(self, session_id: bytes, state: State, now_ms: int) -> _Session | None:
+    def _alive(self, session_id: bytes, state: State, now_ms: int) -> Session | None:
         record = self._sessions.get(session_id)
         if record is None or record.state is not state or now_ms > record.expires_ms:
             return None
         return record
 
-    # --- logging in, classic ---
+    # --- logging in ---
 
     async def add_login(
         self, session_id: bytes, sealed: bytes, expires_ms: int, user_tag: bytes
     ) -> None:
         known = self._sessions.get(session_id)
         state = advance(known.state if known else State.NEW, Event.SESSION_REQUESTED)
-        self._sessions[session_id] = _Session(state, sealed, expires_ms, user_tag)
+        self._keep_session(session_id, Session(state, sealed, expires_ms, user_tag))
 
     async def claim_code(self, session_id: bytes, now_ms: int) -> bytes | None:
         record = self._alive(session_id, State.AWAITING_CODE, now_ms)
@@ -163,96 +56,18 @@ class MemoryStore(Store):
         if record.attempts < CODE_ATTEMPTS:
             record.state = advance(record.state, Event.CODE_REFUSED)
         else:
-            del self._sessions[session_id]
+            self._forget_session(session_id)
 
-    async def enrol(self, session_id: bytes, sealed: bytes, expires_ms: int) -> bool:
+    async def enrol(
+        self, session_id: bytes, sealed: bytes, expires_ms: int, caps: SessionCaps | None = None
+    ) -> bool:
         record = self._sessions.get(session_id)
         if record is None or record.state is not State.CODE_CLAIMED:
             return False
+        self._check_caps(caps, record.user_tag)
         state = advance(record.state, Event.CLIENT_ENROLLED)
-        self._sessions[session_id] = _Session(state, sealed, expires_ms, record.user_tag)
+        self._keep_session(session_id, Session(state, sealed, expires_ms, record.user_tag))
         return True
-
-    # --- logging in and resuming, hardened ---
-
-    async def add_handshake(
-        self,
-        session_id: bytes,
-        sealed: bytes,
-        expires_ms: int,
-        user_tag: bytes,
-        code_id: bytes = b"",
-    ) -> None:
-        self._handshakes[session_id] = _Handshake(sealed, expires_ms, user_tag, code_id)
-
-    async def claim_attempt(self, session_id: bytes, now_ms: int) -> Attempt | None:
-        login = self._handshakes.get(session_id)
-        if login is None or now_ms > login.expires_ms or login.attempts >= CODE_ATTEMPTS:
-            return None
-        code = self._issued(login, now_ms)
-        if code is not None:
-            code.attempts += 1
-        login.attempts += 1
-        self._exchanges.pop(session_id, None)
-        is_void = code is None and login.code_id != b""
-        attempt = Attempt(login.sealed, login.attempts, is_void)
-        if login.attempts == CODE_ATTEMPTS:
-            login.sealed = b""
-        return attempt
-
-    def _issued(self, login: _Handshake, now_ms: int) -> _Code | None:
-        code = self._codes.get(login.user_tag)
-        if code is None or code.code_id != login.code_id or now_ms > code.expires_ms:
-            return None
-        return code if code.attempts < CODE_ATTEMPTS else None
-
-    async def add_exchange(
-        self, session_id: bytes, sealed: bytes, expires_ms: int, attempt: int = 0
-    ) -> bool:
-        login = self._handshakes.get(session_id)
-        if attempt != (login.attempts if login else 0):
-            return False
-        self._exchanges[session_id] = _Exchange(sealed, expires_ms)
-        return True
-
-    async def take_exchange(self, session_id: bytes, now_ms: int) -> bytes | None:
-        exchange = self._exchanges.pop(session_id, None)
-        return exchange.sealed if exchange and now_ms <= exchange.expires_ms else None
-
-    async def open_login(self, opening: Opening) -> bool:
-        login = self._handshakes.pop(opening.session_id, None)
-        if login is None or login.user_tag != opening.user_tag:
-            return False
-        if login.code_id:
-            code = self._codes.get(login.user_tag)
-            if code is None or code.code_id != login.code_id:
-                return False
-            del self._codes[login.user_tag]
-        if opening.chain_id:
-            self._chains[opening.chain_id] = _Chain(
-                opening.chain, opening.chain_expires_ms, opening.user_tag
-            )
-        self._open(opening)
-        return True
-
-    async def open_resumed(self, opening: Opening, previous: bytes) -> bool:
-        chain = self._chains.get(opening.chain_id)
-        if chain is None or (chain.sealed, chain.user_tag) != (previous, opening.user_tag):
-            return False
-        chain.sealed, chain.expires_ms = opening.chain, opening.chain_expires_ms
-        self._sessions.pop(chain.session_id, None)
-        self._open(opening)
-        return True
-
-    def _open(self, opening: Opening) -> None:
-        self._sessions[opening.session_id] = _Session(
-            State.ENROLLED, opening.sealed, opening.expires_ms, opening.user_tag
-        )
-        if opening.chain_id:
-            chain = self._chains[opening.chain_id]
-            chain.session_id = opening.session_id
-            chain.tickets[opening.ticket_hash] = opening.ticket
-            self._chain_of[opening.ticket_hash] = opening.chain_id
 
     # --- sessions ---
 
@@ -273,7 +88,7 @@ class MemoryStore(Store):
             return False
         if tag not in record.tags:
             if record.passphrases >= MAX_MESSAGES:
-                del self._sessions[session_id]
+                self._forget_session(session_id)
                 return False
             record.passphrases += 1
         record.tags[tag] = record.tags.get(tag, 0) + 1
@@ -292,7 +107,7 @@ class MemoryStore(Store):
         return window is not None
 
     @staticmethod
-    def _claim_tags(record: _Session, claim: NonceClaim) -> bool:
+    def _claim_tags(record: Session, claim: NonceClaim) -> bool:
         if claim.nonce_tag in record.tags or record.tags.get(claim.passphrase_tag) == _CLAIMED:
             return False
         record.state = advance(record.state, Event.MESSAGE_CLAIMED)
@@ -300,68 +115,21 @@ class MemoryStore(Store):
         return True
 
     async def end(self, session_id: bytes) -> None:
-        for kept in (self._sessions, self._handshakes, self._exchanges):
-            kept.pop(session_id, None)
-
-    # --- tickets ---
-
-    async def load_ticket(self, ticket_hash: bytes, now_ms: int) -> StoredTicket | None:
-        chain = self._chains.get(self._chain_of.get(ticket_hash, b""))
-        if chain is None or now_ms > chain.expires_ms:
-            return None
-        return StoredTicket(chain.tickets[ticket_hash], chain.sealed)
-
-    async def end_chain(self, chain_id: bytes) -> None:
-        chain = self._forget_chain(chain_id)
-        if chain is not None:
-            self._sessions.pop(chain.session_id, None)
-
-    def _forget_chain(self, chain_id: bytes) -> _Chain | None:
-        chain = self._chains.pop(chain_id, None)
-        for ticket_hash in chain.tickets if chain else ():
-            del self._chain_of[ticket_hash]
-        return chain
-
-    # --- what an operator does ---
-
-    async def add_code(
-        self, code_id: bytes, sealed: bytes, expires_ms: int, user_tag: bytes
-    ) -> None:
-        self._codes[user_tag] = _Code(code_id, sealed, expires_ms, user_tag)
-
-    async def find_code(self, user_tag: bytes, now_ms: int) -> IssuedCode | None:
-        code = self._codes.get(user_tag)
-        if code is None or now_ms > code.expires_ms or code.attempts >= CODE_ATTEMPTS:
-            return None
-        return IssuedCode(code.code_id, code.sealed)
-
-    async def end_codes(self, user_tag: bytes) -> int:
-        return 0 if self._codes.pop(user_tag, None) is None else 1
+        self._forget_session(session_id)
+        self._handshakes.pop(session_id, None)
+        self._exchanges.pop(session_id, None)
 
     async def sessions(self, now_ms: int) -> list[StoredSession]:
         return [
             StoredSession(key, session.sealed, session.expires_ms)
             for key, session in self._sessions.items()
-            if session.state is State.ENROLLED and now_ms <= session.expires_ms
+            if session.is_open(now_ms)
         ]
 
-    async def chains(self, now_ms: int) -> list[StoredChain]:
-        return [
-            StoredChain(key, chain.sealed)
-            for key, chain in self._chains.items()
-            if now_ms <= chain.expires_ms
-        ]
+    async def count_sessions(self, now_ms: int) -> int:
+        return sum(session.is_open(now_ms) for session in self._sessions.values())
 
-    async def end_user(self, user_tag: bytes) -> int:
-        ended = [session for session in self._sessions.values() if session.state is State.ENROLLED]
-        count = sum(session.user_tag == user_tag for session in ended)
-        _drop(self._sessions, lambda session: session.user_tag == user_tag)
-        for key in _drop(self._handshakes, lambda login: login.user_tag == user_tag):
-            self._exchanges.pop(key, None)
-        for chain_id in [k for k, chain in self._chains.items() if chain.user_tag == user_tag]:
-            self._forget_chain(chain_id)
-        self._codes.pop(user_tag, None)
-        return count
+    # --- what is counted and kept ---
 
     async def count_mail(self, user_tag: bytes, now_ms: int, limit: int = MAIL_LIMIT) -> bool:
         recent = [at for at in self._mails.get(user_tag, ()) if now_ms - at < MAIL_WINDOW_MS]
@@ -369,15 +137,51 @@ class MemoryStore(Store):
         self._mails[user_tag] = [*recent, now_ms] if allowed else recent
         return allowed
 
+    async def count(self, key: bytes, amount: int, lifetime_ms: int, now_ms: int) -> Counter:
+        counter = self._counters.get(key)
+        if counter is None or now_ms > counter.expires_ms:
+            counter = Counter(0, now_ms + lifetime_ms)
+        if amount:
+            counter = Counter(counter.value + amount, counter.expires_ms)
+            self._counters[key] = counter
+        return counter
+
+    async def reseal(self, reseal: Reseal) -> int:
+        kept: list[tuple[str, bytes, Session | Handshake | Exchange | Chain | Code]] = [
+            *(("session", key, one) for key, one in self._sessions.items()),
+            *(("handshake", key, one) for key, one in self._handshakes.items()),
+            *(("exchange", key, one) for key, one in self._exchanges.items()),
+            *(("chain", key, one) for key, one in self._chains.items()),
+            *(("issued code", one.code_id, one) for one in self._codes.values()),
+        ]
+        # All of the new first, for any of it may fail. The record of a spent login is empty.
+        new = [reseal(kind, key, one.sealed) if one.sealed else b"" for kind, key, one in kept]
+        tickets = {
+            key: reseal("ticket", key, self._chains[chain_id].tickets[key])
+            for key, chain_id in self._chain_of.items()
+        }
+        changed = 0
+        for (_, _, one), sealed in zip(kept, new, strict=True):
+            changed += one.sealed != sealed
+            one.sealed = sealed
+        for key, sealed in tickets.items():
+            of_chain = self._chains[self._chain_of[key]].tickets
+            changed += of_chain[key] != sealed
+            of_chain[key] = sealed
+        return changed
+
     async def sweep(self, now_ms: int) -> int:
-        swept = _drop(self._sessions, lambda session: now_ms > session.expires_ms)
-        swept += _drop(self._handshakes, lambda login: now_ms > login.expires_ms)
-        _drop(self._exchanges, lambda exchange: now_ms > exchange.expires_ms)
-        _drop(self._codes, lambda code: now_ms > code.expires_ms)
+        ended = [key for key, session in self._sessions.items() if now_ms > session.expires_ms]
+        for key in ended:
+            self._forget_session(key)
+        ended += drop(self._handshakes, lambda login: now_ms > login.expires_ms)
+        drop(self._exchanges, lambda exchange: now_ms > exchange.expires_ms)
+        drop(self._codes, lambda code: now_ms > code.expires_ms)
+        drop(self._counters, lambda counter: now_ms > counter.expires_ms)
         for chain_id in [k for k, chain in self._chains.items() if now_ms > chain.expires_ms]:
             self._forget_chain(chain_id)
         for session in self._sessions.values():
             session.salts.forget(now_ms)
         for tag in [t for t, at in self._mails.items() if now_ms - at[-1] >= MAIL_WINDOW_MS]:
             del self._mails[tag]
-        return len(swept)
+        return len(ended)

@@ -11,8 +11,17 @@ from protocol.counter_window import CounterWindow, FreshnessClaim
 from protocol.freshness import MAX_MESSAGES, PASSPHRASE_ATTEMPTS, NonceClaim
 from protocol.session import Event, State, advance
 
-from . import MAIL_LIMIT, MAIL_WINDOW_MS, Claim, StoredSession
-from .sqlite_handshakes import SqliteHandshakes
+from . import (
+    MAIL_LIMIT,
+    MAIL_WINDOW_MS,
+    Claim,
+    Counter,
+    Reseal,
+    SessionCaps,
+    StoredSession,
+)
+from .sqlite_handshakes import SqliteHandshakes, check_caps
+from .sqlite_reseal import reseal_all
 
 _CLAIMED = PASSPHRASE_ATTEMPTS + 1
 _SET_TRIES = "INSERT OR REPLACE INTO claims (session_id, tag, tries) VALUES (?, ?, ?)"
@@ -61,16 +70,24 @@ class SqliteStore(SqliteHandshakes):
 
         await self._do(run)
 
-    async def enrol(self, session_id: bytes, sealed: bytes, expires_ms: int) -> bool:
+    async def enrol(
+        self, session_id: bytes, sealed: bytes, expires_ms: int, caps: SessionCaps | None = None
+    ) -> bool:
         enrolled = advance(State.CODE_CLAIMED, Event.CLIENT_ENROLLED)
 
         def run(db: sqlite3.Connection) -> bool:
-            cursor = db.execute(
-                "UPDATE sessions SET state = ?, sealed = ?, expires_ms = ?"
-                " WHERE id = ? AND state = ?",
-                (enrolled.value, sealed, expires_ms, session_id, State.CODE_CLAIMED.value),
+            row = db.execute(
+                "SELECT user_tag FROM sessions WHERE id = ? AND state = ?",
+                (session_id, State.CODE_CLAIMED.value),
+            ).fetchone()
+            if row is None:
+                return False
+            check_caps(db, caps, row[0])
+            db.execute(
+                "UPDATE sessions SET state = ?, sealed = ?, expires_ms = ? WHERE id = ?",
+                (enrolled.value, sealed, expires_ms, session_id),
             )
-            return cursor.rowcount == 1
+            return True
 
         return await self._do(run)
 
@@ -197,6 +214,16 @@ class SqliteStore(SqliteHandshakes):
 
         return await self._do(run)
 
+    async def count_sessions(self, now_ms: int) -> int:
+        def run(db: sqlite3.Connection) -> int:
+            (count,) = db.execute(
+                "SELECT count(*) FROM sessions WHERE state = ? AND expires_ms >= ?",
+                (State.ENROLLED.value, now_ms),
+            ).fetchone()
+            return int(count)
+
+        return await self._do(run)
+
     async def count_mail(self, user_tag: bytes, now_ms: int, limit: int = MAIL_LIMIT) -> bool:
         def run(db: sqlite3.Connection) -> bool:
             (recent,) = db.execute(
@@ -210,6 +237,26 @@ class SqliteStore(SqliteHandshakes):
 
         return await self._do(run)
 
+    async def count(self, key: bytes, amount: int, lifetime_ms: int, now_ms: int) -> Counter:
+        def run(db: sqlite3.Connection) -> Counter:
+            row = db.execute(
+                "SELECT value, expires_ms FROM counters WHERE key = ? AND expires_ms >= ?",
+                (key, now_ms),
+            ).fetchone()
+            value, expires_ms = row or (0, now_ms + lifetime_ms)
+            if amount:
+                value += amount
+                db.execute(
+                    "INSERT OR REPLACE INTO counters (key, value, expires_ms) VALUES (?, ?, ?)",
+                    (key, value, expires_ms),
+                )
+            return Counter(value, expires_ms)
+
+        return await self._do(run)
+
+    async def reseal(self, reseal: Reseal) -> int:
+        return await self._do(lambda db: reseal_all(db, reseal), empties=True)
+
     async def sweep(self, now_ms: int) -> int:
         def run(db: sqlite3.Connection) -> int:
             db.execute("DELETE FROM mails WHERE at_ms <= ?", (now_ms - MAIL_WINDOW_MS,))
@@ -219,7 +266,7 @@ class SqliteStore(SqliteHandshakes):
                 " WHERE id IN (SELECT session_id FROM salts WHERE expires_ms < ?)",
                 (now_ms, now_ms),
             )
-            for table in ("exchanges", "codes", "chains", "salts"):
+            for table in ("exchanges", "codes", "chains", "salts", "counters"):
                 db.execute(f"DELETE FROM {table} WHERE expires_ms < ?", (now_ms,))  # noqa: S608
             logins = db.execute("DELETE FROM handshakes WHERE expires_ms < ?", (now_ms,))
             sessions = db.execute("DELETE FROM sessions WHERE expires_ms < ?", (now_ms,))

@@ -73,6 +73,16 @@ CREATE TABLE codes (
     expires_ms INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 """,
+    """
+CREATE TABLE counters (
+    key BLOB PRIMARY KEY, value INTEGER NOT NULL, expires_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX counters_by_expiry ON counters (expires_ms);
+CREATE INDEX sessions_by_user ON sessions (user_tag, state, expires_ms);
+CREATE INDEX open_sessions ON sessions (state, expires_ms);
+CREATE INDEX salts_by_expiry ON salts (expires_ms);
+CREATE INDEX chains_by_expiry ON chains (expires_ms);
+""",
 )
 
 
@@ -89,6 +99,7 @@ class _Job:
         self.future = future
         self.empties = empties
         self.result: Any = None
+        self.refusal: Exception | None = None
 
     def answer(self, error: Exception | None) -> None:
         loop = self.future.get_loop()
@@ -98,6 +109,7 @@ class _Job:
     def _resolve(self, error: Exception | None) -> None:
         if self.future.done():
             return
+        error = error or self.refusal
         if error is None:
             self.future.set_result(self.result)
         else:
@@ -115,6 +127,9 @@ class SqliteFile(Store):
     async def open(self) -> None:
         """Create file (mode 0600) and tables where they are missing. Raises: StoreUnavailable."""
         self._thread.start()
+        await self.ping()
+
+    async def ping(self) -> None:
         await self._do(lambda _: None)
 
     async def close(self) -> None:
@@ -202,7 +217,13 @@ class SqliteFile(Store):
         connection.execute("BEGIN IMMEDIATE")
         try:
             for job in jobs:
-                job.result = job.run(connection)
+                try:
+                    job.result = job.run(connection)
+                except (sqlite3.Error, ProtocolError):
+                    raise
+                except Exception as refusal:
+                    # It has changed nothing, and is no affair of the others.
+                    job.refusal = refusal
             connection.execute("COMMIT")
         except (sqlite3.Error, ProtocolError):
             if connection.in_transaction:
@@ -210,6 +231,7 @@ class SqliteFile(Store):
             raise
 
     async def _do(self, run: Callable[[sqlite3.Connection], _T], *, empties: bool = False) -> _T:
+        """What ``run`` gives, after the commit. Where it raises, it must have changed nothing."""
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         self._jobs.put(_Job(run, future, empties))
         return await future

@@ -5,8 +5,36 @@ import sqlite3
 from protocol.codes import CODE_ATTEMPTS
 from protocol.session import State
 
-from . import Attempt, IssuedCode, Opening, StoredChain, StoredTicket
+from . import Attempt, IssuedCode, Opening, SessionCaps, StoredChain, StoredTicket
+from .caps import OF_ALL_USERS, OF_THIS_USER, cap_reached
 from .sqlite_file import SqliteFile
+
+_OPEN = "FROM sessions WHERE state = ? AND expires_ms >= ?"
+
+
+def check_caps(
+    db: sqlite3.Connection, caps: SessionCaps | None, user_tag: bytes, chain_id: bytes = b""
+) -> None:
+    """Raises: TooMany, where one session more than there are without that of a chain is not."""
+    if caps is None:
+        return
+    is_open = (State.ENROLLED.value, caps.now_ms)
+    (replaced,) = db.execute(
+        f"SELECT count(*) {_OPEN} AND chain_id = ?",
+        (*is_open, chain_id),
+    ).fetchone()
+    for cap, of, whom, whose in (
+        (caps.per_user, "AND user_tag = ?", (user_tag,), OF_THIS_USER),
+        (caps.in_all, "", (), OF_ALL_USERS),
+    ):
+        counted = (*is_open, *whom)
+        (count,) = db.execute(f"SELECT count(*) {_OPEN} {of}", counted).fetchone()
+        if cap and count - replaced >= cap:
+            (first_ms,) = db.execute(
+                f"SELECT min(expires_ms) {_OPEN} {of} AND chain_id IS NOT ?",
+                (*counted, chain_id),
+            ).fetchone()
+            raise cap_reached(caps, whose, first_ms)
 
 
 class SqliteHandshakes(SqliteFile):
@@ -90,14 +118,17 @@ class SqliteHandshakes(SqliteFile):
     async def open_login(self, opening: Opening) -> bool:
         def run(db: sqlite3.Connection) -> bool:
             row = db.execute(
-                "DELETE FROM handshakes WHERE id = ? RETURNING user_tag, code_id",
-                (opening.session_id,),
+                "SELECT code_id FROM handshakes LEFT JOIN codes ON codes.id = code_id"
+                " WHERE handshakes.id = ? AND handshakes.user_tag = ?"
+                " AND (code_id = x'' OR codes.id IS NOT NULL)",
+                (opening.session_id, opening.user_tag),
             ).fetchone()
-            if row is None or row[0] != opening.user_tag:
+            if row is not None:
+                check_caps(db, opening.caps, opening.user_tag)
+            db.execute("DELETE FROM handshakes WHERE id = ?", (opening.session_id,))
+            if row is None:
                 return False
-            code_id = row[1]
-            if code_id and db.execute("DELETE FROM codes WHERE id = ?", (code_id,)).rowcount != 1:
-                return False
+            db.execute("DELETE FROM codes WHERE id = ?", row)
             if opening.chain_id:
                 db.execute(
                     "INSERT INTO chains (id, sealed, expires_ms, user_tag) VALUES (?, ?, ?, ?)",
@@ -115,19 +146,17 @@ class SqliteHandshakes(SqliteFile):
 
     async def open_resumed(self, opening: Opening, previous: bytes) -> bool:
         def run(db: sqlite3.Connection) -> bool:
-            cursor = db.execute(
-                "UPDATE chains SET sealed = ?, expires_ms = ?"
-                " WHERE id = ? AND sealed = ? AND user_tag = ?",
-                (
-                    opening.chain,
-                    opening.chain_expires_ms,
-                    opening.chain_id,
-                    previous,
-                    opening.user_tag,
-                ),
-            )
-            if cursor.rowcount != 1:
+            row = db.execute(
+                "SELECT id FROM chains WHERE id = ? AND sealed = ? AND user_tag = ?",
+                (opening.chain_id, previous, opening.user_tag),
+            ).fetchone()
+            if row is None:
                 return False
+            check_caps(db, opening.caps, opening.user_tag, opening.chain_id)
+            db.execute(
+                "UPDATE chains SET sealed = ?, expires_ms = ? WHERE id = ?",
+                (opening.chain, opening.chain_expires_ms, opening.chain_id),
+            )
             db.execute("DELETE FROM sessions WHERE chain_id = ?", (opening.chain_id,))
             self._open(db, opening)
             return True

@@ -1,0 +1,15 @@
+"""What all stores say where a cap of sessions is reached."""
+
+from gateway.errors import TooMany
+
+from . import SessionCaps
+
+OF_THIS_USER, OF_ALL_USERS = "of this user", "of all users"
+
+
+def cap_reached(caps: SessionCaps, whose: str, first_ms: int) -> TooMany:
+    """For ``whose`` sessions, of which the first is open through the millisecond ``first_ms``."""
+    return TooMany(
+        f"as many sessions {whose} are open as may be: end one, or wait",
+        (first_ms - caps.now_ms) // 1000 + 1,
+    )
