@@ -40,11 +40,15 @@ class StoreUnavailable(GatewayError):
 
 
 class TooMany(GatewayError):
-    """A limit is reached, for ``retry_after_s`` seconds more (1 at least)."""
+    """A limit is reached, for ``retry_after_s`` seconds more (1 at least).
 
-    def __init__(self, reason: str, retry_after_s: int) -> None:
+    ``limit`` is the name of the setting.
+    """
+
+    def __init__(self, reason: str, retry_after_s: int, limit: str) -> None:
         super().__init__(reason)
         self.retry_after_s = max(1, retry_after_s)
+        self.limit = limit
 
 
 class MailNotSent(GatewayError):

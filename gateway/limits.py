@@ -17,7 +17,7 @@ from limits.aio.strategies import FixedWindowRateLimiter
 
 from protocol.primitives import sha256
 
-from .config import Settings
+from .config import RATES, Settings
 from .errors import StoreUnavailable, TooMany
 from .rates import read_rate
 from .sessions import Clock
@@ -91,7 +91,7 @@ class Limits:
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._clock = settings.clock
-        self._rates = {name: read_rate(getattr(settings, name)) for name in _TEXTS}
+        self._rates = {name: read_rate(getattr(settings, name)) for name in RATES}
         self._limiter = FixedWindowRateLimiter(CountersInStore(store, settings.clock))
         self._full: OrderedDict[_Counted, int] = OrderedDict()
 
