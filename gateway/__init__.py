@@ -42,6 +42,7 @@ from .sessions import Session, Sessions
 from .stores import Store
 from .stores.memory import MemoryStore
 from .stores.sqlite import SqliteStore
+from .timed_store import timed
 
 __version__ = "0.1.0"
 
@@ -151,6 +152,8 @@ def setup(
     keyring = _keyring(store, key_file)
 
     events = Events(*([watch] if watch else []))
+    if events.watched:
+        keeper = timed(keeper, events)
     key_pool = KeyPool(chosen.key_pool_size, events)
     courier = Courier(delivery, events)
     mails = CodeMails(chosen, keeper, courier)

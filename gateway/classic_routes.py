@@ -69,7 +69,8 @@ class ClassicRoutes:
         names = self._settings.dialect.names
         message = AuthenticateRequest.parse(await self._read_object(request), names)
         request[OUTCOME] = f"login {session_id(message.token).hex()}"
-        return self._sealed_response(await self._login.authenticate(message))
+        remote = request.remote or "an unknown address"
+        return self._sealed_response(await self._login.authenticate(message, remote))
 
     async def message(self, request: web.Request, members: JsonObject) -> web.Response:
         """A whole sealed request, and the sealed answer to it."""

@@ -71,18 +71,18 @@ class HardenedLogin:
         self._limits = limits
         self._events = events
 
-    async def greet(self, hello: Hello, visitor: str) -> Greeting:
+    async def greet(self, hello: Hello, remote: str) -> Greeting:
         """M1, and a mail in the background where there is somebody to write to.
 
         Known or not, over the limit of mails or not: the same work is done before the answer.
         Raises: UnsupportedSuite, RejectedMessage, TooMany, StoreUnavailable.
         """
         username = normalise_username(hello.username)
-        await self._limits.login(visitor, user_tag(username))
+        await self._limits.login(remote, user_tag(username))
         invitation = self._server.greet(hello, CODE_LIFETIME_MS // 1000, secrets.token_bytes)
         account = await self._directory.find(username)
         user = account.name if account else username
-        self._events.tell(events.LoginAsked(user_tag(user), visitor, invitation.greeting.suite))
+        self._events.tell(events.LoginAsked(user_tag(user), remote, invitation.greeting.suite))
         now_ms = self._settings.clock()
         may_mail = await self._mails.may_be_sent(account, user)
         code_id, code = await self._issued(user, now_ms)
@@ -99,7 +99,7 @@ class HardenedLogin:
         expires_ms = now_ms + CODE_LIFETIME_MS
         await self._store.add_handshake(session_id, sealed, expires_ms, user_tag(user), code_id)
         if by_mail and account:
-            self._mails.send(account, mailed, visitor)
+            self._mails.send(account, mailed, remote)
         return invitation.greeting
 
     async def _issued(self, user: str, now_ms: int) -> tuple[bytes, Code | None]:
@@ -110,12 +110,12 @@ class HardenedLogin:
         text = self._keyring.open("issued code", issued.code_id, issued.sealed)
         return (issued.code_id, Code(text.decode())) if text else (b"", None)
 
-    async def share(self, message: ClientShare, visitor: str) -> ServerShare:
+    async def share(self, message: ClientShare, remote: str) -> ServerShare:
         """M3; the attempt is counted before anything is computed.
 
         Raises: RejectedMessage, TooMany, StoreUnavailable.
         """
-        await self._limits.guess(visitor)
+        await self._limits.guess(remote)
         session_id, now_ms = message.session_id, self._settings.clock()
         attempt = await self._store.claim_attempt(session_id, now_ms)
         opened = attempt and self._keyring.open("handshake", session_id, attempt.sealed)
@@ -131,26 +131,26 @@ class HardenedLogin:
             raise CodeRefused("another attempt was begun meanwhile")
         return answer
 
-    async def confirm(self, message: ClientConfirmation) -> ServerConfirmation:
+    async def confirm(self, message: ClientConfirmation, remote: str) -> ServerConfirmation:
         """M5, which opens the session.
 
         After TooMany the code is as good as before. Raises: RejectedMessage, TooMany,
         StoreUnavailable.
         """
         try:
-            return await self._redeem(message)
+            return await self._redeem(message, remote)
         except RejectedMessage as error:
-            self._events.tell(events.CodeRefused(message.session_id, error.code))
+            self._events.tell(events.CodeRefused(message.session_id, error.code, remote))
             raise
 
-    async def _redeem(self, message: ClientConfirmation) -> ServerConfirmation:
+    async def _redeem(self, message: ClientConfirmation, remote: str) -> ServerConfirmation:
         session_id = message.session_id
         sealed = await self._store.take_exchange(session_id, self._settings.clock())
         opened = sealed and self._keyring.open("exchange", session_id, sealed)
         exchange = ExchangeRecord.parse(opened) if opened else None
         try:
             client = await confirm_by(confirm_login, message, exchange)
-            return await self._enrol(client)
+            return await self._enrol(client, remote)
         except CodeRefused:
             raise
         except RejectedMessage:
@@ -165,7 +165,7 @@ class HardenedLogin:
             return False
         return await self._directory.check(account, payload)
 
-    async def _enrol(self, client: ConfirmedClient) -> ServerConfirmation:
+    async def _enrol(self, client: ConfirmedClient, remote: str) -> ServerConfirmation:
         account = await self._directory.find(normalise_username(client.username))
         if account is None:
             await self._store.end(client.session_id)
@@ -186,6 +186,8 @@ class HardenedLogin:
         answer = enrolment.accept(await self._store.open_login(opening))
         _log.info("session %s opened", client.session_id.hex())
         self._events.tell(
-            events.SessionOpened(client.session_id, user_tag(account.name), client.suite.name)
+            events.SessionOpened(
+                client.session_id, opening.user_tag, client.suite.name, opening.expires_ms, remote
+            )
         )
         return answer

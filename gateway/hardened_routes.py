@@ -97,7 +97,8 @@ class HardenedRoutes:
         form = format_of(request)
         message = ClientConfirmation.parse(form, await self._read(request))
         request[OUTCOME] = f"login {message.session_id.hex()}"
-        return packed(request, (await self._login.confirm(message)).serialize(form))
+        confirmation = await self._login.confirm(message, request.remote or "an unknown address")
+        return packed(request, confirmation.serialize(form))
 
     async def _resume(self, request: web.Request) -> web.Response:
         request[OUTCOME] = "resumption asked"
@@ -109,7 +110,10 @@ class HardenedRoutes:
         form = format_of(request)
         message = ClientConfirmation.parse(form, await self._read(request))
         request[OUTCOME] = f"resumption {message.session_id.hex()}"
-        return packed(request, (await self._resumption.redeem(message)).serialize(form))
+        confirmation = await self._resumption.redeem(
+            message, request.remote or "an unknown address"
+        )
+        return packed(request, confirmation.serialize(form))
 
     # --- sealed messages ---
 

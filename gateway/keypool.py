@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from protocol.primitives import RsaPrivateKey
 
 from .errors import TooMany
-from .events import Events, KeyGenerated
+from .events import Events, KeyGenerated, KeyPoolChanged
 
 DEFAULT_SIZE = 16
 # About as long as 64 that wait have to wait.
@@ -61,9 +61,11 @@ class KeyPool:
         self.admit()
         self._waiting += 1
         try:
-            return await self._ready.get()
+            pair = await self._ready.get()
         finally:
             self._waiting -= 1
+        self._events.tell(KeyPoolChanged(self._ready.qsize()))
+        return pair
 
     async def generate(self) -> RsaPrivateKey:
         """A pair made on purpose, in the pool's thread."""
@@ -77,6 +79,7 @@ class KeyPool:
     async def _fill(self) -> None:
         while True:
             await self._ready.put(await self.generate())
+            self._events.tell(KeyPoolChanged(self._ready.qsize()))
 
     async def close(self) -> None:
         """Stop filling; the pair in the making is waited for, for a thread cannot be cancelled."""

@@ -45,38 +45,38 @@ class Login:
         self._limits = limits
         self._events = events
 
-    async def initiate(self, message: SessionRequest, visitor: str) -> SessionGrant:
+    async def initiate(self, message: SessionRequest, remote: str) -> SessionGrant:
         """A token, and a mail in the background where there is somebody to write to.
 
         Known or not, over the limit of mails or not: the same work is done before the answer.
         Raises: RejectedMessage, TooMany, StoreUnavailable.
         """
         username = normalise_username(message.username)
-        await self._limits.login(visitor, user_tag(username))
+        await self._limits.login(remote, user_tag(username))
         account = await self._directory.find(username)
         user = account.name if account else username
-        self._events.tell(events.LoginAsked(user_tag(user), visitor, self._exchange.suite.name))
+        self._events.tell(events.LoginAsked(user_tag(user), remote, self._exchange.suite.name))
         code = mint_code(secrets.token_bytes, self._settings.code_chars)
         token = mint_token(secrets.token_bytes)
         await self._sessions.await_code(token, username, user, code)
         if await self._mails.may_be_sent(account, user) and account:
-            self._mails.send(account, code, visitor)
+            self._mails.send(account, code, remote)
         return SessionGrant(token)
 
-    async def authenticate(self, message: AuthenticateRequest, visitor: str) -> SealedMessage:
+    async def authenticate(self, message: AuthenticateRequest, remote: str) -> SealedMessage:
         """The sealed answer that opens the session.
 
         Raises: RejectedMessage, TooMany, StoreUnavailable.
         """
-        await self._limits.guess(visitor)
+        await self._limits.guess(remote)
         self._key_pool.admit()
         try:
-            return await self._redeem(message)
+            return await self._redeem(message, remote)
         except RejectedMessage as error:
-            self._events.tell(events.CodeRefused(session_id(message.token), error.code))
+            self._events.tell(events.CodeRefused(session_id(message.token), error.code, remote))
             raise
 
-    async def _redeem(self, message: AuthenticateRequest) -> SealedMessage:
+    async def _redeem(self, message: AuthenticateRequest, remote: str) -> SealedMessage:
         claimed = await self._sessions.claim_code(message.token)
         try:
             opened = self._exchange.open_login(message, claimed.code if claimed else None)
@@ -93,12 +93,15 @@ class Login:
                 raise CodeRefused("the directory refuses the user")
             pair = await self._key_pool.take()
             caps = self._settings.caps(self._settings.clock())
-            if not await self._sessions.enrol(
+            session = await self._sessions.enrol(
                 message.token, account.name, pair, login.client_key, caps
-            ):
+            )
+            if session is None:
                 raise CodeRefused("the login has expired meanwhile")
         except (RejectedMessage, TooMany):
             await self._sessions.end_login(message.token)
             raise
-        _log.info("session %s opened", session_id(message.token).hex())
+        _log.info("session %s opened", session.id)
+        key, tag = session_id(message.token), user_tag(session.user)
+        self._events.tell(events.SessionOpened(key, tag, session.suite, session.expires_ms, remote))
         return login.seal_response(pair.public, secrets.token_bytes)

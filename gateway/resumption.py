@@ -57,12 +57,12 @@ class Resumption:
         self._limits = limits
         self._events = events
 
-    async def greet(self, hello: ResumptionHello, visitor: str) -> ResumptionGreeting:
+    async def greet(self, hello: ResumptionHello, remote: str) -> ResumptionGreeting:
         """R2, for a ticket good or spent.
 
         Raises: UnsupportedSuite, RejectedMessage, TooMany, StoreUnavailable.
         """
-        await self._limits.resumption(visitor)
+        await self._limits.resumption(remote)
         now_ms = self._settings.clock()
         stored = None
         if self._settings.ticket_lifetime_s:
@@ -85,7 +85,7 @@ class Resumption:
             raise TicketRefused("a login has the same session id")
         return greeting
 
-    async def redeem(self, message: ClientConfirmation) -> ServerConfirmation:
+    async def redeem(self, message: ClientConfirmation, remote: str) -> ServerConfirmation:
         """R4, which opens the session and ends the one before.
 
         After TooMany the ticket is as good as before. Raises: RejectedMessage, TooMany,
@@ -109,19 +109,24 @@ class Resumption:
             enrolment = ticket.redeem(terms, now_ms)
         except TicketReturned:
             await self._store.end_chain(ticket.chain_id)
+            tag = user_tag(account.name)
             _log.warning(
                 "chain %s of user %s: a spent ticket came back, so two hold its secrets; "
                 "revoked, its session ended",
                 ticket.chain_id.hex(),
                 user_tag(account.name).hex(),
             )
-            self._events.tell(events.TicketReturned(ticket.chain_id, user_tag(account.name)))
+            self._events.tell(
+                events.TicketReturned(ticket.chain_id, user_tag(account.name), remote)
+            )
             raise
         caps = self._settings.caps(now_ms)
         opening = self._sessions.opening(enrolment, account.name, now_ms, caps)
         answer = enrolment.accept(await self._store.open_resumed(opening, previous))
         _log.info("session %s opened by a ticket", session_id.hex())
-        tag = user_tag(account.name)
+        tag = opening.user_tag
         self._events.tell(events.TicketUsed(ticket.chain_id, session_id, tag))
-        self._events.tell(events.SessionOpened(session_id, tag, ticket.suite.name))
+        self._events.tell(
+            events.SessionOpened(session_id, tag, ticket.suite.name, opening.expires_ms, remote)
+        )
         return answer
