@@ -85,6 +85,12 @@ def add_service_options(service: argparse.ArgumentParser) -> None:
         help="pass on these paths only; name public ones here as well",
     )
     service.add_argument(
+        "--trusted-proxy",
+        metavar="NETWORK",
+        action="append",
+        help="a reverse proxy in front, by address or network: its X-Forwarded-For is believed",
+    )
+    service.add_argument(
         "--config", metavar="FILE", help="TOML file of all these, and own dialects"
     )
 
