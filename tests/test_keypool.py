@@ -217,16 +217,3 @@ async def test_only_so_many_wait_for_a_pair(bench: Bench) -> None:
     finally:
         bench.finish.release(4)
         await pool.close()
-
-
-async def test_where_pairs_are_ready_nobody_is_refused(bench: Bench) -> None:
-    pool = KeyPool(2, queue_size=1)
-    bench.finish.release(8)
-    pool.start()
-    try:
-        await asyncio.gather(pool.take(), asyncio.to_thread(bench.begun.acquire, timeout=10))
-        for _ in range(3):
-            await pool.take()
-    finally:
-        bench.finish.release(8)
-        await pool.close()
