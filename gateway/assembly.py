@@ -28,6 +28,7 @@ from .hardened_sessions import HardenedSessions
 from .inner import log_failure
 from .keypool import KeyPool
 from .keyring import KeyRing
+from .limits import Limits
 from .login import Login
 from .middleware import Middleware
 from .requirements import CLASSIC, SUITES
@@ -112,10 +113,11 @@ def assemble(
     events = Events(*([watch] if watch else []))
     if events.watched:
         keeper = timed(keeper, events)
-    key_pool = KeyPool(chosen.key_pool_size, events)
+    key_pool = KeyPool(chosen.key_pool_size, events, chosen.key_queue_size)
     courier = Courier(delivery, events)
     mails = CodeMails(chosen, keeper, courier)
-    middleware = Middleware(chosen, events)
+    limits = Limits(chosen, keeper)
+    middleware = Middleware(chosen, limits, events)
 
     suite = Classic(chosen.dialect)
     lifetime_ms = chosen.session_lifetime_s * 1000
@@ -123,7 +125,7 @@ def assemble(
     classic = None
     if CLASSIC in chosen.suites:
         exchange = ServerExchange(suite, _decoy(), secrets.token_bytes, chosen.window_ms)
-        login = Login(chosen, exchange, sessions, directory, mails, key_pool, events)
+        login = Login(chosen, exchange, sessions, directory, mails, key_pool, limits, events)
         classic = ClassicRoutes(chosen, exchange, sessions, login, middleware.dispatch)
 
     accepted = tuple(name for name in chosen.suites if name in HARDENED_SUITES)
@@ -133,8 +135,8 @@ def assemble(
     middleware.serve(
         HardenedRoutes(
             chosen,
-            HardenedLogin(chosen, server, hardened, *kept, mails, key_pool, events),
-            Resumption(chosen, server, hardened, *kept, key_pool, events),
+            HardenedLogin(chosen, server, hardened, *kept, mails, key_pool, limits, events),
+            Resumption(chosen, server, hardened, *kept, key_pool, limits, events),
             hardened,
             middleware.dispatch,
             events,

@@ -7,6 +7,7 @@
     |- BodyTooLarge        above the cap, found before buffering
     |- BrokenBody          it broke off, or took too long
     |- CodingRefused       a Content-Encoding on the way in
+    |- ForeignOrigin       a page of another site asks for a mail
     |- StoreUnavailable    nothing was accepted
     |- TooMany             a limit is reached
     |- MailNotSent         one try at one address
@@ -33,6 +34,10 @@ class BrokenBody(GatewayError):
 
 class CodingRefused(GatewayError):
     """A body came with a Content-Encoding."""
+
+
+class ForeignOrigin(GatewayError):
+    """A page of another site has its visitor's browser ask for a mail."""
 
 
 class StoreUnavailable(GatewayError):

@@ -8,6 +8,7 @@ since where two headers say who it was, a visitor can choose (decision 45).
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -20,8 +21,9 @@ from typing import TypeAlias
 
 from .errors import ConfigError
 
-# What a peer on a Unix socket is called, here and in ``trusted_proxies``.
+# Stands in ``trusted_proxies`` for whoever comes through a Unix socket.
 UNIX = "unix"
+UNKNOWN = "an unknown address"
 FORWARDED_FOR = "X-Forwarded-For"
 _BLOCK_BITS = 64
 
@@ -42,13 +44,13 @@ class Visitors:
         self._networks = [_network(text) for text in words - {UNIX}]
 
     def address(self, peer: str | None, forwarded_for: Sequence[str]) -> str:
-        """The address of the visitor behind ``peer``; ``unix`` where a Unix socket has no more.
+        """The address of the visitor behind ``peer``; UNKNOWN where a Unix socket says no more.
 
         ``forwarded_for`` are the values of the header, each line one, as they came. Where they
         cannot be read, it is the peer's own.
         """
         seen = _parsed(peer or "")
-        near = str(seen) if seen else peer or UNIX
+        near = str(seen) if seen else peer or UNKNOWN
         if not forwarded_for or not (self._trusts(seen) if peer else self._trusts_unix):
             return near
         visitor = near
@@ -69,11 +71,12 @@ def block_of(address: str) -> str:
     """The addresses that one visitor has at hand: one of IPv4, a /64 of IPv6."""
     parsed = _parsed(address)
     if not isinstance(parsed, IPv6Address):
-        return address
+        return str(parsed or address)
     host_bits = 128 - _BLOCK_BITS
     return f"{IPv6Address(int(parsed) >> host_bits << host_bits)}/{_BLOCK_BITS}"
 
 
+@lru_cache(maxsize=4096)
 def _parsed(text: str) -> _Address | None:
     """An address without its zone; one of IPv4 also where IPv6 spells it."""
     try:

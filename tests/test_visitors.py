@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.errors import ConfigError
-from gateway.visitors import Visitors, block_of
+from gateway.visitors import UNKNOWN, Visitors, block_of
 
 PROXY, INNER, VISITOR = "10.0.0.1", "10.0.0.2", "192.0.2.7"
 BEHIND = Visitors(["10.0.0.0/8", "2001:db8:ffff::/48"])
@@ -71,10 +71,10 @@ def test_an_address_of_ipv6_has_one_spelling_and_no_zone() -> None:
 
 @pytest.mark.parametrize("peer", [None, ""])
 def test_a_unix_socket(peer: str | None) -> None:
-    assert Visitors().address(peer, [VISITOR]) == "unix"
-    assert BEHIND.address(peer, [VISITOR]) == "unix"
+    assert Visitors().address(peer, [VISITOR]) == UNKNOWN
+    assert BEHIND.address(peer, [VISITOR]) == UNKNOWN
     assert Visitors(["unix"]).address(peer, [VISITOR]) == VISITOR
-    assert Visitors(["unix"]).address(peer, ["broken"]) == "unix"
+    assert Visitors(["unix"]).address(peer, ["broken"]) == UNKNOWN
     assert Visitors(["unix"]).address(PROXY, [VISITOR]) == PROXY
 
 
@@ -89,5 +89,5 @@ def test_blocks() -> None:
     assert block_of("192.0.2.8") != block_of(VISITOR)
     assert block_of("2001:db8:1:2:3:4:5:6") == block_of("2001:db8:1:2::1") == "2001:db8:1:2::/64"
     assert block_of("2001:db8:1:3::1") != block_of("2001:db8:1:2::1")
-    assert block_of("::ffff:192.0.2.7") == block_of("::ffff:192.0.2.7")
-    assert block_of("unix") == "unix"
+    assert block_of("::ffff:192.0.2.7") == VISITOR
+    assert block_of(UNKNOWN) == UNKNOWN
