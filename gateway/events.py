@@ -43,20 +43,35 @@ class CodeRefused:
 
     session_id: bytes
     code: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened:
-    """By a code, or by a ticket."""
+    """By a code, or by a ticket; open until ``expires_ms`` unless it is ended before."""
 
     session_id: bytes
     user_tag: bytes
     suite: str
+    expires_ms: int
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
     """Before its time; it was open for ``lasted_ms``."""
+
+    session_id: bytes
+    lasted_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionExpired:
+    """Its time is over; it was open for ``lasted_ms``.
+
+    Told when a sweep finds it among the sessions that this process has at hand: by each process
+    that has served it, and by none where it had been put aside for others.
+    """
 
     session_id: bytes
     lasted_ms: int
@@ -77,6 +92,7 @@ class TicketReturned:
 
     chain_id: bytes
     user_tag: bytes
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +126,27 @@ class KeyGenerated:
     """An RSA pair was made."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeyPoolChanged:
+    """So many RSA pairs wait to be used."""
+
+    ready: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAsked:
+    """The store has answered to ``method`` of its contract within ``seconds``, or ``failed``."""
+
+    method: str
+    seconds: float
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLineLost:
+    """The audit log could not be written to."""
+
+
 Event: TypeAlias = (
     LoginAsked
     | CodeSent
@@ -117,12 +154,16 @@ Event: TypeAlias = (
     | CodeRefused
     | SessionOpened
     | SessionEnded
+    | SessionExpired
     | TicketUsed
     | TicketReturned
     | LimitHit
     | MessageServed
     | MessageRejected
     | KeyGenerated
+    | KeyPoolChanged
+    | StoreAsked
+    | AuditLineLost
 )
 Watcher: TypeAlias = Callable[[Event], None]
 
@@ -132,6 +173,11 @@ class Events:
 
     def __init__(self, *watchers: Watcher) -> None:
         self._watchers = list(watchers)
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody watches."""
+        return bool(self._watchers)
 
     def watch(self, watcher: Watcher) -> None:
         """``watcher`` is called on the event loop, so it must not take long."""

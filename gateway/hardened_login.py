@@ -126,22 +126,22 @@ class HardenedLogin:
             raise CodeRefused("another attempt was begun meanwhile")
         return answer
 
-    async def confirm(self, message: ClientConfirmation) -> ServerConfirmation:
+    async def confirm(self, message: ClientConfirmation, remote: str) -> ServerConfirmation:
         """M5, which opens the session. Raises: RejectedMessage, StoreUnavailable."""
         try:
-            return await self._redeem(message)
+            return await self._redeem(message, remote)
         except RejectedMessage as error:
-            self._events.tell(events.CodeRefused(message.session_id, error.code))
+            self._events.tell(events.CodeRefused(message.session_id, error.code, remote))
             raise
 
-    async def _redeem(self, message: ClientConfirmation) -> ServerConfirmation:
+    async def _redeem(self, message: ClientConfirmation, remote: str) -> ServerConfirmation:
         session_id = message.session_id
         sealed = await self._store.take_exchange(session_id, self._settings.clock())
         opened = sealed and self._keyring.open("exchange", session_id, sealed)
         exchange = ExchangeRecord.parse(opened) if opened else None
         try:
             client = await confirm_by(confirm_login, message, exchange)
-            return await self._enrol(client)
+            return await self._enrol(client, remote)
         except CodeRefused:
             raise
         except RejectedMessage:
@@ -156,7 +156,7 @@ class HardenedLogin:
             return False
         return await self._directory.check(account, payload)
 
-    async def _enrol(self, client: ConfirmedClient) -> ServerConfirmation:
+    async def _enrol(self, client: ConfirmedClient, remote: str) -> ServerConfirmation:
         account = await self._directory.find(normalise_username(client.username))
         if account is None:
             await self._store.end(client.session_id)
@@ -176,6 +176,8 @@ class HardenedLogin:
         answer = enrolment.accept(await self._store.open_login(opening))
         _log.info("session %s opened", client.session_id.hex())
         self._events.tell(
-            events.SessionOpened(client.session_id, user_tag(account.name), client.suite.name)
+            events.SessionOpened(
+                client.session_id, opening.user_tag, client.suite.name, opening.expires_ms, remote
+            )
         )
         return answer

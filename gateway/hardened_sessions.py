@@ -17,7 +17,7 @@ from protocol.message_server import ServerSession
 from protocol.record import Record
 from protocol.records import SessionRecord
 
-from .events import Events, SessionEnded
+from .events import Events, SessionEnded, SessionExpired
 from .keyring import KeyRing
 from .sessions import Session, user_tag
 from .stores import Opening, Store
@@ -184,6 +184,8 @@ class HardenedSessions:
         for session_id, live in list(self._live.items()):
             if now_ms > live.record.expires_ms:
                 self._live.pop(session_id, None)
+                lasted_ms = live.record.expires_ms - live.kept.opened_ms
+                self._events.tell(SessionExpired(session_id, lasted_ms))
             elif live.record.pruned(now_ms) is not live.record:
                 found = await self.find(session_id, now_ms)
                 if found is not None:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from protocol.primitives import RsaPrivateKey
 
-from .events import Events, KeyGenerated
+from .events import Events, KeyGenerated, KeyPoolChanged
 
 DEFAULT_SIZE = 16
 
@@ -43,7 +43,9 @@ class KeyPool:
 
     async def take(self) -> RsaPrivateKey:
         """A pair nobody else has; waits its turn when there is none."""
-        return await self._ready.get()
+        pair = await self._ready.get()
+        self._events.tell(KeyPoolChanged(self._ready.qsize()))
+        return pair
 
     async def generate(self) -> RsaPrivateKey:
         """A pair made on purpose, in the pool's thread."""
@@ -57,6 +59,7 @@ class KeyPool:
     async def _fill(self) -> None:
         while True:
             await self._ready.put(await self.generate())
+            self._events.tell(KeyPoolChanged(self._ready.qsize()))
 
     async def close(self) -> None:
         """Stop filling; the pair in the making is waited for, for a thread cannot be cancelled."""

@@ -58,15 +58,15 @@ class Login:
             self._mails.send(account, code, remote)
         return SessionGrant(token)
 
-    async def authenticate(self, message: AuthenticateRequest) -> SealedMessage:
+    async def authenticate(self, message: AuthenticateRequest, remote: str) -> SealedMessage:
         """The sealed answer that opens the session. Raises: RejectedMessage, StoreUnavailable."""
         try:
-            return await self._redeem(message)
+            return await self._redeem(message, remote)
         except RejectedMessage as error:
-            self._events.tell(events.CodeRefused(session_id(message.token), error.code))
+            self._events.tell(events.CodeRefused(session_id(message.token), error.code, remote))
             raise
 
-    async def _redeem(self, message: AuthenticateRequest) -> SealedMessage:
+    async def _redeem(self, message: AuthenticateRequest, remote: str) -> SealedMessage:
         claimed = await self._sessions.claim_code(message.token)
         try:
             opened = self._exchange.open_login(message, claimed.code if claimed else None)
@@ -82,10 +82,15 @@ class Login:
             if account is None or not await self._directory.check(account, login.payload):
                 raise CodeRefused("the directory refuses the user")
             pair = await self._key_pool.take()
-            if not await self._sessions.enrol(message.token, account.name, pair, login.client_key):
+            session = await self._sessions.enrol(
+                message.token, account.name, pair, login.client_key
+            )
+            if session is None:
                 raise CodeRefused("the login has expired meanwhile")
         except RejectedMessage:
             await self._sessions.end_login(message.token)
             raise
-        _log.info("session %s opened", session_id(message.token).hex())
+        _log.info("session %s opened", session.id)
+        key, tag = session_id(message.token), user_tag(session.user)
+        self._events.tell(events.SessionOpened(key, tag, session.suite, session.expires_ms, remote))
         return login.seal_response(pair.public, secrets.token_bytes)

@@ -26,7 +26,7 @@ from .hardened_sessions import HardenedSessions
 from .keypool import KeyPool
 from .keyring import KeyRing
 from .sessions import user_tag
-from .stores import Store
+from .stores import Opening, Store
 
 _log = logging.getLogger("certless")
 
@@ -78,7 +78,7 @@ class Resumption:
             raise TicketRefused("a login has the same session id")
         return greeting
 
-    async def redeem(self, message: ClientConfirmation) -> ServerConfirmation:
+    async def redeem(self, message: ClientConfirmation, remote: str) -> ServerConfirmation:
         """R4, which opens the session and ends the one before.
 
         Raises: RejectedMessage, StoreUnavailable.
@@ -101,18 +101,38 @@ class Resumption:
             enrolment = ticket.redeem(terms, now_ms)
         except TicketReturned:
             await self._store.end_chain(ticket.chain_id)
+            tag = user_tag(account.name)
             _log.warning(
                 "chain %s of user %s: a spent ticket came back, so two hold its secrets; "
                 "revoked, its session ended",
                 ticket.chain_id.hex(),
                 user_tag(account.name).hex(),
             )
-            self._events.tell(events.TicketReturned(ticket.chain_id, user_tag(account.name)))
+            self._events.tell(
+                events.TicketReturned(ticket.chain_id, user_tag(account.name), remote)
+            )
             raise
         opening = self._sessions.opening(enrolment, account.name, now_ms)
-        answer = enrolment.accept(await self._store.open_resumed(opening, previous))
+        answer = enrolment.accept(await self._open(opening, previous, ticket.ticket_hash))
         _log.info("session %s opened by a ticket", session_id.hex())
-        tag = user_tag(account.name)
+        tag = opening.user_tag
         self._events.tell(events.TicketUsed(ticket.chain_id, session_id, tag))
-        self._events.tell(events.SessionOpened(session_id, tag, ticket.suite.name))
+        self._events.tell(
+            events.SessionOpened(session_id, tag, ticket.suite.name, opening.expires_ms, remote)
+        )
         return answer
+
+    async def _open(self, opening: Opening, previous: bytes, ticket: bytes) -> bool:
+        if await self._store.open_resumed(opening, previous):
+            return True
+        # Where keys were rotated since R2, the chain is what it was, in other bytes.
+        stored = await self._store.load_ticket(ticket, self._settings.clock())
+        if stored is None:
+            return False
+        chains = [
+            self._keyring.open("chain", opening.chain_id, sealed)
+            for sealed in (previous, stored.chain)
+        ]
+        if chains[0] is None or chains[0] != chains[1]:
+            return False
+        return await self._store.open_resumed(opening, stored.chain)

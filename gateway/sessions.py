@@ -18,7 +18,7 @@ from protocol.exchange import TAG_KEY_BYTES, SessionKeys
 from protocol.freshness import TAG_BYTES, NonceClaim
 from protocol.primitives import RsaPrivateKey, RsaPublicKey, sha256
 
-from .events import Events, SessionEnded, SessionOpened
+from .events import Events, SessionEnded, SessionExpired
 from .keyring import KeyRing
 from .requirements import is_hardened
 from .stores import Store
@@ -113,8 +113,8 @@ class Sessions:
 
     async def enrol(
         self, token: str, user: str, private_key: RsaPrivateKey, client_key: RsaPublicKey
-    ) -> bool:
-        """Open the session. False where another got there first."""
+    ) -> Session | None:
+        """Open the session. None where another got there first."""
         key = session_id(token)
         tag_key = secrets.token_bytes(TAG_KEY_BYTES)
         expires_ms = self._clock() + self._lifetime_ms
@@ -122,11 +122,10 @@ class Sessions:
         record = [self._suite, user, *pair, tag_key, expires_ms]
         sealed = self._keyring.seal("session", key, msgpack.packb(record))
         if not await self._store.enrol(key, sealed, expires_ms):
-            return False
+            return None
         session = Session(key.hex(), user, self._suite, expires_ms)
         self._remember(key, LiveSession(session, SessionKeys(private_key, client_key, tag_key)))
-        self._events.tell(SessionOpened(key, user_tag(user), self._suite))
-        return True
+        return session
 
     async def find(self, token: str) -> LiveSession | None:
         """The session of ``token``, if it is open."""
@@ -185,4 +184,5 @@ class Sessions:
         now_ms = self._clock()
         for key in [k for k, live in self._live.items() if now_ms > live.session.expires_ms]:
             del self._live[key]
+            self._events.tell(SessionExpired(key, self._lifetime_ms))
         return await self._store.sweep(now_ms)

@@ -18,6 +18,8 @@ from aiohttp import web
 
 import gateway
 from gateway import Account, AnyAddress, CodeMail, Delivery
+from gateway.aiohttp_app import ASSEMBLY
+from gateway.assembly import Assembly
 from gateway.client import Client
 from gateway.config import find_dialect, system_clock
 from protocol.client_exchange import ClientExchange, ClientKeys, PendingResponse
@@ -82,7 +84,6 @@ class Running:
     mails: CaughtMails
     clock: SetClock
     http: aiohttp.ClientSession
-    app: web.Application
     dialect: str
     ran: list[str] = field(default_factory=list)
 
@@ -102,6 +103,13 @@ class Running:
 
     async def raw_login(self, username: str = "ann@example.org") -> "Raw":
         return await Raw.login(self, username)
+
+
+@dataclass(kw_only=True)
+class InProcess(Running):
+    """One in the process of the tests, whose parts can be reached."""
+
+    assembly: Assembly
 
 
 @dataclass
@@ -162,7 +170,7 @@ class Raw:
 @asynccontextmanager
 async def running(
     app: web.Application | None = None, dialect: str = "sfet-4-gcm", **options: Any
-) -> AsyncIterator[Running]:
+) -> AsyncIterator[InProcess]:
     """A gateway in front of ``app``, or of an application that records what it ran."""
     mails, clock, ran = CaughtMails(), SetClock(), list[str]()
     app = app or recording_app(ran)
@@ -176,7 +184,7 @@ async def running(
     }
     gateway.setup(app, **settings)
     async with serving(app) as url, aiohttp.ClientSession() as http:
-        yield Running(url, mails, clock, http, app, dialect, ran)
+        yield InProcess(url, mails, clock, http, dialect, ran, assembly=app[ASSEMBLY])
 
 
 @asynccontextmanager

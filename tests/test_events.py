@@ -1,26 +1,32 @@
 """What happens is told, in order and without secrets; a watcher that fails stops nothing."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from gateways import running
 from hardened_gateways import Device, a_code
 
+from gateway.errors import StoreUnavailable
 from gateway.events import (
     CodeRefused,
     CodeSent,
     Event,
     Events,
     KeyGenerated,
+    KeyPoolChanged,
     LoginAsked,
     MessageRejected,
     MessageServed,
     SessionEnded,
+    SessionExpired,
     SessionOpened,
+    StoreAsked,
     TicketReturned,
     TicketUsed,
 )
 from gateway.sessions import user_tag
+from gateway.stores.memory import MemoryStore
 
 
 @pytest.fixture
@@ -29,7 +35,8 @@ def told() -> list[Event]:
 
 
 def kinds(told: list[Event], *without: type[Any]) -> list[type[Any]]:
-    return [type(event) for event in told if not isinstance(event, (KeyGenerated, *without))]
+    beside = (KeyGenerated, KeyPoolChanged, StoreAsked, *without)
+    return [type(event) for event in told if not isinstance(event, beside)]
 
 
 async def test_a_classic_session_from_login_to_logout(told: list[Event]) -> None:
@@ -79,6 +86,59 @@ async def test_a_message_that_is_late_counts_as_rejected(told: list[Event]) -> N
         MessageRejected("stale_timestamp", "127.0.0.1")
     ]
     assert MessageServed not in kinds(told)
+
+
+async def test_it_is_told_from_where_and_until_when(told: list[Event]) -> None:
+    async with running(watch=told.append) as at:
+        device = Device(at)
+        awaited = await device.greet()
+        await device.enter(awaited, a_code("AAAA-AAAA"))
+        message, pending = await device.share(awaited, a_code(await at.mails.code()))
+        device.enrolled(await device.send_confirmation(message), pending)
+        await at.raw_login()
+        now_ms = at.clock()
+    (refused,) = (event for event in told if isinstance(event, CodeRefused))
+    assert refused.address == "127.0.0.1"
+    hardened, classic = (event for event in told if isinstance(event, SessionOpened))
+    assert {hardened.address, classic.address} == {"127.0.0.1"}
+    assert now_ms < hardened.expires_ms
+    assert now_ms < classic.expires_ms <= now_ms + 3_600_000
+
+
+async def test_a_sweep_tells_of_sessions_whose_time_is_over(told: list[Event]) -> None:
+    both = asyncio.Event()
+
+    def watch(event: Event) -> None:
+        told.append(event)
+        if kinds(told).count(SessionExpired) == 2:
+            both.set()
+
+    async with running(watch=watch, sweep_interval_s=1) as at:
+        await at.raw_login()
+        online = await Device(at).login()
+        await online.call()
+        at.clock.offset_ms = 24 * 3_600_000
+        async with asyncio.timeout(10):
+            await both.wait()
+    expired = [event for event in told if isinstance(event, SessionExpired)]
+    opened = [event.session_id for event in told if isinstance(event, SessionOpened)]
+    assert {event.session_id for event in expired} == set(opened)
+    lasted = {event.session_id: event.lasted_ms for event in expired}
+    assert lasted[opened[0]] == 3_600_000
+    assert 0 < lasted[opened[1]] <= 12 * 3_600_000
+
+
+async def test_the_store_is_timed_where_somebody_watches(told: list[Event]) -> None:
+    class Broken(MemoryStore):
+        async def count_mail(self, *_: Any) -> bool:
+            raise StoreUnavailable("gone")
+
+    async with running(watch=told.append, store=Broken()) as at:
+        assert (await at.post("/.gateway/session", {"username": "ann"})).status == 503
+    asked = {event.method: event for event in told if isinstance(event, StoreAsked)}
+    assert asked["count_mail"].failed
+    assert not asked["add_login"].failed
+    assert 0 < asked["add_login"].seconds < 10
 
 
 def test_a_watcher_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -23,8 +23,8 @@ from aiohttp import web
 from yarl import URL
 
 from gateway import AnyAddress, ConfigError, reverse_proxy
+from gateway.aiohttp_inner import Handler
 from gateway.config import DEFAULT_PREFIX
-from gateway.inner import Handler
 from gateway.route_patterns import RoutePatterns
 from protocol.dialects import DEFAULT_DIALECT
 
