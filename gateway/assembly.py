@@ -27,15 +27,14 @@ from .hardened_routes import HardenedRoutes
 from .hardened_sessions import HardenedSessions
 from .inner import log_failure
 from .keypool import KeyPool
-from .keyring import KeyRing
+from .keyring import VARIABLE, KeyRing
 from .login import Login
 from .middleware import Middleware
 from .requirements import CLASSIC, SUITES
 from .resumption import Resumption
 from .sessions import Sessions
 from .stores import Store
-from .stores.memory import MemoryStore
-from .stores.sqlite import SqliteStore
+from .stores.urls import default_key_file, is_redis, store_from_url
 from .timed_store import timed
 
 
@@ -106,7 +105,7 @@ def assemble(
         raise ConfigError(str(error).replace("Settings.__init__()", "setup()")) from None
     directory = users if isinstance(users, Directory) else TomlDirectory.from_file(Path(users))
     delivery = mail if isinstance(mail, Delivery) else delivery_from_url(mail, mail_from)
-    keeper = store if isinstance(store, Store) else store_from_url(store)
+    keeper = store if isinstance(store, Store) else store_from_url(store, chosen.clock)
     keyring = _keyring(store, key_file)
 
     events = Events(*([watch] if watch else []))
@@ -144,20 +143,16 @@ def assemble(
     return Assembly(chosen, middleware, keeper, sessions, hardened, courier, key_pool)
 
 
-def store_from_url(url: str) -> Store:
-    """Raises: ConfigError."""
-    scheme, _, rest = url.partition(":")
-    if scheme == "memory" and not rest:
-        return MemoryStore()
-    if scheme == "sqlite" and rest:
-        return SqliteStore(Path(rest))
-    raise ConfigError(f"store {url!r} must be memory: or sqlite:PATH")
-
-
 def _keyring(store: str | Store, key_file: str | Path | None) -> KeyRing:
-    is_file = isinstance(store, str) and store.startswith("sqlite:")
-    default = Path(f"{str(store).removeprefix('sqlite:')}.key") if is_file else None
-    return KeyRing.chosen(None if key_file is None else Path(key_file), default)
+    path = None if key_file is None else Path(key_file)
+    if isinstance(store, Store):
+        return KeyRing.chosen(path)
+    if is_redis(store) and path is None and KeyRing.from_environment() is None:
+        raise ConfigError(
+            "gateways on one Redis share the keys that seal it: name their file with --key-file, "
+            f"or put the keys into {VARIABLE}"
+        )
+    return KeyRing.chosen(path, default_key_file(store))
 
 
 def _decoy() -> SessionKeys:

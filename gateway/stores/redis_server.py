@@ -55,6 +55,7 @@ class RedisServer(Store):
         self._url = url
         self._clock = clock
         self._closing = AsyncExitStack()
+        self._client: Any = None
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._generation = ""
 
