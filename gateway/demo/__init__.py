@@ -6,10 +6,7 @@ gateway's socket has heard. All of it is in memory and gone at the end.
 """
 
 import asyncio
-import contextlib
 import errno
-import ipaddress
-import re
 import shutil
 import socket
 import sys
@@ -20,11 +17,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from aiohttp import web
-from yarl import URL
 
 from gateway import AnyAddress, ConfigError, reverse_proxy
 from gateway.config import DEFAULT_PREFIX
-from gateway.inner import Handler
+from gateway.pages import only_for
 from gateway.route_patterns import RoutePatterns
 from protocol.dialects import DEFAULT_DIALECT
 
@@ -42,7 +38,7 @@ _SHUTDOWN_S = 5
 # A picture of 5 MiB is 8.9 MiB as it travels.
 _MAX_BODY_BYTES = 12 * 1024 * 1024
 _WIRE = "/wire.json"
-_LOCAL_NAME = re.compile(r"localhost|[a-z0-9.-]+\.test", re.ASCII)
+_local_names_only = only_for(r"localhost|[a-z0-9.-]+\.test")
 _Wrap: TypeAlias = Callable[[asyncio.Protocol], asyncio.Protocol]
 _ORDER = """-d '{"item":"tea","quantity":2}'"""
 
@@ -193,20 +189,6 @@ def _url(scheme: str, listener: socket.socket) -> str:
     # What stands for every address of a machine is no address to go to.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
-@web.middleware
-async def _local_names_only(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse names that somebody's DNS may have pointed here: his page could read all codes."""
-    host = ""
-    with contextlib.suppress(ValueError):  # what is no host at all
-        host = URL.build(scheme="http", authority=request.host).host or ""
-    with contextlib.suppress(ValueError):
-        ipaddress.ip_address(host)
-        return await handler(request)
-    if _LOCAL_NAME.fullmatch(host):
-        return await handler(request)
-    raise web.HTTPMisdirectedRequest(text="ask for this page by its address\n")
 
 
 def _tap(wire: Wire, public: list[str]) -> _Wrap:
