@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from protocol.codec import JsonObject, parse_json_envelope, serialize_json
@@ -21,12 +20,12 @@ from protocol.messages import (
 )
 
 from .config import Settings
-from .inner import OUTCOME, SESSION, Dispatch, told_inside
+from .inner import Dispatch, told_inside
 from .login import Login
-from .request_body import read_body
+from .outer import OuterRequest, Reply
 from .sessions import Session, Sessions
 
-_JSON_HEADERS = CIMultiDict({hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_CONTROL: "no-store"})
+_JSON_HEADERS = CIMultiDict({"Content-Type": "application/json", "Cache-Control": "no-store"})
 # Statuses that cannot carry a body, and so no seal.
 _BODILESS = frozenset({204, 205, 304})
 _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "date", "server"})
@@ -52,27 +51,27 @@ class ClassicRoutes:
         self._login = login
         self._dispatch = dispatch
         prefix, paths = settings.prefix, settings.dialect.paths
-        self.routes: dict[str, Callable[[web.Request], Awaitable[web.Response]]] = {
+        self.routes: dict[str, Callable[[OuterRequest], Awaitable[Reply]]] = {
             prefix + paths.session: self._initiate,
             prefix + paths.authenticate: self._authenticate,
             prefix + paths.logout: self._logout,
         }
 
-    async def _initiate(self, request: web.Request) -> web.Response:
+    async def _initiate(self, request: OuterRequest) -> Reply:
         names = self._settings.dialect.names
-        request[OUTCOME] = "login asked"
+        request.outcome = "login asked"
         message = SessionRequest.parse(await self._read_object(request), names)
         grant = await self._login.initiate(message, request.remote or "an unknown address")
         return json_response(201, grant.serialize(names))
 
-    async def _authenticate(self, request: web.Request) -> web.Response:
+    async def _authenticate(self, request: OuterRequest) -> Reply:
         names = self._settings.dialect.names
         message = AuthenticateRequest.parse(await self._read_object(request), names)
-        request[OUTCOME] = f"login {session_id(message.token).hex()}"
+        request.outcome = f"login {session_id(message.token).hex()}"
         remote = request.remote or "an unknown address"
         return self._sealed_response(await self._login.authenticate(message, remote))
 
-    async def message(self, request: web.Request, members: JsonObject) -> web.Response:
+    async def message(self, request: OuterRequest, members: JsonObject) -> Reply:
         """A whole sealed request, and the sealed answer to it."""
         accepted, session = await self._accept(request, members)
         try:
@@ -83,7 +82,7 @@ class ClassicRoutes:
             accepted.seal_http_response(response, self._settings.clock(), secrets.token_bytes)
         )
 
-    async def _logout(self, request: web.Request) -> web.Response:
+    async def _logout(self, request: OuterRequest) -> Reply:
         accepted, session = await self._accept(request, await self._read_object(request))
         await self._sessions.end(session)
         return self._sealed_response(accepted.seal_response(b"{}", secrets.token_bytes))
@@ -95,7 +94,7 @@ class ClassicRoutes:
         names = self._settings.dialect.names
         return members is not None and {names.token, names.key, names.payload} <= members.keys()
 
-    async def in_place(self, request: web.Request, members: JsonObject) -> web.Response:
+    async def in_place(self, request: OuterRequest, members: JsonObject) -> Reply:
         """A sealed body for the route that was asked for, and its answer's body sealed."""
         accepted, session = await self._accept(request, members)
         kept = tuple(
@@ -104,12 +103,12 @@ class ClassicRoutes:
             if name.lower() not in _BODY_HEADERS
         )
         body = serialize_json(accepted.fields)
-        headers = (*kept, (hdrs.CONTENT_TYPE, "application/json"))
-        inside = HttpRequest(request.method, request.rel_url.raw_path_qs, headers, body)
+        headers = (*kept, ("Content-Type", "application/json"))
+        inside = HttpRequest(request.method, request.raw_target, headers, body)
         response = await self._dispatch(request, inside, session)
         return self._sealed_in_place(response, accepted)
 
-    def _sealed_in_place(self, response: HttpResponse, accepted: AcceptedRequest) -> web.Response:
+    def _sealed_in_place(self, response: HttpResponse, accepted: AcceptedRequest) -> Reply:
         """The handler's status and headers as they are, and its body sealed (PROTOCOL §6.1)."""
         sealed = accepted.seal_response(response.body, secrets.token_bytes)
         status = 200 if response.status in _BODILESS else response.status
@@ -128,7 +127,7 @@ class ClassicRoutes:
     # --- what every sealed message goes through ---
 
     async def _accept(
-        self, request: web.Request, members: JsonObject
+        self, request: OuterRequest, members: JsonObject
     ) -> tuple[AcceptedRequest, Session]:
         message = SealedRequest.parse(members, self._settings.dialect.names)
         live = await self._sessions.find(message.token)
@@ -141,17 +140,17 @@ class ClassicRoutes:
             raise RejectedMessage
         claimed = await self._sessions.claim(live.session, opened.nonce_claim)
         accepted = opened.accept(claimed)
-        request[OUTCOME] = f"session {live.session.id}"
-        request[SESSION] = live.session
+        request.outcome = f"session {live.session.id}"
+        request.session = live.session
         return accepted, live.session
 
-    async def _read_object(self, request: web.Request) -> JsonObject:
-        return parse_json_envelope(await read_body(request, self._settings.max_body_bytes))
+    async def _read_object(self, request: OuterRequest) -> JsonObject:
+        return parse_json_envelope(await request.read(self._settings.max_body_bytes))
 
-    def _sealed_response(self, sealed: SealedMessage, status: int = 200) -> web.Response:
+    def _sealed_response(self, sealed: SealedMessage, status: int = 200) -> Reply:
         return json_response(status, sealed.serialize(self._settings.dialect.names))
 
 
-def json_response(status: int, value: Any) -> web.Response:
+def json_response(status: int, value: Any) -> Reply:
     """``value`` as JSON, not to be kept by anybody."""
-    return web.Response(status=status, body=serialize_json(value), headers=_JSON_HEADERS)
+    return Reply(status, _JSON_HEADERS.copy(), serialize_json(value))

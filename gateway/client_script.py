@@ -10,12 +10,13 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
-from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from protocol.codec import JsonValue, serialize_json
 from protocol.dialects import DIALECTS, Dialect
 
 from .config import Settings
+from .outer import OuterRequest, Reply
 
 BUNDLE = Path(__file__).parent / "bundle" / "client.js"
 
@@ -41,35 +42,38 @@ class ClientScript:
         self._gzipped = gzip.compress(self._script, mtime=0)
         self._hashed_name = f"client.{hashlib.sha256(self._script).hexdigest()[:_HASH_CHARS]}.js"
 
-    def answer(self, request: web.Request) -> web.Response | None:
+    def answer(self, request: OuterRequest) -> Reply | None:
         """302 to the name with the hash; under that name the script, kept by whoever gets it."""
-        folder, name = request.rel_url.raw_path.rsplit("/", 1)
-        is_asked_for = request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
+        folder, name = request.raw_path.rsplit("/", 1)
+        is_asked_for = request.method in ("GET", "HEAD")
         if not is_asked_for or folder + "/" != self._folder:
             return None
         if not self._script:
             return _missing() if name == _NAME else None
         if name == _NAME:
-            lead = {hdrs.LOCATION: self._hashed_name, hdrs.CACHE_CONTROL: _REDIRECT}
-            return web.Response(status=302, headers=lead)
+            lead = {"Location": self._hashed_name, "Cache-Control": _REDIRECT}
+            return Reply(302, CIMultiDict(lead), b"")
         if not _HASHED_NAME.fullmatch(name):
             return None
-        headers: dict[str, str] = {
-            hdrs.CONTENT_TYPE: "text/javascript; charset=utf-8",
-            # A page that was sent to a former script gets this one.
-            hdrs.CACHE_CONTROL: _KEEP if name == self._hashed_name else "no-cache",
-            hdrs.VARY: hdrs.ACCEPT_ENCODING,
-            "X-Content-Type-Options": "nosniff",
-        }
-        if "gzip" not in request.headers.get(hdrs.ACCEPT_ENCODING, "").lower():
-            return web.Response(body=self._script, headers=headers)
-        headers[hdrs.CONTENT_ENCODING] = "gzip"
-        return web.Response(body=self._gzipped, headers=headers)
+        headers = CIMultiDict(
+            {
+                "Content-Type": "text/javascript; charset=utf-8",
+                # A page that was sent to a former script gets this one.
+                "Cache-Control": _KEEP if name == self._hashed_name else "no-cache",
+                "Vary": "Accept-Encoding",
+                "X-Content-Type-Options": "nosniff",
+            }
+        )
+        if "gzip" not in request.headers.get("Accept-Encoding", "").lower():
+            return Reply(200, headers, self._script)
+        headers["Content-Encoding"] = "gzip"
+        return Reply(200, headers, self._gzipped)
 
 
-def _missing() -> web.Response:
+def _missing() -> Reply:
     text = "this gateway was installed without its browser client: `make bundle`, install again"
-    return web.json_response({"error": "not_found", "message": text}, status=404)
+    body = serialize_json({"error": "not_found", "message": text})
+    return Reply(404, CIMultiDict({"Content-Type": "application/json; charset=utf-8"}), body)
 
 
 def _given(settings: Settings) -> bytes:

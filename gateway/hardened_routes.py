@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Awaitable, Callable
 
-from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from protocol.codec import parse_json_object
 from protocol.envelopes import CONTENT_TYPES, Format, Members
@@ -22,8 +22,8 @@ from .config import Settings
 from .events import Events, MessageRejected
 from .hardened_login import HardenedLogin
 from .hardened_sessions import HardenedSessions, LiveSession
-from .inner import OUTCOME, SESSION, Dispatch, json_inside, log_failure, told_inside
-from .request_body import read_body
+from .inner import Dispatch, json_inside, log_failure, told_inside
+from .outer import OuterRequest, Reply
 from .resumption import Resumption
 
 _CONTENT_TYPE_OF = {form: content_type for content_type, form in CONTENT_TYPES.items()}
@@ -32,16 +32,16 @@ LOGOUT = "/session/logout"
 PASSWORD = "/session/authenticate"
 
 
-def format_of(request: web.Request) -> Format:
+def format_of(request: OuterRequest) -> Format:
     """In which format a message came, and is answered."""
     return CONTENT_TYPES.get(request.content_type, "json")
 
 
-def packed(request: web.Request, body: bytes, status: int = 200) -> web.Response:
+def packed(request: OuterRequest, body: bytes, status: int = 200) -> Reply:
     """``body``, which was written in the format of the request."""
     content_type = _CONTENT_TYPE_OF[format_of(request)]
-    headers = {hdrs.CONTENT_TYPE: content_type, hdrs.CACHE_CONTROL: "no-store"}
-    return web.Response(status=status, body=body, headers=headers)
+    headers = CIMultiDict({"Content-Type": content_type, "Cache-Control": "no-store"})
+    return Reply(status, headers, body)
 
 
 class HardenedRoutes:
@@ -64,7 +64,7 @@ class HardenedRoutes:
         self._events = events
         self._logout_path = settings.prefix + LOGOUT
         self._password_path = settings.prefix + PASSWORD
-        self.routes: dict[str, Callable[[web.Request], Awaitable[web.Response]]] = {
+        self.routes: dict[str, Callable[[OuterRequest], Awaitable[Reply]]] = {
             settings.prefix + path: serve
             for path, serve in {
                 "/session/hello": self._hello,
@@ -75,41 +75,41 @@ class HardenedRoutes:
             }.items()
         }
 
-    async def _read(self, request: web.Request) -> bytes:
-        return await read_body(request, self._settings.max_body_bytes)
+    async def _read(self, request: OuterRequest) -> bytes:
+        return await request.read(self._settings.max_body_bytes)
 
     # --- handshakes ---
 
-    async def _hello(self, request: web.Request) -> web.Response:
-        request[OUTCOME] = "login asked"
+    async def _hello(self, request: OuterRequest) -> Reply:
+        request.outcome = "login asked"
         form = format_of(request)
         hello = Hello.parse(form, await self._read(request))
         greeting = await self._login.greet(hello, request.remote or "an unknown address")
         return packed(request, greeting.serialize(form))
 
-    async def _share(self, request: web.Request) -> web.Response:
+    async def _share(self, request: OuterRequest) -> Reply:
         form = format_of(request)
         message = ClientShare.parse(form, await self._read(request))
-        request[OUTCOME] = f"attempt {message.session_id.hex()}"
+        request.outcome = f"attempt {message.session_id.hex()}"
         return packed(request, (await self._login.share(message)).serialize(form))
 
-    async def _confirm(self, request: web.Request) -> web.Response:
+    async def _confirm(self, request: OuterRequest) -> Reply:
         form = format_of(request)
         message = ClientConfirmation.parse(form, await self._read(request))
-        request[OUTCOME] = f"login {message.session_id.hex()}"
+        request.outcome = f"login {message.session_id.hex()}"
         confirmation = await self._login.confirm(message, request.remote or "an unknown address")
         return packed(request, confirmation.serialize(form))
 
-    async def _resume(self, request: web.Request) -> web.Response:
-        request[OUTCOME] = "resumption asked"
+    async def _resume(self, request: OuterRequest) -> Reply:
+        request.outcome = "resumption asked"
         form = format_of(request)
         hello = ResumptionHello.parse(form, await self._read(request))
         return packed(request, (await self._resumption.greet(hello)).serialize(form))
 
-    async def _redeem(self, request: web.Request) -> web.Response:
+    async def _redeem(self, request: OuterRequest) -> Reply:
         form = format_of(request)
         message = ClientConfirmation.parse(form, await self._read(request))
-        request[OUTCOME] = f"resumption {message.session_id.hex()}"
+        request.outcome = f"resumption {message.session_id.hex()}"
         confirmation = await self._resumption.redeem(
             message, request.remote or "an unknown address"
         )
@@ -117,7 +117,7 @@ class HardenedRoutes:
 
     # --- sealed messages ---
 
-    async def message(self, request: web.Request, members: Members) -> web.Response:
+    async def message(self, request: OuterRequest, members: Members) -> Reply:
         """A sealed request, and the sealed answer to it."""
         clock = self._settings.clock
         envelope, now_ms = Envelope.take(members), clock()
@@ -130,30 +130,30 @@ class HardenedRoutes:
         # A clock that is set back at this moment must not make fresh what the store took for late.
         now_ms = max(now_ms, clock())
         decided = opened.accept(claimed, now_ms)
-        request[OUTCOME] = f"session {live.session.id}"
+        request.outcome = f"session {live.session.id}"
         if isinstance(decided, StaleMessage):
-            request[OUTCOME] = f"session {live.session.id} (stale_timestamp)"
+            request.outcome = f"session {live.session.id} (stale_timestamp)"
             self._events.tell(MessageRejected("stale_timestamp", request.remote or ""))
             answer = decided.seal_refusal(clock(), secrets.token_bytes)
         else:
-            request[SESSION] = live.session
+            request.session = live.session
             await self._sessions.keep(live, decided.session, now_ms)
             response = await self._run(request, decided, live)
             answer = decided.seal_response(response, clock(), secrets.token_bytes)
         return packed(request, answer.serialize(format_of(request)))
 
     async def _run(
-        self, request: web.Request, accepted: AcceptedMessage, live: LiveSession
+        self, request: OuterRequest, accepted: AcceptedMessage, live: LiveSession
     ) -> HttpResponse:
         try:
             inside = accepted.http_request()
         except MalformedMessage as error:
             return told_inside(400, error.public_code, str(error))
         path = inside.target.partition("?")[0]
-        if (inside.method, path) == (hdrs.METH_POST, self._logout_path):
+        if (inside.method, path) == ("POST", self._logout_path):
             await self._sessions.end(live, self._settings.clock())
             return json_inside(200, {})
-        if (inside.method, path) == (hdrs.METH_POST, self._password_path):
+        if (inside.method, path) == ("POST", self._password_path):
             return await self._authenticate(live, inside)
         if live.kept.awaits_password:
             return told_inside(

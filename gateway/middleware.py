@@ -10,8 +10,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from aiohttp import hdrs, web
-
 from protocol.codec import JsonObject, parse_json_envelope
 from protocol.envelopes import Members, serialize_members
 from protocol.errors import (
@@ -34,22 +32,11 @@ from .errors import (
 )
 from .events import Events, MessageRejected, MessageServed
 from .hardened_routes import HardenedRoutes, format_of, packed
-from .inner import (
-    OUTCOME,
-    SESSION,
-    Handler,
-    InnerRequest,
-    inner_request,
-    log_failure,
-    run,
-    told_inside,
-)
-from .request_body import read_body
+from .inner import log_failure, told_inside
+from .outer import OuterRequest, Reply
 from .requirements import Requirements
 from .route_patterns import RoutePatterns
 from .sessions import Session
-
-__all__ = ["OUTCOME", "Middleware"]
 
 # Apart from the rest, for those whose access log shows OUTCOME as well.
 _refusals = logging.getLogger("certless.refused")
@@ -62,8 +49,7 @@ _MESSAGE = "/message"
 class Middleware:
     """What ``setup`` puts in front of an application."""
 
-    def __init__(self, app: web.Application, settings: Settings, events: Events) -> None:
-        self._app = app
+    def __init__(self, settings: Settings, events: Events) -> None:
         self._settings = settings
         self._events = events
         self._script = ClientScript(settings)
@@ -71,7 +57,7 @@ class Middleware:
         self._requirements = Requirements(settings.require)
         self._classic: ClassicRoutes | None = None
         self._hardened: HardenedRoutes | None = None
-        self._own_routes: dict[str, Callable[[web.Request], Awaitable[web.Response]]] = {}
+        self._own_routes: dict[str, Callable[[OuterRequest], Awaitable[Reply]]] = {}
 
     def serve(self, hardened: HardenedRoutes, classic: ClassicRoutes | None) -> None:
         """Called once, with the routes that the protocol answers itself."""
@@ -93,72 +79,74 @@ class Middleware:
         """The paths that the protocol answers itself."""
         return tuple(self._own_routes)
 
-    @web.middleware
-    async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """One request of the application."""
-        if isinstance(request, InnerRequest):
-            return await handler(request)
-        path = request.rel_url.raw_path
-        is_own = path == self._settings.prefix or path.startswith(self._settings.prefix + "/")
+    def is_public(self, raw_path: str) -> bool:
+        """Whether a request for ``raw_path`` passes as it is; any other is answered here."""
         # What demands a suite is not public, whatever else was set.
-        if not is_own and self._public.match(path) and self._requirements.of(path) is None:
-            return await handler(request)
-        arrived_s = time.monotonic()
+        return (
+            not self._is_own(raw_path)
+            and self._public.match(raw_path)
+            and self._requirements.of(raw_path) is None
+        )
+
+    def _is_own(self, raw_path: str) -> bool:
+        return raw_path == self._settings.prefix or raw_path.startswith(self._settings.prefix + "/")
+
+    async def answer(self, request: OuterRequest) -> Reply:
+        """The answer to one request that is not public."""
+        path, arrived_s = request.raw_path, time.monotonic()
         try:
-            if hdrs.CONTENT_ENCODING in request.headers:
+            if "Content-Encoding" in request.headers:
                 raise CodingRefused("send the body without a Content-Encoding")
-            response = await (self._own(request, path) if is_own else self._in_place(request))
-            if (session := request.get(SESSION)) is not None:
+            is_own = self._is_own(path)
+            reply = await (self._own(request, path) if is_own else self._in_place(request))
+            if (session := request.session) is not None:
                 seconds = time.monotonic() - arrived_s
                 self._events.tell(MessageServed(bytes.fromhex(session.id), session.suite, seconds))
-            return response
+            return reply
         except RejectedMessage as error:
             await _wait_for_step(arrived_s)
             return self._refuse(request, error)
         except Exception as error:
             return self._refuse(request, error)
 
-    def _refuse(self, request: web.Request, error: Exception) -> web.Response:
+    def _refuse(self, request: OuterRequest, error: Exception) -> Reply:
         status, code, text = _visible(error)
         if status == 413:
             text = (
                 f"the body is larger than {self._settings.max_body_bytes} bytes as it travels: "
                 "sealing adds a third, and a third again to binary content"
             )
-        request[OUTCOME] = code
+        request.outcome = code
         if isinstance(error, RejectedMessage):
-            request[OUTCOME] = f"{code} ({error.code}: {error})"
+            request.outcome = f"{code} ({error.code}: {error})"
         exact = error.code if isinstance(error, RemoteProtocolError) else code
         self._events.tell(MessageRejected(exact, request.remote or ""))
-        _refusals.info(
-            "%s %s: %s", request.remote, request.rel_url.raw_path[:200], request[OUTCOME]
-        )
-        response = _told(request, status, code, text)
+        _refusals.info("%s %s: %s", request.remote, request.raw_path[:200], request.outcome)
+        reply = _told(request, status, code, text)
         if status == 401:
-            response.headers[hdrs.WWW_AUTHENTICATE] = f'Certless prefix="{self._settings.prefix}"'
+            reply.headers["WWW-Authenticate"] = f'Certless prefix="{self._settings.prefix}"'
         if status in (413, 415):
-            # What was not read must not be taken for the next request.
-            response.force_close()
-        return response
+            reply.closes = True
+        return reply
 
     # --- the protocol's own routes ---
 
-    async def _own(self, request: web.Request, path: str) -> web.Response:
+    async def _own(self, request: OuterRequest, path: str) -> Reply:
         serve = self._own_routes.get(path)
         if serve is None and (script := self._script.answer(request)):
-            request[OUTCOME] = "client script"
+            request.outcome = "client script"
             return script
         if serve is None:
-            request[OUTCOME] = "not_found"
+            request.outcome = "not_found"
             return _told(request, 404, "not_found", "no such route")
-        if request.method != hdrs.METH_POST:
-            request[OUTCOME] = "method"
-            response = _told(request, 405, "method", "use POST")
-            response.headers[hdrs.ALLOW] = hdrs.METH_POST
-            return response
+        if request.method != "POST":
+            request.outcome = "method"
+            reply = _told(request, 405, "method", "use POST")
+            reply.headers["Allow"] = "POST"
+            return reply
         return await serve(request)
 
-    async def _message(self, request: web.Request) -> web.Response:
+    async def _message(self, request: OuterRequest) -> Reply:
         form = format_of(request)
         members = Members(form, await self._read(request))
         # msgpack is of the hardened suites alone; in JSON the header tells (PROTOCOL §15.1).
@@ -168,12 +156,12 @@ class Middleware:
             return await _without_classic(request)
         return await self._classic.message(request, members.left())
 
-    async def _in_place(self, request: web.Request) -> web.Response:
+    async def _in_place(self, request: OuterRequest) -> Reply:
         session = self._settings.dialect.paths.session if self._classic else "/session/hello"
         refusal = LoginRequired(
             f"this route takes sealed messages only: log in at {self._settings.prefix}{session}"
         )
-        if request.method != hdrs.METH_POST or self._classic is None:
+        if request.method != "POST" or self._classic is None:
             raise refusal
         members = _members_of(await self._read(request))
         if members is None or not self._classic.is_sealed(members):
@@ -183,7 +171,7 @@ class Middleware:
     # --- what was inside ---
 
     async def dispatch(
-        self, request: web.Request, inside: HttpRequest, session: Session
+        self, request: OuterRequest, inside: HttpRequest, session: Session
     ) -> HttpResponse:
         """What the application answers to ``inside``; what the gateway refuses, it says inside."""
         if any(name.lower() == "content-encoding" for name, _ in inside.headers):
@@ -192,18 +180,16 @@ class Middleware:
         path = inside.target.partition("?")[0]
         demanded = self._requirements.missed_by(session.suite, path)
         if demanded is not None:
-            request[OUTCOME] = f"session {session.id} (suite_required)"
+            request.outcome = f"session {session.id} (suite_required)"
             text = f"this route takes {demanded}: log in by a hardened suite"
             return told_inside(403, "suite_required", text, suite=demanded)
-        inner = inner_request(request, inside, session, self._settings.max_body_bytes)
-        # The application's own entry: resolves the route and runs its other middlewares.
-        return await run(self._app._handle, inner)
+        return await request.run(inside, session)
 
-    async def _read(self, request: web.Request) -> bytes:
-        return await read_body(request, self._settings.max_body_bytes)
+    async def _read(self, request: OuterRequest) -> bytes:
+        return await request.read(self._settings.max_body_bytes)
 
 
-async def _without_classic(_: web.Request) -> web.Response:
+async def _without_classic(_: OuterRequest) -> Reply:
     raise UnsupportedSuite("classic is not spoken here: log in by a hardened suite")
 
 
@@ -219,7 +205,7 @@ def _members_of(body: bytes) -> JsonObject | None:
         return None
 
 
-def _told(request: web.Request, status: int, code: str, text: str) -> web.Response:
+def _told(request: OuterRequest, status: int, code: str, text: str) -> Reply:
     """An error outside a seal, in the format of the request."""
     body = serialize_members(format_of(request), {"error": code, "message": text})
     return packed(request, body, status)

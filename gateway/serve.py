@@ -14,11 +14,11 @@ from aiohttp.abc import AbstractAccessLogger
 from protocol.dialects import DEFAULT_DIALECT
 
 from . import AnyAddress, reverse_proxy
+from .aiohttp_app import OUTCOME
 from .config import find_dialect
 from .config_file import read_config
 from .delivery import SmtpDelivery, delivery_from_url
 from .errors import ConfigError
-from .middleware import OUTCOME
 from .requirements import CLASSIC, SUITES
 
 _log = logging.getLogger("certless")

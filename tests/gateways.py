@@ -18,6 +18,8 @@ from aiohttp import web
 
 import gateway
 from gateway import Account, AnyAddress, CodeMail, Delivery
+from gateway.aiohttp_app import ASSEMBLY
+from gateway.assembly import Assembly
 from gateway.client import Client
 from gateway.config import find_dialect, system_clock
 from protocol.client_exchange import ClientExchange, ClientKeys, PendingResponse
@@ -83,6 +85,7 @@ class Running:
     clock: SetClock
     http: aiohttp.ClientSession
     app: web.Application
+    assembly: Assembly
     dialect: str
     ran: list[str] = field(default_factory=list)
 
@@ -176,7 +179,7 @@ async def running(
     }
     gateway.setup(app, **settings)
     async with serving(app) as url, aiohttp.ClientSession() as http:
-        yield Running(url, mails, clock, http, app, dialect, ran)
+        yield Running(url, mails, clock, http, app, app[ASSEMBLY], dialect, ran)
 
 
 @asynccontextmanager

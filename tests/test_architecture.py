@@ -29,6 +29,10 @@ CRYPTO_LIBRARIES = {"Crypto", "cryptography"}
 # A room that decides what a store is for must not know which one it is.
 STORE_BLIND = {"middleware", "classic_routes", "hardened_routes", "login", "hardened_login"}
 STORE_BLIND |= {"sessions", "hardened_sessions", "resumption", "operators", "proxy"}
+# What is the same in front of every framework must know none.
+FRAMEWORK_BLIND = {"outer", "inner", "middleware", "classic_routes", "hardened_routes"}
+FRAMEWORK_BLIND |= {"client_script", "assembly", "login", "hardened_login", "resumption"}
+FRAMEWORKS = {"aiohttp", "starlette", "fastapi", "uvicorn"}
 CONCRETE_STORES = {"memory", "memory_handshakes", "memory_records"}
 CONCRETE_STORES |= {"sqlite", "sqlite_file", "sqlite_handshakes", "sqlite_reseal"}
 CONCRETE_STORES |= {"redis"}
@@ -139,6 +143,13 @@ def test_the_gateway_keeps_to_its_contracts(path: Path) -> None:
         assert {name for name in known for store in concrete if (name + ".").startswith(store)} == (
             set()
         )
+
+
+@pytest.mark.parametrize("room", sorted(FRAMEWORK_BLIND))
+def test_the_core_knows_no_framework(room: str) -> None:
+    known = imports_of(ROOT / "gateway" / f"{room}.py")
+    assert top_level(known) & FRAMEWORKS == set()
+    assert not {name for name in known if name.startswith("gateway.aiohttp_")}
 
 
 def test_the_concrete_stores_are_the_modules_of_the_folder() -> None:

@@ -8,13 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import make_mocked_request
 from gateways import running
+from multidict import CIMultiDict
 from yarl import URL
 
 from gateway.client_script import BUNDLE, ClientScript
 from gateway.config import Settings
+from gateway.outer import OuterRequest
+from gateway.sessions import Session
 from protocol.dialects import DIALECTS, derive
+from protocol.messages import HttpRequest, HttpResponse
+
+
+class Get(OuterRequest):
+    """A visitor asks for ``path``."""
+
+    def __init__(self, path: str) -> None:
+        self.method, self.raw_path, self.headers = "GET", path, CIMultiDict()
+
+    async def read(self, max_bytes: int) -> bytes:
+        return b""
+
+    async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:
+        raise AssertionError("nothing is sealed here")
 
 
 def started_with(script: bytes) -> Any:
@@ -92,10 +108,9 @@ async def test_it_knows_prefix_and_lifetime() -> None:
 def test_a_dialect_of_ones_own_goes_along_and_the_client_takes_it(name: str) -> None:
     changes = {"encoding": "hex", "names": {"public_key": "pub"}, "paths": {"message": "/m"}}
     dialect = derive(name, DIALECTS["sfet-4-gcm"], changes)
-    request = make_mocked_request("GET", "/.gateway/client.0123456789abcdef.js")
+    request = Get("/.gateway/client.0123456789abcdef.js")
     answer = ClientScript(replace(Settings(), dialect=dialect)).answer(request)
     assert answer
-    assert isinstance(answer.body, bytes)
     given = started_with(answer.body)["dialect"]
     assert given["names"]["publicKey"] == "pub"
     program = (
@@ -118,8 +133,8 @@ def test_a_dialect_of_ones_own_goes_along_and_the_client_takes_it(name: str) -> 
 
 def test_without_a_bundle_it_says_what_to_do(tmp_path: Path) -> None:
     script = ClientScript(Settings(), tmp_path / "client.js")
-    answer = script.answer(make_mocked_request("GET", "/.gateway/client.js"))
+    answer = script.answer(Get("/.gateway/client.js"))
     assert answer
     assert answer.status == 404
-    assert "make bundle" in str(answer.text)
-    assert script.answer(make_mocked_request("GET", "/.gateway/client.0123456789abcdef.js")) is None
+    assert "make bundle" in answer.body.decode()
+    assert script.answer(Get("/.gateway/client.0123456789abcdef.js")) is None

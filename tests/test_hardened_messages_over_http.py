@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from gateways import Answer, Running, running
+from gateways import Answer, running
 from hardened_gateways import Device, Online, a_code, told
 from test_hardened_login_over_http import EACH, STORES, assert_uniform
 
@@ -260,22 +260,10 @@ async def test_a_clock_that_was_set_back_runs_nothing_again(store: str, tmp_path
         envelope, pending = online.seal()
         assert online.opened(await online.send(envelope), pending).status == 200
         at.clock.offset_ms += 600_000
-        await sweep(at)
+        await at.assembly.sweep()
         at.clock.offset_ms -= 600_000
         assert_uniform(await online.send(envelope))
         assert len(at.ran) == 1
-
-
-def lifespan_of(at: Running) -> Any:
-    """What works beside the requests."""
-    (lifespan,) = (context for context in at.app.cleanup_ctx if hasattr(context, "_hardened"))
-    return lifespan
-
-
-async def sweep(at: Running) -> None:
-    """What the gateway does every five minutes."""
-    await lifespan_of(at)._hardened.sweep(at.clock())
-    await lifespan_of(at)._sessions.sweep()
 
 
 # --- epochs ---
@@ -326,12 +314,12 @@ async def test_keys_of_an_epoch_that_is_over_are_gone() -> None:
         moved(online)
         await online.call()
         key = bytes.fromhex(online.id)
-        hardened = lifespan_of(at)._hardened
+        hardened = at.assembly.hardened
         live = await hardened.find(key, at.clock())
         assert live
         assert live.record.previous_c2s
         at.clock.stopped_at_ms += EPOCH_OVERLAP_MS + 1
-        await sweep(at)
+        await at.assembly.sweep()
         live = await hardened.find(key, at.clock())
         assert live
         assert live.record.previous_c2s == b""

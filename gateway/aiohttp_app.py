@@ -1,0 +1,73 @@
+"""Certless in front of an aiohttp application."""
+
+from aiohttp import web
+
+from protocol.messages import HttpRequest, HttpResponse
+
+from .aiohttp_inner import Handler, InnerRequest, inner_request, run
+from .assembly import Assembly
+from .outer import OuterRequest, Reply
+from .request_body import read_body
+from .sessions import Session
+
+ASSEMBLY: web.AppKey[Assembly] = web.AppKey("certless_assembly", Assembly)
+OUTCOME: web.RequestKey[str] = web.RequestKey("certless_outcome", str)
+
+
+def install(app: web.Application, assembly: Assembly) -> None:
+    """Put what was assembled in front of every route of ``app``, which has not started."""
+    middleware, max_bytes = assembly.middleware, assembly.settings.max_body_bytes
+
+    @web.middleware
+    async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if isinstance(request, InnerRequest) or middleware.is_public(request.rel_url.raw_path):
+            return await handler(request)
+        outer = _AiohttpRequest(request, app, max_bytes)
+        reply = await middleware.answer(outer)
+        request[OUTCOME] = outer.outcome
+        return _response(reply)
+
+    app[ASSEMBLY] = assembly
+    app.middlewares.insert(0, handle)
+    for path in middleware.own_paths:
+        # The middleware answers before these; without them aiohttp would build a 404 each time.
+        app.router.add_route("*", path, _not_found)
+    app.cleanup_ctx.append(lambda _: assembly.lifespan())
+
+
+class _AiohttpRequest(OuterRequest):
+    """A request of ``app``."""
+
+    __slots__ = ("_app", "_max_bytes", "_request")
+
+    def __init__(self, request: web.Request, app: web.Application, max_bytes: int) -> None:
+        self.method = request.method
+        self.raw_path = request.rel_url.raw_path
+        self.raw_target = request.rel_url.raw_path_qs
+        self.headers = request.headers
+        self.content_type = request.content_type
+        self.remote = request.remote
+        self.outcome = ""
+        self.session = None
+        self._request = request
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def read(self, max_bytes: int) -> bytes:
+        return await read_body(self._request, max_bytes)
+
+    async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:
+        inner = inner_request(self._request, inside, session, self._max_bytes)
+        # The application's own entry: resolves the route and runs its other middlewares.
+        return await run(self._app._handle, inner)
+
+
+def _response(reply: Reply) -> web.Response:
+    response = web.Response(status=reply.status, headers=reply.headers, body=reply.body or None)
+    if reply.closes:
+        response.force_close()
+    return response
+
+
+async def _not_found(_: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound
