@@ -51,11 +51,18 @@ class Places:
     mailbox: str
     api: str
     smtp: str
+    figures: str
 
 
 @asynccontextmanager
 async def running(
-    host: str, port: int, mailbox_port: int, api_port: int, smtp_port: int, dialect: str
+    host: str,
+    port: int,
+    mailbox_port: int,
+    api_port: int,
+    smtp_port: int,
+    figures_port: int,
+    dialect: str,
 ) -> AsyncIterator[Places]:
     """The demo, while the context lasts. Port 0 stands for any that is free.
 
@@ -70,6 +77,7 @@ async def running(
             ("mailbox", host, mailbox_port),
             ("API", _INSIDE_HOST, api_port),
             ("SMTP server", _INSIDE_HOST, smtp_port),
+            ("figures", _INSIDE_HOST, figures_port),
         ):
             sockets[part] = _listen(part, at, number)
             stack.callback(sockets[part].close)
@@ -78,6 +86,7 @@ async def running(
             mailbox=_url("http", sockets["mailbox"]),
             api=_url("http", sockets["API"]),
             smtp=_url("smtp", sockets["SMTP server"]),
+            figures=_url("http", sockets["figures"]),
         )
         mailbox = Mailbox()
         page = MailboxPage(mailbox, _request_command(places, dialect))
@@ -94,6 +103,7 @@ async def running(
             # Whoever tries things out logs in often.
             mail_limit=100,
             dialect=dialect,
+            admin=sockets["figures"],
         )
         wire = Wire()
         gateway.router.add_get(_WIRE, wire.show)
@@ -111,6 +121,7 @@ async def run(
     mailbox_port: int = 8441,
     api_port: int = 8442,
     smtp_port: int = 8443,
+    figures_port: int = 8444,
     dialect: str = DEFAULT_DIALECT,
     stop: asyncio.Event | None = None,
     announce: Callable[[str], object] = print,
@@ -120,7 +131,8 @@ async def run(
     ``announce`` is called with each line that says where to look and what to try. The rest is as
     in ``running``. Raises: ConfigError, in one line.
     """
-    async with running(host, port, mailbox_port, api_port, smtp_port, dialect) as places:
+    ports = (port, mailbox_port, api_port, smtp_port, figures_port)
+    async with running(host, *ports, dialect) as places:
         for line in introduction(places, dialect):
             announce(line)
         await (stop or asyncio.Event()).wait()
@@ -136,6 +148,7 @@ def introduction(places: Places, dialect: str) -> list[str]:
         "",
         f"  Shop     {shop_url}   (begin here, in a browser)",
         f"  Mailbox  {places.mailbox}   (all codes arrive there)",
+        f"  Figures  {places.figures}   (charts of what the gateway does)",
         "",
         "Log in and order from a terminal; any address will do:",
         f"  {_request_command(places, dialect)}",
