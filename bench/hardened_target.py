@@ -28,6 +28,15 @@ _MSGPACK = "application/msgpack"
 _SESSIONS = 16
 
 
+def seal_order(
+    session: ClientSession, pair: RsaPrivateKey | None = None
+) -> tuple[Envelope, PendingMessage]:
+    """The order of every row, as a message of ``session``, and what opens its answer."""
+    inside = HttpRequest("POST", ROUTE, (("Content-Type", "application/json"),), ORDER_JSON)
+    envelope, pending, _ = seal_request(session, inside, system_clock(), secrets.token_bytes, pair)
+    return envelope, pending
+
+
 class HardenedTarget(Target):
     """Certless in a hardened suite, with envelopes in msgpack."""
 
@@ -77,19 +86,15 @@ class HardenedTarget(Target):
         message, pending = pending_share.open(await self.send_share(share), self._pair)
         return pending.open(await self.send_confirmation(message), system_clock())[0]
 
-    def _seal(self, session: ClientSession) -> tuple[Envelope, PendingMessage]:
-        inside = HttpRequest("POST", ROUTE, (("Content-Type", "application/json"),), ORDER_JSON)
-        envelope, pending, _ = seal_request(
-            session, inside, system_clock(), secrets.token_bytes, self._pair
-        )
-        return envelope, pending
-
     async def corpus(self, count: int) -> Iterator[bytes]:
         sessions = [await self.open_session() for _ in range(_SESSIONS)]
-        return (self._seal(sessions[n % _SESSIONS])[0].serialize("msgpack") for n in range(count))
+        return (
+            seal_order(sessions[n % _SESSIONS], self._pair)[0].serialize("msgpack")
+            for n in range(count)
+        )
 
     async def check(self) -> None:
-        envelope, pending = self._seal(await self.open_session())
+        envelope, pending = seal_order(await self.open_session(), self._pair)
         answer = await self._post("/message", envelope.serialize("msgpack"))
         opened = pending.open(Envelope.parse("msgpack", answer), 0)
         assert json.loads(opened.body) == ORDER

@@ -1,7 +1,8 @@
 """The aiohttp server under measurement: one JSON echo, alone or behind Certless.
 
-``python -m bench.server [--certless] [--uvloop] [--key-pool-size N]`` says ``{"port": ...}``, then
-``{"address": ..., "code": ...}`` for each login, and ends with its standard input.
+``python -m bench.server [--certless] [--uvloop] [--key-pool-size N] [--store URL]`` says
+``{"port": ...}``, then ``{"address": ..., "code": ...}`` for each login, and ends with its standard
+input.
 """
 
 import argparse
@@ -31,7 +32,7 @@ async def echo(request: web.Request) -> web.Response:
     return web.json_response(await request.json())
 
 
-async def serve(certless: bool, key_pool_size: int) -> None:
+async def serve(certless: bool, key_pool_size: int, store: str, key_file: str | None) -> None:
     """Serve on a free port of the loopback until the standard input ends."""
     app = web.Application()
     app.router.add_post(ROUTE, echo)
@@ -43,6 +44,8 @@ async def serve(certless: bool, key_pool_size: int) -> None:
             dialect=DIALECT,
             window_ms=MAX_WINDOW_MS,
             key_pool_size=key_pool_size,
+            store=store,
+            key_file=key_file,
         )
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
@@ -57,10 +60,12 @@ def main() -> None:
     parser.add_argument("--certless", action="store_true")
     parser.add_argument("--uvloop", action="store_true")
     parser.add_argument("--key-pool-size", type=int, default=16)
+    parser.add_argument("--store", default="memory:")
+    parser.add_argument("--key-file")
     args = parser.parse_args()
     loop_factory = uvloop.new_event_loop if args.uvloop else None
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(serve(args.certless, args.key_pool_size))
+        runner.run(serve(args.certless, args.key_pool_size, args.store, args.key_file))
 
 
 if __name__ == "__main__":

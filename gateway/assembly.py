@@ -121,7 +121,7 @@ def assemble(
         raise ConfigError(str(error).replace("Settings.__init__()", "setup()")) from None
     directory = users if isinstance(users, Directory) else TomlDirectory.from_file(Path(users))
     delivery = mail if isinstance(mail, Delivery) else delivery_from_url(mail, mail_from)
-    keeper = store if isinstance(store, Store) else _store_from_url(store)
+    keeper = store if isinstance(store, Store) else store_from_url(store)
     keyring = _keyring(store, key_file)
 
     events = Events(*([watch] if watch else []))
@@ -175,7 +175,8 @@ def _needs_keys(settings: Settings) -> bool:
     return bool(set(settings.suites) & {CLASSIC, RSA_GCM.name})
 
 
-def _store_from_url(url: str) -> Store:
+def store_from_url(url: str) -> Store:
+    """Raises: ConfigError."""
     scheme, _, rest = url.partition(":")
     if scheme == "memory" and not rest:
         return MemoryStore()

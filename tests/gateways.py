@@ -84,8 +84,6 @@ class Running:
     mails: CaughtMails
     clock: SetClock
     http: aiohttp.ClientSession
-    app: web.Application
-    assembly: Assembly
     dialect: str
     ran: list[str] = field(default_factory=list)
 
@@ -105,6 +103,13 @@ class Running:
 
     async def raw_login(self, username: str = "ann@example.org") -> "Raw":
         return await Raw.login(self, username)
+
+
+@dataclass(kw_only=True)
+class InProcess(Running):
+    """One in the process of the tests, whose parts can be reached."""
+
+    assembly: Assembly
 
 
 @dataclass
@@ -165,7 +170,7 @@ class Raw:
 @asynccontextmanager
 async def running(
     app: web.Application | None = None, dialect: str = "sfet-4-gcm", **options: Any
-) -> AsyncIterator[Running]:
+) -> AsyncIterator[InProcess]:
     """A gateway in front of ``app``, or of an application that records what it ran."""
     mails, clock, ran = CaughtMails(), SetClock(), list[str]()
     app = app or recording_app(ran)
@@ -179,7 +184,7 @@ async def running(
     }
     gateway.setup(app, **settings)
     async with serving(app) as url, aiohttp.ClientSession() as http:
-        yield Running(url, mails, clock, http, app, app[ASSEMBLY], dialect, ran)
+        yield InProcess(url, mails, clock, http, dialect, ran, assembly=app[ASSEMBLY])
 
 
 @asynccontextmanager

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
-from aiohttp import web
 from gateways import CaughtMails, Raw, Running, SetClock
 from hardened_gateways import Device
 from mailboxes import Mailbox, a_free_port, smtp_server
@@ -163,7 +162,6 @@ async def two_gateways(folder: Path, store: str, *options: str) -> AsyncIterator
             process = await stack.enter_async_context(python(*arguments, stderr=file))
             await until_listening(port, process)
             url, mails, clock = f"http://127.0.0.1:{port}", MailedCodes(mailbox), SetClock()
-            app = web.Application()  # that of tests in one process: here nothing runs in it
-            return Gateway(url, mails, clock, http, app, DIALECT, process=process, log=log)
+            return Gateway(url, mails, clock, http, DIALECT, process=process, log=log)
 
         yield Pair(await start("a"), await start("b"), journal, mailbox)
