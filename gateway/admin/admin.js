@@ -7,11 +7,11 @@ const TIMEOUT_MS = 8000;
 
 const KINDS = [
   { key: 'messages', title: 'Messages', unit: 'a second' },
-  { key: 'message_ms', title: 'Time of a message', unit: 'ms' },
+  { key: 'message_ms', title: 'Time of a message', unit: 'ms', isTime: true },
   { key: 'rejections', title: 'Rejections', unit: 'a second' },
   { key: 'logins', title: 'Logins', unit: 'a minute', scale: 60 },
   { key: 'mails', title: 'Mails', unit: 'a minute', scale: 60 },
-  { key: 'store_ms', title: 'Time of the store', unit: 'ms' },
+  { key: 'store_ms', title: 'Time of the store', unit: 'ms', isTime: true },
   { key: 'sessions', title: 'Sessions', unit: 'open', whole: true },
   { key: 'key_pool', title: 'Key pool', unit: 'RSA pairs ready', whole: true },
 ];

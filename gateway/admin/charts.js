@@ -1,7 +1,7 @@
 /** A line chart in SVG: axes with units, a legend with the values of now, and a reading by pointer or arrow keys. */
 import { BIN_MS, SPAN_MS, summary } from './series.js';
 
-const HEIGHT = 190;
+const HEIGHT = 180;
 const TOP = 8;
 const BOTTOM = 24;
 const LEFT = 44;
@@ -29,13 +29,23 @@ function html(name, className, text = '') {
   return element;
 }
 
-/** Marks of an axis from 0: round numbers, three or four of them, the last at or above `top`. */
-function ticks(top, whole) {
+/** An axis: round numbers to mark it with, and where a value lies on it, 0 at its foot to 1. */
+function fromZero(values, whole) {
+  const top = Math.max(0, ...values);
   const rough = Math.max(top, whole ? 3 : 0.001) / 3;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough * 0.999);
   const count = Math.max(1, Math.ceil(top / step - 0.001));
-  return Array.from({ length: Math.max(count, 2) + 1 }, (_, i) => i * step);
+  const marks = Array.from({ length: Math.max(count, 2) + 1 }, (_, i) => i * step);
+  return { marks, share: (value) => value / marks.at(-1) };
+}
+
+/** The same by powers of ten, for times: what is usual is to be seen beside what is rare. */
+function byPowers(values) {
+  const low = Math.floor(Math.log10(Math.min(...values, 1)));
+  const high = Math.max(Math.ceil(Math.log10(Math.max(...values, 0.1))), low + 2);
+  const marks = Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i));
+  return { marks, share: (value) => (Math.log10(value) - low) / (high - low) };
 }
 
 export class Chart {
@@ -44,11 +54,14 @@ export class Chart {
   #endMs = 0;
   #reading = null;
 
-  /** @param {{title: string, unit: string, whole?: boolean}} kind `whole` where it counts things */
-  constructor({ title, unit, whole = false }) {
+  /**
+   * @param {{title: string, unit: string, whole?: boolean, isTime?: boolean}} kind `whole` where it
+   *   counts things
+   */
+  constructor({ title, unit, whole = false, isTime = false }) {
     this.title = title;
     this.unit = unit;
-    this.whole = whole;
+    this.axis = (values) => (isTime ? byPowers(values) : fromZero(values, whole));
     this.element = html('section', 'card chart');
     const heading = html('h2', '', title);
     heading.append(' ', html('span', 'soft', unit));
@@ -115,8 +128,8 @@ export class Chart {
 
   #draw() {
     const values = [...this.#series.values()].flat().filter((value) => value !== null);
-    const marks = ticks(values.length ? Math.max(...values) : 0, this.whole);
-    const y = (value) => TOP + (1 - value / marks.at(-1)) * (HEIGHT - TOP - BOTTOM);
+    const { marks, share } = this.axis(values);
+    const y = (value) => TOP + (1 - share(value)) * (HEIGHT - TOP - BOTTOM);
     const lines = [...this.#series].flatMap(([name, line]) => this.#line(line, this.#slots.get(name), y));
     this.picture.replaceChildren(...this.#axes(marks, y), ...lines, ...this.#cross(y));
     if (!values.length) {
@@ -129,8 +142,9 @@ export class Chart {
 
   #axes(marks, y) {
     const right = LEFT + this.#plotWidth;
+    const foot = y(marks[0]);
     const across = marks.flatMap((mark) => [
-      svg('line', { x1: LEFT, x2: right, y1: y(mark), y2: y(mark), class: mark ? 'grid' : 'axis' }),
+      svg('line', { x1: LEFT, x2: right, y1: y(mark), y2: y(mark), class: y(mark) === foot ? 'axis' : 'grid' }),
       svg('text', { x: LEFT - 6, y: y(mark) + 4, class: 'label left' }, number.format(mark)),
     ]);
     if (!this.#endMs) return across;
@@ -140,7 +154,7 @@ export class Chart {
       const x = right - ((this.#endMs - at) / SPAN_MS) * this.#plotWidth;
       // What would stick out is said by its neighbours.
       if (x < LEFT + 12 || x > right - 12) continue;
-      times.push(svg('line', { x1: x, x2: x, y1: y(0), y2: y(0) + 4, class: 'axis' }));
+      times.push(svg('line', { x1: x, x2: x, y1: foot, y2: foot + 4, class: 'axis' }));
       times.push(svg('text', { x, y: HEIGHT - 6, class: 'label' }, clock.format(at)));
     }
     return [...across, ...times];
