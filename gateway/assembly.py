@@ -186,11 +186,9 @@ def store_from_url(url: str) -> Store:
 
 
 def _keyring(store: str | Store, key_file: str | Path | None) -> KeyRing:
-    if key_file is not None:
-        return KeyRing.from_file(Path(key_file))
-    if isinstance(store, str) and store.startswith("sqlite:"):
-        return KeyRing.from_file(Path(store.removeprefix("sqlite:") + ".key"))
-    return KeyRing.ephemeral()
+    is_file = isinstance(store, str) and store.startswith("sqlite:")
+    default = Path(f"{str(store).removeprefix('sqlite:')}.key") if is_file else None
+    return KeyRing.chosen(None if key_file is None else Path(key_file), default)
 
 
 def _decoy() -> SessionKeys:

@@ -16,6 +16,7 @@ import aiohttp
 from protocol.dialects import DEFAULT_DIALECT, DIALECTS
 
 from . import __version__
+from .cli_keys import add_keys
 from .cli_operator import add_operator
 from .cli_request import add_request, on_one_line
 from .client import ClientError
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_request(commands)
     add_operator(commands)
+    add_keys(commands)
     return parser
 
 

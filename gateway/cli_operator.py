@@ -7,84 +7,17 @@ import argparse
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from protocol.codes import normalise_username
-from protocol.errors import RejectedMessage
-
+from .cli_gateway import GatewayBeside, add_gateway_options
 from .cli_request import on_one_line
 from .config import system_clock
-from .config_file import read_config
-from .directory import AnyAddress, Directory, TomlDirectory
-from .errors import ConfigError, GatewayError
-from .keyring import KeyRing
+from .errors import GatewayError
 from .operators import GoodTicket, OpenSession, Operators
-from .stores.sqlite import SqliteStore
 
 
 class NothingThere(GatewayError):
     """What was named is not there."""
-
-
-class _Gateway:
-    """The options that say which gateway it is, from arguments and the config file."""
-
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        options = read_config(Path(arguments.config)) if arguments.config else {}
-        self._store = arguments.store or options.get("store")
-        self._key_file = arguments.key_file or options.get("key_file")
-        self._users = arguments.users or options.get("users")
-        self._any_address = options.get("any_address") and not arguments.users
-
-    async def run(self, work: Callable[[Operators], Awaitable[int]]) -> int:
-        """``work`` on the store. Raises: ConfigError, StoreUnavailable."""
-        path = self._store_path()
-        key_file = Path(self._key_file or f"{path}.key")
-        # Either would be made anew, and be of no gateway.
-        for named, option in ((path, "--store"), (key_file, "--key-file")):
-            if not named.exists():
-                raise ConfigError(f"there is no {named}: is {option} that of the gateway?")
-        store = SqliteStore(path)
-        operators = Operators(store, KeyRing.from_file(key_file), system_clock)
-        try:
-            await store.open()
-            return await work(operators)
-        finally:
-            await store.close()
-
-    def _store_path(self) -> Path:
-        if self._store is None:
-            raise ConfigError("say whose: --config gateway.toml, or --store sqlite:PATH")
-        scheme, _, path = self._store.partition(":")
-        if scheme == "memory":
-            raise ConfigError(
-                "a store of memory: is inside the gateway's process, where nobody else can reach "
-                "it: serve with --store sqlite:PATH"
-            )
-        if scheme != "sqlite" or not path:
-            raise ConfigError(f"store {self._store!r} must be sqlite:PATH")
-        return Path(path)
-
-    async def user(self, name: str, *, must_exist: bool = False) -> str:
-        """``name`` as handlers see it; where nothing says who may log in, as it is written."""
-        directory = self._directory()
-        if directory is None:
-            return name
-        try:
-            account = await directory.find(normalise_username(name))
-        except RejectedMessage as error:
-            raise ConfigError(f"user {name!r}: {error}") from None
-        if account is not None:
-            return account.name
-        if must_exist:
-            raise ConfigError(f"no user {name!r} may log in to this gateway")
-        return name
-
-    def _directory(self) -> Directory | None:
-        if self._any_address:
-            return AnyAddress()
-        return TomlDirectory.from_file(Path(self._users)) if self._users else None
 
 
 def add_operator(commands: Any) -> None:
@@ -121,14 +54,17 @@ def add_operator(commands: Any) -> None:
     lost.set_defaults(run=_revoke_ticket)
 
     for command in (issue, revoke, shown, end, good, lost):
-        command.add_argument("--config", metavar="FILE", help="the gateway's gateway.toml")
-        command.add_argument("--store", metavar="URL", help="the gateway's: sqlite:PATH")
-        command.add_argument("--key-file", metavar="FILE", help="the gateway's; default PATH.key")
-        command.add_argument("--users", metavar="FILE", help="the gateway's users")
+        add_gateway_options(command)
+
+
+async def _run(gateway: GatewayBeside, work: Callable[[Operators], Awaitable[int]]) -> int:
+    keyring = gateway.keyring()
+    async with gateway.store() as store:
+        return await work(Operators(store, keyring, system_clock))
 
 
 async def _issue_code(arguments: argparse.Namespace) -> int:
-    gateway = _Gateway(arguments)
+    gateway = GatewayBeside(arguments)
     user = await gateway.user(arguments.name, must_exist=True)
 
     async def work(operators: Operators) -> int:
@@ -140,11 +76,11 @@ async def _issue_code(arguments: argparse.Namespace) -> int:
         )
         return 0
 
-    return await gateway.run(work)
+    return await _run(gateway, work)
 
 
 async def _revoke_code(arguments: argparse.Namespace) -> int:
-    gateway = _Gateway(arguments)
+    gateway = GatewayBeside(arguments)
     user = await gateway.user(arguments.name)
 
     async def work(operators: Operators) -> int:
@@ -153,7 +89,7 @@ async def _revoke_code(arguments: argparse.Namespace) -> int:
         _tell(f"The code for {user} is revoked.")
         return 0
 
-    return await gateway.run(work)
+    return await _run(gateway, work)
 
 
 async def _list_sessions(arguments: argparse.Namespace) -> int:
@@ -163,11 +99,11 @@ async def _list_sessions(arguments: argparse.Namespace) -> int:
         )
         return 0
 
-    return await _Gateway(arguments).run(work)
+    return await _run(GatewayBeside(arguments), work)
 
 
 async def _end_session(arguments: argparse.Namespace) -> int:
-    gateway = _Gateway(arguments)
+    gateway = GatewayBeside(arguments)
 
     async def work(operators: Operators) -> int:
         if arguments.user is None:
@@ -180,7 +116,7 @@ async def _end_session(arguments: argparse.Namespace) -> int:
         _tell(f"Ended {count} sessions of {user}, and all tickets and codes.")
         return 0
 
-    return await gateway.run(work)
+    return await _run(gateway, work)
 
 
 async def _list_tickets(arguments: argparse.Namespace) -> int:
@@ -190,7 +126,7 @@ async def _list_tickets(arguments: argparse.Namespace) -> int:
         )
         return 0
 
-    return await _Gateway(arguments).run(work)
+    return await _run(GatewayBeside(arguments), work)
 
 
 async def _revoke_ticket(arguments: argparse.Namespace) -> int:
@@ -200,7 +136,7 @@ async def _revoke_ticket(arguments: argparse.Namespace) -> int:
         _tell("The ticket is revoked, and its session is ended.")
         return 0
 
-    return await _Gateway(arguments).run(work)
+    return await _run(GatewayBeside(arguments), work)
 
 
 def _row(shown: OpenSession | GoodTicket, user: str) -> tuple[str, ...]:

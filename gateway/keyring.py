@@ -1,79 +1,140 @@
-"""The key that seals what a store keeps: session private keys and pending codes.
+"""The keys that seal what a store keeps: session private keys and pending codes.
 
 AES-256-GCM with a random 12-byte nonce; purpose and session id are authenticated along, so that
-one sealed record cannot stand in for another. A key file holds one line of base64 (32 bytes),
-mode 0600, made on first start.
+one sealed record cannot stand in for another. The first key seals, all open: so a new one can come
+first while records of the old ones live (``rotation.py``). Keys stand in a file (``key_file.py``)
+or in the environment.
 """
 
-import base64
-import binascii
-import contextlib
+import logging
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
-from protocol.primitives import aes_gcm_open, aes_gcm_seal
+from protocol.primitives import aes_gcm_open, aes_gcm_seal, sha256
 
 from .errors import ConfigError
+from .key_file import KEY_BYTES, KeyFile, Stamp, keys_in
 
-KEY_BYTES = 32
+VARIABLE = "CERTLESS_KEYS"
 _NONCE_BYTES = 12
+_ID_BYTES = 6
+_log = logging.getLogger("certless")
+
+
+def key_id(key: bytes) -> str:
+    """The name of a key, 12 characters; it tells nothing of the key, which is random."""
+    return sha256(b"certless key\x00" + key)[:_ID_BYTES].hex()
 
 
 class KeyRing:
-    """Seals and opens records under one key of 32 bytes."""
+    """Seals records under the first of its keys (32 bytes each), and opens them under any.
 
-    def __init__(self, key: bytes) -> None:
-        if len(key) != KEY_BYTES:
-            raise ValueError("a sealing key has 32 bytes")
-        self._key = key
+    A ring of a file follows the file: whatever it seals is sealed under the key that stands first
+    at that moment, and before it says that a record does not open, it has looked for new keys.
+    """
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._file: KeyFile | None = None
+        self._stamp: Stamp | None = None
+        self._take(keys)
+
+    def _take(self, keys: Sequence[bytes]) -> None:
+        if not keys or any(len(key) != KEY_BYTES for key in keys):
+            raise ValueError("a ring has a key, and a sealing key has 32 bytes")
+        self._first = keys[0]
+        self._by_id = {key_id(key): key for key in keys}
 
     @classmethod
     def ephemeral(cls) -> "KeyRing":
         """A key that lives as long as this process."""
-        return cls(secrets.token_bytes(KEY_BYTES))
+        return cls([secrets.token_bytes(KEY_BYTES)])
 
     @classmethod
     def from_file(cls, path: Path) -> "KeyRing":
-        """The key in ``path``, made there if there is none. Raises: ConfigError."""
+        """The keys in ``path``; a first one is made there if there is no file.
+
+        Raises: ConfigError.
+        """
+        file = KeyFile(path)
+        file.make()
+        stamp = file.stamp()
+        ring = cls(file.read())
+        ring._file, ring._stamp = file, stamp
+        return ring
+
+    @classmethod
+    def from_environment(cls) -> "KeyRing | None":
+        """The keys in ``CERTLESS_KEYS``, base64 with commas between; None where it has none.
+
+        Raises: ConfigError.
+        """
+        text = os.environ.get(VARIABLE)
+        if not text:
+            return None
         try:
-            if not path.exists():
-                _create(path)
-            if path.stat().st_mode & 0o077:
-                raise ConfigError(f"key file {path} can be read by others: chmod 600 {path}")
-            key = base64.b64decode(path.read_text("ascii").strip(), validate=True)
-            return cls(key)
-        except OSError as error:
-            reason = error.strerror if path.parent.is_dir() else f"there is no folder {path.parent}"
-            raise ConfigError(f"key file {path}: {reason}") from None
-        except (ValueError, binascii.Error):
+            return cls(keys_in(text.split(",")))
+        except ValueError:
             raise ConfigError(
-                f"key file {path} must hold one line, the base64 of 32 bytes; "
-                "name another with --key-file, or restore this one"
+                f"{VARIABLE} must be keys with commas between, each the base64 of 32 bytes"
             ) from None
+
+    @classmethod
+    def chosen(cls, key_file: Path | None, default: Path | None = None) -> "KeyRing":
+        """The keys of the environment, else of ``key_file``, else of ``default``.
+
+        Without any of these, one that lives as long as this process. Raises: ConfigError.
+        """
+        ring = cls.from_environment()
+        if ring and key_file:
+            raise ConfigError(
+                f"keys come from {VARIABLE} or from a key file: take one of them away"
+            )
+        path = key_file or default
+        return ring or (cls.from_file(path) if path else cls.ephemeral())
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The names of the keys; that of the one that seals comes first."""
+        return tuple(self._by_id)
 
     def seal(self, purpose: str, session_id: bytes, secret: bytes) -> bytes:
         """``secret`` sealed: nonce (12), ciphertext, tag (16)."""
+        self._follow()
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + aes_gcm_seal(self._key, nonce, secret, purpose.encode() + session_id)
+        return nonce + aes_gcm_seal(self._first, nonce, secret, purpose.encode() + session_id)
 
     def open(self, purpose: str, session_id: bytes, sealed: bytes) -> bytes | None:
         """What was sealed for this purpose and session, or None."""
+        found = self.find(purpose, session_id, sealed)
+        if found is None and self._follow():
+            found = self.find(purpose, session_id, sealed)
+        return None if found is None else found[1]
+
+    def find(self, purpose: str, session_id: bytes, sealed: bytes) -> tuple[str, bytes] | None:
+        """The name of the key that opens a record, and what it opens to."""
         nonce, body = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-        return aes_gcm_open(self._key, nonce, body, purpose.encode() + session_id)
+        for name, key in self._by_id.items():
+            opened = aes_gcm_open(key, nonce, body, purpose.encode() + session_id)
+            if opened is not None:
+                return name, opened
+        return None
 
+    def reload(self) -> None:
+        """Read the key file, if there is one. Raises: ConfigError; the former keys stay."""
+        if self._file is not None:
+            self._stamp = self._file.stamp()
+            self._take(self._file.read())
 
-def _create(path: Path) -> None:
-    # Written whole and then linked: of two processes that start at once one makes the key, and
-    # the other finds either nothing or all of it.
-    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(part, path)
-    finally:
-        part.unlink()
+    def _follow(self) -> bool:
+        """Whether the file is another than before, and was read."""
+        if self._file is None or self._file.stamp() == self._stamp:
+            return False
+        try:
+            self.reload()
+        except ConfigError as error:
+            # Said once: it is not read again before it has changed again.
+            _log.error("%s; the former keys stay", error)
+            return False
+        return True

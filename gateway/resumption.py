@@ -26,7 +26,7 @@ from .hardened_sessions import HardenedSessions
 from .keypool import KeyPool
 from .keyring import KeyRing
 from .sessions import user_tag
-from .stores import Store
+from .stores import Opening, Store
 
 _log = logging.getLogger("certless")
 
@@ -113,7 +113,7 @@ class Resumption:
             )
             raise
         opening = self._sessions.opening(enrolment, account.name, now_ms)
-        answer = enrolment.accept(await self._store.open_resumed(opening, previous))
+        answer = enrolment.accept(await self._open(opening, previous, ticket.ticket_hash))
         _log.info("session %s opened by a ticket", session_id.hex())
         tag = opening.user_tag
         self._events.tell(events.TicketUsed(ticket.chain_id, session_id, tag))
@@ -121,3 +121,18 @@ class Resumption:
             events.SessionOpened(session_id, tag, ticket.suite.name, opening.expires_ms, remote)
         )
         return answer
+
+    async def _open(self, opening: Opening, previous: bytes, ticket: bytes) -> bool:
+        if await self._store.open_resumed(opening, previous):
+            return True
+        # Where keys were rotated since R2, the chain is what it was, in other bytes.
+        stored = await self._store.load_ticket(ticket, self._settings.clock())
+        if stored is None:
+            return False
+        chains = [
+            self._keyring.open("chain", opening.chain_id, sealed)
+            for sealed in (previous, stored.chain)
+        ]
+        if chains[0] is None or chains[0] != chains[1]:
+            return False
+        return await self._store.open_resumed(opening, stored.chain)

@@ -185,7 +185,7 @@ class ConfirmedTicket:
     def __init__(self, record: ExchangeRecord, confirmed: ConfirmedClient) -> None:
         self.suite = confirmed.suite
         self.username = confirmed.username
-        self.__ticket_hash = record.ticket_hash
+        self.ticket_hash = record.ticket_hash
         self.__chain = TicketChain.parse(record.chain)
         self.__confirmed = confirmed
 
@@ -203,7 +203,7 @@ class ConfirmedTicket:
         if terms.ticket is None or before.chain_id != terms.chain_id:
             raise LocalProtocolError("a resumption goes on with a ticket of its chain")
         after = before.redeemed(
-            self.__ticket_hash,
+            self.ticket_hash,
             ticket_hash(terms.ticket),
             self.__confirmed.session_id,
             now_ms,
