@@ -24,7 +24,7 @@ class History:
         self._store = store
         self._clock = clock
         self.sessions: int | None = None
-        self._points: deque[dict[str, Any]] = deque(maxlen=SPAN_S // STEP_S)
+        self._points: deque[dict[str, Any]] = deque(maxlen=int(SPAN_S / STEP_S))
 
     async def keep(self) -> None:
         """Takes points until cancelled."""
