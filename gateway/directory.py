@@ -67,6 +67,7 @@ class TomlDirectory(Directory):
     """
 
     def __init__(self, accounts: list[Account]) -> None:
+        self.accounts = tuple(accounts)
         self._accounts: dict[str, Account] = {}
         for account in accounts:
             for name in (account.name, *account.addresses):
