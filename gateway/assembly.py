@@ -3,9 +3,12 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from prometheus_client import CollectorRegistry
 
 from protocol.dialects import DEFAULT_DIALECT, Dialect
 from protocol.exchange import TAG_KEY_BYTES, ServerExchange, SessionKeys
@@ -14,6 +17,8 @@ from protocol.hardened_suites import HARDENED_SUITES, RSA_GCM
 from protocol.primitives import RsaPrivateKey
 from protocol.suites import Classic
 
+from .admin import Admin, Place
+from .audit import AuditLog
 from .classic_routes import ClassicRoutes
 from .code_mails import CodeMails
 from .config import Settings, find_dialect
@@ -29,6 +34,7 @@ from .inner import log_failure
 from .keypool import KeyPool
 from .keyring import VARIABLE, KeyRing
 from .login import Login
+from .metrics import Metrics
 from .middleware import Middleware
 from .requirements import CLASSIC, SUITES
 from .resumption import Resumption
@@ -49,19 +55,26 @@ class Assembly:
     hardened: HardenedSessions
     courier: Courier
     key_pool: KeyPool
+    audit: AuditLog | None
+    admin: Admin | None
 
     async def lifespan(self) -> AsyncIterator[None]:
         """Starts what works beside the requests, yields once, and ends it."""
-        await self.store.open()
-        if set(self.settings.suites) & {CLASSIC, RSA_GCM.name}:
-            self.key_pool.start()
-        sweeper = asyncio.create_task(self._keep_sweeping())
-        yield
-        sweeper.cancel()
-        await asyncio.gather(sweeper, return_exceptions=True)
-        await self.courier.close()
-        await self.key_pool.close()
-        await self.store.close()
+        async with AsyncExitStack() as stack:
+            if self.audit:
+                stack.callback(self.audit.close)
+            await self.store.open()
+            stack.push_async_callback(self.store.close)
+            if self.admin:
+                await stack.enter_async_context(self.admin.listening())
+            if _needs_keys(self.settings):
+                self.key_pool.start()
+            stack.push_async_callback(self.key_pool.close)
+            stack.push_async_callback(self.courier.close)
+            sweeper = asyncio.create_task(self._keep_sweeping())
+            stack.push_async_callback(asyncio.wait, [sweeper])
+            stack.callback(sweeper.cancel)
+            yield
 
     async def _keep_sweeping(self) -> None:
         while True:
@@ -88,6 +101,8 @@ def assemble(
     key_file: str | Path | None = None,
     mail_from: str = "certless@localhost",
     watch: Watcher | None = None,
+    audit: str | Path | None = None,
+    admin: Place | None = None,
     **settings: Any,
 ) -> Assembly:
     """All parts, from the options of ``gateway.setup``. Raises: ConfigError, in one line."""
@@ -109,8 +124,18 @@ def assemble(
     keyring = _keyring(store, key_file)
 
     events = Events(*([watch] if watch else []))
+    registry = CollectorRegistry()
+    if admin is not None:
+        events.watch(Metrics(registry))
+    audit_log = AuditLog(Path(audit), events, chosen.clock) if audit else None
+    if audit_log:
+        events.watch(audit_log)
     if events.watched:
         keeper = timed(keeper, events)
+    listener = None
+    if admin is not None:
+        needs_keys = _needs_keys(chosen)
+        listener = Admin(admin, registry, keeper, keyring, chosen.clock, needs_keys=needs_keys)
     key_pool = KeyPool(chosen.key_pool_size, events)
     courier = Courier(delivery, events)
     mails = CodeMails(chosen, keeper, courier)
@@ -140,7 +165,13 @@ def assemble(
         ),
         classic,
     )
-    return Assembly(chosen, middleware, keeper, sessions, hardened, courier, key_pool)
+    beside = (courier, key_pool, audit_log, listener)
+    return Assembly(chosen, middleware, keeper, sessions, hardened, *beside)
+
+
+def _needs_keys(settings: Settings) -> bool:
+    """Whether logins take RSA pairs."""
+    return bool(set(settings.suites) & {CLASSIC, RSA_GCM.name})
 
 
 def _keyring(store: str | Store, key_file: str | Path | None) -> KeyRing:

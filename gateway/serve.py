@@ -111,6 +111,8 @@ def service_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "suites": _suites(arguments.suites),
         "require": _demands(arguments.require),
         "targets": arguments.target,
+        "admin": arguments.admin,
+        "audit": arguments.audit,
     }
     if arguments.users or arguments.any_address:
         options.pop("users", None)
