@@ -41,6 +41,12 @@ def install(app: web.Application, assembly: Assembly) -> None:
         app.router.add_route("*", path, _not_found)
     app.cleanup_ctx.append(lambda _: assembly.lifespan())
 
+    async def stopping(_: web.Application) -> None:
+        if assembly.admin:
+            assembly.admin.stop()
+
+    app.on_shutdown.append(stopping)
+
 
 class _AiohttpRequest(OuterRequest):
     """A request of ``app``."""
