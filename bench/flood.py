@@ -42,7 +42,9 @@ class Waits:
 class Traffic:
     """Messages of open sessions, at a fixed rate."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str, sessions: list[ClientSession]) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, url: str, sessions: list[ClientSession]
+    ) -> None:
         self._http = http
         self._url = url
         self._sessions = sessions
