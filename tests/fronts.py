@@ -71,7 +71,9 @@ def _fragment(name: str, behind: Sequence[Behind]) -> str:
 def _nginx(folder: Path, port: int, behind: Sequence[Behind]) -> Path:
     fragment = _fragment("nginx.conf", behind)
     assert "listen 80;" in fragment
-    (folder / "certless.conf").write_text(fragment.replace("listen 80;", f"listen 127.0.0.1:{port};"))
+    (folder / "certless.conf").write_text(
+        fragment.replace("listen 80;", f"listen 127.0.0.1:{port};")
+    )
     places = "".join(
         f"{kind}_temp_path {folder}/{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")

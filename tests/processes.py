@@ -41,7 +41,5 @@ async def program(*command: str, **options: Any) -> AsyncIterator[asyncio.subpro
 async def python(*arguments: str, **options: Any) -> AsyncIterator[asyncio.subprocess.Process]:
     """``python ARGUMENTS`` from the root of the project; ended at the latest on leaving."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    async with program(
-        sys.executable, *arguments, cwd=ROOT, env=environment, **options
-    ) as process:
+    async with program(sys.executable, *arguments, cwd=ROOT, env=environment, **options) as process:
         yield process
