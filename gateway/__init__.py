@@ -68,7 +68,7 @@ def setup(
 
     ``users``     a TOML file of users, ``AnyAddress()``, or a Directory of your own
     ``mail``      ``smtp://HOST:PORT``, ``dir:PATH``, ``console:``, ``webhook:URL``, or a Delivery
-    ``store``     ``memory:``, ``sqlite:PATH``, or a Store
+    ``store``     ``memory:``, ``sqlite:PATH``, ``redis://...``, or a Store
     ``dialect``   a name from PROTOCOL §2, or a Dialect of your own
     ``public``    patterns of routes that need no login; every other is protected
     ``suites``    what is spoken, of ``ecdh-gcm``, ``rsa-gcm`` and ``classic``

@@ -32,7 +32,8 @@ from .hardened_routes import HardenedRoutes
 from .hardened_sessions import HardenedSessions
 from .inner import log_failure
 from .keypool import KeyPool
-from .keyring import KeyRing
+from .keyring import VARIABLE, KeyRing
+from .limits import Limits
 from .login import Login
 from .metrics import Metrics
 from .middleware import Middleware
@@ -40,8 +41,7 @@ from .requirements import CLASSIC, SUITES
 from .resumption import Resumption
 from .sessions import Sessions
 from .stores import Store
-from .stores.memory import MemoryStore
-from .stores.sqlite import SqliteStore
+from .stores.urls import default_key_file, is_redis, store_from_url
 from .timed_store import timed
 
 
@@ -121,7 +121,7 @@ def assemble(
         raise ConfigError(str(error).replace("Settings.__init__()", "setup()")) from None
     directory = users if isinstance(users, Directory) else TomlDirectory.from_file(Path(users))
     delivery = mail if isinstance(mail, Delivery) else delivery_from_url(mail, mail_from)
-    keeper = store if isinstance(store, Store) else store_from_url(store)
+    keeper = store if isinstance(store, Store) else store_from_url(store, chosen.clock)
     keyring = _keyring(store, key_file)
 
     events = Events(*([watch] if watch else []))
@@ -137,10 +137,11 @@ def assemble(
     if admin is not None:
         needs_keys = _needs_keys(chosen)
         listener = Admin(admin, registry, keeper, keyring, chosen.clock, needs_keys=needs_keys)
-    key_pool = KeyPool(chosen.key_pool_size, events)
+    key_pool = KeyPool(chosen.key_pool_size, events, chosen.key_queue_size)
     courier = Courier(delivery, events)
     mails = CodeMails(chosen, keeper, courier)
-    middleware = Middleware(chosen, events)
+    limits = Limits(chosen, keeper)
+    middleware = Middleware(chosen, limits, events)
 
     suite = Classic(chosen.dialect)
     lifetime_ms = chosen.session_lifetime_s * 1000
@@ -148,7 +149,7 @@ def assemble(
     classic = None
     if CLASSIC in chosen.suites:
         exchange = ServerExchange(suite, _decoy(), secrets.token_bytes, chosen.window_ms)
-        login = Login(chosen, exchange, sessions, directory, mails, key_pool, events)
+        login = Login(chosen, exchange, sessions, directory, mails, key_pool, limits, events)
         classic = ClassicRoutes(chosen, exchange, sessions, login, middleware.dispatch)
 
     accepted = tuple(name for name in chosen.suites if name in HARDENED_SUITES)
@@ -158,8 +159,8 @@ def assemble(
     middleware.serve(
         HardenedRoutes(
             chosen,
-            HardenedLogin(chosen, server, hardened, *kept, mails, key_pool, events),
-            Resumption(chosen, server, hardened, *kept, key_pool, events),
+            HardenedLogin(chosen, server, hardened, *kept, mails, key_pool, limits, events),
+            Resumption(chosen, server, hardened, *kept, key_pool, limits, events),
             hardened,
             middleware.dispatch,
             events,
@@ -175,20 +176,16 @@ def _needs_keys(settings: Settings) -> bool:
     return bool(set(settings.suites) & {CLASSIC, RSA_GCM.name})
 
 
-def store_from_url(url: str) -> Store:
-    """Raises: ConfigError."""
-    scheme, _, rest = url.partition(":")
-    if scheme == "memory" and not rest:
-        return MemoryStore()
-    if scheme == "sqlite" and rest:
-        return SqliteStore(Path(rest))
-    raise ConfigError(f"store {url!r} must be memory: or sqlite:PATH")
-
-
 def _keyring(store: str | Store, key_file: str | Path | None) -> KeyRing:
-    is_file = isinstance(store, str) and store.startswith("sqlite:")
-    default = Path(f"{str(store).removeprefix('sqlite:')}.key") if is_file else None
-    return KeyRing.chosen(None if key_file is None else Path(key_file), default)
+    path = None if key_file is None else Path(key_file)
+    if isinstance(store, Store):
+        return KeyRing.chosen(path)
+    if is_redis(store) and path is None and KeyRing.from_environment() is None:
+        raise ConfigError(
+            "gateways on one Redis share the keys that seal it: name their file with --key-file, "
+            f"or put the keys into {VARIABLE}"
+        )
+    return KeyRing.chosen(path, default_key_file(store))
 
 
 def _decoy() -> SessionKeys:

@@ -71,7 +71,9 @@ def add_service_options(service: argparse.ArgumentParser) -> None:
     service.add_argument("--mail", metavar="URL", help="smtp://…, dir:PATH, console:, webhook:URL")
     service.add_argument("--mail-from", metavar="ADDRESS", help="sender of the codes")
     service.add_argument("--site", metavar="NAME", help="what the mail calls this service")
-    service.add_argument("--store", metavar="URL", help="memory: (default) or sqlite:PATH")
+    service.add_argument(
+        "--store", metavar="URL", help="memory: (default), sqlite:PATH or redis://..."
+    )
     service.add_argument("--key-file", metavar="FILE", help="seals the store; made on first start")
     service.add_argument("--suites", metavar="NAMES", help=f"default {','.join(SUITES)}")
     service.add_argument(
@@ -90,6 +92,12 @@ def add_service_options(service: argparse.ArgumentParser) -> None:
         metavar="PATTERN",
         action="append",
         help="pass on these paths only; name public ones here as well",
+    )
+    service.add_argument(
+        "--trusted-proxy",
+        metavar="NETWORK",
+        action="append",
+        help="a reverse proxy in front, by address or network: its X-Forwarded-For is believed",
     )
     service.add_argument(
         "--admin", metavar="[HOST:]PORT", help="figures and charts, without a login; on loopback"
