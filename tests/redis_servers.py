@@ -2,8 +2,9 @@
 
 import asyncio
 import shutil
+import signal
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,40 @@ class RedisProcess:
             yield client
         finally:
             await client.aclose()
+
+    async def tell(self, *command: str | int) -> Any:
+        """The answer to one command, from beside the store."""
+        async with self.client() as client:
+            return await client.execute_command(*command)
+
+    async def info(self, name: str) -> str:
+        """A value from INFO."""
+        async with self.client() as client:
+            return str((await client.info("everything"))[name])
+
+    async def until(self, name: str, wanted: Callable[[str], bool]) -> None:
+        """Wait until a value from INFO is as it is wanted."""
+        async with asyncio.timeout(30):
+            while not wanted(await self.info(name)):  # noqa: ASYNC110 (it is outside the loop)
+                await asyncio.sleep(0.02)
+
+    async def follow(self, master: "RedisProcess | None") -> None:
+        """Become a replica of ``master`` and wait until it is in step; None: become a master."""
+        if master is None:
+            await self.tell("REPLICAOF", "NO", "ONE")
+            return
+        await self.tell("REPLICAOF", "127.0.0.1", master.port)
+        await self.until("master_link_status", lambda status: status == "up")
+        offset = await master.info("master_repl_offset")
+        await self.until("slave_repl_offset", lambda own: int(own) >= int(offset))
+
+    async def lose_touch(self) -> None:
+        """Stay a replica, of a master that is not there."""
+        await self.tell("REPLICAOF", "127.0.0.1", a_free_port())
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         """kill -9."""
