@@ -127,8 +127,8 @@ async def test_a_restart_with_an_older_state(tmp_path: Path) -> None:
 
 
 async def test_a_restart_with_a_log_of_all_writes(tmp_path: Path) -> None:
-    server = running(tmp_path / "redis", appendonly="yes", appendfsync="always")
-    async with server as server, store_at(server) as store:
+    redis = running(tmp_path / "redis", appendonly="yes", appendfsync="always")
+    async with redis as server, store_at(server) as store:
         await filled(store)
         assert await claimed(store) == [True] * 3
         server.kill()
@@ -336,13 +336,12 @@ async def test_a_lost_answer_accepts_nothing(tmp_path: Path) -> None:
         await opened(store)
         await store.add_handshake(BEN, LOGIN, EXPIRES_MS, USER)
         # As many connections as are needed, and the scripts: what is sent then is carried out.
-        warm = [store.claim(ADA, claim, NOW_MS) for claim in (by_clock(9), by_counter(9))]
-        warm += [store.claim(ADA, message(9), NOW_MS), store.ping()]
-        await asyncio.gather(*warm, store.claim_attempt(ADA, NOW_MS))
+        warm = [store.claim(ADA, one, NOW_MS) for one in (by_clock(9), by_counter(9), message(9))]
+        await asyncio.gather(*warm, store.ping(), store.claim_attempt(ADA, NOW_MS))
         server.signal(signal.SIGSTOP)
-        lost = [store.claim(ADA, claim, NOW_MS) for claim in CLAIMS] + [store.ping()]
+        lost = [store.claim(ADA, claim, NOW_MS) for claim in CLAIMS]
         answers = await asyncio.gather(
-            *lost, store.claim_attempt(BEN, NOW_MS), return_exceptions=True
+            *lost, store.ping(), store.claim_attempt(BEN, NOW_MS), return_exceptions=True
         )
         assert {type(answer) for answer in answers} == {StoreUnavailable}
         server.signal(signal.SIGCONT)
