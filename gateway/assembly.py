@@ -33,6 +33,7 @@ from .hardened_sessions import HardenedSessions
 from .inner import log_failure
 from .keypool import KeyPool
 from .keyring import VARIABLE, KeyRing
+from .limits import Limits
 from .login import Login
 from .metrics import Metrics
 from .middleware import Middleware
@@ -136,10 +137,11 @@ def assemble(
     if admin is not None:
         needs_keys = _needs_keys(chosen)
         listener = Admin(admin, registry, keeper, keyring, chosen.clock, needs_keys=needs_keys)
-    key_pool = KeyPool(chosen.key_pool_size, events)
+    key_pool = KeyPool(chosen.key_pool_size, events, chosen.key_queue_size)
     courier = Courier(delivery, events)
     mails = CodeMails(chosen, keeper, courier)
-    middleware = Middleware(chosen, events)
+    limits = Limits(chosen, keeper)
+    middleware = Middleware(chosen, limits, events)
 
     suite = Classic(chosen.dialect)
     lifetime_ms = chosen.session_lifetime_s * 1000
@@ -147,7 +149,7 @@ def assemble(
     classic = None
     if CLASSIC in chosen.suites:
         exchange = ServerExchange(suite, _decoy(), secrets.token_bytes, chosen.window_ms)
-        login = Login(chosen, exchange, sessions, directory, mails, key_pool, events)
+        login = Login(chosen, exchange, sessions, directory, mails, key_pool, limits, events)
         classic = ClassicRoutes(chosen, exchange, sessions, login, middleware.dispatch)
 
     accepted = tuple(name for name in chosen.suites if name in HARDENED_SUITES)
@@ -157,8 +159,8 @@ def assemble(
     middleware.serve(
         HardenedRoutes(
             chosen,
-            HardenedLogin(chosen, server, hardened, *kept, mails, key_pool, events),
-            Resumption(chosen, server, hardened, *kept, key_pool, events),
+            HardenedLogin(chosen, server, hardened, *kept, mails, key_pool, limits, events),
+            Resumption(chosen, server, hardened, *kept, key_pool, limits, events),
             hardened,
             middleware.dispatch,
             events,

@@ -94,6 +94,12 @@ def add_service_options(service: argparse.ArgumentParser) -> None:
         help="pass on these paths only; name public ones here as well",
     )
     service.add_argument(
+        "--trusted-proxy",
+        metavar="NETWORK",
+        action="append",
+        help="a reverse proxy in front, by address or network: its X-Forwarded-For is believed",
+    )
+    service.add_argument(
         "--admin", metavar="[HOST:]PORT", help="figures and charts, without a login; on loopback"
     )
     service.add_argument("--audit", metavar="FILE", help="a line of JSON for each login and end")

@@ -32,9 +32,9 @@ _TEXTS = (
     *("listen", "upstream", "users", "mail", "mail_from", "store", "key_file", "dialect"),
     *("admin", "audit"),
 )
-_LISTS = ("public", "suites", "targets")
+_LISTS = ("public", "suites", "targets", "trusted_proxies")
 _OTHERS = ("any_address", "dialects", "require")
-_NOT_IN_FILES = frozenset({"clock", "dialect", "public", "require", "suites"})
+_NOT_IN_FILES = frozenset({"clock", "dialect", "public", "require", "suites", "trusted_proxies"})
 _OF_SETTINGS = {
     field.name: type(field.default) for field in fields(Settings) if field.name not in _NOT_IN_FILES
 }

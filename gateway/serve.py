@@ -111,6 +111,7 @@ def service_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "suites": _suites(arguments.suites),
         "require": _demands(arguments.require),
         "targets": arguments.target,
+        "trusted_proxies": arguments.trusted_proxy,
         "admin": arguments.admin,
         "audit": arguments.audit,
     }

@@ -102,6 +102,8 @@ async def running(
             max_body_bytes=_MAX_BODY_BYTES,
             # Whoever tries things out logs in often.
             mail_limit=100,
+            logins_per_user="none",
+            logins_per_address="none",
             dialect=dialect,
             admin=sockets["figures"],
         )

@@ -100,8 +100,10 @@ class RedisServer(Store):
         """Go on in the generation of the server's history, which is a new one if need be."""
         known = self._generation
         found = (await self._send(RAISE_FENCE, (), secrets.token_hex(8))).decode()
+        # Of all requests that notice at once, the first one says it.
+        is_news = known and known == self._generation != found
         self._generation = found
-        if known and known != found:
+        if is_news:
             _log.warning(
                 "Redis at %s was restarted, replaced or emptied: sessions, logins and tickets of "
                 "before are over",
