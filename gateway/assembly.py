@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,14 @@ class Assembly:
         if set(self.settings.suites) & {CLASSIC, RSA_GCM.name}:
             self.key_pool.start()
         sweeper = asyncio.create_task(self._keep_sweeping())
-        yield
-        sweeper.cancel()
-        await asyncio.gather(sweeper, return_exceptions=True)
-        await self.courier.close()
-        await self.key_pool.close()
-        await self.store.close()
+        try:
+            yield
+        finally:
+            sweeper.cancel()
+            await asyncio.gather(sweeper, return_exceptions=True)
+            await self.courier.close()
+            await self.key_pool.close()
+            await self.store.close()
 
     async def _keep_sweeping(self) -> None:
         while True:
@@ -160,6 +163,8 @@ def _keyring(store: str | Store, key_file: str | Path | None) -> KeyRing:
     return KeyRing.chosen(None if key_file is None else Path(key_file), default)
 
 
+@cache
 def _decoy() -> SessionKeys:
+    """What a message of nobody's session is opened with: it never opens, so one does for all."""
     pair = RsaPrivateKey.generate()
     return SessionKeys(pair, pair.public, secrets.token_bytes(TAG_KEY_BYTES))
