@@ -29,18 +29,18 @@ from bench.hardened_target import HardenedTarget, seal_order
 from bench.redis_process import RedisProcess, redis_process
 from bench.run import KIB, Sample, cores, play
 from bench.targets import Server, python
-from gateway.assembly import store_from_url
 from gateway.config import system_clock
 from gateway.hardened_sessions import HardenedSessions
 from gateway.keyring import KeyRing
 from gateway.stores import Store
+from gateway.stores.urls import store_from_url
 from protocol.client_session import ClientSession
 from protocol.confirmation import Enrolment
 from protocol.handshake_messages import ServerConfirmation
 from protocol.hardened_suites import DEFAULT_REALM, ECDH_GCM
 from protocol.records import SessionRecord
 
-KINDS = ("SQLite",)
+KINDS = ("SQLite", "Redis")
 GROWTH = (1_000, 10_000, 100_000)
 ROUNDS = 5
 ROUND_S = 3

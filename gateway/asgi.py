@@ -13,10 +13,11 @@ from typing import Any, Protocol
 
 from .asgi_inner import SESSION, USER, ASGIApp, Receive, Scope, Send, is_below_root
 from .asgi_lifespan import Lifespan
-from .asgi_outer import AsgiRequest, raw_path_of
+from .asgi_outer import AsgiRequest, raw_path_of, with_visitor
 from .assembly import assemble
 from .errors import ConfigError
 from .sessions import Session
+from .visitors import Visitors
 
 __all__ = ["SESSION", "USER", "Certless", "session", "user"]
 
@@ -58,6 +59,7 @@ class Certless:
             # Starlette makes its middlewares in the lifespan, whose errors servers keep quiet.
             _log.critical("%s", error)
             raise
+        self._visitors = Visitors(self.assembly.settings.trusted_proxies)
         self._is_running = False
         self._has_run = False
 
@@ -79,6 +81,8 @@ class Certless:
                 yield
             finally:
                 self._is_running = False
+                if self.assembly.admin:
+                    self.assembly.admin.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -92,6 +96,7 @@ class Certless:
                 "Certless was not started: run the server with its lifespan on, or, where Certless "
                 "is mounted, enter certless.running() in the application's lifespan"
             )
+        scope = with_visitor(scope, self._visitors)
         raw_path = raw_path_of(scope)
         if not (self.assembly.middleware.is_public(raw_path) and is_below_root(scope, raw_path)):
             await self._answer(scope, receive, send, raw_path)

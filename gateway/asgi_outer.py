@@ -23,10 +23,12 @@ from .inner import told_inside
 from .outer import OuterRequest, Reply
 from .request_body import collect
 from .sessions import Session
+from .visitors import FORWARDED_FOR, UNKNOWN, Visitors
 
 # So long a visitor may go on sending what was refused, for a connection that is closed upon him
 # takes the refusal away.
 _LINGER_S = 2
+_FORWARDED_FOR = FORWARDED_FOR.lower().encode()
 _LEFT_IN_A_PATH = "/!$&'()*+,;=:@"
 
 
@@ -45,7 +47,6 @@ class AsgiRequest(OuterRequest):
         max_bytes: int,
     ) -> None:
         query = scope.get("query_string", b"").decode("latin-1")
-        client = scope.get("client")
         self.method = scope.get("method", "GET")
         self.raw_path = raw_path
         self.raw_target = f"{raw_path}?{query}" if query else raw_path
@@ -53,7 +54,7 @@ class AsgiRequest(OuterRequest):
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
         )
         self.content_type = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        self.remote = client[0] if client else None
+        self.remote = scope["client"][0] if scope.get("client") else UNKNOWN
         self.outcome = ""
         self.session = None
         self._app = app
@@ -108,6 +109,16 @@ class AsgiRequest(OuterRequest):
                     while await self._next_chunk():
                         """It is thrown away."""
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def with_visitor(scope: Scope, visitors: Visitors) -> Scope:
+    """``scope`` as if the visitor had come without the proxies between him and this server."""
+    peer = scope["client"][0] if scope.get("client") else None
+    forwarded_for = [
+        value.decode("latin-1") for name, value in scope["headers"] if name == _FORWARDED_FOR
+    ]
+    address = visitors.address(peer, forwarded_for)
+    return scope if address in (peer, UNKNOWN) else {**scope, "client": (address, 0)}
 
 
 def raw_path_of(scope: Scope) -> str:

@@ -111,6 +111,9 @@ def service_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "suites": _suites(arguments.suites),
         "require": _demands(arguments.require),
         "targets": arguments.target,
+        "trusted_proxies": arguments.trusted_proxy,
+        "admin": arguments.admin,
+        "audit": arguments.audit,
     }
     if arguments.users or arguments.any_address:
         options.pop("users", None)

@@ -14,7 +14,6 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import (
-    FileResponse,
     JSONResponse,
     PlainTextResponse,
     RedirectResponse,
@@ -22,6 +21,7 @@ from starlette.responses import (
     StreamingResponse,
 )
 from starlette.routing import Route
+from starlette.staticfiles import StaticFiles
 
 import gateway
 from gateway import asgi
@@ -203,7 +203,8 @@ def _of_starlette(tmp_path: Path) -> Starlette:
         return PlainTextResponse(TEXT * 100)
 
     async def file(request: Request) -> Response:
-        return FileResponse(tmp_path / "file.bin")
+        # As below StaticFiles, which know what a browser keeps.
+        return await StaticFiles(directory=tmp_path).get_response("file.bin", request.scope)
 
     class FileByHand:
         """A server that has the extension would send the file past the seal."""
