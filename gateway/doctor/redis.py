@@ -1,4 +1,4 @@
-"""What a Redis tells of itself: whether it forgets, who may read along, what its clock says."""
+"""What a Redis tells of itself: what it is, who may read along, what its clock says."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +17,7 @@ ABOUT = "store"
 # cluster it is about.
 _TELL = """
 local told = {}
-for _, section in ipairs({'server', 'memory', 'persistence', 'replication'}) do
+for _, section in ipairs({'server', 'memory', 'replication'}) do
   table.insert(told, redis.call('INFO', section))
 end
 local time = redis.call('TIME')
@@ -37,12 +37,12 @@ async def examine_redis(url: str, window_s: float) -> AsyncIterator[Finding]:
         yield warn(ABOUT, f"Redis does not tell of itself ({type(error).__name__}): look, by hand")
         return
     told = dict(re.findall(r"^(\w+):(.*?)\r?$", text.decode(), re.MULTILINE))
-    for finding in (*_memory(told), *_persistence(told), *_network(place)):
+    for finding in (*_server(told), *_network(place)):
         yield finding
     yield beside("that of Redis", float(told["now"]), window_s)
 
 
-def _memory(told: dict[str, str]) -> Iterator[Finding]:
+def _server(told: dict[str, str]) -> Iterator[Finding]:
     name = "Valkey" if "valkey_version" in told else "Redis"
     version = told.get("valkey_version") or told.get("redis_version")
     replicas = told.get("connected_slaves", "0")
@@ -51,16 +51,11 @@ def _memory(told: dict[str, str]) -> Iterator[Finding]:
         yield warn(
             ABOUT, f"{name} throws sessions away when it is full (maxmemory-policy {policy})"
         )
-    yield ok(ABOUT, f"{name} {version}, {told.get('role')} with {replicas} replicas")
-
-
-def _persistence(told: dict[str, str]) -> Iterator[Finding]:
-    if told.get("aof_enabled") != "1":
-        yield warn(
-            ABOUT, "Redis keeps no append-only file: its restart ends every session; appendonly yes"
-        )
-    elif told.get("aof_last_write_status") != "ok":
-        yield fix(ABOUT, "Redis cannot write its append-only file: see its disk and its log")
+    yield ok(
+        ABOUT,
+        f"{name} {version}, {told.get('role')} with {replicas} replicas; its restart ends every "
+        "session, whatever it saves",
+    )
 
 
 def _network(place: RedisUrl) -> Iterator[Finding]:
