@@ -19,6 +19,7 @@ from .code_mails import CodeMails
 from .config import Settings, find_dialect
 from .courier import Courier
 from .delivery import Delivery, delivery_from_url
+from .departures import Departures
 from .directory import Directory, TomlDirectory
 from .errors import ConfigError, GatewayError
 from .events import Events, Watcher
@@ -30,6 +31,7 @@ from .keypool import KeyPool
 from .keyring import KeyRing
 from .login import Login
 from .middleware import Middleware
+from .reloads import Reloads
 from .requirements import CLASSIC, SUITES
 from .resumption import Resumption
 from .sessions import Sessions
@@ -50,6 +52,7 @@ class Assembly:
     hardened: HardenedSessions
     courier: Courier
     key_pool: KeyPool
+    reloads: Reloads
 
     async def lifespan(self) -> AsyncIterator[None]:
         """Starts what works beside the requests, yields once, and ends it."""
@@ -141,7 +144,10 @@ def assemble(
         ),
         classic,
     )
-    return Assembly(chosen, middleware, keeper, sessions, hardened, courier, key_pool)
+    reloads = Reloads()
+    reloads.add("users", Departures(directory, keeper).reload)
+    reloads.add("keys", keyring.reload)
+    return Assembly(chosen, middleware, keeper, sessions, hardened, courier, key_pool, reloads)
 
 
 def store_from_url(url: str) -> Store:

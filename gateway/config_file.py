@@ -30,7 +30,7 @@ from .errors import ConfigError
 
 _TEXTS = ("listen", "upstream", "users", "mail", "mail_from", "store", "key_file", "dialect")
 _LISTS = ("public", "suites", "targets")
-_OTHERS = ("any_address", "dialects", "require")
+_OTHERS = ("any_address", "dialects", "require", "workers")
 _NOT_IN_FILES = frozenset({"clock", "dialect", "public", "require", "suites"})
 _OF_SETTINGS = {
     field.name: type(field.default) for field in fields(Settings) if field.name not in _NOT_IN_FILES
@@ -48,6 +48,8 @@ def _check(path: Path, name: str, value: Any) -> None:
         form = 'a table like { "/admin/*" = "ecdh-gcm" }'
     elif name == "any_address":
         valid, form = isinstance(value, bool), "true or false"
+    elif name == "workers":
+        valid, form = type(value) is int, "a whole number"
     elif name in _OF_SETTINGS:
         kind = _OF_SETTINGS[name]
         valid, form = type(value) is kind, "a string" if kind is str else "a whole number"
