@@ -16,6 +16,7 @@ import aiohttp
 from protocol.dialects import DEFAULT_DIALECT, DIALECTS
 
 from . import __version__
+from .cli_doctor import doctor
 from .cli_keys import add_keys
 from .cli_operator import add_operator
 from .cli_request import add_request, on_one_line
@@ -43,6 +44,10 @@ def _parser() -> argparse.ArgumentParser:
     service = commands.add_parser("serve", help="put Certless in front of an HTTP API")
     add_service_options(service)
     service.set_defaults(run=serve)
+
+    check = commands.add_parser("doctor", help="say what stands in the way of such a service")
+    add_service_options(check)
+    check.set_defaults(run=doctor)
 
     demo = commands.add_parser("demo", help="a gateway, a sample API and a mailbox to look into")
     demo.add_argument("--port", type=int, default=8440, help="the gateway; the next three are used")

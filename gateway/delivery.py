@@ -25,7 +25,7 @@ from .errors import ConfigError, MailNotSent
 
 _TIMEOUT_S = 20
 _HOW_TO_TYPE = "Small letters, spaces and hyphens are fine. What looks like O or I is 0 or 1.\n"
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,11 @@ class SmtpDelivery(Delivery):
         tls_context: ssl.SSLContext | None = None,
     ) -> None:
         self.server = f"{host}:{port}"
+        self.sender = sender
+        self.is_local = host in LOOPBACK
+        self.logs_in = username is not None
         self._host = host
         self._port = port
-        self._sender = sender
         self._tls = tls
         self._starttls = starttls
         self._username = username
@@ -121,21 +123,24 @@ class SmtpDelivery(Delivery):
         writer.close()
         return True
 
+    def connection(self) -> aiosmtplib.SMTP:
+        """A connection that is not made yet; made, it is as safe as told, and logged in."""
+        return aiosmtplib.SMTP(
+            hostname=self._host,
+            port=self._port,
+            use_tls=self._tls,
+            start_tls=self._starttls,
+            username=self._username,
+            password=self._password,
+            tls_context=self._tls_context,
+            timeout=_TIMEOUT_S,
+        )
+
     async def deliver(self, address: str, mail: CodeMail) -> None:
         try:
-            await aiosmtplib.send(
-                mail.to_email(self._sender, address),
+            async with self.connection() as smtp:
                 # Said here, since a header can spell an address in more than one way.
-                recipients=[address],
-                hostname=self._host,
-                port=self._port,
-                use_tls=self._tls,
-                start_tls=self._starttls,
-                username=self._username,
-                password=self._password,
-                tls_context=self._tls_context,
-                timeout=_TIMEOUT_S,
-            )
+                await smtp.send_message(mail.to_email(self.sender, address), recipients=[address])
         except aiosmtplib.SMTPRecipientsRefused as error:
             final = all(recipient.code >= 500 for recipient in error.recipients)
             raise MailNotSent("the SMTP server refuses the address", final=final) from None
@@ -151,23 +156,23 @@ class FolderDelivery(Delivery):
     """To a folder, one .eml file a mail, mode 0600."""
 
     def __init__(self, folder: Path, sender: str) -> None:
-        self._folder = folder
+        self.folder = folder
         self._sender = sender
 
     async def deliver(self, address: str, mail: CodeMail) -> None:
         try:
             await asyncio.to_thread(self._write, mail.to_email(self._sender, address).as_bytes())
         except OSError as error:
-            raise MailNotSent(f"mail folder {self._folder}: {error.strerror}") from None
+            raise MailNotSent(f"mail folder {self.folder}: {error.strerror}") from None
 
     def _write(self, content: bytes) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         name = secrets.token_hex(8)
-        part = self._folder / f"{name}.part"
+        part = self.folder / f"{name}.part"
         part.touch(mode=0o600)
         part.write_bytes(content)
         # Under its final name only when it is whole: others watch this folder.
-        part.rename(self._folder / f"{name}.eml")
+        part.rename(self.folder / f"{name}.eml")
 
 
 class ConsoleDelivery(Delivery):
@@ -182,7 +187,7 @@ class WebhookDelivery(Delivery):
     """To a URL, as ``POST {"to", "subject", "text"}``: for SMS gateways and the like."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
         self._session: aiohttp.ClientSession | None = None
 
     async def deliver(self, address: str, mail: CodeMail) -> None:
@@ -192,7 +197,7 @@ class WebhookDelivery(Delivery):
         content = {"to": address, "subject": mail.subject, "text": mail.text}
         try:
             async with self._session.post(
-                self._url, json=content, allow_redirects=False
+                self.url, json=content, allow_redirects=False
             ) as response:
                 if not response.ok or response.status >= 300:
                     raise MailNotSent(f"the webhook says {response.status}")
@@ -237,7 +242,7 @@ def _smtp(url: str, sender: str) -> SmtpDelivery:
         host, port = None, None
     if not host or parts.path.strip("/") or parts.query or parts.fragment:
         raise ConfigError("mail: an SMTP server is smtp://[USER:PASSWORD@]HOST[:PORT]")
-    demand = parts.scheme == "smtp+starttls" or (parts.username and host not in _LOOPBACK)
+    demand = parts.scheme == "smtp+starttls" or (parts.username and host not in LOOPBACK)
     tls = parts.scheme == "smtps"
     default_port = 465 if tls else 587 if demand or parts.username else 25
     return SmtpDelivery(

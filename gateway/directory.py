@@ -76,6 +76,7 @@ class TomlDirectory(Directory):
 
     def __init__(self, accounts: list[Account]) -> None:
         self._path: Path | None = None
+        self.accounts = tuple(accounts)
         self._accounts: dict[str, Account] = {}
         for account in accounts:
             for name in (account.name, *account.addresses):
@@ -97,9 +98,9 @@ class TomlDirectory(Directory):
             return ()
         # Thousands of users take a while.
         read = await asyncio.to_thread(TomlDirectory.from_file, self._path)
-        before, self._accounts = self._accounts, read._accounts
-        still = {account.name for account in read._accounts.values()}
-        return {account.name for account in before.values()} - still
+        before = {account.name for account in self.accounts}
+        self.accounts, self._accounts = read.accounts, read._accounts
+        return before - {account.name for account in self.accounts}
 
     async def find(self, username: str) -> Account | None:
         return self._accounts.get(username)

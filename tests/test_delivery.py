@@ -196,7 +196,7 @@ async def test_a_password_leaves_this_machine_encrypted_or_not_at_all(
     scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Loopback plays a host elsewhere, whose offer of STARTTLS somebody on the way has dropped.
-    monkeypatch.setattr("gateway.delivery._LOOPBACK", frozenset())
+    monkeypatch.setattr("gateway.delivery.LOOPBACK", frozenset())
     async with smtp_server(password=PASSWORD, login_in_the_clear=True) as mailbox:
         url = f"{scheme}://ann:{QUOTED_PASSWORD}@127.0.0.1:{mailbox.port}"
         with pytest.raises(MailNotSent):
@@ -271,8 +271,8 @@ def built(url: str) -> dict[str, Any]:
     """What was built from an SMTP URL."""
     smtp = delivery_from_url(url, SENDER)
     assert isinstance(smtp, SmtpDelivery)
-    names = ("host", "port", "tls", "starttls", "username", "password", "sender")
-    return {name: getattr(smtp, f"_{name}") for name in names}
+    names = ("host", "port", "tls", "starttls", "username", "password")
+    return {"sender": smtp.sender, **{name: getattr(smtp, f"_{name}") for name in names}}
 
 
 @pytest.mark.parametrize(

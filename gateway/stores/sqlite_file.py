@@ -84,6 +84,8 @@ CREATE INDEX salts_by_expiry ON salts (expires_ms);
 CREATE INDEX chains_by_expiry ON chains (expires_ms);
 """,
 )
+# What a file says of itself that this version has made, or brought to itself.
+FILE_VERSION = len(_STEPS)
 
 
 class _Job:
@@ -176,12 +178,12 @@ class SqliteFile(Store):
         # One at a time, and all of it or nothing: others may open the file at this moment.
         connection.execute("BEGIN IMMEDIATE")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > len(_STEPS):
+        if version > FILE_VERSION:
             raise sqlite3.DatabaseError("made by a later version of Certless")
         for step in _STEPS[version:]:
             for statement in filter(str.strip, step.split(";")):
                 connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(_STEPS)}")
+        connection.execute(f"PRAGMA user_version = {FILE_VERSION}")
         connection.execute("COMMIT")
 
     def _work(self) -> None:

@@ -1,0 +1,97 @@
+"""The settings: sound as ``serve`` reads them, and saying what was meant."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from gateway.directory import TomlDirectory
+from gateway.requirements import CLASSIC, Requirements, is_hardened
+from gateway.route_patterns import RoutePatterns
+from gateway.serve import CLASSIC_WARNING, application
+
+from . import Finding, Service, fix, ok, warn
+
+ABOUT = "settings"
+
+
+async def check_configuration(service: Service) -> AsyncIterator[Finding]:
+    """All that is wrong with the options, and what they leave open."""
+    options = {name: value for name, value in service.options.items() if name != "listen"}
+    # The store has a check of its own, and its key file would be made by the mere look.
+    await asyncio.to_thread(application, {**options, "store": "memory:", "key_file": None})
+    settings = service.settings
+    source = service.config.name if service.config else "the command line"
+    yield ok(
+        ABOUT,
+        f"{source} is sound: listen {service.options['listen']}, prefix {settings.prefix}, "
+        f"realm {settings.realm}",
+    )
+    yield await _users(options)
+    yield _suites(settings.suites, settings.dialect.name)
+    for finding in _routes(service):
+        yield finding
+
+
+async def _users(options: dict[str, object]) -> Finding:
+    if options.get("any_address"):
+        return ok("users", "any mail address may log in, once it has read its mail")
+    directory = await asyncio.to_thread(TomlDirectory.from_file, Path(str(options["users"])))
+    count = len(directory.accounts)
+    text = f"{count} may log in" if count > 1 else "one may log in"
+    mute = sum(not account.addresses for account in directory.accounts)
+    if mute:
+        text += f", {mute} of them by `code issue` only: no address"
+    return ok("users", text)
+
+
+def _suites(suites: tuple[str, ...], dialect: str) -> Finding:
+    spoken = ", ".join(suites)
+    if CLASSIC not in suites:
+        return ok("suites", spoken)
+    return warn(
+        "suites",
+        f"{spoken}; {CLASSIC_WARNING}; leave it out of suites unless programs of 2016 ({dialect}) "
+        "come here",
+    )
+
+
+def _routes(service: Service) -> Iterator[Finding]:
+    """Patterns that do not say what they seem to say."""
+    settings = service.settings
+    targets = service.options.get("targets")
+    passed_on = RoutePatterns(targets if targets is not None else ("/", "/*"))
+    demands = Requirements(settings.require)
+    contradictions = False
+    for pattern in settings.public:
+        path = _a_path_of(pattern)
+        if pattern == "/*":
+            text = "public /* leaves no route protected: name the pages that need no login"
+        elif path.startswith(settings.prefix + "/"):
+            text = f"public {pattern} is below the prefix, where the gateway answers: leave it out"
+        elif (suite := demands.of(path)) is not None:
+            text = f"public {pattern} is not public, since require demands {suite}: drop one"
+        elif not passed_on.match(path):
+            text = f"public {pattern} is not passed on: name it under targets as well"
+        else:
+            continue
+        contradictions = True
+        yield fix("routes", text)
+    for pattern, suite in settings.require.items():
+        if not passed_on.match(_a_path_of(pattern)):
+            text = f"require {pattern} is for a path that is not passed on: see targets"
+        elif is_hardened(suite) and not any(map(is_hardened, settings.suites)):
+            text = f"require {pattern} demands {suite}, and no hardened suite is spoken: see suites"
+        else:
+            continue
+        contradictions = True
+        yield fix("routes", text)
+    if not contradictions:
+        public = ", ".join(settings.public) or "none"
+        yield ok("routes", f"public: {public}; all others need a login")
+
+
+def _a_path_of(pattern: str) -> str:
+    """Some path that ``pattern`` matches."""
+    path = re.sub(r"\{[^}]*\}", "x", pattern)
+    return path[:-1] + "x" if path.endswith("/*") else path

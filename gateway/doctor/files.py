@@ -1,0 +1,97 @@
+"""Who on this machine can read, or change, the files of a gateway."""
+
+import asyncio
+import os
+import pwd
+import stat
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gateway.keyring import VARIABLE
+
+from . import Finding, Service, fix, ok, warn
+
+ABOUT = "files"
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A file, what is in it, and the bits of its mode that must not be set."""
+
+    path: Path
+    content: str
+    forbidden: int
+
+
+async def check_files(service: Service) -> AsyncIterator[Finding]:
+    """The mode of each file that is there."""
+    found = await asyncio.to_thread(lambda: list(_findings(service)))
+    for finding in found:
+        yield finding
+
+
+def _findings(service: Service) -> Iterator[Finding]:
+    files = [kept for kept in _files_of(service) if kept.path.exists()]
+    wrong = False
+    for kept in files:
+        status = kept.path.stat()
+        mode = stat.S_IMODE(status.st_mode)
+        if mode & kept.forbidden:
+            wrong = True
+            verb = "change" if mode & kept.forbidden & 0o022 else "read"
+            yield fix(
+                ABOUT,
+                f"others can {verb} {kept.path} ({kept.content}): "
+                f"chmod {mode & ~kept.forbidden:o} {kept.path}",
+            )
+        if not os.access(kept.path, os.R_OK, effective_ids=True):
+            wrong = True
+            yield fix(ABOUT, f"this user cannot read {kept.path}: run as the gateway's user")
+        elif os.geteuid() == 0 and status.st_uid != 0:
+            wrong = True
+            yield warn(
+                ABOUT,
+                f"{kept.path} belongs to {_name(status.st_uid)} and this is root, who may read "
+                "everything: look again as the user that serves",
+            )
+    if not wrong:
+        names = ", ".join(kept.path.name for kept in files) or "none so far"
+        yield ok(ABOUT, f"closed to others: {names}")
+
+
+def _files_of(service: Service) -> Iterator[_Kept]:
+    options = service.options
+    scheme, _, rest = options.get("store", "memory:").partition(":")
+    keys = options.get("key_file")
+    if scheme == "sqlite":
+        if not os.environ.get(VARIABLE):
+            keys = keys or f"{rest}.key"
+        for ending in ("", "-wal", "-shm"):
+            yield _Kept(Path(rest + ending), "who is logged in, and sealed keys", 0o077)
+    if keys:
+        yield _Kept(Path(keys), "the keys to the store", 0o077)
+    if options.get("users"):
+        yield _Kept(Path(options["users"]), "addresses of users", 0o027)
+    if service.config:
+        urls = (str(options.get(name, "")) for name in ("mail", "store"))
+        if any(map(_holds_a_secret, urls)):
+            yield _Kept(service.config, "it holds a password", 0o027)
+        else:
+            yield _Kept(service.config, "who may log in, and where to", 0o022)
+
+
+def _holds_a_secret(url: str) -> bool:
+    try:
+        # Many webhooks take whoever knows their path.
+        return url.startswith("webhook:") or urlsplit(url).password is not None
+    except ValueError:
+        return True
+
+
+def _name(user_id: int) -> str:
+    try:
+        return pwd.getpwuid(user_id).pw_name
+    except KeyError:
+        return f"user {user_id}"

@@ -1,0 +1,117 @@
+"""The way of the codes: it is walked as far as it goes without a mail being sent."""
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiosmtplib
+from yarl import URL
+
+from gateway.delivery import (
+    LOOPBACK,
+    ConsoleDelivery,
+    FolderDelivery,
+    SmtpDelivery,
+    WebhookDelivery,
+    delivery_from_url,
+)
+
+from . import ANSWER_S, Finding, Service, fix, ok, warn
+
+ABOUT = "mail"
+_UNSET_SENDER = "certless@localhost"
+
+
+async def check_mail(service: Service) -> AsyncIterator[Finding]:
+    """Whether a code would leave this machine."""
+    if not service.options.get("mail"):
+        return
+    sender = service.options.get("mail_from", _UNSET_SENDER)
+    match delivery_from_url(service.options["mail"], sender):
+        case SmtpDelivery() as delivery:
+            async for finding in _smtp(delivery):
+                yield finding
+        case FolderDelivery() as delivery:
+            yield await asyncio.to_thread(_folder, delivery.folder)
+        case WebhookDelivery() as delivery:
+            yield await _webhook(URL(delivery.url))
+        case ConsoleDelivery():
+            yield warn(ABOUT, "codes are printed to the console: set mail to smtp://… for service")
+
+
+async def _smtp(delivery: SmtpDelivery) -> AsyncIterator[Finding]:
+    server = delivery.server
+    try:
+        async with asyncio.timeout(2 * ANSWER_S), delivery.connection() as smtp:
+            is_sealed = smtp.get_transport_info("sslcontext") is not None
+            await smtp.mail(delivery.sender)
+            await smtp.rset()
+    except (aiosmtplib.SMTPException, OSError) as error:
+        yield fix(ABOUT, f"SMTP server {server} {_refusal(error, delivery.sender)}")
+        return
+    way = "over TLS" if is_sealed else "in plain"
+    login = " after a login" if delivery.logs_in else ""
+    text = f"SMTP server {server} takes {delivery.sender}{login}, {way} (no mail was sent)"
+    if not is_sealed and not delivery.is_local:
+        yield warn(ABOUT, f"{text}: the codes can be read on the way; use smtp+starttls://")
+    else:
+        yield ok(ABOUT, text)
+    if delivery.sender == _UNSET_SENDER and not delivery.is_local:
+        yield warn(ABOUT, f"mails come from {_UNSET_SENDER}: set mail_from to an address of yours")
+
+
+def _refusal(error: Exception, sender: str) -> str:
+    """What went wrong, and what to do. What a server answers may repeat what it was sent."""
+    refused = error if isinstance(error, ssl.SSLCertVerificationError) else error.__cause__
+    if isinstance(refused, ssl.SSLCertVerificationError):
+        return (
+            f"shows a certificate that is not accepted ({refused.verify_message}): name the server "
+            "as its certificate does, or have this system trust its authority"
+        )
+    match error:
+        case aiosmtplib.SMTPAuthenticationError():
+            return (
+                f"refuses user or password ({error.code}): put them right in mail; "
+                "@, : and / in them are written %40, %3A and %2F"
+            )
+        case aiosmtplib.SMTPSenderRefused():
+            return (
+                f"refuses mails from {sender} ({error.code}): set mail_from to an address that "
+                "it sends for"
+            )
+        case aiosmtplib.SMTPResponseException():
+            return f"says {error.code}: see its log"
+        case aiosmtplib.SMTPException() if "AUTH" in error.message:
+            return "takes no login: leave USER:PASSWORD@ out of mail, or use smtp+starttls://"
+        case aiosmtplib.SMTPException() if "STARTTLS" in error.message:
+            return "offers no STARTTLS: try smtps://, for TLS from the start"
+    return "gives no answer: is --mail right, does the server run, does a firewall let it through?"
+
+
+def _folder(folder: Path) -> Finding:
+    place = folder
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
+        return fix(ABOUT, f"folder {folder} cannot be written: choose another dir:PATH")
+    if folder.exists() and folder.stat().st_mode & 0o077:
+        return fix(ABOUT, f"folder {folder} holds codes and is open to others: chmod 700 {folder}")
+    return warn(ABOUT, f"codes go to files in {folder}: somebody has to carry and remove them")
+
+
+async def _webhook(url: URL) -> Finding:
+    place = f"{url.host}:{url.port}"
+    tls = ssl.create_default_context() if url.scheme == "https" else None
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            _, writer = await asyncio.open_connection(url.host, url.port, ssl=tls)
+    except ssl.SSLError as error:
+        return fix(ABOUT, f"webhook {place} shows no accepted certificate ({error.reason})")
+    except (OSError, TimeoutError):
+        return fix(ABOUT, f"webhook {place} cannot be reached: is its URL right, does it run?")
+    writer.close()
+    if tls is None and url.host not in LOOPBACK:
+        return warn(ABOUT, f"webhook {place} accepts connections, in plain: use webhook:https://…")
+    return ok(ABOUT, f"webhook {place} accepts connections (nothing was asked of it)")
