@@ -88,10 +88,11 @@ def _demands(texts: list[str] | None) -> dict[str, str] | None:
 
 
 def application(options: dict[str, Any]) -> web.Application:
-    """The gateway of ``options``, which are used up; all but ``listen`` and ``workers``.
+    """The gateway of ``options``, which are used up; all but ``listen``.
 
     Raises: ConfigError.
     """
+    options.pop("workers", None)
     own_dialects = options.pop("dialects", {})
     name = options.pop("dialect", None) or DEFAULT_DIALECT
     any_address = options.pop("any_address", None)
