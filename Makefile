@@ -12,7 +12,7 @@ BUNDLE := gateway/bundle/client.js
 run: $(VENV)/.run $(BUNDLE)
 	$(BIN)/python -m gateway demo
 
-test: $(VENV)/.test $(BUNDLE) .make/chromium
+test: $(VENV)/.test $(BUNDLE) .make/chromium .make/redis
 	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" npm test --silent
 	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" npm run test:browser --silent
 	$(PYTEST) --cov --cov-report=term:skip-covered
@@ -59,6 +59,10 @@ $(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/script
 
 .make/chromium:
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+	@mkdir -p $(@D) && touch $@
+
+.make/redis:
+	@command -v redis-server >/dev/null || { apt-get update -qq && apt-get install -y -qq redis-server; }
 	@mkdir -p $(@D) && touch $@
 
 $(VENV)/.bench: $(VENV)/.test

@@ -29,11 +29,11 @@ from bench.hardened_target import HardenedTarget, seal_order
 from bench.redis_process import RedisProcess, redis_process
 from bench.run import KIB, Sample, cores, play
 from bench.targets import Server, python
-from gateway.assembly import store_from_url
 from gateway.config import system_clock
 from gateway.hardened_sessions import HardenedSessions
 from gateway.keyring import KeyRing
 from gateway.stores import Store
+from gateway.stores.urls import store_from_url
 from protocol.client_session import ClientSession
 from protocol.confirmation import Enrolment
 from protocol.handshake_messages import ServerConfirmation

@@ -1,20 +1,21 @@
 """The aiohttp server under measurement: one JSON echo, alone or behind Certless.
 
-``python -m bench.server [--certless] [--uvloop] [--key-pool-size N] [--store URL]`` says
-``{"port": ...}``, then ``{"address": ..., "code": ...}`` for each login, and ends with its standard
-input.
+``python -m bench.server [--certless] [--uvloop] [--key-pool-size N] [--store URL] [--limits]``
+says ``{"port": ...}``, then ``{"address": ..., "code": ...}`` for each login, and ends with its
+standard input. With ``--limits`` these are the default ones, and the loopback is a trusted proxy.
 """
 
 import argparse
 import asyncio
 import json
 import sys
+from typing import Any
 
 import uvloop
 from aiohttp import web
 
 from gateway import AnyAddress, CodeMail, Delivery, setup
-from gateway.config import MAX_WINDOW_MS
+from gateway.config import MAX_WINDOW_MS, RATES
 
 DIALECT = "sfet-3"
 ROUTE = "/echo"
@@ -32,20 +33,27 @@ async def echo(request: web.Request) -> web.Response:
     return web.json_response(await request.json())
 
 
-async def serve(certless: bool, key_pool_size: int, store: str, key_file: str | None) -> None:
+# What is measured is how fast logins are, not how many are let in; but for the flood.
+NO_LIMITS = dict.fromkeys(RATES, "none")
+DEFAULT_LIMITS = {"trusted_proxies": ("127.0.0.1",)}
+
+
+async def serve(args: argparse.Namespace) -> None:
     """Serve on a free port of the loopback until the standard input ends."""
     app = web.Application()
     app.router.add_post(ROUTE, echo)
-    if certless:
+    limits: dict[str, Any] = DEFAULT_LIMITS if args.limits else NO_LIMITS
+    if args.certless:
         setup(
             app,
             users=AnyAddress(),
             mail=PrintedCodes(),
             dialect=DIALECT,
             window_ms=MAX_WINDOW_MS,
-            key_pool_size=key_pool_size,
-            store=store,
-            key_file=key_file,
+            key_pool_size=args.key_pool_size,
+            store=args.store,
+            key_file=args.key_file,
+            **limits,
         )
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
@@ -62,10 +70,11 @@ def main() -> None:
     parser.add_argument("--key-pool-size", type=int, default=16)
     parser.add_argument("--store", default="memory:")
     parser.add_argument("--key-file")
+    parser.add_argument("--limits", action="store_true")
     args = parser.parse_args()
     loop_factory = uvloop.new_event_loop if args.uvloop else None
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(serve(args.certless, args.key_pool_size, args.store, args.key_file))
+        runner.run(serve(args))
 
 
 if __name__ == "__main__":

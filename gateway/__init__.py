@@ -4,6 +4,7 @@
 they are; they find the session under ``request[SESSION]``, the user's name under ``request[USER]``.
 """
 
+import socket
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -59,18 +60,22 @@ def setup(
     key_file: str | Path | None = None,
     mail_from: str = "certless@localhost",
     watch: Watcher | None = None,
+    audit: str | Path | None = None,
+    admin: str | socket.socket | None = None,
     **settings: Any,
 ) -> None:
     """Put Certless in front of every route of ``app``; call it once, before the app starts.
 
     ``users``     a TOML file of users, ``AnyAddress()``, or a Directory of your own
     ``mail``      ``smtp://HOST:PORT``, ``dir:PATH``, ``console:``, ``webhook:URL``, or a Delivery
-    ``store``     ``memory:``, ``sqlite:PATH``, or a Store
+    ``store``     ``memory:``, ``sqlite:PATH``, ``redis://...``, or a Store
     ``dialect``   a name from PROTOCOL §2, or a Dialect of your own
     ``public``    patterns of routes that need no login; every other is protected
     ``suites``    what is spoken, of ``ecdh-gcm``, ``rsa-gcm`` and ``classic``
     ``key_file``  what seals a store's secrets; for SQLite ``PATH.key`` unless named
     ``watch``     is called with each ``Event``, on the event loop
+    ``audit``     a file that gets a line of JSON for each login, session, ticket and limit
+    ``admin``     where figures are served: ``PORT`` of loopback or ``HOST:PORT``, without a login
 
     The rest are fields of ``Settings``. Raises: ConfigError, in one line.
     """
@@ -84,6 +89,8 @@ def setup(
         key_file=key_file,
         mail_from=mail_from,
         watch=watch,
+        audit=audit,
+        admin=admin,
         **settings,
     )
     install(app, assembly)

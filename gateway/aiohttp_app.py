@@ -9,6 +9,7 @@ from .assembly import Assembly
 from .outer import OuterRequest, Reply
 from .request_body import read_body
 from .sessions import Session
+from .visitors import FORWARDED_FOR, UNKNOWN, Visitors
 
 ASSEMBLY: web.AppKey[Assembly] = web.AppKey("certless_assembly", Assembly)
 OUTCOME: web.RequestKey[str] = web.RequestKey("certless_outcome", str)
@@ -17,10 +18,16 @@ OUTCOME: web.RequestKey[str] = web.RequestKey("certless_outcome", str)
 def install(app: web.Application, assembly: Assembly) -> None:
     """Put what was assembled in front of every route of ``app``, which has not started."""
     middleware, max_bytes = assembly.middleware, assembly.settings.max_body_bytes
+    visitors = Visitors(assembly.settings.trusted_proxies)
 
     @web.middleware
     async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if isinstance(request, InnerRequest) or middleware.is_public(request.rel_url.raw_path):
+        if isinstance(request, InnerRequest):
+            return await handler(request)
+        # For whoever asks from here on, also the access log, which would not see a clone.
+        forwarded_for = request.headers.getall(FORWARDED_FOR, [])
+        request._cache["remote"] = visitors.address(request.remote, forwarded_for)
+        if middleware.is_public(request.rel_url.raw_path):
             return await handler(request)
         outer = _AiohttpRequest(request, app, max_bytes)
         reply = await middleware.answer(outer)
@@ -34,6 +41,12 @@ def install(app: web.Application, assembly: Assembly) -> None:
         app.router.add_route("*", path, _not_found)
     app.cleanup_ctx.append(lambda _: assembly.lifespan())
 
+    async def stopping(_: web.Application) -> None:
+        if assembly.admin:
+            assembly.admin.stop()
+
+    app.on_shutdown.append(stopping)
+
 
 class _AiohttpRequest(OuterRequest):
     """A request of ``app``."""
@@ -46,7 +59,7 @@ class _AiohttpRequest(OuterRequest):
         self.raw_target = request.rel_url.raw_path_qs
         self.headers = request.headers
         self.content_type = request.content_type
-        self.remote = request.remote
+        self.remote = request.remote or UNKNOWN
         self.outcome = ""
         self.session = None
         self._request = request

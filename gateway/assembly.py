@@ -3,9 +3,12 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from prometheus_client import CollectorRegistry
 
 from protocol.dialects import DEFAULT_DIALECT, Dialect
 from protocol.exchange import TAG_KEY_BYTES, ServerExchange, SessionKeys
@@ -14,6 +17,8 @@ from protocol.hardened_suites import HARDENED_SUITES, RSA_GCM
 from protocol.primitives import RsaPrivateKey
 from protocol.suites import Classic
 
+from .admin import Admin, Place
+from .audit import AuditLog
 from .classic_routes import ClassicRoutes
 from .code_mails import CodeMails
 from .config import Settings, find_dialect
@@ -28,16 +33,17 @@ from .hardened_routes import HardenedRoutes
 from .hardened_sessions import HardenedSessions
 from .inner import log_failure
 from .keypool import KeyPool
-from .keyring import KeyRing
+from .keyring import VARIABLE, KeyRing
+from .limits import Limits
 from .login import Login
+from .metrics import Metrics
 from .middleware import Middleware
 from .reloads import Reloads
 from .requirements import CLASSIC, SUITES
 from .resumption import Resumption
 from .sessions import Sessions
 from .stores import Store
-from .stores.memory import MemoryStore
-from .stores.sqlite import SqliteStore
+from .stores.urls import default_key_file, is_redis, store_from_url
 from .timed_store import timed
 
 
@@ -53,19 +59,26 @@ class Assembly:
     courier: Courier
     key_pool: KeyPool
     reloads: Reloads
+    audit: AuditLog | None
+    admin: Admin | None
 
     async def lifespan(self) -> AsyncIterator[None]:
         """Starts what works beside the requests, yields once, and ends it."""
-        await self.store.open()
-        if set(self.settings.suites) & {CLASSIC, RSA_GCM.name}:
-            self.key_pool.start()
-        sweeper = asyncio.create_task(self._keep_sweeping())
-        yield
-        sweeper.cancel()
-        await asyncio.gather(sweeper, return_exceptions=True)
-        await self.courier.close()
-        await self.key_pool.close()
-        await self.store.close()
+        async with AsyncExitStack() as stack:
+            if self.audit:
+                stack.callback(self.audit.close)
+            await self.store.open()
+            stack.push_async_callback(self.store.close)
+            if self.admin:
+                await stack.enter_async_context(self.admin.listening())
+            if _needs_keys(self.settings):
+                self.key_pool.start()
+            stack.push_async_callback(self.key_pool.close)
+            stack.push_async_callback(self.courier.close)
+            sweeper = asyncio.create_task(self._keep_sweeping())
+            stack.push_async_callback(asyncio.wait, [sweeper])
+            stack.callback(sweeper.cancel)
+            yield
 
     async def _keep_sweeping(self) -> None:
         while True:
@@ -92,6 +105,8 @@ def assemble(
     key_file: str | Path | None = None,
     mail_from: str = "certless@localhost",
     watch: Watcher | None = None,
+    audit: str | Path | None = None,
+    admin: Place | None = None,
     **settings: Any,
 ) -> Assembly:
     """All parts, from the options of ``gateway.setup``. Raises: ConfigError, in one line."""
@@ -109,16 +124,27 @@ def assemble(
         raise ConfigError(str(error).replace("Settings.__init__()", "setup()")) from None
     directory = users if isinstance(users, Directory) else TomlDirectory.from_file(Path(users))
     delivery = mail if isinstance(mail, Delivery) else delivery_from_url(mail, mail_from)
-    keeper = store if isinstance(store, Store) else store_from_url(store)
+    keeper = store if isinstance(store, Store) else store_from_url(store, chosen.clock)
     keyring = _keyring(store, key_file)
 
     events = Events(*([watch] if watch else []))
+    registry = CollectorRegistry()
+    if admin is not None:
+        events.watch(Metrics(registry))
+    audit_log = AuditLog(Path(audit), events, chosen.clock) if audit else None
+    if audit_log:
+        events.watch(audit_log)
     if events.watched:
         keeper = timed(keeper, events)
-    key_pool = KeyPool(chosen.key_pool_size, events)
+    listener = None
+    if admin is not None:
+        needs_keys = _needs_keys(chosen)
+        listener = Admin(admin, registry, keeper, keyring, chosen.clock, needs_keys=needs_keys)
+    key_pool = KeyPool(chosen.key_pool_size, events, chosen.key_queue_size)
     courier = Courier(delivery, events)
     mails = CodeMails(chosen, keeper, courier)
-    middleware = Middleware(chosen, events)
+    limits = Limits(chosen, keeper)
+    middleware = Middleware(chosen, limits, events)
 
     suite = Classic(chosen.dialect)
     lifetime_ms = chosen.session_lifetime_s * 1000
@@ -126,7 +152,7 @@ def assemble(
     classic = None
     if CLASSIC in chosen.suites:
         exchange = ServerExchange(suite, _decoy(), secrets.token_bytes, chosen.window_ms)
-        login = Login(chosen, exchange, sessions, directory, mails, key_pool, events)
+        login = Login(chosen, exchange, sessions, directory, mails, key_pool, limits, events)
         classic = ClassicRoutes(chosen, exchange, sessions, login, middleware.dispatch)
 
     accepted = tuple(name for name in chosen.suites if name in HARDENED_SUITES)
@@ -136,8 +162,8 @@ def assemble(
     middleware.serve(
         HardenedRoutes(
             chosen,
-            HardenedLogin(chosen, server, hardened, *kept, mails, key_pool, events),
-            Resumption(chosen, server, hardened, *kept, key_pool, events),
+            HardenedLogin(chosen, server, hardened, *kept, mails, key_pool, limits, events),
+            Resumption(chosen, server, hardened, *kept, key_pool, limits, events),
             hardened,
             middleware.dispatch,
             events,
@@ -147,23 +173,25 @@ def assemble(
     reloads = Reloads()
     reloads.add("users", Departures(directory, keeper).reload)
     reloads.add("keys", keyring.reload)
-    return Assembly(chosen, middleware, keeper, sessions, hardened, courier, key_pool, reloads)
+    beside = (courier, key_pool, reloads, audit_log, listener)
+    return Assembly(chosen, middleware, keeper, sessions, hardened, *beside)
 
 
-def store_from_url(url: str) -> Store:
-    """Raises: ConfigError."""
-    scheme, _, rest = url.partition(":")
-    if scheme == "memory" and not rest:
-        return MemoryStore()
-    if scheme == "sqlite" and rest:
-        return SqliteStore(Path(rest))
-    raise ConfigError(f"store {url!r} must be memory: or sqlite:PATH")
+def _needs_keys(settings: Settings) -> bool:
+    """Whether logins take RSA pairs."""
+    return bool(set(settings.suites) & {CLASSIC, RSA_GCM.name})
 
 
 def _keyring(store: str | Store, key_file: str | Path | None) -> KeyRing:
-    is_file = isinstance(store, str) and store.startswith("sqlite:")
-    default = Path(f"{str(store).removeprefix('sqlite:')}.key") if is_file else None
-    return KeyRing.chosen(None if key_file is None else Path(key_file), default)
+    path = None if key_file is None else Path(key_file)
+    if isinstance(store, Store):
+        return KeyRing.chosen(path)
+    if is_redis(store) and path is None and KeyRing.from_environment() is None:
+        raise ConfigError(
+            "gateways on one Redis share the keys that seal it: name their file with --key-file, "
+            f"or put the keys into {VARIABLE}"
+        )
+    return KeyRing.chosen(path, default_key_file(store))
 
 
 def _decoy() -> SessionKeys:

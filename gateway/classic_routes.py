@@ -61,15 +61,15 @@ class ClassicRoutes:
         names = self._settings.dialect.names
         request.outcome = "login asked"
         message = SessionRequest.parse(await self._read_object(request), names)
-        grant = await self._login.initiate(message, request.remote or "an unknown address")
+        grant = await self._login.initiate(message, request.remote)
         return json_response(201, grant.serialize(names))
 
     async def _authenticate(self, request: OuterRequest) -> Reply:
         names = self._settings.dialect.names
         message = AuthenticateRequest.parse(await self._read_object(request), names)
         request.outcome = f"login {session_id(message.token).hex()}"
-        remote = request.remote or "an unknown address"
-        return self._sealed_response(await self._login.authenticate(message, remote))
+        sealed = await self._login.authenticate(message, request.remote)
+        return self._sealed_response(sealed)
 
     async def message(self, request: OuterRequest, members: JsonObject) -> Reply:
         """A whole sealed request, and the sealed answer to it."""

@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=doctor)
 
     demo = commands.add_parser("demo", help="a gateway, a sample API and a mailbox to look into")
-    demo.add_argument("--port", type=int, default=8440, help="the gateway; the next three are used")
+    demo.add_argument("--port", type=int, default=8440, help="the gateway; the next four are used")
     demo.add_argument("--dialect", choices=DIALECTS, default=DEFAULT_DIALECT)
     demo.set_defaults(run=_demo)
 
@@ -72,7 +72,9 @@ def add_service_options(service: argparse.ArgumentParser) -> None:
     service.add_argument("--mail", metavar="URL", help="smtp://…, dir:PATH, console:, webhook:URL")
     service.add_argument("--mail-from", metavar="ADDRESS", help="sender of the codes")
     service.add_argument("--site", metavar="NAME", help="what the mail calls this service")
-    service.add_argument("--store", metavar="URL", help="memory: (default) or sqlite:PATH")
+    service.add_argument(
+        "--store", metavar="URL", help="memory: (default), sqlite:PATH or redis://..."
+    )
     service.add_argument("--key-file", metavar="FILE", help="seals the store; made on first start")
     service.add_argument("--suites", metavar="NAMES", help=f"default {','.join(SUITES)}")
     service.add_argument(
@@ -95,6 +97,16 @@ def add_service_options(service: argparse.ArgumentParser) -> None:
     service.add_argument(
         "--workers", metavar="N", type=int, help="processes that share the port and the store"
     )
+    service.add_argument(
+        "--trusted-proxy",
+        metavar="NETWORK",
+        action="append",
+        help="a reverse proxy in front, by address or network: its X-Forwarded-For is believed",
+    )
+    service.add_argument(
+        "--admin", metavar="[HOST:]PORT", help="figures and charts, without a login; on loopback"
+    )
+    service.add_argument("--audit", metavar="FILE", help="a line of JSON for each login and end")
     service.add_argument(
         "--config", metavar="FILE", help="TOML file of all these, and own dialects"
     )
@@ -142,12 +154,13 @@ async def _demo(arguments: argparse.Namespace) -> int:
     # aiosmtpd tells of every command.
     logging.getLogger("mail.log").setLevel(logging.WARNING)
     port = arguments.port
-    step = 1 if port else 0  # port 0 stands for any that is free, for all four
+    step = 1 if port else 0  # port 0 stands for any that is free, for all five
     await run(
         port=port,
         mailbox_port=port + step,
         api_port=port + 2 * step,
         smtp_port=port + 3 * step,
+        figures_port=port + 4 * step,
         dialect=arguments.dialect,
         stop=told_to_stop(),
         announce=_announce,

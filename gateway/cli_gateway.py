@@ -15,9 +15,9 @@ from .config_file import read_config
 from .directory import AnyAddress, Directory, TomlDirectory
 from .errors import ConfigError
 from .key_file import KeyFile
-from .keyring import KeyRing
+from .keyring import VARIABLE, KeyRing
 from .stores import Store
-from .stores.sqlite import SqliteStore
+from .stores.urls import default_key_file, sqlite_path, store_from_url
 
 
 class GatewayBeside:
@@ -33,9 +33,10 @@ class GatewayBeside:
     @asynccontextmanager
     async def store(self) -> AsyncIterator[Store]:
         """The store, opened. Raises: ConfigError, StoreUnavailable."""
-        path = self._store_path()
-        _must_exist(path, "--store")
-        store = SqliteStore(path)
+        url = self._url()
+        if path := sqlite_path(url):
+            _must_exist(path, "--store")
+        store = store_from_url(url)
         try:
             await store.open()
             yield store
@@ -46,9 +47,11 @@ class GatewayBeside:
         """The file of its keys; None where they come from the environment. Raises: ConfigError."""
         if KeyRing.from_environment():
             return None
-        path = Path(self._key_file or f"{self._store_path()}.key")
-        _must_exist(path, "--key-file")
-        return KeyFile(path)
+        path = self._key_file or default_key_file(self._url())
+        if path is None:
+            raise ConfigError(f"name the gateway's keys: --key-file FILE, or {VARIABLE}")
+        _must_exist(Path(path), "--key-file")
+        return KeyFile(Path(path))
 
     def keyring(self) -> KeyRing:
         """Its keys. Raises: ConfigError."""
@@ -57,18 +60,16 @@ class GatewayBeside:
             Path(self._key_file) if self._key_file else None, file.path if file else None
         )
 
-    def _store_path(self) -> Path:
+    def _url(self) -> str:
         if self._store is None:
             raise ConfigError("say whose: --config gateway.toml, or --store sqlite:PATH")
-        scheme, _, path = self._store.partition(":")
-        if scheme == "memory":
+        url = str(self._store)
+        if url == "memory:":
             raise ConfigError(
                 "a store of memory: is inside the gateway's process, where nobody else can reach "
                 "it: serve with --store sqlite:PATH"
             )
-        if scheme != "sqlite" or not path:
-            raise ConfigError(f"store {self._store!r} must be sqlite:PATH")
-        return Path(path)
+        return url
 
     async def user(self, name: str, *, must_exist: bool = False) -> str:
         """``name`` as handlers see it; where nothing says who may log in, as it is written."""
@@ -100,6 +101,6 @@ def _must_exist(path: Path, option: str) -> None:
 def add_gateway_options(command: argparse.ArgumentParser) -> None:
     """What says which gateway it is, for ``argparse``."""
     command.add_argument("--config", metavar="FILE", help="the gateway's gateway.toml")
-    command.add_argument("--store", metavar="URL", help="the gateway's: sqlite:PATH")
+    command.add_argument("--store", metavar="URL", help="the gateway's: sqlite:PATH or redis://...")
     command.add_argument("--key-file", metavar="FILE", help="the gateway's; default PATH.key")
     command.add_argument("--users", metavar="FILE", help="the gateway's users")

@@ -50,12 +50,17 @@ class Refused(ClientError):
     """The gateway refused; ``status`` and ``code`` are its words (PROTOCOL §9).
 
     They came without a seal, so they prove nothing: also what was refused may have been handled.
+    ``retry_after_s`` where the gateway says when to come again (429), and None elsewhere.
     """
 
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(f"{status} {code}: {message}")
+    def __init__(
+        self, status: int, code: str, message: str, retry_after_s: int | None = None
+    ) -> None:
+        later = "" if retry_after_s is None else f"; try again in {retry_after_s} s"
+        super().__init__(f"{status} {code}: {message}{later}")
         self.status = status
         self.code = code
+        self.retry_after_s = retry_after_s
 
 
 class NoGateway(Refused):

@@ -1,5 +1,6 @@
 """Messages of the Python client over HTTP: bytes there, bytes back, or what was refused."""
 
+import re
 from io import BytesIO
 
 import aiohttp
@@ -12,6 +13,7 @@ from protocol.errors import MalformedMessage
 from .client_errors import AnswerNotTrusted, NoGateway, NotLoggedIn, Refused
 
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
+_SECONDS = re.compile(r"[0-9]{1,6}")
 _CONTENT_TYPE_OF = {form: name for name, form in CONTENT_TYPES.items()}
 
 
@@ -21,7 +23,13 @@ def _plain(value: object, most: int) -> str:
     return "".join(char if char.isprintable() else " " for char in text[:most])
 
 
-def _refusal(status: int, content_type: str, body: bytes) -> Refused:
+def _seconds(retry_after: str | None) -> int | None:
+    """Seconds of a Retry-After; a date, and what is longer than days, is not ours."""
+    return int(retry_after) if retry_after and _SECONDS.fullmatch(retry_after) else None
+
+
+def _refusal(response: aiohttp.ClientResponse, body: bytes) -> Refused:
+    status, content_type = response.status, response.content_type
     try:
         is_msgpack = CONTENT_TYPES.get(content_type) == "msgpack"
         told: object = parse_msgpack(body) if is_msgpack else parse_json_object(body)
@@ -29,7 +37,8 @@ def _refusal(status: int, content_type: str, body: bytes) -> Refused:
         return NoGateway(status)
     if not isinstance(told, dict):
         return NoGateway(status)
-    return Refused(status, _plain(told.get("error"), 64), _plain(told.get("message"), 256))
+    error, text = _plain(told.get("error"), 64), _plain(told.get("message"), 256)
+    return Refused(status, error, text, _seconds(response.headers.get("Retry-After")))
 
 
 class Transport:
@@ -69,7 +78,7 @@ class Transport:
                 if len(answer) > _MAX_ANSWER_BYTES:
                     raise AnswerNotTrusted("the answer is too large")
         if response.status >= 300:
-            raise _refusal(response.status, response.content_type, bytes(answer))
+            raise _refusal(response, bytes(answer))
         if response.content_type != _CONTENT_TYPE_OF[form]:
             raise NoGateway(response.status)
         return bytes(answer)

@@ -14,14 +14,24 @@ from protocol.freshness import WINDOW_MS
 from protocol.hardened_suites import DEFAULT_REALM
 
 from .errors import ConfigError
+from .rates import NONE, read_rate
 from .requirements import SUITES, Requirements, check_suites
 from .sessions import Clock
-from .stores import MAIL_LIMIT
+from .stores import MAIL_LIMIT, SessionCaps
+from .visitors import Visitors
 
 DEFAULT_PREFIX = "/.gateway"
 DEFAULT_MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_WINDOW_MS = 600_000
 
+RATES = (
+    "logins",
+    "logins_per_user",
+    "logins_per_address",
+    "guesses_per_address",
+    "resumptions_per_address",
+    "messages_per_session",
+)
 _PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+")
 
 
@@ -39,6 +49,11 @@ class Settings:
     ``realm`` is the name by which clients of the hardened suites know this service: no two
     services that can write to the same mailboxes should share one. ``ticket_lifetime_s`` is how
     long a device may stay away before it needs a code again; 0 grants no tickets.
+
+    ``logins`` to ``messages_per_session`` are rates, written as ``10 per 15 minutes`` or ``none``
+    (``gateway.limits``). Of ``sessions``, ``sessions_per_user`` and ``key_queue_size``, the logins
+    that may wait for an RSA pair, 0 is as many as come. ``trusted_proxies`` are believed about whom
+    they speak for (``gateway.visitors``).
     """
 
     dialect: Dialect = DIALECTS[DEFAULT_DIALECT]
@@ -53,9 +68,19 @@ class Settings:
     ticket_lifetime_s: int = TICKET_LIFETIME_MS // 1000
     sweep_interval_s: int = 300
     window_ms: int = WINDOW_MS
+    logins: str = "20 per second"
+    logins_per_user: str = "10 per 15 minutes"
+    logins_per_address: str = "60 per 15 minutes"
+    guesses_per_address: str = "300 per 15 minutes"
+    resumptions_per_address: str = "600 per 15 minutes"
+    messages_per_session: str = NONE
     mail_limit: int = MAIL_LIMIT
+    sessions: int = 100_000
+    sessions_per_user: int = 100
+    trusted_proxies: tuple[str, ...] = ()
     code_chars: int = CLASSIC_CODE_CHARS
     key_pool_size: int = 16
+    key_queue_size: int = 64
     clock: Clock = system_clock
 
     def __post_init__(self) -> None:
@@ -80,10 +105,25 @@ class Settings:
             ("window_ms", 1000, MAX_WINDOW_MS),
             ("code_chars", 1, 64),
             ("mail_limit", 1, 1000),
+            ("sessions", 0, 10**9),
+            ("sessions_per_user", 0, 10**9),
             ("key_pool_size", 1, 1024),
+            ("key_queue_size", 0, 10**6),
         ):
             if not least <= getattr(self, name) <= most:
                 raise ConfigError(f"{name} must be from {least} to {most}")
+        for name in RATES:
+            try:
+                read_rate(getattr(self, name))
+            except ValueError:
+                raise ConfigError(
+                    f"{name} must be one rate like '10 per 15 minutes', or '{NONE}'"
+                ) from None
+        Visitors(self.trusted_proxies)
+
+    def caps(self, now_ms: int) -> SessionCaps:
+        """How many sessions may be open when one more is opened."""
+        return SessionCaps(self.sessions_per_user, self.sessions, now_ms)
 
 
 def http_url(text: str) -> URL | None:

@@ -28,10 +28,13 @@ from protocol.dialects import Dialect, derive
 from .config import Settings, find_dialect
 from .errors import ConfigError
 
-_TEXTS = ("listen", "upstream", "users", "mail", "mail_from", "store", "key_file", "dialect")
-_LISTS = ("public", "suites", "targets")
+_TEXTS = (
+    *("listen", "upstream", "users", "mail", "mail_from", "store", "key_file", "dialect"),
+    *("admin", "audit"),
+)
+_LISTS = ("public", "suites", "targets", "trusted_proxies")
 _OTHERS = ("any_address", "dialects", "require", "workers")
-_NOT_IN_FILES = frozenset({"clock", "dialect", "public", "require", "suites"})
+_NOT_IN_FILES = frozenset({"clock", "dialect", "public", "require", "suites", "trusted_proxies"})
 _OF_SETTINGS = {
     field.name: type(field.default) for field in fields(Settings) if field.name not in _NOT_IN_FILES
 }
@@ -86,7 +89,7 @@ def read_config(path: Path) -> dict[str, Any]:
     dialects = _dialects(path, options.pop("dialects", {}))
     for name, value in options.items():
         _check(path, name, value)
-    for name in ("users", "key_file"):
+    for name in ("users", "key_file", "audit"):
         if name in options:
             options[name] = str(path.parent / options[name])
     for scheme in ("sqlite:", "dir:"):

@@ -7,6 +7,7 @@
     |- BodyTooLarge        above the cap, found before buffering
     |- BrokenBody          it broke off, or took too long
     |- CodingRefused       a Content-Encoding on the way in
+    |- ForeignOrigin       a page of another site asks for a mail
     |- StoreUnavailable    nothing was accepted
     |- TooMany             a limit is reached
     |- MailNotSent         one try at one address
@@ -35,16 +36,24 @@ class CodingRefused(GatewayError):
     """A body came with a Content-Encoding."""
 
 
+class ForeignOrigin(GatewayError):
+    """A page of another site has its visitor's browser ask for a mail."""
+
+
 class StoreUnavailable(GatewayError):
     """The store did not answer; nothing was accepted."""
 
 
 class TooMany(GatewayError):
-    """A limit is reached, for ``retry_after_s`` seconds more (1 at least)."""
+    """A limit is reached, for ``retry_after_s`` seconds more (1 at least).
 
-    def __init__(self, reason: str, retry_after_s: int) -> None:
+    ``limit`` is the name of the setting.
+    """
+
+    def __init__(self, reason: str, retry_after_s: int, limit: str) -> None:
         super().__init__(reason)
         self.retry_after_s = max(1, retry_after_s)
+        self.limit = limit
 
 
 class MailNotSent(GatewayError):

@@ -34,6 +34,7 @@ from .events import Events
 from .hardened_sessions import HardenedSessions
 from .keypool import KeyPool
 from .keyring import KeyRing
+from .limits import Limits
 from .sessions import user_tag
 from .stores import Store
 
@@ -56,6 +57,7 @@ class HardenedLogin:
         directory: Directory,
         mails: CodeMails,
         key_pool: KeyPool,
+        limits: Limits,
         events: Events,
     ) -> None:
         self._settings = settings
@@ -66,16 +68,18 @@ class HardenedLogin:
         self._directory = directory
         self._mails = mails
         self._key_pool = key_pool
+        self._limits = limits
         self._events = events
 
     async def greet(self, hello: Hello, remote: str) -> Greeting:
         """M1, and a mail in the background where there is somebody to write to.
 
-        Known or not, over the limit or not: the same work is done before the answer.
-        Raises: UnsupportedSuite, RejectedMessage, StoreUnavailable.
+        Known or not, over the limit of mails or not: the same work is done before the answer.
+        Raises: UnsupportedSuite, RejectedMessage, TooMany, StoreUnavailable.
         """
-        invitation = self._server.greet(hello, CODE_LIFETIME_MS // 1000, secrets.token_bytes)
         username = normalise_username(hello.username)
+        await self._limits.login(remote, user_tag(username))
+        invitation = self._server.greet(hello, CODE_LIFETIME_MS // 1000, secrets.token_bytes)
         account = await self._directory.find(username)
         user = account.name if account else username
         self._events.tell(events.LoginAsked(user_tag(user), remote, invitation.greeting.suite))
@@ -106,11 +110,12 @@ class HardenedLogin:
         text = self._keyring.open("issued code", issued.code_id, issued.sealed)
         return (issued.code_id, Code(text.decode())) if text else (b"", None)
 
-    async def share(self, message: ClientShare) -> ServerShare:
+    async def share(self, message: ClientShare, remote: str) -> ServerShare:
         """M3; the attempt is counted before anything is computed.
 
-        Raises: RejectedMessage, StoreUnavailable.
+        Raises: RejectedMessage, TooMany, StoreUnavailable.
         """
+        await self._limits.guess(remote)
         session_id, now_ms = message.session_id, self._settings.clock()
         attempt = await self._store.claim_attempt(session_id, now_ms)
         opened = attempt and self._keyring.open("handshake", session_id, attempt.sealed)
@@ -127,7 +132,11 @@ class HardenedLogin:
         return answer
 
     async def confirm(self, message: ClientConfirmation, remote: str) -> ServerConfirmation:
-        """M5, which opens the session. Raises: RejectedMessage, StoreUnavailable."""
+        """M5, which opens the session.
+
+        After TooMany the code is as good as before. Raises: RejectedMessage, TooMany,
+        StoreUnavailable.
+        """
         try:
             return await self._redeem(message, remote)
         except RejectedMessage as error:
@@ -170,8 +179,9 @@ class HardenedLogin:
             b"" if awaits_password else secrets.token_bytes(ID_BYTES),
         )
         enrolment = client.enrol(terms, now_ms)
+        caps = self._settings.caps(now_ms)
         opening = self._sessions.opening(
-            enrolment, account.name, now_ms, awaits_password=awaits_password
+            enrolment, account.name, now_ms, caps, awaits_password=awaits_password
         )
         answer = enrolment.accept(await self._store.open_login(opening))
         _log.info("session %s opened", client.session_id.hex())

@@ -28,6 +28,7 @@ from .resumption import Resumption
 
 _CONTENT_TYPE_OF = {form: content_type for content_type, form in CONTENT_TYPES.items()}
 
+HELLO = "/session/hello"
 LOGOUT = "/session/logout"
 PASSWORD = "/session/authenticate"
 
@@ -67,7 +68,7 @@ class HardenedRoutes:
         self.routes: dict[str, Callable[[OuterRequest], Awaitable[Reply]]] = {
             settings.prefix + path: serve
             for path, serve in {
-                "/session/hello": self._hello,
+                HELLO: self._hello,
                 "/session/share": self._share,
                 "/session/confirm": self._confirm,
                 "/session/resume": self._resume,
@@ -84,35 +85,35 @@ class HardenedRoutes:
         request.outcome = "login asked"
         form = format_of(request)
         hello = Hello.parse(form, await self._read(request))
-        greeting = await self._login.greet(hello, request.remote or "an unknown address")
+        greeting = await self._login.greet(hello, request.remote)
         return packed(request, greeting.serialize(form))
 
     async def _share(self, request: OuterRequest) -> Reply:
         form = format_of(request)
         message = ClientShare.parse(form, await self._read(request))
         request.outcome = f"attempt {message.session_id.hex()}"
-        return packed(request, (await self._login.share(message)).serialize(form))
+        return packed(request, (await self._login.share(message, request.remote)).serialize(form))
 
     async def _confirm(self, request: OuterRequest) -> Reply:
         form = format_of(request)
         message = ClientConfirmation.parse(form, await self._read(request))
         request.outcome = f"login {message.session_id.hex()}"
-        confirmation = await self._login.confirm(message, request.remote or "an unknown address")
+        confirmation = await self._login.confirm(message, request.remote)
         return packed(request, confirmation.serialize(form))
 
     async def _resume(self, request: OuterRequest) -> Reply:
         request.outcome = "resumption asked"
         form = format_of(request)
         hello = ResumptionHello.parse(form, await self._read(request))
-        return packed(request, (await self._resumption.greet(hello)).serialize(form))
+        return packed(
+            request, (await self._resumption.greet(hello, request.remote)).serialize(form)
+        )
 
     async def _redeem(self, request: OuterRequest) -> Reply:
         form = format_of(request)
         message = ClientConfirmation.parse(form, await self._read(request))
         request.outcome = f"resumption {message.session_id.hex()}"
-        confirmation = await self._resumption.redeem(
-            message, request.remote or "an unknown address"
-        )
+        confirmation = await self._resumption.redeem(message, request.remote)
         return packed(request, confirmation.serialize(form))
 
     # --- sealed messages ---
@@ -133,7 +134,7 @@ class HardenedRoutes:
         request.outcome = f"session {live.session.id}"
         if isinstance(decided, StaleMessage):
             request.outcome = f"session {live.session.id} (stale_timestamp)"
-            self._events.tell(MessageRejected("stale_timestamp", request.remote or ""))
+            self._events.tell(MessageRejected("stale_timestamp", request.remote))
             answer = decided.seal_refusal(clock(), secrets.token_bytes)
         else:
             request.session = live.session

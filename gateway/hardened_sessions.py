@@ -20,7 +20,7 @@ from protocol.records import SessionRecord
 from .events import Events, SessionEnded, SessionExpired
 from .keyring import KeyRing
 from .sessions import Session, user_tag
-from .stores import Opening, Store
+from .stores import Opening, SessionCaps, Store
 
 _CACHE_SIZE = 10_000
 _AWAITED, _BEING_CHECKED = 1, 2
@@ -73,7 +73,13 @@ class HardenedSessions:
         self._live: OrderedDict[bytes, LiveSession] = OrderedDict()
 
     def opening(
-        self, enrolment: Enrolment, user: str, now_ms: int, *, awaits_password: bool = False
+        self,
+        enrolment: Enrolment,
+        user: str,
+        now_ms: int,
+        caps: SessionCaps | None = None,
+        *,
+        awaits_password: bool = False,
     ) -> Opening:
         """``enrolment`` of ``user``, as a store keeps it."""
         record, ticket, chain = enrolment.session, enrolment.ticket, enrolment.chain
@@ -83,6 +89,7 @@ class HardenedSessions:
             user_tag(user),
             self._seal(record.session_id, kept),
             record.expires_ms,
+            caps=caps,
         )
         if ticket is None or chain is None:
             return opening

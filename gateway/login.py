@@ -13,8 +13,10 @@ from . import events
 from .code_mails import CodeMails
 from .config import Settings
 from .directory import Directory
+from .errors import TooMany
 from .events import Events
 from .keypool import KeyPool
+from .limits import Limits
 from .sessions import Sessions, user_tag
 
 _log = logging.getLogger("certless")
@@ -31,6 +33,7 @@ class Login:
         directory: Directory,
         mails: CodeMails,
         key_pool: KeyPool,
+        limits: Limits,
         events: Events,
     ) -> None:
         self._settings = settings
@@ -39,15 +42,17 @@ class Login:
         self._directory = directory
         self._mails = mails
         self._key_pool = key_pool
+        self._limits = limits
         self._events = events
 
     async def initiate(self, message: SessionRequest, remote: str) -> SessionGrant:
         """A token, and a mail in the background where there is somebody to write to.
 
-        Known or not, over the limit or not: the same work is done before the answer.
-        Raises: RejectedMessage, StoreUnavailable.
+        Known or not, over the limit of mails or not: the same work is done before the answer.
+        Raises: RejectedMessage, TooMany, StoreUnavailable.
         """
         username = normalise_username(message.username)
+        await self._limits.login(remote, user_tag(username))
         account = await self._directory.find(username)
         user = account.name if account else username
         self._events.tell(events.LoginAsked(user_tag(user), remote, self._exchange.suite.name))
@@ -59,7 +64,12 @@ class Login:
         return SessionGrant(token)
 
     async def authenticate(self, message: AuthenticateRequest, remote: str) -> SealedMessage:
-        """The sealed answer that opens the session. Raises: RejectedMessage, StoreUnavailable."""
+        """The sealed answer that opens the session.
+
+        Raises: RejectedMessage, TooMany, StoreUnavailable.
+        """
+        await self._limits.guess(remote)
+        self._key_pool.admit()
         try:
             return await self._redeem(message, remote)
         except RejectedMessage as error:
@@ -82,12 +92,13 @@ class Login:
             if account is None or not await self._directory.check(account, login.payload):
                 raise CodeRefused("the directory refuses the user")
             pair = await self._key_pool.take()
+            caps = self._settings.caps(self._settings.clock())
             session = await self._sessions.enrol(
-                message.token, account.name, pair, login.client_key
+                message.token, account.name, pair, login.client_key, caps
             )
             if session is None:
                 raise CodeRefused("the login has expired meanwhile")
-        except RejectedMessage:
+        except (RejectedMessage, TooMany):
             await self._sessions.end_login(message.token)
             raise
         _log.info("session %s opened", session.id)

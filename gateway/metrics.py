@@ -38,7 +38,10 @@ KEY_POOL_READY = "certless_key_pool_ready"
 AUDIT_LINES_LOST = "certless_audit_lines_lost"
 
 _MESSAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-_STORE_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1, 5)
+_STORE_BUCKETS = (
+    *(0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002),
+    *(0.005, 0.01, 0.05, 0.2, 1, 5),
+)
 _SESSION_BUCKETS = (60, 300, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400)
 
 _Count: TypeAlias = Callable[[Any], None]

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from protocol.codec import JsonObject, parse_json_envelope
 from protocol.envelopes import Members, serialize_members
@@ -27,12 +28,16 @@ from .errors import (
     BodyTooLarge,
     BrokenBody,
     CodingRefused,
+    ForeignOrigin,
     LoginRequired,
     StoreUnavailable,
+    TooMany,
 )
-from .events import Events, MessageRejected, MessageServed
-from .hardened_routes import HardenedRoutes, format_of, packed
+from .events import Events, LimitHit, MessageRejected, MessageServed
+from .hardened_routes import HELLO, HardenedRoutes, format_of, packed
 from .inner import log_failure, told_inside
+from .limits import Limits
+from .origins import is_of_another_page
 from .outer import OuterRequest, Reply
 from .requirements import Requirements
 from .route_patterns import RoutePatterns
@@ -49,8 +54,9 @@ _MESSAGE = "/message"
 class Middleware:
     """What ``setup`` puts in front of an application."""
 
-    def __init__(self, settings: Settings, events: Events) -> None:
+    def __init__(self, settings: Settings, limits: Limits, events: Events) -> None:
         self._settings = settings
+        self._limits = limits
         self._events = events
         self._script = ClientScript(settings)
         self._public = RoutePatterns(settings.public)
@@ -58,6 +64,8 @@ class Middleware:
         self._classic: ClassicRoutes | None = None
         self._hardened: HardenedRoutes | None = None
         self._own_routes: dict[str, Callable[[OuterRequest], Awaitable[Reply]]] = {}
+        prefix = settings.prefix
+        self._asks_for_mails = {prefix + settings.dialect.paths.session, prefix + HELLO}
 
     def serve(self, hardened: HardenedRoutes, classic: ClassicRoutes | None) -> None:
         """Called once, with the routes that the protocol answers itself."""
@@ -120,9 +128,12 @@ class Middleware:
         if isinstance(error, RejectedMessage):
             request.outcome = f"{code} ({error.code}: {error})"
         exact = error.code if isinstance(error, RemoteProtocolError) else code
-        self._events.tell(MessageRejected(exact, request.remote or ""))
+        self._events.tell(MessageRejected(exact, request.remote))
         _refusals.info("%s %s: %s", request.remote, request.raw_path[:200], request.outcome)
         reply = _told(request, status, code, text)
+        if isinstance(error, TooMany):
+            self._events.tell(LimitHit(error.limit, request.remote))
+            reply.headers["Retry-After"] = str(error.retry_after_s)
         if status == 401:
             reply.headers["WWW-Authenticate"] = f'Certless prefix="{self._settings.prefix}"'
         if status in (413, 415):
@@ -144,6 +155,8 @@ class Middleware:
             reply = _told(request, 405, "method", "use POST")
             reply.headers["Allow"] = "POST"
             return reply
+        if path in self._asks_for_mails and is_of_another_page(request):
+            raise ForeignOrigin("a page of another site cannot log in here: send JSON or msgpack")
         return await serve(request)
 
     async def _message(self, request: OuterRequest) -> Reply:
@@ -177,6 +190,14 @@ class Middleware:
         if any(name.lower() == "content-encoding" for name, _ in inside.headers):
             refused = CodingRefused("send the body without a Content-Encoding")
             return told_inside(*_visible(refused))
+        try:
+            await self._limits.message(session.id)
+        except TooMany as error:
+            request.outcome = f"session {session.id} (too_many)"
+            self._events.tell(LimitHit(error.limit, request.remote))
+            told = told_inside(*_visible(error))
+            later = ("Retry-After", str(error.retry_after_s))
+            return replace(told, headers=(*told.headers, later))
         path = inside.target.partition("?")[0]
         demanded = self._requirements.missed_by(session.suite, path)
         if demanded is not None:
@@ -226,6 +247,10 @@ def _visible(error: Exception) -> tuple[int, str, str]:
             return 400, "malformed", str(error)
         case CodingRefused():
             return 415, "content_encoding", str(error)
+        case ForeignOrigin():
+            return 403, "foreign_origin", str(error)
+        case TooMany():
+            return 429, "too_many", str(error)
         case StoreUnavailable():
             log_failure("store", error)
             return 503, "unavailable", "not accepted; try again in a moment"

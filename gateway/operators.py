@@ -24,9 +24,10 @@ _log = logging.getLogger("certless")
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A session as a person may see it. ``opened_ms`` is None in classic, which does not keep it.
+    """A session as a person may see it.
 
     ``chain_id`` in hex is that of the ticket that was granted with it, "" where there is none.
+    ``opened_ms``, ``epoch`` and ``fresh`` are None in classic, which does not keep or know them.
     """
 
     id: str
@@ -35,6 +36,8 @@ class OpenSession:
     opened_ms: int | None
     expires_ms: int
     chain_id: str
+    epoch: int | None = None
+    fresh: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +85,14 @@ class Operators:
         """Whether there was a code to revoke. Logins that were begun with it end, too."""
         return await self._store.end_codes(user_tag(user)) > 0
 
-    async def sessions(self) -> list[OpenSession]:
-        """Every open session that this key file opens, the one that ends first, first."""
+    async def sessions(self, limit: int | None = None) -> list[OpenSession]:
+        """Every open session that this key file opens, the one that ends first, first.
+
+        With a ``limit`` no more than the first so many are looked into.
+        """
         stored = await self._store.sessions(self._clock())
-        opened = [shown for session in stored if (shown := self._shown(session))]
-        return sorted(opened, key=lambda session: session.expires_ms)
+        stored.sort(key=lambda session: session.expires_ms)
+        return [shown for session in stored[:limit] if (shown := self._shown(session))]
 
     def _shown(self, stored: StoredSession) -> OpenSession | None:
         key = stored.session_id
@@ -100,6 +106,8 @@ class Operators:
                 kept.opened_ms,
                 stored.expires_ms,
                 record.chain_id.hex(),
+                record.epoch,
+                record.fresh,
             )
         classic = self._keyring.open("session", key, stored.sealed)
         if classic is None:

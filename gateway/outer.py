@@ -20,7 +20,7 @@ class OuterRequest(ABC):
     """A request as it came.
 
     ``raw_path`` and ``raw_target`` (with the query) are as they stand in the request line.
-    ``remote`` is the address on the other end of the connection, where there is one.
+    ``remote`` is the visitor's address, as ``gateway.visitors`` tells it.
     ``outcome`` is what became of the request, in words for the access log; ``session`` is set once
     a message of it was accepted.
     """
@@ -41,7 +41,7 @@ class OuterRequest(ABC):
     raw_target: str
     headers: Mapping[str, str]
     content_type: str
-    remote: str | None
+    remote: str
     outcome: str
     session: Session | None
 

@@ -1,4 +1,4 @@
-"""What is read anew while a gateway serves: users, keys, and whatever else stands in files."""
+"""What is reloaded while a gateway serves: users, keys, and whatever else stands in files."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ Reload: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class Reloads:
-    """Reads all of it anew, each on its own: one that fails leaves what it had, and the others."""
+    """Reloads all of it, each on its own: one that fails leaves what it had, and the others."""
 
     def __init__(self) -> None:
         self._named: list[tuple[str, Reload]] = []
@@ -27,6 +27,6 @@ class Reloads:
             try:
                 await reload()
             except GatewayError as error:
-                _log.error("%s not read anew, those of before stay: %s", name, error)
+                _log.error("not reloaded, %s stay as before: %s", name, error)
             else:
-                _log.info("%s read anew", name)
+                _log.info("reloaded %s", name)

@@ -25,6 +25,7 @@ from .events import Events
 from .hardened_sessions import HardenedSessions
 from .keypool import KeyPool
 from .keyring import KeyRing
+from .limits import Limits
 from .sessions import user_tag
 from .stores import Opening, Store
 
@@ -43,6 +44,7 @@ class Resumption:
         keyring: KeyRing,
         directory: Directory,
         key_pool: KeyPool,
+        limits: Limits,
         events: Events,
     ) -> None:
         self._settings = settings
@@ -52,10 +54,15 @@ class Resumption:
         self._keyring = keyring
         self._directory = directory
         self._key_pool = key_pool
+        self._limits = limits
         self._events = events
 
-    async def greet(self, hello: ResumptionHello) -> ResumptionGreeting:
-        """R2, for a ticket good or spent. Raises: UnsupportedSuite, RejectedMessage."""
+    async def greet(self, hello: ResumptionHello, remote: str) -> ResumptionGreeting:
+        """R2, for a ticket good or spent.
+
+        Raises: UnsupportedSuite, RejectedMessage, TooMany, StoreUnavailable.
+        """
+        await self._limits.resumption(remote)
         now_ms = self._settings.clock()
         stored = None
         if self._settings.ticket_lifetime_s:
@@ -81,7 +88,8 @@ class Resumption:
     async def redeem(self, message: ClientConfirmation, remote: str) -> ServerConfirmation:
         """R4, which opens the session and ends the one before.
 
-        Raises: RejectedMessage, StoreUnavailable.
+        After TooMany the ticket is as good as before. Raises: RejectedMessage, TooMany,
+        StoreUnavailable.
         """
         session_id, now_ms = message.session_id, self._settings.clock()
         sealed = await self._store.take_exchange(session_id, now_ms)
@@ -112,7 +120,8 @@ class Resumption:
                 events.TicketReturned(ticket.chain_id, user_tag(account.name), remote)
             )
             raise
-        opening = self._sessions.opening(enrolment, account.name, now_ms)
+        caps = self._settings.caps(now_ms)
+        opening = self._sessions.opening(enrolment, account.name, now_ms, caps)
         answer = enrolment.accept(await self._open(opening, previous, ticket.ticket_hash))
         _log.info("session %s opened by a ticket", session_id.hex())
         tag = opening.user_tag

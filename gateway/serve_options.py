@@ -39,7 +39,10 @@ def service_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "suites": _suites(arguments.suites),
         "require": _demands(arguments.require),
         "targets": arguments.target,
+        "trusted_proxies": arguments.trusted_proxy,
         "workers": arguments.workers,
+        "admin": arguments.admin,
+        "audit": arguments.audit,
     }
     if arguments.users or arguments.any_address:
         options.pop("users", None)
@@ -58,7 +61,7 @@ def _check_workers(count: int, store: str) -> None:
     if count > 1 and store == "memory:":
         raise ConfigError(
             f"{count} workers need a store that all of them see, and memory: is of one process: "
-            "--store sqlite:PATH"
+            "--store sqlite:PATH or redis://HOST:PORT"
         )
 
 

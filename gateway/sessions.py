@@ -21,7 +21,7 @@ from protocol.primitives import RsaPrivateKey, RsaPublicKey, sha256
 from .events import Events, SessionEnded, SessionExpired
 from .keyring import KeyRing
 from .requirements import is_hardened
-from .stores import Store
+from .stores import SessionCaps, Store
 
 Clock: TypeAlias = Callable[[], int]
 
@@ -112,16 +112,21 @@ class Sessions:
         await self._store.release_code(session_id(token))
 
     async def enrol(
-        self, token: str, user: str, private_key: RsaPrivateKey, client_key: RsaPublicKey
+        self,
+        token: str,
+        user: str,
+        private_key: RsaPrivateKey,
+        client_key: RsaPublicKey,
+        caps: SessionCaps | None = None,
     ) -> Session | None:
-        """Open the session. None where another got there first."""
+        """Open the session. None where another got there first. Raises: TooMany."""
         key = session_id(token)
         tag_key = secrets.token_bytes(TAG_KEY_BYTES)
         expires_ms = self._clock() + self._lifetime_ms
         pair = [private_key.to_der(), client_key.to_der()]
         record = [self._suite, user, *pair, tag_key, expires_ms]
         sealed = self._keyring.seal("session", key, msgpack.packb(record))
-        if not await self._store.enrol(key, sealed, expires_ms):
+        if not await self._store.enrol(key, sealed, expires_ms, caps):
             return None
         session = Session(key.hex(), user, self._suite, expires_ms)
         self._remember(key, LiveSession(session, SessionKeys(private_key, client_key, tag_key)))

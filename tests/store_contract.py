@@ -454,12 +454,12 @@ class StoreContract(HardenedStoreContract):
         counted = await asyncio.gather(*(store.count(b"k", 1, 1000, NOW_MS) for _ in range(50)))
         assert sorted(counter.value for counter in counted) == list(range(1, 51))
 
-    async def test_a_sweep_removes_counters_past_their_time(self, store: Store) -> None:
+    async def test_a_sweep_keeps_the_counters_that_still_count(self, store: Store) -> None:
         await store.count(b"a key", 5, 1000, NOW_MS)
         assert await store.sweep(NOW_MS + 1000) == 0
-        assert (await store.count(b"a key", 0, 1000, NOW_MS)).value == 5
+        assert (await store.count(b"a key", 0, 1000, NOW_MS + 1000)).value == 5
         assert await store.sweep(NOW_MS + 1001) == 0
-        assert (await store.count(b"a key", 0, 1000, NOW_MS)).value == 0
+        assert (await store.count(b"a key", 0, 1000, NOW_MS + 1001)).value == 0
 
     # --- mails ---
 

@@ -35,7 +35,8 @@ FRAMEWORK_BLIND |= {"client_script", "assembly", "login", "hardened_login", "res
 FRAMEWORKS = {"aiohttp", "starlette", "fastapi", "uvicorn"}
 CONCRETE_STORES = {"memory", "memory_handshakes", "memory_records"}
 CONCRETE_STORES |= {"sqlite", "sqlite_file", "sqlite_handshakes", "sqlite_reseal"}
-CONCRETE_STORES |= {"redis"}
+CONCRETE_STORES |= {"redis", "redis_handshakes", "redis_records", "redis_scripts", "redis_server"}
+CONCRETE_STORES |= {"redis_url", "urls"}
 
 # Each room, and the rooms of protocol/ that it may know; what these know in turn is not repeated.
 LAYERS: list[set[str]] = [

@@ -282,7 +282,8 @@ async def test_a_session_that_is_ended_takes_its_ticket_with_it(beside: Any) -> 
     [
         ([], "--config gateway.toml, or --store"),
         (["--store", "memory:"], "nobody else can reach"),
-        (["--store", "redis:x"], "must be sqlite:PATH"),
+        (["--store", "redis://127.0.0.1:1"], "--key-file FILE"),
+        (["--store", "redis://127.0.0.1:1", "--key-file", "no.key"], "there is no no.key"),
         (["--store", "sqlite:missing.db"], "no missing.db"),
         (["--store", "sqlite:there.db"], "no there.db.key"),
         (["--store", "sqlite:there.db", "--key-file", "other.key"], "--key-file that of"),

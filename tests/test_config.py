@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from gateway.config import DEFAULT_PREFIX, MAX_WINDOW_MS, Settings, find_dialect, system_clock
+from gateway.config import (
+    DEFAULT_PREFIX,
+    MAX_WINDOW_MS,
+    RATES,
+    Settings,
+    find_dialect,
+    system_clock,
+)
 from gateway.errors import ConfigError
 from protocol.codes import CLASSIC_CODE_CHARS
 from protocol.dialects import DEFAULT_DIALECT, DIALECTS
@@ -18,6 +25,9 @@ LIMITS = {
     "code_chars": (CLASSIC_CODE_CHARS, 64),
     "key_pool_size": (1, 1024),
     "ticket_lifetime_s": (0, 10 * 366 * 86400),
+    "sessions": (0, 10**9),
+    "sessions_per_user": (0, 10**9),
+    "key_queue_size": (0, 10**6),
 }
 
 
@@ -55,7 +65,7 @@ def test_the_edges_are_inside(name: str) -> None:
 @pytest.mark.parametrize("name", LIMITS)
 def test_one_beyond_the_edges_is_refused(name: str) -> None:
     least, most = LIMITS[name]
-    for value in {least - 1, most + 1, 0, -1} - {least}:
+    for value in {least - 1, most + 1, -1}:
         assert name in complaint(**{name: value}) or name == "code_chars"
 
 
@@ -173,3 +183,22 @@ def test_a_realm_is_a_name(realm: str) -> None:
 @pytest.mark.parametrize("require", [{"/a": "strong"}, {"a": "ecdh-gcm"}, {"/a*b": "ecdh-gcm"}])
 def test_a_demand_is_a_pattern_and_a_suite(require: dict[str, str]) -> None:
     complaint(require=require)
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_a_rate_has_one_notation(name: str) -> None:
+    good = ("10 per 15 minutes", "10/15minutes", "1 per second", "5 per 31 days", "none")
+    for text in good:
+        options: dict[str, Any] = {name: text}
+        assert getattr(Settings(**options), name) == text
+    bad = ("", "often", "0 per minute", "0", "10", "-1 per minute", "1.5 per minute", "NONE")
+    for text in (*bad, "1 per minute; 10 per hour", "10 per minutes x", "1 per year"):
+        assert name in complaint(**{name: text})
+    for other in (10, None, ["1 per minute"]):
+        assert name in complaint(**{name: other})
+
+
+def test_whom_to_trust_is_a_list_of_networks() -> None:
+    assert Settings(trusted_proxies=("10.0.0.0/8", "::1", "unix")).trusted_proxies
+    for trusted in (("the proxy",), "10.0.0.1"):
+        assert "trusted_proxies" in complaint(trusted_proxies=trusted)

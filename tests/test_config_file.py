@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from gateway.config import Settings
+from gateway.config import RATES, Settings
 from gateway.config_file import read_config
 from gateway.errors import ConfigError
 from protocol.dialects import DIALECTS, derive
 
 TEXTS = ["listen", "upstream", "users", "mail", "mail_from", "store", "key_file", "dialect"]
-TEXTS += ["prefix", "site", "realm"]
+TEXTS += ["prefix", "site", "realm", *RATES]
 NUMBERS = ["max_body_bytes", "session_lifetime_s", "sweep_interval_s", "window_ms", "code_chars"]
 NUMBERS += ["key_pool_size", "mail_limit", "ticket_lifetime_s"]
-LISTS = ["public", "suites", "targets"]
+NUMBERS += ["sessions", "sessions_per_user", "key_queue_size"]
+LISTS = ["public", "suites", "targets", "trusted_proxies"]
 OTHER_THAN: dict[str, list[str]] = {
     **{name: ["5", "true", "['x']", "{a = 'x'}", "1.5", "1979-05-27"] for name in TEXTS},
     **{name: ["'5'", "true", "false", "[5]", "5.0", "nan", "{a = 5}"] for name in NUMBERS},

@@ -27,7 +27,7 @@ Json = Any
 
 @pytest.fixture
 async def places() -> AsyncIterator[Places]:
-    async with running("127.0.0.1", 0, 0, 0, 0, DEFAULT_DIALECT) as places:
+    async with running("127.0.0.1", 0, 0, 0, 0, 0, DEFAULT_DIALECT) as places:
         yield places
 
 
@@ -84,7 +84,7 @@ async def test_a_login_and_an_order(
     suite: Suite, dialect: str | None, http: aiohttp.ClientSession
 ) -> None:
     async with (
-        running("127.0.0.1", 0, 0, 0, 0, dialect or DEFAULT_DIALECT) as places,
+        running("127.0.0.1", 0, 0, 0, 0, 0, dialect or DEFAULT_DIALECT) as places,
         Client(places.gateway, suite=suite, dialect=dialect) as client,
     ):
         await log_in(client, http, places, "ann@example.org")
@@ -328,7 +328,15 @@ async def test_run_says_where_to_look_and_shuts_everything_down(
             announced.set()
 
     demo = asyncio.create_task(
-        run(port=0, mailbox_port=0, api_port=0, smtp_port=0, stop=stop, announce=announce)
+        run(
+            port=0,
+            mailbox_port=0,
+            api_port=0,
+            smtp_port=0,
+            figures_port=0,
+            stop=stop,
+            announce=announce,
+        )
     )
     await announced.wait()
     text = "\n".join(lines)
@@ -356,7 +364,7 @@ async def test_run_says_where_to_look_and_shuts_everything_down(
 
 
 async def test_an_smtp_client_that_says_nothing_does_not_hold_up_the_end() -> None:
-    async with running("127.0.0.1", 0, 0, 0, 0, DEFAULT_DIALECT) as places:
+    async with running("127.0.0.1", 0, 0, 0, 0, 0, DEFAULT_DIALECT) as places:
         url = URL(places.smtp)
         reader, writer = await asyncio.open_connection(url.host, url.port)
         assert (await reader.readline()).startswith(b"220 ")
@@ -370,7 +378,7 @@ async def test_an_smtp_client_that_says_nothing_does_not_hold_up_the_end() -> No
 
 
 def test_the_introduction_names_a_dialect_that_is_not_the_default() -> None:
-    places = Places("http://g", "http://m", "http://a", "smtp://s")
+    places = Places("http://g", "http://m", "http://a", "smtp://s", "http://f")
     text = "\n".join(introduction(places, "sfet-2"))
     assert "--login ann@example.org --dialect sfet-2 POST" in text
     assert "http://g/?suite=classic " in text
@@ -384,10 +392,11 @@ def test_the_introduction_names_a_dialect_that_is_not_the_default() -> None:
         ("mailbox_port", "mailbox"),
         ("api_port", "API"),
         ("smtp_port", "SMTP server"),
+        ("figures_port", "figures"),
     ],
 )
 async def test_a_busy_port_is_one_clear_line(option: str, part: str) -> None:
-    ports = {"port": 0, "mailbox_port": 0, "api_port": 0, "smtp_port": 0}
+    ports = {"port": 0, "mailbox_port": 0, "api_port": 0, "smtp_port": 0, "figures_port": 0}
     with socket.create_server(("127.0.0.1", 0)) as taken:
         busy = taken.getsockname()[1]
         with pytest.raises(ConfigError) as caught:
@@ -406,12 +415,12 @@ async def test_a_busy_port_is_one_clear_line(option: str, part: str) -> None:
 )
 async def test_an_address_that_cannot_be_had(host: str, port: int, text: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        await run(host=host, port=port, mailbox_port=0, api_port=0, smtp_port=0)
+        await run(host=host, port=port, mailbox_port=0, api_port=0, smtp_port=0, figures_port=0)
     assert str(caught.value).startswith(text)
 
 
 async def test_every_address_of_the_machine_is_announced_as_one_to_go_to() -> None:
-    async with running("0.0.0.0", 0, 0, 0, 0, DEFAULT_DIALECT) as places:  # noqa: S104
+    async with running("0.0.0.0", 0, 0, 0, 0, 0, DEFAULT_DIALECT) as places:  # noqa: S104
         assert places.gateway.startswith("http://127.0.0.1:")
         assert places.mailbox.startswith("http://127.0.0.1:")
 
@@ -428,7 +437,7 @@ async def test_every_address_of_the_machine_is_announced_as_one_to_go_to() -> No
     ],
 )
 async def test_a_name_that_points_here_is_no_way_in(host: str) -> None:
-    async with running("127.0.0.1", 0, 0, 0, 0, DEFAULT_DIALECT) as places:
+    async with running("127.0.0.1", 0, 0, 0, 0, 0, DEFAULT_DIALECT) as places:
         async with aiohttp.ClientSession() as http:
             for url in (f"{places.mailbox}/mails.json", f"{places.api}/orders", places.gateway):
                 async with http.get(url, headers={"Host": host}) as answer:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from mailboxes import eventually
 
 from gateway import keypool as room
+from gateway.errors import TooMany
 from gateway.keypool import KeyPool
 from protocol.primitives import SESSION_KEY_BITS, RsaPrivateKey
 
@@ -188,3 +189,31 @@ async def test_closing_waits_for_the_pair_in_the_making(bench: Bench) -> None:
 async def test_closing_what_was_never_started() -> None:
     await KeyPool(1).close()
     assert threads_of_pools() == []
+
+
+async def test_only_so_many_wait_for_a_pair(bench: Bench) -> None:
+    pool = KeyPool(1, queue_size=3)
+    pool.start()
+    try:
+        waiting = [asyncio.create_task(pool.take()) for _ in range(3)]
+        await asyncio.sleep(0)
+        for refused in (pool.take(), pool.take()):
+            with pytest.raises(TooMany) as caught:
+                await refused
+            assert caught.value.limit == "key_queue_size"
+        with pytest.raises(TooMany):
+            pool.admit()
+        bench.finish.release()
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        pool.admit()
+        waiting.append(asyncio.create_task(pool.take()))
+        await asyncio.sleep(0)
+        # Who gives up makes room.
+        waiting[1].cancel()
+        await asyncio.gather(waiting[1], return_exceptions=True)
+        pool.admit()
+        bench.finish.release(4)
+        await asyncio.gather(*waiting, return_exceptions=True)
+    finally:
+        bench.finish.release(4)
+        await pool.close()

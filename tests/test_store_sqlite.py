@@ -346,6 +346,14 @@ async def test_a_session_that_one_ended_is_gone_for_the_other(path: Path) -> Non
         assert not await first.claim(ANN, message(1), NOW_MS)
 
 
+async def test_counters_do_not_pile_up(path: Path) -> None:
+    async with opened(path) as store:
+        await store.count(b"a key", 5, 1000, NOW_MS)
+        await store.sweep(NOW_MS + 1001)
+        # Looked at as if it were earlier: gone, not merely late.
+        assert (await store.count(b"a key", 0, 1000, NOW_MS)).value == 0
+
+
 async def test_claims_of_ended_sessions_do_not_pile_up(path: Path) -> None:
     async with opened(path) as store:
         for key in (ANN, BOB):

@@ -7,9 +7,11 @@ import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+import redis_servers
 from hardened_gateways import Device, a_code
 from two_gateways import WAYS, Message, Pair, log_in, two_gateways
 
@@ -21,10 +23,13 @@ GUESSES = 50
 WRONG = "AAAA-AAAA"
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "redis"])
 async def pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Pair]:
-    async with two_gateways(tmp_path, f"sqlite:{tmp_path / 'db'}") as both:
-        yield both
+    async with AsyncExitStack() as stack:
+        store = f"sqlite:{tmp_path / 'db'}"
+        if request.param == "redis":
+            store = (await stack.enter_async_context(redis_servers.running(tmp_path))).url
+        yield await stack.enter_async_context(two_gateways(tmp_path, store))
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -274,7 +274,7 @@ async def test_a_flood_of_requests_is_answered_but_not_followed() -> None:
 
 @pytest.fixture
 async def places() -> AsyncIterator[Places]:
-    async with running("127.0.0.1", 0, 0, 0, 0, DEFAULT_DIALECT) as places:
+    async with running("127.0.0.1", 0, 0, 0, 0, 0, DEFAULT_DIALECT) as places:
         yield places
 
 
@@ -348,7 +348,7 @@ async def test_a_page_that_waits_hears_of_the_next_exchange(
 
 
 async def test_a_page_that_waits_does_not_hold_up_the_end(http: aiohttp.ClientSession) -> None:
-    async with running("127.0.0.1", 0, 0, 0, 0, DEFAULT_DIALECT) as places:
+    async with running("127.0.0.1", 0, 0, 0, 0, 0, DEFAULT_DIALECT) as places:
         waiting = asyncio.create_task(passed(http, places, after=""))
         async with http.get(f"{places.gateway}/"):
             pass

@@ -83,9 +83,9 @@ class Workers(Gateway):
     async def read_anew(self) -> None:
         """SIGHUP, and all have done it."""
         count = max(len(self.pids()), 1)
-        done = self.said().count("keys read anew") + count
+        done = self.said().count("reloaded keys") + count
         self.tell(signal.SIGHUP)
-        await eventually(lambda: self.said().count("keys read anew") == done)
+        await eventually(lambda: self.said().count("reloaded keys") == done)
 
 
 def is_gone(pid: int) -> bool:
@@ -362,7 +362,7 @@ async def _users_come_and_go(folder: Path, workers: int) -> None:
         # A slip of the pen changes nothing.
         users.write_text(BEN + "[users.")
         at.tell(signal.SIGHUP)
-        await eventually(lambda: at.said().count("users not read anew") == workers)
+        await eventually(lambda: at.said().count("not reloaded, users") == workers)
         assert [await one.order().send(at) for one in ben] == [200] * 2
         await log_in("clock", at, "ben")
         assert "ben" not in at.said()

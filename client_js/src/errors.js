@@ -104,13 +104,28 @@ const REFUSALS = new Map(
     too_large: 'This is too large for the service. Send less at once.',
     internal: 'The service failed. Try again later.',
     unavailable: 'The service is not available just now. Try again in a moment.',
+    too_many: 'The service was asked too often, or has too much to do.',
     no_gateway: 'There is no Certless gateway at this address.',
   }),
 );
 
+/** @param {number} seconds */
+function inWords(seconds) {
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.ceil(seconds / 60);
+  return minutes < 120 ? `${minutes} minutes` : `${Math.ceil(minutes / 60)} hours`;
+}
+
+/** @param {string} code @param {number | null} retryAfterS */
+function wordsFor(code, retryAfterS) {
+  const words = REFUSALS.get(code) ?? 'The service refused.';
+  return retryAfterS === null ? words : `${words} Try again in ${inWords(retryAfterS)}.`;
+}
+
 /**
  * The gateway refused. `status` and `code` are its words (PROTOCOL §9), and `detail` its text: for
- * developers. What it says came unsealed: anybody on the way can have written it.
+ * developers. What it says came unsealed: anybody on the way can have written it. `retryAfterS`:
+ * how many seconds it asks to wait (429), or null.
  */
 export class Refused extends CertlessError {
   static kind = 'Refused';
@@ -120,11 +135,13 @@ export class Refused extends CertlessError {
    * @param {string} code
    * @param {string} [detail]
    * @param {string} [message]
+   * @param {number | null} [retryAfterS]
    */
-  constructor(status, code, detail = '', message = REFUSALS.get(code) ?? 'The service refused.') {
-    super(code, message);
+  constructor(status, code, detail = '', message = undefined, retryAfterS = null) {
+    super(code, message ?? wordsFor(code, retryAfterS));
     this.status = status;
     this.detail = detail;
+    this.retryAfterS = retryAfterS;
   }
 }
 
@@ -194,7 +211,20 @@ export class Cancelled extends CertlessError {
   }
 }
 
-/** @typedef {{ kind: string, code: string, message: string, status: number, detail: string }} DescribedError */
+/**
+ * Whether an error decides nothing: what was shown, a ticket above all, is as good as before.
+ * @param {unknown} error
+ */
+export function isForLater(error) {
+  return error instanceof NoAnswer || (error instanceof Refused && FOR_LATER.includes(error.code));
+}
+
+const FOR_LATER = ['too_many', 'unavailable'];
+
+/**
+ * @typedef {{ kind: string, code: string, message: string, status: number, detail: string,
+ *   retryAfterS: number | null }} DescribedError
+ */
 
 const PROTOCOL_ERRORS = [
   LocalProtocolError,
@@ -215,9 +245,10 @@ const PROTOCOL_ERRORS = [
  * @returns {DescribedError}
  */
 export function describeError(error) {
-  const { status = 0, detail = '' } = error;
+  const { status = 0, detail = '', retryAfterS = null } = error;
   const kind = error instanceof ProtocolError ? 'ProtocolError' : error.constructor.kind;
-  return { kind: kind ?? 'Error', code: String(error.code), message: String(error.message), status, detail };
+  const described = { code: String(error.code), message: String(error.message), status, detail, retryAfterS };
+  return { kind: kind ?? 'Error', ...described };
 }
 
 /**
@@ -225,14 +256,14 @@ export function describeError(error) {
  * @param {DescribedError} described
  * @returns {Error}
  */
-export function restoreError({ kind, code, message, status, detail }) {
+export function restoreError({ kind, code, message, status, detail, retryAfterS }) {
   switch (kind) {
     case 'ProtocolError': {
       const Class = PROTOCOL_ERRORS.find((one) => one.code === code) ?? ProtocolError;
       return new Class(message);
     }
     case 'Refused':
-      return new Refused(status, code, detail);
+      return new Refused(status, code, detail, undefined, retryAfterS);
     case 'AnswerNotTrusted':
       return new AnswerNotTrusted(new Error(message));
     case 'OutcomeUnknown':

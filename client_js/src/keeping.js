@@ -5,7 +5,7 @@
  * What stands in the store is the truth: it is looked at before something is made of our own copy.
  */
 import { isEpochOver } from './clientSession.js';
-import { NoAnswer } from './errors.js';
+import { isForLater } from './errors.js';
 
 /** @typedef {import('./clientSession.js').ClientSession} ClientSession */
 /** @typedef {import('./clientSession.js').ClientTicket} ClientTicket */
@@ -133,7 +133,7 @@ export class Keeper {
    * @param {KeptSession} lost
    * @param {AbortSignal} signal
    * @returns {Promise<(Enrolled & { isFromOtherTab: boolean }) | null>}
-   * @throws {NoAnswer} nothing is decided; the ticket is still there
+   * @throws {import('./errors.js').CertlessError} nothing is decided; the ticket is still there
    */
   async fromTicket(lost, signal) {
     const { store, name, clock } = this.#client;
@@ -155,7 +155,7 @@ export class Keeper {
     try {
       return await alone(name, work);
     } catch (error) {
-      if (error instanceof NoAnswer || signal.aborted) throw error;
+      if (isForLater(error) || signal.aborted) throw error;
       return null;
     }
   }

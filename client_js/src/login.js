@@ -1,5 +1,5 @@
 /** The ways to a session: log in at once, log in step by step, or go on with one that was kept. */
-import { NoAnswer } from './errors.js';
+import { isForLater } from './errors.js';
 import { GatewayClient } from './gatewayClient.js';
 import { Keeper, hasTicket } from './keeping.js';
 import { Session, beginEnrolment, enrol } from './session.js';
@@ -87,7 +87,8 @@ export async function requestLogin(options) {
  * is neither.
  * @param {ResumeOptions} [options]
  * @returns {Promise<Session | null>}
- * @throws {import('./errors.js').NoAnswer} there is a ticket, and the gateway does not answer
+ * @throws {import('./errors.js').CertlessError} there is a ticket, and the gateway does not answer,
+ *   or asks to come later
  */
 export async function resume(options = {}) {
   const asked = new GatewayClient(options);
@@ -109,7 +110,7 @@ export async function resume(options = {}) {
     if (enrolled) return new Session(client, enrolled, options, was);
   } catch (error) {
     client.close();
-    if (error instanceof NoAnswer) throw error;
+    if (isForLater(error)) throw error;
     // What was kept is no session that this version can go on with.
     return null;
   }

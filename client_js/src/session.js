@@ -6,7 +6,7 @@
  */
 import { orCancelled, throwIfCancelled } from './abort.js';
 import { Enrolment } from './enrolment.js';
-import { Cancelled, NoAnswer, NotLoggedIn, OutcomeUnknown, Refused } from './errors.js';
+import { Cancelled, NoAnswer, NotLoggedIn, OutcomeUnknown, Refused, isForLater } from './errors.js';
 import { WINDOW_MS } from './freshness.js';
 import { HardenedEnrolment } from './hardenedEnrolment.js';
 import { Keeper, hasTicket } from './keeping.js';
@@ -163,7 +163,7 @@ export class Session extends EventTarget {
     const target = this.#client.prefix + this.#client.dialect.paths.session;
     const probe = { method: 'GET', target, headers: [], body: new Uint8Array() };
     await this.#sendAgain(current, probe, signal).catch((error) => {
-      throw error instanceof NotLoggedIn ? new OutcomeUnknown({ cause: error }) : error;
+      throw error instanceof NotLoggedIn || isForLater(error) ? new OutcomeUnknown({ cause: error }) : error;
     });
     throw new OutcomeUnknown();
   }
@@ -337,8 +337,8 @@ export class Session extends EventTarget {
       await this.#keeper.keep(enrolled.kept);
       return this.#take(this.#asCurrent(enrolled, false));
     } catch (error) {
-      // While the gateway does not answer, its ticket is as good as before.
-      if (error instanceof NoAnswer && this.#hasTicket && this.#state === 'ready') throw error;
+      // While the gateway does not answer, or has too much to do, its ticket is as good as before.
+      if (isForLater(error) && this.#hasTicket && this.#state === 'ready') throw error;
       this.#end();
       throw error;
     }

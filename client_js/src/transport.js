@@ -8,6 +8,7 @@ import { AnswerNotTrusted, Cancelled, CertlessError, NoAnswer, Refused } from '.
 const MAX_ERROR_BYTES = 64 * 1024;
 const MAX_WORD_CHARS = 64;
 const MAX_TEXT_CHARS = 256;
+const SECONDS = /^\d{1,6}$/;
 
 /**
  * @param {Response} response
@@ -45,7 +46,9 @@ async function refusal(response) {
     return noGateway();
   }
   const text = message.slice(0, MAX_TEXT_CHARS);
-  return new Refused(response.status, error.slice(0, MAX_WORD_CHARS), text);
+  const after = response.headers.get('Retry-After') ?? '';
+  const retryAfterS = SECONDS.test(after) ? Number(after) : null;
+  return new Refused(response.status, error.slice(0, MAX_WORD_CHARS), text, undefined, retryAfterS);
 }
 
 /**

@@ -37,6 +37,12 @@ const flipped = (data, at = -1) => {
   return changed;
 };
 
+/** What a gateway says that was asked too often. */
+const tooMany = (seconds) => (response) => {
+  response.writeHead(429, { 'Content-Type': 'application/json', 'Retry-After': `${seconds}` });
+  response.end(refusal(429, 'too_many').body);
+};
+
 /** What localStorage is to a page. */
 function storage() {
   const items = new Map();
@@ -267,6 +273,38 @@ describe('refusals', () => {
     assert.equal(session.state, 'ready');
   });
 
+  test('429 is told with the time to wait, and no POST goes out twice', async () => {
+    const session = await enter({ onLoginNeeded: () => false });
+    await session.fetch('/');
+    const sent = gateway.counts.message;
+    gateway.harm.message = () => tooMany(90);
+    await rejects(session.fetch('/order', { method: 'POST' }), Refused, 'too_many');
+    assert.equal(gateway.counts.message, sent + 1);
+    const error = await session.fetch('/').catch((refused) => refused);
+    assert.equal(gateway.counts.message, sent + 2);
+    assert.deepEqual([error.status, error.retryAfterS], [429, 90]);
+    assert.match(error.message, /Try again in 90 s\.$/);
+    gateway.harm = {};
+    assert.equal((await session.fetch('/')).status, 200);
+    assert.equal(session.state, 'ready');
+  });
+
+  test('429 to a login', async () => {
+    for (const [route, seconds, words] of [['hello', 1, '1 s'], ['share', 721, '13 minutes'], ['confirm', 40_000, '12 hours']]) {
+      gateway.harm = { [`session/${route}`]: () => tooMany(seconds) };
+      const error = await enter().catch((refused) => refused);
+      assert.ok(error instanceof Refused);
+      assert.deepEqual([error.code, error.retryAfterS], ['too_many', seconds]);
+      assert.ok(error.message.endsWith(`Try again in ${words}.`), error.message);
+    }
+    gateway.harm = { 'session/hello': () => refusal(429, 'too_many') };
+    assert.equal((await enter().catch((refused) => refused)).retryAfterS, null);
+    for (const value of ['soon', '-1', '1e3', '12345678', 'Wed, 21 Oct 2026 07:28:00 GMT']) {
+      gateway.harm = { 'session/hello': () => tooMany(value) };
+      assert.equal((await enter().catch((refused) => refused)).retryAfterS, null);
+    }
+  });
+
   for (const suite of ['ecdh-gcm', 'rsa-gcm']) {
     test(`${suite}: a clock that is wrong by an hour is put right, and the message sent once more`, async () => {
       const session = await enter({ suite });
@@ -488,6 +526,24 @@ describe('tickets', () => {
     assert.equal((await session.fetch('/')).status, 200);
     assert.deepEqual([codes, session.state], [1, 'ready']);
   });
+
+  for (const route of ['resume', 'resume/confirm']) {
+    test(`too many tickets at ${route}: no code is asked for, the ticket is good later`, async () => {
+      const store = localStorageStore(storage());
+      const session = await login(given({ store }));
+      await session.fetch('/');
+      gateway.sessions.clear();
+      gateway.harm[`session/${route}`] = () => tooMany(30);
+      await rejects(session.fetch('/'), Refused, 'too_many');
+      await rejects(session.fetch('/order', { method: 'POST' }), OutcomeUnknown);
+      const over = { url: gateway.url, store, clock: () => Date.now() + 43_201_000 };
+      await rejects(resume(over), Refused, 'too_many');
+      gateway.harm = {};
+      assert.equal((await session.fetch('/')).status, 200);
+      assert.deepEqual([codes, session.state], [1, 'ready']);
+      assert.ok(!gateway.done.includes('POST /order'));
+    });
+  }
 
   test('an eS that is the eC', async () => {
     const session = await login(given());

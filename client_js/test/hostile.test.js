@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { AnswerNotTrusted, DIALECTS, NoAnswer, Refused, login } from '../src/index.js';
+import { describeError, restoreError } from '../src/errors.js';
 import { decodeBytes, encodeBytes, parseJsonObject, serializeJson, utf8 } from '../src/codec.js';
 import { AuthenticateRequest, HttpResponse, SealedRequest } from '../src/messages.js';
 import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
@@ -240,6 +241,14 @@ test('a refusal whose word every object knows', () => {
   for (const word of ['constructor', '__proto__', 'toString']) {
     assert.equal(new Refused(400, word).message, 'The service refused.');
   }
+});
+
+test('how long to wait comes through a Worker', () => {
+  const error = restoreError(structuredClone(describeError(new Refused(429, 'too_many', 'no', undefined, 240))));
+  assert.ok(error instanceof Refused);
+  assert.deepEqual([error.retryAfterS, error.message.slice(-23)], [240, 'Try again in 4 minutes.']);
+  const other = restoreError(describeError(new Refused(403, 'rejected')));
+  assert.equal(/** @type {Refused} */ (other).retryAfterS, null);
 });
 
 describe('hostile logins', () => {

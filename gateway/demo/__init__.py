@@ -6,10 +6,7 @@ gateway's socket has heard. All of it is in memory and gone at the end.
 """
 
 import asyncio
-import contextlib
 import errno
-import ipaddress
-import re
 import shutil
 import socket
 import sys
@@ -20,11 +17,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from aiohttp import web
-from yarl import URL
 
 from gateway import AnyAddress, ConfigError, reverse_proxy
-from gateway.aiohttp_inner import Handler
 from gateway.config import DEFAULT_PREFIX
+from gateway.pages import only_for
 from gateway.route_patterns import RoutePatterns
 from protocol.dialects import DEFAULT_DIALECT
 
@@ -42,7 +38,7 @@ _SHUTDOWN_S = 5
 # A picture of 5 MiB is 8.9 MiB as it travels.
 _MAX_BODY_BYTES = 12 * 1024 * 1024
 _WIRE = "/wire.json"
-_LOCAL_NAME = re.compile(r"localhost|[a-z0-9.-]+\.test", re.ASCII)
+_local_names_only = only_for(r"localhost|[a-z0-9.-]+\.test")
 _Wrap: TypeAlias = Callable[[asyncio.Protocol], asyncio.Protocol]
 _ORDER = """-d '{"item":"tea","quantity":2}'"""
 
@@ -55,11 +51,18 @@ class Places:
     mailbox: str
     api: str
     smtp: str
+    figures: str
 
 
 @asynccontextmanager
 async def running(
-    host: str, port: int, mailbox_port: int, api_port: int, smtp_port: int, dialect: str
+    host: str,
+    port: int,
+    mailbox_port: int,
+    api_port: int,
+    smtp_port: int,
+    figures_port: int,
+    dialect: str,
 ) -> AsyncIterator[Places]:
     """The demo, while the context lasts. Port 0 stands for any that is free.
 
@@ -74,6 +77,7 @@ async def running(
             ("mailbox", host, mailbox_port),
             ("API", _INSIDE_HOST, api_port),
             ("SMTP server", _INSIDE_HOST, smtp_port),
+            ("figures", _INSIDE_HOST, figures_port),
         ):
             sockets[part] = _listen(part, at, number)
             stack.callback(sockets[part].close)
@@ -82,6 +86,7 @@ async def running(
             mailbox=_url("http", sockets["mailbox"]),
             api=_url("http", sockets["API"]),
             smtp=_url("smtp", sockets["SMTP server"]),
+            figures=_url("http", sockets["figures"]),
         )
         mailbox = Mailbox()
         page = MailboxPage(mailbox, _request_command(places, dialect))
@@ -97,7 +102,10 @@ async def running(
             max_body_bytes=_MAX_BODY_BYTES,
             # Whoever tries things out logs in often.
             mail_limit=100,
+            logins_per_user="none",
+            logins_per_address="none",
             dialect=dialect,
+            admin=sockets["figures"],
         )
         wire = Wire()
         gateway.router.add_get(_WIRE, wire.show)
@@ -115,6 +123,7 @@ async def run(
     mailbox_port: int = 8441,
     api_port: int = 8442,
     smtp_port: int = 8443,
+    figures_port: int = 8444,
     dialect: str = DEFAULT_DIALECT,
     stop: asyncio.Event | None = None,
     announce: Callable[[str], object] = print,
@@ -124,7 +133,8 @@ async def run(
     ``announce`` is called with each line that says where to look and what to try. The rest is as
     in ``running``. Raises: ConfigError, in one line.
     """
-    async with running(host, port, mailbox_port, api_port, smtp_port, dialect) as places:
+    ports = (port, mailbox_port, api_port, smtp_port, figures_port)
+    async with running(host, *ports, dialect) as places:
         for line in introduction(places, dialect):
             announce(line)
         await (stop or asyncio.Event()).wait()
@@ -140,6 +150,7 @@ def introduction(places: Places, dialect: str) -> list[str]:
         "",
         f"  Shop     {shop_url}   (begin here, in a browser)",
         f"  Mailbox  {places.mailbox}   (all codes arrive there)",
+        f"  Figures  {places.figures}   (charts of what the gateway does)",
         "",
         "Log in and order from a terminal; any address will do:",
         f"  {_request_command(places, dialect)}",
@@ -193,20 +204,6 @@ def _url(scheme: str, listener: socket.socket) -> str:
     # What stands for every address of a machine is no address to go to.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
-@web.middleware
-async def _local_names_only(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse names that somebody's DNS may have pointed here: his page could read all codes."""
-    host = ""
-    with contextlib.suppress(ValueError):  # what is no host at all
-        host = URL.build(scheme="http", authority=request.host).host or ""
-    with contextlib.suppress(ValueError):
-        ipaddress.ip_address(host)
-        return await handler(request)
-    if _LOCAL_NAME.fullmatch(host):
-        return await handler(request)
-    raise web.HTTPMisdirectedRequest(text="ask for this page by its address\n")
 
 
 def _tap(wire: Wire, public: list[str]) -> _Wrap:

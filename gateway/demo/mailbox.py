@@ -17,16 +17,17 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from html import escape
+from pathlib import Path
 from string import Template
 from typing import Any
 
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope
 
+from gateway.pages import LOOK, add_files, headers
 from protocol.codes import CODE_ALPHABET
 
 from .news import News
-from .pages import add_files, headers, text_of
 
 MAX_MAILS = 100
 MAX_MAIL_BYTES = 64 * 1024
@@ -35,6 +36,7 @@ _SMTP_TIMEOUT_S = 30
 # A code stands alone on its line. No suite has one of less than 8 characters.
 _CODE = re.compile(rf"^[{CODE_ALPHABET}]{{8,64}}$", re.MULTILINE)
 _HEADERS = headers()
+_HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +181,15 @@ class MailboxPage:
         """``hint`` is the command that an empty mailbox tells one to try."""
         self._mailbox = mailbox
         self._hint = hint
-        self._page = Template(text_of("mailbox.html"))
+        self._page = Template((_HERE / "mailbox.html").read_text("utf-8"))
 
     def app(self) -> web.Application:
         """The application that serves it."""
         app = web.Application()
         app.router.add_get("/", self._show)
         app.router.add_get("/mails.json", self._list)
-        add_files(app, ("look.css", "mailbox.css", "mailbox.js", "mailbox.svg"))
+        files = ("mailbox.css", "mailbox.js", "mailbox.svg")
+        add_files(app, (LOOK, *(_HERE / name for name in files)))
         app.on_response_prepare.append(_harden)
         app.on_shutdown.append(self._close)
         return app

@@ -5,17 +5,19 @@ wire, and for that asks the demo's ``/wire.json``. ``?suite=`` chooses the suite
 """
 
 from html import escape
+from pathlib import Path
 from string import Template
 
 from aiohttp import web
 from yarl import URL
 
-from .pages import add_files, headers, text_of
+from gateway.pages import LOOK, add_files, headers
 
+_HERE = Path(__file__).parent
 _SCRIPTS = ("shop.js", "notes.js", "view.js", "words.js", "marks.js", "wire.js", "envelopes.js")
-_FILES = ("look.css", "shop.css", "shop.svg", *_SCRIPTS)
+_FILES = (LOOK, *(_HERE / name for name in ("shop.css", "shop.svg", *_SCRIPTS)))
 # What the gateway is to pass on as it is.
-PUBLIC = ("/", *(f"/{name}" for name in _FILES))
+PUBLIC = ("/", *(f"/{file.name}" for file in _FILES))
 
 DEFAULT_SUITE = "ecdh-gcm"
 _SUITES = {
@@ -33,7 +35,7 @@ _HEADERS = headers(worker_src="blob:", img_src="'self' blob:")
 
 def add_to(app: web.Application, mailbox_port: int) -> None:
     """Give the API a page, which leads to the mailbox at ``mailbox_port`` of the same host."""
-    page = Template(text_of("shop.html"))
+    page = Template((_HERE / "shop.html").read_text("utf-8"))
 
     async def show(request: web.Request) -> web.Response:
         asked = request.headers.get("X-Forwarded-Host", request.host)

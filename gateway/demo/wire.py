@@ -13,8 +13,9 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.pages import headers
+
 from .news import News
-from .pages import headers
 
 MAX_EXCHANGES = 100
 # Of each direction of an exchange so much is kept.

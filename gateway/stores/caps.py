@@ -5,6 +5,7 @@ from gateway.errors import TooMany
 from . import SessionCaps
 
 OF_THIS_USER, OF_ALL_USERS = "of this user", "of all users"
+_SETTINGS = {OF_THIS_USER: "sessions_per_user", OF_ALL_USERS: "sessions"}
 
 
 def cap_reached(caps: SessionCaps, whose: str, first_ms: int) -> TooMany:
@@ -12,4 +13,5 @@ def cap_reached(caps: SessionCaps, whose: str, first_ms: int) -> TooMany:
     return TooMany(
         f"as many sessions {whose} are open as may be: end one, or wait",
         (first_ms - caps.now_ms) // 1000 + 1,
+        _SETTINGS[whose],
     )

@@ -68,6 +68,7 @@ export class PageLogin extends EventTarget {
       if (controller !== this.#controller || error instanceof Cancelled) return;
       if (!(error instanceof CertlessError)) throw error;
       this.error = error.message;
+      if (error instanceof Refused && error.retryAfterS) this.resendAtMs = Date.now() + error.retryAfterS * 1000;
     } finally {
       if (controller === this.#controller) {
         this.busy = null;

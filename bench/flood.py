@@ -1,0 +1,122 @@
+"""What messages of open sessions notice of 5,000 logins from as many addresses.
+
+One gateway with its default limits on a core of its own. Messages go out at a fixed rate whether or
+not the last were answered, and each counts from the moment when it was due, so that a gateway that
+stands still shows. Meanwhile wrk asks for logins as fast as they are answered.
+"""
+
+import asyncio
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from statistics import median, quantiles
+from typing import Any
+
+import aiohttp
+
+from bench.hardened_target import HardenedTarget, seal_order
+from bench.run import cores, output_of
+from bench.targets import Server, python
+from protocol.client_session import ClientSession
+
+LOGINS = 5000
+CONNECTIONS = 64
+SESSIONS = 16
+MESSAGES_PER_S = 200
+QUIET_S = 5
+ROUNDS = 5
+
+
+@dataclass(slots=True)
+class Waits:
+    """How long answers took, in milliseconds."""
+
+    ms: list[float] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        p99 = quantiles(self.ms, n=100)[98]
+        return f"{len(self.ms):,} | {median(self.ms):.1f} | {p99:.1f} | {max(self.ms):.1f}"
+
+
+class Traffic:
+    """Messages of open sessions, at a fixed rate."""
+
+    def __init__(
+        self, http: aiohttp.ClientSession, url: str, sessions: list[ClientSession]
+    ) -> None:
+        self._http = http
+        self._url = url
+        self._sessions = sessions
+        self._sent = 0
+
+    async def send_until(self, ended: "asyncio.Future[Any]", waits: Waits) -> None:
+        """Raises: AssertionError, where one was not answered 200."""
+        began_s, number, sent = time.perf_counter(), 0, list[asyncio.Task[None]]()
+        while not ended.done():
+            due_s = began_s + number / MESSAGES_PER_S
+            body = self._next()
+            await asyncio.sleep(due_s - time.perf_counter())
+            sent.append(asyncio.create_task(self._send(body, due_s, waits)))
+            number += 1
+        await asyncio.gather(*sent)
+
+    def _next(self) -> bytes:
+        self._sent += 1
+        session = self._sessions[self._sent % len(self._sessions)]
+        return seal_order(session)[0].serialize("msgpack")
+
+    async def _send(self, body: bytes, due_s: float, waits: Waits) -> None:
+        headers = {"Content-Type": "application/msgpack"}
+        async with self._http.post(self._url, data=body, headers=headers) as answer:
+            await answer.read()
+            assert answer.status == 200, answer.status
+        waits.ms.append((time.perf_counter() - due_s) * 1000)
+
+
+async def flood(url: str, network: int) -> dict[str, float]:
+    """What became of ``LOGINS`` logins, each from an address of its own below ``network``."""
+    output = await output_of(
+        *("nice", "wrk", "-t1", f"-c{CONNECTIONS}", "-d60s", "-s", "bench/flood.lua"),
+        *(url, "--", str(LOGINS), str(network)),
+    )
+    result: dict[str, float] = json.loads(output.partition("RESULT ")[2])
+    return result
+
+
+async def bench() -> None:
+    """Rounds of quiet and flood, printed as a table."""
+    core, load_core = cores()
+    os.sched_setaffinity(0, {load_core})
+    server = await Server.start(core, python("bench.server", "--certless", "--limits"))
+    quiet, flooded = Waits(), Waits()
+    results = []
+    try:
+        async with aiohttp.ClientSession() as http:
+            target = HardenedTarget(server, http, "ecdh-gcm")
+            await target.check()
+            sessions = [await target.open_session() for _ in range(SESSIONS)]
+            await server.wait_until_idle()
+            traffic = Traffic(http, target.url, sessions)
+            for number in range(ROUNDS):
+                await traffic.send_until(asyncio.ensure_future(asyncio.sleep(QUIET_S)), quiet)
+                logins = asyncio.ensure_future(
+                    flood(f"{server.url}/.gateway/session/hello", 10 + number)
+                )
+                await traffic.send_until(logins, flooded)
+                results.append(await logins)
+    finally:
+        await server.stop()
+    print(f"| {MESSAGES_PER_S} messages a second | messages | p50 ms | p99 ms | worst ms |")
+    print("|---|--:|--:|--:|--:|")
+    print(f"| in quiet | {quiet} |")
+    print(f"| while {LOGINS:,} logins are asked for | {flooded} |")
+    for result in results:
+        print(
+            f"{LOGINS:,} logins in {result['seconds']:.1f} s: {result['let_in']:.0f} let in, "
+            f"{result['later']:.0f} told to come later, {result['others']:.0f} failed"
+        )
+
+
+if __name__ == "__main__":
+    asyncio.run(bench())

@@ -1,0 +1,220 @@
+/** A line chart in SVG: axes with units, a legend with the values of now, and a reading by pointer or arrow keys. */
+import { BIN_MS, SPAN_MS, summary } from './series.js';
+
+const HEIGHT = 180;
+const TOP = 8;
+const BOTTOM = 24;
+const LEFT = 44;
+const RIGHT = 10;
+const TICK_MS = 5 * 60_000;
+const COLOURS = 6;
+
+const number = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 });
+const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+const exactClock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycle: 'h23' });
+
+export const shown = (value) => (value === null ? '–' : number.format(value));
+
+function svg(name, attributes = {}, text = '') {
+  const element = document.createElementNS('http://www.w3.org/2000/svg', name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.textContent = text;
+  return element;
+}
+
+function html(name, className, text = '') {
+  const element = document.createElement(name);
+  if (className) element.className = className;
+  element.textContent = text;
+  return element;
+}
+
+/** An axis: round numbers to mark it with, and where a value lies on it, 0 at its foot to 1. */
+function fromZero(values, whole) {
+  const top = Math.max(0, ...values);
+  const rough = Math.max(top, whole ? 3 : 0.001) / 3;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough * 0.999);
+  const count = Math.max(1, Math.ceil(top / step - 0.001));
+  const marks = Array.from({ length: Math.max(count, 2) + 1 }, (_, i) => i * step);
+  return { marks, share: (value) => value / marks.at(-1) };
+}
+
+/** The same by powers of ten, for times: what is usual is to be seen beside what is rare. */
+function byPowers(values) {
+  const low = Math.floor(Math.log10(Math.min(...values, 1)));
+  const high = Math.max(Math.ceil(Math.log10(Math.max(...values, 0.1))), low + 2);
+  const marks = Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i));
+  return { marks, share: (value) => (Math.log10(value) - low) / (high - low) };
+}
+
+export class Chart {
+  #slots = new Map();
+  #series = new Map();
+  #endMs = 0;
+  #reading = null;
+
+  /**
+   * @param {{title: string, unit: string, whole?: boolean, isTime?: boolean}} kind `whole` where it
+   *   counts things
+   */
+  constructor({ title, unit, whole = false, isTime = false }) {
+    this.title = title;
+    this.unit = unit;
+    this.axis = (values) => (isTime ? byPowers(values) : fromZero(values, whole));
+    this.element = html('section', 'card chart');
+    const heading = html('h2', '', title);
+    heading.append(' ', html('span', 'soft', unit));
+    this.legend = html('ul', 'legend');
+    this.picture = svg('svg', { role: 'img', tabindex: 0, height: HEIGHT });
+    this.tip = html('div', 'tip');
+    this.tip.hidden = true;
+    this.tip.setAttribute('role', 'status');
+    const frame = html('div', 'frame');
+    frame.append(this.picture, this.tip);
+    this.element.append(heading, this.legend, frame);
+    this.#listen();
+    new ResizeObserver(() => this.#draw()).observe(frame);
+  }
+
+  /** @param series by name, ten seconds a value; the last ends at `endMs` */
+  show({ endMs, series }) {
+    this.#endMs = endMs;
+    this.#series = series;
+    for (const name of this.#slots.keys()) if (!series.has(name)) this.#slots.delete(name);
+    for (const name of series.keys()) {
+      // A line keeps its colour as long as it is there.
+      const taken = new Set(this.#slots.values());
+      const free = Array.from({ length: COLOURS }, (_, i) => i + 1).find((slot) => !taken.has(slot));
+      if (!this.#slots.has(name)) this.#slots.set(name, free ?? COLOURS);
+    }
+    this.#draw();
+  }
+
+  #listen() {
+    const { picture } = this;
+    picture.addEventListener('pointermove', ({ clientX }) => {
+      const { left } = picture.getBoundingClientRect();
+      const share = (clientX - left - LEFT) / this.#plotWidth;
+      this.#read(Math.floor(share * this.#bins));
+    });
+    picture.addEventListener('pointerleave', () => this.#read(null));
+    picture.addEventListener('blur', () => this.#read(null));
+    picture.addEventListener('keydown', (event) => {
+      const moves = { ArrowLeft: -1, ArrowRight: 1, Home: -this.#bins, End: this.#bins };
+      if (event.key === 'Escape') this.#read(null);
+      if (!(event.key in moves)) return;
+      event.preventDefault();
+      this.#read((this.#reading ?? this.#bins - 1) + moves[event.key]);
+    });
+  }
+
+  #read(bin) {
+    this.#reading = bin === null || !this.#series.size ? null : Math.min(Math.max(bin, 0), this.#bins - 1);
+    this.#draw();
+  }
+
+  get #bins() {
+    return SPAN_MS / BIN_MS;
+  }
+
+  get #plotWidth() {
+    return Math.max(this.picture.clientWidth - LEFT - RIGHT, 1);
+  }
+
+  #x(bin) {
+    return LEFT + ((bin + 0.5) / this.#bins) * this.#plotWidth;
+  }
+
+  #draw() {
+    const values = [...this.#series.values()].flat().filter((value) => value !== null);
+    const { marks, share } = this.axis(values);
+    const y = (value) => TOP + (1 - share(value)) * (HEIGHT - TOP - BOTTOM);
+    const lines = [...this.#series].flatMap(([name, line]) => this.#line(line, this.#slots.get(name), y));
+    this.picture.replaceChildren(...this.#axes(marks, y), ...lines, ...this.#cross(y));
+    if (!values.length) {
+      const middle = { x: LEFT + this.#plotWidth / 2, y: (HEIGHT - BOTTOM) / 2, class: 'empty' };
+      this.picture.append(svg('text', middle, 'nothing in these 15 minutes'));
+    }
+    this.#describe();
+    this.#tell();
+  }
+
+  #axes(marks, y) {
+    const right = LEFT + this.#plotWidth;
+    const foot = y(marks[0]);
+    const across = marks.flatMap((mark) => [
+      svg('line', { x1: LEFT, x2: right, y1: y(mark), y2: y(mark), class: y(mark) === foot ? 'axis' : 'grid' }),
+      svg('text', { x: LEFT - 6, y: y(mark) + 4, class: 'label left' }, number.format(mark)),
+    ]);
+    if (!this.#endMs) return across;
+    const first = Math.ceil((this.#endMs - SPAN_MS) / TICK_MS) * TICK_MS;
+    const times = [];
+    for (let at = first; at <= this.#endMs; at += TICK_MS) {
+      const x = right - ((this.#endMs - at) / SPAN_MS) * this.#plotWidth;
+      // What would stick out is said by its neighbours.
+      if (x < LEFT + 12 || x > right - 12) continue;
+      times.push(svg('line', { x1: x, x2: x, y1: foot, y2: foot + 4, class: 'axis' }));
+      times.push(svg('text', { x, y: HEIGHT - 6, class: 'label' }, clock.format(at)));
+    }
+    return [...across, ...times];
+  }
+
+  /** One path for each stretch that is known, so that a gap is a gap. */
+  #line(values, slot, y) {
+    const stretches = [[]];
+    values.forEach((value, bin) => {
+      if (value === null) stretches.push([]);
+      else stretches.at(-1).push([this.#x(bin), y(value)]);
+    });
+    return stretches.filter((points) => points.length).map((points) => {
+      const [[x0, y0], ...more] = points;
+      // A moment between two gaps is a dot: a line of no length with round ends.
+      const rest = (more.length ? more : [[x0, y0]]).map(([x, at]) => `L${x.toFixed(1)} ${at.toFixed(1)}`);
+      return svg('path', { d: `M${x0.toFixed(1)} ${y0.toFixed(1)}${rest.join('')}`, class: `line colour${slot}` });
+    });
+  }
+
+  #cross(y) {
+    if (this.#reading === null) return [];
+    const x = this.#x(this.#reading);
+    const dots = [...this.#series]
+      .filter(([, values]) => values[this.#reading] !== null)
+      .map(([name, values]) =>
+        svg('circle', { cx: x, cy: y(values[this.#reading]), r: 4, class: `dot colour${this.#slots.get(name)}` }),
+      );
+    return [svg('line', { x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM, class: 'cross' }), ...dots];
+  }
+
+  /** The legend for eyes, a sentence for those who hear. */
+  #describe() {
+    const now = [...this.#series].map(([name, values]) => [name, shown(summary(values)[0])]);
+    this.legend.replaceChildren(
+      ...now.map(([name, value]) => {
+        const item = html('li');
+        const key = svg('svg', { width: 18, height: 8, 'aria-hidden': 'true' });
+        key.append(svg('path', { d: 'M1 4H17', class: `line colour${this.#slots.get(name)}` }));
+        item.append(key, `${name} `, html('b', '', value));
+        return item;
+      }),
+    );
+    const words = now.map(([name, value]) => `${name} ${value}`).join(', ') || 'nothing';
+    this.picture.setAttribute('aria-label', `${this.title}, ${this.unit}, of the last 15 minutes. Now: ${words}. Arrow keys read earlier ones.`);
+  }
+
+  #tell() {
+    this.tip.hidden = this.#reading === null;
+    if (this.tip.hidden) return;
+    const at = this.#endMs - SPAN_MS + this.#reading * BIN_MS;
+    const rows = [...this.#series].map(([name, values]) => {
+      const row = html('div', '', `${name} `);
+      row.append(html('b', '', shown(values[this.#reading])));
+      return row;
+    });
+    this.tip.replaceChildren(html('div', 'soft', exactClock.format(at)), ...rows);
+    const x = this.#x(this.#reading);
+    const isRight = x > LEFT + this.#plotWidth / 2;
+    this.tip.style.left = isRight ? 'auto' : `${x + 10}px`;
+    this.tip.style.right = isRight ? `${this.picture.clientWidth - x + 10}px` : 'auto';
+  }
+}

@@ -1,0 +1,135 @@
+"""What the counters of a gateway come to: totals since its start, and what each moment has added.
+
+Whether one process counts or several, their registry is read the same way.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from prometheus_client.registry import Collector
+
+from gateway import metrics
+
+# Upper bound in seconds, and how many took at most so long.
+Buckets: TypeAlias = Sequence[tuple[float, float]]
+_Samples: TypeAlias = dict[str, list[tuple[dict[str, str], float]]]
+
+# What came sealed and did not open: changed on its way, or sealed under another key or code.
+_NOT_OPENED = ("decryption_failed", "code_refused", "key_not_admitted", "ticket_refused")
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The counters at one moment, by name."""
+
+    samples: _Samples
+
+    @classmethod
+    def of(cls, registry: Collector) -> "Figures":
+        """As they stand in ``registry`` now."""
+        samples: _Samples = {}
+        for metric in registry.collect():
+            for sample in metric.samples:
+                samples.setdefault(sample.name, []).append((sample.labels, sample.value))
+        return cls(samples)
+
+    def total(self, name: str) -> float:
+        """Of all labels together; 0 where nothing was counted."""
+        return sum(value for _, value in self.samples.get(name, ()))
+
+    def by(self, name: str, label: str) -> dict[str, float]:
+        """By the value of ``label``."""
+        sums: dict[str, float] = {}
+        for labels, value in self.samples.get(name, ()):
+            sums[labels[label]] = sums.get(labels[label], 0) + value
+        return sums
+
+    def buckets(self, histogram: str) -> Buckets:
+        """Of all labels together, in order."""
+        by_bound = self.by(f"{histogram}_bucket", "le")
+        return sorted((float(bound), count) for bound, count in by_bound.items())
+
+
+def session_stats(figures: Figures, active_sessions: int | None) -> dict[str, Any]:
+    """The four figures that people ask for first (docs/watching.md)."""
+    over = figures.total(f"{metrics.SESSION_SECONDS}_count")
+    lasted_s = figures.total(f"{metrics.SESSION_SECONDS}_sum")
+    rejected = figures.by(f"{metrics.REJECTIONS}_total", "reason")
+    failed = sum(rejected.get(reason, 0) for reason in _NOT_OPENED)
+    opened = figures.total(f"{metrics.MESSAGES}_total")
+    opened += figures.total(f"{metrics.SESSIONS_OPENED}_total")
+    return {
+        "active_sessions": active_sessions,
+        "total_keys_generated": int(figures.total(f"{metrics.KEYS_GENERATED}_total")),
+        "avg_session_duration": round(lasted_s / over, 1) if over else None,
+        "encryption_success_rate": (
+            round(opened / (opened + failed), 4) if opened + failed else None
+        ),
+    }
+
+
+def point(before: Figures, now: Figures, seconds: float, sessions: int | None) -> dict[str, Any]:
+    """What happened in the ``seconds`` between two moments, a second; times in ms.
+
+    ``sessions`` are those that are open, None where the store did not say.
+    """
+
+    def rate(name: str) -> float:
+        return _rate(now.total(f"{name}_total") - before.total(f"{name}_total"), seconds)
+
+    def rates(name: str, label: str) -> dict[str, float]:
+        earlier = before.by(f"{name}_total", label)
+        return {
+            value: _rate(count - earlier.get(value, 0), seconds)
+            for value, count in now.by(f"{name}_total", label).items()
+        }
+
+    def times_ms(name: str) -> dict[str, float | None]:
+        buckets = _difference(now.buckets(name), before.buckets(name))
+        return {"median": _quantile_ms(buckets, 0.5), "p99": _quantile_ms(buckets, 0.99)}
+
+    return {
+        "messages": rates(metrics.MESSAGES, "suite"),
+        "message_ms": times_ms(metrics.MESSAGE_SECONDS),
+        "rejections": rates(metrics.REJECTIONS, "reason"),
+        "logins": {
+            "asked": rate(metrics.LOGINS_ASKED),
+            "opened": rate(metrics.SESSIONS_OPENED),
+            "code refused": rate(metrics.CODE_REFUSALS),
+            "limit hit": rate(metrics.LIMITS_HIT),
+        },
+        "mails": {"sent": rate(metrics.MAILS_SENT), "failed": rate(metrics.MAILS_FAILED)},
+        "store_ms": times_ms(metrics.STORE_SECONDS),
+        "sessions": {"open": sessions},
+        "key_pool": {"ready": now.total(metrics.KEY_POOL_READY)},
+    }
+
+
+def _rate(difference: float, seconds: float) -> float:
+    return round(difference / seconds, 3)
+
+
+def _difference(now: Buckets, before: Buckets) -> Buckets:
+    earlier = dict(before)
+    return [(bound, count - earlier.get(bound, 0)) for bound, count in now]
+
+
+def _quantile_ms(buckets: Buckets, share: float) -> float | None:
+    """Below which ``share`` of all lie, taken as spread evenly within a bucket; None without any.
+
+    What is above the last bound counts as that bound.
+    """
+    if not buckets or not buckets[-1][1]:
+        return None
+    wanted = share * buckets[-1][1]
+    below_s, below = 0.0, 0.0
+    for bound_s, count in buckets:
+        if count >= wanted:
+            if bound_s == float("inf"):
+                return round(below_s * 1000, 3)
+            return round(
+                (below_s + (bound_s - below_s) * (wanted - below) / (count - below)) * 1000, 3
+            )
+        below_s, below = bound_s, count
+    return None

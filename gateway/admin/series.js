@@ -1,0 +1,55 @@
+/** From points of two seconds to what is drawn: ten seconds each, for a quarter of an hour. */
+
+export const SPAN_MS = 15 * 60_000;
+export const BIN_MS = 10_000;
+const BINS = SPAN_MS / BIN_MS;
+// More lines than these no eye keeps apart; the others are drawn as one, and the table has them all.
+const MOST = 5;
+const OTHERS = 'others';
+
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+const highest = (values) => Math.max(...values);
+
+/**
+ * @param points what the gateway has told, each with `at_ms`
+ * @param key which part of a point
+ * @param nowMs the gateway's time
+ * @param scale what a value is multiplied by
+ * @returns {{endMs: number, series: Map<string, (number|null)[]>}} null where nothing is known
+ */
+export function binned(points, key, nowMs, scale = 1) {
+  const endMs = Math.ceil(nowMs / BIN_MS) * BIN_MS;
+  const bins = Array.from({ length: BINS }, () => []);
+  for (const point of points) {
+    const bin = BINS - 1 - Math.floor((endMs - point.at_ms) / BIN_MS);
+    if (bins[bin]) bins[bin].push(point[key]);
+  }
+  const names = new Set(points.flatMap((point) => Object.keys(point[key])));
+  const valueOf = (name) => (bin) => {
+    const isKnown = (value) => value !== null;
+    const values = bin.map((part) => part[name] ?? (name in part ? null : 0)).filter(isKnown);
+    if (!values.length) return null;
+    return scale * (name === 'p99' ? highest : mean)(values);
+  };
+  return { endMs, series: new Map([...names].map((name) => [name, bins.map(valueOf(name))])) };
+}
+
+/** The same with at most six lines: those that never were above 0 are left out, the least are added up. */
+export function fewest(series) {
+  const sum = (values) => values.reduce((all, value) => all + (value ?? 0), 0);
+  const live = [...series].filter(([, values]) => sum(values) > 0);
+  if (live.length <= MOST + 1) return new Map(live);
+  const bySize = live.sort(([, one], [, other]) => sum(other) - sum(one));
+  const rest = bySize.slice(MOST).map(([, values]) => values);
+  const together = rest[0].map((_, i) => {
+    const there = rest.map((values) => values[i]).filter((value) => value !== null);
+    return there.length ? there.reduce((all, value) => all + value, 0) : null;
+  });
+  return new Map([...bySize.slice(0, MOST), [OTHERS, together]]);
+}
+
+/** What the table says: `[now, mean, highest]`, null where nothing is known. */
+export function summary(values) {
+  const known = values.filter((value) => value !== null);
+  return [values.at(-1) ?? values.at(-2) ?? null, known.length ? mean(known) : null, known.length ? highest(known) : null];
+}

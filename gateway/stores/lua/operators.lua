@@ -1,0 +1,107 @@
+-- What is counted, listed, ended, sealed anew and swept.
+
+---- ping
+return 1
+
+---- count_mail (KEYS: mails; ARGV: now_ms, window_ms, ttl_ms, limit)
+local recent = {}
+for _, at_ms in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
+    if tonumber(ARGV[2]) - tonumber(at_ms) < tonumber(ARGV[3]) then
+        recent[#recent + 1] = at_ms
+    end
+end
+if #recent >= tonumber(ARGV[5]) then
+    return 0
+end
+redis.call('RPUSH', KEYS[2], ARGV[2])
+redis.call('LTRIM', KEYS[2], -#recent - 1, -1)
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+return 1
+
+---- count (KEYS: counter; ARGV: amount, expires_ms, ttl_ms, now_ms)
+local value, expires_ms = get(KEYS[2], 'value', 'expires_ms')
+local amount = tonumber(ARGV[2])
+if not value or tonumber(ARGV[5]) > tonumber(expires_ms) then
+    value, expires_ms = 0, ARGV[3]
+    if amount > 0 then
+        redis.call('HSET', KEYS[2], 'value', 0, 'expires_ms', expires_ms)
+        redis.call('PEXPIRE', KEYS[2], ARGV[4])
+    end
+end
+if amount > 0 then
+    value = redis.call('HINCRBY', KEYS[2], 'value', amount)
+end
+return { tonumber(value), tonumber(expires_ms) }
+
+---- count_sessions (ARGV: now_ms)
+return redis.call('ZCOUNT', all('session'), ARGV[2], '+inf')
+
+---- ids (ARGV: kind, now_ms): of all that is not expired
+return redis.call('ZRANGEBYSCORE', all(ARGV[2]), ARGV[3], '+inf')
+
+---- records (ARGV: kind, id, ...): id, what it is sealed under, sealed record, expires_ms
+-- The tickets of a chain follow it, each with its chain for the id.
+local found = {}
+for at = 3, #ARGV do
+    local record = key(ARGV[2], ARGV[at])
+    local sealed, expires_ms, id = get(record, 'sealed', 'expires_ms', 'id')
+    if sealed and sealed ~= '' then
+        found[#found + 1] = { ARGV[2], ARGV[at], id or ARGV[at], sealed, tonumber(expires_ms) }
+    end
+    local fields = ARGV[2] == 'chain' and redis.call('HGETALL', record) or {}
+    for n = 1, #fields, 2 do
+        local hash = string.match(fields[n], '^ticket:(.*)')
+        if hash then
+            found[#found + 1] = { 'ticket', ARGV[at], hash, fields[n + 1], tonumber(expires_ms) }
+        end
+    end
+end
+return found
+
+---- reseal (ARGV: kind, id, what it is sealed under, old, new, ...): how many have changed
+-- What a gateway has changed or removed meanwhile stays as it is.
+local changed = 0
+for at = 2, #ARGV, 5 do
+    local kind, id, under, old, new = unpack(ARGV, at, at + 4)
+    local record, field = key(kind, id), 'sealed'
+    if kind == 'ticket' then
+        record, field = key('chain', id), 'ticket:' .. under
+    end
+    if redis.call('HGET', record, field) == old then
+        redis.call('HSET', record, field, new)
+        changed = changed + 1
+    end
+end
+return changed
+
+---- end_user (KEYS: the user's sessions, logins, handshakes, chains; ARGV: user)
+local sessions = 0
+for at, kind in ipairs({ 'session', 'login', 'handshake', 'chain' }) do
+    for _, id in ipairs(redis.call('ZRANGE', KEYS[at + 1], 0, -1)) do
+        local ended = forget(kind, id)
+        if kind == 'session' then
+            sessions = sessions + ended
+        elseif kind == 'handshake' then
+            forget('exchange', id)
+        end
+    end
+end
+forget('code', ARGV[2])
+return sessions
+
+---- sweep (ARGV: now_ms, most of a kind): how many sessions and logins; whether there is more
+local swept, more = 0, 0
+for _, kind in ipairs({ 'session', 'login', 'handshake', 'exchange', 'code', 'chain' }) do
+    local expired = redis.call(
+        'ZRANGEBYSCORE', all(kind), '-inf', '(' .. ARGV[2], 'LIMIT', 0, ARGV[3])
+    for _, id in ipairs(expired) do
+        forget(kind, id)
+    end
+    if kind == 'session' or kind == 'login' or kind == 'handshake' then
+        swept = swept + #expired
+    end
+    if #expired == tonumber(ARGV[3]) then
+        more = 1
+    end
+end
+return { swept, more }

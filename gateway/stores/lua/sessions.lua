@@ -1,0 +1,117 @@
+-- Open sessions and the claims of their messages (PROTOCOL 7.3, 17.4).
+--
+-- What was claimed in a session stands in its own record, so that nothing can be lost of it but
+-- the session with it. Salts alone stand beside it, for they must be forgotten by their time; where
+-- they are gone, the record knows up to which time they may have been.
+
+---- load (KEYS: session; ARGV: now_ms)
+local sealed, expires_ms = get(KEYS[2], 'sealed', 'expires_ms')
+return sealed and tonumber(ARGV[2]) <= tonumber(expires_ms) and sealed
+
+---- swap (KEYS: session; ARGV: old, new)
+if redis.call('HGET', KEYS[2], 'sealed') ~= ARGV[2] then
+    return 0
+end
+redis.call('HSET', KEYS[2], 'sealed', ARGV[3])
+return 1
+
+---- try_passphrase (KEYS: session; ARGV: id, tag, now_ms, most tries, most passphrases)
+local field = 'tag:' .. ARGV[3]
+local expires_ms, tries, passphrases = get(KEYS[2], 'expires_ms', field, 'passphrases')
+if not expires_ms or tonumber(ARGV[4]) > tonumber(expires_ms) then
+    return 0
+end
+if tonumber(tries or 0) >= tonumber(ARGV[5]) then
+    return 0
+end
+if not tries then
+    if tonumber(passphrases or 0) >= tonumber(ARGV[6]) then
+        forget('session', ARGV[2])
+        return 0
+    end
+    redis.call('HINCRBY', KEYS[2], 'passphrases', 1)
+end
+redis.call('HINCRBY', KEYS[2], field, 1)
+return 1
+
+---- claim_tags (KEYS: session; ARGV: nonce tag, passphrase tag, now_ms, claimed)
+local nonce, passphrase = 'tag:' .. ARGV[2], 'tag:' .. ARGV[3]
+local expires_ms, used, tries = get(KEYS[2], 'expires_ms', nonce, passphrase)
+if not expires_ms or tonumber(ARGV[4]) > tonumber(expires_ms) then
+    return 0
+end
+if used or tries == ARGV[5] then
+    return 0
+end
+redis.call('HSET', KEYS[2], nonce, ARGV[5], passphrase, ARGV[5])
+return 1
+
+---- claim_salt (KEYS: session, salts; ARGV: salt, until_ms, ttl_ms, now_ms, forget_ms)
+local expires_ms, last_ms, forgotten_ms = get(KEYS[2], 'expires_ms', 'salts_until_ms', 'forgotten_ms')
+local until_ms, now_ms = tonumber(ARGV[3]), tonumber(ARGV[5])
+if not expires_ms or now_ms > tonumber(expires_ms) then
+    return 0
+end
+last_ms, forgotten_ms = tonumber(last_ms or 0), tonumber(forgotten_ms or 0)
+-- However they went: none of those that may have been there is claimed again.
+if last_ms >= forgotten_ms and last_ms > 0 and redis.call('EXISTS', KEYS[3]) == 0 then
+    forgotten_ms = last_ms + 1
+    redis.call('HSET', KEYS[2], 'forgotten_ms', string.format('%.0f', forgotten_ms))
+end
+if until_ms < forgotten_ms then
+    return now_ms > until_ms and 1 or 0
+end
+if redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[2]) == 0 then
+    return 0
+end
+outlive(KEYS[3], ARGV[4])
+if until_ms > last_ms then
+    redis.call('HSET', KEYS[2], 'salts_until_ms', ARGV[3])
+end
+local forgot = redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', '(' .. ARGV[6])
+if forgot > 0 and tonumber(ARGV[6]) > forgotten_ms then
+    redis.call('HSET', KEYS[2], 'forgotten_ms', ARGV[6])
+end
+return 1
+
+---- claim_number (KEYS: session; ARGV: number, now_ms, window)
+-- RFC 6479: a ring of bits by number, in bytes, one byte more than the window. The byte that top
+-- enters is emptied, and so no bit of it is of a number that is still in the window.
+local expires_ms, top, seen = get(KEYS[2], 'expires_ms', 'top', 'seen')
+if not expires_ms or tonumber(ARGV[3]) > tonumber(expires_ms) then
+    return 0
+end
+local number, window = tonumber(ARGV[2]), tonumber(ARGV[4])
+local size = window / 8 + 1
+-- A new window has seen 0.
+top, seen = tonumber(top or 0), seen or '\1' .. string.rep('\0', size - 1)
+if number <= top - window then
+    return 0
+end
+local byte = math.floor(number / 8)
+local at, mask = byte % size, 2 ^ (number % 8)
+local entered = byte - math.floor(top / 8)
+if entered >= size then
+    seen = string.rep('\0', size)
+elseif entered > 0 then
+    local first = (at - entered + 1) % size
+    if first <= at then
+        seen = string.sub(seen, 1, first) .. string.rep('\0', entered) .. string.sub(seen, at + 2)
+    else
+        seen = string.rep('\0', at + 1) .. string.sub(seen, at + 2, first)
+            .. string.rep('\0', size - first)
+    end
+end
+local bits = string.byte(seen, at + 1)
+if bit.band(bits, mask) ~= 0 then
+    return 0
+end
+seen = string.sub(seen, 1, at) .. string.char(bits + mask) .. string.sub(seen, at + 2)
+redis.call('HSET', KEYS[2], 'seen', seen, 'top', number > top and ARGV[2] or string.format('%.0f', top))
+return 1
+
+---- end_session (KEYS: login, session, handshake, exchange; ARGV: id)
+for _, kind in ipairs({ 'login', 'session', 'handshake', 'exchange' }) do
+    forget(kind, ARGV[2])
+end
+return 1

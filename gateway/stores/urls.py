@@ -1,0 +1,47 @@
+"""Which store a URL names, and where its keys are: ``memory:``, ``sqlite:PATH``, ``redis://...``."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from gateway.errors import ConfigError
+
+from . import Store
+from .memory import MemoryStore
+from .sqlite import SqliteStore
+
+# The password of a Redis may stand in its URL, so that no text here repeats one.
+_REDIS = ("redis:", "rediss:", "redis+", "rediss+")
+
+
+def store_from_url(url: str, clock: Callable[[], int] | None = None) -> Store:
+    """The store, not opened; ``clock`` is that of who uses it. Raises: ConfigError."""
+    if url == "memory:":
+        return MemoryStore()
+    path = sqlite_path(url)
+    if path is not None:
+        return SqliteStore(path)
+    if is_redis(url):
+        if find_spec("redis") is None:
+            raise ConfigError("a store in Redis needs redis-py: pip install 'certless[redis]'")
+        from .redis import RedisStore  # noqa: PLC0415
+        from .redis_url import parse_redis_url  # noqa: PLC0415
+
+        return RedisStore(parse_redis_url(url), *([clock] if clock else []))
+    raise ConfigError("the store must be memory:, sqlite:PATH or redis://HOST:PORT")
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of a store in SQLite; None where it is another store."""
+    scheme, _, rest = url.partition(":")
+    return Path(rest) if scheme == "sqlite" and rest else None
+
+
+def is_redis(url: str) -> bool:
+    return url.startswith(_REDIS)
+
+
+def default_key_file(url: str) -> Path | None:
+    """Where the keys of a store are unless a file is named; None: nowhere."""
+    path = sqlite_path(url)
+    return None if path is None else Path(f"{path}.key")

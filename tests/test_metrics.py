@@ -1,0 +1,162 @@
+"""What is counted: each event somewhere, each gateway for itself, several processes as one."""
+
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from gateway import events
+from gateway.admin.figures import Figures, point, session_stats
+from gateway.events import (
+    CodeRefused,
+    Event,
+    KeyGenerated,
+    KeyPoolChanged,
+    LimitHit,
+    LoginAsked,
+    MessageRejected,
+    MessageServed,
+    SessionEnded,
+    SessionExpired,
+    SessionOpened,
+    StoreAsked,
+)
+from gateway.metrics import Metrics, registry_of_files
+
+SOME: dict[str, Any] = {
+    "session_id": bytes(16),
+    "chain_id": bytes(16),
+    "user_tag": bytes(16),
+    "suite": "ecdh-gcm",
+    "code": "rejected",
+    "address": "10.0.0.7",
+    "limit": "logins",
+    "expires_ms": 1,
+    "lasted_ms": 1,
+    "seconds": 0.1,
+    "final": True,
+    "failed": True,
+    "ready": 3,
+    "method": "claim",
+}
+
+
+def some(kind: type[Event]) -> Event:
+    return kind(**{field.name: SOME[field.name] for field in fields(kind)})
+
+
+def after(*told: Event) -> Figures:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    for event in told:
+        metrics(event)
+    return Figures.of(registry)
+
+
+@pytest.mark.parametrize("kind", get_args(Event), ids=lambda kind: str(kind.__name__))
+def test_each_event_is_counted(kind: type[Event]) -> None:
+    before, now = after(), after(some(kind))
+    moved = {name for name in now.samples if now.total(name) != before.total(name)}
+    assert {name for name in moved if not name.endswith("_created")}
+
+
+def test_two_gateways_in_one_process_count_for_themselves() -> None:
+    assert after(MessageServed(b"", "ecdh-gcm", 0.1)).total("certless_messages_total") == 1
+    assert after().total("certless_messages_total") == 0
+
+
+def test_what_several_processes_count_is_read_as_one(tmp_path: Path) -> None:
+    count = (
+        "from prometheus_client import CollectorRegistry\n"
+        "from gateway.events import KeyPoolChanged, MessageServed\n"
+        "from gateway.metrics import Metrics\n"
+        "metrics = Metrics(CollectorRegistry())\n"
+        "for _ in range(3): metrics(MessageServed(b'', 'ecdh-gcm', 0.003))\n"
+        "metrics(KeyPoolChanged(4))\n"
+    )
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", count], check=True, env=environment)
+    figures = Figures.of(registry_of_files(str(tmp_path)))
+    assert figures.by("certless_messages_total", "suite") == {"ecdh-gcm": 6}
+    assert figures.total("certless_message_duration_seconds_count") == 6
+    assert figures.total("certless_key_pool_ready") == 8
+
+
+def test_session_stats_before_anything_came() -> None:
+    assert session_stats(after(), 0) == {
+        "active_sessions": 0,
+        "total_keys_generated": 0,
+        "avg_session_duration": None,
+        "encryption_success_rate": None,
+    }
+
+
+def test_session_stats() -> None:
+    figures = after(
+        *(KeyGenerated() for _ in range(127)),
+        SessionEnded(b"", 1_000),
+        SessionExpired(b"", 3_600_000),
+        SessionOpened(b"", b"", "ecdh-gcm", 0, ""),
+        *(MessageServed(b"", "classic/sfet-3", 0.1) for _ in range(95)),
+        *(MessageRejected(code, "") for code in ("decryption_failed", "code_refused")),
+        MessageRejected("ticket_refused", ""),
+        MessageRejected("key_not_admitted", ""),
+        # These were sealed as they should be, or not at all.
+        *(MessageRejected(code, "") for code in ("stale_timestamp", "replayed_nonce", "malformed")),
+        *(MessageRejected(code, "") for code in ("login_required", "unavailable", "too_large")),
+    )
+    assert session_stats(figures, 3) == {
+        "active_sessions": 3,
+        "total_keys_generated": 127,
+        "avg_session_duration": 1800.5,
+        "encryption_success_rate": 0.96,
+    }
+
+
+def test_a_point_is_what_was_added_a_second() -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    metrics(MessageServed(b"", "ecdh-gcm", 9.0))
+    metrics(LoginAsked(b"", "", "ecdh-gcm"))
+    before = Figures.of(registry)
+    more: list[Event] = [
+        *(MessageServed(b"", "ecdh-gcm", 0.004) for _ in range(3)),
+        MessageServed(b"", "classic/sfet-3", 0.004),
+        MessageRejected("stale_timestamp", ""),
+        CodeRefused(b"", "code_refused", ""),
+        LimitHit("logins", ""),
+        StoreAsked("claim", 0.00015, failed=False),
+        StoreAsked("load", 20, failed=True),
+        KeyPoolChanged(7),
+    ]
+    for event in more:
+        metrics(event)
+    assert point(before, Figures.of(registry), 2.0, None) == {
+        "messages": {"ecdh-gcm": 1.5, "classic/sfet-3": 0.5},
+        # All four lie between 2.5 and 5 ms, taken as spread evenly.
+        "message_ms": {"median": 3.75, "p99": 4.975},
+        "rejections": {"stale_timestamp": 0.5},
+        "logins": {"asked": 0, "opened": 0, "code refused": 0.5, "limit hit": 0.5},
+        "mails": {"sent": 0, "failed": 0},
+        # Half of them within the bucket of 0.1 to 0.2 ms; what is above the last bound is that.
+        "store_ms": {"median": 0.2, "p99": 5000},
+        "sessions": {"open": None},
+        "key_pool": {"ready": 7},
+    }
+
+
+def test_a_point_without_anything_has_no_times() -> None:
+    quiet = point(after(), after(), 2.0, 4)
+    assert quiet["message_ms"] == {"median": None, "p99": None}
+    assert quiet["sessions"] == {"open": 4}
+
+
+def test_no_event_has_a_field_that_could_hold_a_secret() -> None:
+    names = {field.name for kind in get_args(events.Event) for field in fields(kind)}
+    assert names <= set(SOME)
