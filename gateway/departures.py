@@ -1,4 +1,4 @@
-"""Users who may not log in any more: what they have open ends when the users are read anew."""
+"""Users who may not log in any more: what they have open ends when the users are reloaded."""
 
 import logging
 
@@ -14,7 +14,7 @@ _log = logging.getLogger("certless")
 
 
 class Departures:
-    """Reads a directory anew and ends sessions, logins, tickets and codes of who has left it."""
+    """Reloads a directory and ends sessions, logins, tickets and codes of who has left it."""
 
     def __init__(self, directory: Directory, store: Store) -> None:
         self._directory = directory

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -41,11 +41,16 @@ class AccessLog(AbstractAccessLogger):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What serves: where, as ``HOST:PORT``, and what it reads anew when told to ``reload``."""
+    """What serves: where, as ``HOST:PORT``, and what it does when it is told to.
+
+    ``reload`` does what is in ``reloads``, and has others do the same; ``abandon`` ends at once
+    what else serves.
+    """
 
     addresses: list[str]
     reloads: Reloads
     reload: Reload
+    abandon: Callable[[], None] = lambda: None
 
 
 def set_up_log(who: str = "") -> None:

@@ -21,7 +21,7 @@ CLASSIC_WARNING = (
 
 async def serve(arguments: argparse.Namespace) -> int:
     """Serve until told to stop; the exit status. Raises: ConfigError, StoreUnavailable."""
-    # Until there is something to read anew, this must not be the end.
+    # Until there is something to reload, this must not be the end.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     options = service_options(arguments)
     count = options.pop("workers")
@@ -30,7 +30,7 @@ async def serve(arguments: argparse.Namespace) -> int:
     set_up_log()
     serving = listening(options, *place) if count == 1 else workers(options, *place, count)
     async with serving as service:
-        stop = told_to_stop()
+        stop = told_to_stop(service.abandon)
         when_told_to_reload(service.reload)
         if CLASSIC in suites:
             _log.warning(CLASSIC_WARNING)

@@ -1,25 +1,24 @@
-"""What a person or a service manager tells a process: to stop, to stop at once, to read anew."""
+"""What a person or a service manager tells a process: to stop, to stop at once, to reload."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable
 
-_STOP = (signal.SIGINT, signal.SIGTERM)
 
-
-def told_to_stop() -> asyncio.Event:
-    """Set once this process is asked to end; asked again, it ends at once."""
+def told_to_stop(at_once: Callable[[], None] = lambda: None) -> asyncio.Event:
+    """Set once this process is asked to end; asked again, it calls ``at_once`` and is gone."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def tell() -> None:
+    def tell(number: signal.Signals) -> None:
+        if stop.is_set():
+            at_once()
+            os._exit(128 + number)
         stop.set()
-        for number in _STOP:
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
 
-    for number in _STOP:
-        loop.add_signal_handler(number, tell)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, tell, number)
     return stop
 
 

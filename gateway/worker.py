@@ -6,6 +6,7 @@ pipe as well, since a password in them must stand in no list of processes.
 """
 
 import asyncio
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -95,7 +96,7 @@ def work(job: Job, pipe: Connection) -> None:
     try:
         asyncio.run(_serve(job, pipe))
     except GatewayError as error:
-        pipe.send((isinstance(error, ConfigError), str(error)))
+        _say(pipe, isinstance(error, ConfigError), str(error))
         sys.exit(1)
 
 
@@ -104,9 +105,6 @@ async def _serve(job: Job, pipe: Connection) -> None:
     stop = asyncio.Event()
 
     def parent_is_gone() -> None:
-        if stop.is_set():
-            # It was told twice, or there is nobody left who would wait for this.
-            os._exit(1)
         loop.remove_reader(pipe.fileno())
         _log.error("the parent process is gone: stopping")
         stop.set()
@@ -116,5 +114,11 @@ async def _serve(job: Job, pipe: Connection) -> None:
         when_told_to_reload(service.reload)
         loop.add_reader(pipe.fileno(), parent_is_gone)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
-        pipe.send((False, _SERVES))
+        _say(pipe, False, _SERVES)
         await stop.wait()
+
+
+def _say(pipe: Connection, is_config: bool, text: str) -> None:
+    # A parent that is gone is noticed elsewhere.
+    with contextlib.suppress(OSError):
+        pipe.send((is_config, text))

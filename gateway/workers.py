@@ -2,7 +2,7 @@
 
 Each worker is a whole gateway in a process of its own, and the kernel spreads connections over them
 (SO_REUSEPORT); what they share is the store. The parent starts them, replaces one that has ended,
-and passes on what it is told: to stop, to read anew. Whatever should be there once and not N times
+and passes on what it is told: to stop, to reload. Whatever should be there once and not N times
 has its place beside ``workers`` in ``serve``, on the parent's loop.
 """
 
@@ -48,7 +48,11 @@ async def workers(
                     place.send(signal.SIGHUP)
                 await reloads.run()
 
-            yield Service(addresses, reloads, reload)
+            def abandon() -> None:
+                for place in places:
+                    place.send(signal.SIGKILL)
+
+            yield Service(addresses, reloads, reload, abandon)
         finally:
             await asyncio.gather(*(place.end() for place in places))
 
