@@ -40,7 +40,7 @@ from protocol.handshake_messages import ServerConfirmation
 from protocol.hardened_suites import DEFAULT_REALM, ECDH_GCM
 from protocol.records import SessionRecord
 
-KINDS = ("SQLite",)
+KINDS = ("SQLite", "Redis")
 GROWTH = (1_000, 10_000, 100_000)
 ROUNDS = 5
 ROUND_S = 3

@@ -36,11 +36,10 @@ class RedisProcess:
 
 
 @asynccontextmanager
-async def redis_process(core: int) -> AsyncIterator[RedisProcess]:
-    """A Redis on ``core``, as a gateway wants it: nothing evicted, a log that is synced."""
+async def redis_process(core: int | None = None) -> AsyncIterator[RedisProcess]:
+    """A Redis as a gateway wants it, nothing evicted, a log that is synced; on ``core``, if any."""
     with tempfile.TemporaryDirectory(prefix="certless-redis-") as folder:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = int(probe.getsockname()[1])
+        port = free_port()
         options = {
             "bind": "127.0.0.1",
             "port": str(port),
@@ -51,18 +50,26 @@ async def redis_process(core: int) -> AsyncIterator[RedisProcess]:
             "maxmemory-policy": "noeviction",
         }
         arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+        pinned = () if core is None else ("taskset", "-c", str(core))
         process = await asyncio.create_subprocess_exec(
-            "taskset", "-c", str(core), "redis-server", *arguments, stdout=DEVNULL
+            *pinned, "redis-server", *arguments, stdout=DEVNULL
         )
         try:
-            await _until_ready(port)
+            await until_listening(port)
             yield RedisProcess(port, process.pid)
         finally:
             process.terminate()
             await process.wait()
 
 
-async def _until_ready(port: int) -> None:
+def free_port() -> int:
+    """A port of the loopback that nobody has, for a program that cannot choose one itself."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+async def until_listening(port: int) -> None:
+    """Wait until somebody accepts connections on ``port``."""
     async with asyncio.timeout(10):
         while True:
             try:

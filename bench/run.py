@@ -28,6 +28,7 @@ import aiohttp
 
 from bench.hardened_target import HardenedTarget
 from bench.hpke_target import HpkeTarget
+from bench.redis_process import redis_process
 from bench.targets import (
     ROOT,
     CertlessTarget,
@@ -278,6 +279,8 @@ def print_hardened_ratios(rows: dict[str, Row]) -> None:
     for name, other, aim in (
         ("ecdh-gcm", "aiohttp alone", 0.6),
         ("ecdh-gcm", "classic", 3.5),
+        ("SQLite", "ecdh-gcm", None),
+        ("Redis", "ecdh-gcm", None),
         ("ecdh-gcm", "hpke-http", None),
         ("hpke-http", "Starlette alone", None),
     ):
@@ -334,6 +337,11 @@ async def bench() -> None:
         ]
         ecdh = HardenedTarget(on_asyncio, http, "ecdh-gcm")
         hpke, alone = "bench.hpke_server", "--alone"
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="certless-bench-")))
+        served = ("bench.server", "--certless", "--key-file", str(folder / "key"))
+        sqlite = f"sqlite:{folder / 'db'}"
+        # On the core of the load: a machine of its own, as far as the gateway is concerned.
+        redis = await stack.enter_async_context(redis_process(load_core))
         hardened = {
             "ecdh-gcm": Row("Certless ecdh-gcm, asyncio", ecdh, ""),
             "rsa-gcm": Row(
@@ -341,6 +349,18 @@ async def bench() -> None:
             ),
             "hpke-http": Row(
                 "hpke-http, Starlette on uvicorn", HpkeTarget(await start(python(hpke)), http), ""
+            ),
+            "SQLite": Row(
+                "Certless ecdh-gcm, SQLite",
+                HardenedTarget(await start(python(*served, "--store", sqlite)), http, "ecdh-gcm"),
+                "",
+            ),
+            "Redis": Row(
+                "Certless ecdh-gcm, Redis",
+                HardenedTarget(
+                    await start(python(*served, "--store", redis.url)), http, "ecdh-gcm"
+                ),
+                "",
             ),
             "Starlette alone": Row(
                 "Starlette alone on uvicorn", Target(await start(python(hpke, alone)), http), ""

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,8 @@ def _keyring(store: str | Store, key_file: str | Path | None) -> KeyRing:
     return KeyRing.chosen(path, default_key_file(store))
 
 
+@cache
 def _decoy() -> SessionKeys:
+    """What a message of nobody's session is opened with: it never opens, so one does for all."""
     pair = RsaPrivateKey.generate()
     return SessionKeys(pair, pair.public, secrets.token_bytes(TAG_KEY_BYTES))

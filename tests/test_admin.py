@@ -218,6 +218,7 @@ async def test_ready_while_the_store_answers(tmp_path: Path) -> None:
 
 async def test_not_ready_while_it_stops(tmp_path: Path) -> None:
     app = recording_app([])
+    assert isinstance(app, web.Application)
     async with watched(tmp_path, app=app) as there:
         await there.at.raw_login()
         await app.shutdown()
