@@ -15,7 +15,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from gateways import SetClock, serving
+from frameworks import serving
+from gateways import SetClock
 from mailboxes import Mailbox, a_free_port, eventually, smtp_server
 from processes import python
 from two_gateways import DIALECT, WAYS, Gateway, MailedCodes, Message, log_in
