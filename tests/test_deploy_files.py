@@ -159,7 +159,15 @@ async def test_the_health_check_tells_ready_from_not(tmp_path: Path) -> None:
 
     assert await status() == 1
     serve = (
-        *("-m", "gateway", "serve", "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}"),
+        *(
+            "-m",
+            "gateway",
+            "serve",
+            "--listen",
+            f"127.0.0.1:{port}",
+            "--admin",
+            f"127.0.0.1:{admin}",
+        ),
         *("--upstream", "http://127.0.0.1:1", "--any-address", "--mail", "console:"),
         *("--suites", "ecdh-gcm", "--store", f"sqlite:{tmp_path / 'db'}"),
     )

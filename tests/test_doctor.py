@@ -188,6 +188,8 @@ async def test_a_file_that_hangs_does_not_keep_the_process(patient: Patient) -> 
         ("suites", "warn ecdh-gcm, classic; classic hides", {"suites": ["ecdh-gcm", "classic"]}),
         ("settings", "fix suites: there are", {"suites": ["tls"]}),
         ("settings", "fix prefix 'x' must be", {"prefix": "x"}),
+        ("settings", "warn 256 workers share", {"workers": 256}),
+        ("settings", "fix 2 workers need a store", {"workers": 2, "store": None}),
         ("settings", "fix say who may log in", {"users": None}),
         ("settings", "fix users file", {"users": "gone.toml"}),
         ("settings", "fix a classic code of 10", {"code_chars": 10}),

@@ -1,6 +1,7 @@
 """The settings: sound as ``serve`` reads them, and saying what was meant."""
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Iterator
 from ipaddress import ip_address
@@ -9,7 +10,8 @@ from pathlib import Path
 from gateway.directory import TomlDirectory
 from gateway.requirements import CLASSIC, Requirements, is_hardened
 from gateway.route_patterns import RoutePatterns
-from gateway.serve import CLASSIC_WARNING, application, host_and_port
+from gateway.serve import CLASSIC_WARNING
+from gateway.serve_options import application, host_and_port
 
 from . import Finding, Service, fix, ok, warn
 
@@ -30,6 +32,9 @@ async def check_configuration(service: Service) -> AsyncIterator[Finding]:
         f"realm {settings.realm}",
     )
     yield await _users(options)
+    workers, cores = service.options.get("workers", 1), os.cpu_count() or 1
+    if workers > cores:
+        yield warn(ABOUT, f"{workers} workers share {cores} cores: more than those gain nothing")
     yield _suites(settings.suites, settings.dialect.name)
     for finding in (*_routes(service), *_addresses(service)):
         yield finding

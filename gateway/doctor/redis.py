@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from gateway.delivery import LOOPBACK
 from gateway.stores.redis_url import RedisUrl, parse_redis_url
 
-from . import ANSWER_S, Finding, fix, ok, warn
+from . import ANSWER_S, Finding, ok, warn
 from .clock import beside
 
 ABOUT = "store"
