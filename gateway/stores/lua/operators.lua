@@ -67,6 +67,9 @@ redis.call('RPUSH', KEYS[2], unpack(ARGV, 3))
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 return 1
 
+---- unstage (KEYS: staged)
+return redis.call('UNLINK', KEYS[2])
+
 ---- reseal (KEYS: staged): how many have changed
 -- What a gateway has changed or removed meanwhile stays as it is.
 local changed = 0
