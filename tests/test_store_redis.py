@@ -69,23 +69,19 @@ async def opened(url: str) -> AsyncIterator[RedisStore]:
         await store.close()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
-    """One for all tests that do it no harm; each has a name of its own in it."""
-    server = RedisProcess(tmp_path_factory.mktemp("redis"), {})
-    asyncio.run(server.start())
-    yield server
-    server.kill()
-
-
 @pytest.fixture
 def name() -> str:
     return secrets.token_hex(8)
 
 
 @pytest.fixture
-def url(server: RedisProcess, name: str) -> str:
-    return f"{server.url}?name={name}"
+def server(redis_server: RedisProcess) -> RedisProcess:
+    return redis_server
+
+
+@pytest.fixture
+def url(redis_url: str) -> str:
+    return redis_url
 
 
 class TestRedisStore(StoreContract):
@@ -268,10 +264,10 @@ STEPS = st.one_of(
 @settings(max_examples=150, deadline=None)
 @given(start=FAR, steps=st.lists(st.one_of(STEPS, FAR), min_size=1, max_size=40))
 def test_the_window_agrees_with_the_protocols(
-    server: RedisProcess, start: int, steps: list[int]
+    redis_server: RedisProcess, start: int, steps: list[int]
 ) -> None:
     async def run() -> None:
-        async with opened(f"{server.url}?name={secrets.token_hex(8)}") as store:
+        async with opened(f"{redis_server.url}?name={secrets.token_hex(8)}") as store:
             await reach_opened(store)
             window = CounterWindow()
             number = start
