@@ -168,11 +168,14 @@ async def test_tls(tmp_path: Path) -> None:
 
 async def test_a_user_with_a_password_and_a_database(tmp_path: Path) -> None:
     password = "s3cret/with?signs"
-    allowed = f"on >{password} ~{{certless:*}}* +@all"
+    rights = "~{certless:*}* -@all +@read +@write +@scripting +info +select"
+    allowed = f"on >{password} {rights}"
     async with running(tmp_path / "redis", user=f"ann {allowed}") as server:
         at = f"127.0.0.1:{server.port}/3"
         async with opened(f"redis://ann:s3cret%2Fwith%3Fsigns@{at}") as store:
-            await reach_opened(store)
+            await all_kinds(store)
+            assert await store.reseal(lambda kind, key, sealed: sealed + b"!") > 8
+            assert await store.sweep(CHAINED.chain_expires_ms + 1) == 4
         assert "db3" in await server.tell("INFO", "keyspace")
         with pytest.raises(StoreUnavailable) as caught:
             async with opened(f"redis://ann:another-s3cret@{at}"):
