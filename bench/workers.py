@@ -16,13 +16,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-from gateway.stores.urls import store_from_url
 
 from bench.growth import GrownTarget, fill
 from bench.redis_process import free_port, redis_process, until_listening
 from bench.run import Row, play
 from bench.targets import ORDER_JSON, ROOT, Server, python
 from gateway.keyring import KeyRing
+from gateway.stores.urls import store_from_url
 
 ROUNDS = 3
 ROUND_S = 3

@@ -4,10 +4,10 @@ from aiohttp import web
 
 from protocol.messages import HttpRequest, HttpResponse
 
+from .aiohttp_body import read_body
 from .aiohttp_inner import Handler, InnerRequest, inner_request, run
 from .assembly import Assembly
 from .outer import OuterRequest, Reply
-from .request_body import read_body
 from .sessions import Session
 from .visitors import FORWARDED_FOR, UNKNOWN, Visitors
 

@@ -32,7 +32,7 @@ from .sessions import Clock
 
 _log = logging.getLogger("certless")
 
-_RECORDED: dict[type[Event], str] = {
+RECORDED: dict[type[Event], str] = {
     events.LoginAsked: "login_asked",
     events.CodeSent: "code_sent",
     events.CodeNotSent: "code_not_sent",
@@ -106,7 +106,7 @@ class AuditLog:
         os.close(self._file)
 
     def __call__(self, event: Event) -> None:
-        name = _RECORDED.get(type(event))
+        name = RECORDED.get(type(event))
         if name is None:
             return
         members: dict[str, object] = {}

@@ -17,11 +17,11 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 from yarl import URL
 
+from .aiohttp_body import read_body
 from .aiohttp_inner import SESSION, USER, InnerRequest
 from .config import http_url
 from .errors import BodyTooLarge, ConfigError, UpstreamFailed
 from .inner import end_to_end
-from .request_body import read_body
 from .route_patterns import RoutePatterns
 
 USER_HEADER = "X-Certless-User"

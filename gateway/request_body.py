@@ -1,8 +1,7 @@
 """Reading what a visitor sends: up to a cap, and not for ever."""
 
 import asyncio
-
-from aiohttp import web
+from collections.abc import Awaitable, Callable
 
 from .errors import BodyTooLarge, BrokenBody
 
@@ -10,26 +9,18 @@ from .errors import BodyTooLarge, BrokenBody
 _READ_TIMEOUT_S = 120
 
 
-async def read_body(request: web.Request, max_bytes: int) -> bytes:
-    """The body; one that is larger by its own account is refused before any of it is read.
+async def collect(next_chunk: Callable[[], Awaitable[bytes]], max_bytes: int) -> bytes:
+    """The body whose chunks come from ``next_chunk``; the first empty one ends it.
 
-    Raises: BodyTooLarge, BrokenBody.
+    Raises: BodyTooLarge, BrokenBody, and what ``next_chunk`` raises.
     """
-    if (request.content_length or 0) > max_bytes:
-        raise BodyTooLarge
-    if request.content.is_eof() and request.content.exception() is None:
-        # Small messages come whole, along with their head.
-        whole = request.content.read_nowait()
-        if len(whole) > max_bytes:
-            raise BodyTooLarge
-        return whole
     body = bytearray()
     try:
         async with asyncio.timeout(_READ_TIMEOUT_S):
-            while chunk := await request.content.readany():
+            while chunk := await next_chunk():
                 body += chunk
                 if len(body) > max_bytes:
                     raise BodyTooLarge
-    except (ConnectionError, TimeoutError, web.RequestPayloadError):
+    except (ConnectionError, TimeoutError):
         raise BrokenBody("the body did not come whole") from None
     return bytes(body)

@@ -1,10 +1,19 @@
-"""Fixtures of more than one room: mail servers and ports."""
+"""Fixtures of more than one room: frameworks, mail servers and ports."""
 
 import ssl
 from pathlib import Path
 
 import pytest
+from frameworks import FRAMEWORKS
 from mailboxes import a_free_port, self_signed
+
+
+@pytest.fixture(params=FRAMEWORKS)
+def framework(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The applications of the test are of this one: it runs once for each."""
+    monkeypatch.setattr("frameworks.current", request.param)
+    chosen: str = request.param
+    return chosen
 
 
 @pytest.fixture

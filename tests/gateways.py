@@ -15,10 +15,13 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
+from frameworks import Seen, application, serving
 
 import gateway
 from gateway import Account, AnyAddress, CodeMail, Delivery
 from gateway.aiohttp_app import ASSEMBLY
+from gateway.asgi import Certless
+from gateway.asgi_inner import ASGIApp
 from gateway.assembly import Assembly
 from gateway.client import Client
 from gateway.config import find_dialect, system_clock
@@ -169,7 +172,7 @@ class Raw:
 
 @asynccontextmanager
 async def running(
-    app: web.Application | None = None, dialect: str = "sfet-4-gcm", **options: Any
+    app: web.Application | ASGIApp | None = None, dialect: str = "sfet-4-gcm", **options: Any
 ) -> AsyncIterator[InProcess]:
     """A gateway in front of ``app``, or of an application that records what it ran."""
     mails, clock, ran = CaughtMails(), SetClock(), list[str]()
@@ -182,42 +185,30 @@ async def running(
         "key_pool_size": 1,
         **options,
     }
-    gateway.setup(app, **settings)
+    if isinstance(app, web.Application):
+        gateway.setup(app, **settings)
+        assembly = app[ASSEMBLY]
+    else:
+        app = Certless(app, **settings)
+        assembly = app.assembly
     async with serving(app) as url, aiohttp.ClientSession() as http:
-        yield InProcess(url, mails, clock, http, dialect, ran, assembly=app[ASSEMBLY])
+        yield InProcess(url, mails, clock, http, dialect, ran, assembly=assembly)
 
 
-@asynccontextmanager
-async def serving(app: web.Application) -> AsyncIterator[str]:
-    """A real server on a free port of loopback; its URL."""
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port: int = runner.addresses[0][1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        await runner.cleanup()
-
-
-def recording_app(ran: list[str]) -> web.Application:
+def recording_app(ran: list[str]) -> web.Application | ASGIApp:
     """``/echo`` in every method; what it runs is written to ``ran``."""
 
-    async def echo(request: web.Request) -> web.Response:
-        ran.append((await request.read()).decode())
-        return web.json_response(
-            {
-                "user": request[gateway.USER],
-                "session": request[gateway.SESSION].id,
-                "method": request.method,
-                "query": dict(request.query),
-                "body": ran[-1],
-            }
-        )
+    def echo(seen: Seen) -> Any:
+        ran.append(seen.body.decode())
+        return {
+            "user": seen.user,
+            "session": seen.session.id,
+            "method": seen.method,
+            "query": seen.query,
+            "body": ran[-1],
+        }
 
-    app = web.Application()
-    app.router.add_route("*", "/echo", echo)
-    return app
+    return application({"/echo": echo})
 
 
 class Users(gateway.Directory):

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
-from gateways import serving
+from frameworks import serving
 from hardened_peer import HardenedPeer
 
 from gateway.client import Client

@@ -7,7 +7,8 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from gateways import running, serving
+from frameworks import serving
+from gateways import running
 
 from gateway.client import AnswerNotTrusted, Client, CodeMistyped, NotLoggedIn, Refused
 from protocol.dialects import DIALECTS, derive

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from gateways import serving
+from frameworks import serving
 from hardened_peer import OTHER_CODE8
 from hardened_server import CODE, hardened_server
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
+from frameworks import application
 from gateways import Running, SetClock, Users, running
 
-import gateway
 from gateway import Account
 from gateway.client import (
     Client,
@@ -22,6 +21,8 @@ from gateway.client import (
     TicketNotAccepted,
 )
 from protocol.envelopes import Format
+
+pytestmark = pytest.mark.usefixtures("framework")
 
 MINUTE_MS = 60_000
 ANN = "ann@example.org"
@@ -53,18 +54,14 @@ async def test_a_conversation(suite: str, fresh: str, envelope: str) -> None:
 
 
 async def test_a_new_client_speaks_ecdh_gcm() -> None:
-    async def suite(request: web.Request) -> web.Response:
-        return web.Response(text=request[gateway.SESSION].suite)
-
-    app = web.Application()
-    app.router.add_get("/suite", suite)
+    app = application({"/suite": lambda seen: seen.session.suite})
     async with running(app) as at, Client(at.url) as client:
         await client.login(ANN, code=at.mails.code)
-        assert await (await client.get("/suite")).text() == "ecdh-gcm"
+        assert await (await client.get("/suite")).json() == "ecdh-gcm"
         # A login that fails leaves the session that was there as it was.
         with pytest.raises(CodeNotAccepted):
             await client.login(ANN, code="00000000")
-        assert await (await client.get("/suite")).text() == "ecdh-gcm"
+        assert await (await client.get("/suite")).json() == "ecdh-gcm"
 
 
 async def test_a_wrong_code_and_then_the_right_one_as_a_person_types_it() -> None:

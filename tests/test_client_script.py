@@ -19,6 +19,8 @@ from gateway.sessions import Session
 from protocol.dialects import DIALECTS, derive
 from protocol.messages import HttpRequest, HttpResponse
 
+pytestmark = pytest.mark.usefixtures("framework")
+
 
 class Get(OuterRequest):
     """A visitor asks for ``path``."""

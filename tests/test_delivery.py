@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from gateways import serving
+from frameworks import serving
 from mailboxes import (
     CODE_LINE,
     Mailbox,

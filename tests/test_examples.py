@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from gateways import CaughtMails, serving
+from frameworks import serving
+from gateways import CaughtMails
 from processes import ROOT
 
 import gateway

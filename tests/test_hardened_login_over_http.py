@@ -18,6 +18,8 @@ from protocol.hardened_suites import Freshness
 from protocol.primitives import RsaPrivateKey
 from protocol.spake2 import M_BYTES, N_BYTES
 
+pytestmark = pytest.mark.usefixtures("framework")
+
 WRONG = a_code("0000 0000")
 EACH = pytest.mark.parametrize(
     ("suite", "fresh", "form"),

@@ -10,12 +10,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
+from frameworks import Seen, application
 from gateways import Answer, running
 from hardened_gateways import Device, Online, a_code, told
 from test_hardened_login_over_http import EACH, STORES, assert_uniform
 
-import gateway
 from gateway import middleware
 from gateway.errors import StoreUnavailable
 from gateway.stores.memory import MemoryStore
@@ -27,6 +26,8 @@ from protocol.messages import HttpRequest
 from protocol.primitives import RsaPublicKey
 from protocol.records import EPOCH_OVERLAP_MS
 from protocol.sealed_messages import Envelope, Header, Kind, seal_message
+
+pytestmark = pytest.mark.usefixtures("framework")
 
 EPOCH_MS = 900_000
 
@@ -547,19 +548,17 @@ async def test_a_store_that_fails_opens_nothing(step: str) -> None:
 async def test_all_suites_beside_one_another() -> None:
     seen: list[tuple[str, str]] = []
 
-    async def whoami(request: web.Request) -> web.Response:
-        session = request[gateway.SESSION]
-        seen.append((session.suite, session.strength))
-        return web.Response(text=request[gateway.USER])
+    def whoami(asked: Seen) -> str:
+        seen.append((asked.session.suite, asked.session.strength))
+        return asked.user
 
-    app = web.Application()
-    app.router.add_get("/whoami", whoami)
-    async with running(app) as at:
+    async with running(application({"/whoami": whoami})) as at:
         raw = await at.raw_login()
-        assert (await raw.call("GET", "/whoami")).body == b"ann@example.org"
+        assert (await raw.call("GET", "/whoami")).body == b'"ann@example.org"'
         for suite in ("ecdh-gcm", "rsa-gcm"):
             online = await Device(at, suite).login(f"{suite}@example.org")
-            assert (await online.call("GET", "/whoami")).body.decode() == f"{suite}@example.org"
+            answer = await online.call("GET", "/whoami")
+            assert json.loads(answer.body) == f"{suite}@example.org"
     assert seen == [
         ("classic/sfet-4-gcm", "classic"),
         ("ecdh-gcm", "hardened"),
@@ -591,13 +590,10 @@ async def test_a_route_demands_a_suite() -> None:
 async def test_no_spelling_of_a_path_leads_around_a_demand() -> None:
     ran: list[str] = []
 
-    async def run(request: web.Request) -> web.Response:
-        ran.append(request.path)
-        return web.Response()
+    def run(seen: Seen) -> None:
+        ran.append(seen.path)
 
-    app = web.Application()
-    for path in ("/admin/{name}", "/the café"):
-        app.router.add_route("*", path, run)
+    app = application({"/admin/{name}": run, "/the café": run})
     async with running(app, require={"/admin/*": "ecdh-gcm", "/the café": "ecdh-gcm"}) as at:
         raw = await at.raw_login()
         for path in ("/%61dmin/a%20b", "/%61dmin/%C3%A9", "/the%20caf%C3%A9", "/%74he%20caf%c3%a9"):

@@ -18,6 +18,8 @@ from protocol.exchange import ServerExchange
 from protocol.primitives import RsaPrivateKey
 from protocol.suites import Classic
 
+pytestmark = pytest.mark.usefixtures("framework")
+
 SESSION = "/.gateway/session"
 AUTHENTICATE = "/.gateway/session/authenticate"
 

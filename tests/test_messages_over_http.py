@@ -20,6 +20,8 @@ from protocol.codec import JsonObject, parse_json_object
 from protocol.errors import DecryptionFailed, ReplayedNonce
 from protocol.messages import SealedMessage
 
+pytestmark = pytest.mark.usefixtures("framework")
+
 BENDABLE = "article-2016-oaep"
 PADDINGS = ("article-2016", "article-2016-oaep", "sfet-3")
 

@@ -10,7 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from gateways import CaughtMails, serving
+from frameworks import serving
+from gateways import CaughtMails
 from yarl import URL
 
 import gateway

@@ -23,6 +23,8 @@ from protocol.envelopes import Format
 from protocol.handshake_messages import ResumptionGreeting
 from protocol.hardened_suites import Freshness
 
+pytestmark = pytest.mark.usefixtures("framework")
+
 DAY_MS = 86_400_000
 
 
