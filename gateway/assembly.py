@@ -25,6 +25,7 @@ from .code_mails import CodeMails
 from .config import Settings, find_dialect
 from .courier import Courier
 from .delivery import Delivery, delivery_from_url
+from .departures import Departures
 from .directory import Directory, TomlDirectory
 from .errors import ConfigError, GatewayError
 from .events import Events, Watcher
@@ -38,6 +39,7 @@ from .limits import Limits
 from .login import Login
 from .metrics import Metrics
 from .middleware import Middleware
+from .reloads import Reloads
 from .requirements import CLASSIC, SUITES
 from .resumption import Resumption
 from .sessions import Sessions
@@ -57,6 +59,7 @@ class Assembly:
     hardened: HardenedSessions
     courier: Courier
     key_pool: KeyPool
+    reloads: Reloads
     audit: AuditLog | None
     admin: Admin | None
 
@@ -168,7 +171,10 @@ def assemble(
         ),
         classic,
     )
-    beside = (courier, key_pool, audit_log, listener)
+    reloads = Reloads()
+    reloads.add("users", Departures(directory, keeper).reload)
+    reloads.add("keys", keyring.reload)
+    beside = (courier, key_pool, reloads, audit_log, listener)
     return Assembly(chosen, middleware, keeper, sessions, hardened, *beside)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from gateway.directory import TomlDirectory
 from gateway.requirements import CLASSIC, Requirements, is_hardened
 from gateway.route_patterns import RoutePatterns
-from gateway.serve import CLASSIC_WARNING, application
+from gateway.serve import CLASSIC_WARNING
+from gateway.serve_options import application
 
 from . import Finding, Service, fix, ok, warn
 
