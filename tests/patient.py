@@ -143,6 +143,7 @@ async def a_patient(
             "suites": ["ecdh-gcm"],
             "public": ["/"],
             "realm": REALM,
+            "trusted_proxies": ["127.0.0.1"],
         }
         patient = Patient(folder, mailbox, api, capsys, settings)
         patient.write()
