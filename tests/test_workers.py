@@ -16,6 +16,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import redis_servers
 from aiohttp import web
 from frameworks import serving
 from gateways import SetClock
@@ -446,6 +447,17 @@ async def test_a_port_is_not_shared_with_strangers(tmp_path: Path) -> None:
                 f"certless: port {port} is in use: end what listens there, "
                 "or choose another --listen\n"
             )
+
+
+async def test_workers_on_redis(tmp_path: Path) -> None:
+    keys = ("--key-file", str(tmp_path / "key"))
+    async with redis_servers.running(tmp_path / "redis") as server:
+        async with gateway(tmp_path, "--workers", "2", "--store", server.url, *keys) as at:
+            sessions = [await log_in(way, at, way) for way in WAYS]
+            while at.served_by() != {"1", "2"} or at.api.ran.total() < 20:
+                for orders in sessions:
+                    assert await orders.order().send(at) == 200
+            assert set(at.api.ran.values()) == {1}
 
 
 async def test_a_free_port_may_be_named(tmp_path: Path) -> None:
