@@ -19,6 +19,7 @@ from gateway import Account
 from gateway.client import Client, Refused
 from gateway.config import RATES, system_clock
 from gateway.events import Event, LimitHit
+from gateway.sessions import user_tag
 from protocol.client_handshake import begin_login
 from protocol.codes import Code
 from protocol.handshake_messages import ClientShare, Hello
@@ -171,7 +172,7 @@ async def test_a_mail_and_the_log_name_the_visitor() -> None:
         assert mail.requested_from == "192.0.2.7"
         refused(await ask(at, "ecdh-gcm", headers=THERE))
     hits = [event for event in events if isinstance(event, LimitHit)]
-    assert hits == [LimitHit("logins_per_user", "192.0.2.8")]
+    assert hits == [LimitHit("logins_per_user", "192.0.2.8", user_tag("ann@example.org"))]
 
 
 # --- who is asking ---
