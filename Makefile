@@ -12,7 +12,7 @@ BUNDLE := gateway/bundle/client.js
 run: $(VENV)/.run $(BUNDLE)
 	$(BIN)/python -m gateway demo
 
-test: $(VENV)/.test $(BUNDLE) .make/chromium .make/redis
+test: $(VENV)/.test $(BUNDLE) .make/chromium .make/redis .make/deploy
 	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" npm test --silent
 	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" npm run test:browser --silent
 	$(PYTEST) --cov --cov-report=term:skip-covered
@@ -63,6 +63,12 @@ $(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/script
 
 .make/redis:
 	@command -v redis-server >/dev/null || { apt-get update -qq && apt-get install -y -qq redis-server; }
+	@mkdir -p $(@D) && touch $@
+
+# What the files of deploy/ are for.
+.make/deploy:
+	@{ command -v nginx && command -v haproxy && command -v systemd-analyze; } >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light haproxy systemd; }
 	@mkdir -p $(@D) && touch $@
 
 $(VENV)/.bench: $(VENV)/.test

@@ -23,7 +23,8 @@ from .cli_request import add_request, on_one_line
 from .client import ClientError
 from .errors import ConfigError, GatewayError
 from .requirements import SUITES
-from .serve import serve, told_to_stop
+from .serve import serve
+from .signals import told_to_stop
 
 
 class _Parser(argparse.ArgumentParser):
@@ -92,6 +93,9 @@ def add_service_options(service: argparse.ArgumentParser) -> None:
         metavar="PATTERN",
         action="append",
         help="pass on these paths only; name public ones here as well",
+    )
+    service.add_argument(
+        "--workers", metavar="N", type=int, help="processes that share the port and the store"
     )
     service.add_argument(
         "--trusted-proxy",

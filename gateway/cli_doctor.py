@@ -16,7 +16,7 @@ from .doctor.store import check_store
 from .doctor.upstream import check_upstream
 from .doctor.visitor import check_visitor
 from .errors import ConfigError
-from .serve import service_options
+from .serve_options import service_options
 
 CHECKS = (
     ("settings", check_configuration),

@@ -33,7 +33,7 @@ _TEXTS = (
     *("admin", "audit"),
 )
 _LISTS = ("public", "suites", "targets", "trusted_proxies")
-_OTHERS = ("any_address", "dialects", "require")
+_OTHERS = ("any_address", "dialects", "require", "workers")
 _NOT_IN_FILES = frozenset({"clock", "dialect", "public", "require", "suites", "trusted_proxies"})
 _OF_SETTINGS = {
     field.name: type(field.default) for field in fields(Settings) if field.name not in _NOT_IN_FILES
@@ -51,6 +51,8 @@ def _check(path: Path, name: str, value: Any) -> None:
         form = 'a table like { "/admin/*" = "ecdh-gcm" }'
     elif name == "any_address":
         valid, form = isinstance(value, bool), "true or false"
+    elif name == "workers":
+        valid, form = type(value) is int, "a whole number"
     elif name in _OF_SETTINGS:
         kind = _OF_SETTINGS[name]
         valid, form = type(value) is kind, "a string" if kind is str else "a whole number"

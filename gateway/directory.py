@@ -1,9 +1,10 @@
 """Who may log in, and where each can receive a code."""
 
+import asyncio
 import re
 import tomllib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,13 @@ class Directory(ABC):
         """
         return True
 
+    async def reload(self) -> Collection[str]:
+        """Read anew what stands in files; the names of users who may not log in any more.
+
+        Raises: ConfigError; then nothing has changed.
+        """
+        return ()
+
 
 class AnyAddress(Directory):
     """Whoever can read a mailbox may log in under its address (ASCII addresses only)."""
@@ -67,6 +75,7 @@ class TomlDirectory(Directory):
     """
 
     def __init__(self, accounts: list[Account]) -> None:
+        self._path: Path | None = None
         self.accounts = tuple(accounts)
         self._accounts: dict[str, Account] = {}
         for account in accounts:
@@ -80,28 +89,18 @@ class TomlDirectory(Directory):
     @classmethod
     def from_file(cls, path: Path) -> "TomlDirectory":
         """Raises: ConfigError, in one line."""
-        example = 'write [users."ann"] and addresses = ["ann@example.org"]'
-        try:
-            users = tomllib.loads(path.read_text("utf-8")).get("users")
-        except OSError as error:
-            raise ConfigError(f"users file {path}: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"users file {path}: {error}") from None
-        if not isinstance(users, dict) or not users:
-            raise ConfigError(f"users file {path} names no users: {example}")
-        accounts = []
-        for name, entry in users.items():
-            addresses = entry.get("addresses") if isinstance(entry, dict) else None
-            if isinstance(entry, dict) and (unknown := sorted(set(entry) - {"addresses"})):
-                raise ConfigError(
-                    f"users file {path}: user {name!r} has an unknown {unknown[0]!r}: {example}"
-                )
-            if not isinstance(addresses, list) or not all(
-                isinstance(address, str) for address in addresses
-            ):
-                raise ConfigError(f"users file {path}: user {name!r} has no addresses: {example}")
-            accounts.append(Account(name, tuple(addresses)))
-        return cls(accounts)
+        directory = cls(_accounts_in(path))
+        directory._path = path
+        return directory
+
+    async def reload(self) -> Collection[str]:
+        if self._path is None:
+            return ()
+        # Thousands of users take a while.
+        read = await asyncio.to_thread(TomlDirectory.from_file, self._path)
+        before = {account.name for account in self.accounts}
+        self.accounts, self._accounts = read.accounts, read._accounts
+        return before - {account.name for account in self.accounts}
 
     async def find(self, username: str) -> Account | None:
         return self._accounts.get(username)
@@ -112,3 +111,29 @@ def _normal(name: str) -> str:
         return normalise_username(name)
     except RejectedMessage as error:
         raise ConfigError(f"user or address {name!r} cannot be used: {error}") from None
+
+
+def _accounts_in(path: Path) -> list[Account]:
+    """Raises: ConfigError."""
+    example = 'write [users."ann"] and addresses = ["ann@example.org"]'
+    try:
+        users = tomllib.loads(path.read_text("utf-8")).get("users")
+    except OSError as error:
+        raise ConfigError(f"users file {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"users file {path}: {error}") from None
+    if not isinstance(users, dict) or not users:
+        raise ConfigError(f"users file {path} names no users: {example}")
+    accounts = []
+    for name, entry in users.items():
+        addresses = entry.get("addresses") if isinstance(entry, dict) else None
+        if isinstance(entry, dict) and (unknown := sorted(set(entry) - {"addresses"})):
+            raise ConfigError(
+                f"users file {path}: user {name!r} has an unknown {unknown[0]!r}: {example}"
+            )
+        if not isinstance(addresses, list) or not all(
+            isinstance(address, str) for address in addresses
+        ):
+            raise ConfigError(f"users file {path}: user {name!r} has no addresses: {example}")
+        accounts.append(Account(name, tuple(addresses)))
+    return accounts

@@ -7,7 +7,6 @@ any moment, finds either what was there before or what is there now.
 import base64
 import binascii
 import contextlib
-import fcntl
 import os
 import secrets
 from collections.abc import Iterator, Sequence
@@ -92,6 +91,8 @@ class KeyFile:
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """As long as this is held, nobody else who holds it changes the file."""
+        import fcntl  # noqa: PLC0415 (no system but POSIX has it)
+
         with self._told():
             # The file itself is another after each change, so its folder carries the lock.
             folder = os.open(self.path.resolve().parent, os.O_RDONLY)

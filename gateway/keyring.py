@@ -121,8 +121,11 @@ class KeyRing:
                 return name, opened
         return None
 
-    def reload(self) -> None:
+    async def reload(self) -> None:
         """Read the key file, if there is one. Raises: ConfigError; the former keys stay."""
+        self._read()
+
+    def _read(self) -> None:
         if self._file is not None:
             self._stamp = self._file.stamp()
             self._take(self._file.read())
@@ -132,7 +135,7 @@ class KeyRing:
         if self._file is None or self._file.stamp() == self._stamp:
             return False
         try:
-            self.reload()
+            self._read()
         except ConfigError as error:
             # Said once: it is not read again before it has changed again.
             _log.error("%s; the former keys stay", error)

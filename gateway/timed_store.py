@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+from .errors import StoreUnavailable
 from .events import Events, StoreAsked
 from .stores import Store
 
@@ -19,11 +20,12 @@ def _timed(method: Callable[..., Awaitable[Any]], events: Events) -> "staticmeth
 
     async def call(*args: Any, **options: Any) -> Any:
         began_s = time.perf_counter()
-        failed = True
+        failed = False
         try:
-            answer = await method(*args, **options)
-            failed = False
-            return answer
+            return await method(*args, **options)
+        except StoreUnavailable:
+            failed = True
+            raise
         finally:
             events.tell(StoreAsked(name, time.perf_counter() - began_s, failed))
 

@@ -20,7 +20,7 @@ from mailboxes import Mailbox, smtp_server
 from gateway.cli import main
 from gateway.client import Client
 from gateway.config_file import read_config
-from gateway.serve import application
+from gateway.serve_options import application
 
 USERS = '[users.ann]\naddresses = ["ann@example.org"]\n\n[users."fan-7"]\naddresses = []\n'
 REALM = "shop.example"
@@ -143,6 +143,7 @@ async def a_patient(
             "suites": ["ecdh-gcm"],
             "public": ["/"],
             "realm": REALM,
+            "trusted_proxies": ["127.0.0.1"],
         }
         patient = Patient(folder, mailbox, api, capsys, settings)
         patient.write()

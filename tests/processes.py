@@ -26,15 +26,20 @@ async def until_listening(port: int, process: asyncio.subprocess.Process) -> Non
 
 
 @asynccontextmanager
-async def python(*arguments: str, **options: Any) -> AsyncIterator[asyncio.subprocess.Process]:
-    """``python ARGUMENTS`` from the root of the project; ended at the latest on leaving."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, cwd=ROOT, env=environment, **options
-    )
+async def program(*command: str, **options: Any) -> AsyncIterator[asyncio.subprocess.Process]:
+    """``command``, run; ended at the latest on leaving."""
+    process = await asyncio.create_subprocess_exec(*command, **options)
     try:
         yield process
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+@asynccontextmanager
+async def python(*arguments: str, **options: Any) -> AsyncIterator[asyncio.subprocess.Process]:
+    """``python ARGUMENTS`` from the root of the project; ended at the latest on leaving."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    async with program(sys.executable, *arguments, cwd=ROOT, env=environment, **options) as process:
+        yield process

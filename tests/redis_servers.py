@@ -2,8 +2,9 @@
 
 import asyncio
 import shutil
+import signal
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-# On one machine nothing may leave a test's folder behind, nor wait for a disk.
-QUIET = {"save": "", "appendonly": "no", "repl-diskless-sync-delay": "0", "loglevel": "warning"}
+NOTHING = '""'
+# Nothing is saved unless a test says so, and nobody waits for a second replica.
+SERVER = {"save": NOTHING, "repl-diskless-sync-delay": "0"}
 
 
 class RedisProcess:
@@ -24,7 +26,8 @@ class RedisProcess:
     def __init__(self, folder: Path, options: Mapping[str, str], *, sentinel: bool = False) -> None:
         self.port = a_free_port()
         self.folder = folder
-        self.options = {**QUIET, "bind": "127.0.0.1", "dir": str(folder), **options}
+        own = {"bind": "127.0.0.1", "dir": str(folder), "loglevel": "warning"}
+        self.options = {**own, **({} if sentinel else SERVER), **options}
         self._sentinel = sentinel
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -42,9 +45,8 @@ class RedisProcess:
         program = shutil.which("redis-server")
         assert program, "redis-server is missing: apt-get install redis-server"
         conf = self.folder / "redis.conf"
-        lines = [f"port {self.port}"] if "port" not in self.options else []
-        lines += [f'{name} "{value}"' for name, value in self.options.items()]
-        conf.write_text("\n".join(lines) + "\n")
+        lines = [f"{name} {value}\n" for name, value in self.options.items()]
+        conf.write_text(f"port {self.port}\n" + "".join(lines))
         command = [program, str(conf), *(["--sentinel"] if self._sentinel else [])]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: ASYNC220
         await self.until_it_answers()
@@ -71,6 +73,40 @@ class RedisProcess:
         finally:
             await client.aclose()
 
+    async def tell(self, *command: str | int | bytes) -> Any:
+        """The answer to one command, from beside the store."""
+        async with self.client() as client:
+            return await client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    async def info(self, name: str) -> str:
+        """A value from INFO."""
+        async with self.client() as client:
+            return str((await client.info("everything"))[name])
+
+    async def until(self, name: str, wanted: Callable[[str], bool]) -> None:
+        """Wait until a value from INFO is as it is wanted."""
+        async with asyncio.timeout(30):
+            while not wanted(await self.info(name)):  # noqa: ASYNC110 (it is outside the loop)
+                await asyncio.sleep(0.02)
+
+    async def follow(self, master: "RedisProcess | None") -> None:
+        """Become a replica of ``master`` and wait until it is in step; None: become a master."""
+        if master is None:
+            await self.tell("REPLICAOF", "NO", "ONE")
+            return
+        await self.tell("REPLICAOF", "127.0.0.1", master.port)
+        await self.until("master_link_status", lambda status: status == "up")
+        offset = await master.info("master_repl_offset")
+        await self.until("slave_repl_offset", lambda own: int(own) >= int(offset))
+
+    async def lose_touch(self) -> None:
+        """Stay a replica, of a master that is not there."""
+        await self.tell("REPLICAOF", "127.0.0.1", a_free_port())
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """kill -9."""
         if self._process is not None:
@@ -90,3 +126,30 @@ async def running(folder: Path, /, **options: str) -> AsyncIterator[RedisProcess
         yield server
     finally:
         server.kill()
+
+
+@asynccontextmanager
+async def cluster(folder: Path) -> AsyncIterator[RedisProcess]:
+    """A Redis Cluster of one node, which has all slots."""
+    async with running(folder, cluster_enabled="yes") as node:
+        await node.tell("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        async with asyncio.timeout(30):
+            while b"cluster_state:ok" not in await node.tell("CLUSTER", "INFO"):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        yield node
+
+
+@asynccontextmanager
+async def watched(folder: Path, master: RedisProcess) -> AsyncIterator[RedisProcess]:
+    """A sentinel of the service ``tea``, which is ``master`` now."""
+    options = {
+        "sentinel monitor": f"tea 127.0.0.1 {master.port} 1",
+        "sentinel down-after-milliseconds": "tea 500",
+        "sentinel failover-timeout": "tea 3000",
+    }
+    sentinel = RedisProcess(folder, options, sentinel=True)
+    await sentinel.start()
+    try:
+        yield sentinel
+    finally:
+        sentinel.kill()

@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import redis_servers
 from aiohttp import web
 from gateways import changed, recording_app, running
 from hardened_gateways import Device, a_code
@@ -214,6 +215,23 @@ async def test_ready_while_the_store_answers(tmp_path: Path) -> None:
         other.close()
         assert (await there.ask("/readyz")).status == 200
         assert (await there.metrics())["certless_sessions_open{}"] == 1
+
+
+async def test_ready_again_when_redis_is(tmp_path: Path) -> None:
+    options = {"maxmemory_policy": "noeviction"}
+    async with redis_servers.running(tmp_path / "redis", **options) as redis:
+        async with watched(tmp_path, store=redis.url, key_file=tmp_path / "key") as there:
+            await there.at.raw_login()
+            assert (await there.metrics())["certless_sessions_open{}"] == 1
+            redis.kill()
+            assert (await there.ask("/readyz")).status == 503
+            assert "certless_sessions_open{}" not in await there.metrics()
+            assert (await there.ask("/figures")).json["stats"]["active_sessions"] is None
+            await redis.start()
+            assert (await there.ask("/readyz")).json == {"ready": True, "troubles": []}
+            figures = await there.metrics()
+    assert figures["certless_store_failures_total{ping}"] >= 1
+    assert figures["certless_store_failures_total{count_sessions}"] >= 1
 
 
 async def test_not_ready_while_it_stops(tmp_path: Path) -> None:

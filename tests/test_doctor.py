@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis_servers
 from aiohttp import web
 from mailboxes import Mailbox, a_free_port, self_signed, smtp_server
 from patient import PASSWORD, Examined, Patient, a_patient, listening, serving
@@ -38,6 +39,7 @@ ok    settings  gateway.toml is sound: listen 127.0.0.1:PORT, prefix /.gateway, 
 ok    users     2 may log in, 1 of them by `code issue` only: no address
 ok    suites    ecdh-gcm
 ok    routes    public: /; all others need a login
+ok    limits    an address is what 127.0.0.1 says in X-Forwarded-For
 ok    codes     hardened: 40 bits, 5 attempts, 3 codes in 15 minutes: 1,440 guesses a day at one \
 user, one chance in 763,549,741 that any is right
 ok    files     closed to others: store.db, store.db-wal, store.db-shm, store.db.key, users.toml, \
@@ -186,6 +188,8 @@ async def test_a_file_that_hangs_does_not_keep_the_process(patient: Patient) -> 
         ("suites", "warn ecdh-gcm, classic; classic hides", {"suites": ["ecdh-gcm", "classic"]}),
         ("settings", "fix suites: there are", {"suites": ["tls"]}),
         ("settings", "fix prefix 'x' must be", {"prefix": "x"}),
+        ("settings", "warn 256 workers share", {"workers": 256}),
+        ("settings", "fix 2 workers need a store", {"workers": 2, "store": None}),
         ("settings", "fix say who may log in", {"users": None}),
         ("settings", "fix users file", {"users": "gone.toml"}),
         ("settings", "fix a classic code of 10", {"code_chars": 10}),
@@ -208,7 +212,12 @@ async def test_a_file_that_hangs_does_not_keep_the_process(patient: Patient) -> 
             {"targets": ["/"], "require": {"/a": "ecdh-gcm"}},
         ),
         ("codes", "warn hardened: 40 bits, 5 attempts, 1000 codes", {"mail_limit": 1000}),
+        ("limits", "warn only this machine reaches 127.0.0.1", {"trusted_proxies": None}),
+        ("limits", "fix trusted_proxies names everybody", {"trusted_proxies": ["0.0.0.0/0"]}),
+        ("admin", "warn the figures at 0.0.0.0:8441 have no", {"admin": "0.0.0.0:8441"}),
+        ("files", "fix the audit log", {"audit": "gone/audit.jsonl"}),
         ("store", "warn memory:", {"store": "memory:"}),
+        ("store", "fix the store must be", {"store": "disk:x"}),
         ("mail", "warn codes are printed", {"mail": "console:"}),
         ("mail", "warn codes go to files", {"mail": "dir:mails"}),
         ("settings", "fix mail must be", {"mail": "pigeon:"}),
@@ -374,6 +383,33 @@ async def test_a_store_that_does_not_fit(patient: Patient, pragma: str, line: st
     (found,) = (await patient.examine()).about("store")
     assert found.startswith(line.format(patient.store))
     assert patient.store.read_bytes() == before
+
+
+async def test_a_store_in_redis(patient: Patient, tmp_path: Path) -> None:
+    async with redis_servers.running(tmp_path / "redis") as server:
+        changes = {"store": server.url, "key_file": "keys"}
+        patient.write(**changes)
+        async with serving(patient):
+            found = await patient.examine()
+            assert found.status == 0
+            first, second = found.about("store")
+            assert re.fullmatch(r"ok Redis keeps a record in \d+ ms", first)
+            assert re.fullmatch(r"ok Redis 7[\d.]+, master with 0 replicas; its restart .*", second)
+            (keys,) = found.about("keys")
+            assert keys.endswith("keys opens all that the store holds (2)")
+            assert "ok agrees with that of Redis" in found.about("clock")
+        async with server.client() as client:
+            await client.config_set("maxmemory-policy", "allkeys-lru")
+        (line,) = (await patient.examine()).about("store")
+        assert line.startswith(f"fix Redis at 127.0.0.1:{server.port} throws sessions away")
+        patient.write(**{**changes, "store": f"{server.url}?eviction=accepted"})
+        assert any("warn Redis throws" in one for one in (await patient.examine()).about("store"))
+        patient.write(store=changes["store"])
+        (line,) = (await patient.examine()).about("keys")
+        assert line.startswith("fix gateways on one Redis share keys")
+    patient.write(**{**changes, "store": f"redis://shop:{PASSWORD}@127.0.0.1:{server.port}"})
+    (line,) = (await patient.examine()).about("store")
+    assert line.startswith(f"fix Redis at 127.0.0.1:{server.port}: ")
 
 
 MOUNTS = """\

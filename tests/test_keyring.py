@@ -1,5 +1,6 @@
 """The key that seals a store: what opens what, and the file it lives in."""
 
+import asyncio
 import base64
 import os
 import secrets
@@ -304,7 +305,7 @@ def test_a_bad_change_leaves_the_former_keys(
     (said,) = caplog.messages
     assert "former keys stay" in said
     with pytest.raises(ConfigError):
-        ring.reload()
+        asyncio.run(ring.reload())
     path.unlink(missing_ok=True)
     path.write_text(lines(NEW))
     path.chmod(0o600)

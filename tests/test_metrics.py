@@ -1,6 +1,7 @@
 """What is counted: each event somewhere, each gateway for itself, several processes as one."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -8,9 +9,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from processes import ROOT
 from prometheus_client import CollectorRegistry
 
-from gateway import events
+from gateway import audit, events, metrics
 from gateway.admin.figures import Figures, point, session_stats
 from gateway.events import (
     CodeRefused,
@@ -160,3 +162,18 @@ def test_a_point_without_anything_has_no_times() -> None:
 def test_no_event_has_a_field_that_could_hold_a_secret() -> None:
     names = {field.name for kind in get_args(events.Event) for field in fields(kind)}
     assert names <= set(SOME)
+
+
+def test_the_page_of_names_has_all_of_them() -> None:
+    text = (ROOT / "docs" / "watching.md").read_text("utf-8")
+    registry = CollectorRegistry()
+    Metrics(registry)
+    names = {
+        f"{one.name}_total" if one.type == "counter" else one.name for one in registry.collect()
+    }
+    documented = set(re.findall(r"^\| `(certless_\w+)`", text, re.MULTILINE))
+    assert documented == names | {metrics.SESSIONS_OPEN}
+    recorded = {
+        name for name, _ in re.findall(r"^\| `([a-z]+_[a-z_]+)` \| (\w)", text, re.MULTILINE)
+    }
+    assert recorded >= {*audit.RECORDED.values(), "lines_lost"}

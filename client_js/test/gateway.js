@@ -106,6 +106,7 @@ export async function startGateway({ dialect = 'article-2016', upstream, options
     get log() {
       return log;
     },
+    end,
     restart: async () => {
       await end();
       await start();

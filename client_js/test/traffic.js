@@ -48,7 +48,7 @@ export async function traffic(gateway, signal) {
         () => 6000 / wave(),
       ),
     ),
-    until(() => mistype(gateway, `visitor-${number}@example.org`), () => 25_000 / wave()),
+    until(() => mistype(gateway, `mistaken-${(number += 1)}@example.org`), () => 25_000 / wave()),
     until(() => forge(gateway), () => 4000 / wave()),
   ]);
 }

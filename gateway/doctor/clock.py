@@ -42,21 +42,24 @@ async def check_clock(service: Service) -> AsyncIterator[Finding]:
             yield warn(ABOUT, "the system does not say whether its clock is kept: look, by hand")
     answer = await ask_upstream(service.options.get("upstream", ""))
     if answer is not None:
-        yield _beside("the upstream's", answer.date, window_s)
+        yield _of_upstream(answer.date, window_s)
 
 
-def _beside(whose: str, date: str | None, window_s: float) -> Finding:
+def _of_upstream(date: str | None, window_s: float) -> Finding:
     try:
         theirs_s = parsedate_to_datetime(date or "").timestamp()
     except ValueError:
-        return ok(ABOUT, f"{whose} cannot be compared: it sends no Date")
+        return ok(ABOUT, "the upstream's cannot be compared: it sends no Date")
+    return beside("the upstream's", theirs_s, window_s)
+
+
+def beside(whose: str, theirs_s: float, window_s: float) -> Finding:
+    """This clock, and the one that says ``theirs_s`` since 1970."""
     off_s = time.time() - theirs_s
     if abs(off_s) <= _COARSE_S:
         return ok(ABOUT, f"agrees with {whose}")
     way = "ahead of" if off_s > 0 else "behind"
     text = f"{abs(off_s):.0f} s {way} {whose}: have both kept by NTP"
-    return (
-        fix(ABOUT, f"{text}; clients may be off by {window_s:g} s")
-        if (abs(off_s) > window_s)
-        else warn(ABOUT, text)
-    )
+    if abs(off_s) <= window_s:
+        return warn(ABOUT, text)
+    return fix(ABOUT, f"{text}; clients may be off by {window_s:g} s")

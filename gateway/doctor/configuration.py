@@ -1,14 +1,17 @@
 """The settings: sound as ``serve`` reads them, and saying what was meant."""
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 from gateway.directory import TomlDirectory
 from gateway.requirements import CLASSIC, Requirements, is_hardened
 from gateway.route_patterns import RoutePatterns
-from gateway.serve import CLASSIC_WARNING, application
+from gateway.serve import CLASSIC_WARNING
+from gateway.serve_options import application, host_and_port
 
 from . import Finding, Service, fix, ok, warn
 
@@ -18,8 +21,9 @@ ABOUT = "settings"
 async def check_configuration(service: Service) -> AsyncIterator[Finding]:
     """All that is wrong with the options, and what they leave open."""
     options = {name: value for name, value in service.options.items() if name != "listen"}
-    # The store has a check of its own, and its key file would be made by the mere look.
-    await asyncio.to_thread(application, {**options, "store": "memory:", "key_file": None})
+    # The mere look would make a key file and an audit log; the store has a check of its own.
+    unmade = {"store": "memory:", "key_file": None, "audit": None}
+    await asyncio.to_thread(application, {**options, **unmade})
     settings = service.settings
     source = service.config.name if service.config else "the command line"
     yield ok(
@@ -28,8 +32,11 @@ async def check_configuration(service: Service) -> AsyncIterator[Finding]:
         f"realm {settings.realm}",
     )
     yield await _users(options)
+    workers, cores = service.options.get("workers", 1), os.cpu_count() or 1
+    if workers > cores:
+        yield warn(ABOUT, f"{workers} workers share {cores} cores: more than those gain nothing")
     yield _suites(settings.suites, settings.dialect.name)
-    for finding in _routes(service):
+    for finding in (*_routes(service), *_addresses(service)):
         yield finding
 
 
@@ -89,6 +96,37 @@ def _routes(service: Service) -> Iterator[Finding]:
     if not contradictions:
         public = ", ".join(settings.public) or "none"
         yield ok("routes", f"public: {public}; all others need a login")
+
+
+def _addresses(service: Service) -> Iterator[Finding]:
+    """Whom a gateway takes its visitors for, and who may see its figures."""
+    host, _ = host_and_port(service.options["listen"])
+    trusted = service.settings.trusted_proxies
+    if any(network in ("0.0.0.0/0", "::/0") for network in trusted):
+        yield fix(
+            "limits", "trusted_proxies names everybody: a visitor can then say that he is another"
+        )
+    elif trusted:
+        yield ok("limits", f"an address is what {', '.join(trusted)} says in X-Forwarded-For")
+    elif _is_loopback(host):
+        yield warn(
+            "limits",
+            f"only this machine reaches {host}: if a reverse proxy does, name it in "
+            "trusted_proxies, else all visitors count as one address",
+        )
+    else:
+        yield ok("limits", "an address is where a connection comes from")
+    admin = str(service.options.get("admin") or "")
+    admin_host = admin.rpartition(":")[0].strip("[]")
+    if admin_host and not _is_loopback(admin_host):
+        yield warn("admin", f"the figures at {admin} have no login: keep visitors from that port")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _a_path_of(pattern: str) -> str:

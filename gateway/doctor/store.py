@@ -14,6 +14,7 @@ from gateway.keyring import VARIABLE, KeyRing
 from gateway.operators import Operators
 from gateway.stores import Store
 from gateway.stores.sqlite import SqliteStore
+from gateway.stores.urls import default_key_file, is_redis, sqlite_path, store_from_url
 
 from . import Finding, Service, disk, fix, ok, warn
 
@@ -21,25 +22,45 @@ ABOUT = "store"
 KEYS = "keys"
 _SLOW_S = 0.05
 _RECORD_LIFETIME_MS = 60_000
+_NOWHERE = "no key file"
 
 
 async def check_store(service: Service) -> AsyncIterator[Finding]:
     """It opens, keeps a record and gives it back; and its keys fit."""
-    scheme, _, rest = service.options.get("store", "memory:").partition(":")
-    match scheme:
-        case "memory":
-            yield warn(
-                ABOUT, 'memory: a restart ends every session; store = "sqlite:PATH" keeps them'
-            )
-        case "sqlite":
-            async for finding in _sqlite(Path(rest), service.options.get("key_file")):
-                yield finding
+    url, key_file = service.options.get("store", "memory:"), service.options.get("key_file")
+    path = sqlite_path(url)
+    if path is not None:
+        found = _sqlite(path, key_file)
+    elif is_redis(url):
+        found = _redis(url, key_file, service.settings.window_ms / 1000)
+    else:
+        store_from_url(url)
+        yield warn(ABOUT, "memory: a restart ends every session; sqlite:PATH or Redis keep them")
+        return
+    async for finding in found:
+        yield finding
+
+
+async def _redis(url: str, key_file: str | None, window_s: float) -> AsyncIterator[Finding]:
+    store = store_from_url(url)
+    keys = await asyncio.to_thread(_keys, key_file, None)
+    if keys.name == _NOWHERE:
+        yield fix(
+            KEYS, f"gateways on one Redis share keys: name their --key-file, or set {VARIABLE}"
+        )
+    # Not before there is redis-py, of which the room of the store has spoken.
+    from .redis import examine_redis  # noqa: PLC0415
+
+    async for finding in _contract(store, "Redis", keys):
+        yield finding
+    async for finding in examine_redis(url, window_s):
+        yield finding
 
 
 async def _sqlite(path: Path, key_file: str | None) -> AsyncIterator[Finding]:
     for finding in await asyncio.to_thread(lambda: list(disk.examine_place(path))):
         yield finding
-    keys = await asyncio.to_thread(_keys, key_file, Path(f"{path}.key"))
+    keys = await asyncio.to_thread(_keys, key_file, default_key_file(f"sqlite:{path}"))
     if not await asyncio.to_thread(path.exists):
         if os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
             yield ok(ABOUT, f"{path} will be made on the first start")
@@ -61,12 +82,14 @@ class _Keys:
     ring: KeyRing | None
 
 
-def _keys(key_file: str | None, default: Path) -> _Keys:
+def _keys(key_file: str | None, default: Path | None) -> _Keys:
     """The keys as ``serve`` takes them, but that none are made. Raises: ConfigError."""
     path = Path(key_file) if key_file else None
     if KeyRing.from_environment():
         return _Keys(VARIABLE, KeyRing.chosen(path))
     path = path or default
+    if path is None:
+        return _Keys(_NOWHERE, None)
     return _Keys(str(path), KeyRing.from_file(path) if path.exists() else None)
 
 
@@ -88,7 +111,8 @@ async def _contract(store: Store, name: str, keys: _Keys) -> AsyncIterator[Findi
             yield warn(ABOUT, f"{text}, and every message waits for one: use a faster disk")
         else:
             yield ok(ABOUT, text)
-        yield await _fit(store, keys)
+        if keys.name != _NOWHERE:
+            yield await _fit(store, keys)
     finally:
         await store.close()
 

@@ -11,7 +11,7 @@ from aiohttp import hdrs
 from yarl import URL
 
 from gateway.client_script import BUNDLE
-from gateway.serve import host_and_port
+from gateway.serve_options import host_and_port
 
 from . import ANSWER_S, Finding, Service, fix, ok, warn
 

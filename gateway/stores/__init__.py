@@ -1,10 +1,13 @@
 """The Store contract: what must be remembered, and what must be atomic.
 
 A store sees ids, states, times, tags of 16 bytes and sealed bytes; nothing it holds opens anything.
-Every method is one atomic step, also between processes where a store is shared. A method that
-cannot be carried out raises StoreUnavailable and has changed nothing. A session that is CLOSED is
-not there at all. The states of classic logins are those of PROTOCOL §8.1; of hardened logins a
-store counts the attempts (§20).
+Every method is one atomic step, also between processes where a store is shared; ``sessions``,
+``chains`` and ``sweep`` may take several. A session that is CLOSED is not there at all. The states
+of classic logins are those of PROTOCOL §8.1; of hardened logins a store counts the attempts (§20).
+
+Where a method raises StoreUnavailable, nothing was accepted. Most of the time nothing was changed
+either; but where an answer was lost on its way, the step may have been made, and what it took (a
+claim, an attempt, a code) is gone. No store asks a second time by itself.
 """
 
 from abc import ABC, abstractmethod

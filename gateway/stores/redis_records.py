@@ -1,18 +1,18 @@
 """Every record of a kind in Redis: for lists, and to be sealed anew."""
 
+import secrets
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from redis.exceptions import RedisClusterException, RedisError
-
 from . import Reseal
 from .redis_scripts import SCRIPTS
-from .redis_server import RedisServer
+from .redis_server import Fenced, RedisServer
 
 # So many at a time that no other request has to wait long for it.
 _BATCH = 200
 # One step for all of them may take a while, in a large store.
 _RESEAL_S = 60.0
+_STAGED_MS = 600_000
 _SEALED = ("login", "session", "handshake", "exchange", "chain", "code")
 _CALLED = {"login": "session", "code": "issued code"}
 
@@ -49,8 +49,8 @@ class RedisRecords(RedisServer):
         ]
 
     async def reseal(self, reseal: Reseal) -> int:
-        generation = self._generation
         changes: list[tuple[object, ...]] = []
+        generation = self._generation
         for kind in _SEALED:
             for record in await self._records(kind, None):
                 called = _CALLED.get(record.kind, record.kind)
@@ -58,24 +58,18 @@ class RedisRecords(RedisServer):
                 if new != record.sealed:
                     ids = (record.kind, record.key.hex(), record.under.hex())
                     changes.append((*ids, record.sealed, new))
-        return await self._replace(generation, changes)
+        return await self._replace(generation, changes) if changes else 0
 
     async def _replace(self, generation: str, changes: list[tuple[object, ...]]) -> int:
-        """All of ``changes`` between MULTI and EXEC. Raises: StoreUnavailable."""
-        if not changes:
-            return 0
-        text = SCRIPTS["reseal"].text
+        """All of ``changes``: laid beside the records some at a time, then put in in one step."""
+        staged = ("staged", secrets.token_bytes(16))
+        for at in range(0, len(changes), _BATCH):
+            parts = [part for change in changes[at : at + _BATCH] for part in change]
+            await self._run("stage", [staged], _STAGED_MS, *parts)
+        key = self._key(generation, *staged)
         async with AsyncExitStack() as closing:
-            client = self._url.connect(closing, _RESEAL_S)
-            pipeline = client.pipeline(transaction=True)
-            for at in range(0, len(changes), _BATCH):
-                parts = [part for change in changes[at : at + _BATCH] for part in change]
-                pipeline.eval(text, 1, self._fence_key, generation, *parts)
+            patient = self._url.connect(closing, _RESEAL_S)
             try:
-                answers = await pipeline.execute(raise_on_error=False)
-            except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-                raise self._unavailable(type(error).__name__) from None
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise self._unavailable("it was restarted meanwhile; nothing is changed")
-        return sum(answers)
+                return int(await self._send(SCRIPTS["reseal"], [key], generation, client=patient))
+            except Fenced:
+                raise self._unavailable("it was restarted or replaced meanwhile") from None

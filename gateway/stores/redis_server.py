@@ -132,7 +132,11 @@ class RedisServer(Store):
 
     # --- one script ---
 
-    async def _send(self, script: Script, keys: Sequence[str], *args: object) -> Any:
+    async def _send(
+        self, script: Script, keys: Sequence[str], *args: object, client: Any = None
+    ) -> Any:
+        """The answer of ``script``. Raises: Fenced, StoreUnavailable."""
+        client = client or self._client
         given = (1 + len(keys), self._fence_key, *keys, *args)
         try:
             async with asyncio.timeout(ANSWER_S):
@@ -141,9 +145,9 @@ class RedisServer(Store):
             raise self._unavailable("too many requests wait for it") from None
         try:
             try:
-                return await self._client.evalsha(script.sha, *given)
+                return await client.evalsha(script.sha, *given)
             except NoScriptError:
-                return await self._client.eval(script.text, *given)
+                return await client.eval(script.text, *given)
         except _FAILURES as error:
             raise await self._failure(error) from None
         finally:

@@ -58,20 +58,29 @@ for at = 3, #ARGV do
 end
 return found
 
----- reseal (ARGV: kind, id, what it is sealed under, old, new, ...): how many have changed
+---- stage (KEYS: staged; ARGV: ttl_ms, then kind, id, what it is sealed under, old, new, ...)
+redis.call('RPUSH', KEYS[2], unpack(ARGV, 3))
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+return 1
+
+---- reseal (KEYS: staged): how many have changed
 -- What a gateway has changed or removed meanwhile stays as it is.
 local changed = 0
-for at = 2, #ARGV, 5 do
-    local kind, id, under, old, new = unpack(ARGV, at, at + 4)
-    local record, field = key(kind, id), 'sealed'
-    if kind == 'ticket' then
-        record, field = key('chain', id), 'ticket:' .. under
-    end
-    if redis.call('HGET', record, field) == old then
-        redis.call('HSET', record, field, new)
-        changed = changed + 1
+for first = 0, redis.call('LLEN', KEYS[2]) - 1, 500 do
+    local staged = redis.call('LRANGE', KEYS[2], first, first + 499)
+    for at = 1, #staged, 5 do
+        local kind, id, under, old, new = unpack(staged, at, at + 4)
+        local record, field = key(kind, id), 'sealed'
+        if kind == 'ticket' then
+            record, field = key('chain', id), 'ticket:' .. under
+        end
+        if redis.call('HGET', record, field) == old then
+            redis.call('HSET', record, field, new)
+            changed = changed + 1
+        end
     end
 end
+redis.call('DEL', KEYS[2])
 return changed
 
 ---- end_user (KEYS: the user's sessions, logins, handshakes, chains; ARGV: user)

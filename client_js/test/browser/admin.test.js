@@ -1,0 +1,110 @@
+/** The page of the admin listener in a real browser, of a gateway under real traffic. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { startGateway, startUpstream } from '../gateway.js';
+import { forge, mistype, visit } from '../traffic.js';
+import { launch } from './chromium.js';
+
+let browser;
+let upstream;
+let gateway;
+let admin;
+before(async () => {
+  upstream = await startUpstream();
+  gateway = await startGateway({ upstream: upstream.url, options: ['--admin', '0'] });
+  [, admin] = /figures at (http:\/\/127\.0\.0\.1:\d+\/)/.exec(gateway.log);
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await gateway?.stop();
+  await upstream?.stop();
+});
+
+/** Opens the page; what it asked for and what went wrong are kept. */
+async function open() {
+  const page = await browser.newPage();
+  const asked = [];
+  const wrong = [];
+  page.on('request', (request) => asked.push(request.url()));
+  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && wrong.push(message.text()));
+  page.on('pageerror', (error) => wrong.push(error.message));
+  await page.goto(admin);
+  return { page, asked, wrong };
+}
+
+const chart = (page, title) => page.locator('section.chart', { has: page.getByRole('heading', { name: title }) });
+
+describe('the admin page', () => {
+  test('draws what the gateway does', async () => {
+    const { page, asked, wrong } = await open();
+    await page.getByText('Ready.').waitFor();
+    await chart(page, 'Rejections').getByText('nothing in these 15 minutes').waitFor();
+    await visit(gateway, 'ecdh-gcm', 'ann@example.org', 20);
+    await visit(gateway, 'classic', 'bob@example.org', 5);
+    await mistype(gateway, 'eve@example.org');
+    await forge(gateway);
+
+    const messages = chart(page, 'Messages');
+    await messages.locator('.legend li', { hasText: 'classic/article-2016' }).waitFor();
+    assert.equal(await messages.locator('.frame path.line').count(), 2);
+    await chart(page, 'Rejections').locator('.legend li', { hasText: 'code_refused' }).waitFor();
+    await chart(page, 'Logins').locator('.legend li', { hasText: 'opened' }).waitFor();
+    await chart(page, 'Mails').locator('.legend li', { hasText: 'sent' }).waitFor();
+    assert.match(await page.locator('#encryption_success_rate').innerText(), /^9\d\.\d\d %$/);
+    const label = await messages.locator('.frame > svg').getAttribute('aria-label');
+    assert.match(label, /^Messages, a second, of the last 15 minutes\. Now: .*ecdh-gcm [\d.]+/);
+
+    const origins = new Set(asked.map((url) => new URL(url).origin));
+    assert.deepEqual([...origins], [new URL(admin).origin]);
+    assert.deepEqual(wrong, []);
+    await page.close();
+  });
+
+  test('is read by keys, by pointer and as a table', async () => {
+    const { page } = await open();
+    const sessions = chart(page, 'Sessions');
+    // A level line has no height, and so passes for hidden.
+    await sessions.locator('.frame path.line').waitFor({ state: 'attached' });
+    const tip = sessions.locator('.tip');
+    await sessions.locator('.frame > svg').focus();
+    await page.keyboard.press('ArrowLeft');
+    await tip.getByText('open').waitFor();
+    const first = await tip.innerText();
+    await page.keyboard.press('ArrowLeft');
+    assert.notEqual(await tip.innerText(), first);
+    await page.keyboard.press('Escape');
+    assert.equal(await tip.isVisible(), false);
+    await sessions.locator('.frame > svg').hover();
+    assert.equal(await tip.isVisible(), true);
+
+    await page.getByText('The same as a table').click();
+    const row = page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: 'decryption_failed' }) });
+    assert.equal(await row.getByRole('cell').count(), 3);
+    await page.close();
+  });
+
+  test('fits a small screen, and the dark', async () => {
+    const { page } = await open();
+    await page.getByText('Ready.').waitFor();
+    for (const width of [360, 1440]) {
+      await page.setViewportSize({ width, height: 900 });
+      assert.ok((await page.evaluate(() => document.scrollingElement.scrollWidth)) <= width);
+    }
+    const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const light = await background();
+    await page.emulateMedia({ colorScheme: 'dark' });
+    assert.notEqual(await background(), light);
+    await page.close();
+  });
+
+  test('says that the gateway is gone, and keeps what it has', async () => {
+    const { page } = await open();
+    await page.getByText('Ready.').waitFor();
+    await gateway.end();
+    await page.getByText(/^The gateway does not answer\. What is shown is of [\d:]+\./).waitFor();
+    assert.ok(await page.evaluate(() => document.body.classList.contains('stale')));
+    assert.equal(await chart(page, 'Sessions').locator('.frame path.line').count(), 1);
+    await page.close();
+  });
+});

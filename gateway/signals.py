@@ -1,0 +1,40 @@
+"""What a person or a service manager tells a process: to stop, to stop at once, to reload."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+
+
+def told_to_stop(at_once: Callable[[], None] = lambda: None) -> asyncio.Event:
+    """Set once this process is asked to end; asked again, it calls ``at_once`` and is gone."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def tell(number: signal.Signals) -> None:
+        if stop.is_set():
+            at_once()
+            os._exit(128 + number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, tell, number)
+    return stop
+
+
+def when_told_to_reload(reload: Callable[[], Awaitable[None]]) -> None:
+    """Await ``reload`` at each SIGHUP, one after another; it must not raise."""
+    loop = asyncio.get_running_loop()
+    turn = asyncio.Lock()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def run() -> None:
+        async with turn:
+            await reload()
+
+    def tell() -> None:
+        task = loop.create_task(run())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, tell)
