@@ -16,8 +16,11 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from .errors import ConfigError, GatewayError
 from .listening import listening, set_up_log
+from .metrics import Metrics
 from .signals import when_told_to_reload
 
 _SERVES = ""
@@ -29,12 +32,16 @@ _log = logging.getLogger("certless")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a worker is to serve, and where; ``number`` is its name in the log."""
+    """What a worker is to serve, and where; ``number`` is its name in the log.
+
+    ``counts`` where its parent reads what it has counted.
+    """
 
     number: int
     options: dict[str, Any] = field(repr=False)
     host: str
     port: int
+    counts: bool = False
 
 
 class WorkerProcess:
@@ -109,7 +116,10 @@ async def _serve(job: Job, pipe: Connection) -> None:
         _log.error("the parent process is gone: stopping")
         stop.set()
 
-    async with listening(dict(job.options), job.host, job.port, shared=True) as service:
+    options = dict(job.options)
+    if job.counts:
+        options["watch"] = Metrics(CollectorRegistry())
+    async with listening(options, job.host, job.port, shared=True) as service:
         loop.add_signal_handler(signal.SIGTERM, stop.set)
         when_told_to_reload(service.reload)
         loop.add_reader(pipe.fileno(), parent_is_gone)
