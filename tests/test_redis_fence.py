@@ -237,6 +237,36 @@ async def test_two_masters_at_once(pair: tuple[RedisProcess, RedisProcess]) -> N
                 await here.load(ADA, NOW_MS)
 
 
+async def test_an_address_that_follows_the_master(
+    pair: tuple[RedisProcess, RedisProcess],
+) -> None:
+    first, second = pair
+    ports = [first.port]
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection("127.0.0.1", ports[-1])
+
+        async def copy(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+            while data := await source.read(4096):
+                to.write(data)
+            to.close()
+
+        await asyncio.gather(copy(reader, there[1]), copy(there[0], writer))
+
+    address = await asyncio.start_server(pass_on, "127.0.0.1")
+    port = address.sockets[0].getsockname()[1]
+    async with address, store_by(f"redis://127.0.0.1:{port}") as store:
+        await filled(store)
+        # What was connected stays so, to one that is a replica by now.
+        await second.follow(None)
+        await first.follow(second)
+        ports.append(second.port)
+        with pytest.raises(StoreUnavailable, match="replica"):
+            await store.load(ADA, NOW_MS)
+        await nothing_of_before_is_there(store)
+        await it_goes_on(store)
+
+
 @pytest.mark.parametrize("how", ["disabled", "swapdb"])
 @pytest.mark.parametrize("later", [False, True])
 async def test_back_to_a_master_that_was_a_replica_meanwhile(

@@ -52,6 +52,7 @@ from gateway.config import system_clock
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.keyring import KeyRing
 from gateway.sessions import Sessions
+from gateway.stores import Counter
 from gateway.stores.redis import RedisStore
 from gateway.stores.redis_url import parse_redis_url
 from protocol.codes import Code
@@ -252,6 +253,32 @@ async def test_many_records_are_sealed_anew(server: RedisProcess, url: str) -> N
             assert await store.claim_code(key, NOW_MS) == LOGIN + key
         kinds = {key.split(b":")[3] for key in await keys_of(server, url) if b"fence" not in key}
         assert kinds == {b"all", b"of", b"login"}
+
+
+@pytest.mark.parametrize("kind", ["redis", "redis+cluster"])
+async def test_nobody_gets_the_answer_of_one_who_has_gone(
+    server: RedisProcess, node: RedisProcess, name: str, kind: str
+) -> None:
+    # A visitor who hangs up cancels his request wherever it is, with an answer on its way.
+    port = server.port if kind == "redis" else node.port
+    async with opened(f"{kind}://127.0.0.1:{port}?name={name}") as store:
+        keys = [b"%d" % number for number in range(50)]
+        counters = [Counter(number + 1, NOW_MS + 1000) for number in range(50)]
+        for key, counter in zip(keys, counters, strict=True):
+            await store.count(key, counter.value, 1000, NOW_MS)
+        for turn in range(40):
+            looks = [asyncio.ensure_future(store.count(key, 0, 1000, NOW_MS)) for key in keys]
+            for look in looks[turn % 7 :: 7]:
+                await asyncio.sleep(0)
+                look.cancel()
+            await asyncio.wait(looks, return_when=asyncio.FIRST_COMPLETED)
+            for look in looks[turn % 3 :: 3]:
+                look.cancel()
+            answers = await asyncio.gather(*looks, return_exceptions=True)
+            for answer, counter in zip(answers, counters, strict=True):
+                if not isinstance(answer, asyncio.CancelledError):
+                    assert answer == counter
+        assert [await store.count(key, 0, 1000, NOW_MS) for key in keys] == counters
 
 
 # --- the counter's window, beside the protocol's ---
