@@ -212,7 +212,6 @@ TARGETS = [
     b"/admin?/open",
     b"/open%3f",
     b"/open%23",
-    b"http://x/open",
     b"http://x/admin",
     b"http:///admin",
     b"x:/admin",
