@@ -460,7 +460,9 @@ async def test_an_answer_is_one_whole_answer(sent: list[Message], status: int) -
         assert (await raw.call("HEAD", "/")).body in (b"", b"500 Internal Server Error")
 
 
-@pytest.mark.parametrize("kind", [asyncio.CancelledError, ExceptionGroup, RecursionError])
+@pytest.mark.parametrize(
+    "kind", [asyncio.CancelledError, ExceptionGroup, RecursionError, SystemExit]
+)
 async def test_whatever_an_application_raises_is_a_sealed_500(
     kind: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
