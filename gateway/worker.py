@@ -45,7 +45,7 @@ class Job:
 def _held() -> set[signal.Signals]:
     """What waits until a worker that starts can do as it is told."""
     # Not a constant: the command line imports this room on Windows, too, which has no SIGHUP.
-    return {signal.SIGTERM, signal.SIGHUP}
+    return {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 class WorkerProcess:
