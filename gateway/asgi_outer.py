@@ -87,7 +87,7 @@ class AsgiRequest(OuterRequest):
 
     async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:
         if not is_below_root(self._scope, inside.target.partition("?")[0]):
-            root = self._scope["root_path"]
+            root = self._scope.get("root_path") or "/"
             return told_inside(404, "not_found", f"only what is below {root} can be reached here")
         exchange = InnerExchange(inside, self._receive, self._max_bytes)
         scope = inner_scope(self._scope, inside, session, self.headers.get("Host", ""))
@@ -132,4 +132,4 @@ def raw_path_of(scope: Scope) -> str:
         told = raw_path.partition(b"?")[0].decode("latin-1")
         if unquote(told) == path:
             return told
-    return quote(path, safe=_LEFT_IN_A_PATH, errors="surrogatepass")
+    return quote(path, safe=_LEFT_IN_A_PATH, errors="backslashreplace")
