@@ -50,7 +50,7 @@ class Certless:
     sees sealed messages only. Raises: ConfigError, in one line.
     """
 
-    def __init__(self, app: ASGIApp, **options: Any) -> None:
+    def __init__(self, app: ASGIApp, /, **options: Any) -> None:
         self._app = app
         self._options = options
         try:

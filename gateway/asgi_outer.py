@@ -132,4 +132,4 @@ def raw_path_of(scope: Scope) -> str:
         told = raw_path.partition(b"?")[0].decode("latin-1")
         if unquote(told) == path:
             return told
-    return quote(path, safe=_LEFT_IN_A_PATH, errors="surrogatepass")
+    return quote(path, safe=_LEFT_IN_A_PATH, errors="backslashreplace")

@@ -76,6 +76,7 @@ class Assembly:
                 self.key_pool.start()
             stack.push_async_callback(self.key_pool.close)
             stack.push_async_callback(self.courier.close)
+            stack.push_async_callback(self.courier.finish)
             sweeper = asyncio.create_task(self._keep_sweeping())
             stack.push_async_callback(asyncio.wait, [sweeper])
             stack.callback(sweeper.cancel)

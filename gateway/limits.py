@@ -95,6 +95,12 @@ class Limits:
         self._limiter = FixedWindowRateLimiter(CountersInStore(store, settings.clock))
         self._full: OrderedDict[_Counted, int] = OrderedDict()
 
+    def refuse_logins_from(self, address: str) -> None:
+        """Counts nothing: for before a request is read, where no name would help it."""
+        self._refuse_full(
+            *self._counted("logins", ""), *self._counted("logins_per_address", block_of(address))
+        )
+
     async def login(self, address: str, user_tag: bytes) -> None:
         """A login is asked for, by the name of which ``user_tag`` is the tag."""
         alone = [

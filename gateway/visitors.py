@@ -7,6 +7,7 @@ stands left of that was written by nobody we know. The header Forwarded (RFC 723
 since where two headers say who it was, a visitor can choose (decision 45).
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import (
@@ -26,6 +27,7 @@ UNIX = "unix"
 UNKNOWN = "an unknown address"
 FORWARDED_FOR = "X-Forwarded-For"
 _BLOCK_BITS = 64
+_log = logging.getLogger("certless")
 
 _Address: TypeAlias = IPv4Address | IPv6Address
 
@@ -42,6 +44,8 @@ class Visitors:
         words = set(trusted)
         self._trusts_unix = UNIX in words
         self._networks = [_network(text) for text in words - {UNIX}]
+        # Said once, where nobody is trusted: perhaps somebody should be.
+        self._is_to_warn = not words
 
     def address(self, peer: str | None, forwarded_for: Sequence[str]) -> str:
         """The address of the visitor behind ``peer``; UNKNOWN where a Unix socket says no more.
@@ -51,7 +55,10 @@ class Visitors:
         """
         seen = _parsed(peer or "")
         near = str(seen) if seen else peer or UNKNOWN
-        if not forwarded_for or not (self._trusts(seen) if peer else self._trusts_unix):
+        if not forwarded_for:
+            return near
+        if not (self._trusts(seen) if peer else self._trusts_unix):
+            self._warn(near)
             return near
         visitor = near
         for hop in reversed(",".join(forwarded_for).split(",")):
@@ -62,6 +69,15 @@ class Visitors:
             if not self._trusts(address):
                 break
         return visitor
+
+    def _warn(self, peer: str) -> None:
+        if self._is_to_warn:
+            self._is_to_warn = False
+            _log.warning(
+                "X-Forwarded-For comes from %s: if a reverse proxy of yours is there, name it in "
+                "trusted_proxies (--trusted-proxy), else all its visitors share one limit",
+                peer,
+            )
 
     def _trusts(self, address: _Address | None) -> bool:
         return address is not None and any(address in network for network in self._networks)

@@ -8,10 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
-from gateways import CLIENT_PAIR, Answer, Raw, Running, SetClock, Users, running
+from aiohttp import web
+from gateways import CLIENT_PAIR, Answer, CaughtMails, Raw, Running, SetClock, Users, running
 from hardened_gateways import PREFIX, Device, Online, a_code
 
+import gateway
 from gateway import Account
 from gateway.client import Client, Refused
 from gateway.config import RATES, system_clock
@@ -191,6 +194,27 @@ async def test_what_a_visitor_adds_himself_is_not_read() -> None:
         refused(await ask(at, "ecdh-gcm", headers=HERE))
         refused(await ask(at, "ecdh-gcm", headers={"X-Forwarded-For": "x, y, 192.0.2.7"}))
         let_in(await ask(at, "ecdh-gcm", headers=THERE))
+
+
+async def test_a_unix_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "gateway.sock")
+    body = b'{"username":"ann@example.org"}'
+    for trusted, forwarded, said in (
+        (["unix"], HERE, "192.0.2.7"),
+        (["unix"], {}, "an unknown address"),
+        (["127.0.0.1"], HERE, "an unknown address"),
+    ):
+        mails, app = CaughtMails(), web.Application()
+        gateway.setup(app, users=gateway.AnyAddress(), mail=mails, trusted_proxies=trusted)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.UnixSite(runner, path).start()
+        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) as http:
+            url = "http://gateway/.gateway/session"
+            async with http.post(url, data=body, headers=forwarded) as answer:
+                assert answer.status == 201
+        assert (await mails.mails.get())[1].requested_from == said
+        await runner.cleanup()
 
 
 # --- codes and tickets ---

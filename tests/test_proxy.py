@@ -134,6 +134,18 @@ async def test_user_and_session_are_passed_on_and_cannot_be_forged() -> None:
         assert not [name for name, _ in seen["headers"] if "certless" in name.lower()]
 
 
+async def test_the_upstream_is_told_the_visitor_of_a_trusted_proxy() -> None:
+    headers = {"X-Forwarded-For": "10.0.0.1, 192.0.2.7"}
+    for trusted, told in ((["127.0.0.1"], "192.0.2.7"), ([], "127.0.0.1")):
+        async with proxied(public=["/static/*"], trusted_proxies=trusted) as (front, client):
+            async with aiohttp.ClientSession() as http:
+                async with http.get(front + "/static/x", headers=headers) as public:
+                    assert header(await public.json(), "X-Forwarded-For") == [told]
+            # Inside a seal it is a header like any other, which a client may invent.
+            seen = await (await client.get("/", headers=headers)).json()
+            assert header(seen, "X-Forwarded-For") == ["127.0.0.1"]
+
+
 async def test_names_of_users_cannot_bend_a_header() -> None:
     users = gateway.directory.TomlDirectory([gateway.Account("Åsa % Öst", ("asa@example.org",))])
     mails = CaughtMails()

@@ -91,3 +91,13 @@ def test_blocks() -> None:
     assert block_of("2001:db8:1:3::1") != block_of("2001:db8:1:2::1")
     assert block_of("::ffff:192.0.2.7") == VISITOR
     assert block_of(UNKNOWN) == UNKNOWN
+
+
+def test_a_proxy_that_nobody_named_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    visitors = Visitors()
+    visitors.address(PROXY, [])
+    assert not caplog.messages
+    for _ in range(3):
+        visitors.address(PROXY, [VISITOR])
+    BEHIND.address("198.51.100.1", [VISITOR])
+    assert [PROXY in message for message in caplog.messages] == [True]
