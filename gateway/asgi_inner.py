@@ -86,9 +86,10 @@ class InnerExchange:
                 error = self._too_large().with_traceback(error.__traceback__)
             if not self.answer.done():
                 self.answer.set_result(failed(error))
-            elif isinstance(error, Exception):
+            elif not isinstance(error, asyncio.CancelledError):
                 log_failure("handler", error)
-            if not isinstance(error, Exception):
+            # A handler that calls sys.exit() ends itself, not the server.
+            if isinstance(error, (asyncio.CancelledError, KeyboardInterrupt)):
                 raise
         finally:
             if self._gone:

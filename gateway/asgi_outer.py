@@ -87,7 +87,7 @@ class AsgiRequest(OuterRequest):
 
     async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:
         if not is_below_root(self._scope, inside.target.partition("?")[0]):
-            root = self._scope["root_path"]
+            root = self._scope.get("root_path") or "/"
             return told_inside(404, "not_found", f"only what is below {root} can be reached here")
         exchange = InnerExchange(inside, self._receive, self._max_bytes)
         scope = inner_scope(self._scope, inside, session, self.headers.get("Host", ""))

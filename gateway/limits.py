@@ -156,4 +156,5 @@ def _refuse(now_ms: int, ends: Iterable[tuple[int | None, _Counted]]) -> None:
     full = [(ends_ms, one) for ends_ms, one in ends if ends_ms is not None]
     if full:
         ends_ms, one = max(full, key=lambda entry: entry[0])
-        raise TooMany(_TEXTS[one.limit], (ends_ms - now_ms) // 1000 + 1, one.limit)
+        user_tag = bytes.fromhex(one.who) if one.limit == "logins_per_user" else b""
+        raise TooMany(_TEXTS[one.limit], (ends_ms - now_ms) // 1000 + 1, one.limit, user_tag)

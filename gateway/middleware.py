@@ -42,7 +42,7 @@ from .origins import is_of_another_page
 from .outer import OuterRequest, Reply
 from .requirements import Requirements
 from .route_patterns import RoutePatterns
-from .sessions import Session
+from .sessions import Session, user_tag
 
 # Apart from the rest, for those whose access log shows OUTCOME as well.
 _refusals = logging.getLogger("certless.refused")
@@ -139,7 +139,7 @@ class Middleware:
         _refusals.info("%s %s: %s", request.remote, request.raw_path[:200], request.outcome)
         reply = _told(request, status, code, text)
         if isinstance(error, TooMany):
-            self._events.tell(LimitHit(error.limit, request.remote))
+            self._events.tell(LimitHit(error.limit, request.remote, error.user_tag))
             reply.headers["Retry-After"] = str(error.retry_after_s)
         if status == 401:
             reply.headers["WWW-Authenticate"] = f'Certless prefix="{self._settings.prefix}"'
@@ -203,7 +203,8 @@ class Middleware:
             await self._limits.message(session.id)
         except TooMany as error:
             request.outcome = f"session {session.id} (too_many)"
-            self._events.tell(LimitHit(error.limit, request.remote))
+            tag = user_tag(session.user)
+            self._events.tell(LimitHit(error.limit, request.remote, tag))
             told = told_inside(*_visible(error))
             later = ("Retry-After", str(error.retry_after_s))
             return replace(told, headers=(*told.headers, later))
