@@ -54,6 +54,13 @@ class Certless:
         self._app = app
         self._options = options
         try:
+            if getattr(app, "root_path", ""):
+                # FastAPI puts it over the server's once it is called. What asks for a route without
+                # it gets there as well, by a path that no option names.
+                raise ConfigError(
+                    "root_path gives each route of the application two paths: leave it out, and "
+                    "tell the server (uvicorn --root-path)"
+                )
             self.assembly = assemble(**options)
         except ConfigError as error:
             # Starlette makes its middlewares in the lifespan, whose errors servers keep quiet.

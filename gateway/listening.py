@@ -19,6 +19,9 @@ from .serve_options import application
 
 # So long requests that were begun may take when a process is told to stop.
 STOP_S = 30
+# So long a connection is kept on which no request comes, or only a part of a head; aiohttp's own
+# hour would let a thousand of them keep everybody else out. Longer than proxies keep theirs (60 s).
+KEPT_S = 75
 _log = logging.getLogger("certless")
 
 
@@ -77,6 +80,7 @@ async def listening(
         access_log=_log,
         handle_signals=False,
         shutdown_timeout=STOP_S,
+        keepalive_timeout=KEPT_S,
         # What was refused unread is thrown away unread, not inflated first.
         auto_decompress=False,
         lingering_time=2,

@@ -35,6 +35,7 @@ from starlette.routing import Mount, Route
 from gateway import Account, AnyAddress, asgi
 from gateway.asgi import Certless
 from gateway.asgi_inner import ASGIApp, Message, Receive, Scope, Send
+from gateway.errors import ConfigError
 from protocol.messages import HttpResponse, SealedMessage
 
 SECRET = "the number of the card is 4711"
@@ -574,3 +575,11 @@ async def test_mounted_below_a_path() -> None:
             for path in ("/admin", "/plain", "/orders", "/shopping/admin", "/shop%2Fadmin/../x"):
                 assert (await client.get(path)).status in (403, 404), path
             assert json.loads(await (await client.get("/admin")).read())["error"] == "not_found"
+
+
+def test_an_application_whose_routes_have_two_paths_is_refused() -> None:
+    """``require`` would look at one, and a classic session could take the other."""
+    app = FastAPI()
+    app.root_path = "/api"
+    with pytest.raises(ConfigError, match="uvicorn --root-path"):
+        Certless(app, users=AnyAddress(), mail="console:", require={"/admin/*": "ecdh-gcm"})

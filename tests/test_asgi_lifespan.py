@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from watched import watched
 
 from gateway import AnyAddress, ConfigError
 from gateway.asgi import Certless
@@ -82,6 +83,23 @@ async def test_around_the_lifespan_of_the_application() -> None:
     async with running(app, store=Watched(log)) as at:
         assert (await (await at.raw_login()).call("GET", "/word")).body == b"rhubarb"
     assert log == ["store open", "application begins", "application ends", "store closed"]
+
+
+async def test_admin_listener_and_audit_log_live_as_long(tmp_path: Path) -> None:
+    said: list[int] = []
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        async with aiohttp.ClientSession() as http, http.get(f"{there.admin}/healthz") as answer:
+            said.append(answer.status)
+
+    async with watched(tmp_path, app=Starlette(lifespan=lifespan)) as there:
+        await there.at.raw_login()
+        assert (await there.ask("/readyz")).status == 200
+        assert (await there.metrics())["certless_sessions_open{}"] == 1
+    assert said == [200]
+    assert there.recorded() == ["login_asked", "code_sent", "session_opened"]
 
 
 async def returns(scope: Scope, receive: Receive, send: Send) -> None:

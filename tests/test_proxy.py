@@ -119,6 +119,8 @@ async def test_user_and_session_are_passed_on_and_cannot_be_forged() -> None:
         "X-Forwarded-For": "10.0.0.1",
         "Forwarded": "for=10.0.0.1",
         "Proxy-Authorization": "Basic x",
+        "X-Original-URL": "/orders",
+        "X_Rewrite_Url": "/orders",
     }
     async with proxied(public=["/static/*"]) as (front, client):
         seen = await (await client.get("/", headers=forged)).json()
@@ -132,6 +134,7 @@ async def test_user_and_session_are_passed_on_and_cannot_be_forged() -> None:
             async with http.get(front + "/static/x", headers=forged) as public:
                 seen = await public.json()
         assert not [name for name, _ in seen["headers"] if "certless" in name.lower()]
+        assert not [name for name, value in seen["headers"] if value == "/orders"]
 
 
 async def test_the_upstream_is_told_the_visitor_of_a_trusted_proxy() -> None:

@@ -547,6 +547,7 @@ def test_urls(
         ("redis://u:hush@", "name a host"),
         ("redis://u:hush@h:x", "name a host"),
         ("redis://u:hush@h:70000", "name a host"),
+        ("redis://u:hush@[::1", "without its ]"),
         ("redis+unix://u:hush@h", "redis+sentinel:// or"),
         ("redis://u:hush@a,b", "one host"),
         ("redis+sentinel://u:hush@a", "need a service"),

@@ -400,6 +400,20 @@ async def test_a_reload_at_the_wrong_moment_ends_nothing(tmp_path: Path) -> None
     assert "has ended" not in log.read_text()
 
 
+async def test_a_reload_while_it_starts_is_not_lost(tmp_path: Path) -> None:
+    """Who is taken out at that moment must not stay in since a worker had read the file before."""
+    log = tmp_path / "log"
+    async with orders_api() as api, smtp_server() as mailbox:
+        with log.open("ab") as file:
+            command = arguments(tmp_path, api, mailbox, 0, "--workers", "2")
+            async with python(*command, stderr=file) as process:
+                # The first one serves, and the second does not yet.
+                await eventually(lambda: "worker 2 is process" in log.read_text())
+                process.send_signal(signal.SIGHUP)
+                await eventually(lambda: "worker 1: reloaded users" in log.read_text())
+                await eventually(lambda: "worker 2: reloaded users" in log.read_text())
+
+
 # --- mistakes: one line, and nothing is served ---
 
 

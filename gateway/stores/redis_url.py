@@ -83,7 +83,10 @@ class RedisUrl:
 
 def parse_redis_url(url: str) -> RedisUrl:
     """``url``, understood. Raises: ConfigError, which never has a password in it."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigError("the store's URL is not a URL: an address in [ without its ]") from None
     scheme, _, kind = parts.scheme.partition("+")
     kind = kind or "single"
     if scheme not in ("redis", "rediss") or kind not in _PORTS:
