@@ -590,7 +590,7 @@ async def test_what_a_visitor_calls_himself_is_in_no_mail() -> None:
     """uvicorn takes for his address what he wrote, where a proxy on this machine passes it on."""
 
     def build(options: dict[str, Any]) -> Any:
-        shop = Certless(Starlette(routes=[Route("/orders", hello)]), **options)
+        shop: Any = Certless(Starlette(routes=[Route("/orders", hello)]), **options)
         return ProxyHeadersMiddleware(shop, trusted_hosts="127.0.0.1")
 
     async with served(build) as at:
