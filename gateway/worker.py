@@ -24,8 +24,6 @@ from .metrics import Metrics
 from .signals import when_told_to_reload
 
 _SERVES = ""
-# These wait until a worker that starts can do what they say.
-_HELD = {signal.SIGTERM, signal.SIGHUP}
 _spawn = multiprocessing.get_context("spawn")
 _log = logging.getLogger("certless")
 
@@ -44,6 +42,12 @@ class Job:
     counts: bool = False
 
 
+def _held() -> set[signal.Signals]:
+    """What waits until a worker that starts can do as it is told."""
+    # Not a constant: the command line imports this room on Windows, too, which has no SIGHUP.
+    return {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+
+
 class WorkerProcess:
     """A process that works on a job, as its parent sees it. It starts at once."""
 
@@ -53,7 +57,7 @@ class WorkerProcess:
         self._process = _spawn.Process(target=work, args=(job, theirs), daemon=True)
         self._serves: asyncio.Future[GatewayError | None] = loop.create_future()
         self._ended = asyncio.Event()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _held())
         try:
             self._process.start()
         finally:
@@ -123,7 +127,7 @@ async def _serve(job: Job, pipe: Connection) -> None:
         loop.add_signal_handler(signal.SIGTERM, stop.set)
         when_told_to_reload(service.reload)
         loop.add_reader(pipe.fileno(), parent_is_gone)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _held())
         _say(pipe, False, _SERVES)
         await stop.wait()
 
