@@ -23,7 +23,7 @@ from .inner import told_inside
 from .outer import OuterRequest, Reply
 from .request_body import collect
 from .sessions import Session
-from .visitors import FORWARDED_FOR, UNKNOWN, Visitors
+from .visitors import FORWARDED_FOR, UNKNOWN, Visitors, address_of
 
 # So long a visitor may go on sending what was refused, for a connection that is closed upon him
 # takes the refusal away.
@@ -54,7 +54,7 @@ class AsgiRequest(OuterRequest):
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
         )
         self.content_type = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        self.remote = scope["client"][0] if scope.get("client") else UNKNOWN
+        self.remote = address_of(scope["client"][0] if scope.get("client") else None)
         self.outcome = ""
         self.session = None
         self._app = app

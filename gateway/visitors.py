@@ -48,13 +48,12 @@ class Visitors:
         self._is_to_warn = not words
 
     def address(self, peer: str | None, forwarded_for: Sequence[str]) -> str:
-        """The address of the visitor behind ``peer``; UNKNOWN where a Unix socket says no more.
+        """The address of the visitor behind ``peer``; UNKNOWN where that is not known.
 
         ``forwarded_for`` are the values of the header, each line one, as they came. Where they
         cannot be read, it is the peer's own.
         """
-        seen = _parsed(peer or "")
-        near = str(seen) if seen else peer or UNKNOWN
+        seen, near = _parsed(peer or ""), address_of(peer)
         if not forwarded_for:
             return near
         if not (self._trusts(seen) if peer else self._trusts_unix):
@@ -81,6 +80,16 @@ class Visitors:
 
     def _trusts(self, address: _Address | None) -> bool:
         return address is not None and any(address in network for network in self._networks)
+
+
+def address_of(peer: str | None) -> str:
+    """``peer`` as addresses are written; UNKNOWN where it is none.
+
+    A server that believes a header takes for a peer whatever it says, and a mail or a log must not
+    repeat that.
+    """
+    seen = _parsed(peer or "")
+    return str(seen) if seen else UNKNOWN
 
 
 def block_of(address: str) -> str:

@@ -31,6 +31,7 @@ from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoin
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from gateway import Account, AnyAddress, asgi
 from gateway.asgi import Certless
@@ -583,3 +584,18 @@ def test_an_application_whose_routes_have_two_paths_is_refused() -> None:
     app.root_path = "/api"
     with pytest.raises(ConfigError, match="uvicorn --root-path"):
         Certless(app, users=AnyAddress(), mail="console:", require={"/admin/*": "ecdh-gcm"})
+
+
+async def test_what_a_visitor_calls_himself_is_in_no_mail() -> None:
+    """uvicorn takes for his address what he wrote, where a proxy on this machine passes it on."""
+
+    def build(options: dict[str, Any]) -> Any:
+        shop: Any = Certless(Starlette(routes=[Route("/orders", hello)]), **options)
+        return ProxyHeadersMiddleware(shop, trusted_hosts="127.0.0.1")
+
+    async with served(build) as at:
+        calls_himself = {"X-Forwarded-For": "staff, see http://evil.example"}
+        ann = {"username": "ann@example.org"}
+        assert (await at.post("/.gateway/session", ann, headers=calls_himself)).status == 201
+        _, mail = await at.mails.mails.get()
+        assert mail.requested_from == "an unknown address"
