@@ -24,6 +24,7 @@ check: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench.run
+	$(BIN)/python -m bench.flood
 
 fuzz: $(VENV)/.test
 	FUZZ=50 $(PYTEST) tests/test_properties.py tests/test_hardened_properties.py --timeout=0

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import time
+from asyncio.subprocess import PIPE
 from dataclasses import dataclass, field
 from statistics import median, quantiles
 from typing import Any
@@ -16,8 +17,8 @@ from typing import Any
 import aiohttp
 
 from bench.hardened_target import HardenedTarget, seal_order
-from bench.run import cores, output_of
-from bench.targets import Server, python
+from bench.run import cores
+from bench.targets import ROOT, Server, python
 from protocol.client_session import ClientSession
 
 LOGINS = 5000
@@ -34,9 +35,17 @@ class Waits:
 
     ms: list[float] = field(default_factory=list)
 
-    def __str__(self) -> str:
-        p99 = quantiles(self.ms, n=100)[98]
-        return f"{len(self.ms):,} | {median(self.ms):.1f} | {p99:.1f} | {max(self.ms):.1f}"
+    @property
+    def figures(self) -> tuple[float, float, float]:
+        """The median, the 99th percentile and the worst."""
+        return median(self.ms), quantiles(self.ms, n=100)[98], max(self.ms)
+
+
+def figures(rounds: list[Waits]) -> str:
+    """The messages of all rounds, and the median of what each round came to."""
+    count = sum(len(waits.ms) for waits in rounds)
+    medians = (median(figure) for figure in zip(*(waits.figures for waits in rounds), strict=True))
+    return f"{count:,} | " + " | ".join(f"{figure:.1f}" for figure in medians)
 
 
 class Traffic:
@@ -76,12 +85,24 @@ class Traffic:
 
 async def flood(url: str, network: int) -> dict[str, float]:
     """What became of ``LOGINS`` logins, each from an address of its own below ``network``."""
-    output = await output_of(
+    began_s = time.perf_counter()
+    wrk = await asyncio.create_subprocess_exec(
         *("nice", "wrk", "-t1", f"-c{CONNECTIONS}", "-d60s", "-s", "bench/flood.lua"),
         *(url, "--", str(LOGINS), str(network)),
+        stdout=PIPE,
+        cwd=ROOT,
     )
-    result: dict[str, float] = json.loads(output.partition("RESULT ")[2])
-    return result
+    assert wrk.stdout is not None
+    try:
+        async for line in wrk.stdout:
+            if line.startswith(b"RESULT "):
+                result: dict[str, float] = json.loads(line.removeprefix(b"RESULT "))
+                return {**result, "seconds": time.perf_counter() - began_s}
+    finally:
+        if wrk.returncode is None:
+            wrk.kill()
+        await wrk.wait()
+    raise RuntimeError("wrk ended before its time")
 
 
 async def bench() -> None:
@@ -89,7 +110,8 @@ async def bench() -> None:
     core, load_core = cores()
     os.sched_setaffinity(0, {load_core})
     server = await Server.start(core, python("bench.server", "--certless", "--limits"))
-    quiet, flooded = Waits(), Waits()
+    quiet = [Waits() for _ in range(ROUNDS)]
+    flooded = [Waits() for _ in range(ROUNDS)]
     results = []
     try:
         async with aiohttp.ClientSession() as http:
@@ -99,18 +121,20 @@ async def bench() -> None:
             await server.wait_until_idle()
             traffic = Traffic(http, target.url, sessions)
             for number in range(ROUNDS):
-                await traffic.send_until(asyncio.ensure_future(asyncio.sleep(QUIET_S)), quiet)
+                await traffic.send_until(
+                    asyncio.ensure_future(asyncio.sleep(QUIET_S)), quiet[number]
+                )
                 logins = asyncio.ensure_future(
                     flood(f"{server.url}/.gateway/session/hello", 10 + number)
                 )
-                await traffic.send_until(logins, flooded)
+                await traffic.send_until(logins, flooded[number])
                 results.append(await logins)
     finally:
         await server.stop()
     print(f"| {MESSAGES_PER_S} messages a second | messages | p50 ms | p99 ms | worst ms |")
     print("|---|--:|--:|--:|--:|")
-    print(f"| in quiet | {quiet} |")
-    print(f"| while {LOGINS:,} logins are asked for | {flooded} |")
+    print(f"| in quiet | {figures(quiet)} |")
+    print(f"| while {LOGINS:,} logins are asked for | {figures(flooded)} |")
     for result in results:
         print(
             f"{LOGINS:,} logins in {result['seconds']:.1f} s: {result['let_in']:.0f} let in, "

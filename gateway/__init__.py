@@ -2,6 +2,7 @@
 
 ``setup(app, users=..., mail=...)`` puts it in front of any aiohttp application. Handlers stay as
 they are; they find the session under ``request[SESSION]``, the user's name under ``request[USER]``.
+``gateway.asgi.Certless`` is the same for ASGI.
 """
 
 import socket

@@ -24,9 +24,10 @@ def install(app: web.Application, assembly: Assembly) -> None:
     async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
         if isinstance(request, InnerRequest):
             return await handler(request)
-        # For whoever asks from here on, also the access log, which would not see a clone.
-        forwarded_for = request.headers.getall(FORWARDED_FOR, [])
-        request._cache["remote"] = visitors.address(request.remote, forwarded_for)
+        visitor = visitors.address(request.remote, request.headers.getall(FORWARDED_FOR, []))
+        if visitor not in (request.remote, UNKNOWN):
+            # For whoever asks from here on, also the access log, which would not see a clone.
+            request._cache["remote"] = visitor
         if middleware.is_public(request.rel_url.raw_path):
             return await handler(request)
         outer = _AiohttpRequest(request, app, max_bytes)

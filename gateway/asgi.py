@@ -50,10 +50,17 @@ class Certless:
     sees sealed messages only. Raises: ConfigError, in one line.
     """
 
-    def __init__(self, app: ASGIApp, **options: Any) -> None:
+    def __init__(self, app: ASGIApp, /, **options: Any) -> None:
         self._app = app
         self._options = options
         try:
+            if getattr(app, "root_path", ""):
+                # FastAPI puts it over the server's once it is called. What asks for a route without
+                # it gets there as well, by a path that no option names.
+                raise ConfigError(
+                    "root_path gives each route of the application two paths: leave it out, and "
+                    "tell the server (uvicorn --root-path)"
+                )
             self.assembly = assemble(**options)
         except ConfigError as error:
             # Starlette makes its middlewares in the lifespan, whose errors servers keep quiet.

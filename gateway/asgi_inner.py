@@ -71,7 +71,8 @@ class InnerExchange:
         self._status = 0
         self._headers: list[tuple[bytes, bytes]] = []
         self._body = bytearray()
-        self._too_large: BodyTooLarge | None = None
+        self._is_too_large = False
+        self._gone: asyncio.Task[None] | None = None
 
     async def call(self, app: ASGIApp, scope: Scope) -> None:
         """Raises nothing that the application raises: ``answer`` is then 500, if it still can."""
@@ -80,24 +81,29 @@ class InnerExchange:
             if not self.answer.done():
                 raise RuntimeError("the application returned without a whole answer")
         except BaseException as error:
+            if self._is_too_large:
+                # Whatever became of it on the way up.
+                error = self._too_large().with_traceback(error.__traceback__)
             if not self.answer.done():
-                self.answer.set_result(failed(self._too_large or error))
-            elif isinstance(error, Exception):
+                self.answer.set_result(failed(error))
+            elif not isinstance(error, asyncio.CancelledError):
                 log_failure("handler", error)
-            if not isinstance(error, Exception):
+            # A handler that calls sys.exit() ends itself, not the server.
+            if isinstance(error, (asyncio.CancelledError, KeyboardInterrupt)):
                 raise
+        finally:
+            if self._gone:
+                self._gone.cancel()
 
     async def _receive(self) -> Message:
         """The body, at once; then nothing until the answer is whole or the visitor has gone."""
         if not self._is_received:
             self._is_received = True
             return {"type": "http.request", "body": self._inside.body, "more_body": False}
-        if not self.answer.done():
-            gone = asyncio.ensure_future(self._disconnected())
-            try:
-                await asyncio.wait((gone, self.answer), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                gone.cancel()
+        # Who only looks whether the visitor has gone cancels this at once, and looks again later.
+        self._gone = self._gone or asyncio.create_task(self._disconnected())
+        if not (self._gone.done() or self.answer.done()):
+            await asyncio.wait((self._gone, self.answer), return_when=asyncio.FIRST_COMPLETED)
         return {"type": _DISCONNECT}
 
     async def _disconnected(self) -> None:
@@ -119,10 +125,13 @@ class InnerExchange:
             raise RuntimeError(f"{kind} cannot be sealed, or not at this point")
 
     def _add(self, chunk: bytes) -> None:
-        if self._too_large or len(self._body) + len(chunk) > self._max_bytes:
-            self._too_large = BodyTooLarge(f"the answer is larger than {self._max_bytes} bytes")
-            raise self._too_large
+        self._is_too_large |= len(self._body) + len(chunk) > self._max_bytes
+        if self._is_too_large:
+            raise self._too_large()
         self._body += chunk
+
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(f"the answer is larger than {self._max_bytes} bytes")
 
     def _whole(self) -> HttpResponse:
         """What is sealed: 500 where a server would have broken off or no client would open it."""

@@ -23,7 +23,7 @@ from .inner import told_inside
 from .outer import OuterRequest, Reply
 from .request_body import collect
 from .sessions import Session
-from .visitors import FORWARDED_FOR, UNKNOWN, Visitors
+from .visitors import FORWARDED_FOR, UNKNOWN, Visitors, address_of
 
 # So long a visitor may go on sending what was refused, for a connection that is closed upon him
 # takes the refusal away.
@@ -54,7 +54,7 @@ class AsgiRequest(OuterRequest):
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
         )
         self.content_type = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        self.remote = scope["client"][0] if scope.get("client") else UNKNOWN
+        self.remote = address_of(scope["client"][0] if scope.get("client") else None)
         self.outcome = ""
         self.session = None
         self._app = app
@@ -87,7 +87,7 @@ class AsgiRequest(OuterRequest):
 
     async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:
         if not is_below_root(self._scope, inside.target.partition("?")[0]):
-            root = self._scope["root_path"]
+            root = self._scope.get("root_path") or "/"
             return told_inside(404, "not_found", f"only what is below {root} can be reached here")
         exchange = InnerExchange(inside, self._receive, self._max_bytes)
         scope = inner_scope(self._scope, inside, session, self.headers.get("Host", ""))
@@ -132,4 +132,4 @@ def raw_path_of(scope: Scope) -> str:
         told = raw_path.partition(b"?")[0].decode("latin-1")
         if unquote(told) == path:
             return told
-    return quote(path, safe=_LEFT_IN_A_PATH, errors="surrogatepass")
+    return quote(path, safe=_LEFT_IN_A_PATH, errors="backslashreplace")

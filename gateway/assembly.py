@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from protocol.dialects import DEFAULT_DIALECT, Dialect
 from protocol.exchange import TAG_KEY_BYTES, ServerExchange, SessionKeys
 from protocol.handshake_server import HandshakeServer
-from protocol.hardened_suites import HARDENED_SUITES, RSA_GCM
+from protocol.hardened_suites import HARDENED_SUITES
 from protocol.primitives import RsaPrivateKey
 from protocol.suites import Classic
 
@@ -40,7 +40,7 @@ from .login import Login
 from .metrics import Metrics
 from .middleware import Middleware
 from .reloads import Reloads
-from .requirements import CLASSIC, SUITES
+from .requirements import CLASSIC, SUITES, needs_keys
 from .resumption import Resumption
 from .sessions import Sessions
 from .stores import Store
@@ -72,10 +72,11 @@ class Assembly:
             stack.push_async_callback(self.store.close)
             if self.admin:
                 await stack.enter_async_context(self.admin.listening())
-            if _needs_keys(self.settings):
+            if needs_keys(self.settings.suites):
                 self.key_pool.start()
             stack.push_async_callback(self.key_pool.close)
             stack.push_async_callback(self.courier.close)
+            stack.push_async_callback(self.courier.finish)
             sweeper = asyncio.create_task(self._keep_sweeping())
             stack.push_async_callback(asyncio.wait, [sweeper])
             stack.callback(sweeper.cancel)
@@ -139,8 +140,8 @@ def assemble(
         keeper = timed(keeper, events)
     listener = None
     if admin is not None:
-        needs_keys = _needs_keys(chosen)
-        listener = Admin(admin, registry, keeper, keyring, chosen.clock, needs_keys=needs_keys)
+        own = (keeper, keyring, chosen.clock)
+        listener = Admin(admin, registry, *own, needs_keys=needs_keys(chosen.suites))
     key_pool = KeyPool(chosen.key_pool_size, events, chosen.key_queue_size)
     courier = Courier(delivery, events)
     mails = CodeMails(chosen, keeper, courier)
@@ -174,13 +175,10 @@ def assemble(
     reloads = Reloads()
     reloads.add("users", Departures(directory, keeper).reload)
     reloads.add("keys", keyring.reload)
+    if audit_log:
+        reloads.add("audit log", audit_log.reload)
     beside = (courier, key_pool, reloads, audit_log, listener)
     return Assembly(chosen, middleware, keeper, sessions, hardened, *beside)
-
-
-def _needs_keys(settings: Settings) -> bool:
-    """Whether logins take RSA pairs."""
-    return bool(set(settings.suites) & {CLASSIC, RSA_GCM.name})
 
 
 def _keyring(store: str | Store, key_file: str | Path | None) -> KeyRing:

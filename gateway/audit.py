@@ -82,22 +82,21 @@ class AuditLog:
         self._lost = 0
         self._torn = False
         self._ours = {"host": socket.gethostname(), "process": os.getpid()}
-        try:
-            self._file = self._opened()
-        except OSError as error:
-            raise ConfigError(f"audit log {path}: {error.strerror}") from None
+        self._file = self._opened()
 
     def _opened(self) -> int:
         # Not through a file object: what is written must not wait in a buffer.
-        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    def reopen(self) -> None:
-        """Go on in the file that is called so now; logrotate has renamed the one before."""
         try:
-            file = self._opened()
+            return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            _log.error("audit log %s: %s; going on in the old file", self._path, error.strerror)
-            return
+            raise ConfigError(f"audit log {self._path}: {error.strerror}") from None
+
+    async def reload(self) -> None:
+        """Go on in the file that is called so now; logrotate has renamed the one before.
+
+        Raises: ConfigError, and goes on in the old one.
+        """
+        file = self._opened()
         os.close(self._file)
         self._file = file
 

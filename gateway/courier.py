@@ -5,7 +5,9 @@ one works or the code has expired.
 """
 
 import asyncio
+import contextlib
 import logging
+from functools import partial
 
 from .delivery import CodeMail, Delivery
 from .errors import MailNotSent
@@ -15,6 +17,8 @@ from .sessions import user_tag
 # The answer to the login has left by then, whether there was a mail to write or not.
 _FIRST_TRY_S = 0.05
 _RETRY_S = (1, 2, 5, 10, 30, 60)
+# So long a process that ends waits for mails that it has promised.
+_FINISH_S = 5
 # A mail server is asked by this many at once.
 _CHANNELS = 8
 _log = logging.getLogger("certless")
@@ -29,15 +33,23 @@ class Courier:
         self._closing = False
         self._channels = asyncio.Semaphore(_CHANNELS)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._untried: set[asyncio.Event] = set()
 
     def send(self, addresses: tuple[str, ...], mail: CodeMail) -> None:
         """Returns at once. Each address has tries of its own."""
         for address in addresses:
-            task = asyncio.create_task(self._carry(address, mail))
+            tried = asyncio.Event()
+            task = asyncio.create_task(self._carry(address, mail, tried))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(partial(self._was_tried, tried))
+            self._untried.add(tried)
 
-    async def _carry(self, address: str, mail: CodeMail) -> None:
+    def _was_tried(self, tried: asyncio.Event, _: object = None) -> None:
+        tried.set()
+        self._untried.discard(tried)
+
+    async def _carry(self, address: str, mail: CodeMail, tried: asyncio.Event) -> None:
         clock = asyncio.get_running_loop().time
         expires_s = clock() + mail.minutes * 60
         await asyncio.sleep(_FIRST_TRY_S)
@@ -52,6 +64,7 @@ class Courier:
                             return
             except TimeoutError:
                 return
+            self._was_tried(tried)
             pause_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
             if not self._closing:
                 await asyncio.sleep(min(pause_s, max(0.0, expires_s - clock())))
@@ -72,6 +85,13 @@ class Courier:
             return False
         self._events.tell(CodeSent(user_tag(mail.user)))
         return True
+
+    async def finish(self) -> None:
+        """Wait, for some seconds, until every mail has had its first try."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FINISH_S):
+                while self._untried:
+                    await next(iter(self._untried)).wait()
 
     async def close(self) -> None:
         """Stop trying."""

@@ -47,13 +47,14 @@ class StoreUnavailable(GatewayError):
 class TooMany(GatewayError):
     """A limit is reached, for ``retry_after_s`` seconds more (1 at least).
 
-    ``limit`` is the name of the setting.
+    ``limit`` is the name of the setting, ``user_tag`` that of the user, where it is one's own.
     """
 
-    def __init__(self, reason: str, retry_after_s: int, limit: str) -> None:
+    def __init__(self, reason: str, retry_after_s: int, limit: str, user_tag: bytes = b"") -> None:
         super().__init__(reason)
         self.retry_after_s = max(1, retry_after_s)
         self.limit = limit
+        self.user_tag = user_tag
 
 
 class MailNotSent(GatewayError):

@@ -99,6 +99,12 @@ class Limits:
         self._limiter = FixedWindowRateLimiter(CountersInStore(store, settings.clock))
         self._full: OrderedDict[_Counted, int] = OrderedDict()
 
+    def refuse_logins_from(self, address: str) -> None:
+        """Counts nothing: for before a request is read, where no name would help it."""
+        self._refuse_full(
+            *self._counted("logins", ""), *self._counted("logins_per_address", block_of(address))
+        )
+
     async def login(self, address: str, user_tag: bytes) -> None:
         """A login is asked for, by the name of which ``user_tag`` is the tag."""
         alone = [
@@ -156,4 +162,5 @@ def _refuse(now_ms: int, ends: Iterable[tuple[int | None, _Counted]]) -> None:
     full = [(ends_ms, one) for ends_ms, one in ends if ends_ms is not None]
     if full:
         ends_ms, one = max(full, key=lambda entry: entry[0])
-        raise TooMany(_TEXTS[one.limit], (ends_ms - now_ms) // 1000 + 1, one.limit)
+        user_tag = bytes.fromhex(one.who) if one.limit == "logins_per_user" else b""
+        raise TooMany(_TEXTS[one.limit], (ends_ms - now_ms) // 1000 + 1, one.limit, user_tag)

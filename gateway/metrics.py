@@ -3,17 +3,18 @@
 A ``Metrics`` is a watcher of events and counts into the registry that it is given, so that several
 gateways in one process do not count into each other's. What the names mean is in docs/watching.md.
 
-Where the environment has ``PROMETHEUS_MULTIPROC_DIR`` before prometheus_client is loaded, the
-figures are kept in files there, and the processes of one gateway are read as one
+The workers of a gateway count into files of one folder, and are read as one
 (``registry_of_files``).
 """
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from . import events
 from .events import Event
@@ -36,6 +37,9 @@ STORE_FAILURES = "certless_store_failures"
 KEYS_GENERATED = "certless_keys_generated"
 KEY_POOL_READY = "certless_key_pool_ready"
 AUDIT_LINES_LOST = "certless_audit_lines_lost"
+
+# Where it is set when prometheus_client is loaded, all figures of a process are in files.
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 _MESSAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _STORE_BUCKETS = (
@@ -122,7 +126,24 @@ class Metrics:
 
 
 def registry_of_files(folder: str) -> CollectorRegistry:
-    """The figures of all processes that count into ``folder``, also of those that are gone."""
+    """The figures of all processes that count into ``folder``, and of those forgotten there."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
     return registry
+
+
+def forget_process(folder: Path, pid: int) -> None:
+    """Drop the files of a process that is gone; what it has counted is kept, with that of others.
+
+    Else a worker that ends again and again would fill the folder.
+    """
+    mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+    for kind in ("counter", "histogram"):
+        theirs = folder / f"{kind}_{pid}.db"
+        if theirs.exists():
+            kept: Any = MmapedDict(str(folder / f"{kind}_gone.db"))  # type: ignore[no-untyped-call]
+            values: Any = MmapedDict.read_all_values_from_file(str(theirs))  # type: ignore[no-untyped-call]
+            for key, value, *_ in values:
+                kept.write_value(key, kept.read_value(key)[0] + value, 0.0)
+            kept.close()
+            theirs.unlink()

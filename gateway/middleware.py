@@ -7,6 +7,7 @@ place or inside ``{prefix}/message``, and plaintext is refused, never handled.
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -41,13 +42,16 @@ from .origins import is_of_another_page
 from .outer import OuterRequest, Reply
 from .requirements import Requirements
 from .route_patterns import RoutePatterns
-from .sessions import Session
+from .sessions import Session, user_tag
 
 # Apart from the rest, for those whose access log shows OUTCOME as well.
 _refusals = logging.getLogger("certless.refused")
 # A rejection leaves at a multiple of this after its request came, so that the few microseconds
 # by which one reason differs from another do not show (PROTOCOL §8.3).
 _REJECTION_STEP_S = 0.010
+# Who is told to come later is told so a little later, each at a time of his own: a flood that waits
+# for its answers then leaves the loop to others.
+_LATER_S = 0.1
 _MESSAGE = "/message"
 
 
@@ -114,6 +118,9 @@ class Middleware:
         except RejectedMessage as error:
             await _wait_for_step(arrived_s)
             return self._refuse(request, error)
+        except TooMany as error:
+            await asyncio.sleep(_LATER_S * random.uniform(0.5, 1.5))  # noqa: S311 (no secret)
+            return self._refuse(request, error)
         except Exception as error:
             return self._refuse(request, error)
 
@@ -132,7 +139,7 @@ class Middleware:
         _refusals.info("%s %s: %s", request.remote, request.raw_path[:200], request.outcome)
         reply = _told(request, status, code, text)
         if isinstance(error, TooMany):
-            self._events.tell(LimitHit(error.limit, request.remote))
+            self._events.tell(LimitHit(error.limit, request.remote, error.user_tag))
             reply.headers["Retry-After"] = str(error.retry_after_s)
         if status == 401:
             reply.headers["WWW-Authenticate"] = f'Certless prefix="{self._settings.prefix}"'
@@ -155,8 +162,10 @@ class Middleware:
             reply = _told(request, 405, "method", "use POST")
             reply.headers["Allow"] = "POST"
             return reply
-        if path in self._asks_for_mails and is_of_another_page(request):
-            raise ForeignOrigin("a page of another site cannot log in here: send JSON or msgpack")
+        if path in self._asks_for_mails:
+            if is_of_another_page(request):
+                raise ForeignOrigin("no logins from pages of other sites: send JSON or msgpack")
+            self._limits.refuse_logins_from(request.remote)
         return await serve(request)
 
     async def _message(self, request: OuterRequest) -> Reply:
@@ -194,7 +203,8 @@ class Middleware:
             await self._limits.message(session.id)
         except TooMany as error:
             request.outcome = f"session {session.id} (too_many)"
-            self._events.tell(LimitHit(error.limit, request.remote))
+            tag = user_tag(session.user)
+            self._events.tell(LimitHit(error.limit, request.remote, tag))
             told = told_inside(*_visible(error))
             later = ("Retry-After", str(error.retry_after_s))
             return replace(told, headers=(*told.headers, later))

@@ -44,6 +44,8 @@ _SET_BY_US = frozenset(
         "x-real-ip",
     }
 )
+# Some servers take one of these for the path, which would not be the one that was decided on.
+_OTHER_PATHS = frozenset({"x-original-url", "x-rewrite-url"})
 # Visitors without a session share this many connections, so that they cannot hold up users.
 _PUBLIC_REQUESTS = 64
 _CONNECTIONS = 256
@@ -122,7 +124,7 @@ class Proxy:
             (name, value)
             for name, value in end_to_end(request.headers.items())
             if not (folded := _NOT_ALPHANUMERIC.sub("-", name.lower())).startswith(_OURS)
-            and folded not in _SET_BY_US
+            and folded not in _SET_BY_US | _OTHER_PATHS
         )
         headers["X-Forwarded-Host"] = request.host
         headers["X-Forwarded-Proto"] = request.scheme

@@ -1,8 +1,8 @@
 """Which suite a route demands, and which are as strong (PROTOCOL §14.4)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from protocol.hardened_suites import HARDENED_SUITES
+from protocol.hardened_suites import HARDENED_SUITES, RSA_GCM
 
 from .errors import ConfigError
 from .route_patterns import DemandingPatterns
@@ -14,6 +14,11 @@ SUITES = (*HARDENED_SUITES, CLASSIC)
 def is_hardened(suite: str) -> bool:
     """Whether ``suite``, as a session tells it, is one of the hardened suites."""
     return suite in HARDENED_SUITES
+
+
+def needs_keys(suites: Iterable[str]) -> bool:
+    """Whether logins in any of ``suites`` take an RSA pair of ours."""
+    return not {CLASSIC, RSA_GCM.name}.isdisjoint(suites)
 
 
 class Requirements:

@@ -2,13 +2,12 @@
 
 import argparse
 import logging
-import signal
 
 from .delivery import SmtpDelivery, delivery_from_url
 from .listening import listening, set_up_log
 from .requirements import CLASSIC
 from .serve_options import host_and_port, service_options
-from .signals import told_to_stop, when_told_to_reload
+from .signals import hold_reloads, told_to_stop, when_told_to_reload
 from .workers import workers
 
 _log = logging.getLogger("certless")
@@ -21,8 +20,7 @@ CLASSIC_WARNING = (
 
 async def serve(arguments: argparse.Namespace) -> int:
     """Serve until told to stop; the exit status. Raises: ConfigError, StoreUnavailable."""
-    # Until there is something to reload, this must not be the end.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    hold_reloads()
     options = service_options(arguments)
     count = options.pop("workers")
     place = host_and_port(options.pop("listen"))

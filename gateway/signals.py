@@ -22,6 +22,11 @@ def told_to_stop(at_once: Callable[[], None] = lambda: None) -> asyncio.Event:
     return stop
 
 
+def hold_reloads() -> None:
+    """From now on a SIGHUP waits for ``when_told_to_reload``, so that none that comes is lost."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
+
 def when_told_to_reload(reload: Callable[[], Awaitable[None]]) -> None:
     """Await ``reload`` at each SIGHUP, one after another; it must not raise."""
     loop = asyncio.get_running_loop()
@@ -38,3 +43,4 @@ def when_told_to_reload(reload: Callable[[], Awaitable[None]]) -> None:
         task.add_done_callback(tasks.discard)
 
     loop.add_signal_handler(signal.SIGHUP, tell)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

@@ -7,6 +7,7 @@ stands left of that was written by nobody we know. The header Forwarded (RFC 723
 since where two headers say who it was, a visitor can choose (decision 45).
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import (
@@ -26,6 +27,7 @@ UNIX = "unix"
 UNKNOWN = "an unknown address"
 FORWARDED_FOR = "X-Forwarded-For"
 _BLOCK_BITS = 64
+_log = logging.getLogger("certless")
 
 _Address: TypeAlias = IPv4Address | IPv6Address
 
@@ -42,16 +44,20 @@ class Visitors:
         words = set(trusted)
         self._trusts_unix = UNIX in words
         self._networks = [_network(text) for text in words - {UNIX}]
+        # Said once, where nobody is trusted: perhaps somebody should be.
+        self._is_to_warn = not words
 
     def address(self, peer: str | None, forwarded_for: Sequence[str]) -> str:
-        """The address of the visitor behind ``peer``; UNKNOWN where a Unix socket says no more.
+        """The address of the visitor behind ``peer``; UNKNOWN where that is not known.
 
         ``forwarded_for`` are the values of the header, each line one, as they came. Where they
         cannot be read, it is the peer's own.
         """
-        seen = _parsed(peer or "")
-        near = str(seen) if seen else peer or UNKNOWN
-        if not forwarded_for or not (self._trusts(seen) if peer else self._trusts_unix):
+        seen, near = _parsed(peer or ""), address_of(peer)
+        if not forwarded_for:
+            return near
+        if not (self._trusts(seen) if peer else self._trusts_unix):
+            self._warn(near)
             return near
         visitor = near
         for hop in reversed(",".join(forwarded_for).split(",")):
@@ -63,8 +69,27 @@ class Visitors:
                 break
         return visitor
 
+    def _warn(self, peer: str) -> None:
+        if self._is_to_warn:
+            self._is_to_warn = False
+            _log.warning(
+                "X-Forwarded-For comes from %s: if a reverse proxy of yours is there, name it in "
+                "trusted_proxies (--trusted-proxy), else all its visitors share one limit",
+                peer,
+            )
+
     def _trusts(self, address: _Address | None) -> bool:
         return address is not None and any(address in network for network in self._networks)
+
+
+def address_of(peer: str | None) -> str:
+    """``peer`` as addresses are written; UNKNOWN where it is none.
+
+    A server that believes a header takes for a peer whatever it says, and a mail or a log must not
+    repeat that.
+    """
+    seen = _parsed(peer or "")
+    return str(seen) if seen else UNKNOWN
 
 
 def block_of(address: str) -> str:

@@ -16,25 +16,36 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from .errors import ConfigError, GatewayError
 from .listening import listening, set_up_log
+from .metrics import Metrics
 from .signals import when_told_to_reload
 
 _SERVES = ""
-# These wait until a worker that starts can do what they say.
-_HELD = {signal.SIGTERM, signal.SIGHUP}
 _spawn = multiprocessing.get_context("spawn")
 _log = logging.getLogger("certless")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a worker is to serve, and where; ``number`` is its name in the log."""
+    """What a worker is to serve, and where; ``number`` is its name in the log.
+
+    ``counts`` where its parent reads what it has counted.
+    """
 
     number: int
     options: dict[str, Any] = field(repr=False)
     host: str
     port: int
+    counts: bool = False
+
+
+def _held() -> set[signal.Signals]:
+    """What waits until a worker that starts can do as it is told."""
+    # Not a constant: the command line imports this room on Windows, too, which has no SIGHUP.
+    return {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 class WorkerProcess:
@@ -46,7 +57,7 @@ class WorkerProcess:
         self._process = _spawn.Process(target=work, args=(job, theirs), daemon=True)
         self._serves: asyncio.Future[GatewayError | None] = loop.create_future()
         self._ended = asyncio.Event()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _held())
         try:
             self._process.start()
         finally:
@@ -109,11 +120,14 @@ async def _serve(job: Job, pipe: Connection) -> None:
         _log.error("the parent process is gone: stopping")
         stop.set()
 
-    async with listening(dict(job.options), job.host, job.port, shared=True) as service:
+    options = dict(job.options)
+    if job.counts:
+        options["watch"] = Metrics(CollectorRegistry())
+    async with listening(options, job.host, job.port, shared=True) as service:
         loop.add_signal_handler(signal.SIGTERM, stop.set)
         when_told_to_reload(service.reload)
         loop.add_reader(pipe.fileno(), parent_is_gone)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _held())
         _say(pipe, False, _SERVES)
         await stop.wait()
 

@@ -9,10 +9,11 @@ has its place beside ``workers`` in ``serve``, on the parent's loop.
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from .admin.of_workers import watched_workers
 from .errors import GatewayError
 from .listening import STOP_S, Service, reserved
 from .reloads import Reloads
@@ -35,8 +36,14 @@ async def workers(
 
     Raises: ConfigError, StoreUnavailable, as the first of them has told it.
     """
-    async with reserved(host, port) as (addresses, shared_port):
-        places = [_Place(Job(n, options, host, shared_port)) for n in range(1, count + 1)]
+    places: list[_Place] = []
+    async with (
+        watched_workers(options, lambda: any(place.serves for place in places)) as watched,
+        reserved(host, port) as (addresses, shared_port),
+    ):
+        for number in range(1, count + 1):
+            job = Job(number, options, host, shared_port, counts=watched.count)
+            places.append(_Place(job, watched.ended))
         try:
             # One alone: what is wrong with the settings is said once, and a new file is made once.
             await places[0].begin()
@@ -54,14 +61,18 @@ async def workers(
 
             yield Service(addresses, reloads, reload, abandon)
         finally:
+            watched.stop()
             await asyncio.gather(*(place.end() for place in places))
 
 
 class _Place:
     """One of the N, and the process that serves there now."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, ended: Callable[[int], None]) -> None:
+        """``ended`` is told of each process that has ended."""
         self._job = job
+        self._ended = ended
+        self.serves = False
         self._process: WorkerProcess | None = None
         self._keeper: asyncio.Task[None] | None = None
 
@@ -69,6 +80,7 @@ class _Place:
         """Returns once it serves. Raises: GatewayError, as its process tells it."""
         process = self._start()
         await process.until_it_serves()
+        self.serves = True
         self._keeper = asyncio.create_task(self._keep(process))
 
     def _start(self) -> WorkerProcess:
@@ -83,6 +95,8 @@ class _Place:
         started_s = clock()
         while True:
             status = await process.until_it_ends()
+            self.serves = False
+            self._ended(process.pid)
             if clock() - started_s >= _SETTLED_S:
                 ended_at_once = 0
             pause_s = _PAUSES_S[min(ended_at_once, len(_PAUSES_S) - 1)]
@@ -97,6 +111,7 @@ class _Place:
             process, started_s = self._start(), clock()
             try:
                 await process.until_it_serves()
+                self.serves = True
             except GatewayError as error:
                 _log.error("worker %d cannot serve: %s", self._job.number, error)
 

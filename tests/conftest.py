@@ -1,11 +1,15 @@
-"""Fixtures of more than one room: frameworks, mail servers and ports."""
+"""Fixtures of more than one room: frameworks, mail servers, Redis and ports."""
 
+import asyncio
+import secrets
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from frameworks import FRAMEWORKS
 from mailboxes import a_free_port, self_signed
+from redis_servers import RedisProcess
 
 
 @pytest.fixture(params=FRAMEWORKS)
@@ -32,3 +36,18 @@ def server_context(tmp_path: Path) -> ssl.SSLContext:
 @pytest.fixture
 def free_port() -> int:
     return a_free_port()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
+    """One for all tests that do it no harm."""
+    server = RedisProcess(tmp_path_factory.mktemp("redis"), {})
+    asyncio.run(server.start())
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisProcess) -> str:
+    """A store of a test's own in it."""
+    return f"{redis_server.url}?name={secrets.token_hex(8)}"

@@ -109,7 +109,7 @@ async def _by_uvicorn(app: ASGIApp) -> AsyncIterator[int]:
     # asyncio turns Nagle's algorithm off where the socket says that it is TCP's.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http="h11", lifespan="on", log_config=None)
+    config = uvicorn.Config(app, http="h11", lifespan="on", proxy_headers=False, log_config=None)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -128,14 +128,24 @@ async def running(folder: Path, /, **options: str) -> AsyncIterator[RedisProcess
         server.kill()
 
 
+def cluster_node(folder: Path) -> AbstractAsyncContextManager[RedisProcess]:
+    """A node of a Redis Cluster, which has no slots and knows no other."""
+    return running(folder, cluster_enabled="yes", cluster_port=str(a_free_port()))
+
+
+async def cluster_info(node: RedisProcess, wanted: bytes) -> None:
+    """Wait until a node says this of its cluster."""
+    async with asyncio.timeout(30):
+        while wanted not in await node.tell("CLUSTER", "INFO"):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
 @asynccontextmanager
 async def cluster(folder: Path) -> AsyncIterator[RedisProcess]:
     """A Redis Cluster of one node, which has all slots."""
-    async with running(folder, cluster_enabled="yes") as node:
+    async with cluster_node(folder) as node:
         await node.tell("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-        async with asyncio.timeout(30):
-            while b"cluster_state:ok" not in await node.tell("CLUSTER", "INFO"):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+        await cluster_info(node, b"cluster_state:ok")
         yield node
 
 

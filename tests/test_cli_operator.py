@@ -65,15 +65,25 @@ class Beside:
         return Client(self.at.url, **options)
 
 
-@pytest.fixture
-def beside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+@pytest.fixture(params=["sqlite", "redis"])
+def beside(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    redis_url: str,
+    capsys: pytest.CaptureFixture[str],
+) -> Any:
+    store = redis_url if request.param == "redis" else f"sqlite:{tmp_path / 'certless.db'}"
+
     @asynccontextmanager
     async def start() -> AsyncIterator[Beside]:
         (tmp_path / "users.toml").write_text(USERS)
-        (tmp_path / "gateway.toml").write_text('users = "users.toml"\nstore = "sqlite:certless.db"')
+        (tmp_path / "gateway.toml").write_text(
+            f'users = "users.toml"\nstore = "{store}"\nkey_file = "certless.key"'
+        )
         options: dict[str, Any] = {
             "users": tmp_path / "users.toml",
-            "store": f"sqlite:{tmp_path / 'certless.db'}",
+            "store": store,
+            "key_file": tmp_path / "certless.key",
         }
         async with running(**options) as at:
             yield Beside(at, tmp_path, capsys)

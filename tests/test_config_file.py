@@ -13,6 +13,7 @@ from gateway.errors import ConfigError
 from protocol.dialects import DIALECTS, derive
 
 TEXTS = ["listen", "upstream", "users", "mail", "mail_from", "store", "key_file", "dialect"]
+TEXTS += ["admin", "audit"]
 TEXTS += ["prefix", "site", "realm", *RATES]
 NUMBERS = ["max_body_bytes", "session_lifetime_s", "sweep_interval_s", "window_ms", "code_chars"]
 NUMBERS += ["key_pool_size", "mail_limit", "ticket_lifetime_s"]
@@ -151,8 +152,9 @@ def test_paths_are_relative_to_the_file(path: Path) -> None:
     options = read(
         path,
         'users = "users.toml"\nkey_file = "keys/a.key"\nstore = "sqlite:data/a.db"\n'
-        'mail = "dir:mails"',
+        'mail = "dir:mails"\naudit = "audit.jsonl"',
     )
+    assert Path(options["audit"]) == folder / "audit.jsonl"
     assert Path(options["users"]) == folder / "users.toml"
     assert Path(options["key_file"]) == folder / "keys" / "a.key"
     assert options["store"] == f"sqlite:{folder / 'data' / 'a.db'}"

@@ -181,6 +181,30 @@ async def test_closing_gives_up_what_is_under_way(monkeypatch: pytest.MonkeyPatc
     assert asyncio.all_tasks() == tasks
 
 
+async def test_a_stop_gives_every_mail_its_first_try() -> None:
+    # At once, as where a login was answered the moment before.
+    scripted = Scripted(MailNotSent("later"))
+    courier = Courier(scripted)
+    courier.send((ANN, BOB), MAIL)
+    await courier.finish()
+    await courier.close()
+    assert sorted(scripted.tries) == [ANN, BOB]
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_stop_does_not_wait_for_a_server_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room, "_FINISH_S", 0.05)
+    stuck = Stuck()
+    courier = Courier(stuck)
+    courier.send((ANN,), MAIL)
+    await courier.finish()
+    assert stuck.tries == [ANN]
+    await courier.close()
+    assert stuck.cancelled == 1
+
+
 @pytest.mark.usefixtures("quick")
 async def test_closing_gives_up_what_waits_for_its_next_try(
     monkeypatch: pytest.MonkeyPatch,

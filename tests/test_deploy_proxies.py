@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import redis_servers
 from fronts import FRONTS, Behind, Front
 from gateways import Running
 from mailboxes import eventually, text_of
@@ -41,9 +42,9 @@ class Fronted:
 
 
 @asynccontextmanager
-async def fronted(name: str, folder: Path) -> AsyncIterator[Fronted]:
+async def fronted(name: str, folder: Path, store: str = "") -> AsyncIterator[Fronted]:
     options = ("--trusted-proxy", "127.0.0.1", "--admin", "127.0.0.1:0")
-    async with two_gateways(folder, f"sqlite:{folder / 'db'}", *options) as pair:
+    async with two_gateways(folder, store or f"sqlite:{folder / 'db'}", *options) as pair:
         behind = [await _places(one) for one in (pair.a, pair.b)]
         async with Front.of(name, folder, behind).running() as front:
             a = pair.a
@@ -76,6 +77,21 @@ async def test_sessions_go_on_whichever_gateway_a_message_comes_to(
         # Both had their share.
         for gateway in (here.pair.a, here.pair.b):
             assert "/.gateway/message 200" in gateway.log.read_text()
+
+
+@by_each
+async def test_the_same_on_redis(name: str, tmp_path: Path) -> None:
+    async with redis_servers.running(tmp_path / "redis") as server:
+        async with fronted(name, tmp_path, server.url) as here:
+            orders = await log_in("clock", here.at, "ann")
+            sent = [orders.order() for _ in range(8)]
+            assert [await message.send(here.at) for message in sent[:4]] == [200] * 4
+            await here.pair.b.kill()
+            async with asyncio.timeout(20):
+                while await orders.order().send(here.at) != 200:
+                    pass
+            assert [await message.send(here.at) for message in sent[4:]] == [200] * 4
+            assert {here.pair.ran()[message.id] for message in sent} == {1}
 
 
 @by_each

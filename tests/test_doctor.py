@@ -19,8 +19,9 @@ from aiohttp import web
 from mailboxes import Mailbox, a_free_port, self_signed, smtp_server
 from patient import PASSWORD, Examined, Patient, a_patient, listening, serving
 from processes import python
+from yarl import URL
 
-from gateway.doctor import Check, Finding, Mark, Service, disk, examine, ok, visitor
+from gateway.doctor import Check, Finding, Mark, Service, disk, examine, ok, upstream, visitor
 from gateway.doctor.clock import is_kept
 from gateway.doctor.files import check_files
 from gateway.doctor.upstream import listeners
@@ -214,6 +215,7 @@ async def test_a_file_that_hangs_does_not_keep_the_process(patient: Patient) -> 
         ("codes", "warn hardened: 40 bits, 5 attempts, 1000 codes", {"mail_limit": 1000}),
         ("limits", "warn only this machine reaches 127.0.0.1", {"trusted_proxies": None}),
         ("limits", "fix trusted_proxies names everybody", {"trusted_proxies": ["0.0.0.0/0"]}),
+        ("limits", "warn logins, sessions: as many as", {"logins": "none", "sessions": 0}),
         ("admin", "warn the figures at 0.0.0.0:8441 have no", {"admin": "0.0.0.0:8441"}),
         ("files", "fix the audit log", {"audit": "gone/audit.jsonl"}),
         ("store", "warn memory:", {"store": "memory:"}),
@@ -437,6 +439,24 @@ def test_the_file_system_of_a_folder(tmp_path: Path, folder: str, kind: str) -> 
     assert disk.file_system_of(Path(folder), mounts) == kind
 
 
+@pytest.mark.parametrize(
+    ("limit", "line"),
+    [("_SHORT_MIB", "warn {} MiB are free"), ("_FULL_MIB", "fix {} MiB are free")],
+)
+def test_a_disk_that_is_full_or_on_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, line: str
+) -> None:
+    assert list(disk.examine_place(tmp_path / "db")) == []
+    # Against such a limit every disk is short.
+    for name in ("_SHORT_MIB", limit):
+        monkeypatch.setattr(disk, name, 100_000_000)
+    monkeypatch.setattr(disk, "MOUNTS", tmp_path / "mounts")
+    (tmp_path / "mounts").write_text("files:/export / nfs4 rw 0 0\n")
+    full, remote = disk.examine_place(tmp_path / "db")
+    assert re.sub(r"\d+", "{}", f"{full.mark} {full.text}", count=1).startswith(line)
+    assert (remote.mark, "is on a network (nfs4)" in remote.text) == (Mark.WARN, True)
+
+
 # --- mail ---
 
 
@@ -542,6 +562,22 @@ async def test_an_upstream_that_fails(patient: Patient) -> None:
     )
     patient.api.status = 404
     assert (await patient.examine()).status == 0
+
+
+async def test_an_upstream_that_others_reach(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = patient.folder / "tcp"
+    table.write_text(f"0: 00000000:{patient.api.port:04X} 00000000:0000 0A 0\n")
+    monkeypatch.setattr(upstream, "SOCKETS", (table,))
+    line = (await patient.examine()).about("upstream")[-1]
+    assert line.startswith(f"fix port {patient.api.port} listens on 0.0.0.0: bind it to 127.0.0.1")
+    table.unlink()
+    line = (await patient.examine()).about("upstream")[-1]
+    assert line.startswith("warn who else reaches port")
+    # An address that is for documentation: of no machine, and so not of this one.
+    found = await upstream.who_reaches(URL("http://192.0.2.1:9000"))
+    assert (found.mark, "on another host" in found.text) == (Mark.WARN, True)
 
 
 def test_who_listens_where() -> None:

@@ -24,7 +24,9 @@ def without_docstring(path: Path) -> str:
     return path.read_text("utf-8").split('"""', 2)[2].lstrip()
 
 
-@pytest.mark.parametrize("name", ["wrap_app.py", "python_client.py", "python_device.py"])
+@pytest.mark.parametrize(
+    "name", ["wrap_app.py", "wrap_asgi.py", "python_client.py", "python_device.py"]
+)
 def test_readme_shows_the_python_examples(name: str) -> None:
     assert f"```python\n{without_docstring(EXAMPLES / name)}```" in README
 
@@ -112,10 +114,11 @@ async def test_the_npm_package_in_node(tmp_path: Path) -> None:
     assert answer.startswith('200 {"user": "ann@example.org", ')
 
 
+@pytest.mark.parametrize("name", ["wrap_app", "wrap_asgi"])
 async def test_the_wrapped_application_prints_its_codes(
-    capsys: pytest.CaptureFixture[str],
+    name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with serving(load("wrap_app")["app"]) as url, Client(url) as client:
+    async with serving(load(name)["app"]) as url, Client(url) as client:
         code = partial(printed_code, capsys)
         await client.login("ann@example.org", code=code)
         answer = await client.post("/orders", json={"item": "tea"})

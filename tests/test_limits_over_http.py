@@ -2,24 +2,47 @@
 
 import asyncio
 import json
+import logging
 import secrets
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
-from gateways import CLIENT_PAIR, Answer, Raw, Running, SetClock, Users, running
+from aiohttp import web
+from gateways import (
+    CLIENT_PAIR,
+    Answer,
+    CaughtMails,
+    InProcess,
+    Raw,
+    Running,
+    SetClock,
+    Users,
+    running,
+)
 from hardened_gateways import PREFIX, Device, Online, a_code
+from mailboxes import eventually
 
+import gateway
 from gateway import Account
 from gateway.client import Client, Refused
-from gateway.config import RATES, system_clock
+from gateway.config import RATES, find_dialect, system_clock
 from gateway.events import Event, LimitHit
+from gateway.listening import AccessLog
+from gateway.sessions import user_tag
+from protocol.client_exchange import ClientExchange
 from protocol.client_handshake import begin_login
 from protocol.codes import Code
 from protocol.handshake_messages import ClientShare, Hello
-from protocol.messages import HttpResponse
+from protocol.messages import FieldNames, HttpResponse
+from protocol.primitives import RsaPrivateKey
+from protocol.suites import Classic
+
+pytestmark = pytest.mark.usefixtures("framework")
 
 HERE, THERE = {"X-Forwarded-For": "192.0.2.7"}, {"X-Forwarded-For": "192.0.2.8"}
 NO_RATES = dict.fromkeys(RATES, "none")
@@ -27,7 +50,7 @@ SUITES = ["classic", "ecdh-gcm", "rsa-gcm"]
 
 
 @asynccontextmanager
-async def limited(**options: Any) -> AsyncIterator[Running]:
+async def limited(**options: Any) -> AsyncIterator[InProcess]:
     """A gateway behind a proxy on the loopback, with no rates but those of ``options``."""
     settings = {**NO_RATES, "trusted_proxies": ["127.0.0.1"], "mail_limit": 100, **options}
     async with running(**settings) as at:
@@ -168,7 +191,7 @@ async def test_a_mail_and_the_log_name_the_visitor() -> None:
         assert mail.requested_from == "192.0.2.7"
         refused(await ask(at, "ecdh-gcm", headers=THERE))
     hits = [event for event in events if isinstance(event, LimitHit)]
-    assert hits == [LimitHit("logins_per_user", "192.0.2.8")]
+    assert hits == [LimitHit("logins_per_user", "192.0.2.8", user_tag("ann@example.org"))]
 
 
 # --- who is asking ---
@@ -191,6 +214,54 @@ async def test_what_a_visitor_adds_himself_is_not_read() -> None:
         refused(await ask(at, "ecdh-gcm", headers=HERE))
         refused(await ask(at, "ecdh-gcm", headers={"X-Forwarded-For": "x, y, 192.0.2.7"}))
         let_in(await ask(at, "ecdh-gcm", headers=THERE))
+
+
+async def test_the_access_log_names_the_visitor(caplog: pytest.LogCaptureFixture) -> None:
+    async def nothing(_: web.Request) -> web.Response:
+        return web.Response()
+
+    app, log = web.Application(), logging.getLogger("certless.access")
+    app.router.add_get("/public", nothing)
+    gateway.setup(
+        app,
+        users=gateway.AnyAddress(),
+        mail=CaughtMails(),
+        public=["/public"],
+        trusted_proxies=["127.0.0.1"],
+    )
+    runner = web.AppRunner(app, access_log_class=AccessLog, access_log=log)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    caplog.set_level(logging.INFO, log.name)
+    async with aiohttp.ClientSession() as http:
+        for path in ("/public", "/.gateway/session", "/plain"):
+            url = f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
+            async with http.get(url, headers=HERE):
+                """Only the log counts."""
+    await runner.cleanup()
+    lines = [record.getMessage() for record in caplog.records if record.name == log.name]
+    assert [line.partition(" ")[0] for line in lines] == ["192.0.2.7"] * 3
+
+
+async def test_a_unix_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "gateway.sock")
+    body = b'{"username":"ann@example.org"}'
+    for trusted, forwarded, said in (
+        (["unix"], HERE, "192.0.2.7"),
+        (["unix"], {}, "an unknown address"),
+        (["127.0.0.1"], HERE, "an unknown address"),
+    ):
+        mails, app = CaughtMails(), web.Application()
+        gateway.setup(app, users=gateway.AnyAddress(), mail=mails, trusted_proxies=trusted)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.UnixSite(runner, path).start()
+        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) as http:
+            url = "http://gateway/.gateway/session"
+            async with http.post(url, data=body, headers=forwarded) as answer:
+                assert answer.status == 201
+        assert (await mails.mails.get())[1].requested_from == said
+        await runner.cleanup()
 
 
 # --- codes and tickets ---
@@ -291,6 +362,48 @@ async def test_sessions_in_all_and_classic_ones_among_them() -> None:
         await raw.call("GET", "/echo")
         moved(at, 3601)
         await at.raw_login("eve@example.org")
+
+
+@pytest.mark.parametrize("suite", ["classic", "rsa-gcm"])
+async def test_logins_that_wait_for_a_key(suite: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish = threading.Semaphore(0)
+
+    class MadeWhenTold:
+        @staticmethod
+        def generate() -> RsaPrivateKey:
+            assert finish.acquire(timeout=10)
+            return RsaPrivateKey.from_der(CLIENT_PAIR.to_der())
+
+    monkeypatch.setattr("gateway.keypool.RsaPrivateKey", MadeWhenTold)
+    async with limited(key_queue_size=1) as at:
+        pool = at.assembly.key_pool
+
+        async def log_in() -> Raw | Online:
+            return await (at.raw_login() if suite == "classic" else Device(at, suite).login())
+
+        waits = asyncio.create_task(log_in())
+        await eventually(lambda: pool._waiting == 1)
+        if suite == "classic":
+            # The code of whoever is told so first was not spent.
+            token = (await ask(at, suite)).json["token"]
+            exchange = ClientExchange(Classic(find_dialect(at.dialect)))
+            message, _ = exchange.seal_login(
+                token, Code(await at.mails.code()), CLIENT_PAIR, at.clock(), secrets.token_bytes
+            )
+            path, body = "/.gateway/session/authenticate", message.serialize(FieldNames())
+            refused(await at.post(path, body), 5)
+            finish.release(2)
+            await waits
+            let_in(await at.post(path, body))
+        else:
+            device = Device(at, suite)
+            awaited, code = await device.greet(), a_code(await at.mails.code())
+            assert (await device.enter(awaited, code)).status == 429
+            finish.release(2)
+            await waits
+            share, pending = await device.share(awaited, code)
+            device.enrolled(await device.send_confirmation(share), pending)
+        finish.release(8)
 
 
 async def test_messages_of_a_session_are_refused_inside_the_seal() -> None:

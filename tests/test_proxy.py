@@ -119,6 +119,8 @@ async def test_user_and_session_are_passed_on_and_cannot_be_forged() -> None:
         "X-Forwarded-For": "10.0.0.1",
         "Forwarded": "for=10.0.0.1",
         "Proxy-Authorization": "Basic x",
+        "X-Original-URL": "/orders",
+        "X_Rewrite_Url": "/orders",
     }
     async with proxied(public=["/static/*"]) as (front, client):
         seen = await (await client.get("/", headers=forged)).json()
@@ -132,6 +134,19 @@ async def test_user_and_session_are_passed_on_and_cannot_be_forged() -> None:
             async with http.get(front + "/static/x", headers=forged) as public:
                 seen = await public.json()
         assert not [name for name, _ in seen["headers"] if "certless" in name.lower()]
+        assert not [name for name, value in seen["headers"] if value == "/orders"]
+
+
+async def test_the_upstream_is_told_the_visitor_of_a_trusted_proxy() -> None:
+    headers = {"X-Forwarded-For": "10.0.0.1, 192.0.2.7"}
+    for trusted, told in ((["127.0.0.1"], "192.0.2.7"), ([], "127.0.0.1")):
+        async with proxied(public=["/static/*"], trusted_proxies=trusted) as (front, client):
+            async with aiohttp.ClientSession() as http:
+                async with http.get(front + "/static/x", headers=headers) as public:
+                    assert header(await public.json(), "X-Forwarded-For") == [told]
+            # Inside a seal it is a header like any other, which a client may invent.
+            seen = await (await client.get("/", headers=headers)).json()
+            assert header(seen, "X-Forwarded-For") == ["127.0.0.1"]
 
 
 async def test_names_of_users_cannot_bend_a_header() -> None:

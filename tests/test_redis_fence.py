@@ -7,7 +7,7 @@ it does not is looked at first: else the fence would not be what refuses.
 import asyncio
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ from hardened_store_contract import (
     opened,
     tickets_of,
 )
-from redis_servers import RedisProcess, running
+from redis_servers import RedisProcess, cluster, cluster_info, cluster_node, running
 from store_contract import ANN, message, reach_enrolled
 
 from gateway.errors import StoreUnavailable
@@ -36,13 +36,17 @@ CLAIMS = (by_clock(1), by_counter(1), message(1))
 
 
 @asynccontextmanager
-async def store_at(server: RedisProcess) -> AsyncIterator[RedisStore]:
-    store = RedisStore(parse_redis_url(server.url), lambda: NOW_MS)
+async def store_by(url: str) -> AsyncIterator[RedisStore]:
+    store = RedisStore(parse_redis_url(url), lambda: NOW_MS)
     await store.open()
     try:
         yield store
     finally:
         await store.close()
+
+
+def store_at(server: RedisProcess) -> AbstractAsyncContextManager[RedisStore]:
+    return store_by(server.url)
 
 
 async def claimed(store: RedisStore) -> list[bool]:
@@ -233,6 +237,36 @@ async def test_two_masters_at_once(pair: tuple[RedisProcess, RedisProcess]) -> N
                 await here.load(ADA, NOW_MS)
 
 
+async def test_an_address_that_follows_the_master(
+    pair: tuple[RedisProcess, RedisProcess],
+) -> None:
+    first, second = pair
+    ports = [first.port]
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection("127.0.0.1", ports[-1])
+
+        async def copy(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+            while data := await source.read(4096):
+                to.write(data)
+            to.close()
+
+        await asyncio.gather(copy(reader, there[1]), copy(there[0], writer))
+
+    address = await asyncio.start_server(pass_on, "127.0.0.1")
+    port = address.sockets[0].getsockname()[1]
+    async with address, store_by(f"redis://127.0.0.1:{port}") as store:
+        await filled(store)
+        # What was connected stays so, to one that is a replica by now.
+        await second.follow(None)
+        await first.follow(second)
+        ports.append(second.port)
+        with pytest.raises(StoreUnavailable, match="replica"):
+            await store.load(ADA, NOW_MS)
+        await nothing_of_before_is_there(store)
+        await it_goes_on(store)
+
+
 @pytest.mark.parametrize("how", ["disabled", "swapdb"])
 @pytest.mark.parametrize("later", [False, True])
 async def test_back_to_a_master_that_was_a_replica_meanwhile(
@@ -260,6 +294,43 @@ async def test_back_to_a_master_that_was_a_replica_meanwhile(
         await has_the_session_without_its_claims(first)
         await nothing_of_before_is_there(store)
         await it_goes_on(store)
+
+
+# --- a cluster ---
+
+
+@pytest.mark.parametrize("first", ["fence", "salts", "session"])
+async def test_a_slot_that_moves(tmp_path: Path, first: str) -> None:
+    async with cluster(tmp_path / "old") as old, cluster_node(tmp_path / "new") as new:
+        await old.tell("CLUSTER", "MEET", "127.0.0.1", new.port, new.options["cluster-port"])
+        for node in (old, new):
+            await cluster_info(node, b"cluster_known_nodes:2")
+            await cluster_info(node, b"cluster_slots_ok:16384")
+            await cluster_info(node, b"cluster_state:ok")
+        url = f"redis+cluster://127.0.0.1:{old.port},127.0.0.1:{new.port}"
+        async with store_by(url) as store:
+            await filled(store)
+            assert await claimed(store) == [True] * 3
+
+            slot = await old.tell("CLUSTER", "KEYSLOT", "{certless:certless}:fence")
+            ids = [(await node.tell("CLUSTER", "MYID")).decode() for node in (old, new)]
+            await new.tell("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
+            await old.tell("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
+            keys: list[bytes] = await old.tell("KEYS", "*")
+            begin, rest = (
+                [key for key in keys if (first.encode() in key.split(b":")[1:4]) is wanted]
+                for wanted in (True, False)
+            )
+            for some in (begin, rest):
+                # Half of it is here and half is there: whoever answers, nothing is claimed twice.
+                for key in some:
+                    await old.tell("MIGRATE", "127.0.0.1", new.port, key, 0, 5000)
+                tries = [store.claim(ADA, claim, NOW_MS) for claim in CLAIMS * 2]
+                assert True not in await asyncio.gather(*tries, return_exceptions=True)
+            for node in (new, old):
+                await node.tell("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
+            await nothing_of_before_is_there(store)
+            await it_goes_on(store)
 
 
 # --- what loses nothing ---

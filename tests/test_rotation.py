@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import redis_servers
 from gateways import Running, running
 from hardened_gateways import Device, a_code
 from processes import ROOT, python
@@ -44,6 +45,7 @@ class Beside:
 
     folder: Path
     capsys: pytest.CaptureFixture[str]
+    store: str
 
     @property
     def db(self) -> Path:
@@ -54,7 +56,7 @@ class Beside:
         return KeyFile(self.folder / "key")
 
     def certless(self, *arguments: str) -> Ran:
-        where = ("--store", f"sqlite:{self.db}", "--key-file", str(self.file.path))
+        where = ("--store", self.store, "--key-file", str(self.file.path))
         status = main([*arguments, *where])
         return Ran(status, *self.capsys.readouterr())
 
@@ -88,12 +90,18 @@ class Beside:
 
 @pytest.fixture
 def beside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Beside:
-    return Beside(tmp_path, capsys)
+    return Beside(tmp_path, capsys, f"sqlite:{tmp_path / 'db'}")
+
+
+@pytest.fixture
+async def beside_redis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Beside]:
+    async with redis_servers.running(tmp_path / "redis") as server:
+        yield Beside(tmp_path, capsys, server.url)
 
 
 @pytest.fixture
 async def at(beside: Beside) -> AsyncIterator[Running]:
-    async with running(store=f"sqlite:{beside.db}", key_file=beside.file.path) as gateway:
+    async with running(store=beside.store, key_file=beside.file.path) as gateway:
         yield gateway
 
 
@@ -109,6 +117,15 @@ def test_what_is_sealed_is_known_to_the_rotation() -> None:
 
 
 async def test_everything_that_is_under_way_goes_on(beside: Beside, at: Running) -> None:
+    await _everything_goes_on(beside, at)
+
+
+async def test_everything_that_is_under_way_goes_on_redis(beside_redis: Beside) -> None:
+    async with running(store=beside_redis.store, key_file=beside_redis.file.path) as at:
+        await _everything_goes_on(beside_redis, at)
+
+
+async def _everything_goes_on(beside: Beside, at: Running) -> None:
     classic, device = await at.raw_login(), Device(at)
     online = await device.login("ben@example.org")
     greeted = await device.greet("cleo@example.org")
@@ -343,8 +360,16 @@ async def test_killed_at_any_point_nothing_is_lost(beside: Beside, at: Running, 
     await goes_on()
 
 
-async def test_two_gateways_serve_on_while_keys_are_rotated(beside: Beside, tmp_path: Path) -> None:
-    async with two_gateways(tmp_path, f"sqlite:{beside.db}") as pair:
+async def test_two_gateways_serve_on_while_keys_are_rotated(beside: Beside) -> None:
+    await _two_gateways_serve_on(beside)
+
+
+async def test_two_gateways_serve_on_while_keys_are_rotated_redis(beside_redis: Beside) -> None:
+    await _two_gateways_serve_on(beside_redis)
+
+
+async def _two_gateways_serve_on(beside: Beside) -> None:
+    async with two_gateways(beside.folder, beside.store) as pair:
         sessions = [await log_in(way, pair.a, f"{way}-{n}") for way in WAYS for n in range(2)]
         statuses: list[int | None] = []
         rotated = asyncio.Event()

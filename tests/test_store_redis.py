@@ -52,6 +52,7 @@ from gateway.config import system_clock
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.keyring import KeyRing
 from gateway.sessions import Sessions
+from gateway.stores import Counter
 from gateway.stores.redis import RedisStore
 from gateway.stores.redis_url import parse_redis_url
 from protocol.codes import Code
@@ -69,23 +70,19 @@ async def opened(url: str) -> AsyncIterator[RedisStore]:
         await store.close()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
-    """One for all tests that do it no harm; each has a name of its own in it."""
-    server = RedisProcess(tmp_path_factory.mktemp("redis"), {})
-    asyncio.run(server.start())
-    yield server
-    server.kill()
-
-
 @pytest.fixture
 def name() -> str:
     return secrets.token_hex(8)
 
 
 @pytest.fixture
-def url(server: RedisProcess, name: str) -> str:
-    return f"{server.url}?name={name}"
+def server(redis_server: RedisProcess) -> RedisProcess:
+    return redis_server
+
+
+@pytest.fixture
+def url(redis_url: str) -> str:
+    return redis_url
 
 
 class TestRedisStore(StoreContract):
@@ -172,11 +169,14 @@ async def test_tls(tmp_path: Path) -> None:
 
 async def test_a_user_with_a_password_and_a_database(tmp_path: Path) -> None:
     password = "s3cret/with?signs"
-    allowed = f"on >{password} ~{{certless:*}}* +@all"
+    rights = "~{certless:*}* -@all +@read +@write +@scripting +info +select"
+    allowed = f"on >{password} {rights}"
     async with running(tmp_path / "redis", user=f"ann {allowed}") as server:
         at = f"127.0.0.1:{server.port}/3"
         async with opened(f"redis://ann:s3cret%2Fwith%3Fsigns@{at}") as store:
-            await reach_opened(store)
+            await all_kinds(store)
+            assert await store.reseal(lambda kind, key, sealed: sealed + b"!") > 8
+            assert await store.sweep(CHAINED.chain_expires_ms + 1) == 4
         assert "db3" in await server.tell("INFO", "keyspace")
         with pytest.raises(StoreUnavailable) as caught:
             async with opened(f"redis://ann:another-s3cret@{at}"):
@@ -273,6 +273,32 @@ async def test_what_was_laid_beside_does_not_stay_where_there_is_no_room(
         assert await store.claim_code(keys[0], NOW_MS) == large
 
 
+@pytest.mark.parametrize("kind", ["redis", "redis+cluster"])
+async def test_nobody_gets_the_answer_of_one_who_has_gone(
+    server: RedisProcess, node: RedisProcess, name: str, kind: str
+) -> None:
+    # A visitor who hangs up cancels his request wherever it is, with an answer on its way.
+    port = server.port if kind == "redis" else node.port
+    async with opened(f"{kind}://127.0.0.1:{port}?name={name}") as store:
+        keys = [b"%d" % number for number in range(50)]
+        counters = [Counter(number + 1, NOW_MS + 1000) for number in range(50)]
+        for key, counter in zip(keys, counters, strict=True):
+            await store.count(key, counter.value, 1000, NOW_MS)
+        for turn in range(40):
+            looks = [asyncio.ensure_future(store.count(key, 0, 1000, NOW_MS)) for key in keys]
+            for look in looks[turn % 7 :: 7]:
+                await asyncio.sleep(0)
+                look.cancel()
+            await asyncio.wait(looks, return_when=asyncio.FIRST_COMPLETED)
+            for look in looks[turn % 3 :: 3]:
+                look.cancel()
+            answers = await asyncio.gather(*looks, return_exceptions=True)
+            for answer, counter in zip(answers, counters, strict=True):
+                if not isinstance(answer, asyncio.CancelledError):
+                    assert answer == counter
+        assert [await store.count(key, 0, 1000, NOW_MS) for key in keys] == counters
+
+
 # --- the counter's window, beside the protocol's ---
 
 FAR = st.integers(1, MAX_FRESH_VALUE)
@@ -286,10 +312,10 @@ STEPS = st.one_of(
 @settings(max_examples=150, deadline=None)
 @given(start=FAR, steps=st.lists(st.one_of(STEPS, FAR), min_size=1, max_size=40))
 def test_the_window_agrees_with_the_protocols(
-    server: RedisProcess, start: int, steps: list[int]
+    redis_server: RedisProcess, start: int, steps: list[int]
 ) -> None:
     async def run() -> None:
-        async with opened(f"{server.url}?name={secrets.token_hex(8)}") as store:
+        async with opened(f"{redis_server.url}?name={secrets.token_hex(8)}") as store:
             await reach_opened(store)
             window = CounterWindow()
             number = start
@@ -599,6 +625,7 @@ def test_urls(
         ("redis://u:hush@", "name a host"),
         ("redis://u:hush@h:x", "name a host"),
         ("redis://u:hush@h:70000", "name a host"),
+        ("redis://u:hush@[::1", "without its ]"),
         ("redis+unix://u:hush@h", "redis+sentinel:// or"),
         ("redis://u:hush@a,b", "one host"),
         ("redis+sentinel://u:hush@a", "need a service"),
@@ -614,8 +641,7 @@ def test_urls(
         ("redis://u:1?hush@h", "%3F"),
         ("redis://u:1/hush@h", "%2F"),
         ("redis://h#hush", "%23"),
-        ("redis://u:[hush@h", "name a host"),
-    ],
+            ],
 )
 def test_urls_that_are_refused(url: str, word: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -78,6 +78,12 @@ def test_a_unix_socket(peer: str | None) -> None:
     assert Visitors(["unix"]).address(PROXY, [VISITOR]) == PROXY
 
 
+@pytest.mark.parametrize("peer", ["see http://evil.example", "\x1b[2J", "10.0.0.1x", "x" * 9000])
+def test_a_peer_that_is_no_address_is_nobody(peer: str) -> None:
+    assert Visitors().address(peer, []) == Visitors().address(peer, [VISITOR]) == UNKNOWN
+    assert BEHIND.address(peer, [VISITOR]) == UNKNOWN
+
+
 @pytest.mark.parametrize("trusted", [["the proxy"], ["10.0.0.0/33"], [""], "10.0.0.1"])
 def test_a_network_that_is_none_is_a_config_error(trusted: list[str]) -> None:
     with pytest.raises(ConfigError, match="trusted_proxies"):
@@ -91,3 +97,13 @@ def test_blocks() -> None:
     assert block_of("2001:db8:1:3::1") != block_of("2001:db8:1:2::1")
     assert block_of("::ffff:192.0.2.7") == VISITOR
     assert block_of(UNKNOWN) == UNKNOWN
+
+
+def test_a_proxy_that_nobody_named_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    visitors = Visitors()
+    visitors.address(PROXY, [])
+    assert not caplog.messages
+    for _ in range(3):
+        visitors.address(PROXY, [VISITOR])
+    BEHIND.address("198.51.100.1", [VISITOR])
+    assert [PROXY in message for message in caplog.messages] == [True]

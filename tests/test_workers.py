@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
+import socket
 from asyncio.subprocess import DEVNULL, PIPE
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import redis_servers
 from aiohttp import web
 from frameworks import serving
 from gateways import SetClock
@@ -24,6 +27,7 @@ from two_gateways import DIALECT, WAYS, Gateway, MailedCodes, Message, log_in
 STARTED = re.compile(r"INFO worker (\d) is process (\d+)$", re.MULTILINE)
 BY_WORKER = re.compile(r"INFO worker (\d): \S+ (?:POST|GET) (\S+) (\d{3}) ", re.MULTILINE)
 SERVING = re.compile(r"INFO serving http://127\.0\.0\.1:(\d+) in front of ", re.MULTILINE)
+ADMIN = re.compile(r"INFO figures at (http://127\.0\.0\.1:\d+/)$", re.MULTILINE)
 by_one_and_two = pytest.mark.parametrize("workers", [1, 2])
 
 
@@ -396,6 +400,20 @@ async def test_a_reload_at_the_wrong_moment_ends_nothing(tmp_path: Path) -> None
     assert "has ended" not in log.read_text()
 
 
+async def test_a_reload_while_it_starts_is_not_lost(tmp_path: Path) -> None:
+    """Who is taken out at that moment must not stay in since a worker had read the file before."""
+    log = tmp_path / "log"
+    async with orders_api() as api, smtp_server() as mailbox:
+        with log.open("ab") as file:
+            command = arguments(tmp_path, api, mailbox, 0, "--workers", "2")
+            async with python(*command, stderr=file) as process:
+                # The first one serves, and the second does not yet.
+                await eventually(lambda: "worker 2 is process" in log.read_text())
+                process.send_signal(signal.SIGHUP)
+                await eventually(lambda: "worker 1: reloaded users" in log.read_text())
+                await eventually(lambda: "worker 2: reloaded users" in log.read_text())
+
+
 # --- mistakes: one line, and nothing is served ---
 
 
@@ -445,6 +463,17 @@ async def test_a_port_is_not_shared_with_strangers(tmp_path: Path) -> None:
             )
 
 
+async def test_workers_on_redis(tmp_path: Path) -> None:
+    keys = ("--key-file", str(tmp_path / "key"))
+    async with redis_servers.running(tmp_path / "redis") as server:
+        async with gateway(tmp_path, "--workers", "2", "--store", server.url, *keys) as at:
+            sessions = [await log_in(way, at, way) for way in WAYS]
+            while at.served_by() != {"1", "2"} or at.api.ran.total() < 20:
+                for orders in sessions:
+                    assert await orders.order().send(at) == 200
+            assert set(at.api.ran.values()) == {1}
+
+
 async def test_a_free_port_may_be_named(tmp_path: Path) -> None:
     port = a_free_port()
     async with gateway(tmp_path, "--workers", "2", "--listen", f"127.0.0.1:{port}") as at:
@@ -461,3 +490,79 @@ async def test_a_password_of_the_config_file_stands_in_no_list(tmp_path: Path) -
                 shown = await asyncio.to_thread(Path(f"/proc/{pid}/{name}").read_bytes)
                 assert b"s3cret-word" not in shown
         assert "s3cret-word" not in at.said()
+
+
+# --- what is watched ---
+
+
+def figures_folder(pid: int) -> Path:
+    """Where this worker counts."""
+    environment = Path(f"/proc/{pid}/environ").read_text()
+    (folder,) = re.findall(r"PROMETHEUS_MULTIPROC_DIR=([^\0]+)", environment)
+    return Path(folder)
+
+
+async def test_the_parent_tells_the_figures_of_all_workers(tmp_path: Path) -> None:
+    async with gateway(tmp_path, "--workers", "2", "--admin", "0") as at:
+        admin = ADMIN.findall(at.said())
+        assert len(admin) == 1, "it listens once, in the parent"
+
+        async def figures() -> dict[str, float]:
+            async with at.http.get(f"{admin[0]}metrics") as answer:
+                lines = (await answer.text()).splitlines()
+            samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+            return {name: float(value) for name, _, value in samples}
+
+        orders = await log_in("clock", at, "ann")
+        sent = 0
+        while sent < 20 or at.served_by() != {"1", "2"}:
+            assert await orders.order().send(at) == 200
+            sent += 1
+        served = 'certless_messages_total{suite="ecdh-gcm"}'
+        assert (await figures())[served] == sent
+        assert (await figures())["certless_sessions_open"] == 1
+        assert (await figures())["certless_key_pool_ready"] > 0
+
+        (first, *_) = at.pids().values()
+        os.kill(first, signal.SIGKILL)
+        await eventually(lambda: at.said().count("is process") == 3)
+        folder = figures_folder(at.pids()["2"])
+        # What it has counted is kept, its files are not.
+        assert (await figures())[served] == sent
+        assert not list(folder.glob(f"*_{first}.db"))
+        assert await orders.order().send(at) == 200
+        assert (await figures())[served] == sent + 1
+        async with at.http.get(f"{admin[0]}readyz") as answer:
+            assert answer.status == 200
+        at.tell(signal.SIGTERM)
+        assert await ended(at.process) == 0
+        assert not list(folder.glob("*"))
+
+
+async def test_workers_write_one_audit_log(tmp_path: Path) -> None:
+    audit = tmp_path / "audit"
+    async with gateway(tmp_path, "--workers", "2", "--audit", str(audit)) as at:
+        await log_in("clock", at, "ann")
+        audit.rename(tmp_path / "audit.1")
+        await at.read_anew()
+        await eventually(lambda: at.said().count("reloaded audit") == 2)
+        await log_in("classic", at, "bob")
+        at.tell(signal.SIGTERM)
+        assert await ended(at.process) == 0
+    for name, suite in (("audit.1", "ecdh-gcm"), ("audit", f"classic/{DIALECT}")):
+        lines = [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
+        assert {line["event"] for line in lines} == {"login_asked", "code_sent", "session_opened"}
+        assert {line.get("suite", suite) for line in lines} == {suite}
+        assert {line["process"] for line in lines} <= set(at.pids().values())
+
+
+async def test_a_port_in_use_for_figures_stops_before_any_worker(tmp_path: Path) -> None:
+    async with orders_api() as api, smtp_server() as mailbox:
+        port = a_free_port()
+        with socket.create_server(("127.0.0.1", port)):
+            command = arguments(tmp_path, api, mailbox, 0, "--workers", "2", "--admin", str(port))
+            async with python(*command, stderr=PIPE) as process:
+                _, said = await process.communicate()
+    assert process.returncode == 2
+    in_use = f"certless: port {port}, for --admin, is in use: "
+    assert said.decode() == f"{in_use}end what listens there, or choose another\n"

@@ -13,7 +13,9 @@ const FOLDER = process.env.PICTURES ?? fileURLToPath(new URL('../../docs/picture
 const minutes = Number(process.argv[2] ?? 15);
 
 const upstream = await startUpstream();
-const gateway = await startGateway({ upstream: upstream.url, options: ['--admin', '127.0.0.1:0'] });
+// All visitors come from one address, and few of them are to be told to come later.
+const config = ['guesses_per_address = "45 per minute"'];
+const gateway = await startGateway({ upstream: upstream.url, options: ['--admin', '0'], config });
 const browser = await launch();
 const ended = new AbortController();
 const going = traffic(gateway, ended.signal);

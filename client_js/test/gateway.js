@@ -63,7 +63,7 @@ export async function startGateway({ dialect = 'article-2016', upstream, options
   const folder = await mkdtemp(join(tmpdir(), 'certless-test-'));
   const config = join(folder, 'gateway.toml');
   // What is binary travels as base64 twice: 5 MiB become 8.9.
-  const often = ['logins_per_user', 'logins_per_address'].map((limit) => `${limit} = "none"`);
+  const often = ['logins', 'logins_per_user', 'logins_per_address'].map((limit) => `${limit} = "none"`);
   await writeFile(config, [`max_body_bytes = ${MAX_BODY_BYTES}`, ...often, ...lines, ''].join('\n'));
   const store = remembers ? ['--store', `sqlite:${join(folder, 'sessions.db')}`, '--key-file', join(folder, 'key')] : [];
   const options = [...more, ...store];

@@ -42,6 +42,7 @@ LOOPBACK = "127.0.0.1"
 # Of ``/session-stats?debug=true``.
 MAX_SHOWN = 100
 _PING_S = 1
+_TIME_MS = re.compile(r"[0-9]{1,15}")
 _HERE = Path(__file__).parent
 _FILES = ("admin.css", "admin.js", "admin.svg", "charts.js", "series.js")
 _HEADERS = headers()
@@ -158,7 +159,7 @@ class Admin:
         troubles = await self._what_is_wrong()
         told = {
             "now_ms": self._clock(),
-            "points": self._history.after(int(after) if after.isdecimal() else 0),
+            "points": self._history.after(int(after) if _TIME_MS.fullmatch(after) else 0),
             "stats": session_stats(Figures.of(self._registry), self._history.sessions),
             "troubles": troubles,
         }

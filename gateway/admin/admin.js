@@ -35,7 +35,7 @@ function say(text, state) {
 
 function draw(nowMs) {
   const bodies = charts.map(({ key, title, unit, scale, whole, chart }) => {
-    const { endMs, series } = binned(points, key, nowMs, scale);
+    const { endMs, series } = binned(points, key, nowMs, { scale, whole });
     chart.show({ endMs, series: whole ? series : fewest(series) });
     return tableBody(`${title}, ${unit}`, series);
   });

@@ -4,7 +4,7 @@ import { BIN_MS, SPAN_MS, summary } from './series.js';
 const HEIGHT = 180;
 const TOP = 8;
 const BOTTOM = 24;
-const LEFT = 44;
+const LEFT = 48;
 const RIGHT = 10;
 const TICK_MS = 5 * 60_000;
 const COLOURS = 6;
@@ -31,8 +31,8 @@ function html(name, className, text = '') {
 
 /** An axis: round numbers to mark it with, and where a value lies on it, 0 at its foot to 1. */
 function fromZero(values, whole) {
-  const top = Math.max(0, ...values);
-  const rough = Math.max(top, whole ? 3 : 0.001) / 3;
+  const top = Math.max(0, ...values) || 1;
+  const rough = Math.max(top, whole ? 3 : 0) / 3;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough * 0.999);
   const count = Math.max(1, Math.ceil(top / step - 0.001));
@@ -133,7 +133,7 @@ export class Chart {
     const lines = [...this.#series].flatMap(([name, line]) => this.#line(line, this.#slots.get(name), y));
     this.picture.replaceChildren(...this.#axes(marks, y), ...lines, ...this.#cross(y));
     if (!values.length) {
-      const middle = { x: LEFT + this.#plotWidth / 2, y: (HEIGHT - BOTTOM) / 2, class: 'empty' };
+      const middle = { x: LEFT + this.#plotWidth / 2, y: (y(marks.at(-1)) + y(marks.at(-2))) / 2 + 5, class: 'empty' };
       this.picture.append(svg('text', middle, 'nothing in these 15 minutes'));
     }
     this.#describe();
@@ -171,7 +171,8 @@ export class Chart {
       const [[x0, y0], ...more] = points;
       // A moment between two gaps is a dot: a line of no length with round ends.
       const rest = (more.length ? more : [[x0, y0]]).map(([x, at]) => `L${x.toFixed(1)} ${at.toFixed(1)}`);
-      return svg('path', { d: `M${x0.toFixed(1)} ${y0.toFixed(1)}${rest.join('')}`, class: `line colour${slot}` });
+      const kind = more.length ? 'line' : 'line lone';
+      return svg('path', { d: `M${x0.toFixed(1)} ${y0.toFixed(1)}${rest.join('')}`, class: `${kind} colour${slot}` });
     });
   }
 

@@ -14,21 +14,25 @@ const highest = (values) => Math.max(...values);
  * @param points what the gateway has told, each with `at_ms`
  * @param key which part of a point
  * @param nowMs the gateway's time
- * @param scale what a value is multiplied by
+ * @param {{scale?: number, whole?: boolean}} how what a value is multiplied by; `whole` where it counts
+ *   what there is, so that a mean would count halves
  * @returns {{endMs: number, series: Map<string, (number|null)[]>}} null where nothing is known
  */
-export function binned(points, key, nowMs, scale = 1) {
+export function binned(points, key, nowMs, { scale = 1, whole = false } = {}) {
   const endMs = Math.ceil(nowMs / BIN_MS) * BIN_MS;
   const bins = Array.from({ length: BINS }, () => []);
   for (const point of points) {
     const bin = BINS - 1 - Math.floor((endMs - point.at_ms) / BIN_MS);
-    if (bins[bin]) bins[bin].push(point[key]);
+    if (bins[bin] && bin < BINS - 1) bins[bin].push(point[key]);
+    // The last ten seconds, whenever they began: two of them would show more chance than traffic.
+    if (point.at_ms > nowMs - BIN_MS) bins[BINS - 1].push(point[key]);
   }
   const names = new Set(points.flatMap((point) => Object.keys(point[key])));
   const valueOf = (name) => (bin) => {
     const isKnown = (value) => value !== null;
     const values = bin.map((part) => part[name] ?? (name in part ? null : 0)).filter(isKnown);
     if (!values.length) return null;
+    if (whole) return values.at(-1);
     return scale * (name === 'p99' ? highest : mean)(values);
   };
   return { endMs, series: new Map([...names].map((name) => [name, bins.map(valueOf(name))])) };

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
+from gateway.config import RATES
 from gateway.directory import TomlDirectory
+from gateway.rates import NONE
 from gateway.requirements import CLASSIC, Requirements, is_hardened
 from gateway.route_patterns import RoutePatterns
 from gateway.serve import CLASSIC_WARNING
@@ -16,6 +18,11 @@ from gateway.serve_options import application, host_and_port
 from . import Finding, Service, fix, ok, warn
 
 ABOUT = "settings"
+# A rate of messages is for those who want one.
+_AGAINST_FLOODS = (
+    *(name for name in RATES if name != "messages_per_session"),
+    *("sessions", "sessions_per_user", "key_queue_size"),
+)
 
 
 async def check_configuration(service: Service) -> AsyncIterator[Finding]:
@@ -116,6 +123,10 @@ def _addresses(service: Service) -> Iterator[Finding]:
         )
     else:
         yield ok("limits", "an address is where a connection comes from")
+    settings = service.settings
+    open_ended = [name for name in _AGAINST_FLOODS if getattr(settings, name) in (0, NONE)]
+    if open_ended:
+        yield warn("limits", f"{', '.join(open_ended)}: as many as come, also of a flood")
     admin = str(service.options.get("admin") or "")
     admin_host = admin.rpartition(":")[0].strip("[]")
     if admin_host and not _is_loopback(admin_host):

@@ -15,6 +15,7 @@ from . import Finding, fix, warn
 ABOUT = "store"
 _MIB = 1024 * 1024
 _FULL_MIB, _SHORT_MIB = 64, 1024
+MOUNTS = Path("/proc/self/mounts")
 # SQLite's log of writes is shared by memory, which no two machines have in common.
 _OVER_A_NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "ncpfs"}
@@ -35,7 +36,7 @@ def examine_place(path: Path) -> Iterator[Finding]:
     if free_mib < _SHORT_MIB:
         mark = fix if free_mib < _FULL_MIB else warn
         yield mark(ABOUT, f"{free_mib} MiB are free in {folder}: with none, nobody is served")
-    kind = file_system_of(folder.resolve(), Path("/proc/self/mounts"))
+    kind = file_system_of(folder.resolve(), MOUNTS)
     if kind in _OVER_A_NETWORK:
         yield warn(
             ABOUT,

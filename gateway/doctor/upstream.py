@@ -19,6 +19,7 @@ from . import ANSWER_S, Finding, Service, fix, ok, warn
 ABOUT = "upstream"
 _SLOW_S = 1.0
 _LISTEN = "0A"
+SOCKETS = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,11 @@ async def check_upstream(service: Service) -> AsyncIterator[Finding]:
         yield warn(ABOUT, f"{said} after {answer.took_s:.1f} s: every visitor waits as long")
     else:
         yield ok(ABOUT, f"{said} in {answer.took_s * 1000:.0f} ms")
-    yield await _who_reaches(url)
+    yield await who_reaches(url)
 
 
-async def _who_reaches(url: URL) -> Finding:
+async def who_reaches(url: URL) -> Finding:
+    """Whether somebody could ask the upstream past the gateway, as far as this machine knows."""
     port = url.port
     if not await _is_here(url.host or ""):
         return warn(
@@ -96,8 +98,7 @@ async def _is_here(host: str) -> bool:
 
 def _listening(port: int | None) -> set[IPv4Address | IPv6Address]:
     """Where this machine listens on ``port``; empty where the system does not show it."""
-    tables = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
-    text = "".join(table.read_text("ascii") for table in tables if table.exists())
+    text = "".join(table.read_text("ascii") for table in SOCKETS if table.exists())
     return {address for address, open_port in listeners(text) if open_port == port}
 
 

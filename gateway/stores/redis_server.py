@@ -159,9 +159,9 @@ class RedisServer(Store):
     async def _failure(self, error: Exception) -> Exception:
         if isinstance(error, ResponseError) and str(error).startswith("FENCED"):
             return Fenced()
-        if isinstance(error, ReadOnlyError):
-            # Another is the master now, perhaps by the same name.
-            await self._client.aclose()
+        if isinstance(error, ReadOnlyError) and self._url.kind == "single":
+            # Another is the master now, perhaps by the same name: the next ones ask for it anew.
+            await self._client.connection_pool.disconnect(inuse_connections=False)
         if isinstance(error, MasterNotFoundError):
             return self._unavailable(f"no sentinel names a master for {self._url.service!r}")
         # A server may repeat what it did not understand.

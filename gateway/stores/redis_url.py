@@ -92,7 +92,7 @@ def parse_redis_url(url: str) -> RedisUrl:
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise ConfigError("the store's URL must name a host: redis://HOST:PORT") from None
+        raise ConfigError("the store's URL is not a URL: an address in [ without its ]") from None
     if parts.fragment or "@" in parts.path + parts.query:
         raise ConfigError("in the store's URL write a password's # / ? @ as %23 %2F %3F %40")
     scheme, _, kind = parts.scheme.partition("+")

@@ -13,6 +13,7 @@ _SEALED = (
     ("ticket", "tickets", "hash"),
     ("issued code", "codes", "id"),
 )
+_PORTION = 1000
 
 
 def reseal_all(db: sqlite3.Connection, reseal: Reseal) -> int:
@@ -30,10 +31,14 @@ def reseal_all(db: sqlite3.Connection, reseal: Reseal) -> int:
 def _reseal(db: sqlite3.Connection, reseal: Reseal, kind: str, table: str, key: str) -> int:
     """How many records of a kind have changed. The record of a spent login is empty."""
     changed = 0
-    for (one,) in db.execute(f"SELECT {key} FROM {table} WHERE sealed != x''").fetchall():  # noqa: S608
-        (sealed,) = db.execute(f"SELECT sealed FROM {table} WHERE {key} = ?", (one,)).fetchone()  # noqa: S608
-        new = reseal(kind, one, sealed)
-        if new != sealed:
-            db.execute(f"UPDATE {table} SET sealed = ? WHERE {key} = ?", (new, one))  # noqa: S608
-            changed += 1
+    select = f"SELECT {key}, sealed FROM {table} WHERE sealed != x'' AND {key} > ?"  # noqa: S608
+    update = f"UPDATE {table} SET sealed = ? WHERE {key} = ?"  # noqa: S608
+    last = b""
+    # In portions, for there may be many, and in their order, so that pages are written once.
+    while rows := db.execute(f"{select} ORDER BY {key} LIMIT {_PORTION}", (last,)).fetchall():
+        new = [(reseal(kind, one, sealed), one) for one, sealed in rows]
+        other = [pair for pair, (_, sealed) in zip(new, rows, strict=True) if pair[0] != sealed]
+        db.executemany(update, other)
+        changed += len(other)
+        last = rows[-1][0]
     return changed

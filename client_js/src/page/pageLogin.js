@@ -91,13 +91,17 @@ export class PageLogin extends EventTarget {
   }
 
   /**
-   * Asks for a mail with a code; also for another one.
+   * Asks for a mail with a code; also for another one, and while there is none the last is good.
    * @param {string} username
    */
   async request(username) {
-    this.#stop();
+    const isAgain = this.step === 'code' && this.#request !== null && username === this.username;
+    const last = isAgain ? { controller: this.#controller, request: this.#request } : null;
+    if (last) this.#request = null;
+    else this.#stop();
+    const started = new AbortController();
     this.username = username;
-    this.#controller = new AbortController();
+    this.#controller = started;
     await this.#run('mail', async (controller) => {
       /** @param {import('../enrolment.js').Progress} progress */
       const onProgress = (progress) => {
@@ -117,6 +121,10 @@ export class PageLogin extends EventTarget {
       this.isSpent = false;
       this.resendAtMs = Date.now() + RESEND_MS;
     });
+    if (!last) return;
+    const isLastGood = this.#controller === started && !this.#request;
+    if (isLastGood) [this.#controller, this.#request] = [last.controller, last.request];
+    else last.request?.cancel();
   }
 
   /**

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startGateway, startUpstream } from '../gateway.js';
-import { forge, mistype, visit } from '../traffic.js';
+import { forge, mistype, peek, visit } from '../traffic.js';
 import { launch } from './chromium.js';
 
 let browser;
@@ -44,6 +44,7 @@ describe('the admin page', () => {
     await visit(gateway, 'classic', 'bob@example.org', 5);
     await mistype(gateway, 'eve@example.org');
     await forge(gateway);
+    await peek(gateway);
 
     const messages = chart(page, 'Messages');
     await messages.locator('.legend li', { hasText: 'classic/article-2016' }).waitFor();

@@ -220,6 +220,23 @@ for (const [kind, suites, shown, codeChars, hello] of [
       await until(page, 'ready');
     });
 
+    test('too many: how long to wait is said, and the code of the last mail is good meanwhile', async () => {
+      await page.clock.install();
+      await page.reload();
+      const username = newUser();
+      await ask(page, username);
+      await page.clock.fastForward('00:30');
+      const headers = { 'Content-Type': 'application/json', 'Retry-After': '90' };
+      const body = '{"error":"too_many","message":"no"}';
+      await page.route(`**/${hello}`, (route) => route.fulfill({ status: 429, headers, body }));
+      const again = page.getByRole('button', { name: /^Send another code/ });
+      await again.click();
+      await page.getByRole('alert').filter({ hasText: 'Try again in 90 s.' }).waitFor();
+      assert.match(await again.textContent(), /^Send another code in (?:90|89) s$/);
+      await codeOf(page).fill(await site.gateway.mailbox.code(username));
+      await until(page, 'ready');
+    });
+
     test('cancelled while keys are made: the Worker ends, the address can be corrected', async () => {
       const worker = page.waitForEvent('worker');
       const username = newUser();

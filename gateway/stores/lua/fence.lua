@@ -16,12 +16,13 @@ if not replid or not string.find(replid, '[^0]') then
     return redis.error_reply('NOHISTORY this server does not tell its master_replid')
 end
 local whole = string.match(history, 'master_replid2:0+%s') ~= nil
-local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-local fed = string.match(redis.call('INFO', 'stats'), 'total_net_repl_input_bytes:(%d+)')
+local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
+local fed = string.match(redis.call('INFO', 'stats'), 'total_net_repl_input_bytes:(%d+)') or ''
 
 local kept = redis.call('HMGET', KEYS[1], 'generation', 'replid', 'run_id', 'fed')
 local same = kept[1] and kept[2] == replid
-local followed = kept[1] and whole and kept[3] == run_id and kept[4] == fed
+local followed = kept[1] and whole
+    and run_id ~= '' and kept[3] == run_id and fed ~= '' and kept[4] == fed
 local generation = (same or followed) and kept[1] or ARGV[1]
 for at = 2, #ARGV do
     if generation == ARGV[at] then
