@@ -126,7 +126,7 @@ class KeyFile:
 
     @staticmethod
     def _clear(path: Path) -> None:
-        """Remove what crashes have left beside ``path``: it holds keys that may have been dropped."""
+        """Remove what crashes have left beside ``path``, with keys that may have been dropped."""
         part = re.compile(re.escape(f".{path.name}.") + "[0-9a-f]{16}")
         for left in path.parent.iterdir():
             if part.fullmatch(left.name):
