@@ -85,9 +85,11 @@ class AuditLog:
         self._file = self._opened()
 
     def _opened(self) -> int:
-        # Not through a file object: what is written must not wait in a buffer.
+        # Not through a file object: what is written must not wait in a buffer. Nor does the gateway
+        # wait for the reader of a pipe.
+        how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
         try:
-            return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            return os.open(self._path, how, 0o600)
         except OSError as error:
             raise ConfigError(f"audit log {self._path}: {error.strerror}") from None
 

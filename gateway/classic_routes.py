@@ -29,6 +29,8 @@ _JSON_HEADERS = CIMultiDict({"Content-Type": "application/json", "Cache-Control"
 # Statuses that cannot carry a body, and so no seal.
 _BODILESS = frozenset({204, 205, 304})
 _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "date", "server"})
+# By these a server in front puts a file in the body's place, which was not sealed.
+_FILES_INSTEAD = frozenset({"x-accel-redirect", "x-sendfile", "x-lighttpd-send-file"})
 INNER_CONTENT_TYPE = "Certless-Content-Type"
 INNER_CONTENT_ENCODING = "Certless-Content-Encoding"
 INNER_STATUS = "Certless-Status"
@@ -114,7 +116,7 @@ class ClassicRoutes:
         status = 200 if response.status in _BODILESS else response.status
         outer = self._sealed_response(sealed, status)
         for name, value in response.headers:
-            if name.lower() not in _BODY_HEADERS:
+            if name.lower() not in _BODY_HEADERS | _FILES_INSTEAD:
                 outer.headers.add(name, value)
             elif name.lower() == "content-type":
                 outer.headers[INNER_CONTENT_TYPE] = value

@@ -85,6 +85,10 @@ class _Counted:
     rate: RateLimitItem
     who: str
 
+    def is_within(self, now_ms: int, ends_ms: int) -> bool:
+        """Whether now is in the window that ends then, and not before it, by a clock set back."""
+        return 0 <= ends_ms - now_ms <= self.rate.get_expiry() * 1000
+
 
 class Limits:
     """Every method counts once, and raises TooMany where that is too often, or StoreUnavailable."""
@@ -148,7 +152,9 @@ class Limits:
     def _refuse_full(self, *counted: _Counted) -> None:
         now_ms = self._clock()
         known = ((self._full.get(one, -1), one) for one in counted)
-        _refuse(now_ms, ((ends_ms, one) for ends_ms, one in known if ends_ms >= now_ms))
+        _refuse(
+            now_ms, ((ends_ms, one) for ends_ms, one in known if one.is_within(now_ms, ends_ms))
+        )
 
 
 def _refuse(now_ms: int, ends: Iterable[tuple[int | None, _Counted]]) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import logging
+import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,8 +21,9 @@ from .serve_options import application
 
 # So long requests that were begun may take when a process is told to stop.
 STOP_S = 30
-# So long a connection is kept on which no request comes, or only a part of a head; aiohttp's own
-# hour would let a thousand of them keep everybody else out. Longer than proxies keep theirs (60 s).
+# So long a connection is kept on which no request comes, or only a part of a head, or whose answer
+# nobody reads. A thousand of them keep everybody else out, for an hour by aiohttp, and by TCP for
+# ever. Longer than proxies keep theirs (60 s).
 KEPT_S = 75
 _log = logging.getLogger("certless")
 
@@ -88,9 +91,11 @@ async def listening(
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, host, port, reuse_port=shared or None).start()
+            site = web.TCPSite(runner, host, port, reuse_port=shared or None)
+            await site.start()
         except OSError as error:
             raise _cannot_listen(host, port, error) from None
+        _give_up_who_does_not_read(site)
         reloads = app[ASSEMBLY].reloads
         yield Service([_written(address) for address in runner.addresses], reloads, reloads.run)
     finally:
@@ -119,6 +124,13 @@ async def reserved(host: str, port: int) -> AsyncIterator[tuple[list[str], int]]
         yield [_written(address) for address in addresses], ports.pop()
     finally:
         held.close()
+
+
+def _give_up_who_does_not_read(site: web.TCPSite) -> None:
+    """Connections take it over from what they came to."""
+    if sys.platform == "linux" and isinstance(site._server, asyncio.Server):
+        for listener in site._server.sockets:
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(KEPT_S * 1000))
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:

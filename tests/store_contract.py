@@ -439,6 +439,11 @@ class StoreContract(HardenedStoreContract):
         assert await store.count(b"a key", 1, 1000, NOW_MS + 1001) == Counter(7, NOW_MS + 1001)
         assert await store.count(b"a key", 2, 500, NOW_MS + 1002) == Counter(2, NOW_MS + 1502)
 
+    async def test_a_clock_that_was_ahead_leaves_no_counter_behind(self, store: Store) -> None:
+        await store.count(b"a key", 5, 1000, NOW_MS + MAIL_WINDOW_MS)
+        assert await store.count(b"a key", 1, 1000, NOW_MS) == Counter(6, NOW_MS + 1000)
+        assert await store.count(b"a key", 1, 1000, NOW_MS + 1001) == Counter(1, NOW_MS + 2001)
+
     async def test_looking_at_a_counter_changes_nothing(self, store: Store) -> None:
         assert await store.count(b"a key", 0, 1000, NOW_MS) == Counter(0, NOW_MS + 1000)
         assert await store.count(b"a key", 1, 1000, NOW_MS + 7) == Counter(1, NOW_MS + 1007)
@@ -475,6 +480,13 @@ class StoreContract(HardenedStoreContract):
         assert await store.count_mail(tag("ann"), NOW_MS + MAIL_WINDOW_MS)
         assert not await store.count_mail(tag("ann"), NOW_MS + MAIL_WINDOW_MS + 9)
         assert await store.count_mail(tag("ann"), NOW_MS + MAIL_WINDOW_MS + 10)
+
+    async def test_a_clock_that_was_ahead_keeps_no_mail_back(self, store: Store) -> None:
+        for _ in range(3):
+            assert await store.count_mail(tag("ann"), NOW_MS + MAIL_WINDOW_MS)
+        assert not await store.count_mail(tag("ann"), NOW_MS + 1)
+        counted = [await store.count_mail(tag("ann"), NOW_MS) for _ in range(4)]
+        assert counted == [True, True, True, False]
 
     async def test_a_mail_over_the_limit_does_not_lengthen_the_wait(self, store: Store) -> None:
         for _ in range(3):

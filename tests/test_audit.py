@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import re
 import socket
 import stat
@@ -173,6 +174,26 @@ async def test_a_gateway_goes_on_without_room_for_its_audit(tmp_path: Path) -> N
         assert (await session.call("POST", "/echo", b"{}")).status == 200
         figures = await there.metrics()
         assert figures["certless_audit_lines_lost_total{}"] == 3
+
+
+async def test_a_pipe_that_nobody_empties_holds_nothing_up(tmp_path: Path) -> None:
+    told: list[Event] = []
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    log = AuditLog(tmp_path / "pipe", Events(told.append))
+
+    def fill() -> None:
+        while not told:
+            log(LimitHit("logins", "192.0.2.7"))
+
+    try:
+        async with asyncio.timeout(10):
+            filling = asyncio.create_task(asyncio.to_thread(fill))
+            await asyncio.shield(filling)
+    finally:
+        os.close(reader)
+        log.close()
+    assert told == [AuditLineLost()]
 
 
 def test_a_file_that_cannot_be_is_a_wrong_setting(tmp_path: Path) -> None:

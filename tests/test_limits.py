@@ -177,6 +177,17 @@ async def test_a_limit_that_was_set_anew_counts_anew(store: Store, clock: SetClo
     await refusal(room.guess(HERE))
 
 
+async def test_a_clock_that_was_ahead_locks_nobody_out(store: Store, clock: SetClock) -> None:
+    room = limits(store, clock, logins="1 per second")
+    clock.stopped_at_ms = T0 + 30 * 86_400_000
+    await room.login(HERE, ANN)
+    assert (await refusal(room.login(HERE, ANN))).retry_after_s == 2
+    clock.stopped_at_ms = T0
+    assert (await refusal(room.login(HERE, ANN))).retry_after_s == 2
+    clock.stopped_at_ms = T0 + 1001
+    await room.login(HERE, ANN)
+
+
 class Counted(MemoryStore):
     """A store that says how often it was asked, and fails when told to."""
 

@@ -205,6 +205,20 @@ async def test_in_place_query_and_headers_reach_the_handler() -> None:
         assert json.loads(seen["body"]) == {"x": 1}
 
 
+@AIOHTTP_ONLY
+async def test_in_place_no_server_in_front_is_told_to_send_a_file(framework: str) -> None:
+    async def invoice(_: web.Request) -> web.Response:
+        files = {"X-Accel-Redirect": "/files/1", "X-Sendfile": "/files/1", "X-Kept": "yes"}
+        return web.Response(text="instead", headers=files)
+
+    app = web.Application()
+    app.router.add_post("/invoice", invoice)
+    async with running(app) as at:
+        answer, body = await in_place(await at.raw_login(), "/invoice", {})
+        assert (body, answer.headers["X-Kept"]) == (b"instead", "yes")
+        assert "/files/1" not in answer.headers.values()
+
+
 # --- what is public, and what is not ------------------------------------------------------------
 
 

@@ -376,6 +376,19 @@ async def test_another_raised_the_fence(tmp_path: Path) -> None:
                     assert await here.claim_attempt(key, NOW_MS)
 
 
+async def test_a_generation_that_was_left_stays_left(tmp_path: Path) -> None:
+    async with running(tmp_path / "redis") as server, store_at(server) as store:
+        await filled(store)
+        # As if its address named another master for a while, and now the former one again.
+        fence = "{certless:certless}:fence"
+        before = await server.tell("DUMP", fence)
+        await server.tell("DEL", fence)
+        assert await store.load(ADA, NOW_MS) is None
+        await server.tell("RESTORE", fence, 0, before, "REPLACE")
+        await nothing_of_before_is_there(store)
+        await it_goes_on(store)
+
+
 async def test_scripts_that_were_forgotten(tmp_path: Path) -> None:
     async with running(tmp_path / "redis") as server, store_at(server) as store:
         await opened(store)

@@ -279,14 +279,18 @@ class Store(ABC):
 
     @abstractmethod
     async def count_mail(self, user_tag: bytes, now_ms: int, limit: int = MAIL_LIMIT) -> bool:
-        """Count one mail to a user if fewer than ``limit`` went in 15 minutes."""
+        """Count one mail to a user if fewer than ``limit`` went in 15 minutes.
+
+        One that went 15 minutes ahead of now, by a clock that was wrong, counts no more either.
+        """
 
     @abstractmethod
     async def count(self, key: bytes, amount: int, lifetime_ms: int, now_ms: int) -> Counter:
         """Add ``amount`` to a counter; 0 only looks.
 
         It begins with 0 and lasts for ``lifetime_ms``; once ``now_ms`` is past its
-        ``expires_ms``, it begins anew.
+        ``expires_ms``, it begins anew. Where something is added, it lasts for ``lifetime_ms``
+        from now at most: a clock that was ahead must not make a window of it that never ends.
         """
 
     @abstractmethod

@@ -132,7 +132,8 @@ class MemoryStore(MemoryHandshakes):
     # --- what is counted and kept ---
 
     async def count_mail(self, user_tag: bytes, now_ms: int, limit: int = MAIL_LIMIT) -> bool:
-        recent = [at for at in self._mails.get(user_tag, ()) if now_ms - at < MAIL_WINDOW_MS]
+        kept = self._mails.get(user_tag, ())
+        recent = [at for at in kept if abs(now_ms - at) < MAIL_WINDOW_MS]
         allowed = len(recent) < limit
         self._mails[user_tag] = [*recent, now_ms] if allowed else recent
         return allowed
@@ -142,7 +143,8 @@ class MemoryStore(MemoryHandshakes):
         if counter is None or now_ms > counter.expires_ms:
             counter = Counter(0, now_ms + lifetime_ms)
         if amount:
-            counter = Counter(counter.value + amount, counter.expires_ms)
+            expires_ms = min(counter.expires_ms, now_ms + lifetime_ms)
+            counter = Counter(counter.value + amount, expires_ms)
             self._counters[key] = counter
         return counter
 
@@ -182,6 +184,6 @@ class MemoryStore(MemoryHandshakes):
             self._forget_chain(chain_id)
         for session in self._sessions.values():
             session.salts.forget(now_ms)
-        for tag in [t for t, at in self._mails.items() if now_ms - at[-1] >= MAIL_WINDOW_MS]:
+        for tag in [t for t, at in self._mails.items() if abs(now_ms - at[-1]) >= MAIL_WINDOW_MS]:
             del self._mails[tag]
         return len(ended)

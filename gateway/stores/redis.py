@@ -75,7 +75,9 @@ class RedisStore(RedisHandshakes):
     # --- sessions ---
 
     async def load(self, session_id: bytes, now_ms: int) -> bytes | None:
-        sealed: bytes | None = await self._run("load", [("session", session_id)], now_ms)
+        sealed: bytes | None = await self._run(
+            "load", [("session", session_id)], session_id.hex(), now_ms
+        )
         return sealed
 
     async def swap(self, session_id: bytes, old: bytes, new: bytes) -> bool:

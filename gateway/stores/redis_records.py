@@ -1,8 +1,11 @@
 """Every record of a kind in Redis: for lists, and to be sealed anew."""
 
+import contextlib
 import secrets
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+
+from gateway.errors import StoreUnavailable
 
 from . import Reseal
 from .redis_scripts import SCRIPTS
@@ -63,9 +66,15 @@ class RedisRecords(RedisServer):
     async def _replace(self, generation: str, changes: list[tuple[object, ...]]) -> int:
         """All of ``changes``: laid beside the records some at a time, then put in in one step."""
         staged = ("staged", secrets.token_bytes(16))
-        for at in range(0, len(changes), _BATCH):
-            parts = [part for change in changes[at : at + _BATCH] for part in change]
-            await self._run("stage", [staged], _STAGED_MS, *parts)
+        try:
+            for at in range(0, len(changes), _BATCH):
+                parts = [part for change in changes[at : at + _BATCH] for part in change]
+                await self._run("stage", [staged], _STAGED_MS, *parts)
+        except StoreUnavailable:
+            # Redis may be full of them, and of use to nobody until they are gone.
+            with contextlib.suppress(StoreUnavailable):
+                await self._run("unstage", [staged])
+            raise
         key = self._key(generation, *staged)
         async with AsyncExitStack() as closing:
             patient = self._url.connect(closing, _RESEAL_S)

@@ -58,6 +58,7 @@ class RedisServer(Store):
         self._client: Any = None
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._generation = ""
+        self._left: set[str] = set()
 
     async def open(self) -> None:
         """Connect and look at the server. Raises: ConfigError, StoreUnavailable."""
@@ -99,9 +100,11 @@ class RedisServer(Store):
     async def _raise_fence(self) -> None:
         """Go on in the generation of the server's history, which is a new one if need be."""
         known = self._generation
-        found = (await self._send(RAISE_FENCE, (), secrets.token_hex(8))).decode()
+        found = (await self._send(RAISE_FENCE, (), secrets.token_hex(8), *self._left)).decode()
         # Of all requests that notice at once, the first one says it.
         is_news = known and known == self._generation != found
+        if is_news:
+            self._left.add(known)
         self._generation = found
         if is_news:
             _log.warning(
@@ -161,7 +164,9 @@ class RedisServer(Store):
             await self._client.connection_pool.disconnect(inuse_connections=False)
         if isinstance(error, MasterNotFoundError):
             return self._unavailable(f"no sentinel names a master for {self._url.service!r}")
-        return self._unavailable(" ".join(str(error).split()) or type(error).__name__)
+        # A server may repeat what it did not understand.
+        text = self._url.without_passwords(" ".join(str(error).split()))
+        return self._unavailable(text or type(error).__name__)
 
     def _unavailable(self, reason: str) -> StoreUnavailable:
         return StoreUnavailable(f"Redis at {self._url.where}: {reason}")

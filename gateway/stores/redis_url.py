@@ -54,6 +54,12 @@ class RedisUrl:
             f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts
         )
 
+    def without_passwords(self, text: str) -> str:
+        for options in (self.options, self.sentinel_options):
+            if password := options.get("password"):
+                text = text.replace(password, "***")
+        return text
+
     def connect(self, closing: AsyncExitStack, answer_s: float = ANSWER_S) -> Any:
         """A client of redis-py that connects when it is used, and is closed with ``closing``."""
         options: dict[str, Any] = {
@@ -87,6 +93,8 @@ def parse_redis_url(url: str) -> RedisUrl:
         parts = urlsplit(url)
     except ValueError:
         raise ConfigError("the store's URL is not a URL: an address in [ without its ]") from None
+    if parts.fragment or "@" in parts.path + parts.query:
+        raise ConfigError("in the store's URL write a password's # / ? @ as %23 %2F %3F %40")
     scheme, _, kind = parts.scheme.partition("+")
     kind = kind or "single"
     if scheme not in ("redis", "rediss") or kind not in _PORTS:

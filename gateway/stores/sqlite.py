@@ -227,8 +227,8 @@ class SqliteStore(SqliteHandshakes):
     async def count_mail(self, user_tag: bytes, now_ms: int, limit: int = MAIL_LIMIT) -> bool:
         def run(db: sqlite3.Connection) -> bool:
             (recent,) = db.execute(
-                "SELECT count(*) FROM mails WHERE user_tag = ? AND at_ms > ?",
-                (user_tag, now_ms - MAIL_WINDOW_MS),
+                "SELECT count(*) FROM mails WHERE user_tag = ? AND at_ms > ? AND at_ms < ?",
+                (user_tag, now_ms - MAIL_WINDOW_MS, now_ms + MAIL_WINDOW_MS),
             ).fetchone()
             if recent >= limit:
                 return False
@@ -246,6 +246,7 @@ class SqliteStore(SqliteHandshakes):
             value, expires_ms = row or (0, now_ms + lifetime_ms)
             if amount:
                 value += amount
+                expires_ms = min(expires_ms, now_ms + lifetime_ms)
                 db.execute(
                     "INSERT OR REPLACE INTO counters (key, value, expires_ms) VALUES (?, ?, ?)",
                     (key, value, expires_ms),

@@ -1,4 +1,5 @@
--- The fence (PROTOCOL 20.1). KEYS[1] is its record; ARGV[1] a generation that nobody has seen.
+-- The fence (PROTOCOL 20.1). KEYS[1] is its record; ARGV[1] a generation that nobody has seen, and
+-- the others are those that the gateway has left, to which it does not go back.
 --
 -- A server has another master_replid after every start and after every promotion, in which what
 -- was acknowledged may have been lost: then a new generation begins. It also takes another when
@@ -23,7 +24,12 @@ local same = kept[1] and kept[2] == replid
 local followed = kept[1] and whole
     and run_id ~= '' and kept[3] == run_id and fed ~= '' and kept[4] == fed
 local generation = (same or followed) and kept[1] or ARGV[1]
-if not same then
+for at = 2, #ARGV do
+    if generation == ARGV[at] then
+        generation = ARGV[1]
+    end
+end
+if not same or generation ~= kept[1] then
     redis.call('HSET', KEYS[1],
         'generation', generation, 'replid', replid, 'run_id', run_id, 'fed', fed)
 end

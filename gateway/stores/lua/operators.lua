@@ -6,7 +6,7 @@ return 1
 ---- count_mail (KEYS: mails; ARGV: now_ms, window_ms, ttl_ms, limit)
 local recent = {}
 for _, at_ms in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
-    if tonumber(ARGV[2]) - tonumber(at_ms) < tonumber(ARGV[3]) then
+    if math.abs(tonumber(ARGV[2]) - tonumber(at_ms)) < tonumber(ARGV[3]) then
         recent[#recent + 1] = at_ms
     end
 end
@@ -30,6 +30,10 @@ if not value or tonumber(ARGV[5]) > tonumber(expires_ms) then
 end
 if amount > 0 then
     value = redis.call('HINCRBY', KEYS[2], 'value', amount)
+    if tonumber(expires_ms) > tonumber(ARGV[3]) then
+        expires_ms = ARGV[3]
+        redis.call('HSET', KEYS[2], 'expires_ms', expires_ms)
+    end
 end
 return { tonumber(value), tonumber(expires_ms) }
 
@@ -62,6 +66,9 @@ return found
 redis.call('RPUSH', KEYS[2], unpack(ARGV, 3))
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 return 1
+
+---- unstage (KEYS: staged)
+return redis.call('UNLINK', KEYS[2])
 
 ---- reseal (KEYS: staged): how many have changed
 -- What a gateway has changed or removed meanwhile stays as it is.

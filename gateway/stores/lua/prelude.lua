@@ -48,6 +48,12 @@ local function of(user, kind)
     return room .. 'of:' .. kind .. ':' .. user
 end
 
+-- What is not in the index of its user (an evicting Redis may take that alone) could not be ended
+-- with all that he has, and so is not there.
+local function is_listed(kind, id, user)
+    return redis.call('ZSCORE', of(user, kind), id)
+end
+
 local function keep(kind, id, user, expires_ms, ttl_ms, ...)
     local record = key(kind, id)
     redis.call('HSET', record, 'expires_ms', expires_ms, 'user', user, ...)

@@ -4,9 +4,10 @@
 -- the session with it. Salts alone stand beside it, for they must be forgotten by their time; where
 -- they are gone, the record knows up to which time they may have been.
 
----- load (KEYS: session; ARGV: now_ms)
-local sealed, expires_ms = get(KEYS[2], 'sealed', 'expires_ms')
-return sealed and tonumber(ARGV[2]) <= tonumber(expires_ms) and sealed
+---- load (KEYS: session; ARGV: id, now_ms)
+local sealed, expires_ms, user = get(KEYS[2], 'sealed', 'expires_ms', 'user')
+return sealed and tonumber(ARGV[3]) <= tonumber(expires_ms)
+    and is_listed('session', ARGV[2], user) and sealed
 
 ---- swap (KEYS: session; ARGV: old, new)
 if redis.call('HGET', KEYS[2], 'sealed') ~= ARGV[2] then
@@ -17,8 +18,10 @@ return 1
 
 ---- try_passphrase (KEYS: session; ARGV: id, tag, now_ms, most tries, most passphrases)
 local field = 'tag:' .. ARGV[3]
-local expires_ms, tries, passphrases = get(KEYS[2], 'expires_ms', field, 'passphrases')
-if not expires_ms or tonumber(ARGV[4]) > tonumber(expires_ms) then
+local expires_ms, tries, passphrases, user =
+    get(KEYS[2], 'expires_ms', field, 'passphrases', 'user')
+if not expires_ms or tonumber(ARGV[4]) > tonumber(expires_ms)
+    or not is_listed('session', ARGV[2], user) then
     return 0
 end
 if tonumber(tries or 0) >= tonumber(ARGV[5]) then
@@ -64,7 +67,8 @@ end
 if redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[2]) == 0 then
     return 0
 end
-outlive(KEYS[3], ARGV[4])
+-- No longer than their session: its client says how far ahead its times are.
+outlive(KEYS[3], math.min(tonumber(ARGV[4]), redis.call('PTTL', KEYS[2])))
 if until_ms > last_ms then
     redis.call('HSET', KEYS[2], 'salts_until_ms', ARGV[3])
 end
