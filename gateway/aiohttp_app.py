@@ -1,12 +1,14 @@
 """Certless in front of an aiohttp application."""
 
 from aiohttp import web
+from aiohttp.web_urldispatcher import _default_expect_handler
 
 from protocol.messages import HttpRequest, HttpResponse
 
 from .aiohttp_body import read_body
 from .aiohttp_inner import Handler, InnerRequest, inner_request, run
 from .assembly import Assembly
+from .errors import ConfigError
 from .outer import OuterRequest, Reply
 from .sessions import Session
 from .visitors import FORWARDED_FOR, UNKNOWN, Visitors
@@ -40,6 +42,7 @@ def install(app: web.Application, assembly: Assembly) -> None:
     for path in middleware.own_paths:
         # The middleware answers before these; without them aiohttp would build a 404 each time.
         app.router.add_route("*", path, _not_found)
+    app.on_startup.insert(0, _refuse_expect_handlers)
     app.cleanup_ctx.append(lambda _: assembly.lifespan())
 
     async def stopping(_: web.Application) -> None:
@@ -47,6 +50,17 @@ def install(app: web.Application, assembly: Assembly) -> None:
             assembly.admin.stop()
 
     app.on_shutdown.append(stopping)
+
+
+async def _refuse_expect_handlers(app: web.Application) -> None:
+    """aiohttp runs one before every middleware, so that it would be given plaintext."""
+    for route in app.router.routes():
+        if route._expect_handler is not _default_expect_handler:
+            path = route.resource.canonical if route.resource else ""
+            raise ConfigError(
+                f"the route {route.method} {path} has an expect_handler, which would run without "
+                "a login: take it away"
+            )
 
 
 class _AiohttpRequest(OuterRequest):

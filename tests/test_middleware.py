@@ -236,6 +236,24 @@ async def test_plaintext_to_a_protected_route_is_refused_and_never_handled(
         assert at.ran == []
 
 
+@AIOHTTP_ONLY
+async def test_no_handler_is_run_before_the_middlewares(framework: str) -> None:
+    """That of ``Expect`` would be, in plain and without a login."""
+
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response()
+
+    async def expect(_: web.Request) -> None:
+        raise AssertionError("plaintext was handled")
+
+    app, below = web.Application(), web.Application()
+    below.router.add_post("/orders", handle, expect_handler=expect)
+    app.add_subapp("/shop", below)
+    with pytest.raises(gateway.ConfigError, match=r"^the route POST /shop/orders has an expect_h"):
+        async with running(app):
+            pass
+
+
 async def test_public_routes_are_named_and_pass_in_plain(tmp_path: Path) -> None:
     async with running(every_kind(tmp_path), public=["/open/{page}", "/text"]) as at:
         assert (await at.get("/open/one")).json == {"user": None}
