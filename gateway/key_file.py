@@ -8,6 +8,7 @@ import base64
 import binascii
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -82,6 +83,7 @@ class KeyFile:
                     os.chown(part, former.st_uid, former.st_gid)
                 part.chmod(former.st_mode & 0o777)
                 part.replace(path)
+            self._clear(path)
             folder = os.open(path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -121,6 +123,14 @@ class KeyFile:
             yield part
         finally:
             part.unlink(missing_ok=True)
+
+    @staticmethod
+    def _clear(path: Path) -> None:
+        """Remove what crashes have left beside ``path``, with keys that may have been dropped."""
+        part = re.compile(re.escape(f".{path.name}.") + "[0-9a-f]{16}")
+        for left in path.parent.iterdir():
+            if part.fullmatch(left.name):
+                left.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

@@ -29,6 +29,8 @@ FORWARDED_FOR = "X-Forwarded-For"
 _BLOCK_BITS = 64
 # An address of IPv6 that ends like one of IPv4, and a zone.
 _LONGEST = 64
+# Behind a translator (RFC 6052) the whole of IPv4 is in one block.
+_TRANSLATED = IPv6Network("64:ff9b::/96")
 _log = logging.getLogger("certless")
 
 _Address: TypeAlias = IPv4Address | IPv6Address
@@ -99,6 +101,8 @@ def block_of(address: str) -> str:
     parsed = _parsed(address)
     if not isinstance(parsed, IPv6Address):
         return str(parsed or address)
+    if parsed in _TRANSLATED:
+        return str(IPv4Address(int(parsed) & 0xFFFFFFFF))
     host_bits = 128 - _BLOCK_BITS
     return f"{IPv6Address(int(parsed) >> host_bits << host_bits)}/{_BLOCK_BITS}"
 

@@ -5,6 +5,8 @@ import base64
 import os
 import secrets
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -322,6 +324,21 @@ def test_a_change_keeps_the_mode_and_leaves_nothing_beside(path: Path) -> None:
     assert path.read_text() == lines(NEW, OLD)
     assert stat.S_IMODE(path.stat().st_mode) == 0o400
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_a_crash_has_left_goes_with_the_next_change(path: Path) -> None:
+    given(path, OLD)
+    killed = (
+        "import os, sys, pathlib, gateway.key_file as it\n"
+        "os.fsync = lambda file: os.kill(os.getpid(), 9)\n"
+        "it.KeyFile(pathlib.Path(sys.argv[1])).write([b'n' * 32, b'o' * 32])"
+    )
+    subprocess.run([sys.executable, "-c", killed, str(path)], check=False)
+    assert len(list(path.parent.iterdir())) == 2
+    other = path.with_name(f".{path.name}.bak")
+    other.touch()
+    KeyFile(path).write([NEW])
+    assert set(path.parent.iterdir()) == {path, other}
 
 
 def test_a_link_stays_a_link(path: Path) -> None:

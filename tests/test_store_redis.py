@@ -641,7 +641,7 @@ def test_urls(
         ("redis://u:1?hush@h", "%3F"),
         ("redis://u:1/hush@h", "%2F"),
         ("redis://h#hush", "%23"),
-            ],
+    ],
 )
 def test_urls_that_are_refused(url: str, word: str) -> None:
     with pytest.raises(ConfigError) as caught:

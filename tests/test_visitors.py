@@ -108,6 +108,9 @@ def test_blocks() -> None:
     assert block_of("2001:db8:1:2:3:4:5:6") == block_of("2001:db8:1:2::1") == "2001:db8:1:2::/64"
     assert block_of("2001:db8:1:3::1") != block_of("2001:db8:1:2::1")
     assert block_of("::ffff:192.0.2.7") == VISITOR
+    # Behind a translator: else one visitor could use up what all of IPv4 may.
+    assert block_of("64:ff9b::c000:207") == VISITOR
+    assert block_of("64:ff9b:1::1") == "64:ff9b:1::/64"
     assert block_of(UNKNOWN) == UNKNOWN
 
 
