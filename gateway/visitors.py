@@ -27,6 +27,8 @@ UNIX = "unix"
 UNKNOWN = "an unknown address"
 FORWARDED_FOR = "X-Forwarded-For"
 _BLOCK_BITS = 64
+# An address of IPv6 that ends like one of IPv4, and a zone.
+_LONGEST = 64
 # Behind a translator (RFC 6052) the whole of IPv4 is in one block.
 _TRANSLATED = IPv6Network("64:ff9b::/96")
 _log = logging.getLogger("certless")
@@ -105,9 +107,14 @@ def block_of(address: str) -> str:
     return f"{IPv6Address(int(parsed) >> host_bits << host_bits)}/{_BLOCK_BITS}"
 
 
-@lru_cache(maxsize=4096)
 def _parsed(text: str) -> _Address | None:
     """An address without its zone; one of IPv4 also where IPv6 spells it."""
+    # What is longer, a visitor made up, and would have it remembered.
+    return _read(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> _Address | None:
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:

@@ -209,6 +209,12 @@ def test_the_gateways_of_compose_can_do_little() -> None:
     assert COMPOSE["networks"]["back"]["internal"] is True
 
 
+def test_the_keys_of_compose_are_committed_by_nobody() -> None:
+    ignored = (DEPLOY.parent / ".gitignore").read_text("utf-8").splitlines()
+    for name in GATEWAYS:
+        assert f"deploy/{SERVICES[name]['env_file']}" in ignored
+
+
 def test_compose_and_the_settings_mean_the_same_machines() -> None:
     proxy = SERVICES["nginx"]["networks"]["front"]["ipv4_address"]
     assert SETTINGS["trusted_proxies"] == [proxy]

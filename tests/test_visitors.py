@@ -1,5 +1,7 @@
 """Addresses of visitors: who is believed about them, and which count as one."""
 
+import tracemalloc
+
 import pytest
 
 from gateway.errors import ConfigError
@@ -82,6 +84,16 @@ def test_a_unix_socket(peer: str | None) -> None:
 def test_a_peer_that_is_no_address_is_nobody(peer: str) -> None:
     assert Visitors().address(peer, []) == Visitors().address(peer, [VISITOR]) == UNKNOWN
     assert BEHIND.address(peer, [VISITOR]) == UNKNOWN
+
+
+def test_what_is_too_long_for_an_address_is_not_remembered() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            BEHIND.address(PROXY, [f"{number:0100000}"])
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("trusted", [["the proxy"], ["10.0.0.0/33"], [""], "10.0.0.1"])
