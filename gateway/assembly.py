@@ -168,6 +168,7 @@ def assemble(
             Resumption(chosen, server, hardened, *kept, key_pool, limits, events),
             hardened,
             middleware.dispatch,
+            limits,
             events,
         ),
         classic,

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from multidict import CIMultiDict
 
 from protocol.codec import parse_json_object
+from protocol.counter_window import FreshnessClaim
 from protocol.envelopes import CONTENT_TYPES, Format, Members
 from protocol.errors import DecryptionFailed, MalformedMessage
 from protocol.handshake_messages import (
@@ -19,10 +20,12 @@ from protocol.messages import HttpRequest, HttpResponse
 from protocol.sealed_messages import Envelope
 
 from .config import Settings
+from .errors import TooMany
 from .events import Events, MessageRejected
 from .hardened_login import HardenedLogin
 from .hardened_sessions import HardenedSessions, LiveSession
 from .inner import Dispatch, json_inside, log_failure, told_inside
+from .limits import Limits
 from .outer import OuterRequest, Reply
 from .resumption import Resumption
 
@@ -55,9 +58,11 @@ class HardenedRoutes:
         resumption: Resumption,
         sessions: HardenedSessions,
         dispatch: Dispatch,
+        limits: Limits,
         events: Events,
     ) -> None:
         self._settings = settings
+        self._limits = limits
         self._login = login
         self._resumption = resumption
         self._sessions = sessions
@@ -127,6 +132,8 @@ class HardenedRoutes:
         opened = open_request(envelope, server, now_ms, self._settings.window_ms)
         if live is None:  # open_request has raised; this is for the type checker
             raise DecryptionFailed
+        if self._is_ahead(opened.claim, now_ms):
+            await self._count_ahead(live, now_ms)
         claimed = await self._sessions.claim(live, opened.claim, now_ms)
         # A clock that is set back at this moment must not make fresh what the store took for late.
         now_ms = max(now_ms, clock())
@@ -142,6 +149,18 @@ class HardenedRoutes:
             response = await self._run(request, decided, live)
             answer = decided.seal_response(response, clock(), secrets.token_bytes)
         return packed(request, answer.serialize(format_of(request)))
+
+    async def _count_ahead(self, live: LiveSession, now_ms: int) -> None:
+        try:
+            await self._limits.message_ahead(live.session.id)
+        except TooMany:
+            # What was not claimed must not be carried out when its time has come.
+            await self._sessions.end(live, now_ms, with_tickets=False)
+            raise
+
+    def _is_ahead(self, claim: FreshnessClaim, now_ms: int) -> bool:
+        """Whether the window, which ends with the claim, begins later than now."""
+        return claim.fresh == "clock" and claim.expires_ms - 2 * self._settings.window_ms > now_ms
 
     async def _run(
         self, request: OuterRequest, accepted: AcceptedMessage, live: LiveSession

@@ -178,10 +178,10 @@ class HardenedSessions:
             raise DecryptionFailed("the session has ended meanwhile")
         return found
 
-    async def end(self, live: LiveSession, now_ms: int) -> None:
-        """Close the session; its tickets go with it (PROTOCOL §17.3)."""
+    async def end(self, live: LiveSession, now_ms: int, *, with_tickets: bool = True) -> None:
+        """Close the session; where it logs out, its tickets go with it (PROTOCOL §17.3)."""
         self._live.pop(live.record.session_id, None)
-        if live.record.chain_id:
+        if live.record.chain_id and with_tickets:
             await self._store.end_chain(live.record.chain_id)
         await self._store.end(live.record.session_id)
         self._events.tell(SessionEnded(live.record.session_id, now_ms - live.kept.opened_ms))

@@ -35,7 +35,10 @@ _TEXTS = {
     "guesses_per_address": "too many codes tried from this address",
     "resumptions_per_address": "too many tickets used from this address",
     "messages_per_session": "too many messages in this session",
+    "messages_ahead": "too many messages ahead of the time: set the clock right",
 }
+# A client whose clock is wrong sends one or two before it knows.
+_AHEAD = read_rate("100 per hour")
 
 
 class CountersInStore(Storage):
@@ -96,6 +99,7 @@ class Limits:
     def __init__(self, settings: Settings, store: Store) -> None:
         self._clock = settings.clock
         self._rates = {name: read_rate(getattr(settings, name)) for name in RATES}
+        self._rates["messages_ahead"] = _AHEAD
         self._limiter = FixedWindowRateLimiter(CountersInStore(store, settings.clock))
         self._full: OrderedDict[_Counted, int] = OrderedDict()
 
@@ -128,6 +132,10 @@ class Limits:
     async def message(self, session_id: str) -> None:
         """A message was claimed: nobody else can have made it, nor sent it again."""
         await self._count(*self._counted("messages_per_session", session_id))
+
+    async def message_ahead(self, session_id: str) -> None:
+        """A message is good but ahead of its time, until which its salt has to be kept."""
+        await self._count(*self._counted("messages_ahead", session_id))
 
     def _counted(self, limit: str, who: str) -> list[_Counted]:
         """Nobody, where there is no such limit."""

@@ -442,6 +442,26 @@ async def test_nobody_else_can_use_up_the_messages_of_a_session() -> None:
             assert (await call(online)).status == 200
 
 
+async def test_messages_ahead_of_their_time_do_not_fill_the_store() -> None:
+    async with limited() as at:
+        device = Device(at, form="json")
+        online, other = await device.login(), await device.login()
+        ahead_ms, edge_ms = at.clock() + 3_600_000, at.clock() + 60_000
+        for _ in range(100):
+            envelope, _ = online.seal(now_ms=ahead_ms)
+            assert (await online.send(envelope)).status == 200
+            assert (await online.call("POST", "/echo", b"{}", now_ms=edge_ms)).status == 200
+        envelope, _ = online.seal(now_ms=ahead_ms)
+        refused(await online.send(envelope), 3601)
+        # Not claimed, it must not run when its time has come: its session is over, its ticket not.
+        at.clock.stopped_at_ms = ahead_ms - 1
+        assert (await online.send(envelope)).status == 403
+        assert len(at.ran) == 100
+        assert online.ticket
+        assert (await call(await device.resume(online.ticket))).status == 200
+        assert (await call(other)).status == 200
+
+
 # --- the clients ---
 
 
