@@ -91,7 +91,9 @@ class AuditLog:
         try:
             return os.open(self._path, how, 0o600)
         except OSError as error:
-            raise ConfigError(f"audit log {self._path}: {error.strerror}") from None
+            raise ConfigError(
+                f"audit log {self._path}: {error.strerror}; name a file that this user can write"
+            ) from None
 
     async def reload(self) -> None:
         """Go on in the file that is called so now; logrotate has renamed the one before.

@@ -73,9 +73,13 @@ def add_service_options(service: argparse.ArgumentParser) -> None:
     service.add_argument("--mail-from", metavar="ADDRESS", help="sender of the codes")
     service.add_argument("--site", metavar="NAME", help="what the mail calls this service")
     service.add_argument(
-        "--store", metavar="URL", help="memory: (default), sqlite:PATH or redis://..."
+        "--store", metavar="URL", help="memory: (default), sqlite:PATH or redis://…"
     )
-    service.add_argument("--key-file", metavar="FILE", help="seals the store; made on first start")
+    service.add_argument(
+        "--key-file",
+        metavar="FILE",
+        help="seals the store; made on first start, for SQLite as PATH.key",
+    )
     service.add_argument("--suites", metavar="NAMES", help=f"default {','.join(SUITES)}")
     service.add_argument(
         "--require",
@@ -83,8 +87,12 @@ def add_service_options(service: argparse.ArgumentParser) -> None:
         action="append",
         help="a route that takes this suite or a stronger one, e.g. '/admin/*=ecdh-gcm'",
     )
-    service.add_argument("--dialect", metavar="NAME", help=f"of classic; {DEFAULT_DIALECT}")
-    service.add_argument("--realm", metavar="NAME", help="what clients call this service")
+    service.add_argument(
+        "--dialect", metavar="NAME", help=f"how classic is spoken; default {DEFAULT_DIALECT}"
+    )
+    service.add_argument(
+        "--realm", metavar="NAME", help="what clients call this service; default certless"
+    )
     service.add_argument(
         "--public", metavar="PATTERN", action="append", help="a route without login, e.g. /static/*"
     )
@@ -106,7 +114,9 @@ def add_service_options(service: argparse.ArgumentParser) -> None:
     service.add_argument(
         "--admin", metavar="[HOST:]PORT", help="figures and charts, without a login; on loopback"
     )
-    service.add_argument("--audit", metavar="FILE", help="a line of JSON for each login and end")
+    service.add_argument(
+        "--audit", metavar="FILE", help="JSON, a line for each login, code, session, limit"
+    )
     service.add_argument(
         "--config", metavar="FILE", help="TOML file of all these, and own dialects"
     )
@@ -149,7 +159,9 @@ async def _demo(arguments: argparse.Namespace) -> int:
     try:
         from .demo import run  # noqa: PLC0415 (needs the extra "demo")
     except ModuleNotFoundError as error:
-        raise ConfigError(f"the demo needs {error.name}: pip install 'certless[demo]'") from None
+        raise ConfigError(
+            f"the demo needs {error.name}: in a clone, pip install '.[demo]'"
+        ) from None
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     # aiosmtpd tells of every command.
     logging.getLogger("mail.log").setLevel(logging.WARNING)

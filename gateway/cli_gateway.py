@@ -101,6 +101,6 @@ def _must_exist(path: Path, option: str) -> None:
 def add_gateway_options(command: argparse.ArgumentParser) -> None:
     """What says which gateway it is, for ``argparse``."""
     command.add_argument("--config", metavar="FILE", help="the gateway's gateway.toml")
-    command.add_argument("--store", metavar="URL", help="the gateway's: sqlite:PATH or redis://...")
+    command.add_argument("--store", metavar="URL", help="the gateway's: sqlite:PATH or redis://…")
     command.add_argument("--key-file", metavar="FILE", help="the gateway's; default PATH.key")
     command.add_argument("--users", metavar="FILE", help="the gateway's users")

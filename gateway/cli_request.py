@@ -15,7 +15,7 @@ from protocol.codes import CODE_ATTEMPTS
 from protocol.dialects import DEFAULT_DIALECT
 from protocol.hardened_suites import DEFAULT_REALM, FRESHNESS
 
-from .client import CLASSIC, DEFAULT_SUITE, SUITES, Client, ClientError, Response
+from .client import CLASSIC, DEFAULT_SUITE, SUITES, Client, ClientError, Response, Suite
 from .config import DEFAULT_PREFIX, find_dialect, http_url
 from .config_file import read_config
 from .errors import ConfigError
@@ -81,9 +81,13 @@ def _headers(lines: Sequence[str]) -> dict[str, str]:
     return headers
 
 
+def _suite(arguments: argparse.Namespace) -> Suite:
+    return arguments.suite or (CLASSIC if arguments.dialect else DEFAULT_SUITE)
+
+
 def _client(arguments: argparse.Namespace, url: str) -> Client:
     options = read_config(Path(arguments.config)) if arguments.config else {}
-    suite = arguments.suite or (CLASSIC if arguments.dialect else DEFAULT_SUITE)
+    suite = _suite(arguments)
     dialect = arguments.dialect
     if suite == CLASSIC:
         name = dialect or options.get("dialect", DEFAULT_DIALECT)
@@ -108,11 +112,13 @@ async def _request(arguments: argparse.Namespace) -> int:
     data, headers = _body(arguments.data)
     headers.update(_headers(arguments.header))
     password = getpass.getpass("Password: ") if arguments.password else None
+    agreed = "--dialect" if _suite(arguments) == CLASSIC else "--realm"
     prompts = iter(
         [
             f"If {arguments.login} may log in, a code is on its way (at most 3 in 15 minutes).\n"
             "Paste it here: ",
-            *["Not accepted. Paste the newest code: "] * (CODE_ATTEMPTS - 1),
+            *[f"Not accepted (is {agreed} the gateway's?). Paste the newest code: "]
+            * (CODE_ATTEMPTS - 1),
         ]
     )
 

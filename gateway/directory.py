@@ -119,7 +119,8 @@ def _accounts_in(path: Path) -> list[Account]:
     try:
         users = tomllib.loads(path.read_text("utf-8")).get("users")
     except OSError as error:
-        raise ConfigError(f"users file {path}: {error.strerror}") from None
+        what = f"make it, and {example}" if isinstance(error, FileNotFoundError) else "let it be read"
+        raise ConfigError(f"users file {path}: {error.strerror}; {what}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"users file {path}: {error}") from None
     if not isinstance(users, dict) or not users:

@@ -431,10 +431,17 @@ def test_a_code_that_does_not_come_or_does_not_fit(
     Ended(1, b"", last).said_one_line(1, word)
 
 
+def test_another_realm_than_the_gateways(running: Served, tmp_path: Path) -> None:
+    asked = request(running, "--realm", "elsewhere", "GET", f"{running.url}/orders")
+    assert asked.status == 1
+    assert "Not accepted (is --realm the gateway's?). Paste the newest code" in asked.err
+    assert asked.out == b""
+
+
 def test_another_dialect_than_the_gateways(running: Served, tmp_path: Path) -> None:
     asked = request(running, "--dialect", "sfet-3", "GET", f"{running.url}/orders")
     assert asked.status == 1
-    assert "Not accepted. Paste the newest code" in asked.err
+    assert "Not accepted (is --dialect the gateway's?). Paste the newest code" in asked.err
     assert "no code was accepted" in asked.err
     assert asked.out == b""
 

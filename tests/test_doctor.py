@@ -43,8 +43,8 @@ ok    routes    public: /; all others need a login
 ok    limits    an address is what 127.0.0.1 says in X-Forwarded-For
 ok    codes     hardened: 40 bits, 5 attempts, 3 codes in 15 minutes: 1,440 guesses a day at one \
 user, one chance in 763,549,741 that any is right
-ok    files     closed to others: store.db, store.db-wal, store.db-shm, store.db.key, users.toml, \
-gateway.toml
+ok    files     nobody else can change them, or read what is secret: store.db, store.db-wal, \
+store.db-shm, store.db.key, users.toml, gateway.toml
 {CLOCK}
 ok    clock     agrees with the upstream's
 ok    store     sqlite:FOLDER/store.db keeps a record in N ms
@@ -290,6 +290,23 @@ async def test_a_file_that_this_user_may_not_read() -> None:
     assert [(one.mark, "cannot read" in one.text) for one in found] == [(Mark.FIX, True)]
 
 
+@pytest.mark.parametrize("owner", [0, 65534])
+async def test_a_mode_as_it_says_locks_nobody_out(owner: int) -> None:
+    with nobody() as folder:
+        os.seteuid(os.getuid())
+        folder.chmod(0o755)
+        file = folder / "users.toml"
+        file.write_text("x")
+        file.chmod(0o644)
+        is_anothers = os.getuid() == 0 == owner
+        if os.getuid() == 0:
+            os.chown(file, owner, 4242)
+        os.seteuid(65534 if os.getuid() == 0 else os.getuid())
+        (found,) = [one async for one in check_files(Service({"users": str(file)}))]
+    first = f"chgrp {os.getegid()} {file} && " if is_anothers else ""
+    assert found.text.endswith(f" (addresses of users): {first}chmod 640 {file}")
+
+
 # --- clock ---
 
 
@@ -412,6 +429,7 @@ async def test_a_store_in_redis(patient: Patient, tmp_path: Path) -> None:
     patient.write(**{**changes, "store": f"redis://shop:{PASSWORD}@127.0.0.1:{server.port}"})
     (line,) = (await patient.examine()).about("store")
     assert line.startswith(f"fix Redis at 127.0.0.1:{server.port}: ")
+    assert line.endswith("; does it run, and is --store right?")
 
 
 MOUNTS = """\

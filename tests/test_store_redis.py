@@ -464,6 +464,15 @@ async def test_a_sweep_leaves_nothing(server: RedisProcess, url: str) -> None:
         assert left == {b"mails", b"counter"}
 
 
+async def test_a_gateway_whose_clock_is_ahead_sweeps_nothing_of_others(url: str) -> None:
+    now_ms = system_clock()
+    async with opened(url) as store:
+        await store.add_handshake(ADA, LOGIN, now_ms + 600_000, USER)
+        assert await store.open_login(replace(CHAINED, expires_ms=now_ms + 600_000))
+        assert await store.sweep(now_ms + 86_400_000) == 0
+        assert await store.load(ADA, now_ms) == SESSION
+
+
 async def test_all_that_ends_is_gone(server: RedisProcess, url: str) -> None:
     async with opened(url) as store:
         await all_kinds(store)

@@ -45,10 +45,11 @@ def _findings(service: Service) -> Iterator[Finding]:
         if mode & kept.forbidden:
             wrong = True
             verb = "change" if mode & kept.forbidden & 0o022 else "read"
+            mended = mode & ~kept.forbidden
             yield fix(
                 ABOUT,
                 f"others can {verb} {kept.path} ({kept.content}): "
-                f"chmod {mode & ~kept.forbidden:o} {kept.path}",
+                f"{_regroup(kept.path, status, mended)}chmod {mended:o} {kept.path}",
             )
         if not os.access(kept.path, os.R_OK, effective_ids=True):
             wrong = True
@@ -62,7 +63,15 @@ def _findings(service: Service) -> Iterator[Finding]:
             )
     if not wrong:
         names = ", ".join(kept.path.name for kept in files) or "none so far"
-        yield ok(ABOUT, f"closed to others: {names}")
+        yield ok(ABOUT, f"nobody else can change them, or read what is secret: {names}")
+
+
+def _regroup(path: Path, status: os.stat_result, mended: int) -> str:
+    """What to do before the mode is ``mended``, lest this user cannot read the file any more."""
+    user, groups = os.geteuid(), {os.getegid(), *os.getgroups()}
+    if user in (0, status.st_uid) or status.st_gid in groups or not mended & stat.S_IRGRP:
+        return ""
+    return f"chgrp {os.getegid()} {path} && "
 
 
 def _files_of(service: Service) -> Iterator[_Kept]:

@@ -19,6 +19,9 @@ from typing import Any
 
 from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
     NoScriptError,
     ReadOnlyError,
     RedisClusterException,
@@ -165,8 +168,11 @@ class RedisServer(Store):
         if isinstance(error, MasterNotFoundError):
             return self._unavailable(f"no sentinel names a master for {self._url.service!r}")
         # A server may repeat what it did not understand.
-        text = self._url.without_passwords(" ".join(str(error).split()))
-        return self._unavailable(text or type(error).__name__)
+        text = self._url.without_passwords(" ".join(str(error).split())) or type(error).__name__
+        # Not what is derived from it, such as a wrong password.
+        if type(error) is RedisConnectionError:
+            text += "; does it run, and is --store right?"
+        return self._unavailable(text)
 
     def _unavailable(self, reason: str) -> StoreUnavailable:
         return StoreUnavailable(f"Redis at {self._url.where}: {reason}")
