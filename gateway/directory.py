@@ -119,8 +119,9 @@ def _accounts_in(path: Path) -> list[Account]:
     try:
         users = tomllib.loads(path.read_text("utf-8")).get("users")
     except OSError as error:
-        what = f"make it, and {example}" if isinstance(error, FileNotFoundError) else "let it be read"
-        raise ConfigError(f"users file {path}: {error.strerror}; {what}") from None
+        is_missing = isinstance(error, FileNotFoundError)
+        hint = f"make it, and {example}" if is_missing else "let the gateway's user read it"
+        raise ConfigError(f"users file {path}: {error.strerror}; {hint}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"users file {path}: {error}") from None
     if not isinstance(users, dict) or not users:
