@@ -1,9 +1,11 @@
 """Mailboxes for tests: real SMTP servers in the test's own loop, and folders of .eml files."""
 
 import asyncio
+import contextlib
 import datetime
 import email
 import ipaddress
+import random
 import re
 import socket
 import ssl
@@ -42,11 +44,12 @@ def wait_for(condition: Callable[[], Any]) -> None:
 
 
 def a_free_port() -> int:
-    """A port of loopback where nothing listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    """A port of loopback where nothing listens, and that no outgoing connection is ever given."""
+    while True:
+        port = random.randrange(16_000, 32_000)  # noqa: S311
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
 
 
 # --- folders ---
