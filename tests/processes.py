@@ -1,6 +1,7 @@
 """Real processes for tests: programs that can be killed."""
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -21,6 +22,8 @@ async def until_listening(port: int, process: asyncio.subprocess.Process) -> Non
                 await asyncio.sleep(0.02)
                 continue
             writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
             return
     raise AssertionError(f"the process ended with status {process.returncode}")
 

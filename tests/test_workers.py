@@ -283,6 +283,8 @@ async def test_an_idle_connection_does_not_hold_a_stop_up(tmp_path: Path, worker
             async with asyncio.timeout(10):
                 assert await at.process.wait() == 0
             writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 @by_one_and_two
