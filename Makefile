@@ -22,9 +22,11 @@ check: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.bench .make/redis .make/deploy
 	$(BIN)/python -m bench.run
 	$(BIN)/python -m bench.flood
+	$(BIN)/python -m bench.workers
+	$(BIN)/python -m bench.growth
 
 fuzz: $(VENV)/.test
 	FUZZ=50 $(PYTEST) tests/test_properties.py tests/test_hardened_properties.py --timeout=0
