@@ -1,6 +1,7 @@
 """What stands behind a middleware, whatever framework it is for: wired here, once."""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
@@ -32,7 +33,6 @@ from .events import Events, Watcher
 from .hardened_login import HardenedLogin
 from .hardened_routes import HardenedRoutes
 from .hardened_sessions import HardenedSessions
-from .inner import log_failure
 from .keypool import KeyPool
 from .keyring import VARIABLE, KeyRing
 from .limits import Limits
@@ -46,6 +46,8 @@ from .sessions import Sessions
 from .stores import Store
 from .stores.urls import default_key_file, is_redis, store_from_url
 from .timed_store import timed
+
+_log = logging.getLogger("certless")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Assembly:
             try:
                 await self.sweep()
             except GatewayError as error:
-                log_failure("sweep", error)
+                _log.error("not swept: %s", error)
 
     async def sweep(self) -> None:
         """Forget what has expired. Raises: StoreUnavailable."""

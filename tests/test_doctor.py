@@ -218,6 +218,7 @@ async def test_a_file_that_hangs_does_not_keep_the_process(patient: Patient) -> 
         ("limits", "warn logins, sessions: as many as", {"logins": "none", "sessions": 0}),
         ("admin", "warn the figures at 0.0.0.0:8441 have no", {"admin": "0.0.0.0:8441"}),
         ("files", "fix the audit log", {"audit": "gone/audit.jsonl"}),
+        ("files", "fix the audit log", {"audit": "."}),
         ("store", "warn memory:", {"store": "memory:"}),
         ("store", "fix the store must be", {"store": "disk:x"}),
         ("mail", "warn codes are printed", {"mail": "console:"}),
@@ -565,6 +566,7 @@ async def test_a_webhook(patient: Patient) -> None:
         assert asked == []
         line = await mail_line(patient, f"webhook:https://127.0.0.1:{port}/T0KEN")
         assert line.startswith(f"fix webhook 127.0.0.1:{port} shows no accepted certificate")
+        assert "trust its authority" in line
     line = await mail_line(patient, f"webhook:http://127.0.0.1:{port}/T0KEN")
     assert line.startswith(f"fix webhook 127.0.0.1:{port} cannot be reached")
     assert "T0KEN" not in line
