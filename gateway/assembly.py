@@ -35,6 +35,7 @@ from .hardened_routes import HardenedRoutes
 from .hardened_sessions import HardenedSessions
 from .keypool import KeyPool
 from .keyring import VARIABLE, KeyRing
+from .lifetimes import Lifetimes
 from .limits import Limits
 from .login import Login
 from .metrics import Metrics
@@ -59,6 +60,7 @@ class Assembly:
     store: Store
     sessions: Sessions
     hardened: HardenedSessions
+    lifetimes: Lifetimes
     courier: Courier
     key_pool: KeyPool
     reloads: Reloads
@@ -96,6 +98,7 @@ class Assembly:
         """Forget what has expired. Raises: StoreUnavailable."""
         await self.hardened.sweep(self.settings.clock())
         await self.sessions.sweep()
+        self.lifetimes.sweep(self.settings.clock())
 
 
 def assemble(
@@ -138,8 +141,10 @@ def assemble(
     audit_log = AuditLog(Path(audit), events, chosen.clock) if audit else None
     if audit_log:
         events.watch(audit_log)
+    lifetimes = Lifetimes(events, chosen.clock)
     if events.watched:
         keeper = timed(keeper, events)
+        events.watch(lifetimes)
     listener = None
     if admin is not None:
         own = (keeper, keyring, chosen.clock)
@@ -180,7 +185,7 @@ def assemble(
     reloads.add("keys", keyring.reload)
     if audit_log:
         reloads.add("audit log", audit_log.reload)
-    beside = (courier, key_pool, reloads, audit_log, listener)
+    beside = (lifetimes, courier, key_pool, reloads, audit_log, listener)
     return Assembly(chosen, middleware, keeper, sessions, hardened, *beside)
 
 
