@@ -125,3 +125,12 @@ def test_mail_urls() -> None:
             assert made.server == f"h:{port}"
     for url in ("dir:mails", "console:", "webhook:http://127.0.0.1:9000/sms"):
         delivery_from_url(url, "codes@example.org")
+
+
+def test_figures_in_readme_are_those_of_the_page_on_sizing() -> None:
+    readme, sizing = read("README.md"), read("docs/sizing.md")
+    short = readme.partition("## How much machine")[2].partition("\n## ")[0]
+    figures = {row[0]: row[1:] for row in table(readme, "Suites and sessions")}
+    said = [*figures["1 KiB messages of a core, in a second"], *re.findall(r"\d[\d,]*", short)]
+    assert len(said) > 10
+    assert [number for number in said if not re.search(rf"\b{number}\b", sizing)] == []
