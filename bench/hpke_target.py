@@ -8,7 +8,7 @@ from hpke_http.protocol import Client, Header, Method, ProtectedRequest, Request
 from hpke_http.transport import REQUEST_MEDIA_TYPE
 from yarl import URL
 
-from bench.hpke_server import KEY_ID, PSK_ID, TRANSPORT_PATH
+from bench.asgi_server import KEY_ID, PSK_ID, TRANSPORT_PATH
 from bench.server import ROUTE
 from bench.targets import ORDER, ORDER_JSON, Server, Target
 from protocol.codec import parse_json_object

@@ -281,7 +281,8 @@ def print_hardened_ratios(rows: dict[str, Row]) -> None:
         ("ecdh-gcm", "classic", 3.5),
         ("SQLite", "ecdh-gcm", None),
         ("Redis", "ecdh-gcm", None),
-        ("ecdh-gcm", "hpke-http", None),
+        ("ASGI", "hpke-http", None),
+        ("ASGI", "Starlette alone", None),
         ("hpke-http", "Starlette alone", None),
     ):
         row, peer = rows[name], rows[other]
@@ -336,7 +337,7 @@ async def bench() -> None:
             kept,
         ]
         ecdh = HardenedTarget(on_asyncio, http, "ecdh-gcm")
-        hpke, alone = "bench.hpke_server", "--alone"
+        on_asgi = "bench.asgi_server"
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="certless-bench-")))
         served = ("bench.server", "--certless", "--key-file", str(folder / "key"))
         sqlite = f"sqlite:{folder / 'db'}"
@@ -348,7 +349,14 @@ async def bench() -> None:
                 "Certless rsa-gcm, asyncio", HardenedTarget(on_asyncio, http, "rsa-gcm"), "python"
             ),
             "hpke-http": Row(
-                "hpke-http, Starlette on uvicorn", HpkeTarget(await start(python(hpke)), http), ""
+                "hpke-http, Starlette on uvicorn",
+                HpkeTarget(await start(python(on_asgi, "--hpke")), http),
+                "",
+            ),
+            "ASGI": Row(
+                "Certless ecdh-gcm, Starlette on uvicorn",
+                HardenedTarget(await start(python(on_asgi, "--certless")), http, "ecdh-gcm"),
+                "",
             ),
             "SQLite": Row(
                 "Certless ecdh-gcm, SQLite",
@@ -363,7 +371,7 @@ async def bench() -> None:
                 "",
             ),
             "Starlette alone": Row(
-                "Starlette alone on uvicorn", Target(await start(python(hpke, alone)), http), ""
+                "Starlette alone on uvicorn", Target(await start(python(on_asgi)), http), ""
             ),
         }
         rows += hardened.values()

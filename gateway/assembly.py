@@ -1,6 +1,7 @@
 """What stands behind a middleware, whatever framework it is for: wired here, once."""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
@@ -32,9 +33,9 @@ from .events import Events, Watcher
 from .hardened_login import HardenedLogin
 from .hardened_routes import HardenedRoutes
 from .hardened_sessions import HardenedSessions
-from .inner import log_failure
 from .keypool import KeyPool
 from .keyring import VARIABLE, KeyRing
+from .lifetimes import Lifetimes
 from .limits import Limits
 from .login import Login
 from .metrics import Metrics
@@ -47,6 +48,8 @@ from .stores import Store
 from .stores.urls import default_key_file, is_redis, store_from_url
 from .timed_store import timed
 
+_log = logging.getLogger("certless")
+
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
@@ -57,6 +60,7 @@ class Assembly:
     store: Store
     sessions: Sessions
     hardened: HardenedSessions
+    lifetimes: Lifetimes
     courier: Courier
     key_pool: KeyPool
     reloads: Reloads
@@ -88,12 +92,13 @@ class Assembly:
             try:
                 await self.sweep()
             except GatewayError as error:
-                log_failure("sweep", error)
+                _log.error("not swept: %s", error)
 
     async def sweep(self) -> None:
         """Forget what has expired. Raises: StoreUnavailable."""
         await self.hardened.sweep(self.settings.clock())
         await self.sessions.sweep()
+        self.lifetimes.sweep(self.settings.clock())
 
 
 def assemble(
@@ -136,8 +141,10 @@ def assemble(
     audit_log = AuditLog(Path(audit), events, chosen.clock) if audit else None
     if audit_log:
         events.watch(audit_log)
+    lifetimes = Lifetimes(events, chosen.clock)
     if events.watched:
         keeper = timed(keeper, events)
+        events.watch(lifetimes)
     listener = None
     if admin is not None:
         own = (keeper, keyring, chosen.clock)
@@ -178,7 +185,7 @@ def assemble(
     reloads.add("keys", keyring.reload)
     if audit_log:
         reloads.add("audit log", audit_log.reload)
-    beside = (courier, key_pool, reloads, audit_log, listener)
+    beside = (lifetimes, courier, key_pool, reloads, audit_log, listener)
     return Assembly(chosen, middleware, keeper, sessions, hardened, *beside)
 
 

@@ -69,8 +69,7 @@ class SessionEnded:
 class SessionExpired:
     """Its time is over; it was open for ``lasted_ms``.
 
-    Told when a sweep finds it among the sessions that this process has at hand: by each process
-    that has served it, and by none where it had been put aside for others.
+    Told at a sweep, by the process that has opened the session, if it still runs.
     """
 
     session_id: bytes

@@ -1,7 +1,9 @@
-"""Hardened sessions as the gateway holds them: sealed records in a store, opened ones in a cache.
+"""Hardened sessions as the gateway holds them: sealed records in a store.
 
 Every message asks the store for its session, so that two processes on one store agree: on epochs,
-and on what has ended. The cache only spares the opening of what has not changed.
+and on what has ended. Keys of a session are in memory while a message is handled, and no longer:
+to open a record takes less time than to hold many of them. RSA keys are the exception, for OpenSSL
+prepares a key at its first use.
 """
 
 import logging
@@ -17,12 +19,12 @@ from protocol.message_server import ServerSession
 from protocol.record import Record
 from protocol.records import SessionRecord
 
-from .events import Events, SessionEnded, SessionExpired
+from .events import Events, SessionEnded
 from .keyring import KeyRing
 from .sessions import Session, user_tag
 from .stores import Opening, SessionCaps, Store
 
-_CACHE_SIZE = 10_000
+_KEPT_RSA_SESSIONS = 10_000
 _AWAITED, _BEING_CHECKED = 1, 2
 _log = logging.getLogger("certless")
 
@@ -70,7 +72,8 @@ class HardenedSessions:
         self._keyring = keyring
         self._accepted = accepted
         self._events = events or Events()
-        self._live: OrderedDict[bytes, LiveSession] = OrderedDict()
+        self._with_rsa: OrderedDict[bytes, LiveSession] = OrderedDict()
+        self._overlap_until_ms: dict[bytes, int] = {}
 
     def opening(
         self,
@@ -110,14 +113,15 @@ class HardenedSessions:
         """The session as it stands, if it is open and of a suite that is accepted."""
         sealed = await self._store.load(session_id, now_ms)
         if sealed is None:
-            self._live.pop(session_id, None)
+            self._with_rsa.pop(session_id, None)
             return None
-        live = self._live.get(session_id)
+        live = self._with_rsa.get(session_id)
         if live is None or live.sealed != sealed:
             live = self._opened(session_id, sealed)
         if live is None or live.record.suite not in self._accepted:
             return None
-        self._remember(live)
+        if live.server.private_key:
+            self._remember(live)
         return live
 
     def _opened(self, session_id: bytes, sealed: bytes) -> LiveSession | None:
@@ -130,10 +134,10 @@ class HardenedSessions:
         return LiveSession(session, kept, ServerSession.load(record), sealed)
 
     def _remember(self, live: LiveSession) -> None:
-        self._live[live.record.session_id] = live
-        self._live.move_to_end(live.record.session_id)
-        if len(self._live) > _CACHE_SIZE:
-            self._live.popitem(last=False)
+        self._with_rsa[live.record.session_id] = live
+        self._with_rsa.move_to_end(live.record.session_id)
+        if len(self._with_rsa) > _KEPT_RSA_SESSIONS:
+            self._with_rsa.popitem(last=False)
 
     async def claim(self, live: LiveSession, claim: FreshnessClaim, now_ms: int) -> bool:
         """Claim a message for good, before it is handled."""
@@ -147,6 +151,8 @@ class HardenedSessions:
         record = record.pruned(now_ms)
         while record is not live.record:
             if await self._change(live, replace(live.kept, session=record.serialize())):
+                if record.previous_c2s:
+                    self._overlap_until_ms[record.session_id] = record.previous_until_ms
                 return
             live = await self._as_it_is(live, now_ms)
             if live.record.epoch >= record.epoch:
@@ -180,27 +186,25 @@ class HardenedSessions:
 
     async def end(self, live: LiveSession, now_ms: int, *, with_tickets: bool = True) -> None:
         """Close the session; where it logs out, its tickets go with it (PROTOCOL §17.3)."""
-        self._live.pop(live.record.session_id, None)
+        self._with_rsa.pop(live.record.session_id, None)
         if live.record.chain_id and with_tickets:
             await self._store.end_chain(live.record.chain_id)
         await self._store.end(live.record.session_id)
         self._events.tell(SessionEnded(live.record.session_id, now_ms - live.kept.opened_ms))
 
     async def sweep(self, now_ms: int) -> None:
-        """Forget what has expired, and keys of epochs that are over."""
-        for session_id, live in list(self._live.items()):
-            if now_ms > live.record.expires_ms:
-                self._live.pop(session_id, None)
-                lasted_ms = live.record.expires_ms - live.kept.opened_ms
-                self._events.tell(SessionExpired(session_id, lasted_ms))
-            elif live.record.pruned(now_ms) is not live.record:
+        """Forget keys of epochs that are over, and what has expired."""
+        for session_id, until_ms in list(self._overlap_until_ms.items()):
+            if now_ms > until_ms:
                 found = await self.find(session_id, now_ms)
-                if found is not None:
-                    await self._change(
-                        found,
-                        replace(found.kept, session=found.record.pruned(now_ms).serialize()),
-                    )
-                self._live.pop(session_id, None)
+                if found is not None and found.record.pruned(now_ms) is not found.record:
+                    pruned = found.record.pruned(now_ms).serialize()
+                    await self._change(found, replace(found.kept, session=pruned))
+                if self._overlap_until_ms.get(session_id) == until_ms:
+                    del self._overlap_until_ms[session_id]
+        for session_id, live in list(self._with_rsa.items()):
+            if now_ms > live.record.expires_ms:
+                del self._with_rsa[session_id]
 
 
 def open_kept(keyring: KeyRing, session_id: bytes, sealed: bytes) -> KeptSession | None:

@@ -46,6 +46,7 @@ from .sessions import Session, user_tag
 
 # Apart from the rest, for those whose access log shows OUTCOME as well.
 _refusals = logging.getLogger("certless.refused")
+_log = logging.getLogger("certless")
 # A rejection leaves at a multiple of this after its request came, so that the few microseconds
 # by which one reason differs from another do not show (PROTOCOL §8.3).
 _REJECTION_STEP_S = 0.010
@@ -262,7 +263,8 @@ def _visible(error: Exception) -> tuple[int, str, str]:
         case TooMany():
             return 429, "too_many", str(error)
         case StoreUnavailable():
-            log_failure("store", error)
+            # In words of our own, which hold no secret.
+            _log.error("%s", error)
             return 503, "unavailable", "not accepted; try again in a moment"
         case _:
             log_failure("gateway", error)

@@ -18,7 +18,7 @@ from protocol.exchange import TAG_KEY_BYTES, SessionKeys
 from protocol.freshness import TAG_BYTES, NonceClaim
 from protocol.primitives import RsaPrivateKey, RsaPublicKey, sha256
 
-from .events import Events, SessionEnded, SessionExpired
+from .events import Events, SessionEnded
 from .keyring import KeyRing
 from .requirements import is_hardened
 from .stores import SessionCaps, Store
@@ -189,5 +189,4 @@ class Sessions:
         now_ms = self._clock()
         for key in [k for k, live in self._live.items() if now_ms > live.session.expires_ms]:
             del self._live[key]
-            self._events.tell(SessionExpired(key, self._lifetime_ms))
         return await self._store.sweep(now_ms)

@@ -1,6 +1,5 @@
 """gateway.toml: every option is checked by type, and paths are those of the file."""
 
-import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -265,15 +264,3 @@ def test_a_dialect_derived_from_another_of_the_file(path: Path) -> None:
 )
 def test_a_dialect_with_a_mistake(path: Path, content: str, word: str) -> None:
     assert word in complaint(path, content)
-
-
-def test_the_files_that_readme_shows(path: Path) -> None:
-    readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
-    shown = re.findall(r"```toml\n(.*?)```", readme, re.DOTALL)
-    whole = next(text for text in shown if text.startswith("# gateway.toml"))
-    own = next(text for text in shown if "[dialects.shop]" in text)
-    options = read(
-        path, f"{own.partition('[dialects')[0]}{whole}[dialects{own.partition('[dialects')[2]}"
-    )
-    assert options["dialects"]["shop"].names.token == "sid"
-    assert {"upstream", "users", "targets", "mail_limit"} <= set(options)

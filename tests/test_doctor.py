@@ -218,6 +218,7 @@ async def test_a_file_that_hangs_does_not_keep_the_process(patient: Patient) -> 
         ("limits", "warn logins, sessions: as many as", {"logins": "none", "sessions": 0}),
         ("admin", "warn the figures at 0.0.0.0:8441 have no", {"admin": "0.0.0.0:8441"}),
         ("files", "fix the audit log", {"audit": "gone/audit.jsonl"}),
+        ("files", "fix the audit log", {"audit": "."}),
         ("store", "warn memory:", {"store": "memory:"}),
         ("store", "fix the store must be", {"store": "disk:x"}),
         ("mail", "warn codes are printed", {"mail": "console:"}),
@@ -432,6 +433,23 @@ async def test_a_store_in_redis(patient: Patient, tmp_path: Path) -> None:
     assert line.endswith("; does it run, and is --store right?")
 
 
+async def test_a_user_of_redis_who_may_no_more_than_the_documents_say(
+    patient: Patient, tmp_path: Path
+) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "redis.md").read_text("utf-8")
+    rights = re.search(r"`(~\{certless:\*\}\* [^`]+)`", text)
+    assert rights
+    async with redis_servers.running(tmp_path / "redis") as server:
+        await server.tell("ACL", "SETUSER", "shop", "on", f">{PASSWORD}", *rights[1].split())
+        store = f"redis://shop:{PASSWORD}@127.0.0.1:{server.port}"
+        patient.write(store=store, key_file="keys")
+        async with serving(patient):
+            found = await patient.examine()
+    assert found.status == 0
+    assert [line.partition(" ")[0] for line in found.about("store")] == ["ok", "ok"]
+    assert "ok agrees with that of Redis" in found.about("clock")
+
+
 MOUNTS = """\
 /dev/vda1 / ext4 rw 0 0
 files:/export /srv/shared nfs4 rw 0 0
@@ -565,6 +583,7 @@ async def test_a_webhook(patient: Patient) -> None:
         assert asked == []
         line = await mail_line(patient, f"webhook:https://127.0.0.1:{port}/T0KEN")
         assert line.startswith(f"fix webhook 127.0.0.1:{port} shows no accepted certificate")
+        assert "trust its authority" in line
     line = await mail_line(patient, f"webhook:http://127.0.0.1:{port}/T0KEN")
     assert line.startswith(f"fix webhook 127.0.0.1:{port} cannot be reached")
     assert "T0KEN" not in line

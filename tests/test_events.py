@@ -1,6 +1,7 @@
 """What happens is told, in order and without secrets; a watcher that fails stops nothing."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,3 +153,29 @@ def test_a_watcher_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) ->
     assert told == [KeyGenerated()]
     assert "a watcher of events failed: RuntimeError" in caplog.text
     assert "ann@example.org" not in caplog.text
+
+
+async def test_a_session_that_was_ended_has_not_expired_too(told: list[Event]) -> None:
+    async with running(watch=told.append) as at:
+        online = await Device(at).login()
+        await online.call("POST", "/.gateway/session/logout")
+        at.clock.offset_ms = 24 * 3_600_000
+        await at.assembly.sweep()
+    assert kinds(told).count(SessionEnded) == 1
+    assert SessionExpired not in kinds(told)
+
+
+async def test_of_two_gateways_the_one_that_opened_a_session_tells_of_its_end(
+    told: list[Event], tmp_path: Path
+) -> None:
+    store, here = f"sqlite:{tmp_path / 'db'}", list[Event]()
+    async with running(store=store, watch=told.append) as one:
+        async with running(store=store, watch=here.append) as two:
+            online = await Device(one).login()
+            online.device = Device(two)
+            assert (await online.call()).status == 200
+            for at in (one, two, one):
+                at.clock.offset_ms = 24 * 3_600_000
+                await at.assembly.sweep()
+    assert kinds(told).count(SessionExpired) == 1
+    assert SessionExpired not in kinds(here)

@@ -1,4 +1,4 @@
-"""The examples run, and README shows them as they are."""
+"""The examples run, and README and docs/ show them as they are."""
 
 import asyncio
 import os
@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import documents
 import pytest
 from aiohttp import web
 from frameworks import serving
@@ -16,7 +17,6 @@ from processes import ROOT
 import gateway
 from gateway.client import Client, Refused
 
-README = (ROOT / "README.md").read_text("utf-8")
 EXAMPLES = ROOT / "examples"
 
 
@@ -25,25 +25,34 @@ def without_docstring(path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", ["wrap_app.py", "wrap_asgi.py", "python_client.py", "python_device.py"]
+    ("name", "page"),
+    [
+        ("wrap_app.py", "README.md"),
+        ("wrap_asgi.py", "docs/asgi.md"),
+        ("python_client.py", "README.md"),
+        ("python_device.py", "docs/devices.md"),
+    ],
 )
-def test_readme_shows_the_python_examples(name: str) -> None:
-    assert f"```python\n{without_docstring(EXAMPLES / name)}```" in README
+def test_the_python_examples_are_shown(name: str, page: str) -> None:
+    assert without_docstring(EXAMPLES / name) in documents.blocks(documents.read(page), "python")
 
 
-def test_readme_shows_the_node_client_whole() -> None:
-    program = (EXAMPLES / "node_client.mjs").read_text("utf-8")
-    assert f"```js\n{program}```" in README
-    assert len(program.splitlines()) <= 60
+@pytest.mark.parametrize(
+    ("name", "page", "language"),
+    [
+        ("page.html", "README.md", "html"),
+        ("package_client.mjs", "README.md", "js"),
+        ("node_client.mjs", "docs/dialects.md", "js"),
+    ],
+)
+def test_the_other_examples_are_shown_whole(name: str, page: str, language: str) -> None:
+    program = (EXAMPLES / name).read_text("utf-8")
+    assert program in documents.blocks(documents.read(page), language)
 
 
-def test_readme_shows_the_page() -> None:
-    assert f"```html\n{(EXAMPLES / 'page.html').read_text('utf-8')}```" in README
-
-
-def test_readme_shows_the_package_in_node() -> None:
-    program = (EXAMPLES / "package_client.mjs").read_text("utf-8")
-    assert f"```js\n{program}```" in README
+def test_the_node_client_has_60_lines_and_readme_says_how_to_run_it() -> None:
+    assert len((EXAMPLES / "node_client.mjs").read_text("utf-8").splitlines()) <= 60
+    assert "node examples/node_client.mjs http" in documents.read("README.md")
 
 
 def load(name: str) -> dict[str, Any]:

@@ -300,11 +300,13 @@ class DeadStore(MemoryStore):
 
     async def claim(self, *arguments: Any) -> bool:
         if self.dead:
-            raise StoreUnavailable("down")
+            raise StoreUnavailable("Redis at 127.0.0.1:6379: it is full")
         return await super().claim(*arguments)
 
 
-async def test_without_its_store_nothing_is_accepted_and_then_it_goes_on() -> None:
+async def test_without_its_store_nothing_is_accepted_and_then_it_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     store = DeadStore()
     async with running(store=store) as at:
         raw = await at.raw_login()
@@ -312,6 +314,9 @@ async def test_without_its_store_nothing_is_accepted_and_then_it_goes_on() -> No
         store.dead = True
         answer = await raw.send(message)
         assert (answer.status, answer.json["error"]) == (503, "unavailable")
+        assert b"Redis" not in answer.body
+        # Who looks after it is told why.
+        assert "Redis at 127.0.0.1:6379: it is full" in caplog.text
         assert at.ran == []
         store.dead = False
         assert (await raw.send(message)).status == 200

@@ -6,6 +6,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import documents
 import pytest
 
 import gateway.stores
@@ -36,19 +37,12 @@ from protocol.messages import FieldNames
 from protocol.sealed_messages import Envelope, Header, Kind
 from protocol.session import TRANSITIONS
 
-SPEC = (Path(__file__).parent.parent / "spec" / "PROTOCOL.md").read_text("utf-8")
+SPEC = documents.read("spec/PROTOCOL.md")
 
 
 def table(heading: str) -> list[list[str]]:
-    """The rows of the first table below a heading, without backticks."""
-    below = re.split(rf"^#+ {re.escape(heading)}.*$", SPEC, maxsplit=1, flags=re.MULTILINE)[1]
-    lines = re.search(r"(?:^\|.*\n)+", below, re.MULTILINE)
-    assert lines
-    rows = [
-        [cell.strip().replace("`", "") for cell in line.strip("|\n").split("|")]
-        for line in lines[0].splitlines()
-    ]
-    return rows[2:]
+    """The rows of the first table below a heading of PROTOCOL.md."""
+    return documents.table(SPEC, heading)
 
 
 @pytest.mark.parametrize(

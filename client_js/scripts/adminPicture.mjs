@@ -1,5 +1,5 @@
 /**
- * The README's pictures of the admin page, in docs/pictures/: of a gateway under traffic, for as long as
+ * The pictures of the admin page in docs/watching.md, in docs/pictures/: of a gateway under traffic, for as long as
  * its charts reach back. Usage: make bundle, then node scripts/adminPicture.mjs [MINUTES, 15 if left out]
  */
 import { writeFile } from 'node:fs/promises';

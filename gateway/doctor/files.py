@@ -36,7 +36,10 @@ def _findings(service: Service) -> Iterator[Finding]:
     files = [kept for kept in _files_of(service) if kept.path.exists()]
     wrong = False
     audit = service.options.get("audit")
-    if audit and not os.access(Path(audit).parent, os.W_OK | os.X_OK, effective_ids=True):
+    if audit and Path(audit).is_dir():
+        wrong = True
+        yield fix(ABOUT, f"the audit log {audit} is a folder: name a file in it")
+    elif audit and not os.access(Path(audit).parent, os.W_OK | os.X_OK, effective_ids=True):
         wrong = True
         yield fix(ABOUT, f"the audit log {audit} cannot be made: name a folder of this user's")
     for kept in files:
@@ -87,7 +90,7 @@ def _files_of(service: Service) -> Iterator[_Kept]:
         yield _Kept(Path(keys), "the keys to the store", 0o077)
     if options.get("users"):
         yield _Kept(Path(options["users"]), "addresses of users", 0o027)
-    if options.get("audit"):
+    if options.get("audit") and not Path(options["audit"]).is_dir():
         yield _Kept(Path(options["audit"]), "who came when, from where", 0o027)
     if service.config:
         urls = (str(options.get(name, "")) for name in ("mail", "store"))

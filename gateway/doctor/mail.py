@@ -108,7 +108,11 @@ async def _webhook(url: URL) -> Finding:
         async with asyncio.timeout(ANSWER_S):
             _, writer = await asyncio.open_connection(url.host, url.port, ssl=tls)
     except ssl.SSLError as error:
-        return fix(ABOUT, f"webhook {place} shows no accepted certificate ({error.reason})")
+        return fix(
+            ABOUT,
+            f"webhook {place} shows no accepted certificate ({error.reason}): name the server as "
+            "its certificate does, or have this system trust its authority",
+        )
     except (OSError, TimeoutError):
         return fix(ABOUT, f"webhook {place} cannot be reached: is its URL right, does it run?")
     writer.close()

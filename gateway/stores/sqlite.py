@@ -137,12 +137,16 @@ class SqliteStore(SqliteHandshakes):
 
     async def claim(self, session_id: bytes, claim: Claim, now_ms: int) -> bool:
         def run(db: sqlite3.Connection) -> bool:
-            if self._passphrases(db, session_id, now_ms) is None:
+            row = db.execute(
+                "SELECT forgotten_ms FROM sessions WHERE id = ? AND state = ? AND expires_ms >= ?",
+                (session_id, State.ENROLLED.value, now_ms),
+            ).fetchone()
+            if row is None:
                 return False
             if isinstance(claim, NonceClaim):
                 return self._claim_tags(db, session_id, claim)
             if claim.fresh == "clock":
-                return self._claim_salt(db, session_id, claim, now_ms)
+                return self._claim_salt(db, session_id, claim, row[0], now_ms)
             return self._claim_number(db, session_id, claim)
 
         return await self._do(run)
@@ -159,11 +163,12 @@ class SqliteStore(SqliteHandshakes):
 
     @staticmethod
     def _claim_salt(
-        db: sqlite3.Connection, session_id: bytes, claim: FreshnessClaim, now_ms: int
+        db: sqlite3.Connection,
+        session_id: bytes,
+        claim: FreshnessClaim,
+        forgotten_ms: int,
+        now_ms: int,
     ) -> bool:
-        (forgotten_ms,) = db.execute(
-            "SELECT forgotten_ms FROM sessions WHERE id = ?", (session_id,)
-        ).fetchone()
         if claim.expires_ms < forgotten_ms:
             return now_ms > claim.expires_ms
         cursor = db.execute(
