@@ -106,6 +106,11 @@ def test_the_length_counts_after_folding() -> None:
         normalise_username("\u00df" * (MAX_USERNAME_CHARS // 2 + 1))
 
 
+def test_what_is_far_too_long_is_not_even_normalised() -> None:
+    with pytest.raises(RejectedMessage, match="254"):
+        normalise_username(" " * 4 * MAX_USERNAME_CHARS + "ada")
+
+
 @pytest.mark.parametrize("name", ["ada\r\nBcc: x", "\ufeffada", "ada\ud800", "a\u2066b", "\x1bada"])
 def test_control_characters_are_refused_without_being_repeated(name: str) -> None:
     with pytest.raises(RejectedMessage) as raised:

@@ -114,6 +114,16 @@ def test_a_confirmation_before_any_share_is_refused() -> None:
         peer.confirm(ClientConfirmation(awaited.greeting.session_id, bytes(32)))
 
 
+def test_an_exchange_for_nobody_refuses_the_right_code() -> None:
+    peer = HardenedPeer()
+    message = proof(peer)
+    exchange = peer.memory.take_exchange(message.session_id)
+    assert exchange
+    with pytest.raises(CodeRefused):
+        confirm_login(message, exchange.for_nobody(peer.entropy))
+    confirm_login(message, exchange)
+
+
 def test_a_code_is_used_once() -> None:
     peer = HardenedPeer()
     awaited = peer.greet()

@@ -12,6 +12,7 @@ from peer import key_pair
 
 from protocol.client_session import EPOCH_LIFETIME_MS, ClientSession, ClockRefused
 from protocol.codec import serialize_msgpack
+from protocol.envelopes import Members
 from protocol.errors import (
     DecryptionFailed,
     LocalProtocolError,
@@ -518,3 +519,9 @@ def test_a_body_of_a_mebibyte_and_headers_beyond_ascii() -> None:
     request = HttpRequest("POST", "/a%C3%A9", (("X-Name", "é"),), bytes(range(256)) * 4096)
     envelope, _, _ = peer.send(session, request)
     assert peer.receive(envelope).http_request() == request
+
+
+def test_what_nobody_took_of_an_envelope_is_left_as_it_came() -> None:
+    members = Members("json", b'{"v": 1, "token": "t", "payload": null}')
+    assert members.number("v", 1) == 1
+    assert members.left() == {"token": "t", "payload": None}
