@@ -15,7 +15,7 @@ run: $(VENV)/.run $(BUNDLE)
 test: $(VENV)/.test $(BUNDLE) .make/chromium .make/redis .make/deploy
 	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" npm test --silent
 	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" npm run test:browser --silent
-	$(PYTEST) --cov --cov-report=term:skip-covered
+	$(PYTEST) -n 2 --dist worksteal --cov --cov-report=term:skip-covered
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .
