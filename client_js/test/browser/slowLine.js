@@ -7,10 +7,13 @@ const SLICE_BYTES = 4096;
 /** Hands on what comes, each slice after its time on the line. */
 function carry(from, to, { latencyMs, bytesPerSecond }) {
   let freeAtMs = 0;
+  const waiting = [];
   const after = (bytes, what) => {
     const nowMs = performance.now();
     freeAtMs = Math.max(freeAtMs, nowMs + latencyMs) + (bytes / bytesPerSecond) * 1000;
-    setTimeout(what, freeAtMs - nowMs);
+    waiting.push(what);
+    // On a busy machine a timer may overtake another; what came first goes on first all the same.
+    setTimeout(() => waiting.shift()(), freeAtMs - nowMs);
   };
   from.on('data', (chunk) => {
     for (let at = 0; at < chunk.length; at += SLICE_BYTES) {
