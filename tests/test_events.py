@@ -115,10 +115,12 @@ async def test_a_sweep_tells_of_sessions_whose_time_is_over(told: list[Event]) -
             both.set()
 
     async with running(watch=watch, sweep_interval_s=1) as at:
+        # A millisecond more in the course of the login would be one less of the session.
+        at.clock.stopped_at_ms = at.clock()
         await at.raw_login()
         online = await Device(at).login()
         await online.call()
-        at.clock.offset_ms = 24 * 3_600_000
+        at.clock.stopped_at_ms += 24 * 3_600_000
         async with asyncio.timeout(10):
             await both.wait()
     expired = [event for event in told if isinstance(event, SessionExpired)]
