@@ -126,6 +126,15 @@ def serve(port: int, *arguments: str) -> tuple[str, ...]:
     )
 
 
+def test_the_unit_says_all_that_port_80_takes() -> None:
+    """A capability among private users is none on the machine's ports: the kernel says EACCES."""
+    (comment,) = (
+        text for text in re.findall(r"(?:^#.*\n)+", UNIT, re.MULTILINE) if "port 80" in text
+    )
+    assert "CAP_NET_BIND_SERVICE" in comment
+    assert (said("PrivateUsers") == "yes") is ("PrivateUsers=no" in comment)
+
+
 @pytest.mark.parametrize("where", ["in a folder", "in no file system"])
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_the_unit_is_started_once_it_serves(
