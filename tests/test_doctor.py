@@ -433,6 +433,23 @@ async def test_a_store_in_redis(patient: Patient, tmp_path: Path) -> None:
     assert line.endswith("; does it run, and is --store right?")
 
 
+async def test_a_user_of_redis_who_may_no_more_than_the_documents_say(
+    patient: Patient, tmp_path: Path
+) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "redis.md").read_text("utf-8")
+    rights = re.search(r"`(~\{certless:\*\}\* [^`]+)`", text)
+    assert rights
+    async with redis_servers.running(tmp_path / "redis") as server:
+        await server.tell("ACL", "SETUSER", "shop", "on", f">{PASSWORD}", *rights[1].split())
+        store = f"redis://shop:{PASSWORD}@127.0.0.1:{server.port}"
+        patient.write(store=store, key_file="keys")
+        async with serving(patient):
+            found = await patient.examine()
+    assert found.status == 0
+    assert [line.partition(" ")[0] for line in found.about("store")] == ["ok", "ok"]
+    assert "ok agrees with that of Redis" in found.about("clock")
+
+
 MOUNTS = """\
 /dev/vda1 / ext4 rw 0 0
 files:/export /srv/shared nfs4 rw 0 0

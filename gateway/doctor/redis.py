@@ -20,8 +20,6 @@ local told = {}
 for _, section in ipairs({'server', 'memory', 'replication'}) do
   table.insert(told, redis.call('INFO', section))
 end
-local time = redis.call('TIME')
-table.insert(told, 'now:' .. time[1])
 return table.concat(told, '\\n')
 """
 
@@ -39,7 +37,7 @@ async def examine_redis(url: str, window_s: float) -> AsyncIterator[Finding]:
     told = dict(re.findall(r"^(\w+):(.*?)\r?$", text.decode(), re.MULTILINE))
     for finding in (*_server(told), *_network(place)):
         yield finding
-    yield beside("that of Redis", float(told["now"]), window_s)
+    yield beside("that of Redis", int(told["server_time_usec"]) / 1e6, window_s)
 
 
 def _server(told: dict[str, str]) -> Iterator[Finding]:
