@@ -1,4 +1,4 @@
-"""Fixtures of more than one room: frameworks, mail servers, Redis and ports."""
+"""Fixtures of more than one room: frameworks, RSA pairs, mail servers, Redis and ports."""
 
 import asyncio
 import secrets
@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from frameworks import FRAMEWORKS
+from key_pairs import handed_round
 from mailboxes import a_free_port, self_signed
 from redis_servers import RedisProcess
+
+from protocol.primitives import RsaPrivateKey
 
 
 @pytest.fixture(params=FRAMEWORKS)
@@ -18,6 +21,12 @@ def framework(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("frameworks.current", request.param)
     chosen: str = request.param
     return chosen
+
+
+@pytest.fixture(autouse=True)
+def key_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits for new pairs, save those that are about the making of them."""
+    monkeypatch.setattr(RsaPrivateKey, "generate", handed_round)
 
 
 @pytest.fixture

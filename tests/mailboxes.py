@@ -5,6 +5,7 @@ import contextlib
 import datetime
 import email
 import ipaddress
+import os
 import random
 import re
 import socket
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import default
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +45,15 @@ def wait_for(condition: Callable[[], Any]) -> None:
         time.sleep(0.01)
 
 
+# Below what outgoing connections are given; each process of pytest-xdist has its own 2,000.
+_FIRST_PORT = 16_000 + 2_000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8)
+_ports = cycle(random.sample(range(_FIRST_PORT, _FIRST_PORT + 2_000), 2_000))
+
+
 def a_free_port() -> int:
-    """A port of loopback where nothing listens, and that no outgoing connection is ever given."""
+    """A port of loopback where nothing listens, and that no test before was given."""
     while True:
-        port = random.randrange(16_000, 32_000)  # noqa: S311
+        port = next(_ports)
         with socket.socket() as free, contextlib.suppress(OSError):
             free.bind(("127.0.0.1", port))
             return port

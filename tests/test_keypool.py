@@ -17,6 +17,11 @@ from gateway.keypool import KeyPool
 from protocol.primitives import SESSION_KEY_BITS, RsaPrivateKey
 
 
+@pytest.fixture
+def key_pairs() -> None:
+    """Here they are made."""
+
+
 @asynccontextmanager
 async def running(size: int) -> AsyncIterator[KeyPool]:
     pool = KeyPool(size)

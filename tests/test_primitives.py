@@ -37,6 +37,11 @@ SP800_38A_KEY = bytes.fromhex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72
 SP800_38A_TEXT = bytes.fromhex("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51")
 
 
+@pytest.fixture
+def key_pairs() -> None:
+    """Here they are made."""
+
+
 def groups(name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads((WYCHEPROOF / name).read_text())["testGroups"]
     return found

@@ -29,6 +29,7 @@ from hardened_store_contract import (
     by_counter,
     confirming,
     greeted,
+    in_turns,
     resumed,
     tickets_of,
 )
@@ -247,7 +248,7 @@ async def test_what_changes_while_all_is_sealed_anew_stays(url: str) -> None:
 async def test_many_records_are_sealed_anew(server: RedisProcess, url: str) -> None:
     async with opened(url) as store:
         keys = [tag(number) for number in range(701)]
-        await asyncio.gather(*(store.add_login(key, LOGIN, EXPIRES_MS, USER) for key in keys))
+        await in_turns(store.add_login(key, LOGIN, EXPIRES_MS, USER) for key in keys)
         assert await store.reseal(lambda kind, key, sealed: sealed + key) == 701
         for key in keys:
             assert await store.claim_code(key, NOW_MS) == LOGIN + key
@@ -261,7 +262,7 @@ async def test_what_was_laid_beside_does_not_stay_where_there_is_no_room(
     async with opened(url) as store:
         keys = [tag(number) for number in range(401)]
         large = bytes(2000)
-        await asyncio.gather(*(store.add_login(key, large, EXPIRES_MS, USER) for key in keys))
+        await in_turns(store.add_login(key, large, EXPIRES_MS, USER) for key in keys)
         used = int(await server.info("used_memory"))
         await server.tell("CONFIG", "SET", "maxmemory", used + 1_000_000)
         try:
