@@ -7,7 +7,7 @@ from .delivery import SmtpDelivery, delivery_from_url
 from .listening import listening, set_up_log
 from .requirements import CLASSIC
 from .serve_options import host_and_port, service_options
-from .signals import hold_reloads, told_to_stop, when_told_to_reload
+from .signals import hold_reloads, tell_ready, told_to_stop, when_told_to_reload
 from .workers import workers
 
 _log = logging.getLogger("certless")
@@ -30,6 +30,7 @@ async def serve(arguments: argparse.Namespace) -> int:
     async with serving as service:
         stop = told_to_stop(service.abandon)
         when_told_to_reload(service.reload)
+        tell_ready()
         if CLASSIC in suites:
             _log.warning(CLASSIC_WARNING)
         await _try_smtp(mail)
