@@ -416,6 +416,19 @@ async def test_a_reload_while_it_starts_is_not_lost(tmp_path: Path) -> None:
                 await eventually(lambda: "worker 2: reloaded users" in log.read_text())
 
 
+async def test_who_is_told_to_stop_while_it_starts_ends_in_order(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    async with orders_api() as api, smtp_server() as mailbox:
+        with log.open("ab") as file:
+            command = arguments(tmp_path, api, mailbox, 0, "--workers", "2")
+            async with python(*command, stderr=file) as process:
+                await eventually(lambda: "worker 1 is process" in log.read_text())
+                process.terminate()
+                assert await ended(process) == 0
+    assert "the parent process is gone" not in log.read_text()
+    assert log.read_text().endswith("INFO stopping\n")
+
+
 # --- mistakes: one line, and nothing is served ---
 
 
