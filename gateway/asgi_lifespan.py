@@ -37,8 +37,10 @@ class Lifespan:
         try:
             await self._running.__aenter__()
         except Exception as error:
-            log_failure("start", error)
-            text = str(error) if isinstance(error, GatewayError) else type(error).__name__
+            text = str(error)
+            if not isinstance(error, GatewayError):
+                log_failure("start", error)
+                text = type(error).__name__
             await self._send({"type": "lifespan.startup.failed", "message": f"Certless: {text}"})
             return
         try:

@@ -13,6 +13,10 @@ _NEW_IN_ENVIRONMENT = (
     f"No key was made: to change it, put a new one first in {VARIABLE} and leave this one second, "
     "restart every gateway, and rotate; then take this one away."
 )
+_OLD_IN_ENVIRONMENT = (
+    f"The other keys of {VARIABLE} still open: once `keys list` shows no record under one, take it "
+    "away there and restart every gateway."
+)
 
 
 def add_keys(commands: Any) -> None:
@@ -54,7 +58,7 @@ async def _rotate(arguments: argparse.Namespace) -> int:
         if file is None:
             records = await seal_anew(store, keyring)
             _tell(f"{records} records were sealed anew, under key {keyring.ids[0]}.")
-            _tell(_NEW_IN_ENVIRONMENT)
+            _tell(_OLD_IN_ENVIRONMENT if len(keyring.ids) > 1 else _NEW_IN_ENVIRONMENT)
         elif arguments.no_new_key:
             records = await seal_anew_by(store, file)
             _tell(f"{records} records were sealed anew, under key {keyring.ids[0]}.")

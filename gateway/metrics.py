@@ -40,6 +40,11 @@ AUDIT_LINES_LOST = "certless_audit_lines_lost"
 
 # Where it is set when prometheus_client is loaded, all figures of a process are in files.
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+# Whose files are those of processes that are gone, and how large each file is: more than all labels
+# that there are take up.
+GONE = "gone"
+FILE_BYTES = 256 * 1024
+_KINDS = ("counter", "histogram", "gauge_livesum")
 
 _MESSAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _STORE_BUCKETS = (
@@ -132,16 +137,32 @@ def registry_of_files(folder: str) -> CollectorRegistry:
     return registry
 
 
+def make_room(folder: Path, name: str) -> None:
+    """The files of the process ``name`` in ``folder``, as large as they get. Raises: OSError.
+
+    They are mapped into memory: where the disk is full when a page is first written to, the kernel
+    ends the process that writes. So they are written to before.
+    """
+    for kind in _KINDS:
+        part = folder / f"{kind}_{name}.part"
+        try:
+            part.write_bytes(bytes(FILE_BYTES))
+            # Not to be read before it has its size.
+            part.rename(part.with_suffix(".db"))
+        finally:
+            part.unlink(missing_ok=True)
+
+
 def forget_process(folder: Path, pid: int) -> None:
     """Drop the files of a process that is gone; what it has counted is kept, with that of others.
 
-    Else a worker that ends again and again would fill the folder.
+    Else a worker that ends again and again would fill the folder. There must be room for ``GONE``.
     """
     mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
     for kind in ("counter", "histogram"):
         theirs = folder / f"{kind}_{pid}.db"
         if theirs.exists():
-            kept: Any = MmapedDict(str(folder / f"{kind}_gone.db"))  # type: ignore[no-untyped-call]
+            kept: Any = MmapedDict(str(folder / f"{kind}_{GONE}.db"))  # type: ignore[no-untyped-call]
             values: Any = MmapedDict.read_all_values_from_file(str(theirs))  # type: ignore[no-untyped-call]
             for key, value, *_ in values:
                 kept.write_value(key, kept.read_value(key)[0] + value, 0.0)

@@ -114,11 +114,9 @@ class Resumption:
                 "chain %s of user %s: a spent ticket came back, so two hold its secrets; "
                 "revoked, its session ended",
                 ticket.chain_id.hex(),
-                user_tag(account.name).hex(),
+                tag.hex(),
             )
-            self._events.tell(
-                events.TicketReturned(ticket.chain_id, user_tag(account.name), remote)
-            )
+            self._events.tell(events.TicketReturned(ticket.chain_id, tag, remote))
             raise
         caps = self._settings.caps(now_ms)
         opening = self._sessions.opening(enrolment, account.name, now_ms, caps)

@@ -2,12 +2,13 @@
 
 import argparse
 import logging
+from contextlib import ExitStack
 
 from .delivery import SmtpDelivery, delivery_from_url
 from .listening import listening, set_up_log
 from .requirements import CLASSIC
 from .serve_options import host_and_port, service_options
-from .signals import hold_reloads, told_to_stop, when_told_to_reload
+from .signals import hold_reloads, tell_ready, told_to_stop, when_told_to_reload
 from .workers import workers
 
 _log = logging.getLogger("certless")
@@ -21,6 +22,9 @@ CLASSIC_WARNING = (
 async def serve(arguments: argparse.Namespace) -> int:
     """Serve until told to stop; the exit status. Raises: ConfigError, StoreUnavailable."""
     hold_reloads()
+    # From now on, so that one who is told while it starts ends as any other does.
+    abandoning = ExitStack()
+    stop = told_to_stop(abandoning.close)
     options = service_options(arguments)
     count = options.pop("workers")
     place = host_and_port(options.pop("listen"))
@@ -28,8 +32,9 @@ async def serve(arguments: argparse.Namespace) -> int:
     set_up_log()
     serving = listening(options, *place) if count == 1 else workers(options, *place, count)
     async with serving as service:
-        stop = told_to_stop(service.abandon)
+        abandoning.callback(service.abandon)
         when_told_to_reload(service.reload)
+        tell_ready()
         if CLASSIC in suites:
             _log.warning(CLASSIC_WARNING)
         await _try_smtp(mail)

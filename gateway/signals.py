@@ -1,8 +1,13 @@
-"""What a person or a service manager tells a process: to stop, to stop at once, to reload."""
+"""What a person or a service manager tells a process: to stop, to stop at once, to reload.
+
+And what the process tells the manager: that it serves.
+"""
 
 import asyncio
+import contextlib
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 
 
@@ -44,3 +49,14 @@ def when_told_to_reload(reload: Callable[[], Awaitable[None]]) -> None:
 
     loop.add_signal_handler(signal.SIGHUP, tell)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+
+
+def tell_ready() -> None:
+    """Tell a manager that waits for it that this process serves: systemd with ``Type=notify``."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address.startswith("@"):  # in no file system
+        address = "\0" + address[1:]
+    # Another program's manager may have left its address here, and be gone.
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        if address:
+            manager.sendto(b"READY=1", address)

@@ -14,13 +14,14 @@ import signal
 import sys
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from .errors import ConfigError, GatewayError
 from .listening import listening, set_up_log
-from .metrics import Metrics
+from .metrics import FOLDER_VARIABLE, Metrics, make_room
 from .signals import when_told_to_reload
 
 _SERVES = ""
@@ -121,7 +122,7 @@ async def _serve(job: Job, pipe: Connection) -> None:
         stop.set()
 
     options = dict(job.options)
-    if job.counts:
+    if job.counts and _has_room():
         options["watch"] = Metrics(CollectorRegistry())
     async with listening(options, job.host, job.port, shared=True) as service:
         loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -130,6 +131,16 @@ async def _serve(job: Job, pipe: Connection) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _held())
         _say(pipe, False, _SERVES)
         await stop.wait()
+
+
+def _has_room() -> bool:
+    """For what this process counts. A disk that is full stops no gateway."""
+    try:
+        make_room(Path(os.environ[FOLDER_VARIABLE]), str(os.getpid()))
+    except OSError as error:
+        _log.error("no figures of this process, there is no room for them: %s", error)
+        return False
+    return True
 
 
 def _say(pipe: Connection, is_config: bool, text: str) -> None:

@@ -1,15 +1,19 @@
 """deploy/: what its files name is there, and each program that reads one takes it.
 
 No image is built and no unit is started here: neither a container engine nor a running systemd is a
-part of the tests. The proxies have a room of their own (test_deploy_proxies.py).
+part of the tests. What they would do is done by hand: a manager waits, a health check asks. The
+proxies have a room of their own (test_deploy_proxies.py).
 """
 
+import asyncio
 import json
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
+import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -109,6 +113,82 @@ def test_the_unit_starts_what_there_is() -> None:
     assert (options.command, options.config) == ("serve", "${CREDENTIALS_DIRECTORY}/gateway.toml")
 
 
+def said(name: str) -> str:
+    (value,) = re.findall(rf"^{name}=(.*)$", UNIT, re.MULTILINE)
+    return str(value)
+
+
+def serve(port: int, *arguments: str) -> tuple[str, ...]:
+    """A gateway of the smallest settings that it takes."""
+    return (
+        *("-m", "gateway", "serve", "--listen", f"127.0.0.1:{port}", *arguments),
+        *("--upstream", "http://127.0.0.1:1", "--any-address", "--mail", "console:"),
+        *("--suites", "ecdh-gcm"),
+    )
+
+
+def test_the_unit_says_all_that_port_80_takes() -> None:
+    """A capability among private users is none on the machine's ports: the kernel says EACCES."""
+    (comment,) = (
+        text for text in re.findall(r"(?:^#.*\n)+", UNIT, re.MULTILINE) if "port 80" in text
+    )
+    assert "CAP_NET_BIND_SERVICE" in comment
+    assert (said("PrivateUsers") == "yes") is ("PrivateUsers=no" in comment)
+
+
+@pytest.mark.parametrize("where", ["in a folder", "in no file system"])
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_the_unit_is_started_once_it_serves(
+    where: str, workers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert said("Type") == "notify"
+    port = a_free_port()
+    address = str(tmp_path / "n") if where == "in a folder" else f"@certless-{port}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as manager:
+        manager.bind(address.replace("@", "\0"))
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        arguments = serve(port, "--store", f"sqlite:{tmp_path / 'db'}", "--workers", workers)
+        async with python(*arguments, stderr=subprocess.DEVNULL), asyncio.timeout(30):
+            told = await asyncio.get_running_loop().sock_recv(manager, 1000)
+            assert told == b"READY=1"
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+
+
+async def test_a_manager_that_is_gone_is_no_reason_not_to_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    port = a_free_port()
+    async with python(*serve(port), stderr=subprocess.DEVNULL) as process:
+        await until_listening(port, process)
+        process.terminate()
+        assert await process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "again"),
+    [
+        # A person has to put it right.
+        (("--limit-nothing",), False),
+        (("--config", "{folder}/none.toml"), False),
+        (("--listen", "256.0.0.1:1"), False),
+        # The store may be there the next time.
+        (("--store", "redis://127.0.0.1:1", "--key-file", "{folder}/keys"), True),
+    ],
+)
+async def test_the_unit_starts_again_what_may_go_well(
+    wrong: tuple[str, ...], again: bool, tmp_path: Path
+) -> None:
+    assert said("Restart") == "on-failure"
+    arguments = [one.format(folder=tmp_path) for one in wrong]
+    command = serve(a_free_port(), *arguments)
+    async with python(*command, stderr=subprocess.DEVNULL) as process:
+        status = await process.wait()
+    assert status != 0
+    assert (str(status) != said("RestartPreventExitStatus")) is again
+
+
 # --- the image ---
 
 
@@ -138,6 +218,14 @@ def test_the_image_runs_as_nobody_in_particular_and_keeps_no_secret() -> None:
         assert name != "ENV" or not re.search(r"KEY|PASSWORD|SECRET|TOKEN", rest)
 
 
+def test_the_user_of_the_image_has_a_name_and_a_group() -> None:
+    """A group that is a bare number is one that another package may get."""
+    user, _, group = the_last("USER").partition(":")
+    made = the_last("RUN")
+    assert f"groupadd --gid {group} certless " in made
+    assert re.search(rf"useradd --uid {user} --gid {group} .* certless ", made)
+
+
 def test_the_image_starts_what_there_is() -> None:
     assert json.loads(the_last("ENTRYPOINT")) == ["certless"]
     options = _parser().parse_args(json.loads(the_last("CMD")))
@@ -158,20 +246,8 @@ async def test_the_health_check_tells_ready_from_not(tmp_path: Path) -> None:
             return await process.wait()
 
     assert await status() == 1
-    serve = (
-        *(
-            "-m",
-            "gateway",
-            "serve",
-            "--listen",
-            f"127.0.0.1:{port}",
-            "--admin",
-            f"127.0.0.1:{admin}",
-        ),
-        *("--upstream", "http://127.0.0.1:1", "--any-address", "--mail", "console:"),
-        *("--suites", "ecdh-gcm", "--store", f"sqlite:{tmp_path / 'db'}"),
-    )
-    async with python(*serve, stderr=subprocess.DEVNULL) as process:
+    options = ("--admin", f"127.0.0.1:{admin}", "--store", f"sqlite:{tmp_path / 'db'}")
+    async with python(*serve(port, *options), stderr=subprocess.DEVNULL) as process:
         await until_listening(port, process)
         assert await status() == 0
 
@@ -186,8 +262,8 @@ def test_compose_names_what_there_is() -> None:
         assert set(service["networks"]) <= set(COMPOSE["networks"])
         assert set(service.get("depends_on", {})) <= set(SERVICES)
         for needed in service.get("depends_on", {}):
-            # Its health decides, so it must tell it: the gateways do by their image.
-            assert needed in GATEWAYS or "healthcheck" in SERVICES[needed]
+            # Its health decides, so it must tell it, whatever becomes of what its image says.
+            assert "healthcheck" in SERVICES[needed]
         for volume in service.get("volumes", ()):
             source = volume.split(":")[0]
             known = (DEPLOY / source).is_file() if source.startswith(".") else True
@@ -195,6 +271,22 @@ def test_compose_names_what_there_is() -> None:
             assert source.startswith(".") or source in COMPOSE.get("volumes", {})
     build = SERVICES["gateway-a"]["build"]
     assert (DEPLOY / build["context"] / build["dockerfile"]).is_file()
+
+
+def test_compose_asks_for_health_as_the_image_does() -> None:
+    options, _, command = the_last("HEALTHCHECK").partition(" CMD ")
+    for name in GATEWAYS:
+        check = SERVICES[name]["healthcheck"]
+        assert shlex.split(check["test"]) == json.loads(command)
+        times = {option: check[option.replace("-", "_")] for option in ("interval", "timeout")}
+        times["start-period"] = check["start_period"]
+        assert options.split() == [f"--{option}={time}" for option, time in times.items()]
+
+
+def test_what_is_mounted_may_be_read_where_selinux_is_on() -> None:
+    for service in SERVICES.values():
+        for volume in service.get("volumes", ()):
+            assert volume.endswith(":ro,z")
 
 
 def test_the_gateways_of_compose_can_do_little() -> None:
@@ -232,3 +324,21 @@ async def test_the_redis_of_compose_is_one_that_a_gateway_takes(tmp_path: Path) 
     async with redis_servers.running(tmp_path, **named) as server, server.client() as client:
         told: Any = await client.config_get("maxmemory-policy")
         assert list(told.values()) in (["noeviction"], [b"noeviction"])
+
+
+def test_try_names_what_there_is() -> None:
+    path = DEPLOY / "try.sh"
+    assert path.stat().st_mode & 0o111
+    subprocess.run(["sh", "-n", str(path)], check=True, timeout=10)
+    script = path.read_text("utf-8").replace("\\\n", " ")
+    # What serves under the name of compose.yaml is not taken down.
+    (project,) = re.findall(r"} -p (\S+) ", script)
+    assert project != COMPOSE["name"]
+    assert set(re.findall(r"gateway-\w", script)) == set(GATEWAYS)
+    assert set(re.findall(r"http://([a-z]+)/", script)) == {"nginx"}
+    commands = re.findall(r"in_gateway_b certless ([^<|\n]*)", script)
+    mounted = [volume.split(":")[1] for volume in SERVICES["gateway-b"]["volumes"]]
+    asked = [_parser().parse_args(shlex.split(one.partition(" || ")[0])) for one in commands]
+    assert [options.command for options in asked] == ["doctor", "request"]
+    assert all(options.config in mounted for options in asked)
+    assert asked[1].login in tomllib.loads((DEPLOY / "users.toml").read_text("utf-8"))["users"]

@@ -712,6 +712,15 @@ async def test_something_else_that_listens_there(patient: Patient, free_port: in
         )
 
 
+@pytest.mark.parametrize("host", ["", "*", "0.0.0.0", "[::]"])  # noqa: S104
+async def test_all_addresses_of_a_machine_are_asked_for_at_one(
+    patient: Patient, free_port: int, host: str
+) -> None:
+    (*_, line) = (await patient.examine_changed(listen=f"{host}:{free_port}")).about("visitor")
+    here = "[::1]" if host == "[::]" else "127.0.0.1"
+    assert line == f"warn nothing listens at http://{here}:{free_port}: start it, and ask again"
+
+
 async def test_an_installation_without_its_browser_client(
     patient: Patient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,7 @@ from gateway.events import (
     SessionOpened,
     StoreAsked,
 )
-from gateway.metrics import Metrics, registry_of_files
+from gateway.metrics import Metrics, make_room, registry_of_files
 
 SOME: dict[str, Any] = {
     "session_id": bytes(16),
@@ -88,6 +88,49 @@ def test_what_several_processes_count_is_read_as_one(tmp_path: Path) -> None:
     assert figures.by("certless_messages_total", "suite") == {"ecdh-gcm": 6}
     assert figures.total("certless_message_duration_seconds_count") == 6
     assert figures.total("certless_key_pool_ready") == 8
+
+
+def test_files_have_room_for_all_that_is_counted_before_it_is(tmp_path: Path) -> None:
+    """Where a disk is full, a page that is first written to ends the process, by SIGBUS."""
+    make_room(tmp_path, "1")
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == [
+        *("counter_1.db", "gauge_livesum_1.db", "histogram_1.db"),
+    ]
+    sizes = [(file.stat().st_size, file.stat().st_blocks * 512) for file in files]
+    assert all(size <= on_disk for size, on_disk in sizes)
+    count = (
+        "import os\n"
+        "os.getpid = lambda: 1\n"
+        "from prometheus_client import CollectorRegistry\n"
+        "from gateway import events, metrics\n"
+        "from gateway.config import RATES\n"
+        "from gateway.stores import Store\n"
+        "from protocol.dialects import DIALECTS\n"
+        "count = metrics.Metrics(CollectorRegistry())\n"
+        "for suite in ('ecdh-gcm', 'rsa-gcm', *(f'classic/{name}' for name in DIALECTS)):\n"
+        "    count(events.MessageServed(b'', suite, 0.1))\n"
+        "    count(events.LoginAsked(b'', '', suite))\n"
+        "    count(events.SessionOpened(b'', b'', suite, 1, ''))\n"
+        "for method in Store.__abstractmethods__:\n"
+        "    count(events.StoreAsked(method, 0.1, True))\n"
+        "for name in (*RATES, *(f'a_code_of_an_error_{n}' for n in range(100))):\n"
+        "    count(events.LimitHit(name, ''))\n"
+        "    count(events.MessageRejected(name, ''))\n"
+    )
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", count], check=True, env=environment)
+    assert [file.stat().st_size for file in files] == [size for size, _ in sizes]
+    assert len(Figures.of(registry_of_files(str(tmp_path))).samples["certless_messages_total"]) > 8
+
+
+def test_where_there_is_no_room_nothing_is_left(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        make_room(tmp_path / "gone", "1")
+    (tmp_path / "counter_1.db").mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        make_room(tmp_path, "1")
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_session_stats_before_anything_came() -> None:

@@ -310,7 +310,10 @@ async def test_keys_of_the_environment(beside: Beside, monkeypatch: pytest.Monke
     assert "put a new one first in CERTLESS_KEYS" in ran.err
 
     monkeypatch.setenv("CERTLESS_KEYS", f"{new},{old}")
-    assert "1 records were sealed anew" in (await asyncio.to_thread(keys, "rotate")).err
+    ran = await asyncio.to_thread(keys, "rotate")
+    assert "1 records were sealed anew" in ran.err
+    assert "put a new one first" not in ran.err
+    assert "The other keys of CERTLESS_KEYS still open" in ran.err
     ran = await asyncio.to_thread(keys, "drop", KeyRing.chosen(None).ids[1])
     assert (ran.status, ran.err.count("\n")) == (2, 1)
     assert "take it away there" in ran.err

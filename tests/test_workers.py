@@ -416,6 +416,19 @@ async def test_a_reload_while_it_starts_is_not_lost(tmp_path: Path) -> None:
                 await eventually(lambda: "worker 2: reloaded users" in log.read_text())
 
 
+async def test_who_is_told_to_stop_while_it_starts_ends_in_order(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    async with orders_api() as api, smtp_server() as mailbox:
+        with log.open("ab") as file:
+            command = arguments(tmp_path, api, mailbox, 0, "--workers", "2")
+            async with python(*command, stderr=file) as process:
+                await eventually(lambda: "worker 1 is process" in log.read_text())
+                process.terminate()
+                assert await ended(process) == 0
+    assert "the parent process is gone" not in log.read_text()
+    assert log.read_text().endswith("INFO stopping\n")
+
+
 # --- mistakes: one line, and nothing is served ---
 
 
@@ -539,6 +552,26 @@ async def test_the_parent_tells_the_figures_of_all_workers(tmp_path: Path) -> No
         at.tell(signal.SIGTERM)
         assert await ended(at.process) == 0
         assert not list(folder.glob("*"))
+
+
+async def test_a_worker_without_room_for_figures_serves_all_the_same(tmp_path: Path) -> None:
+    async with gateway(tmp_path, "--workers", "2", "--admin", "0") as at:
+        orders = await log_in("clock", at, "ann")
+        # A disk that is full stops a file from being made, and so does a folder that is not there.
+        folder = figures_folder(at.pids()["1"])
+        await asyncio.to_thread(folder.rename, tmp_path / "moved")
+        for number in ("1", "2"):
+            os.kill(at.pids()[number], signal.SIGKILL)
+        await eventually(lambda: at.said().count("there is no room for them") == 2)
+        served = 0
+        while served < 4:
+            # Connections of those that were killed are gone.
+            served += await orders.order().send(at) == 200
+        (admin,) = ADMIN.findall(at.said())
+        async with at.http.get(f"{admin}metrics") as answer:
+            assert answer.status == 200
+        at.tell(signal.SIGTERM)
+        assert await ended(at.process) == 0
 
 
 async def test_workers_write_one_audit_log(tmp_path: Path) -> None:

@@ -5,15 +5,16 @@ worker has counted stays when it ends; what it had at hand, like its key pool, d
 """
 
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from gateway.config import system_clock
+from gateway.errors import ConfigError
 from gateway.keyring import KeyRing
-from gateway.metrics import FOLDER_VARIABLE, forget_process, registry_of_files
+from gateway.metrics import FOLDER_VARIABLE, GONE, forget_process, make_room, registry_of_files
 from gateway.requirements import needs_keys
 from gateway.stores.urls import default_key_file, store_from_url
 
@@ -43,6 +44,20 @@ class WorkersWatched:
             self._admin.stop()
 
 
+@contextmanager
+def _folder() -> Iterator[str]:
+    """Where the workers count. Raises: ConfigError."""
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(TemporaryDirectory(prefix="certless-figures-"))
+            make_room(Path(folder), GONE)
+        except OSError as error:
+            raise ConfigError(
+                f"no room for the figures of workers: {error}; have TMPDIR name a folder with some"
+            ) from None
+        yield folder
+
+
 @asynccontextmanager
 async def watched_workers(
     options: dict[str, Any], are_there: Callable[[], bool]
@@ -59,7 +74,7 @@ async def watched_workers(
     key_file = options.get("key_file")
     keyring = KeyRing.chosen(Path(key_file) if key_file else None, default_key_file(url))
     store = store_from_url(url)
-    with TemporaryDirectory(prefix="certless-figures-") as folder:
+    with _folder() as folder:
         admin = Admin(
             place,
             registry_of_files(folder),

@@ -17,7 +17,10 @@ from . import ANSWER_S, Finding, Service, fix, ok, warn
 
 ABOUT = "visitor"
 _GIVEN = re.compile(rb"certless\.start\((\{.*\})\);\n\Z")
-_ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (not listened on)
+_ANY_HOST = {  # not listened on
+    **dict.fromkeys(("", "*", "0.0.0.0"), "127.0.0.1"),  # noqa: S104
+    "::": "::1",
+}
 # What the client needs (client_js/README.md, "Content-Security-Policy"), and what stands in.
 _NEEDED = (
     ("script-src", "'self'", "the client is not loaded"),
@@ -42,9 +45,9 @@ async def check_visitor(service: Service) -> AsyncIterator[Finding]:
             async for finding in _as_a_visitor(http, at, service):
                 yield finding
         except aiohttp.ClientConnectorError:
-            yield warn(ABOUT, f"nothing listens at {at.host}:{at.port}: start it, and ask again")
+            yield warn(ABOUT, f"nothing listens at {at}: start it, and ask again")
         except (aiohttp.ClientError, TimeoutError):
-            yield fix(ABOUT, f"{at.host}:{at.port} takes connections and gives no answer: see log")
+            yield fix(ABOUT, f"{at} takes connections and gives no answer: see log")
 
 
 async def _as_a_visitor(
