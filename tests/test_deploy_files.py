@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -276,7 +277,7 @@ def test_compose_asks_for_health_as_the_image_does() -> None:
     options, _, command = the_last("HEALTHCHECK").partition(" CMD ")
     for name in GATEWAYS:
         check = SERVICES[name]["healthcheck"]
-        assert check["test"] == ["CMD", *json.loads(command)]
+        assert shlex.split(check["test"]) == json.loads(command)
         times = {option: check[option.replace("-", "_")] for option in ("interval", "timeout")}
         times["start-period"] = check["start_period"]
         assert options.split() == [f"--{option}={time}" for option, time in times.items()]
@@ -323,3 +324,21 @@ async def test_the_redis_of_compose_is_one_that_a_gateway_takes(tmp_path: Path) 
     async with redis_servers.running(tmp_path, **named) as server, server.client() as client:
         told: Any = await client.config_get("maxmemory-policy")
         assert list(told.values()) in (["noeviction"], [b"noeviction"])
+
+
+def test_try_names_what_there_is() -> None:
+    path = DEPLOY / "try.sh"
+    assert path.stat().st_mode & 0o111
+    subprocess.run(["sh", "-n", str(path)], check=True, timeout=10)
+    script = path.read_text("utf-8").replace("\\\n", " ")
+    # What serves under the name of compose.yaml is not taken down.
+    (project,) = re.findall(r"} -p (\S+) ", script)
+    assert project != COMPOSE["name"]
+    assert set(re.findall(r"gateway-\w", script)) == set(GATEWAYS)
+    assert set(re.findall(r"http://([a-z]+)/", script)) == {"nginx"}
+    commands = re.findall(r"in_gateway_b certless ([^<|\n]*)", script)
+    mounted = [volume.split(":")[1] for volume in SERVICES["gateway-b"]["volumes"]]
+    asked = [_parser().parse_args(shlex.split(one.partition(" || ")[0])) for one in commands]
+    assert [options.command for options in asked] == ["doctor", "request"]
+    assert all(options.config in mounted for options in asked)
+    assert asked[1].login in tomllib.loads((DEPLOY / "users.toml").read_text("utf-8"))["users"]
