@@ -181,7 +181,7 @@ def assemble(
         classic,
     )
     reloads = Reloads()
-    reloads.add("users", Departures(directory, keeper).reload)
+    reloads.add("users", Departures(directory, keeper, events).reload)
     reloads.add("keys", keyring.reload)
     if audit_log:
         reloads.add("audit log", audit_log.reload)

@@ -7,6 +7,7 @@ from protocol.errors import RejectedMessage
 
 from .directory import Directory
 from .errors import StoreUnavailable
+from .events import Events, UserDeparted
 from .sessions import user_tag
 from .stores import Store
 
@@ -16,9 +17,10 @@ _log = logging.getLogger("certless")
 class Departures:
     """Reloads a directory and ends sessions, logins, tickets and codes of who has left it."""
 
-    def __init__(self, directory: Directory, store: Store) -> None:
+    def __init__(self, directory: Directory, store: Store, events: Events) -> None:
         self._directory = directory
         self._store = store
+        self._events = events
         self._left: set[str] = set()
 
     async def reload(self) -> None:
@@ -30,6 +32,9 @@ class Departures:
                     tag = user_tag(user)
                     count = await self._store.end_user(tag)
                     _log.info("user %s is gone: %d sessions ended", tag.hex(), count)
+                    # Of several gateways, the one that was first.
+                    if count:
+                        self._events.tell(UserDeparted(tag, count))
                 self._left.discard(user)
         except StoreUnavailable as error:
             count = len(self._left)

@@ -77,6 +77,14 @@ class SessionExpired:
 
 
 @dataclass(frozen=True, slots=True)
+class UserDeparted:
+    """Somebody is among the users no more; of his, ``sessions`` were open and were ended."""
+
+    user_tag: bytes
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True)
 class TicketUsed:
     """A ticket has opened the session ``session_id``."""
 
@@ -154,6 +162,7 @@ Event: TypeAlias = (
     | SessionOpened
     | SessionEnded
     | SessionExpired
+    | UserDeparted
     | TicketUsed
     | TicketReturned
     | LimitHit

@@ -27,6 +27,7 @@ CODE_REFUSALS = "certless_code_refusals"
 SESSIONS_OPENED = "certless_sessions_opened"
 SESSIONS_OPEN = "certless_sessions_open"
 SESSION_SECONDS = "certless_session_duration_seconds"
+USERS_DEPARTED = "certless_users_departed"
 TICKETS_USED = "certless_tickets_used"
 TICKETS_RETURNED = "certless_tickets_returned"
 MAILS_SENT = "certless_mails_sent"
@@ -77,6 +78,7 @@ class Metrics:
         self._session_seconds = histogram(
             SESSION_SECONDS, "How long sessions that are over were open", _SESSION_BUCKETS
         )
+        self._users_departed = counter(USERS_DEPARTED, "Users whose sessions ended with them")
         self._tickets_used = counter(TICKETS_USED, "Tickets that opened a session")
         self._tickets_returned = counter(TICKETS_RETURNED, "Spent tickets that came back")
         self._mails_sent = counter(MAILS_SENT, "Mails with a code handed over")
@@ -107,6 +109,7 @@ class Metrics:
             events.SessionOpened: lambda e: self._sessions_opened.labels(e.suite).inc(),
             events.SessionEnded: lambda e: self._session_seconds.observe(e.lasted_ms / 1000),
             events.SessionExpired: lambda e: self._session_seconds.observe(e.lasted_ms / 1000),
+            events.UserDeparted: lambda _: self._users_departed.inc(),
             events.TicketUsed: lambda _: self._tickets_used.inc(),
             events.TicketReturned: lambda _: self._tickets_returned.inc(),
             events.CodeSent: lambda _: self._mails_sent.inc(),

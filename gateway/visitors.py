@@ -8,6 +8,7 @@ since where two headers say who it was, a visitor can choose (decision 45).
 """
 
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import (
@@ -31,6 +32,8 @@ _BLOCK_BITS = 64
 _LONGEST = 64
 # Behind a translator (RFC 6052) the whole of IPv4 is in one block.
 _TRANSLATED = IPv6Network("64:ff9b::/96")
+# As some load balancers write whom they saw: 192.0.2.7:5100, [2001:db8::7]:5100, [2001:db8::7].
+_WITH_PORT = re.compile(r"([0-9.]+):[0-9]{1,5}|\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?")
 _log = logging.getLogger("certless")
 
 _Address: TypeAlias = IPv4Address | IPv6Address
@@ -65,7 +68,7 @@ class Visitors:
             return near
         visitor = near
         for hop in reversed(",".join(forwarded_for).split(",")):
-            address = _parsed(hop.strip())
+            address = _parsed(_without_port(hop.strip()))
             if address is None:
                 return near
             visitor = str(address)
@@ -105,6 +108,11 @@ def block_of(address: str) -> str:
         return str(IPv4Address(int(parsed) & 0xFFFFFFFF))
     host_bits = 128 - _BLOCK_BITS
     return f"{IPv6Address(int(parsed) >> host_bits << host_bits)}/{_BLOCK_BITS}"
+
+
+def _without_port(hop: str) -> str:
+    found = _WITH_PORT.fullmatch(hop)
+    return found[1] or found[2] if found else hop
 
 
 def _parsed(text: str) -> _Address | None:

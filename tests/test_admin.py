@@ -88,6 +88,7 @@ async def test_every_figure_moves_as_it_should(tmp_path: Path) -> None:
         "certless_sessions_opened_total{ecdh-gcm}": 3,
         "certless_sessions_opened_total{rsa-gcm}": 1,
         "certless_sessions_opened_total{classic/sfet-4-gcm}": 2,
+        "certless_users_departed_total{}": 0,
         "certless_tickets_used_total{}": 2,
         "certless_tickets_returned_total{}": 1,
         "certless_mails_sent_total{}": 4,

@@ -8,6 +8,7 @@ import pytest
 from gateway.departures import Departures
 from gateway.directory import AnyAddress, TomlDirectory
 from gateway.errors import ConfigError, StoreUnavailable
+from gateway.events import Event, Events, UserDeparted
 from gateway.sessions import user_tag
 from gateway.stores import Opening
 from gateway.stores.memory import MemoryStore
@@ -57,19 +58,22 @@ async def store() -> Failing:
 
 
 async def test_who_has_left_is_logged_out(path: Path, store: Failing) -> None:
-    departures = Departures(TomlDirectory.from_file(path), store)
+    told = list[Event]()
+    departures = Departures(TomlDirectory.from_file(path), store, Events(told.append))
     await departures.reload()
     assert await online(store) == {user_tag(ANN), user_tag(BEN)}
+    assert not told
     write(path, ANN, "cleo")
     await departures.reload()
     assert await online(store) == {user_tag(ANN)}
+    assert told == [UserDeparted(user_tag(BEN), 1)]
 
 
 async def test_a_file_with_a_mistake_logs_nobody_out(path: Path, store: Failing) -> None:
     directory = TomlDirectory.from_file(path)
     write(path, ANN, slip="[users.")
     with pytest.raises(ConfigError):
-        await Departures(directory, store).reload()
+        await Departures(directory, store, Events()).reload()
     assert await online(store) == {user_tag(ANN), user_tag(BEN)}
     assert await directory.find(ANN)
 
@@ -79,7 +83,7 @@ async def test_a_store_that_fails_is_asked_again(
 ) -> None:
     caplog.set_level(logging.INFO)
     directory = TomlDirectory.from_file(path)
-    departures = Departures(directory, store)
+    departures = Departures(directory, store, Events())
     write(path, ANN)
     store.is_down = True
     await departures.reload()
@@ -93,7 +97,7 @@ async def test_a_store_that_fails_is_asked_again(
 
 
 async def test_who_is_back_by_then_stays(path: Path, store: Failing) -> None:
-    departures = Departures(TomlDirectory.from_file(path), store)
+    departures = Departures(TomlDirectory.from_file(path), store, Events())
     write(path, ANN)
     store.is_down = True
     await departures.reload()
@@ -105,5 +109,5 @@ async def test_who_is_back_by_then_stays(path: Path, store: Failing) -> None:
 
 async def test_where_there_is_no_file_nobody_leaves(store: Failing) -> None:
     for directory in (AnyAddress(), TomlDirectory([])):
-        await Departures(directory, store).reload()
+        await Departures(directory, store, Events()).reload()
     assert await online(store) == {user_tag(ANN), user_tag(BEN)}

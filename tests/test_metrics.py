@@ -40,6 +40,7 @@ SOME: dict[str, Any] = {
     "limit": "logins",
     "expires_ms": 1,
     "lasted_ms": 1,
+    "sessions": 1,
     "seconds": 0.1,
     "final": True,
     "failed": True,

@@ -166,6 +166,9 @@ async def test_tls(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable, match="certificate verify failed"):
             async with opened(at):
                 raise AssertionError("it was opened")
+        with pytest.raises(ConfigError, match="ssl_ca_certs in the store's URL: /nowhere"):
+            async with opened(f"{at}?ssl_ca_certs=/nowhere"):
+                raise AssertionError("it was opened")
 
 
 async def test_a_user_with_a_password_and_a_database(tmp_path: Path) -> None:
@@ -184,6 +187,7 @@ async def test_a_user_with_a_password_and_a_database(tmp_path: Path) -> None:
                 raise AssertionError("it was opened")
         assert "s3cret" not in str(caught.value)
         assert "\n" not in str(caught.value)
+        assert "are user and password in --store right?" in str(caught.value)
 
 
 async def test_stores_of_other_names_are_others(server: RedisProcess, name: str) -> None:
@@ -552,10 +556,12 @@ async def test_a_full_server_changes_nothing(tmp_path: Path) -> None:
             store.open_login(replace(CHAINED, session_id=BEN, chain_id=tag("another chain"))),
             store.open_resumed(RESUMED, FIRST_CHAIN),
             store.enrol(ANN, SESSION, EXPIRES_MS),
+            store.ping(),
         ):
             with pytest.raises(StoreUnavailable, match="maxmemory"):
                 await call
         await server.tell("CONFIG", "SET", "maxmemory", 0)
+        await store.ping()
         assert await store.load(ADA, NOW_MS) == SESSION
         assert await tickets_of(store) == [(b"ticket 1", FIRST_CHAIN)]
         assert await store.find_code(USER, NOW_MS)

@@ -582,3 +582,33 @@ async def test_after_a_sweep_nothing_of_an_ended_session_is_left(path: Path) -> 
     files = b"".join(file.read_bytes() for file in path.parent.iterdir())
     assert not [at for at in range(0, 1990, 10) if sealed[at : at + 10] in files]
     await store.close()
+
+
+FULL_DISK = """
+import asyncio, resource, sys
+from pathlib import Path
+from gateway.errors import StoreUnavailable
+from gateway.stores.sqlite import SqliteStore
+
+async def main(path):
+    store = SqliteStore(path)
+    await store.open()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, hard))
+    try:
+        await store.ping()
+    except StoreUnavailable:
+        print("takes nothing")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    await store.ping()
+    await store.close()
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+def test_a_full_disk_is_noticed_without_a_message(tmp_path: Path) -> None:
+    # A limit on files stands in for the disk: SQLite is told of both by a write that fails.
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "db")]
+    ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert ran.stdout == "takes nothing\n"

@@ -121,7 +121,7 @@ class Store(ABC):
 
     @abstractmethod
     async def ping(self) -> None:
-        """Do nothing, where anything could be done; else StoreUnavailable."""
+        """Write what means nothing, where something could be claimed; else StoreUnavailable."""
 
     # --- logging in, classic ---
 

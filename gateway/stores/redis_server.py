@@ -19,14 +19,15 @@ from typing import Any
 
 from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import (
-    ConnectionError as RedisConnectionError,
-)
-from redis.exceptions import (
+    AuthenticationError,
     NoScriptError,
     ReadOnlyError,
     RedisClusterException,
     RedisError,
     ResponseError,
+)
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
 )
 
 from gateway.errors import ConfigError, StoreUnavailable
@@ -166,11 +167,16 @@ class RedisServer(Store):
             # Another is the master now, perhaps by the same name: the next ones ask for it anew.
             await self._client.connection_pool.disconnect(inuse_connections=False)
         if isinstance(error, MasterNotFoundError):
-            return self._unavailable(f"no sentinel names a master for {self._url.service!r}")
+            return self._unavailable(
+                f"no sentinel names a master for {self._url.service!r}; do they run, and are name, "
+                "user and password in --store right?"
+            )
         # A server may repeat what it did not understand.
         text = self._url.without_passwords(" ".join(str(error).split())) or type(error).__name__
-        # Not what is derived from it, such as a wrong password.
-        if type(error) is RedisConnectionError:
+        if isinstance(error, AuthenticationError):
+            text += "; are user and password in --store right?"
+        # Not what else is derived from it.
+        elif type(error) is RedisConnectionError:
             text += "; does it run, and is --store right?"
         return self._unavailable(text)
 

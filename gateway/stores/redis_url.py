@@ -11,6 +11,7 @@ gateways share (default ``certless``); ``eviction=accepted``; ``ssl_ca_certs``, 
 ``ssl_keyfile`` as files; ``sentinel_username`` and ``sentinel_password``.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -61,7 +62,16 @@ class RedisUrl:
         return text
 
     def connect(self, closing: AsyncExitStack, answer_s: float = ANSWER_S) -> Any:
-        """A client of redis-py that connects when it is used, and is closed with ``closing``."""
+        """A client of redis-py that connects when it is used, and is closed with ``closing``.
+
+        Raises: ConfigError, where a file of TLS cannot be read.
+        """
+        for name in _TLS:
+            if name in self.options and not os.access(self.options[name], os.R_OK):
+                raise ConfigError(
+                    f"{name} in the store's URL: {self.options[name]} cannot be read; name a file, "
+                    "from the folder where the gateway is started or from /"
+                )
         options: dict[str, Any] = {
             "socket_connect_timeout": _CONNECT_S,
             "socket_timeout": answer_s,

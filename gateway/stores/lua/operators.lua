@@ -1,6 +1,7 @@
 -- What is counted, listed, ended, sealed anew and swept.
 
----- ping
+---- ping (a Redis that is full refuses the write)
+redis.call('SET', room .. 'ping', '', 'PX', 60000)
 return 1
 
 ---- count_mail (KEYS: mails; ARGV: now_ms, window_ms, ttl_ms, limit)
