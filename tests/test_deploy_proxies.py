@@ -52,7 +52,7 @@ async def fronted(name: str, folder: Path, store: str = "") -> AsyncIterator[Fro
 
 
 async def _places(gateway: Gateway) -> Behind:
-    """Its ports; that of the figures is in its log."""
+    """Its ports, once it is ready; that of the figures is in its log."""
     found: list[str] = []
 
     def is_told() -> bool:
@@ -60,7 +60,17 @@ async def _places(gateway: Gateway) -> Behind:
         return bool(found)
 
     await eventually(is_told)
-    return Behind(int(gateway.url.rpartition(":")[2]), int(found[0]))
+    admin = int(found[0])
+    # HAProxy asks this too, and sends nobody to one whose first RSA pair is still being made.
+    async with asyncio.timeout(20):
+        while not await _is_ready(gateway, admin):  # noqa: ASYNC110 (it is outside the loop)
+            await asyncio.sleep(0.02)
+    return Behind(int(gateway.url.rpartition(":")[2]), admin)
+
+
+async def _is_ready(gateway: Gateway, admin: int) -> bool:
+    async with gateway.http.get(f"http://127.0.0.1:{admin}/readyz") as answer:
+        return answer.status == 200
 
 
 @by_each
