@@ -50,7 +50,7 @@ $(VENV)/.test: $(VENV)/bin/python setup.cfg pyproject.toml
 	@touch $@
 
 client_js/node_modules/.ready: client_js/package-lock.json
-	@node --version >/dev/null || { echo "The browser client is built by Node.js 18 or later: install it"; exit 1; }
+	@node --version >/dev/null || { echo "The browser client is built by Node.js 18.19 or later: install it"; exit 1; }
 	cd client_js && npm ci --silent --no-audit --no-fund
 	@touch $@
 
