@@ -7,9 +7,9 @@ import os
 import re
 import signal
 import socket
-from asyncio.subprocess import DEVNULL, PIPE
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -386,47 +386,45 @@ async def test_a_message_is_handled_while_users_are_read_anew(tmp_path: Path) ->
         assert await slow == 200
 
 
-async def test_a_reload_at_the_wrong_moment_ends_nothing(tmp_path: Path) -> None:
-    log = tmp_path / "log"
+@asynccontextmanager
+async def starting(folder: Path) -> AsyncIterator[tuple[Process, Callable[[], str]]]:
+    """``serve`` with two workers, of which none serves as yet; and what its log says so far."""
+    log = folder / "log"
     async with orders_api() as api, smtp_server() as mailbox:
         with log.open("ab") as file:
-            command = arguments(tmp_path, api, mailbox, 0, "--workers", "2")
+            command = arguments(folder, api, mailbox, 0, "--workers", "2")
             async with python(*command, stderr=file) as process:
                 await eventually(lambda: "worker 1 is process" in log.read_text())
-                while not SERVING.search(log.read_text()):
-                    assert process.returncode is None
-                    process.send_signal(signal.SIGHUP)
-                    await asyncio.sleep(0.01)
-                process.terminate()
-                assert await ended(process) == 0
-    assert "has ended" not in log.read_text()
+                yield process, log.read_text
+
+
+async def test_a_reload_at_the_wrong_moment_ends_nothing(tmp_path: Path) -> None:
+    async with starting(tmp_path) as (process, log):
+        while not SERVING.search(log()):
+            assert process.returncode is None
+            process.send_signal(signal.SIGHUP)
+            await asyncio.sleep(0.01)
+        process.terminate()
+        assert await ended(process) == 0
+    assert "has ended" not in log()
 
 
 async def test_a_reload_while_it_starts_is_not_lost(tmp_path: Path) -> None:
     """Who is taken out at that moment must not stay in since a worker had read the file before."""
-    log = tmp_path / "log"
-    async with orders_api() as api, smtp_server() as mailbox:
-        with log.open("ab") as file:
-            command = arguments(tmp_path, api, mailbox, 0, "--workers", "2")
-            async with python(*command, stderr=file) as process:
-                # The first one serves, and the second does not yet.
-                await eventually(lambda: "worker 2 is process" in log.read_text())
-                process.send_signal(signal.SIGHUP)
-                await eventually(lambda: "worker 1: reloaded users" in log.read_text())
-                await eventually(lambda: "worker 2: reloaded users" in log.read_text())
+    async with starting(tmp_path) as (process, log):
+        # The first one serves, and the second does not yet.
+        await eventually(lambda: "worker 2 is process" in log())
+        process.send_signal(signal.SIGHUP)
+        await eventually(lambda: "worker 1: reloaded users" in log())
+        await eventually(lambda: "worker 2: reloaded users" in log())
 
 
 async def test_who_is_told_to_stop_while_it_starts_ends_in_order(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    async with orders_api() as api, smtp_server() as mailbox:
-        with log.open("ab") as file:
-            command = arguments(tmp_path, api, mailbox, 0, "--workers", "2")
-            async with python(*command, stderr=file) as process:
-                await eventually(lambda: "worker 1 is process" in log.read_text())
-                process.terminate()
-                assert await ended(process) == 0
-    assert "the parent process is gone" not in log.read_text()
-    assert log.read_text().endswith("INFO stopping\n")
+    async with starting(tmp_path) as (process, log):
+        process.terminate()
+        assert await ended(process) == 0
+    assert "the parent process is gone" not in log()
+    assert log().endswith("INFO stopping\n")
 
 
 # --- mistakes: one line, and nothing is served ---
