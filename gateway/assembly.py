@@ -98,7 +98,7 @@ class Assembly:
         """Forget what has expired. Raises: StoreUnavailable."""
         await self.hardened.sweep(self.settings.clock())
         await self.sessions.sweep()
-        self.lifetimes.sweep(self.settings.clock())
+        await self.lifetimes.sweep(self.settings.clock())
 
 
 def assemble(
@@ -141,10 +141,9 @@ def assemble(
     audit_log = AuditLog(Path(audit), events, chosen.clock) if audit else None
     if audit_log:
         events.watch(audit_log)
-    lifetimes = Lifetimes(events, chosen.clock)
     if events.watched:
         keeper = timed(keeper, events)
-        events.watch(lifetimes)
+    lifetimes = Lifetimes(keeper, events, chosen.clock, chosen.sweep_interval_s * 1000)
     listener = None
     if admin is not None:
         own = (keeper, keyring, chosen.clock)

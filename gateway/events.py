@@ -69,7 +69,8 @@ class SessionEnded:
 class SessionExpired:
     """Its time is over; it was open for ``lasted_ms``.
 
-    Told at a sweep, by the process that has opened the session, if it still runs.
+    Told at a sweep, by the process that has opened the session, if it still runs; not of one that
+    was ended elsewhere, or that a ticket replaced, unless in its last moments.
     """
 
     session_id: bytes

@@ -181,3 +181,20 @@ async def test_of_two_gateways_the_one_that_opened_a_session_tells_of_its_end(
                 await at.assembly.sweep()
     assert kinds(told).count(SessionExpired) == 1
     assert SessionExpired not in kinds(here)
+
+
+async def test_what_another_gateway_or_a_ticket_has_ended_does_not_expire(
+    told: list[Event], tmp_path: Path
+) -> None:
+    store = f"sqlite:{tmp_path / 'db'}"
+    async with running(store=store, watch=told.append) as one, running(store=store) as two:
+        replaced, online = await Device(one).login(), await Device(one).login()
+        assert replaced.ticket
+        await Device(two).resume(replaced.ticket)
+        online.device = Device(two)
+        assert (await online.call("POST", "/.gateway/session/logout")).status == 200
+        for offset_ms in (3_600_000 - 30_000, 24 * 3_600_000):
+            one.clock.offset_ms = offset_ms
+            await one.assembly.sweep()
+    assert kinds(told).count(SessionOpened) == 2
+    assert SessionExpired not in kinds(told)
