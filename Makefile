@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
+# Each test has a limit of its own; these are for whole runs, several times what a busy machine needs.
+WITHIN := timeout --foreground --kill-after=30
 # The browser client as the gateway serves it.
 BUNDLE := gateway/bundle/client.js
 
@@ -13,23 +15,23 @@ run: $(VENV)/.run $(BUNDLE)
 	$(BIN)/python -m gateway demo
 
 test: $(VENV)/.test $(BUNDLE) .make/chromium .make/redis .make/deploy
-	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" npm test --silent
-	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" npm run test:browser --silent
-	$(PYTEST) -n 2 --dist worksteal --cov --cov-report=term:skip-covered
+	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" $(WITHIN) 30m npm test --silent
+	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" $(WITHIN) 60m npm run test:browser --silent
+	$(WITHIN) 90m $(PYTEST) -n 2 --dist worksteal --cov --cov-report=term:skip-covered
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(WITHIN) 30m $(BIN)/mypy
 
 bench: $(VENV)/.bench .make/redis .make/deploy
-	$(BIN)/python -m bench.run
-	$(BIN)/python -m bench.flood
-	$(BIN)/python -m bench.workers
-	$(BIN)/python -m bench.growth
+	$(WITHIN) 60m $(BIN)/python -m bench.run
+	$(WITHIN) 60m $(BIN)/python -m bench.flood
+	$(WITHIN) 60m $(BIN)/python -m bench.workers
+	$(WITHIN) 4h $(BIN)/python -m bench.growth
 
 fuzz: $(VENV)/.test
-	FUZZ=50 $(PYTEST) tests/test_properties.py tests/test_hardened_properties.py --timeout=0
+	FUZZ=50 $(WITHIN) 4h $(PYTEST) tests/test_properties.py tests/test_hardened_properties.py --timeout=3600
 
 bundle: $(BUNDLE)
 

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import os
+import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,19 @@ async def until_listening(port: int, process: asyncio.subprocess.Process) -> Non
                 await writer.wait_closed()
             return
     raise AssertionError(f"the process ended with status {process.returncode}")
+
+
+@contextlib.contextmanager
+def started(command: list[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
+    """``command``, run; ended at the latest on leaving.
+
+    ``Popen`` as a context waits for its end: for ever, where a failed test has left it hanging.
+    """
+    with subprocess.Popen(command, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @asynccontextmanager

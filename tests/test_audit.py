@@ -8,11 +8,13 @@ import re
 import socket
 import stat
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from gateways import running
 from hardened_gateways import Device, a_code
+from processes import program
 from watched import watched
 
 import gateway
@@ -108,11 +110,12 @@ def test_a_limit_and_its_line(tmp_path: Path) -> None:
 
 async def test_two_processes_write_to_one_file(tmp_path: Path) -> None:
     path = tmp_path / "audit"
-    writers = [
-        await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, str(path), name)
-        for name in "ab"
-    ]
-    assert [await writer.wait() for writer in writers] == [0, 0]
+    async with asyncio.timeout(60), AsyncExitStack() as stack:
+        writers = [
+            await stack.enter_async_context(program(sys.executable, "-c", WRITER, str(path), name))
+            for name in "ab"
+        ]
+        assert [await writer.wait() for writer in writers] == [0, 0]
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     for name in "ab":
         numbers = [line["address"][40:] for line in lines if line["address"].startswith(name)]

@@ -128,6 +128,7 @@ def test_a_dialect_of_ones_own_goes_along_and_the_client_takes_it(name: str) -> 
         cwd=BUNDLE.parent.parent.parent / "client_js",
         capture_output=True,
         check=True,
+        timeout=30,
     )
     taken, own = json.loads(told.stdout)
     assert taken == own == given

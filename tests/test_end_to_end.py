@@ -10,7 +10,7 @@ from pathlib import Path
 
 import aiohttp
 from mailboxes import Mailbox, a_free_port, smtp_server
-from processes import ROOT, python, until_listening
+from processes import ROOT, program, python, until_listening
 
 from gateway.client import Client
 from gateway.config import find_dialect, system_clock
@@ -54,16 +54,16 @@ async def test_a_node_program_logs_in_with_a_code_from_a_real_mail(tmp_path: Pat
     port, journal = a_free_port(), tmp_path / "journal"
     async with upstream(journal) as behind, smtp_server() as mailbox:
         async with gateway(port, behind, mailbox.port, tmp_path):
-            program = str(ROOT / "examples" / "node_client.mjs")
-            node = await asyncio.create_subprocess_exec(
-                *("node", program, f"http://127.0.0.1:{port}", "ann@example.org"),
+            client = str(ROOT / "examples" / "node_client.mjs")
+            async with program(
+                *("node", client, f"http://127.0.0.1:{port}", "ann@example.org"),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-            )
-            code = await mailbox.code()
-            async with asyncio.timeout(30):
-                out, err = await node.communicate(f"{code}\n".encode())
+            ) as node:
+                code = await mailbox.code()
+                async with asyncio.timeout(30):
+                    out, err = await node.communicate(f"{code}\n".encode())
     assert (node.returncode, err) == (0, b"")
     assert out.decode().split(": ", 1)[1] == '201 {"id": "none", "user": "ann@example.org"}\n'
     assert code.encode() not in (tmp_path / "log").read_bytes()

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from frameworks import serving
 from gateways import CaughtMails
-from processes import ROOT
+from processes import ROOT, program
 
 import gateway
 from gateway.client import Client, Refused
@@ -72,20 +72,20 @@ async def printed_code(capsys: pytest.CaptureFixture[str]) -> str:
             await asyncio.sleep(0.01)
 
 
-async def run_client(program: list[str], mails: CaughtMails, url: str) -> str:
+async def run_client(command: list[str], mails: CaughtMails, url: str) -> str:
     """What a client prints that asks for the code on its standard input."""
-    process = await asyncio.create_subprocess_exec(
-        *program,
+    async with program(
+        *command,
         url,
         "ann@example.org",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    code = await mails.code()
-    async with asyncio.timeout(30):
-        out, err = await process.communicate(f"{code}\n".encode())
+    ) as process:
+        code = await mails.code()
+        async with asyncio.timeout(30):
+            out, err = await process.communicate(f"{code}\n".encode())
     assert (process.returncode, err) == (0, b"")
     return out.decode().removeprefix("Code from the mail: ").strip()
 

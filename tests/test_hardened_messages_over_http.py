@@ -13,6 +13,7 @@ import pytest
 from frameworks import Seen, application
 from gateways import Answer, running
 from hardened_gateways import Device, Online, a_code, told
+from processes import program
 from test_hardened_login_over_http import EACH, STORES, assert_uniform
 
 from gateway import middleware
@@ -426,7 +427,7 @@ async def test_kill_9_between_claim_and_handler_never_runs_a_message_twice(
     tmp_path: Path,
 ) -> None:
     # The handler kills the process before it has done anything but write that it was reached.
-    program = (
+    handler = (
         "import asyncio, os, signal, sys\n"
         "from pathlib import Path\n"
         "from aiohttp import web\n"
@@ -452,25 +453,20 @@ async def test_kill_9_between_claim_and_handler_never_runs_a_message_twice(
         online = await Device(at).login()
         envelope, _ = online.seal()
         for _ in range(2):
-            child = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-c",
-                program,
-                *map(str, (database, log, mails)),
-                stdout=asyncio.subprocess.PIPE,
-            )
-            assert child.stdout
-            port = int(await child.stdout.readline())
-            url, at.url = at.url, f"http://127.0.0.1:{port}"
-            try:
-                answer = await online.send(envelope)
-                assert answer.status == 403
-                child.kill()
-            except aiohttp.ClientError:
-                pass  # it was killed by what it ran
-            finally:
-                at.url = url
-            await child.wait()
+            command = [sys.executable, "-c", handler, *map(str, (database, log, mails))]
+            async with program(*command, stdout=asyncio.subprocess.PIPE) as child:
+                assert child.stdout
+                port = int(await child.stdout.readline())
+                url, at.url = at.url, f"http://127.0.0.1:{port}"
+                try:
+                    answer = await online.send(envelope)
+                    assert answer.status == 403
+                    child.kill()
+                except aiohttp.ClientError:
+                    pass  # it was killed by what it ran
+                finally:
+                    at.url = url
+                await child.wait()
         assert_uniform(await online.send(envelope))
         assert log.read_text() == "ran\n"
         assert at.ran == []

@@ -116,7 +116,7 @@ def node_command() -> tuple[str, ...]:
         pytest.fail("Node.js is not on the PATH: interoperability cannot be shown without it")
     for flags in ((), (REVERT_FLAG,)):
         probe = [program, *flags, str(PEER), "--probe"]
-        if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
+        if subprocess.run(probe, capture_output=True, check=False, timeout=30).returncode == 0:
             return (program, *flags)
     return (program,)  # the peer then strips the padding by hand
 

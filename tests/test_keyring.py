@@ -333,7 +333,7 @@ def test_what_a_crash_has_left_goes_with_the_next_change(path: Path) -> None:
         "os.fsync = lambda file: os.kill(os.getpid(), 9)\n"
         "it.KeyFile(pathlib.Path(sys.argv[1])).write([b'n' * 32, b'o' * 32])"
     )
-    subprocess.run([sys.executable, "-c", killed, str(path)], check=False)
+    subprocess.run([sys.executable, "-c", killed, str(path)], check=False, timeout=30)
     assert len(list(path.parent.iterdir())) == 2
     other = path.with_name(f".{path.name}.bak")
     other.touch()

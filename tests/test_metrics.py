@@ -84,7 +84,7 @@ def test_what_several_processes_count_is_read_as_one(tmp_path: Path) -> None:
     )
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     for _ in range(2):
-        subprocess.run([sys.executable, "-c", count], check=True, env=environment)
+        subprocess.run([sys.executable, "-c", count], check=True, env=environment, timeout=60)
     figures = Figures.of(registry_of_files(str(tmp_path)))
     assert figures.by("certless_messages_total", "suite") == {"ecdh-gcm": 6}
     assert figures.total("certless_message_duration_seconds_count") == 6
@@ -120,7 +120,7 @@ def test_files_have_room_for_all_that_is_counted_before_it_is(tmp_path: Path) ->
         "    count(events.MessageRejected(name, ''))\n"
     )
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", count], check=True, env=environment)
+    subprocess.run([sys.executable, "-c", count], check=True, env=environment, timeout=60)
     assert [file.stat().st_size for file in files] == [size for size, _ in sizes]
     assert len(Figures.of(registry_of_files(str(tmp_path))).samples["certless_messages_total"]) > 8
 

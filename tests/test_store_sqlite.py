@@ -1,7 +1,7 @@
 """The store in a SQLite file, under the contract of all stores, and what a file adds to it."""
 
 # Files and processes here are small and local: nothing else waits for this loop.
-# ruff: noqa: ASYNC220, ASYNC240
+# ruff: noqa: ASYNC240
 
 import asyncio
 import os
@@ -30,6 +30,7 @@ from hardened_store_contract import (
     tickets_of,
 )
 from hardened_store_contract import opened as reach_opened
+from processes import started
 from store_contract import (
     ANN,
     BOB,
@@ -134,8 +135,8 @@ async def test_a_claim_survives_kill_9(path: Path) -> None:
         await reach_enrolled(store, ANN)
         await reach_awaiting_code(store, BOB)
     python_path = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])
-    with subprocess.Popen(
-        [sys.executable, "-c", program, path],
+    with started(
+        [sys.executable, "-c", program, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": python_path},
@@ -170,8 +171,8 @@ async def test_hardened_sessions_claims_and_tickets_survive_kill_9(path: Path) -
         "asyncio.run(main())\n"
     )
     python_path = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])
-    with subprocess.Popen(
-        [sys.executable, "-c", program, path],
+    with started(
+        [sys.executable, "-c", program, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": python_path},
@@ -610,5 +611,7 @@ asyncio.run(main(Path(sys.argv[1])))
 def test_a_full_disk_is_noticed_without_a_message(tmp_path: Path) -> None:
     # A limit on files stands in for the disk: SQLite is told of both by a write that fails.
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "db")]
-    ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=60
+    )
     assert ran.stdout == "takes nothing\n"

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, test } from './limited.js';
 import {
   AnswerNotTrusted,
   Cancelled,

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { within } from './within.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const CODE = /^(?:[0-9A-HJKMNP-TV-Z]{26}|[0-9A-HJKMNP-TV-Z]{8})\r?$/m;
@@ -40,11 +41,23 @@ class Mailbox {
 
   /** The code of the next mail to `address`, once it is there. */
   async code(address) {
+    const waiting = new AbortController();
+    try {
+      return await within(this.#next(address, waiting.signal), `a mail to ${address}`);
+    } finally {
+      waiting.abort();
+    }
+  }
+
+  /** @param {string} address @param {AbortSignal} signal ends the wait */
+  async #next(address, signal) {
     const watcher = watch(this.folder);
     try {
       for (;;) {
         // Watched before it is looked at: a mail that comes in between is an event that waits.
-        const changed = once(watcher, 'change');
+        const changed = once(watcher, 'change', { signal });
+        // Where the mail is there already, nobody waits for it.
+        changed.catch(() => {});
         const code = await this.#unread(address);
         if (code) return code;
         await changed;
@@ -78,7 +91,7 @@ export async function startGateway({ dialect = 'article-2016', upstream, options
       cwd: ROOT,
       stdio: ['ignore', 'ignore', 'pipe'],
     });
-    port = await new Promise((resolve, reject) => {
+    const serving = new Promise((resolve, reject) => {
       createInterface({ input: child.stderr }).on('line', (line) => {
         log += `${line}\n`;
         const found = SERVING.exec(line);
@@ -87,15 +100,20 @@ export async function startGateway({ dialect = 'article-2016', upstream, options
       child.once('error', reject);
       child.once('close', (status) => reject(new Error(`the gateway ended: ${status}\n${log}`)));
     });
+    port = await within(serving, 'the gateway serves');
   };
   const end = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const closed = once(child, 'close');
     child.kill('SIGKILL');
-    await closed;
+    await within(closed, 'the gateway has ended');
   };
 
+  // A test that is ended from outside leaves no gateway behind.
+  const atExit = () => child.kill('SIGKILL');
+  process.once('exit', atExit);
   await start().catch(async (error) => {
+    await end();
     await rm(folder, { recursive: true });
     throw error;
   });
@@ -113,6 +131,7 @@ export async function startGateway({ dialect = 'article-2016', upstream, options
     },
     stop: async () => {
       await end();
+      process.off('exit', atExit);
       await rm(folder, { recursive: true });
     },
   };
@@ -180,7 +199,9 @@ export async function startUpstream(pages = {}) {
     count: (path) => counts.get(path) ?? 0,
     /** Resolves once so many requests are held. */
     holding: async (count = 1) => {
-      while (held.length < count) await new Promise((resolve) => arrivals.push(resolve));
+      while (held.length < count) {
+        await within(new Promise((resolve) => arrivals.push(resolve)), `${count} requests at /hold`);
+      }
     },
     release: () => held.splice(0).forEach((release) => release()),
     stop: async () => {

@@ -1,6 +1,6 @@
 /** The hardened suites against the real gateway, as a program in Node uses them. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, test } from './limited.js';
 import { NotLoggedIn, OutcomeUnknown, Refused, login, requestLogin, resume } from '../src/index.js';
 import { localStorageStore } from '../src/stores.js';
 import { startGateway, startUpstream } from './gateway.js';

@@ -1,6 +1,6 @@
 /** A hardened gateway that means harm, or somebody before it who does. */
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, describe, test } from 'node:test';
+import { afterEach, beforeEach, describe, test } from './limited.js';
 import { serializeMembers, Members } from '../src/envelopes.js';
 import { HttpResponse } from '../src/messages.js';
 import {

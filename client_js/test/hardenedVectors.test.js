@@ -1,7 +1,7 @@
 /** Every file of spec/vectors/hardened through every implementation of the primitives, both ways. */
 import './globalCrypto.js';
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, test } from './limited.js';
 import { beginLogin, beginResumption } from '../src/clientHandshake.js';
 import { ClockRefused, PendingMessage, readied, rekeyed, sealRequest } from '../src/clientSession.js';
 import { encodeBytes, utf8, utf8Text } from '../src/codec.js';

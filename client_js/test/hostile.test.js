@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, test } from './limited.js';
 import { AnswerNotTrusted, DIALECTS, NoAnswer, Refused, login } from '../src/index.js';
 import { describeError, restoreError } from '../src/errors.js';
 import { decodeBytes, encodeBytes, parseJsonObject, serializeJson, utf8 } from '../src/codec.js';

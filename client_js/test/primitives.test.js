@@ -2,7 +2,7 @@
 import './globalCrypto.js';
 import assert from 'node:assert/strict';
 import { createECDH, generateKeyPairSync } from 'node:crypto';
-import { describe, test } from 'node:test';
+import { describe, test } from './limited.js';
 import { decodeBytes, encodeBytes, parseJson, serializeJson, utf8 } from '../src/codec.js';
 import { derive, findDialect } from '../src/dialects.js';
 import { MalformedMessage, Refused } from '../src/errors.js';

@@ -1,7 +1,7 @@
 /** Every file of spec/vectors through every implementation of the primitives. */
 import './globalCrypto.js';
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, test } from './limited.js';
 import { encodeBytes, parseJson, utf8, utf8Text } from '../src/codec.js';
 import { normaliseUsername } from '../src/codes.js';
 import { derive, findDialect } from '../src/dialects.js';

@@ -1,6 +1,6 @@
 /** The page of the admin listener in a real browser, of a gateway under real traffic. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, test } from '../limited.js';
 import { startGateway, startUpstream } from '../gateway.js';
 import { forge, mistype, peek, visit } from '../traffic.js';
 import { launch } from './chromium.js';

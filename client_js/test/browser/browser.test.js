@@ -1,6 +1,6 @@
 /** The bundle in a real browser, on an insecure origin and on a secure one. `npm run build` first. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, test } from '../limited.js';
 import { launch, newVisitor, startSite } from './chromium.js';
 
 let browser;

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { chromium } from 'playwright-core';
 import { startGateway, startUpstream } from '../gateway.js';
+import { within } from '../within.js';
 
 const BUNDLE = new URL('../../dist/client.js', import.meta.url);
 const MODULE = new URL('../../dist/client.mjs', import.meta.url);
@@ -65,9 +66,16 @@ export function launch() {
   });
 }
 
+/** Playwright bounds all but this: a promise of the page may never settle. */
+function bound(page) {
+  const evaluate = page.evaluate.bind(page);
+  page.evaluate = (work, given) => within(evaluate(work, given), `in the page: ${work}`);
+}
+
 /** A browser of its own to the site; `mailedCode(username)` is there in every page. */
 export async function newVisitor(browser, { gateway }) {
   const context = await browser.newContext();
+  context.on('page', bound);
   await context.exposeFunction('mailedCode', (username) => gateway.mailbox.code(username));
   return context;
 }

@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { INSECURE_HOST } from './chromium.js';
 import { python } from '../gateway.js';
+import { within } from '../within.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 
@@ -15,7 +16,10 @@ export async function startDemo() {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines = createInterface({ input: child.stdout });
-  const port = await new Promise((resolve, reject) => {
+  // A test that is ended from outside leaves no demo behind.
+  const atExit = () => child.kill('SIGKILL');
+  process.once('exit', atExit);
+  const told = new Promise((resolve, reject) => {
     lines.on('line', (line) => {
       const found = /^ *Shop +http:\/\/127\.0\.0\.1:(\d+)/.exec(line);
       if (found) resolve(found[1]);
@@ -23,13 +27,15 @@ export async function startDemo() {
     child.once('error', reject);
     child.once('close', (status) => reject(new Error(`the demo ended: ${status}`)));
   });
+  const port = await within(told, 'the demo says where it is');
   return {
     insecure: `http://${INSECURE_HOST}:${port}`,
     secure: `http://127.0.0.1:${port}`,
     stop: async () => {
       const closed = once(child, 'close');
       child.kill();
-      await closed;
+      await within(closed, 'the demo has ended');
+      process.off('exit', atExit);
     },
   };
 }

@@ -1,6 +1,6 @@
 /** The demo's page as a visitor uses it, on an insecure origin and a secure one. `make bundle` first. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, test } from '../limited.js';
 import { launch } from './chromium.js';
 import { startDemo } from './demo.js';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import http from 'node:http';
-import { after, before, test } from 'node:test';
+import { after, before, test } from '../limited.js';
 import { startGateway } from '../gateway.js';
 import { INSECURE_HOST, launch, newVisitor } from './chromium.js';
 

@@ -1,6 +1,6 @@
 /** The hardened suites in a real browser, on an insecure origin and on a secure one, by the real gateway. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, test } from '../limited.js';
 import { launch, newVisitor, startSite } from './chromium.js';
 
 const LIFETIME_MS = 43_200_000;

@@ -1,6 +1,6 @@
 /** A session in a real browser when things go wrong around it. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, test } from '../limited.js';
 import { INSECURE_HOST, launch, newVisitor, startSite } from './chromium.js';
 import { slowLine } from './slowLine.js';
 

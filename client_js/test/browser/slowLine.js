@@ -1,6 +1,7 @@
 /** A line to the gateway as it is over a poor mobile connection: late, narrow, and cut at will. */
 import { once } from 'node:events';
 import net from 'node:net';
+import { within } from '../within.js';
 
 const SLICE_BYTES = 4096;
 
@@ -49,15 +50,17 @@ export async function slowLine(port, line) {
   return {
     port: server.address().port,
     cut,
-    carried: (bytes) =>
-      new Promise((resolve) => {
+    carried: (bytes) => {
+      const all = new Promise((resolve) => {
         let rest = bytes;
         const watch = (length) => {
           rest -= length;
           if (rest <= 0 && watchers.delete(watch)) resolve();
         };
         watchers.add(watch);
-      }),
+      });
+      return within(all, `${bytes} bytes on the line`);
+    },
     stop: async () => {
       cut();
       server.close();

@@ -1,0 +1,22 @@
+/**
+ * `node:test` with a limit on every test and hook: what hangs ends as a failure that names it.
+ *
+ * The option `--test-timeout` of the runner is not in Node 18, and bounds whole files in Node 20.
+ */
+import * as runner from 'node:test';
+
+/** What a slow machine that has other work needs, several times over. */
+export const LIMIT_MS = Number(process.env.CERTLESS_TEST_MS ?? 60_000);
+
+export const { describe } = runner;
+
+/** @param {string} name @param {(context: any) => unknown} work */
+export const test = (name, work) => runner.test(name, { timeout: LIMIT_MS }, work);
+
+/** @param {(hook: any, options: object) => void} when */
+const limited = (when) => (/** @type {(context: any) => unknown} */ work) => when(work, { timeout: LIMIT_MS });
+
+export const before = limited(runner.before);
+export const after = limited(runner.after);
+export const beforeEach = limited(runner.beforeEach);
+export const afterEach = limited(runner.afterEach);

@@ -1,0 +1,24 @@
+/** A wait that ends: as a failure that says what was awaited, for a test has several. */
+
+/** Less than a test has (limited.js). */
+const LIMIT_MS = 30_000;
+
+/**
+ * @template Result
+ * @param {Promise<Result>} work
+ * @param {string} what
+ * @param {number} [limitMs]
+ * @returns {Promise<Result>}
+ */
+export async function within(work, what, limitMs = LIMIT_MS) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not within ${limitMs / 1000} s: ${what}`)), limitMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
