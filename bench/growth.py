@@ -34,6 +34,7 @@ from gateway.hardened_sessions import HardenedSessions
 from gateway.keyring import KeyRing
 from gateway.stores import Store
 from gateway.stores.urls import store_from_url
+from gateway.user_tags import UserTags
 from protocol.client_session import ClientSession
 from protocol.confirmation import Enrolment
 from protocol.handshake_messages import ServerConfirmation
@@ -66,7 +67,8 @@ def new_session(number: int) -> tuple[SessionRecord, ClientSession]:
 
 async def fill(store: Store, keyring: KeyRing, count: int) -> list[ClientSession]:
     """``count`` sessions put into ``store`` by the steps of a login; their clients' side."""
-    sessions = HardenedSessions(store, keyring, (ECDH_GCM.name,))
+    tags = await UserTags(store, keyring).opened()
+    sessions = HardenedSessions(store, keyring, tags, (ECDH_GCM.name,))
     proof = ServerConfirmation(bytes(32), b"")
 
     async def enrol(number: int) -> ClientSession:

@@ -100,7 +100,7 @@ def _memory_sessions() -> Sessions:
 
 async def _claimed_token(sessions: Sessions, user: str) -> str:
     token = mint_token(secrets.token_bytes)
-    await sessions.await_code(token, user, user, mint_code(secrets.token_bytes))
+    await sessions.await_code(token, user, bytes(16), mint_code(secrets.token_bytes))
     await sessions.claim_code(token)
     return token
 

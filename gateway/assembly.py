@@ -47,6 +47,7 @@ from .sessions import Sessions
 from .stores import Store
 from .stores.urls import default_key_file, is_redis, store_from_url
 from .timed_store import timed
+from .user_tags import UserTags
 
 _log = logging.getLogger("certless")
 
@@ -58,6 +59,7 @@ class Assembly:
     settings: Settings
     middleware: Middleware
     store: Store
+    tags: UserTags
     sessions: Sessions
     hardened: HardenedSessions
     lifetimes: Lifetimes
@@ -74,6 +76,7 @@ class Assembly:
                 stack.callback(self.audit.close)
             await self.store.open()
             stack.push_async_callback(self.store.close)
+            await self.tags.open()
             if self.admin:
                 await stack.enter_async_context(self.admin.listening())
             if needs_keys(self.settings.suites):
@@ -96,6 +99,8 @@ class Assembly:
 
     async def sweep(self) -> None:
         """Forget what has expired. Raises: StoreUnavailable."""
+        # A store may have lost all that it had.
+        await self.tags.open()
         await self.hardened.sweep(self.settings.clock())
         await self.sessions.sweep()
         await self.lifetimes.sweep(self.settings.clock())
@@ -150,9 +155,10 @@ def assemble(
         listener = Admin(admin, registry, *own, needs_keys=needs_keys(chosen.suites))
     key_pool = KeyPool(chosen.key_pool_size, events, chosen.key_queue_size)
     courier = Courier(delivery, events)
-    mails = CodeMails(chosen, keeper, courier)
-    limits = Limits(chosen, keeper)
-    middleware = Middleware(chosen, limits, events)
+    tags = UserTags(keeper, keyring)
+    mails = CodeMails(chosen, keeper, tags, courier)
+    limits = Limits(chosen, keeper, tags)
+    middleware = Middleware(chosen, limits, tags, events)
 
     suite = Classic(chosen.dialect)
     lifetime_ms = chosen.session_lifetime_s * 1000
@@ -160,13 +166,13 @@ def assemble(
     classic = None
     if CLASSIC in chosen.suites:
         exchange = ServerExchange(suite, _decoy(), secrets.token_bytes, chosen.window_ms)
-        login = Login(chosen, exchange, sessions, directory, mails, key_pool, limits, events)
+        login = Login(chosen, exchange, sessions, tags, directory, mails, key_pool, limits, events)
         classic = ClassicRoutes(chosen, exchange, sessions, login, middleware.dispatch)
 
     accepted = tuple(name for name in chosen.suites if name in HARDENED_SUITES)
     server = HandshakeServer(chosen.realm, accepted)
-    hardened = HardenedSessions(keeper, keyring, accepted, events)
-    kept = (keeper, keyring, directory)
+    hardened = HardenedSessions(keeper, keyring, tags, accepted, events)
+    kept = (keeper, keyring, tags, directory)
     middleware.serve(
         HardenedRoutes(
             chosen,
@@ -180,12 +186,12 @@ def assemble(
         classic,
     )
     reloads = Reloads()
-    reloads.add("users", Departures(directory, keeper, events).reload)
+    reloads.add("users", Departures(directory, keeper, tags, events).reload)
     reloads.add("keys", keyring.reload)
     if audit_log:
         reloads.add("audit log", audit_log.reload)
     beside = (lifetimes, courier, key_pool, reloads, audit_log, listener)
-    return Assembly(chosen, middleware, keeper, sessions, hardened, *beside)
+    return Assembly(chosen, middleware, keeper, tags, sessions, hardened, *beside)
 
 
 def _keyring(store: str | Store, key_file: str | Path | None) -> KeyRing:

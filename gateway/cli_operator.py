@@ -1,4 +1,4 @@
-"""``certless code``, ``sessions`` and ``tickets``: what an operator does beside a running gateway.
+"""``certless code``, ``sessions``, ``tickets`` and ``users``: for operators, beside a gateway.
 
 They work on the gateway's store, so it must be one that another process can open.
 """
@@ -53,7 +53,13 @@ def add_operator(commands: Any) -> None:
     lost.add_argument("id", metavar="ID", help="as `tickets list` shows it")
     lost.set_defaults(run=_revoke_ticket)
 
-    for command in (issue, revoke, shown, end, good, lost):
+    users = commands.add_parser("users", help="how figures and logs call a user")
+    actions = users.add_subparsers(metavar="tag", required=True)
+    tag = actions.add_parser("tag", help="print the tag of a user in figures and logs")
+    tag.add_argument("name", metavar="NAME", help="user name")
+    tag.set_defaults(run=_show_tag)
+
+    for command in (issue, revoke, shown, end, good, lost, tag):
         add_gateway_options(command)
 
 
@@ -137,6 +143,17 @@ async def _revoke_ticket(arguments: argparse.Namespace) -> int:
         return 0
 
     return await _run(GatewayBeside(arguments), work)
+
+
+async def _show_tag(arguments: argparse.Namespace) -> int:
+    gateway = GatewayBeside(arguments)
+    user = await gateway.user(arguments.name)
+
+    async def work(operators: Operators) -> int:
+        sys.stdout.write((await operators.tag_of(user)).hex() + "\n")
+        return 0
+
+    return await _run(gateway, work)
 
 
 def _row(shown: OpenSession | GoodTicket, user: str) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from .config import Settings
 from .courier import Courier
 from .delivery import CodeMail
 from .directory import Account
-from .sessions import user_tag
 from .stores import Store
+from .user_tags import UserTags
 
 _log = logging.getLogger("certless")
 
@@ -17,9 +17,10 @@ _log = logging.getLogger("certless")
 class CodeMails:
     """Counts mails to each user, and sends them in the background."""
 
-    def __init__(self, settings: Settings, store: Store, courier: Courier) -> None:
+    def __init__(self, settings: Settings, store: Store, tags: UserTags, courier: Courier) -> None:
         self._settings = settings
         self._store = store
+        self._tags = tags
         self._courier = courier
 
     async def may_be_sent(self, account: Account | None, user: str) -> bool:
@@ -27,7 +28,7 @@ class CodeMails:
 
         The visitor is not told. The operator is, and whose mailbox it was is not logged.
         """
-        tag, settings = user_tag(user), self._settings
+        tag, settings = self._tags.of(user), self._settings
         within_limit = await self._store.count_mail(tag, settings.clock(), settings.mail_limit)
         if account is None or not account.addresses or not within_limit:
             reason = "its limit of mails is reached"
@@ -48,4 +49,4 @@ class CodeMails:
             requested_from=remote,
             minutes=CODE_LIFETIME_MS // 60_000,
         )
-        self._courier.send(account.addresses, mail)
+        self._courier.send(account.addresses, mail, self._tags.of(account.name))

@@ -12,7 +12,6 @@ from functools import partial
 from .delivery import CodeMail, Delivery
 from .errors import MailNotSent
 from .events import CodeNotSent, CodeSent, Events
-from .sessions import user_tag
 
 # The answer to the login has left by then, whether there was a mail to write or not.
 _FIRST_TRY_S = 0.05
@@ -35,11 +34,11 @@ class Courier:
         self._tasks: set[asyncio.Task[None]] = set()
         self._untried: set[asyncio.Event] = set()
 
-    def send(self, addresses: tuple[str, ...], mail: CodeMail) -> None:
+    def send(self, addresses: tuple[str, ...], mail: CodeMail, user_tag: bytes) -> None:
         """Returns at once. Each address has tries of its own."""
         for address in addresses:
             tried = asyncio.Event()
-            task = asyncio.create_task(self._carry(address, mail, tried))
+            task = asyncio.create_task(self._carry(address, mail, user_tag, tried))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             task.add_done_callback(partial(self._was_tried, tried))
@@ -49,7 +48,9 @@ class Courier:
         tried.set()
         self._untried.discard(tried)
 
-    async def _carry(self, address: str, mail: CodeMail, tried: asyncio.Event) -> None:
+    async def _carry(
+        self, address: str, mail: CodeMail, user_tag: bytes, tried: asyncio.Event
+    ) -> None:
         clock = asyncio.get_running_loop().time
         expires_s = clock() + mail.minutes * 60
         await asyncio.sleep(_FIRST_TRY_S)
@@ -60,7 +61,7 @@ class Courier:
             try:
                 async with asyncio.timeout(expires_s - clock()):
                     async with self._channels:
-                        if await self._try(address, mail):
+                        if await self._try(address, mail, user_tag):
                             return
             except TimeoutError:
                 return
@@ -70,20 +71,20 @@ class Courier:
                 await asyncio.sleep(min(pause_s, max(0.0, expires_s - clock())))
             tries += 1
 
-    async def _try(self, address: str, mail: CodeMail) -> bool:
+    async def _try(self, address: str, mail: CodeMail, user_tag: bytes) -> bool:
         """Whether there is nothing left to try."""
         try:
             await self._delivery.deliver(address, mail)
         except MailNotSent as error:
             again = "given up" if error.final else "will try again"
             _log.warning("mail not sent, %s: %s", again, error)
-            self._events.tell(CodeNotSent(user_tag(mail.user), error.final))
+            self._events.tell(CodeNotSent(user_tag, error.final))
             return error.final
         except Exception as error:  # an integrator's Delivery may raise anything
             _log.warning("mail not sent, will try again: %s", type(error).__name__)
-            self._events.tell(CodeNotSent(user_tag(mail.user), False))
+            self._events.tell(CodeNotSent(user_tag, False))
             return False
-        self._events.tell(CodeSent(user_tag(mail.user)))
+        self._events.tell(CodeSent(user_tag))
         return True
 
     async def finish(self) -> None:

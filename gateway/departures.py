@@ -8,8 +8,8 @@ from protocol.errors import RejectedMessage
 from .directory import Directory
 from .errors import StoreUnavailable
 from .events import Events, UserDeparted
-from .sessions import user_tag
 from .stores import Store
+from .user_tags import UserTags
 
 _log = logging.getLogger("certless")
 
@@ -17,9 +17,10 @@ _log = logging.getLogger("certless")
 class Departures:
     """Reloads a directory and ends sessions, logins, tickets and codes of who has left it."""
 
-    def __init__(self, directory: Directory, store: Store, events: Events) -> None:
+    def __init__(self, directory: Directory, store: Store, tags: UserTags, events: Events) -> None:
         self._directory = directory
         self._store = store
+        self._tags = tags
         self._events = events
         self._left: set[str] = set()
 
@@ -29,7 +30,7 @@ class Departures:
         try:
             for user in sorted(self._left):
                 if not await self._is_back(user):
-                    tag = user_tag(user)
+                    tag = self._tags.of(user)
                     count = await self._store.end_user(tag)
                     _log.info("user %s is gone: %d sessions ended", tag.hex(), count)
                     # Of several gateways, the one that was first.

@@ -35,8 +35,8 @@ from .hardened_sessions import HardenedSessions
 from .keypool import KeyPool
 from .keyring import KeyRing
 from .limits import Limits
-from .sessions import user_tag
 from .stores import Store
+from .user_tags import UserTags
 
 _log = logging.getLogger("certless")
 
@@ -54,6 +54,7 @@ class HardenedLogin:
         sessions: HardenedSessions,
         store: Store,
         keyring: KeyRing,
+        tags: UserTags,
         directory: Directory,
         mails: CodeMails,
         key_pool: KeyPool,
@@ -65,6 +66,7 @@ class HardenedLogin:
         self._sessions = sessions
         self._store = store
         self._keyring = keyring
+        self._tags = tags
         self._directory = directory
         self._mails = mails
         self._key_pool = key_pool
@@ -78,11 +80,11 @@ class HardenedLogin:
         Raises: UnsupportedSuite, RejectedMessage, TooMany, StoreUnavailable.
         """
         username = normalise_username(hello.username)
-        await self._limits.login(remote, user_tag(username))
+        await self._limits.login(remote, self._tags.of(username))
         invitation = self._server.greet(hello, CODE_LIFETIME_MS // 1000, secrets.token_bytes)
         account = await self._directory.find(username)
         user = account.name if account else username
-        self._events.tell(events.LoginAsked(user_tag(user), remote, invitation.greeting.suite))
+        self._events.tell(events.LoginAsked(self._tags.of(user), remote, invitation.greeting.suite))
         now_ms = self._settings.clock()
         may_mail = await self._mails.may_be_sent(account, user)
         code_id, code = await self._issued(user, now_ms)
@@ -97,14 +99,16 @@ class HardenedLogin:
         session_id = login.session_id
         sealed = self._keyring.seal("handshake", session_id, login.serialize())
         expires_ms = now_ms + CODE_LIFETIME_MS
-        await self._store.add_handshake(session_id, sealed, expires_ms, user_tag(user), code_id)
+        await self._store.add_handshake(
+            session_id, sealed, expires_ms, self._tags.of(user), code_id
+        )
         if by_mail and account:
             self._mails.send(account, mailed, remote)
         return invitation.greeting
 
     async def _issued(self, user: str, now_ms: int) -> tuple[bytes, Code | None]:
         """The code that an operator has issued for ``user``, and its id."""
-        issued = await self._store.find_code(user_tag(user), now_ms)
+        issued = await self._store.find_code(self._tags.of(user), now_ms)
         if issued is None:
             return b"", None
         text = self._keyring.open("issued code", issued.code_id, issued.sealed)

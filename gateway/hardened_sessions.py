@@ -21,8 +21,9 @@ from protocol.records import SessionRecord
 
 from .events import Events, SessionEnded
 from .keyring import KeyRing
-from .sessions import Session, user_tag
+from .sessions import Session
 from .stores import Opening, SessionCaps, Store
+from .user_tags import UserTags
 
 _KEPT_RSA_SESSIONS = 10_000
 _AWAITED, _BEING_CHECKED = 1, 2
@@ -65,11 +66,13 @@ class HardenedSessions:
         self,
         store: Store,
         keyring: KeyRing,
+        tags: UserTags,
         accepted: Collection[str],
         events: Events | None = None,
     ) -> None:
         self._store = store
         self._keyring = keyring
+        self._tags = tags
         self._accepted = accepted
         self._events = events or Events()
         self._with_rsa: OrderedDict[bytes, LiveSession] = OrderedDict()
@@ -89,7 +92,7 @@ class HardenedSessions:
         kept = KeptSession(record.serialize(), user, _AWAITED if awaits_password else 0, now_ms)
         opening = Opening(
             record.session_id,
-            user_tag(user),
+            self._tags.of(user),
             self._seal(record.session_id, kept),
             record.expires_ms,
             caps=caps,

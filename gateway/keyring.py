@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from protocol.primitives import aes_gcm_open, aes_gcm_seal, sha256
+from protocol.primitives import aes_gcm_open, aes_gcm_seal, hkdf, sha256
 
 from .errors import ConfigError
 from .key_file import KEY_BYTES, KeyFile, Stamp, keys_in
@@ -98,6 +98,10 @@ class KeyRing:
     def ids(self) -> tuple[str, ...]:
         """The names of the keys; that of the one that seals comes first."""
         return tuple(self._by_id)
+
+    def derived(self, purpose: str) -> bytes:
+        """32 bytes for ``purpose``, from the last key of the ring: the one that was there first."""
+        return hkdf(list(self._by_id.values())[-1], b"", b"certless " + purpose.encode(), KEY_BYTES)
 
     def seal(self, purpose: str, session_id: bytes, secret: bytes) -> bytes:
         """``secret`` sealed: nonce (12), ciphertext, tag (16)."""

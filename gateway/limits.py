@@ -15,16 +15,14 @@ from limits import RateLimitItem
 from limits.aio.storage import Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 
-from protocol.primitives import sha256
-
 from .config import RATES, Settings
 from .errors import StoreUnavailable, TooMany
 from .rates import read_rate
 from .sessions import Clock
 from .stores import Counter, Store
+from .user_tags import UserTags
 from .visitors import block_of
 
-_KEY_BYTES = 16
 # Windows that are known to be full. More of them at once, and the store is asked again.
 _MOST_FULL = 10_000
 
@@ -46,9 +44,10 @@ class CountersInStore(Storage):
 
     STORAGE_SCHEME = None
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, tags: UserTags, clock: Clock) -> None:
         super().__init__()
         self._store = store
+        self._tags = tags
         self._clock = clock
 
     @property
@@ -57,8 +56,8 @@ class CountersInStore(Storage):
 
     async def _count(self, key: str, amount: int, lifetime_s: int) -> Counter:
         # A store is not told addresses, nor a key of any length.
-        hashed = sha256(b"limit\x00" + key.encode())[:_KEY_BYTES]
-        return await self._store.count(hashed, amount, lifetime_s * 1000, self._clock())
+        hidden = self._tags.of_counter(key)
+        return await self._store.count(hidden, amount, lifetime_s * 1000, self._clock())
 
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         return (await self._count(key, amount, expiry)).value
@@ -96,11 +95,11 @@ class _Counted:
 class Limits:
     """Every method counts once, and raises TooMany where that is too often, or StoreUnavailable."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, tags: UserTags) -> None:
         self._clock = settings.clock
         self._rates = {name: read_rate(getattr(settings, name)) for name in RATES}
         self._rates["messages_ahead"] = _AHEAD
-        self._limiter = FixedWindowRateLimiter(CountersInStore(store, settings.clock))
+        self._limiter = FixedWindowRateLimiter(CountersInStore(store, tags, settings.clock))
         self._full: OrderedDict[_Counted, int] = OrderedDict()
 
     def refuse_logins_from(self, address: str) -> None:

@@ -17,7 +17,8 @@ from .errors import TooMany
 from .events import Events
 from .keypool import KeyPool
 from .limits import Limits
-from .sessions import Sessions, user_tag
+from .sessions import Sessions
+from .user_tags import UserTags
 
 _log = logging.getLogger("certless")
 
@@ -30,6 +31,7 @@ class Login:
         settings: Settings,
         exchange: ServerExchange,
         sessions: Sessions,
+        tags: UserTags,
         directory: Directory,
         mails: CodeMails,
         key_pool: KeyPool,
@@ -39,6 +41,7 @@ class Login:
         self._settings = settings
         self._exchange = exchange
         self._sessions = sessions
+        self._tags = tags
         self._directory = directory
         self._mails = mails
         self._key_pool = key_pool
@@ -52,13 +55,13 @@ class Login:
         Raises: RejectedMessage, TooMany, StoreUnavailable.
         """
         username = normalise_username(message.username)
-        await self._limits.login(remote, user_tag(username))
+        await self._limits.login(remote, self._tags.of(username))
         account = await self._directory.find(username)
         user = account.name if account else username
-        self._events.tell(events.LoginAsked(user_tag(user), remote, self._exchange.suite.name))
+        self._events.tell(events.LoginAsked(self._tags.of(user), remote, self._exchange.suite.name))
         code = mint_code(secrets.token_bytes, self._settings.code_chars)
         token = mint_token(secrets.token_bytes)
-        await self._sessions.await_code(token, username, user, code)
+        await self._sessions.await_code(token, username, self._tags.of(user), code)
         if await self._mails.may_be_sent(account, user) and account:
             self._mails.send(account, code, remote)
         return SessionGrant(token)
@@ -102,6 +105,6 @@ class Login:
             await self._sessions.end_login(message.token)
             raise
         _log.info("session %s opened", session.id)
-        key, tag = session_id(message.token), user_tag(session.user)
+        key, tag = session_id(message.token), self._tags.of(session.user)
         self._events.tell(events.SessionOpened(key, tag, session.suite, session.expires_ms, remote))
         return login.seal_response(pair.public, secrets.token_bytes)

@@ -42,7 +42,8 @@ from .origins import is_of_another_page
 from .outer import OuterRequest, Reply
 from .requirements import Requirements
 from .route_patterns import RoutePatterns
-from .sessions import Session, user_tag
+from .sessions import Session
+from .user_tags import UserTags
 
 # Apart from the rest, for those whose access log shows OUTCOME as well.
 _refusals = logging.getLogger("certless.refused")
@@ -59,8 +60,9 @@ _MESSAGE = "/message"
 class Middleware:
     """What ``setup`` puts in front of an application."""
 
-    def __init__(self, settings: Settings, limits: Limits, events: Events) -> None:
+    def __init__(self, settings: Settings, limits: Limits, tags: UserTags, events: Events) -> None:
         self._settings = settings
+        self._tags = tags
         self._limits = limits
         self._events = events
         self._script = ClientScript(settings)
@@ -204,7 +206,7 @@ class Middleware:
             await self._limits.message(session.id)
         except TooMany as error:
             request.outcome = f"session {session.id} (too_many)"
-            tag = user_tag(session.user)
+            tag = self._tags.of(session.user)
             self._events.tell(LimitHit(error.limit, request.remote, tag))
             told = told_inside(*_visible(error))
             later = ("Retry-After", str(error.retry_after_s))

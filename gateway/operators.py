@@ -16,8 +16,9 @@ from protocol.records import SessionRecord, TicketChain
 from .enrolment import ID_BYTES
 from .hardened_sessions import open_kept
 from .keyring import KeyRing
-from .sessions import Clock, user_tag
+from .sessions import Clock
 from .stores import Store, StoredChain, StoredSession
+from .user_tags import UserTags
 
 _log = logging.getLogger("certless")
 
@@ -65,6 +66,11 @@ class Operators:
         self._store = store
         self._keyring = keyring
         self._clock = clock
+        self._tags = UserTags(store, keyring)
+
+    async def tag_of(self, user: str) -> bytes:
+        """The 16 bytes under which the store knows ``user``. Raises: ConfigError beside."""
+        return (await self._tags.opened()).of(user)
 
     async def issue_code(self, user: str, lifetime_ms: int = CODE_LIFETIME_MS) -> Code:
         """A code for the next hello of ``user``, in place of one that was issued before.
@@ -77,13 +83,14 @@ class Operators:
         )
         sealed = self._keyring.seal("issued code", code_id, code.text.encode())
         expires_ms = self._clock() + lifetime_ms
-        await self._store.add_code(code_id, sealed, expires_ms, user_tag(user))
-        _log.info("code issued for user %s", user_tag(user).hex())
+        tag = await self.tag_of(user)
+        await self._store.add_code(code_id, sealed, expires_ms, tag)
+        _log.info("code issued for user %s", tag.hex())
         return code
 
     async def revoke_code(self, user: str) -> bool:
         """Whether there was a code to revoke. Logins that were begun with it end, too."""
-        return await self._store.end_codes(user_tag(user)) > 0
+        return await self._store.end_codes(await self.tag_of(user)) > 0
 
     async def sessions(self, limit: int | None = None) -> list[OpenSession]:
         """Every open session that this key file opens, the one that ends first, first.
@@ -149,4 +156,4 @@ class Operators:
 
     async def end_user(self, user: str) -> int:
         """End all that ``user`` has: sessions, tickets, logins, codes. How many sessions."""
-        return await self._store.end_user(user_tag(user))
+        return await self._store.end_user(await self.tag_of(user))

@@ -26,8 +26,8 @@ from .hardened_sessions import HardenedSessions
 from .keypool import KeyPool
 from .keyring import KeyRing
 from .limits import Limits
-from .sessions import user_tag
 from .stores import Opening, Store
+from .user_tags import UserTags
 
 _log = logging.getLogger("certless")
 
@@ -42,6 +42,7 @@ class Resumption:
         sessions: HardenedSessions,
         store: Store,
         keyring: KeyRing,
+        tags: UserTags,
         directory: Directory,
         key_pool: KeyPool,
         limits: Limits,
@@ -52,6 +53,7 @@ class Resumption:
         self._sessions = sessions
         self._store = store
         self._keyring = keyring
+        self._tags = tags
         self._directory = directory
         self._key_pool = key_pool
         self._limits = limits
@@ -109,7 +111,7 @@ class Resumption:
             enrolment = ticket.redeem(terms, now_ms)
         except TicketReturned:
             await self._store.end_chain(ticket.chain_id)
-            tag = user_tag(account.name)
+            tag = self._tags.of(account.name)
             _log.warning(
                 "chain %s of user %s: a spent ticket came back, so two hold its secrets; "
                 "revoked, its session ended",

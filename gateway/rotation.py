@@ -32,6 +32,7 @@ PURPOSES = {
     "chain": ("chain",),
     "ticket": ("ticket",),
     "issued code": ("issued code",),
+    "tag key": ("tag key",),
 }
 # So long a gateway may take from sealing a record to storing it, and from then on it is counted.
 _SETTLED_S = 10

@@ -15,8 +15,8 @@ import msgpack
 
 from protocol.codes import CODE_LIFETIME_MS, Code, session_id
 from protocol.exchange import TAG_KEY_BYTES, SessionKeys
-from protocol.freshness import TAG_BYTES, NonceClaim
-from protocol.primitives import RsaPrivateKey, RsaPublicKey, sha256
+from protocol.freshness import NonceClaim
+from protocol.primitives import RsaPrivateKey, RsaPublicKey
 
 from .events import Events, SessionEnded
 from .keyring import KeyRing
@@ -64,11 +64,6 @@ class ClaimedCode:
     username: str
 
 
-def user_tag(user: str) -> bytes:
-    """The 16 bytes under which a store knows a user."""
-    return sha256(b"user\x00" + user.encode())[:TAG_BYTES]
-
-
 class Sessions:
     """Every classic session of one gateway, by token."""
 
@@ -89,12 +84,15 @@ class Sessions:
         self._events = events or Events()
         self._live: OrderedDict[bytes, LiveSession] = OrderedDict()
 
-    async def await_code(self, token: str, username: str, user: str, code: Code) -> None:
-        """Remember that ``username`` may open a session of ``user`` with ``code``: ten minutes."""
+    async def await_code(self, token: str, username: str, user_tag: bytes, code: Code) -> None:
+        """Remember that ``username`` may open a session with ``code``, for ten minutes.
+
+        ``user_tag`` is that of the user whose session it will be.
+        """
         key = session_id(token)
         sealed = self._keyring.seal("login", key, msgpack.packb([self._suite, username, code.text]))
         expires_ms = self._clock() + CODE_LIFETIME_MS
-        await self._store.add_login(key, sealed, expires_ms, user_tag(user))
+        await self._store.add_login(key, sealed, expires_ms, user_tag)
 
     async def claim_code(self, token: str) -> ClaimedCode | None:
         """The code for one try, or None; the try is counted."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from gateway.errors import TooMany
-from gateway.stores import Opening, SessionCaps, Store, StoredChain, StoredSession
+from gateway.stores import TAG_KEY_ID, Opening, SessionCaps, Store, StoredChain, StoredSession
 from protocol.codes import CODE_ATTEMPTS
 from protocol.counter_window import COUNTER_WINDOW, MAX_FRESH_VALUE, FreshnessClaim
 
@@ -405,11 +405,72 @@ class HardenedStoreContract:
         with pytest.raises(TooMany):
             await store.open_resumed(replace(RESUMED, caps=SessionCaps(1, 0, NOW_MS)), FIRST_CHAIN)
 
+    # --- the key of user tags ---
+
+    async def test_of_many_tag_keys_the_first_is_kept(self, store: Store) -> None:
+        assert await store.tag_key() is None
+        kept = await asyncio.gather(
+            *(store.keep_tag_key(b"key %d" % number, lambda tag: tag) for number in range(8))
+        )
+        assert len(set(kept)) == 1
+        assert await store.tag_key() == kept[0]
+        await store.sweep(FAR_MS * 2)
+        assert await store.keep_tag_key(b"late", lambda tag: tag) == kept[0]
+
+    async def test_tags_of_before_there_was_a_key_are_replaced(self, store: Store) -> None:
+        def retag(tag: bytes) -> bytes:
+            return bytes(reversed(tag))
+
+        new, other = retag(USER), retag(OTHER_USER)
+        await store.add_login(NOBODY, b"classic login", EXPIRES_MS, OTHER_USER)
+        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await opened(store, CHAINED)
+        await greeted(store, CODE)
+        assert await store.keep_tag_key(b"key", retag) == b"key"
+        # Only once: a tag that is keyed already stays.
+        assert await store.keep_tag_key(b"another", retag) == b"key"
+
+        assert await store.find_code(USER, NOW_MS) is None
+        found = await store.find_code(new, NOW_MS)
+        assert found
+        assert (found.code_id, found.sealed) == (CODE, b"a sealed code")
+        attempt = await store.claim_attempt(ADA, NOW_MS)
+        assert attempt
+        assert not attempt.is_void
+        again = replace(RESUMED, user_tag=new)
+        assert not await store.open_resumed(RESUMED, FIRST_CHAIN)
+        await store.add_handshake(BEN, LOGIN, EXPIRES_MS, new)
+        with pytest.raises(TooMany):
+            await store.open_login(replace(again, caps=SessionCaps(1, 0, NOW_MS)))
+        assert await store.open_resumed(again, FIRST_CHAIN)
+        assert await store.end_user(USER) == 0
+        assert await store.load(BEN, NOW_MS) == RESUMED.sealed
+        assert await store.end_user(new) == 1
+        assert await store.load(BEN, NOW_MS) is None
+        assert await tickets_of(store) == []
+        assert await store.find_code(new, NOW_MS) is None
+        assert await store.claim_attempt(ADA, NOW_MS) is None
+        assert await store.claim_code(NOBODY, NOW_MS) == b"classic login"
+        await store.end_user(other)
+        await store.release_code(NOBODY)
+        assert await store.claim_code(NOBODY, NOW_MS) is None
+
+    async def test_a_code_whose_tag_was_replaced_can_be_swept_and_revoked(
+        self, store: Store
+    ) -> None:
+        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, OTHER_USER)
+        await store.keep_tag_key(b"key", lambda tag: bytes(reversed(tag)))
+        assert await store.end_codes(bytes(reversed(USER))) == 1
+        await store.sweep(EXPIRES_MS + 1)
+        assert await store.find_code(bytes(reversed(OTHER_USER)), NOW_MS) is None
+
     # --- sealing anew ---
 
     async def test_all_that_is_sealed_is_sealed_anew(self, store: Store) -> None:
         await store.add_login(NOBODY, b"classic login", EXPIRES_MS, USER)
         await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await store.keep_tag_key(b"a sealed tag key", lambda tag: tag)
         await resumed(store)
         await confirming(store)
         seen: dict[tuple[str, bytes], bytes] = {}
@@ -429,6 +490,7 @@ class HardenedStoreContract:
             ("ticket", b"1" * 32): b"ticket 1",
             ("ticket", b"2" * 32): b"ticket 2",
             ("issued code", CODE): b"a sealed code",
+            ("tag key", TAG_KEY_ID): b"a sealed tag key",
         }
         assert await store.claim_code(NOBODY, NOW_MS) == b"anew: classic login"
         assert await store.load(BEN, EXPIRES_MS) == b"anew: " + RESUMED.sealed
@@ -446,6 +508,7 @@ class HardenedStoreContract:
         again = replace(RESUMED, session_id=salt(1), ticket_hash=b"3" * 32)
         assert not await store.open_resumed(again, SECOND_CHAIN)
         assert await store.open_resumed(again, later)
+        assert await store.keep_tag_key(b"another", bytes) == b"anew: a sealed tag key"
 
     async def test_what_stays_the_same_has_not_changed(self, store: Store) -> None:
         await resumed(store)
@@ -459,9 +522,11 @@ class HardenedStoreContract:
         assert await store.reseal(lambda kind, key, sealed: b"anew") == 0
 
     @pytest.mark.parametrize(
-        "failing", ["session", "handshake", "exchange", "chain", "ticket", "issued code"]
+        "failing",
+        ["session", "handshake", "exchange", "chain", "ticket", "issued code", "tag key"],
     )
     async def test_sealing_anew_is_all_or_nothing(self, store: Store, failing: str) -> None:
+        await store.keep_tag_key(b"a sealed tag key", lambda tag: tag)
         await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
         await resumed(store)
         await confirming(store)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis_servers
 from aiohttp import web
-from gateways import changed, recording_app, running
+from gateways import InProcess, changed, recording_app, running
 from hardened_gateways import Device, a_code
 from mailboxes import a_free_port
 from prometheus_client import CollectorRegistry
@@ -24,7 +24,6 @@ from gateway.errors import ConfigError, MailNotSent
 from gateway.events import KeyGenerated
 from gateway.keyring import KeyRing
 from gateway.metrics import Metrics
-from gateway.sessions import user_tag
 from gateway.stores.memory import MemoryStore
 
 
@@ -132,10 +131,11 @@ async def test_session_stats_and_the_state_of_each_session(tmp_path: Path) -> No
         "encryption_success_rate": 1.0,
     }
     assert {name: debug[name] for name in stats} == stats
+    assert isinstance(there.at, InProcess)
     by_suite = {session["suite"]: session for session in debug["sessions"]}
     assert by_suite["ecdh-gcm"] == {
         "session": hashed(online.session.session_id),
-        "user": user_tag("ann@example.org").hex(),
+        "user": there.at.assembly.tags.of("ann@example.org").hex(),
         "suite": "ecdh-gcm",
         "opened": by_suite["ecdh-gcm"]["opened"],
         "expires": by_suite["ecdh-gcm"]["expires"],

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from gateways import running
+from gateways import InProcess, running
 from hardened_gateways import Device, a_code
 from processes import program
 from watched import watched
@@ -21,7 +21,6 @@ import gateway
 from gateway.audit import AuditLog, hashed
 from gateway.errors import ConfigError
 from gateway.events import AuditLineLost, Event, Events, LimitHit, SessionEnded, TicketUsed
-from gateway.sessions import user_tag
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 WRITER = """
@@ -54,7 +53,8 @@ async def test_a_login_a_refusal_a_resumption_and_a_logout(tmp_path: Path) -> No
     assert all(TIME.fullmatch(line["time"]) for line in lines)
     assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
     asked, sent, refused, opened, used, again, ended = lines
-    user = user_tag("ann@example.org").hex()
+    assert isinstance(there.at, InProcess)
+    user = there.at.assembly.tags.of("ann@example.org").hex()
     assert {line["user"] for line in (asked, sent, opened, used, again)} == {user}
     assert {line["address"] for line in (asked, refused, opened, again)} == {"127.0.0.1"}
     assert (refused["reason"], opened["suite"]) == ("code_refused", "ecdh-gcm")

@@ -1,6 +1,7 @@
 """``code``, ``sessions`` and ``tickets``, beside a gateway that runs on the same store."""
 
 import asyncio
+import logging
 import re
 import runpy
 from collections.abc import AsyncIterator
@@ -89,6 +90,21 @@ def beside(
             yield Beside(at, tmp_path, capsys)
 
     return start
+
+
+# --- users ---
+
+
+async def test_the_tag_of_a_user_is_that_of_the_log(
+    beside: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with beside() as here:
+        # As they name themselves.
+        ran = await here.certless("users", "tag", "fan-7")
+        assert (ran.status, ran.err) == (0, "")
+        await here.issued("Fan-7")
+        assert f"code issued for user {ran.out.strip()}" in caplog.text
 
 
 # --- codes ---

@@ -30,6 +30,7 @@ SENDER = "codes@shop.example"
 CODE = "0123456789ABCDEFGHJKMNPQRS"
 PASSWORD = "p@ss:word/50%"
 QUOTED_PASSWORD = "p%40ss%3Aword%2F50%25"
+TAG = bytes(16)
 MAIL = CodeMail("Ann's shop", "ann", CODE, "192.0.2.7", 10)
 
 
@@ -97,7 +98,7 @@ class Deaf(Scripted):
 async def test_send_returns_before_anything_is_delivered() -> None:
     scripted = Scripted()
     async with courier_of(scripted) as courier:
-        courier.send((ANN, BOB), MAIL)
+        courier.send((ANN, BOB), MAIL, TAG)
         assert scripted.tries == []
         await eventually(lambda: sorted(scripted.tries) == [ANN, BOB])
 
@@ -108,7 +109,7 @@ async def test_a_server_that_is_down_at_first(
 ) -> None:
     smtp = delivery_from_url(f"smtp://127.0.0.1:{free_port}", SENDER)
     async with courier_of(smtp) as courier:
-        courier.send((ANN, BOB), MAIL)
+        courier.send((ANN, BOB), MAIL, TAG)
         await eventually(lambda: caplog.text.count("will try again") >= 4)
         async with smtp_server(port=free_port) as mailbox:
             await eventually(lambda: mailbox.to(ANN) and mailbox.to(BOB))
@@ -122,7 +123,7 @@ async def test_a_refused_address_is_given_up_at_once_and_the_others_get_theirs()
     async with smtp_server(Mailbox(answers=answers)) as mailbox:
         smtp = delivery_from_url(f"smtp://127.0.0.1:{mailbox.port}", SENDER)
         async with courier_of(smtp) as courier:
-            courier.send((ANN, BOB, EVE), MAIL)
+            courier.send((ANN, BOB, EVE), MAIL, TAG)
             await eventually(lambda: mailbox.to(BOB) and mailbox.to(EVE))
     assert mailbox.asked.count(ANN) == 1
     assert mailbox.asked.count(EVE) == 3
@@ -139,7 +140,7 @@ async def test_anything_that_a_delivery_raises_is_tried_again(
         RuntimeError(f"{ANN} {CODE}"), TimeoutError(), OSError(5, "x"), KeyError(CODE), ValueError()
     )
     async with courier_of(scripted) as courier:
-        courier.send((ANN,), MAIL)
+        courier.send((ANN,), MAIL, TAG)
         await eventually(lambda: len(scripted.tries) == 6)
     assert "RuntimeError" in caplog.text
     assert CODE not in caplog.text
@@ -151,7 +152,7 @@ async def test_what_is_final_is_not_tried_again() -> None:
     scripted = Scripted(MailNotSent("no", final=True))
     tasks = asyncio.all_tasks()
     async with courier_of(scripted) as courier:
-        courier.send((ANN,), MAIL)
+        courier.send((ANN,), MAIL, TAG)
         await eventually(lambda: asyncio.all_tasks() == tasks)
     assert scripted.tries == [ANN]
 
@@ -161,7 +162,7 @@ async def test_a_mail_whose_code_has_expired_is_dropped() -> None:
     stuck = Stuck()
     tasks = asyncio.all_tasks()
     async with courier_of(stuck) as courier:
-        courier.send((ANN,), CodeMail("Shop", "ann", CODE, "192.0.2.7", minutes=0))
+        courier.send((ANN,), CodeMail("Shop", "ann", CODE, "192.0.2.7", minutes=0), TAG)
         await eventually(lambda: asyncio.all_tasks() == tasks)
     assert stuck.cancelled == len(stuck.tries) <= 1
 
@@ -171,9 +172,9 @@ async def test_closing_gives_up_what_is_under_way(monkeypatch: pytest.MonkeyPatc
     tasks = asyncio.all_tasks()
     stuck = Stuck()
     courier = Courier(stuck)
-    courier.send((ANN, BOB), MAIL)
+    courier.send((ANN, BOB), MAIL, TAG)
     await eventually(lambda: len(stuck.tries) == 2)
-    courier.send((EVE,), MAIL)
+    courier.send((EVE,), MAIL, TAG)
     await courier.close()
     assert stuck.cancelled == 2
     assert stuck.closed
@@ -185,7 +186,7 @@ async def test_a_stop_gives_every_mail_its_first_try() -> None:
     # At once, as where a login was answered the moment before.
     scripted = Scripted(MailNotSent("later"))
     courier = Courier(scripted)
-    courier.send((ANN, BOB), MAIL)
+    courier.send((ANN, BOB), MAIL, TAG)
     await courier.finish()
     await courier.close()
     assert sorted(scripted.tries) == [ANN, BOB]
@@ -198,7 +199,7 @@ async def test_a_stop_does_not_wait_for_a_server_that_does_not_answer(
     monkeypatch.setattr(room, "_FINISH_S", 0.05)
     stuck = Stuck()
     courier = Courier(stuck)
-    courier.send((ANN,), MAIL)
+    courier.send((ANN,), MAIL, TAG)
     await courier.finish()
     assert stuck.tries == [ANN]
     await courier.close()
@@ -212,7 +213,7 @@ async def test_closing_gives_up_what_waits_for_its_next_try(
     monkeypatch.setattr(room, "_RETRY_S", (3600,))
     scripted = Scripted(MailNotSent("later"))
     courier = Courier(scripted)
-    courier.send((ANN,), MAIL)
+    courier.send((ANN,), MAIL, TAG)
     await eventually(lambda: scripted.tries)
     async with asyncio.timeout(5):
         await courier.close()
@@ -223,7 +224,7 @@ async def test_closing_gives_up_what_waits_for_its_next_try(
 async def test_closing_ends_though_a_cancellation_was_lost() -> None:
     deaf = Deaf()
     courier = Courier(deaf)
-    courier.send((ANN,), MAIL)
+    courier.send((ANN,), MAIL, TAG)
     await eventually(lambda: deaf.tries)
     async with asyncio.timeout(2):
         await courier.close()
@@ -235,7 +236,7 @@ async def test_an_expired_mail_is_dropped_though_a_cancellation_was_lost() -> No
     deaf = Deaf()
     tasks = asyncio.all_tasks()
     async with courier_of(deaf) as courier:
-        courier.send((ANN,), CodeMail("Shop", "ann", CODE, "192.0.2.7", minutes=0))
+        courier.send((ANN,), CodeMail("Shop", "ann", CODE, "192.0.2.7", minutes=0), TAG)
         async with asyncio.timeout(2):
             await eventually(lambda: asyncio.all_tasks() == tasks)
     assert len(deaf.tries) <= 1
@@ -248,7 +249,7 @@ async def test_closing_in_the_middle_of_talks_with_a_server() -> None:
         url = f"smtp://ann:{QUOTED_PASSWORD}@127.0.0.1:{mailbox.port}"
         for rounds in range(100):
             courier = Courier(delivery_from_url(url, SENDER))
-            courier.send((ANN, BOB, EVE), MAIL)
+            courier.send((ANN, BOB, EVE), MAIL, TAG)
             for _ in range(rounds):
                 await asyncio.sleep(0)
             async with asyncio.timeout(2):
@@ -286,7 +287,7 @@ async def test_no_code_and_no_password_in_any_log(
                 courier = await stack.enter_async_context(
                     courier_of(delivery_from_url(url, SENDER))
                 )
-                courier.send((ANN,), MAIL)
+                courier.send((ANN,), MAIL, TAG)
             await eventually(lambda: good.mails and wrong.passwords and refusing.asked)
             await eventually(lambda: caplog.text.count("will try again") >= 8)
     # The servers stand in for others, and keep logs of their own.

@@ -9,9 +9,10 @@ from gateway.departures import Departures
 from gateway.directory import AnyAddress, TomlDirectory
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.events import Event, Events, UserDeparted
-from gateway.sessions import user_tag
+from gateway.keyring import KeyRing
 from gateway.stores import Opening
 from gateway.stores.memory import MemoryStore
+from gateway.user_tags import UserTags
 
 NOW_MS = 1_000_000
 ANN, BEN = "ann", "Ben-7"
@@ -21,6 +22,10 @@ class Failing(MemoryStore):
     """A store that may be out of reach."""
 
     is_down = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags = UserTags(self, KeyRing.ephemeral())
 
     async def end_user(self, user_tag: bytes) -> int:
         if self.is_down:
@@ -32,10 +37,10 @@ def write(path: Path, *users: str, slip: str = "") -> None:
     path.write_text("".join(f"[users.{user}]\naddresses = []\n" for user in users) + slip)
 
 
-async def log_in(store: MemoryStore, user: str) -> None:
-    key = user_tag(user)
-    await store.add_handshake(key, b"a login", NOW_MS, user_tag(user))
-    assert await store.open_login(Opening(key, user_tag(user), b"a session", NOW_MS))
+async def log_in(store: Failing, user: str) -> None:
+    key = store.tags.of(user)
+    await store.add_handshake(key, b"a login", NOW_MS, key)
+    assert await store.open_login(Opening(key, key, b"a session", NOW_MS))
 
 
 async def online(store: MemoryStore) -> set[bytes]:
@@ -52,6 +57,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 async def store() -> Failing:
     store = Failing()
+    await store.tags.open()
     for user in (ANN, BEN):
         await log_in(store, user)
     return store
@@ -59,22 +65,22 @@ async def store() -> Failing:
 
 async def test_who_has_left_is_logged_out(path: Path, store: Failing) -> None:
     told = list[Event]()
-    departures = Departures(TomlDirectory.from_file(path), store, Events(told.append))
+    departures = Departures(TomlDirectory.from_file(path), store, store.tags, Events(told.append))
     await departures.reload()
-    assert await online(store) == {user_tag(ANN), user_tag(BEN)}
+    assert await online(store) == {store.tags.of(ANN), store.tags.of(BEN)}
     assert not told
     write(path, ANN, "cleo")
     await departures.reload()
-    assert await online(store) == {user_tag(ANN)}
-    assert told == [UserDeparted(user_tag(BEN), 1)]
+    assert await online(store) == {store.tags.of(ANN)}
+    assert told == [UserDeparted(store.tags.of(BEN), 1)]
 
 
 async def test_a_file_with_a_mistake_logs_nobody_out(path: Path, store: Failing) -> None:
     directory = TomlDirectory.from_file(path)
     write(path, ANN, slip="[users.")
     with pytest.raises(ConfigError):
-        await Departures(directory, store, Events()).reload()
-    assert await online(store) == {user_tag(ANN), user_tag(BEN)}
+        await Departures(directory, store, store.tags, Events()).reload()
+    assert await online(store) == {store.tags.of(ANN), store.tags.of(BEN)}
     assert await directory.find(ANN)
 
 
@@ -83,7 +89,7 @@ async def test_a_store_that_fails_is_asked_again(
 ) -> None:
     caplog.set_level(logging.INFO)
     directory = TomlDirectory.from_file(path)
-    departures = Departures(directory, store, Events())
+    departures = Departures(directory, store, store.tags, Events())
     write(path, ANN)
     store.is_down = True
     await departures.reload()
@@ -92,22 +98,22 @@ async def test_a_store_that_fails_is_asked_again(
     assert "sessions of 1 users who are gone go on, reload again" in caplog.text
     store.is_down = False
     await departures.reload()
-    assert await online(store) == {user_tag(ANN)}
+    assert await online(store) == {store.tags.of(ANN)}
     assert BEN not in caplog.text
 
 
 async def test_who_is_back_by_then_stays(path: Path, store: Failing) -> None:
-    departures = Departures(TomlDirectory.from_file(path), store, Events())
+    departures = Departures(TomlDirectory.from_file(path), store, store.tags, Events())
     write(path, ANN)
     store.is_down = True
     await departures.reload()
     write(path, ANN, BEN)
     store.is_down = False
     await departures.reload()
-    assert await online(store) == {user_tag(ANN), user_tag(BEN)}
+    assert await online(store) == {store.tags.of(ANN), store.tags.of(BEN)}
 
 
 async def test_where_there_is_no_file_nobody_leaves(store: Failing) -> None:
     for directory in (AnyAddress(), TomlDirectory([])):
-        await Departures(directory, store, Events()).reload()
-    assert await online(store) == {user_tag(ANN), user_tag(BEN)}
+        await Departures(directory, store, store.tags, Events()).reload()
+    assert await online(store) == {store.tags.of(ANN), store.tags.of(BEN)}

@@ -26,6 +26,7 @@ from gateway.doctor.clock import is_kept
 from gateway.doctor.files import check_files
 from gateway.doctor.upstream import listeners
 from gateway.doctor.visitor import obstacles_in
+from gateway.errors import ConfigError
 from gateway.keyring import KeyRing
 
 CLOCK = {
@@ -48,7 +49,7 @@ store.db-shm, store.db.key, users.toml, gateway.toml
 {CLOCK}
 ok    clock     agrees with the upstream's
 ok    store     sqlite:FOLDER/store.db keeps a record in N ms
-ok    keys      FOLDER/store.db.key opens all that the store holds (2)
+ok    keys      FOLDER/store.db.key opens all that the store holds (3)
 ok    mail      SMTP server 127.0.0.1:PORT takes codes@shop.example after a login, in plain \
 (no mail was sent)
 ok    upstream  http://127.0.0.1:PORT answers in N ms
@@ -342,22 +343,25 @@ async def test_the_key_file_of_another_store(patient: Patient) -> None:
     patient.key_file.unlink()
     found = await patient.examine()
     (line,) = found.about("keys")
-    assert line.startswith(f"fix there is no {patient.key_file}, and 2 records are sealed")
+    assert line.startswith(f"fix there is no {patient.key_file}, and 3 records are sealed")
     assert not patient.key_file.exists()
 
     KeyRing.from_file(patient.key_file)
     found = await patient.examine()
     (line,) = found.about("keys")
-    assert line.startswith(f"fix {patient.key_file} opens none of 2 records")
+    assert line.startswith(f"fix {patient.key_file} opens none of 3 records: it belongs")
     assert found.status == 1
 
-    async with serving(patient):
-        (line,) = (await patient.examine()).about("keys")
-    assert line.startswith(f"warn {patient.key_file} opens 2 of 4 records")
+    with pytest.raises(ConfigError, match="sealed under another key"):
+        async with serving(patient, log_in=False):
+            pass
 
+    patient.key_file.write_bytes(patient.key_file.read_bytes() + right)
+    async with serving(patient):
+        pass
     patient.key_file.write_bytes(right)
     (line,) = (await patient.examine()).about("keys")
-    assert line.startswith(f"warn {patient.key_file} opens 2 of 4 records")
+    assert line.startswith(f"warn {patient.key_file} opens 3 of 5 records")
 
     patient.key_file.write_text("not a key")
     (line,) = (await patient.examine()).about("store")
@@ -370,7 +374,7 @@ async def test_keys_in_the_environment(patient: Patient, monkeypatch: pytest.Mon
     monkeypatch.setenv("CERTLESS_KEYS", patient.key_file.read_text().strip())
     patient.key_file.unlink()
     assert (await patient.examine()).about("keys") == [
-        "ok CERTLESS_KEYS opens all that the store holds (2)"
+        "ok CERTLESS_KEYS opens all that the store holds (3)"
     ]
     (line,) = (await patient.examine_changed(key_file="store.key")).about("store")
     assert line == "fix keys come from CERTLESS_KEYS or from a key file: take one of them away"
@@ -416,7 +420,7 @@ async def test_a_store_in_redis(patient: Patient, tmp_path: Path) -> None:
             assert re.fullmatch(r"ok Redis keeps a record in \d+ ms", first)
             assert re.fullmatch(r"ok Redis 7[\d.]+, master with 0 replicas; its restart .*", second)
             (keys,) = found.about("keys")
-            assert keys.endswith("keys opens all that the store holds (2)")
+            assert keys.endswith("keys opens all that the store holds (3)")
             assert "ok agrees with that of Redis" in found.about("clock")
         async with server.client() as client:
             await client.config_set("maxmemory-policy", "allkeys-lru")

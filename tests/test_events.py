@@ -26,7 +26,6 @@ from gateway.events import (
     TicketReturned,
     TicketUsed,
 )
-from gateway.sessions import user_tag
 from gateway.stores.memory import MemoryStore
 
 
@@ -74,7 +73,7 @@ async def test_a_hardened_session_with_a_wrong_code_and_tickets(told: list[Event
     rejected = [event.code for event in told if isinstance(event, MessageRejected)]
     assert rejected == ["code_refused", "ticket_returned"]
     tags = {event.user_tag for event in told if isinstance(event, (SessionOpened, TicketUsed))}
-    assert tags == {user_tag("ann@example.org")}
+    assert tags == {at.assembly.tags.of("ann@example.org")}
 
 
 async def test_a_message_that_is_late_counts_as_rejected(told: list[Event]) -> None:

@@ -10,15 +10,18 @@ from gateways import SetClock
 
 from gateway.config import RATES, Settings
 from gateway.errors import StoreUnavailable, TooMany
+from gateway.keyring import KeyRing
 from gateway.limits import Limits
 from gateway.stores import Counter, Store
 from gateway.stores.memory import MemoryStore
 from gateway.stores.sqlite import SqliteStore
+from gateway.user_tags import UserTags
 
 T0 = 1_700_000_000_000
 ANN, BOB = b"a" * 16, b"b" * 16
 HERE, THERE = "192.0.2.7", "192.0.2.8"
 NONE = dict.fromkeys(RATES, "none")
+TAGS = asyncio.run(UserTags(MemoryStore(), KeyRing.ephemeral()).opened())
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 def limits(store: Store, clock: SetClock, **rates: str) -> Limits:
     options: dict[str, Any] = {**NONE, **rates}
-    return Limits(Settings(clock=clock, **options), store)
+    return Limits(Settings(clock=clock, **options), store, TAGS)
 
 
 async def refusal(asked: Any) -> TooMany:

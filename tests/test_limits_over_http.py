@@ -33,7 +33,6 @@ from gateway.client import Client, Refused
 from gateway.config import RATES, find_dialect, system_clock
 from gateway.events import Event, LimitHit
 from gateway.listening import AccessLog
-from gateway.sessions import user_tag
 from protocol.client_exchange import ClientExchange
 from protocol.client_handshake import begin_login
 from protocol.codes import Code
@@ -191,7 +190,9 @@ async def test_a_mail_and_the_log_name_the_visitor() -> None:
         assert mail.requested_from == "192.0.2.7"
         refused(await ask(at, "ecdh-gcm", headers=THERE))
     hits = [event for event in events if isinstance(event, LimitHit)]
-    assert hits == [LimitHit("logins_per_user", "192.0.2.8", user_tag("ann@example.org"))]
+    assert hits == [
+        LimitHit("logins_per_user", "192.0.2.8", at.assembly.tags.of("ann@example.org"))
+    ]
 
 
 # --- who is asking ---

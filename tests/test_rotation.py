@@ -143,9 +143,10 @@ async def _everything_goes_on(beside: Beside, at: Running) -> None:
     assert (ran.status, ran.out) == (0, "")
     new, last = beside.names()
     assert last == old
-    # Two sessions, a chain, a ticket, two logins and their one exchange, a resumption, a code.
-    assert f"New key {new}; 9 records" in ran.err
-    assert await beside.listed() == [(new, 9), (old, 0)]
+    # Two sessions, a chain, a ticket, two logins and their one exchange, a resumption, a code, and
+    # the key of user tags.
+    assert f"New key {new}; 10 records" in ran.err
+    assert await beside.listed() == [(new, 10), (old, 0)]
 
     assert (await classic.call("POST", "/echo")).status == 200
     assert (await online.call("POST", "/echo")).status == 200
@@ -178,12 +179,13 @@ async def test_an_old_key_is_dropped_once_nothing_needs_it(beside: Beside, at: R
     shutil.copy(beside.file.path, beside.folder / "key before")
     await asyncio.to_thread(_copy, beside.db, beside.folder / "db before")
     (old,) = beside.names()
-    assert (await beside.keys("rotate")).status == 0
-    new = beside.names()[0]
-    # As if a gateway had sealed it just before the new key came first.
-    late = KeyRing.from_file(beside.folder / "key before")
+    # A gateway that seals just before the new key comes first.
     async with _opened(beside.db) as store:
-        await Operators(store, late, system_clock).issue_code("late@example.org")
+        late = Operators(store, KeyRing.from_file(beside.folder / "key before"), system_clock)
+        await late.tag_of("late@example.org")
+        assert (await beside.keys("rotate")).status == 0
+        await late.issue_code("late@example.org")
+    new = beside.names()[0]
     beside.settle()
 
     before = beside.file.path.read_bytes()
@@ -205,7 +207,7 @@ async def test_an_old_key_is_dropped_once_nothing_needs_it(beside: Beside, at: R
     # Who has the store of then and the keys of now has nothing.
     async with _opened(beside.folder / "db before") as store:
         counted = await records_by_key(store, KeyRing.from_file(beside.file.path))
-        assert dict(counted) == {"": 1}
+        assert dict(counted) == {"": 2}
 
 
 async def test_a_drop_waits_for_what_was_sealed_before_the_rotation(
@@ -230,6 +232,7 @@ async def test_a_drop_waits_for_what_was_sealed_before_the_rotation(
 
 async def test_what_was_sealed_under_the_old_key_meanwhile_is_sealed_anew(beside: Beside) -> None:
     former = KeyRing.from_file(beside.file.path)
+    gateway: list[Operators] = []
 
     class Busy(SqliteStore):
         """A gateway stores what it sealed a moment ago, once all was sealed anew."""
@@ -240,16 +243,19 @@ async def test_what_was_sealed_under_the_old_key_meanwhile_is_sealed_anew(beside
             changed = await super().reseal(reseal)
             if len(beside.names()) == 2 and self.late:
                 self.late = False
-                await Operators(self, former, system_clock).issue_code("late@example.org")
+                await gateway[0].issue_code("late@example.org")
             return changed
 
     store = Busy(beside.db)
     await store.open()
+    gateway.append(Operators(store, former, system_clock))
     try:
-        assert (await rotate(store, beside.file)).records == 1
+        await gateway[0].tag_of("late@example.org")
+        # The tag key, and the code that came late.
+        assert (await rotate(store, beside.file)).records == 2
     finally:
         await store.close()
-    assert await beside.listed() == [(beside.names()[0], 1), (former.ids[0], 0)]
+    assert await beside.listed() == [(beside.names()[0], 2), (former.ids[0], 0)]
 
 
 async def test_a_record_that_no_key_opens_stops_it_before_it_begins(
@@ -257,8 +263,9 @@ async def test_a_record_that_no_key_opens_stops_it_before_it_begins(
 ) -> None:
     raw = await at.raw_login()
     async with _opened(beside.db) as store:
-        lost = Operators(store, KeyRing.ephemeral(), system_clock)
-        await lost.issue_code("lost@example.org")
+        code_id = secrets.token_bytes(16)
+        lost = KeyRing.ephemeral().seal("issued code", code_id, b"ABCD1234")
+        await store.add_code(code_id, lost, system_clock() + 600_000, bytes(16))
     before, keys = beside.content(), beside.file.path.read_bytes()
     for arguments in (["rotate"], ["rotate", "--no-new-key"]):
         ran = await beside.keys(*arguments)
@@ -285,7 +292,7 @@ async def test_a_store_that_fails_leaves_store_and_sealing_key(beside: Beside) -
     ran = await beside.keys("rotate")
     assert (ran.status, ran.err.count("\n")) == (1, 1)
     assert beside.content() == before
-    assert await beside.listed() == [(old, 2), (beside.names()[1], 0)]
+    assert await beside.listed() == [(old, 3), (beside.names()[1], 0)]
     # The new one is of no use and no harm, and can go.
     beside.settle()
     assert (await beside.keys("drop", beside.names()[1])).status == 0
@@ -311,14 +318,14 @@ async def test_keys_of_the_environment(beside: Beside, monkeypatch: pytest.Monke
 
     monkeypatch.setenv("CERTLESS_KEYS", f"{new},{old}")
     ran = await asyncio.to_thread(keys, "rotate")
-    assert "1 records were sealed anew" in ran.err
+    assert "2 records were sealed anew" in ran.err
     assert "put a new one first" not in ran.err
     assert "The other keys of CERTLESS_KEYS still open" in ran.err
     ran = await asyncio.to_thread(keys, "drop", KeyRing.chosen(None).ids[1])
     assert (ran.status, ran.err.count("\n")) == (2, 1)
     assert "take it away there" in ran.err
     monkeypatch.setenv("CERTLESS_KEYS", new)
-    assert re.search(r" +1 +seals", (await asyncio.to_thread(keys, "list")).out)
+    assert re.search(r" +2 +seals", (await asyncio.to_thread(keys, "list")).out)
     assert not beside.file.path.exists()
     # A file that is named beside is a contradiction.
     ran = await beside.keys("list")

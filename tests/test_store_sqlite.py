@@ -544,8 +544,8 @@ async def test_nothing_is_in_the_clear_on_disk(path: Path) -> None:
     pending, token = secrets.token_hex(16), secrets.token_hex(16)
     async with opened(path) as store:
         sessions = Sessions(store, KeyRing.ephemeral(), system_clock, "classic", 3_600_000)
-        await sessions.await_code(pending, username, username, code)
-        await sessions.await_code(token, username, username, code)
+        await sessions.await_code(pending, username, USER, code)
+        await sessions.await_code(token, username, USER, code)
         assert await sessions.claim_code(token)
         assert await sessions.enrol(token, username, pair, client_pair.public)
         live = await sessions.find(token)

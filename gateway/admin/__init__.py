@@ -27,7 +27,7 @@ from gateway.errors import ConfigError, StoreUnavailable
 from gateway.keyring import KeyRing
 from gateway.operators import OpenSession, Operators
 from gateway.pages import LOOK, add_files, headers, only_for
-from gateway.sessions import Clock, user_tag
+from gateway.sessions import Clock
 from gateway.stores import Store
 
 from .figures import Figures, session_stats
@@ -150,7 +150,9 @@ class Admin:
                 shown = await self._operators.sessions(MAX_SHOWN)
             except StoreUnavailable:
                 return _unavailable()
-            stats["sessions"] = [_shown(session) for session in shown]
+            stats["sessions"] = [
+                _shown(session, await self._operators.tag_of(session.user)) for session in shown
+            ]
         return web.json_response(stats)
 
     async def _figures(self, request: web.Request) -> web.Response:
@@ -223,10 +225,10 @@ def _unavailable() -> web.Response:
     return web.json_response({"error": "the store does not answer"}, status=503)
 
 
-def _shown(session: OpenSession) -> dict[str, str | int | None]:
+def _shown(session: OpenSession, user_tag: bytes) -> dict[str, str | int | None]:
     return {
         "session": hashed(bytes.fromhex(session.id)),
-        "user": user_tag(session.user).hex(),
+        "user": user_tag.hex(),
         "suite": session.suite,
         "opened": None if session.opened_ms is None else rfc3339(session.opened_ms),
         "expires": rfc3339(session.expires_ms),

@@ -12,7 +12,7 @@ from gateway.config import system_clock
 from gateway.enrolment import ID_BYTES
 from gateway.keyring import VARIABLE, KeyRing
 from gateway.operators import Operators
-from gateway.stores import Store
+from gateway.stores import TAG_KEY_ID, Store
 from gateway.stores.sqlite import SqliteStore
 from gateway.stores.urls import default_key_file, is_redis, sqlite_path, store_from_url
 
@@ -120,7 +120,8 @@ async def _contract(store: Store, name: str, keys: _Keys) -> AsyncIterator[Findi
 async def _fit(store: Store, keys: _Keys) -> Finding:
     """Whether ``keys`` open what the store holds."""
     now_ms = system_clock()
-    kept = len(await store.sessions(now_ms)) + len(await store.chains(now_ms))
+    tag_key = await store.tag_key()
+    kept = len(await store.sessions(now_ms)) + len(await store.chains(now_ms)) + bool(tag_key)
     if keys.ring is None and kept:
         return fix(
             KEYS,
@@ -130,11 +131,14 @@ async def _fit(store: Store, keys: _Keys) -> Finding:
     if keys.ring is None:
         return _not_made_yet(keys)
     operators = Operators(store, keys.ring, lambda: now_ms)
+    belongs = not tag_key or keys.ring.open("tag key", TAG_KEY_ID, tag_key) is not None
     opened = len(await operators.sessions()) + len(await operators.tickets())
-    if kept and not opened:
+    opened += bool(tag_key) and belongs
+    if not belongs or (kept and not opened):
         return fix(
             KEYS,
-            f"{keys.name} opens none of {kept} records: it is of another store; name the right one",
+            f"{keys.name} opens {opened or 'none'} of {kept} records: it belongs to another store; "
+            "name the right one",
         )
     if opened < kept:
         return warn(

@@ -23,6 +23,9 @@ MAIL_WINDOW_MS = 900_000
 
 Claim: TypeAlias = NonceClaim | FreshnessClaim
 Reseal: TypeAlias = Callable[[str, bytes, bytes], bytes]
+Retag: TypeAlias = Callable[[bytes], bytes]
+# What the key of user tags is sealed under.
+TAG_KEY_ID = b"users"
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,13 +297,25 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def tag_key(self) -> bytes | None:
+        """The sealed key of user tags, if one is kept."""
+
+    @abstractmethod
+    async def keep_tag_key(self, offered: bytes, retag: Retag) -> bytes:
+        """The sealed key of user tags: the one that is kept, or else ``offered``, kept from now on.
+
+        Where none was kept, ``retag(tag)`` takes the place of every user tag in the same step: an
+        earlier version left them. It may be called in another thread.
+        """
+
+    @abstractmethod
     async def reseal(self, reseal: Reseal) -> int:
         """Replace every sealed record by ``reseal(kind, id, sealed)``; how many have changed.
 
         ``kind`` is ``session`` (logins and sessions of classic, sessions of the hardened suites),
-        ``handshake``, ``exchange``, ``chain``, ``ticket`` or ``issued code``; ``id`` is what the
-        record is sealed under. All in one step: where ``reseal`` raises, nothing is changed. It
-        may be called in another thread.
+        ``handshake``, ``exchange``, ``chain``, ``ticket``, ``issued code`` or ``tag key``; ``id``
+        is what the record is sealed under. All in one step: where ``reseal`` raises, nothing is
+        changed. It may be called in another thread.
         """
 
     @abstractmethod

@@ -11,9 +11,11 @@ from protocol.session import Event, State, advance
 from . import (
     MAIL_LIMIT,
     MAIL_WINDOW_MS,
+    TAG_KEY_ID,
     Claim,
     Counter,
     Reseal,
+    Retag,
     SessionCaps,
     StoredSession,
 )
@@ -148,6 +150,15 @@ class MemoryStore(MemoryHandshakes):
             self._counters[key] = counter
         return counter
 
+    async def tag_key(self) -> bytes | None:
+        return self._tag_key or None
+
+    async def keep_tag_key(self, offered: bytes, retag: Retag) -> bytes:
+        if not self._tag_key:
+            self._tag_key = offered
+            self._retag(retag)
+        return self._tag_key
+
     async def reseal(self, reseal: Reseal) -> int:
         kept: list[tuple[str, bytes, Session | Handshake | Exchange | Chain | Code]] = [
             *(("session", key, one) for key, one in self._sessions.items()),
@@ -162,7 +173,9 @@ class MemoryStore(MemoryHandshakes):
             key: reseal("ticket", key, self._chains[chain_id].tickets[key])
             for key, chain_id in self._chain_of.items()
         }
-        changed = 0
+        tag_key = self._tag_key and reseal("tag key", TAG_KEY_ID, self._tag_key)
+        changed = int(tag_key != self._tag_key)
+        self._tag_key = tag_key
         for (_, _, one), sealed in zip(kept, new, strict=True):
             changed += one.sealed != sealed
             one.sealed = sealed

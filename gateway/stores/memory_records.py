@@ -1,14 +1,15 @@
 """What a store in memory keeps: the records, and the few dictionaries that every method sees."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TypeVar
 
 from protocol.counter_window import CounterWindow, FreshnessClaim
 from protocol.session import State
 
-from . import Counter, SessionCaps, Store
+from . import Counter, Retag, SessionCaps, Store
 from .caps import OF_ALL_USERS, OF_THIS_USER, cap_reached
 
 # Salts are forgotten once there are twice as many as there were left the last time, and these.
@@ -118,6 +119,7 @@ class MemoryRecords(Store):
         self._codes: dict[bytes, Code] = {}
         self._mails: dict[bytes, list[int]] = {}
         self._counters: dict[bytes, Counter] = {}
+        self._tag_key = b""
 
     async def open(self) -> None:
         """Nothing to make ready."""
@@ -127,6 +129,21 @@ class MemoryRecords(Store):
 
     async def ping(self) -> None:
         """Memory is always there."""
+
+    def _retag(self, retag: Retag) -> None:
+        tagged: tuple[Iterable[Session | Handshake | Chain | Code], ...] = (
+            self._sessions.values(),
+            self._handshakes.values(),
+            self._chains.values(),
+            self._codes.values(),
+        )
+        for one in chain.from_iterable(tagged):
+            one.user_tag = retag(one.user_tag)
+        self._codes = {code.user_tag: code for code in self._codes.values()}
+        self._mails = {retag(tag): at_ms for tag, at_ms in self._mails.items()}
+        self._sessions_of.clear()
+        for session_id, session in self._sessions.items():
+            self._sessions_of[session.user_tag].add(session_id)
 
     def _keep_session(self, session_id: bytes, session: Session) -> None:
         self._forget_session(session_id)

@@ -4,10 +4,11 @@ import contextlib
 import secrets
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.errors import StoreUnavailable
 
-from . import Reseal
+from . import TAG_KEY_ID, Reseal, Retag
 from .redis_scripts import SCRIPTS
 from .redis_server import Fenced, RedisServer
 
@@ -16,8 +17,11 @@ _BATCH = 200
 # One step for all of them may take a while, in a large store.
 _RESEAL_S = 60.0
 _STAGED_MS = 600_000
-_SEALED = ("login", "session", "handshake", "exchange", "chain", "code")
-_CALLED = {"login": "session", "code": "issued code"}
+_SEALED = ("login", "session", "handshake", "exchange", "chain", "code", "tag_key")
+_CALLED = {"login": "session", "code": "issued code", "tag_key": "tag key"}
+_TAG_KEY = ("tag_key", TAG_KEY_ID)
+# Longer than any record lives; each look at it begins it anew.
+_TAG_KEY_TTL_MS = 400 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,23 @@ class RedisRecords(RedisServer):
             for found_kind, key, under, sealed, expires_ms in found
         ]
 
+    async def tag_key(self) -> bytes | None:
+        sealed: bytes | None = await self._run("tag_key", [_TAG_KEY], _TAG_KEY_TTL_MS)
+        return sealed
+
+    async def keep_tag_key(self, offered: bytes, retag: Retag) -> bytes:
+        """Gateways of an earlier version must have stopped: they go on with tags of their own."""
+        staged = ("staged", secrets.token_bytes(16))
+        generation = self._generation
+        users = await self._run("users")
+        for at in range(0, len(users), _BATCH):
+            tags = [tag.decode() for tag in users[at : at + _BATCH]]
+            pairs = [part for tag in tags for part in (tag, retag(bytes.fromhex(tag)).hex())]
+            await self._run("stage", [staged], _STAGED_MS, *pairs)
+        keys = [self._key(generation, *_TAG_KEY), self._key(generation, *staged)]
+        given = (TAG_KEY_ID.hex(), offered, _TAG_KEY_TTL_MS)
+        return bytes(await self._in_one_step("keep_tag_key", keys, generation, *given))
+
     async def reseal(self, reseal: Reseal) -> int:
         changes: list[tuple[object, ...]] = []
         generation = self._generation
@@ -76,9 +97,13 @@ class RedisRecords(RedisServer):
                 await self._run("unstage", [staged])
             raise
         key = self._key(generation, *staged)
+        return int(await self._in_one_step("reseal", [key], generation))
+
+    async def _in_one_step(self, name: str, keys: list[str], generation: str, *args: object) -> Any:
+        """The answer of a script that goes over many records. Raises: StoreUnavailable."""
         async with AsyncExitStack() as closing:
             patient = self._url.connect(closing, _RESEAL_S)
             try:
-                return int(await self._send(SCRIPTS["reseal"], [key], generation, client=patient))
+                return await self._send(SCRIPTS[name], keys, generation, *args, client=patient)
             except Fenced:
                 raise self._unavailable("it was restarted or replaced meanwhile") from None

@@ -17,11 +17,12 @@ from . import (
     Claim,
     Counter,
     Reseal,
+    Retag,
     SessionCaps,
     StoredSession,
 )
 from .sqlite_handshakes import SqliteHandshakes, check_caps
-from .sqlite_reseal import reseal_all
+from .sqlite_reseal import find_tag_key, keep_tag_key, reseal_all
 
 _CLAIMED = PASSPHRASE_ATTEMPTS + 1
 _SET_TRIES = "INSERT OR REPLACE INTO claims (session_id, tag, tries) VALUES (?, ?, ?)"
@@ -259,6 +260,13 @@ class SqliteStore(SqliteHandshakes):
             return Counter(value, expires_ms)
 
         return await self._do(run)
+
+    async def tag_key(self) -> bytes | None:
+        return await self._do(find_tag_key)
+
+    async def keep_tag_key(self, offered: bytes, retag: Retag) -> bytes:
+        # Emptied, so that no former tag stays in the journal.
+        return await self._do(lambda db: keep_tag_key(db, offered, retag), empties=True)
 
     async def reseal(self, reseal: Reseal) -> int:
         return await self._do(lambda db: reseal_all(db, reseal), empties=True)

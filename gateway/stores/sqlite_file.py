@@ -83,6 +83,9 @@ CREATE INDEX open_sessions ON sessions (state, expires_ms);
 CREATE INDEX salts_by_expiry ON salts (expires_ms);
 CREATE INDEX chains_by_expiry ON chains (expires_ms);
 """,
+    """
+CREATE TABLE tag_keys (id BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
+""",
 )
 # What a file says of itself that this version has made, or brought to itself.
 FILE_VERSION = len(_STEPS)

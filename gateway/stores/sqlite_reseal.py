@@ -1,8 +1,8 @@
-"""Every sealed record of the SQLite file, sealed anew."""
+"""Every sealed record of the SQLite file, sealed anew; every user tag, keyed."""
 
 import sqlite3
 
-from . import Reseal
+from . import TAG_KEY_ID, Reseal, Retag
 
 # What is sealed: the kind of it, where it stands, and what it is sealed under.
 _SEALED = (
@@ -12,7 +12,9 @@ _SEALED = (
     ("chain", "chains", "id"),
     ("ticket", "tickets", "hash"),
     ("issued code", "codes", "id"),
+    ("tag key", "tag_keys", "id"),
 )
+_TAGGED = ("sessions", "handshakes", "chains", "codes", "mails")
 _PORTION = 1000
 
 
@@ -42,3 +44,23 @@ def _reseal(db: sqlite3.Connection, reseal: Reseal, kind: str, table: str, key: 
         changed += len(other)
         last = rows[-1][0]
     return changed
+
+
+def find_tag_key(db: sqlite3.Connection) -> bytes | None:
+    """``Store.tag_key``."""
+    row = db.execute("SELECT sealed FROM tag_keys WHERE id = ?", (TAG_KEY_ID,)).fetchone()
+    return bytes(row[0]) if row else None
+
+
+def keep_tag_key(db: sqlite3.Connection, offered: bytes, retag: Retag) -> bytes:
+    """``Store.keep_tag_key``, inside a transaction."""
+    if (kept := find_tag_key(db)) is not None:
+        return kept
+    db.execute("INSERT INTO tag_keys (id, sealed) VALUES (?, ?)", (TAG_KEY_ID, offered))
+    db.create_function("retag", 1, retag, deterministic=True)
+    for table in _TAGGED:
+        # A session of the first version has no tag.
+        db.execute(f"UPDATE {table} SET user_tag = retag(user_tag) WHERE user_tag != x''")  # noqa: S608
+    # They stand under plain hashes of names and addresses, and would not be found again.
+    db.execute("DELETE FROM counters WHERE key != ''")
+    return offered

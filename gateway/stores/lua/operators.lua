@@ -63,6 +63,61 @@ for at = 3, #ARGV do
 end
 return found
 
+---- tag_key (KEYS: tag key; ARGV: ttl_ms)
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+return redis.call('HGET', KEYS[2], 'sealed')
+
+---- users: the tags of all that have something here
+local found, seen = {}, {}
+for _, kind in ipairs({ 'session', 'login', 'handshake', 'chain', 'code' }) do
+    for _, id in ipairs(redis.call('ZRANGE', all(kind), 0, -1)) do
+        local user = redis.call('HGET', key(kind, id), 'user')
+        if user and user ~= '' and not seen[user] then
+            seen[user] = true
+            found[#found + 1] = user
+        end
+    end
+end
+return found
+
+---- keep_tag_key (KEYS: tag key, staged; ARGV: id, sealed, ttl_ms): the one that is kept
+-- Staged are pairs of tags: what a user has under the first is found under the second from now on.
+local sealed = redis.call('HGET', KEYS[2], 'sealed')
+if sealed then
+    redis.call('DEL', KEYS[3])
+    return sealed
+end
+-- Listed with the records that expire, so that it is sealed anew with them; it never does.
+local never = '9007199254740991'
+redis.call('HSET', KEYS[2], 'sealed', ARGV[3], 'expires_ms', never)
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+redis.call('ZADD', all('tag_key'), never, ARGV[2])
+redis.call('PEXPIRE', all('tag_key'), ARGV[4])
+local staged = redis.call('LRANGE', KEYS[3], 0, -1)
+for at = 1, #staged, 2 do
+    local old, new = staged[at], staged[at + 1]
+    for _, kind in ipairs({ 'session', 'login', 'handshake', 'chain' }) do
+        for _, id in ipairs(redis.call('ZRANGE', of(old, kind), 0, -1)) do
+            redis.call('HSET', key(kind, id), 'user', new)
+        end
+        if redis.call('EXISTS', of(old, kind)) == 1 then
+            redis.call('RENAME', of(old, kind), of(new, kind))
+        end
+    end
+    local waits = redis.call('ZSCORE', all('code'), old)
+    if waits then
+        redis.call('RENAME', key('code', old), key('code', new))
+        redis.call('HSET', key('code', new), 'user', new)
+        redis.call('ZREM', all('code'), old)
+        redis.call('ZADD', all('code'), waits, new)
+        redis.call('RENAME', of(old, 'code'), of(new, 'code'))
+        redis.call('ZREM', of(new, 'code'), old)
+        redis.call('ZADD', of(new, 'code'), waits, new)
+    end
+end
+redis.call('DEL', KEYS[3])
+return ARGV[3]
+
 ---- stage (KEYS: staged; ARGV: ttl_ms, then kind, id, what it is sealed under, old, new, ...)
 redis.call('RPUSH', KEYS[2], unpack(ARGV, 3))
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
