@@ -1,5 +1,5 @@
 /** An answer of HTML, in a frame: no script of it runs, no form of it is sent, and nothing is fetched for it. */
-import { element } from './elements.js';
+import { closest, element, unhidden } from './elements.js';
 import { addressOf } from './redirects.js';
 
 const POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
@@ -18,7 +18,7 @@ const NO_BASE = 'about:srcdoc';
  * @param {(address: URL) => void} open goes where a link leads, through the session
  */
 export function answerFrame(html, url, open) {
-  const parsed = new DOMParser().parseFromString(html, 'text/html');
+  const parsed = unhidden(new DOMParser().parseFromString(html, 'text/html'));
   const base = addressOf(parsed.querySelector('base[href]')?.getAttribute('href') ?? null, url)?.href ?? url;
   for (const one of parsed.querySelectorAll(LEFT_OUT)) one.remove();
   const policy = element('meta', { 'http-equiv': 'Content-Security-Policy', content: POLICY });
@@ -29,8 +29,8 @@ export function answerFrame(html, url, open) {
     srcdoc: `<!doctype html>${parsed.documentElement.outerHTML}`,
   });
   made.addEventListener('load', () => {
-    const shown = made.contentDocument;
-    if (!shown) return;
+    if (!made.contentDocument) return;
+    const shown = unhidden(made.contentDocument);
     // Else it would be as high as it is now, at the least.
     made.height = '0';
     made.height = `${Math.min(shown.documentElement.scrollHeight + 4, MAX_FRAME_PX)}`;
@@ -51,7 +51,7 @@ export function answerFrame(html, url, open) {
  * @param {Event} event
  */
 function held(event) {
-  const link = /** @type {Element} */ (event.target).closest(LINKS);
+  const link = closest(/** @type {Element} */ (event.target), LINKS);
   if (!link) return null;
   event.preventDefault();
   return link.getAttribute('href') ?? link.getAttributeNS(XLINK, 'href');

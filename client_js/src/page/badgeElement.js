@@ -1,6 +1,6 @@
 /** `<certless-badge>`: whether what the page sends is sealed, with which suite, and what that is worth. */
 import { CLASSIC } from '../gatewayClient.js';
-import { element, say, styleSheet } from './elements.js';
+import { element, pageDocument, say, styleSheet } from './elements.js';
 import { BADGE_LOOK, LOOK } from './look.js';
 
 /** @typedef {import('./pageSession.js').PageSession} PageSession */
@@ -45,7 +45,7 @@ export function badgeElement(page) {
 class BadgeView {
   #host;
   #page;
-  #path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
+  #path = pageDocument.createElementNS('http://www.w3.org/2000/svg', 'path');
   #words = element('span');
   #status = element('span', { role: 'status' });
   #more = element(
@@ -60,7 +60,7 @@ class BadgeView {
   constructor(host, page) {
     this.#host = host;
     this.#page = page;
-    const icon = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+    const icon = pageDocument.createElementNS('http://www.w3.org/2000/svg', 'svg');
     icon.setAttribute('viewBox', '0 0 24 24');
     icon.setAttribute('aria-hidden', 'true');
     icon.append(this.#path);
@@ -80,14 +80,14 @@ class BadgeView {
 
   attach() {
     this.#page.addEventListener('state', this.#update);
-    document.addEventListener('pointerdown', this.#leave);
+    pageDocument.addEventListener('pointerdown', this.#leave);
     addEventListener('resize', this.#place);
     this.#update();
   }
 
   detach() {
     this.#page.removeEventListener('state', this.#update);
-    document.removeEventListener('pointerdown', this.#leave);
+    pageDocument.removeEventListener('pointerdown', this.#leave);
     removeEventListener('resize', this.#place);
   }
 
@@ -118,7 +118,7 @@ class BadgeView {
   #place = () => {
     this.#panel.style.translate = '';
     const { left, right } = this.#panel.getBoundingClientRect();
-    const beyond = Math.max(0, right - document.documentElement.clientWidth + 8);
+    const beyond = Math.max(0, right - pageDocument.documentElement.clientWidth + 8);
     this.#panel.style.translate = `${-Math.min(beyond, left - 8)}px`;
   };
 

@@ -10,7 +10,7 @@
  * @returns {HTMLElementTagNameMap[Name]}
  */
 export function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
+  const made = pageDocument.createElement(name);
   for (const [attribute, value] of Object.entries(attributes)) {
     if (typeof value === 'function') made.addEventListener(attribute, value);
     else if (value !== false) made.setAttribute(attribute, value === true ? '' : value);
@@ -20,17 +20,46 @@ export function element(name, attributes = {}, ...children) {
 }
 
 /**
- * A form's own members: in the form itself, a field hides the one of its name, be it `after` or `hasAttribute`.
- * @param {HTMLFormElement} form
+ * The members of a form or document, whatever markup it holds: in a form, a field hides the member of
+ * its name; in a document, an image, a frame or a form does (`<img name="head">` hides `document.head`).
+ * @template {HTMLFormElement | Document} Target
+ * @param {Target} target
+ * @returns {Target}
  */
-export function unhidden(form) {
-  return new Proxy(form, {
+export function unhidden(target) {
+  const members = Object.getPrototypeOf(target);
+  return new Proxy(target, {
     get(_, name) {
-      const member = Reflect.get(HTMLFormElement.prototype, name, form);
-      return typeof member === 'function' ? member.bind(form) : member;
+      const member = Reflect.get(members, name, target);
+      return typeof member === 'function' ? member.bind(target) : member;
     },
+    set: (_, name, value) => Reflect.set(members, name, value, target),
   });
 }
+
+/** The page's document. The bundle is also loaded in its Worker, where there is none. */
+export const pageDocument = /** @type {Document} */ (typeof document === 'undefined' ? undefined : unhidden(document));
+
+/**
+ * `Element.matches` and `Element.closest`, also of a form with fields of these names.
+ * @param {Element} one
+ * @param {string} selector
+ * @returns {boolean}
+ */
+export const matches = (one, selector) => Element.prototype.matches.call(one, selector);
+
+/**
+ * @param {Element} one
+ * @param {string} selector
+ * @returns {Element | null}
+ */
+export const closest = (one, selector) => Element.prototype.closest.call(one, selector);
+
+/**
+ * Whether an element stands in a part of the page that the page marked as somebody else's markup.
+ * @param {Element} one
+ */
+export const isUntrusted = (one) => closest(one, '[data-certless-untrusted]') !== null;
 
 /**
  * Sets a text only where it differs: what is set anew, a screen reader says anew.

@@ -1,9 +1,10 @@
 /** What a browser would send for a form, as arguments of fetch (HTML, form submission). */
-import { unhidden } from './elements.js';
+import { pageDocument, unhidden } from './elements.js';
 
 /** @typedef {{ url: URL, init: RequestInit & { method: string } }} FormRequest */
 
 const TARGET = /^(?:([A-Za-z]+)\s+)?(\S+)$/;
+const WORDS_OF_BUTTON = ['formaction', 'formmethod', 'formenctype'];
 const NUMERIC = ['number', 'range'];
 
 /**
@@ -19,11 +20,15 @@ export function formRequest(form, submitter, resolve) {
   const given = whole.dataset.certless?.trim() ?? '';
   /** @param {string} name */
   const own = (name) => (given ? null : submitter?.getAttribute(`form${name}`)) ?? whole.getAttribute(name);
+  const isElsewhere = submitter !== null && !whole.contains(submitter);
+  if (isElsewhere && !given && WORDS_OF_BUTTON.some((name) => submitter.hasAttribute(name))) {
+    throw new TypeError('Nothing was sent: only a button inside of its form can change where or how the form is sent.');
+  }
   const found = TARGET.exec(given);
   if (given && !found) throw new TypeError(`data-certless="${given}" is not "METHOD /path"`);
   const isDialog = own('method')?.toLowerCase() === 'dialog';
   const method = (found ? found[1] ?? 'POST' : isDialog ? 'POST' : own('method') ?? 'GET').toUpperCase();
-  const url = resolve(found ? found[2] : own('action') || document.URL);
+  const url = resolve(found ? found[2] : own('action') || pageDocument.URL);
   url.hash = '';
   const data = new FormData(form, submitter);
   if (method !== 'GET' && method !== 'HEAD') {

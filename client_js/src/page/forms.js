@@ -1,7 +1,7 @@
 /** Forms marked `data-certless`: sent through the session, and what they were answered is shown. */
 import { CertlessError } from '../errors.js';
 import { showAnswer, showElsewhere, showWords } from './answer.js';
-import { element, unhidden } from './elements.js';
+import { element, isUntrusted, matches, pageDocument, unhidden } from './elements.js';
 import { formRequest } from './formRequest.js';
 import { follow } from './redirects.js';
 
@@ -9,6 +9,8 @@ import { follow } from './redirects.js';
 /** @typedef {import('./pageSession.js').PageSession} PageSession */
 /** @typedef {HTMLButtonElement | HTMLInputElement} Submitter */
 
+const UNTRUSTED =
+  'Nothing was sent: the form, or a field or button of it, is inside an element with data-certless-untrusted.';
 const BROKEN = 'Something in this page has failed. Load it again, and see what became of this before you send it again.';
 
 /**
@@ -21,7 +23,7 @@ export function sendForms(page) {
   const sendOnce = (form, submitter) => {
     if (unhidden(form).getAttribute('aria-busy') !== 'true') void send(page, form, submitter);
   };
-  document.addEventListener(
+  pageDocument.addEventListener(
     'submit',
     (event) => {
       const form = event.target;
@@ -48,17 +50,22 @@ const isMarked = (form) => unhidden(form).hasAttribute('data-certless');
  */
 async function send(page, form, submitter) {
   const whole = unhidden(form);
-  // Read before a disabled button is no more among the fields.
-  const request = () => formRequest(form, submitter, (address) => page.url(address));
-  const exchanged = exchange(page, form, placeOf(form), request);
-  const hadFocus = document.activeElement === submitter;
+  const place = placeOf(form);
+  // Read before the button is disabled: a disabled button is not among the fields.
+  const request = () => {
+    if (!place.isNamed) throw new TypeError(notMarked(form));
+    if ([form, submitter, ...whole.elements].some((one) => one && isUntrusted(one))) throw new TypeError(UNTRUSTED);
+    return formRequest(form, submitter, (address) => page.url(address));
+  };
+  const exchanged = exchange(page, form, place.element, request);
+  const hadFocus = pageDocument.activeElement === submitter;
   whole.setAttribute('aria-busy', 'true');
   if (submitter) submitter.disabled = true;
   await exchanged;
   whole.removeAttribute('aria-busy');
   if (submitter) submitter.disabled = false;
-  // A button that was disabled has lost the focus to nobody.
-  if (hadFocus && document.activeElement === document.body) submitter?.focus();
+  // A disabled button loses the focus.
+  if (hadFocus && pageDocument.activeElement === pageDocument.body) submitter?.focus();
 }
 
 /**
@@ -93,19 +100,37 @@ async function exchange(page, form, place, ask) {
   }
 }
 
+/** @param {HTMLFormElement} form */
+const notMarked = (form) =>
+  `Nothing was sent: data-certless-answer="${unhidden(form).dataset.certlessAnswer}" names no element with the attribute data-certless-place.`;
+
 /**
- * Where a form's answers go: the element it names, its own output, or one made behind it.
+ * Where a form's answers go: the place that it names, its own output, or one made behind it. `isNamed`
+ * is false where it names something that is no place.
  * @param {HTMLFormElement} form
- * @returns {HTMLElement}
  */
 function placeOf(form) {
   const { after, dataset, nextElementSibling: next, querySelector } = unhidden(form);
-  const named = dataset.certlessAnswer ? document.querySelector(dataset.certlessAnswer) : null;
-  const found = named ?? querySelector('output') ?? (next?.matches('output[data-certless-shown]') ? next : null);
+  const named = dataset.certlessAnswer ? namedPlace(dataset.certlessAnswer) : null;
+  const isMade = next instanceof HTMLOutputElement && next.hasAttribute('data-certless-shown');
+  const found = named ?? querySelector('output') ?? (isMade ? next : null);
   const place = found instanceof HTMLElement ? found : element('output');
   if (place !== found) after(place);
   place.setAttribute('data-certless-shown', '');
-  // Said once it is there; an output says so by itself.
+  // Read out when the answer is there. An output is a live region by itself.
   if (!place.matches('output')) place.setAttribute('aria-live', 'polite');
-  return place;
+  return { element: place, isNamed: !dataset.certlessAnswer || named !== null };
+}
+
+/**
+ * Injected markup can hold a form. It must not choose what its answer replaces, so the page marks its places.
+ * @param {string} selector
+ */
+function namedPlace(selector) {
+  try {
+    const found = [...pageDocument.querySelectorAll(selector)];
+    return found.find((one) => matches(one, '[data-certless-place]:not(form)') && !isUntrusted(one)) ?? null;
+  } catch {
+    return null; // no selector
+  }
 }

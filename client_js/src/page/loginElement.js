@@ -1,7 +1,7 @@
 /** `<certless-login>`: address, then code, then who is logged in. It shows the page's one login. */
 import { AddressStep } from './addressStep.js';
 import { CodeStep } from './codeStep.js';
-import { element, say, styleSheet } from './elements.js';
+import { element, pageDocument, say, styleSheet } from './elements.js';
 import { LOGIN_LOOK, LOOK } from './look.js';
 
 /** @typedef {import('./pageSession.js').PageSession} PageSession */
@@ -82,7 +82,7 @@ class LoginView {
   }
 
   open() {
-    const active = document.activeElement;
+    const active = pageDocument.activeElement;
     // A form that is being sent has just asked for this.
     const isTyping = active?.matches(TYPED_INTO) && !active.closest('[aria-busy=true]');
     const isMet = navigator.userActivation?.hasBeenActive ?? true;
@@ -134,7 +134,7 @@ class LoginView {
   #announce(isReady) {
     if (isReady === this.#wasReady) return;
     this.#wasReady = isReady;
-    if (document.querySelector('certless-login') !== this.#host) return;
+    if (pageDocument.querySelector('certless-login') !== this.#host) return;
     const { username } = this.#page;
     const name = isReady ? 'certless-login' : 'certless-logout';
     this.#host.dispatchEvent(new CustomEvent(name, { bubbles: true, composed: true, detail: { username } }));

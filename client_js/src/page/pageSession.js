@@ -5,6 +5,7 @@ import { NotLoggedIn, OutcomeUnknown } from '../errors.js';
 import { GatewayClient } from '../gatewayClient.js';
 import { resume } from '../login.js';
 import { IDEMPOTENT } from '../session.js';
+import { pageDocument } from './elements.js';
 import { PageLogin } from './pageLogin.js';
 import { otherTabs, visible } from './tabs.js';
 
@@ -126,7 +127,8 @@ export class PageSession extends EventTarget {
    */
   url(address) {
     const { origin } = this.#client;
-    const base = new URL(document.baseURI).origin === origin ? document.baseURI : `${origin}/`;
+    const { baseURI } = pageDocument;
+    const base = new URL(baseURI).origin === origin ? baseURI : `${origin}/`;
     return new URL(address, base);
   }
 

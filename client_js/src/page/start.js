@@ -7,7 +7,7 @@ import { CLASSIC } from '../gatewayClient.js';
 import { HARDENED_SUITES } from '../hardenedSuites.js';
 import * as certless from '../login.js';
 import { badgeElement } from './badgeElement.js';
-import { styleSheet } from './elements.js';
+import { pageDocument, styleSheet } from './elements.js';
 import { sendForms } from './forms.js';
 import { openLogin } from './loginDialog.js';
 import { loginElement } from './loginElement.js';
@@ -67,8 +67,7 @@ export const resume = (options = {}) => certless.resume(withDefaults(options));
  * @param {Settings} settings
  */
 export function start({ suites = [], ...settings }) {
-  // The document's own member: in the document itself, an <img name="currentScript"> hides it.
-  const script = /** @type {HTMLScriptElement | null} */ (Reflect.get(Document.prototype, 'currentScript', document));
+  const script = /** @type {HTMLScriptElement | null} */ (pageDocument.currentScript);
   const { dialect: own, ...known } = settings;
   dialect = own;
   const suite = script?.dataset.suite ?? PREFERRED.find((name) => suites.includes(name)) ?? CLASSIC;
@@ -83,7 +82,7 @@ function takeOver() {
   const session = new PageSession(withDefaults({}), () => openLogin(session));
   customElements.define('certless-login', loginElement(session));
   customElements.define('certless-badge', badgeElement(session));
-  document.adoptedStyleSheets = [...document.adoptedStyleSheets, styleSheet(PAGE_LOOK)];
+  pageDocument.adoptedStyleSheets = [...pageDocument.adoptedStyleSheets, styleSheet(PAGE_LOOK)];
   sendForms(session);
   return session;
 }

@@ -670,7 +670,7 @@ describe('forms', () => {
 
   test('the place that is named; an answer that the page shows itself', async () => {
     await page.evaluate(() => {
-      document.body.innerHTML = '<form data-certless="/none" data-certless-answer="#there"><button>Send</button></form><p id="there">';
+      document.body.innerHTML = '<form data-certless="/none" data-certless-answer="#there"><button>Send</button></form><p id="there" data-certless-place>';
     });
     await page.getByRole('button', { name: 'Send' }).click();
     await page.locator('#there').getByText('Done.').waitFor();
