@@ -14,7 +14,7 @@ BUNDLE := gateway/bundle/client.js
 run: $(VENV)/.run $(BUNDLE)
 	$(BIN)/python -m gateway demo
 
-test: $(VENV)/.test $(BUNDLE) .make/chromium .make/redis .make/deploy
+test: $(VENV)/.test $(BUNDLE) .make/chromium .make/redis .make/deploy .make/php
 	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" $(WITHIN) 30m npm test --silent
 	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" $(WITHIN) 60m npm run test:browser --silent
 	$(WITHIN) 90m $(PYTEST) -n 2 --dist worksteal --cov --cov-report=term:skip-covered
@@ -74,6 +74,12 @@ $(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/script
 .make/deploy:
 	@{ command -v nginx && command -v haproxy && command -v systemd-analyze; } >/dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light haproxy systemd; }
+	@mkdir -p $(@D) && touch $@
+
+# An upstream of the tests.
+.make/php:
+	@command -v php >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends php-cli; }
 	@mkdir -p $(@D) && touch $@
 
 $(VENV)/.bench: $(VENV)/.test

@@ -24,9 +24,13 @@ DEMANDS = Requirements(
         ("/orders/5", "ecdh-gcm"),
         ("/the%20caf%c3%a9", "ecdh-gcm"),
         ("/caf%C3%A9/", "ecdh-gcm"),
-        ("/admin", None),
+        ("/admin", "rsa-gcm"),
+        ("/admin.json", "rsa-gcm"),
+        ("/orders/5/lines", "ecdh-gcm"),
         ("/orders", None),
-        ("/orders/5/lines", None),
+        ("/administration", None),
+        ("/admin-tools", None),
+        ("/x/admin", None),
         ("/open", None),
         ("/", None),
     ],
@@ -60,12 +64,44 @@ def test_routes_and_their_demands(path: str, suite: str | None) -> None:
         "/%2561dmin/users",
         "/admin;a=b/users",
         "/admin\\users",
+        "/admin%20",
+        "/admin::$DATA",
+        "/x../admin/users",
+        "/x/..%20/admin/users",
+        "/%EF%BD%81dmin/users",
+        "/x%EF%BC%8Fadmin",
+        "/cafe%CC%81",
+        "/caf%E9",
         "/%c1%a1dmin/users",
         "/%zz",
     ],
 )
 def test_no_spelling_leads_around_a_demand(path: str) -> None:
     assert DEMANDS.of(path) is not None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "covered", "free"),
+    [
+        ("/", ["/", "/a", "/a/b", "*", ""], []),
+        ("/*", ["/", "/a", "/a/b", "*"], []),
+        ("/a/*", ["/a", "/a/", "/a/b", "/A.php/b"], ["/", "/ab", "/b/a"]),
+        ("/a/", ["/a", "/a/b"], ["/ab"]),
+        ("/a.php", ["/a.php", "/a.php/b", "/a", "/a.html", "/a/b"], ["/ab.php", "/a_b"]),
+        ("/a.b/*", ["/a.b", "/a.b/c", "/a.b.c"], ["/a", "/a.c"]),
+        ("/.env", ["/.env", "/.env/x", "/.env.local"], ["/", "/.envs", "/a"]),
+        ("/a/index.php", ["/a", "/a/", "/a/index.html", "/a/b"], ["/", "/ab"]),
+        ("/index.html", ["/", "/index.html", "/b"], []),
+        ("/Files/{name}.txt", ["/files/x.txt", "/files/x", "/files/x/y"], ["/files", "/files/"]),
+        ("/u/{name}/*", ["/u/ann", "/u/ann/x"], ["/u", "/u/"]),
+    ],
+)
+def test_what_a_demand_covers(pattern: str, covered: list[str], free: list[str]) -> None:
+    demands = Requirements({pattern: "ecdh-gcm"})
+    for path in covered:
+        assert demands.of(path) == "ecdh-gcm", path
+    for path in free:
+        assert demands.of(path) is None, path
 
 
 @pytest.mark.parametrize("pattern", ["/admin?x=1", "/admin#top"])

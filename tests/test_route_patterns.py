@@ -71,6 +71,12 @@ TWO_READINGS = [
     "/static/./x",
     "/static/a/../../admin",
     "/static/a/..",
+    # what some cut off
+    "/static/..%20/admin",
+    "/static/.%20/x",
+    "/static/..%23",
+    "/static/..:x",
+    "/static../admin",
     # encoded dots
     "/static/%2e%2e/admin",
     "/static/%2E%2E/admin",
@@ -135,6 +141,14 @@ BROKEN_ESCAPES = [
     "/static/a%zzb",
     "/static/a%2",
     "/static/%%32%65%%32%65/admin",
+    # wide forms, which old code pages take for those of ASCII
+    "/static/%EF%BC%8E%EF%BC%8E/admin",
+    "/static/..%ef%bc%8fadmin",
+    "/static/..%ef%bc%bcadmin",
+    "/static/%E2%80%A5/admin",
+    "/static/..%e2%88%95admin",
+    "/static/..%ef%bc%9b/admin",
+    "/static/%ef%bc%85%32e",
 ]
 
 
@@ -166,6 +180,8 @@ def test_not_even_where_the_pattern_says_so(path: str) -> None:
         "/static/a..",
         "/static/..a",
         "/static/.a",
+        "/static/.%C3%A9",
+        "/static/..-/.~",
         "/static/a%20b",
         "/static/%C3%A9%E2%82%AC%F0%9F%8E%89",
         "/static/a~b-c_d!e'(f)*g,h:i@j&k=l+m$n",
