@@ -1,6 +1,6 @@
 """Certless in front of an aiohttp application."""
 
-from aiohttp import web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.web_urldispatcher import _default_expect_handler
 
 from protocol.messages import HttpRequest, HttpResponse
@@ -9,6 +9,7 @@ from .aiohttp_body import read_body
 from .aiohttp_inner import Handler, InnerRequest, inner_request, run
 from .assembly import Assembly
 from .errors import ConfigError
+from .hosts import is_one_host
 from .outer import OuterRequest, Reply
 from .sessions import Session
 from .visitors import FORWARDED_FOR, UNKNOWN, Visitors
@@ -30,9 +31,11 @@ def install(app: web.Application, assembly: Assembly) -> None:
         if visitor not in (request.remote, UNKNOWN):
             # For whoever asks from here on, also the access log, which would not see a clone.
             request._cache["remote"] = visitor
-        if middleware.is_public(request.rel_url.raw_path):
+        is_old = request.version < HttpVersion11
+        has_one_host = is_one_host(request.headers.getall(hdrs.HOST, []), may_be_none=is_old)
+        if has_one_host and middleware.is_public(request.rel_url.raw_path):
             return await handler(request)
-        outer = _AiohttpRequest(request, app, max_bytes)
+        outer = _AiohttpRequest(request, has_one_host, app, max_bytes)
         reply = await middleware.answer(outer)
         request[OUTCOME] = outer.outcome
         return _response(reply)
@@ -68,12 +71,15 @@ class _AiohttpRequest(OuterRequest):
 
     __slots__ = ("_app", "_max_bytes", "_request")
 
-    def __init__(self, request: web.Request, app: web.Application, max_bytes: int) -> None:
+    def __init__(
+        self, request: web.Request, has_one_host: bool, app: web.Application, max_bytes: int
+    ) -> None:
         self.method = request.method
         self.raw_path = request.rel_url.raw_path
         self.raw_target = request.rel_url.raw_path_qs
         self.headers = request.headers
         self.content_type = request.content_type
+        self.has_one_host = has_one_host
         self.remote = request.remote or UNKNOWN
         self.outcome = ""
         self.session = None

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from .asgi_inner import SESSION, USER, ASGIApp, Receive, Scope, Send, is_below_root
 from .asgi_lifespan import Lifespan
-from .asgi_outer import AsgiRequest, raw_path_of, with_visitor
+from .asgi_outer import AsgiRequest, has_one_host, raw_path_of, with_visitor
 from .assembly import assemble
 from .errors import ConfigError
 from .sessions import Session
@@ -105,7 +105,8 @@ class Certless:
             )
         scope = with_visitor(scope, self._visitors)
         raw_path = raw_path_of(scope)
-        if not (self.assembly.middleware.is_public(raw_path) and is_below_root(scope, raw_path)):
+        is_public = self.assembly.middleware.is_public(raw_path) and has_one_host(scope)
+        if not (is_public and is_below_root(scope, raw_path)):
             await self._answer(scope, receive, send, raw_path)
             return
         if scope.get("raw_path") not in (None, raw_path.encode("latin-1")):

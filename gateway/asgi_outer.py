@@ -19,6 +19,7 @@ from .asgi_inner import (
     to_bytes,
 )
 from .errors import BodyTooLarge, BrokenBody
+from .hosts import is_one_host
 from .inner import told_inside
 from .outer import OuterRequest, Reply
 from .request_body import collect
@@ -54,6 +55,7 @@ class AsgiRequest(OuterRequest):
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
         )
         self.content_type = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        self.has_one_host = has_one_host(scope)
         self.remote = address_of(scope["client"][0] if scope.get("client") else None)
         self.outcome = ""
         self.session = None
@@ -109,6 +111,12 @@ class AsgiRequest(OuterRequest):
                     while await self._next_chunk():
                         """It is thrown away."""
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def has_one_host(scope: Scope) -> bool:
+    """Whether the request names its Host as it should; HTTP/2 has it in ``:authority``."""
+    hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    return is_one_host(hosts, may_be_none=scope.get("http_version") == "1.0")
 
 
 def with_visitor(scope: Scope, visitors: Visitors) -> Scope:

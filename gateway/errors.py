@@ -6,6 +6,7 @@
     |- LoginRequired       plaintext to a protected route
     |- BodyTooLarge        above the cap, found before buffering
     |- BrokenBody          it broke off, or took too long
+    |- NoHost              no Host, more than one, or none that is a host
     |- CodingRefused       a Content-Encoding on the way in
     |- ForeignOrigin       a page of another site asks for a mail
     |- StoreUnavailable    nothing was accepted
@@ -30,6 +31,10 @@ class BodyTooLarge(GatewayError):
 
 class BrokenBody(GatewayError):
     """A body broke off, or did not come in time."""
+
+
+class NoHost(GatewayError):
+    """A request does not say once, and as it should, which host it is for."""
 
 
 class CodingRefused(GatewayError):

@@ -15,6 +15,7 @@ from protocol.codec import JsonValue, serialize_json
 from protocol.messages import MAX_HEADERS, HttpRequest, HttpResponse
 
 from .errors import BodyTooLarge
+from .header_names import folded, is_of_a_proxy
 from .outer import OuterRequest
 from .sessions import Session
 
@@ -44,20 +45,23 @@ _log = logging.getLogger("certless")
 
 def end_to_end(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """``headers`` without hop-by-hop ones and those that Connection names (RFC 9110 §7.6.1)."""
-    lowered = [(name.lower(), name, value) for name, value in headers]
+    known = [(folded(name), name, value) for name, value in headers]
     dropped: Set[str] = _HOP_BY_HOP
-    for lower, _, value in lowered:
-        if lower == "connection":
-            dropped = dropped | {option.strip().lower() for option in value.split(",")}
-    return [(name, value) for lower, name, value in lowered if lower not in dropped]
+    for known_name, _, value in known:
+        if known_name == "connection":
+            dropped = dropped | {folded(option.strip()) for option in value.split(",")}
+    return [(name, value) for known_name, name, value in known if known_name not in dropped]
 
 
 def headers_for(inside: HttpRequest, host: str) -> CIMultiDict[str]:
-    """The headers that the application sees: those inside, which need name no ``host``."""
+    """The headers that the application sees: those inside, which need name no ``host``.
+
+    No reverse proxy has seen them, so none can have set what only a reverse proxy sets.
+    """
     headers = CIMultiDict(
         (name, value)
         for name, value in end_to_end(inside.headers)
-        if name.lower() not in _NOT_INSIDE
+        if (known := folded(name)) not in _NOT_INSIDE and not is_of_a_proxy(known)
     )
     headers.setdefault("Host", host)
     if inside.body:

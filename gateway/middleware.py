@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 
 from protocol.codec import JsonObject, parse_json_envelope
@@ -31,15 +31,19 @@ from .errors import (
     CodingRefused,
     ForeignOrigin,
     LoginRequired,
+    NoHost,
     StoreUnavailable,
     TooMany,
 )
 from .events import Events, LimitHit, MessageRejected, MessageServed
 from .hardened_routes import HELLO, HardenedRoutes, format_of, packed
+from .header_names import folded
+from .hosts import is_one_host
 from .inner import log_failure, told_inside
 from .limits import Limits
 from .origins import is_of_another_page
 from .outer import OuterRequest, Reply
+from .own_paths import OwnPaths
 from .requirements import Requirements
 from .route_patterns import RoutePatterns
 from .sessions import Session
@@ -66,6 +70,7 @@ class Middleware:
         self._limits = limits
         self._events = events
         self._script = ClientScript(settings)
+        self._own_paths = OwnPaths(settings.prefix)
         self._public = RoutePatterns(settings.public)
         self._requirements = Requirements(settings.require)
         self._classic: ClassicRoutes | None = None
@@ -98,21 +103,19 @@ class Middleware:
         """Whether a request for ``raw_path`` passes as it is; any other is answered here."""
         # What demands a suite is not public, whatever else was set.
         return (
-            not self._is_own(raw_path)
-            and self._public.match(raw_path)
+            self._public.match(raw_path)
+            and not self._own_paths.may_have(raw_path)
             and self._requirements.of(raw_path) is None
         )
-
-    def _is_own(self, raw_path: str) -> bool:
-        return raw_path == self._settings.prefix or raw_path.startswith(self._settings.prefix + "/")
 
     async def answer(self, request: OuterRequest) -> Reply:
         """The answer to one request that is not public."""
         path, arrived_s = request.raw_path, time.monotonic()
         try:
-            if "Content-Encoding" in request.headers:
-                raise CodingRefused("send the body without a Content-Encoding")
-            is_own = self._is_own(path)
+            if not request.has_one_host:
+                raise NoHost("send one header Host, like example.org or 192.0.2.7:8080")
+            _check_no_coding(request.headers)
+            is_own = self._own_paths.have(path)
             reply = await (self._own(request, path) if is_own else self._in_place(request))
             if (session := request.session) is not None:
                 seconds = time.monotonic() - arrived_s
@@ -199,9 +202,16 @@ class Middleware:
         self, request: OuterRequest, inside: HttpRequest, session: Session
     ) -> HttpResponse:
         """What the application answers to ``inside``; what the gateway refuses, it says inside."""
-        if any(name.lower() == "content-encoding" for name, _ in inside.headers):
-            refused = CodingRefused("send the body without a Content-Encoding")
-            return told_inside(*_visible(refused))
+        path = inside.target.partition("?")[0]
+        if self._own_paths.may_have(path):
+            return told_inside(404, "not_found", "no route of the gateway exists inside a message")
+        try:
+            _check_no_coding(name for name, _ in inside.headers)
+            hosts = [value for name, value in inside.headers if name.lower() == "host"]
+            if not is_one_host(hosts, may_be_none=True):
+                raise NoHost("send one header Host inside, like example.org, or none")
+        except (CodingRefused, NoHost) as error:
+            return told_inside(*_visible(error))
         try:
             await self._limits.message(session.id)
         except TooMany as error:
@@ -211,7 +221,6 @@ class Middleware:
             told = told_inside(*_visible(error))
             later = ("Retry-After", str(error.retry_after_s))
             return replace(told, headers=(*told.headers, later))
-        path = inside.target.partition("?")[0]
         demanded = self._requirements.missed_by(session.suite, path)
         if demanded is not None:
             request.outcome = f"session {session.id} (suite_required)"
@@ -221,6 +230,11 @@ class Middleware:
 
     async def _read(self, request: OuterRequest) -> bytes:
         return await request.read(self._settings.max_body_bytes)
+
+
+def _check_no_coding(names: Iterable[str]) -> None:
+    if any(folded(name) == "content-encoding" for name in names):
+        raise CodingRefused("send the body without a Content-Encoding")
 
 
 async def _without_classic(_: OuterRequest) -> Reply:
@@ -256,7 +270,7 @@ def _visible(error: Exception) -> tuple[int, str, str]:
             return 401, "login_required", str(error)
         case BodyTooLarge():
             return 413, "too_large", str(error)
-        case BrokenBody():
+        case BrokenBody() | NoHost():
             return 400, "malformed", str(error)
         case CodingRefused():
             return 415, "content_encoding", str(error)

@@ -20,13 +20,15 @@ class OuterRequest(ABC):
     """A request as it came.
 
     ``raw_path`` and ``raw_target`` (with the query) are as they stand in the request line.
-    ``remote`` is the visitor's address, as ``gateway.visitors`` tells it.
+    ``remote`` is the visitor's address, as ``gateway.visitors`` tells it. ``has_one_host`` where it
+    names its Host as it should (``gateway.hosts``).
     ``outcome`` is what became of the request, in words for the access log; ``session`` is set once
     a message of it was accepted.
     """
 
     __slots__ = (
         "content_type",
+        "has_one_host",
         "headers",
         "method",
         "outcome",
@@ -41,6 +43,7 @@ class OuterRequest(ABC):
     raw_target: str
     headers: Mapping[str, str]
     content_type: str
+    has_one_host: bool
     remote: str
     outcome: str
     session: Session | None

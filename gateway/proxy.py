@@ -1,13 +1,13 @@
 """The same in front of an upstream by URL.
 
 The upstream learns user and session from ``X-Certless-User`` and ``X-Certless-Session``, and from
-nobody else: whatever a client sends under such a name is dropped, in any spelling.
+nobody else: whatever a client sends under such a name is dropped, in any spelling, and so is what
+else upstreams believe because a reverse proxy would have set it (``header_names``).
 """
 
 import asyncio
 import contextlib
 import logging
-import re
 from collections.abc import AsyncIterator, Iterable
 from io import BytesIO
 from urllib.parse import quote
@@ -21,6 +21,7 @@ from .aiohttp_body import read_body
 from .aiohttp_inner import SESSION, USER, InnerRequest
 from .config import http_url
 from .errors import BodyTooLarge, ConfigError, UpstreamFailed
+from .header_names import folded, is_of_a_proxy
 from .inner import end_to_end
 from .route_patterns import RoutePatterns
 
@@ -28,24 +29,7 @@ USER_HEADER = "X-Certless-User"
 SESSION_HEADER = "X-Certless-Session"
 
 _UNTYPED: web.ResponseKey[bool] = web.ResponseKey("certless_untyped", bool)
-_OURS = "x-certless-"
-# Servers that speak CGI fold whatever is no letter or digit into one character.
-_NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]")
-_SET_BY_US = frozenset(
-    {
-        "content-length",
-        "expect",
-        "forwarded",
-        "host",
-        "transfer-encoding",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-proto",
-        "x-real-ip",
-    }
-)
-# Some servers take one of these for the path, which would not be the one that was decided on.
-_OTHER_PATHS = frozenset({"x-original-url", "x-rewrite-url"})
+_SET_BY_US = frozenset({"content-length", "expect", "host"})
 # Visitors without a session share this many connections, so that they cannot hold up users.
 _PUBLIC_REQUESTS = 64
 _CONNECTIONS = 256
@@ -123,10 +107,10 @@ class Proxy:
         headers = CIMultiDict(
             (name, value)
             for name, value in end_to_end(request.headers.items())
-            if not (folded := _NOT_ALPHANUMERIC.sub("-", name.lower())).startswith(_OURS)
-            and folded not in _SET_BY_US | _OTHER_PATHS
+            if (known := folded(name)) not in _SET_BY_US and not is_of_a_proxy(known)
         )
-        headers["X-Forwarded-Host"] = request.host
+        if host := request.headers.get(hdrs.HOST):
+            headers["X-Forwarded-Host"] = host
         headers["X-Forwarded-Proto"] = request.scheme
         if request.remote:
             headers["X-Forwarded-For"] = request.remote

@@ -65,13 +65,16 @@ class DemandingPatterns:
     def match(self, raw_path: str) -> bool:
         """Whether ``raw_path`` may lead to what a pattern covers."""
         try:
-            path = _folded(unquote(raw_path, errors="strict"))
+            unquote(raw_path, errors="strict")
         except UnicodeDecodeError:
             # Programs decode it as they please, for instance as Latin-1.
             return True
-        return not has_one_reading(raw_path) or any(
-            pattern.fullmatch(path) for pattern in self._patterns
-        )
+        return not has_one_reading(raw_path) or self.cover(raw_path)
+
+    def cover(self, raw_path: str) -> bool:
+        """The same of a ``raw_path`` that has one reading."""
+        path = _folded(unquote(raw_path))
+        return any(pattern.fullmatch(path) for pattern in self._patterns)
 
 
 def _folded(text: str) -> str:

@@ -63,7 +63,7 @@ class Called:
             "http_version": "1.1",
             "scheme": "http",
             "query_string": b"",
-            "headers": [],
+            "headers": [(b"host", b"shop.example")],
             "client": None,
             **({"method": "GET"} if kind == "http" else {}),
             **scope,
