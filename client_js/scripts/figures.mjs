@@ -65,14 +65,14 @@ async function measureKeys({ options, runs }) {
 /**
  * Runs in the page: from the code to the session, each in a Worker of its own as on a page. The
  * gateway's share and the way there and back are in it.
- * @param {{ options: object, runs: number }} given
+ * @param {{ options: object, runs: number, visit: string }} given
  */
-async function measureLogins({ options, runs }) {
+async function measureLogins({ options, runs, visit }) {
   const { certless, longestBlock, mailedCode } = /** @type {any} */ (window);
   const times = [];
   longestBlock();
   for (let i = 0; i < runs; i += 1) {
-    const username = `login-${i}@example.org`;
+    const username = `login-${i}.${visit}@example.org`;
     const request = await certless.requestLogin({ username, ...options });
     const code = await mailedCode(username);
     const startedMs = performance.now();
@@ -85,11 +85,11 @@ async function measureLogins({ options, runs }) {
 
 /**
  * Runs in the page: small messages and a large one, there and back.
- * @param {{ options: object }} given
+ * @param {{ options: object, visit: string }} given
  */
-async function measureMessages({ options }) {
+async function measureMessages({ options, visit }) {
   const { certless, longestBlock, mailedCode } = /** @type {any} */ (window);
-  const username = 'messages@example.org';
+  const username = `messages.${visit}@example.org`;
   const session = await certless.login({ username, ...options, code: () => mailedCode(username) });
   await session.fetch('/echo');
   longestBlock();
@@ -100,12 +100,15 @@ async function measureMessages({ options }) {
     times.push(performance.now() - startedMs);
   }
   const blockMs = longestBlock();
-  const body = new Blob([new Uint8Array(5 * 1024 * 1024)]);
-  await new Promise((resolve) => setTimeout(resolve, 0));
-  longestBlock();
-  const startedMs = performance.now();
-  await (await session.fetch('/bytes', { method: 'POST', body })).arrayBuffer();
-  const large = { ms: performance.now() - startedMs, blockMs: longestBlock() };
+  const large = [];
+  for (const kib of [64, 512, 5 * 1024]) {
+    const body = new Blob([new Uint8Array(kib * 1024)]);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    longestBlock();
+    const startedMs = performance.now();
+    await (await session.fetch('/bytes', { method: 'POST', body })).arrayBuffer();
+    large.push({ kib, ms: performance.now() - startedMs, blockMs: longestBlock() });
+  }
   await session.close();
   return { times, blockMs, large };
 }
@@ -121,13 +124,14 @@ try {
   ]) {
     const site = await startSite(dialect);
     try {
-      for (const origin of [site.insecure, site.secure]) {
+      for (const [origin, path] of [site.insecure, site.secure].flatMap((one) => [[one, 'page'], [one, 'strict']])) {
         const visitor = await newVisitor(browser, site);
         const page = await visitor.newPage();
-        await page.goto(`${origin}/page`);
+        await page.goto(`${origin}/${path}`);
         await page.evaluate(watchBlocks);
-        console.log(`${name}, ${origin === site.secure ? 'WebCrypto' : 'no WebCrypto'}`);
-        const given = { options, runs };
+        const parts = [origin === site.secure ? 'WebCrypto' : 'no WebCrypto', path === 'page' ? 'a Worker' : 'no Worker'];
+        console.log(`${name}, ${parts.join(', ')}`);
+        const given = { options, runs, visit: parts.join('.').replaceAll(' ', '-').toLowerCase() };
         if (name !== 'ecdh-gcm') {
           const keys = await page.evaluate(measureKeys, given);
           console.log(`  RSA keys: ${figures(keys.times)}; the page held for ${keys.blockMs.toFixed(0)} ms`);
@@ -136,7 +140,9 @@ try {
         console.log(`  from the code to the session: ${figures(logins.times)}; held for ${logins.blockMs.toFixed(0)} ms`);
         const { times, blockMs, large } = await page.evaluate(measureMessages, given);
         console.log(`  1000 bytes there and back: ${figures(times)}; held for ${blockMs.toFixed(0)} ms`);
-        console.log(`  5 MiB there and back: ${large.ms.toFixed(0)} ms; held for ${large.blockMs.toFixed(0)} ms`);
+        for (const one of large) {
+          console.log(`  ${one.kib} KiB there and back: ${one.ms.toFixed(0)} ms; held for ${one.blockMs.toFixed(0)} ms`);
+        }
         await visitor.close();
       }
     } finally {

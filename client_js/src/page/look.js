@@ -1,16 +1,40 @@
 /**
- * How the elements look. Colours follow the page's own `color-scheme`: a page that knows no dark
- * look gets no dark boxes. A page changes them by the custom properties of the README.
+ * How the elements look. Colours follow the page's own `color-scheme`: a page without a dark look gets
+ * no dark boxes. A page changes them by the custom properties of the README.
  */
+
+/**
+ * Each colour in a light page, in a dark one, and for browsers without `light-dark()`, which came in
+ * 2024: those know the page's scheme only as the system's colours.
+ * @type {Record<string, [string, string, string]>}
+ */
+const COLOURS = {
+  accent: ['#0b6b5d', '#6fd3c0', 'color-mix(in srgb, #0b8f7c, CanvasText 40%)'],
+  'on-accent': ['#fff', '#08241f', 'Canvas'],
+  background: ['#fff', '#1a211e', 'Canvas'],
+  text: ['#18201d', '#e7ece9', 'CanvasText'],
+  soft: ['#56625c', '#a0ada7', 'color-mix(in srgb, CanvasText 65%, Canvas)'],
+  line: ['#cdd4cf', '#3b4741', 'color-mix(in srgb, CanvasText 22%, Canvas)'],
+  alarm: ['#a3281e', '#ff9b90', 'color-mix(in srgb, #e0392b, CanvasText 45%)'],
+};
+
+/**
+ * Custom properties with these colours, for the elements that `selector` selects.
+ * @param {string} selector
+ * @param {string} prefix of the names of the properties
+ * @param {string[]} names
+ */
+function colours(selector, prefix, names) {
+  /** @param {(colour: [string, string, string]) => string} choose */
+  const rule = (choose) =>
+    `${selector} { ${names.map((name) => `--${prefix}${name}: var(--certless-${name}, ${choose(COLOURS[name])})`).join('; ')} }`;
+  const scheme = rule(([light, dark]) => `light-dark(${light}, ${dark})`);
+  return `${rule(([, , system]) => system)} @supports (color: light-dark(red, red)) { ${scheme} }`;
+}
+
 export const LOOK = `
+${colours(':host', '', Object.keys(COLOURS))}
 :host {
-  --accent: var(--certless-accent, light-dark(#0b6b5d, #6fd3c0));
-  --on-accent: var(--certless-on-accent, light-dark(#fff, #08241f));
-  --background: var(--certless-background, light-dark(#fff, #1a211e));
-  --text: var(--certless-text, light-dark(#18201d, #e7ece9));
-  --soft: var(--certless-soft, light-dark(#56625c, #a0ada7));
-  --line: var(--certless-line, light-dark(#cdd4cf, #3b4741));
-  --alarm: var(--certless-alarm, light-dark(#a3281e, #ff9b90));
   --radius: var(--certless-radius, .5rem);
   color: var(--text);
   font: var(--certless-font, 1rem/1.5 system-ui, sans-serif);
@@ -56,7 +80,7 @@ button:hover { filter: brightness(1.1) }
 button[aria-disabled=true] { opacity: .6; cursor: default; filter: none }
 .more button[aria-disabled=true] { color: var(--soft); opacity: 1; text-decoration: none }
 progress { width: 100%; accent-color: var(--accent) }
-.who [tabindex]:focus { outline: none } /* nothing to press there: it is only read out */
+.who [tabindex]:focus { outline: none } /* only read out, never pressed */
 .who { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: .75rem 1rem }
 .told { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
 `;
@@ -88,8 +112,9 @@ button:hover, button[aria-expanded=true] { border-color: var(--line); color: var
 }
 `;
 
-/** What stands in the page itself. Any rule of the page outweighs these; an answer stays inside its page. */
+/** Rules for the page itself. Any rule of the page outweighs these; an answer stays inside its page. */
 export const PAGE_LOOK = `
+${colours(':where([data-certless-shown])', 'certless-shown-', ['alarm', 'line'])}
 :where(dialog.certless-dialog) {
   max-width: calc(100vw - 2rem); padding: 0; border: 0; border-radius: .75rem; background: none;
 }
@@ -97,10 +122,10 @@ export const PAGE_LOOK = `
 :where([data-certless-shown]) { display: block; max-width: 100%; margin-block: .75rem; overflow-wrap: anywhere }
 :where([data-certless-shown]:empty) { margin-block: 0 }
 :where([data-certless-error]) {
-  padding-inline-start: .75rem; border-inline-start: .25rem solid var(--certless-alarm, light-dark(#a3281e, #ff9b90));
+  padding-inline-start: .75rem; border-inline-start: .25rem solid var(--certless-shown-alarm);
 }
 :where([data-certless-shown] :is(p, pre)) { margin-block: .25rem }
 :where([data-certless-shown] pre) { white-space: pre-wrap }
 :where([data-certless-shown] img) { max-width: 100%; height: auto }
-:where([data-certless-shown] iframe) { width: 100%; border: 1px solid var(--certless-line, light-dark(#cdd4cf, #3b4741)) }
+:where([data-certless-shown] iframe) { width: 100%; border: 1px solid var(--certless-shown-line) }
 `;

@@ -1,7 +1,7 @@
 /** What markup without any script, injected into a page or an answer, can make of the page's script. */
 import assert from 'node:assert/strict';
 import http from 'node:http';
-import { after, before, beforeEach, describe, test } from 'node:test';
+import { after, before, beforeEach, describe, test } from '../limited.js';
 import { launch, newVisitor, startSite } from './chromium.js';
 
 const SCRIPT = '<script src="/.gateway/client.js" data-certless></script>';
@@ -172,7 +172,7 @@ describe('names that hide members of a document', () => {
     test(`of an answer, ${name}: it loads nothing, and its links stay sealed`, () => open(`/${name}`));
   }
 
-  test('of the page: its forms are sealed all the same, and its login opens', { timeout: 30_000 }, async () => {
+  test('of the page: its forms are sealed all the same, and its login opens', async () => {
     await page.goto(`${site.insecure}/hidden`);
     const found = await page.evaluate(async () => {
       await certless.page.ready;
