@@ -15,6 +15,7 @@ from .primitives import RsaPadding
 AesMode: TypeAlias = Literal["ctr", "cbc", "gcm"]
 CodePassphrase: TypeAlias = Literal["md5hex", "as-is"]
 KeyDerivation: TypeAlias = Literal["evp-bytes-to-key", "md5hex", "raw"]
+TagPlace: TypeAlias = Literal["last", "first"]
 TimestampFormat: TypeAlias = Literal["ms", "s", "iso8601"]
 
 
@@ -36,6 +37,7 @@ class Dialect:
     ``code_passphrase`` how the verification code becomes a passphrase
     ``key_derivation``  how a passphrase becomes the AES key
     ``rsa_padding``     how a passphrase is wrapped
+    ``tag``             where GCM puts its tag: behind the ciphertext, or before it
     ``encoding``        how key and payload become text
     ``timestamp``       how time is written
 
@@ -49,6 +51,7 @@ class Dialect:
     code_passphrase: CodePassphrase
     key_derivation: KeyDerivation
     rsa_padding: RsaPadding
+    tag: TagPlace = "last"
     encoding: TextEncoding = "base64"
     timestamp: TimestampFormat = "ms"
     names: FieldNames = field(default_factory=FieldNames)
@@ -60,6 +63,8 @@ class Dialect:
                 raise ValueError(f"{name} must be one of: {', '.join(choices)}")
         if self.aes == "gcm" and self.key_derivation == "evp-bytes-to-key":
             raise ValueError("gcm needs key_derivation md5hex or raw: its iv is never derived")
+        if self.aes != "gcm" and self.tag == "first":
+            raise ValueError("tag first needs aes gcm: no other mode has a tag")
         if self.code_passphrase == "as-is" and self.key_derivation == "raw":
             raise ValueError("raw keys need code_passphrase md5hex: a code is not 32 characters")
         for group in (self.names, self.paths):
@@ -75,6 +80,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "code_passphrase": get_args(CodePassphrase),
     "key_derivation": get_args(KeyDerivation),
     "rsa_padding": get_args(RsaPadding),
+    "tag": get_args(TagPlace),
     "encoding": get_args(TextEncoding),
     "timestamp": get_args(TimestampFormat),
 }
@@ -87,9 +93,13 @@ DIALECTS: dict[str, Dialect] = {
         Dialect("article-2016", "ctr", "md5hex", "evp-bytes-to-key", "pkcs1-v1.5"),
         Dialect("article-2016-oaep", "ctr", "md5hex", "evp-bytes-to-key", "oaep-sha1"),
         Dialect("sfet-1.0", "cbc", "md5hex", "evp-bytes-to-key", "pkcs1-v1.5"),
+        Dialect("sfet-1.1", "cbc", "md5hex", "raw", "pkcs1-v1.5"),
         Dialect("sfet-2", "cbc", "as-is", "md5hex", "pkcs1-v1.5"),
         Dialect("sfet-3.0", "cbc", "as-is", "md5hex", "oaep-sha1"),
         Dialect("sfet-3", "cbc", "as-is", "md5hex", "oaep-sha256"),
+        Dialect("sfet-3.3-cbc-browser", "cbc", "md5hex", "raw", "oaep-sha1"),
+        Dialect("sfet-3.3-gcm", "gcm", "md5hex", "raw", "oaep-sha256", "first"),
+        Dialect("sfet-3.3-gcm-browser", "gcm", "md5hex", "raw", "oaep-sha1", "first"),
         Dialect("sfet-4-cbc", "cbc", "md5hex", "raw", "oaep-sha256"),
         Dialect("sfet-4-gcm", "gcm", "md5hex", "raw", "oaep-sha256"),
     )

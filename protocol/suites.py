@@ -10,6 +10,7 @@ from .codec import decode_bytes, encode_bytes
 from .codes import Code, Entropy
 from .dialects import Dialect
 from .primitives import (
+    GCM_TAG_BYTES,
     RsaPrivateKey,
     RsaPublicKey,
     aes_cbc_open,
@@ -103,6 +104,8 @@ class Classic:
                 sealed = aes_cbc_seal(key, iv_bytes, plaintext)
             case _:
                 sealed = aes_gcm_seal(key, iv_bytes, plaintext)
+                if self.dialect.tag == "first":
+                    sealed = sealed[-GCM_TAG_BYTES:] + sealed[:-GCM_TAG_BYTES]
         return encode_bytes(self.dialect.encoding, sealed)
 
     def open(self, passphrase: bytes, payload: str, iv: str | None) -> tuple[bytes, bool]:
@@ -121,5 +124,7 @@ class Classic:
                 plaintext, padded = aes_cbc_open(key, iv_bytes, data)
                 return plaintext, valid and padded
             case _:
+                if self.dialect.tag == "first":
+                    data = data[GCM_TAG_BYTES:] + data[:GCM_TAG_BYTES]
                 opened = aes_gcm_open(key, iv_bytes, data)
                 return opened or b"", valid and opened is not None

@@ -196,7 +196,7 @@ def seal(
         data = plaintext if padded else pkcs7(plaintext)
         return bytes(AES.new(key, AES.MODE_CBC, iv_bytes).encrypt(data))
     sealed, tag = AES.new(key, AES.MODE_GCM, nonce=iv_bytes).encrypt_and_digest(plaintext)
-    return bytes(sealed + tag)
+    return bytes(tag + sealed if dialect.tag == "first" else sealed + tag)
 
 
 def encode(dialect: Dialect, data: bytes) -> str:
@@ -707,6 +707,15 @@ def requests_with_a_wrong_payload() -> Iterator[Case]:
         ("gcm-only-15-bytes", lambda data: data[:15]),
     ):
         case = RequestCase(name, "sfet-4-gcm")
+        yield case.case(payload=spoil(base64.b64decode(case.message()["payload"])))
+    for name, spoil in (
+        ("gcm-bit-flipped", lambda data: flip(data, -1)),
+        ("gcm-tag-bit-flipped", lambda data: flip(data, 0)),
+        ("gcm-tag-of-12", lambda data: data[4:]),
+        ("gcm-tag-behind", lambda data: data[16:] + data[:16]),
+        ("gcm-only-15-bytes", lambda data: data[:15]),
+    ):
+        case = RequestCase(name, "sfet-3.3-gcm")
         yield case.case(payload=spoil(base64.b64decode(case.message()["payload"])))
     for name, iv in (
         ("gcm-iv-missing", ...),

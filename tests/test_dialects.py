@@ -10,21 +10,25 @@ from protocol.messages import FieldNames
 
 # The table of PROTOCOL §2.2, written down once more: what was published does not change.
 PUBLISHED = {
-    "article-2016": ("ctr", "md5hex", "evp-bytes-to-key", "pkcs1-v1.5"),
-    "article-2016-oaep": ("ctr", "md5hex", "evp-bytes-to-key", "oaep-sha1"),
-    "sfet-1.0": ("cbc", "md5hex", "evp-bytes-to-key", "pkcs1-v1.5"),
-    "sfet-2": ("cbc", "as-is", "md5hex", "pkcs1-v1.5"),
-    "sfet-3.0": ("cbc", "as-is", "md5hex", "oaep-sha1"),
-    "sfet-3": ("cbc", "as-is", "md5hex", "oaep-sha256"),
-    "sfet-4-cbc": ("cbc", "md5hex", "raw", "oaep-sha256"),
-    "sfet-4-gcm": ("gcm", "md5hex", "raw", "oaep-sha256"),
+    "article-2016": ("ctr", "md5hex", "evp-bytes-to-key", "pkcs1-v1.5", "last"),
+    "article-2016-oaep": ("ctr", "md5hex", "evp-bytes-to-key", "oaep-sha1", "last"),
+    "sfet-1.0": ("cbc", "md5hex", "evp-bytes-to-key", "pkcs1-v1.5", "last"),
+    "sfet-1.1": ("cbc", "md5hex", "raw", "pkcs1-v1.5", "last"),
+    "sfet-2": ("cbc", "as-is", "md5hex", "pkcs1-v1.5", "last"),
+    "sfet-3.0": ("cbc", "as-is", "md5hex", "oaep-sha1", "last"),
+    "sfet-3": ("cbc", "as-is", "md5hex", "oaep-sha256", "last"),
+    "sfet-3.3-cbc-browser": ("cbc", "md5hex", "raw", "oaep-sha1", "last"),
+    "sfet-3.3-gcm": ("gcm", "md5hex", "raw", "oaep-sha256", "first"),
+    "sfet-3.3-gcm-browser": ("gcm", "md5hex", "raw", "oaep-sha1", "first"),
+    "sfet-4-cbc": ("cbc", "md5hex", "raw", "oaep-sha256", "last"),
+    "sfet-4-gcm": ("gcm", "md5hex", "raw", "oaep-sha256", "last"),
 }
 BASE = DIALECTS["article-2016"]
 
 
 def test_the_published_dialects() -> None:
     found = {
-        name: (d.aes, d.code_passphrase, d.key_derivation, d.rsa_padding)
+        name: (d.aes, d.code_passphrase, d.key_derivation, d.rsa_padding, d.tag)
         for name, d in DIALECTS.items()
     }
     assert found == PUBLISHED
@@ -71,6 +75,8 @@ def test_derive_changes_what_it_is_told_and_nothing_else() -> None:
         ({"code_passphrase": "sha1"}, "code_passphrase must be one of"),
         ({"key_derivation": "scrypt"}, "key_derivation must be one of"),
         ({"rsa_padding": "none"}, "rsa_padding must be one of"),
+        ({"tag": "middle"}, "tag must be one of"),
+        ({"tag": "first"}, "no other mode has a tag"),
         ({"encoding": "base64url"}, "encoding must be one of"),
         ({"timestamp": "us"}, "timestamp must be one of: ms, s, iso8601"),
         ({"aes": "gcm"}, "its iv is never derived"),

@@ -63,7 +63,8 @@ ok    visitor   / is public (200), and lets the client work
 
 BAD = """\
 fix   settings  no dialect 'klingon'; there are: article-2016, article-2016-oaep, sfet-1.0, \
-sfet-2, sfet-3.0, sfet-3, sfet-4-cbc, sfet-4-gcm
+sfet-1.1, sfet-2, sfet-3.0, sfet-3, sfet-3.3-cbc-browser, sfet-3.3-gcm, sfet-3.3-gcm-browser, \
+sfet-4-cbc, sfet-4-gcm
 fix   files     others can read FOLDER/users.toml (addresses of users): chmod 640 FOLDER/users.toml
 fix   files     others can read FOLDER/gateway.toml (it holds a password): \
 chmod 640 FOLDER/gateway.toml

@@ -48,7 +48,8 @@ def test_dialects() -> None:
     assert [row[0].removesuffix(" (default)") for row in rows] == list(DIALECTS)
     for name, _, aes, padding, shows in rows:
         dialect = DIALECTS[name.removesuffix(" (default)")]
-        assert (aes, padding) == (dialect.aes.upper(), PADDINGS[dialect.rsa_padding])
+        mode = dialect.aes.upper() + (", tag first" if dialect.tag == "first" else "")
+        assert (aes, padding) == (mode, PADDINGS[dialect.rsa_padding])
         assert (shows == "yes") == (dialect.aes == "gcm")
         assert name.endswith(" (default)") == (dialect.name == DEFAULT_DIALECT)
 

@@ -63,12 +63,13 @@ def test_states(heading: str, transitions: dict[Enum, dict[Enum, Enum]]) -> None
 def test_dialects() -> None:
     rows = table("2.2 The published dialects")
     assert [row[0].removesuffix(" (default)") for row in rows] == list(DIALECTS)
-    for name, aes, code, key, iv, padding in rows:
+    for name, aes, code, key, iv, padding, tag in rows:
         dialect = DIALECTS[name.removesuffix(" (default)")]
         assert (dialect.aes, dialect.code_passphrase) == (aes, code)
         assert (dialect.key_derivation, dialect.rsa_padding) == (key, padding)
         assert (iv == "derived") == (dialect.key_derivation == "evp-bytes-to-key")
         assert ("sent" in iv) == (dialect.aes == "gcm")
+        assert tag == (dialect.tag if dialect.aes == "gcm" else "-")
         assert (dialect.encoding, dialect.timestamp) == ("base64", "ms")
         assert name.endswith(" (default)") == (dialect.name == DEFAULT_DIALECT)
 

@@ -10,6 +10,7 @@
 /** @typedef {'md5hex' | 'as-is'} CodePassphrase */
 /** @typedef {'evp-bytes-to-key' | 'md5hex' | 'raw'} KeyDerivation */
 /** @typedef {'pkcs1-v1.5' | 'oaep-sha1' | 'oaep-sha256'} RsaPadding */
+/** @typedef {'last' | 'first'} TagPlace where GCM puts its tag: behind the ciphertext, or before it */
 /** @typedef {'ms' | 's' | 'iso8601'} TimestampFormat */
 
 /** The names of members on the wire (PROTOCOL §2.4). */
@@ -46,6 +47,7 @@ const PATHS = {
  *   codePassphrase: CodePassphrase,
  *   keyDerivation: KeyDerivation,
  *   rsaPadding: RsaPadding,
+ *   tag: TagPlace,
  *   encoding: TextEncoding,
  *   timestamp: TimestampFormat,
  *   names: FieldNames,
@@ -65,6 +67,7 @@ const CHOICES = {
   codePassphrase: ['md5hex', 'as-is'],
   keyDerivation: ['evp-bytes-to-key', 'md5hex', 'raw'],
   rsaPadding: ['pkcs1-v1.5', 'oaep-sha1', 'oaep-sha256'],
+  tag: ['last', 'first'],
   encoding: ['base64', 'hex'],
   timestamp: ['ms', 's', 'iso8601'],
 };
@@ -81,6 +84,9 @@ function checked(dialect) {
   }
   if (dialect.aes === 'gcm' && dialect.keyDerivation === 'evp-bytes-to-key') {
     throw new TypeError('gcm needs keyDerivation md5hex or raw: its iv is never derived');
+  }
+  if (dialect.aes !== 'gcm' && dialect.tag === 'first') {
+    throw new TypeError('tag first needs aes gcm: no other mode has a tag');
   }
   if (dialect.codePassphrase === 'as-is' && dialect.keyDerivation === 'raw') {
     throw new TypeError('raw keys need codePassphrase md5hex: a code is not 32 characters');
@@ -105,12 +111,13 @@ function checked(dialect) {
  * @param {CodePassphrase} codePassphrase
  * @param {KeyDerivation} keyDerivation
  * @param {RsaPadding} rsaPadding
+ * @param {TagPlace} [tag]
  * @returns {Dialect}
  */
-function published(name, aes, codePassphrase, keyDerivation, rsaPadding) {
+function published(name, aes, codePassphrase, keyDerivation, rsaPadding, tag = 'last') {
   const common = /** @type {const} */ ({ encoding: 'base64', timestamp: 'ms' });
   const groups = { names: { ...FIELD_NAMES }, paths: { ...PATHS } };
-  return checked({ name, aes, codePassphrase, keyDerivation, rsaPadding, ...common, ...groups });
+  return checked({ name, aes, codePassphrase, keyDerivation, rsaPadding, tag, ...common, ...groups });
 }
 
 export const DEFAULT_DIALECT = 'article-2016';
@@ -121,9 +128,13 @@ export const DIALECTS = new Map(
     published('article-2016', 'ctr', 'md5hex', 'evp-bytes-to-key', 'pkcs1-v1.5'),
     published('article-2016-oaep', 'ctr', 'md5hex', 'evp-bytes-to-key', 'oaep-sha1'),
     published('sfet-1.0', 'cbc', 'md5hex', 'evp-bytes-to-key', 'pkcs1-v1.5'),
+    published('sfet-1.1', 'cbc', 'md5hex', 'raw', 'pkcs1-v1.5'),
     published('sfet-2', 'cbc', 'as-is', 'md5hex', 'pkcs1-v1.5'),
     published('sfet-3.0', 'cbc', 'as-is', 'md5hex', 'oaep-sha1'),
     published('sfet-3', 'cbc', 'as-is', 'md5hex', 'oaep-sha256'),
+    published('sfet-3.3-cbc-browser', 'cbc', 'md5hex', 'raw', 'oaep-sha1'),
+    published('sfet-3.3-gcm', 'gcm', 'md5hex', 'raw', 'oaep-sha256', 'first'),
+    published('sfet-3.3-gcm-browser', 'gcm', 'md5hex', 'raw', 'oaep-sha1', 'first'),
     published('sfet-4-cbc', 'cbc', 'md5hex', 'raw', 'oaep-sha256'),
     published('sfet-4-gcm', 'gcm', 'md5hex', 'raw', 'oaep-sha256'),
   ].map((dialect) => [dialect.name, dialect]),
@@ -174,6 +185,8 @@ export function derive(name, base, changes) {
   };
   return checked({
     ...from,
+    // A dialect that an earlier version wrote into a store does not say where its tag is.
+    tag: from.tag ?? 'last',
     ...changes,
     name,
     names: merged('names', FIELD_NAMES, from.names, changes.names ?? {}),

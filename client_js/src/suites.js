@@ -5,6 +5,7 @@
  * for whatever is wrong, and never say what.
  */
 import { decodeBytes, encodeBytes, utf8 } from './codec.js';
+import { GCM_TAG_BYTES } from './primitives/contract.js';
 
 /** @typedef {import('./codec.js').Bytes} Bytes */
 /** @typedef {import('./dialects.js').Dialect} Dialect */
@@ -20,6 +21,15 @@ export const GCM_IV_CHARS = 12;
 const ALPHABET = utf8('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_');
 const EVP_BLOCKS = 3;
 const MD5_BYTES = 16;
+
+/** What stands before `at`, put behind the rest. @param {Bytes} data @param {number} at */
+function turned(data, at) {
+  const out = new Uint8Array(data.length);
+  const rest = data.subarray(at);
+  out.set(rest);
+  out.set(data.subarray(0, at), rest.length);
+  return out;
+}
 
 /** The classic suite in one dialect. */
 export class Classic {
@@ -122,7 +132,9 @@ export class Classic {
     if (!made) throw new TypeError('this dialect seals with an iv of its own form');
     const { aesCtr, aesCbcSeal, aesGcmSeal } = this.#primitives;
     const seal = { ctr: aesCtr, cbc: aesCbcSeal, gcm: aesGcmSeal }[this.dialect.aes];
-    return encodeBytes(this.dialect.encoding, await seal(made.key, made.ivBytes, plaintext));
+    const sealed = await seal(made.key, made.ivBytes, plaintext);
+    const first = this.dialect.tag === 'first';
+    return encodeBytes(this.dialect.encoding, first ? turned(sealed, -GCM_TAG_BYTES) : sealed);
   }
 
   /**
@@ -138,6 +150,7 @@ export class Classic {
     if (!made || !data) return null;
     const { aesCtr, aesCbcOpen, aesGcmOpen } = this.#primitives;
     const open = { ctr: aesCtr, cbc: aesCbcOpen, gcm: aesGcmOpen }[this.dialect.aes];
-    return open(made.key, made.ivBytes, data);
+    const first = this.dialect.tag === 'first';
+    return open(made.key, made.ivBytes, first ? turned(data, GCM_TAG_BYTES) : data);
   }
 }

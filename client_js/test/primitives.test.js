@@ -253,10 +253,14 @@ test('a dialect of one\'s own is checked', () => {
   const own = derive('shop', 'sfet-3', { timestamp: 'iso8601', names: { token: 'sid' } });
   assert.deepEqual([own.name, own.names.token, own.names.key], ['shop', 'sid', 'key']);
   assert.deepEqual(findDialect(structuredClone(own)), own);
+  const { tag, ...kept } = own; // as a store has it that was written before there was a tag
+  assert.equal(tag, 'last');
+  assert.deepEqual(findDialect(kept), own);
   for (const changes of [
     { aes: 'ecb' },
     { aes: 'gcm', keyDerivation: 'evp-bytes-to-key' },
     { keyDerivation: 'raw' },
+    { tag: 'first' },
     { names: { token: 'key' } },
     { names: { sid: 'x' } },
     { names: { token: 1 } },

@@ -17,9 +17,13 @@ const DIALECTS = {
   'article-2016': { aes: 'ctr', code: 'md5hex', key: 'evp', rsa: 'pkcs1-v1.5' },
   'article-2016-oaep': { aes: 'ctr', code: 'md5hex', key: 'evp', rsa: 'oaep-sha1' },
   'sfet-1.0': { aes: 'cbc', code: 'md5hex', key: 'evp', rsa: 'pkcs1-v1.5' },
+  'sfet-1.1': { aes: 'cbc', code: 'md5hex', key: 'raw', rsa: 'pkcs1-v1.5' },
   'sfet-2': { aes: 'cbc', code: 'as-is', key: 'md5hex', rsa: 'pkcs1-v1.5' },
   'sfet-3.0': { aes: 'cbc', code: 'as-is', key: 'md5hex', rsa: 'oaep-sha1' },
   'sfet-3': { aes: 'cbc', code: 'as-is', key: 'md5hex', rsa: 'oaep-sha256' },
+  'sfet-3.3-cbc-browser': { aes: 'cbc', code: 'md5hex', key: 'raw', rsa: 'oaep-sha1' },
+  'sfet-3.3-gcm': { aes: 'gcm', code: 'md5hex', key: 'raw', rsa: 'oaep-sha256', tag: 'first' },
+  'sfet-3.3-gcm-browser': { aes: 'gcm', code: 'md5hex', key: 'raw', rsa: 'oaep-sha1', tag: 'first' },
   'sfet-4-cbc': { aes: 'cbc', code: 'md5hex', key: 'raw', rsa: 'oaep-sha256' },
   'sfet-4-gcm': { aes: 'gcm', code: 'md5hex', key: 'raw', rsa: 'oaep-sha256' },
 };
@@ -82,6 +86,7 @@ const names = { ...NAMES, ...overrides.names };
 const encoding = overrides.encoding ?? 'base64';
 const time = TIMESTAMPS[overrides.timestamp ?? 'ms'];
 const algorithm = `aes-256-${dialect.aes}`;
+const tagFirst = dialect.tag === 'first';
 const stripByHand = dialect.rsa === 'pkcs1-v1.5' && !unpadsNatively();
 
 // createCipher is deprecated and warns of CTR besides; that it is weak is no news here.
@@ -119,7 +124,7 @@ function seal(passphrase, plaintext, givenIv) {
   const iv = dialect.aes === 'gcm' ? (givenIv ?? randomText(12)) : givenIv;
   const cipher = cipherOf('Cipher', passphrase, iv ?? '0'.repeat(16));
   const parts = [cipher.update(plaintext), cipher.final()];
-  if (dialect.aes === 'gcm') parts.push(cipher.getAuthTag());
+  if (dialect.aes === 'gcm') parts[tagFirst ? 'unshift' : 'push'](cipher.getAuthTag());
   const payload = Buffer.concat(parts).toString(encoding);
   return { [names.payload]: payload, ...(iv === undefined ? {} : { [names.iv]: iv }) };
 }
@@ -130,8 +135,10 @@ function open(passphrase, message) {
   if (dialect.aes === 'gcm' && iv?.length !== 12) throw new Error('gcm needs an iv of 12');
   const decipher = cipherOf('Decipher', passphrase, iv ?? '0'.repeat(16));
   if (dialect.aes === 'gcm') {
-    decipher.setAuthTag(sealed.subarray(-GCM_TAG_BYTES));
-    sealed = sealed.subarray(0, -GCM_TAG_BYTES);
+    const at = tagFirst ? GCM_TAG_BYTES : -GCM_TAG_BYTES;
+    const [before, after] = [sealed.subarray(0, at), sealed.subarray(at)];
+    decipher.setAuthTag(tagFirst ? before : after);
+    sealed = tagFirst ? after : before;
   }
   return Buffer.concat([decipher.update(sealed), decipher.final()]);
 }
