@@ -29,6 +29,7 @@ bench: $(VENV)/.bench .make/redis .make/deploy
 	$(WITHIN) 60m $(BIN)/python -m bench.flood
 	$(WITHIN) 60m $(BIN)/python -m bench.workers
 	$(WITHIN) 4h $(BIN)/python -m bench.growth
+	$(WITHIN) 60m $(BIN)/python -m bench.stalls
 
 fuzz: $(VENV)/.test
 	FUZZ=50 $(WITHIN) 4h $(PYTEST) tests/test_properties.py tests/test_hardened_properties.py --timeout=3600

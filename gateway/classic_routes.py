@@ -24,6 +24,7 @@ from .inner import Dispatch, told_inside
 from .login import Login
 from .outer import OuterRequest, Reply
 from .sessions import Session, Sessions
+from .turns import give_way, read_login
 
 _JSON_HEADERS = CIMultiDict({"Content-Type": "application/json", "Cache-Control": "no-store"})
 # Statuses that cannot carry a body, and so no seal.
@@ -77,12 +78,17 @@ class ClassicRoutes:
         """A whole sealed request, and the sealed answer to it."""
         accepted, session = await self._accept(request, members)
         try:
-            response = await self._dispatch(request, accepted.http_request(), session)
+            inside = accepted.http_request()
+            await give_way(len(inside.body))
+            response = await self._dispatch(request, inside, session)
         except MalformedMessage as error:
             response = told_inside(400, error.public_code, str(error))
-        return self._sealed_response(
-            accepted.seal_http_response(response, self._settings.clock(), secrets.token_bytes)
-        )
+        await give_way(len(response.body))
+        plaintext = accepted.write_http_response(response, self._settings.clock())
+        await give_way(len(plaintext))
+        sealed = accepted.seal_response(plaintext, secrets.token_bytes)
+        await give_way(len(sealed.payload))
+        return self._sealed_response(sealed)
 
     async def _logout(self, request: OuterRequest) -> Reply:
         accepted, session = await self._accept(request, await self._read_object(request))
@@ -107,12 +113,15 @@ class ClassicRoutes:
         body = serialize_json(accepted.fields)
         headers = (*kept, ("Content-Type", "application/json"))
         inside = HttpRequest(request.method, request.raw_target, headers, body)
+        await give_way(len(body))
         response = await self._dispatch(request, inside, session)
-        return self._sealed_in_place(response, accepted)
+        await give_way(len(response.body))
+        return await self._sealed_in_place(response, accepted)
 
-    def _sealed_in_place(self, response: HttpResponse, accepted: AcceptedRequest) -> Reply:
+    async def _sealed_in_place(self, response: HttpResponse, accepted: AcceptedRequest) -> Reply:
         """The handler's status and headers as they are, and its body sealed (PROTOCOL §6.1)."""
         sealed = accepted.seal_response(response.body, secrets.token_bytes)
+        await give_way(len(sealed.payload))
         status = 200 if response.status in _BODILESS else response.status
         outer = self._sealed_response(sealed, status)
         for name, value in response.headers:
@@ -132,14 +141,19 @@ class ClassicRoutes:
         self, request: OuterRequest, members: JsonObject
     ) -> tuple[AcceptedRequest, Session]:
         message = SealedRequest.parse(members, self._settings.dialect.names)
+        size = len(message.sealed.payload)
+        await give_way(size)
         live = await self._sessions.find(message.token)
         unwrapped = self._exchange.unwrap_request(message, live.keys if live else None)
         tried = False
         if live and unwrapped.passphrase_tag:
             tried = await self._sessions.try_passphrase(live.session, unwrapped.passphrase_tag)
-        opened = unwrapped.open(tried, self._settings.clock())
-        if live is None:  # open has raised; this is for the type checker
+        decrypted = unwrapped.decrypt(tried)
+        await give_way(size)
+        opened = decrypted.read(self._settings.clock())
+        if live is None:  # read has raised; this is for the type checker
             raise RejectedMessage
+        await give_way(size)
         claimed = await self._sessions.claim(live.session, opened.nonce_claim)
         accepted = opened.accept(claimed)
         request.outcome = f"session {live.session.id}"
@@ -147,7 +161,7 @@ class ClassicRoutes:
         return accepted, live.session
 
     async def _read_object(self, request: OuterRequest) -> JsonObject:
-        return parse_json_envelope(await request.read(self._settings.max_body_bytes))
+        return parse_json_envelope(await read_login(request, self._settings.max_body_bytes))
 
     def _sealed_response(self, sealed: SealedMessage, status: int = 200) -> Reply:
         return json_response(status, sealed.serialize(self._settings.dialect.names))

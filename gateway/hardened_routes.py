@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 
 from multidict import CIMultiDict
 
-from protocol.codec import parse_json_object
+from protocol.codec import parse_json_envelope
 from protocol.counter_window import FreshnessClaim
-from protocol.envelopes import CONTENT_TYPES, Format, Members
+from protocol.envelopes import CONTENT_TYPES, MAX_LOGIN_BYTES, Format, Members
 from protocol.errors import DecryptionFailed, MalformedMessage
 from protocol.handshake_messages import (
     ClientConfirmation,
@@ -28,6 +28,7 @@ from .inner import Dispatch, json_inside, log_failure, told_inside
 from .limits import Limits
 from .outer import OuterRequest, Reply
 from .resumption import Resumption
+from .turns import give_way, read_login
 
 _CONTENT_TYPE_OF = {form: content_type for content_type, form in CONTENT_TYPES.items()}
 
@@ -82,7 +83,7 @@ class HardenedRoutes:
         }
 
     async def _read(self, request: OuterRequest) -> bytes:
-        return await request.read(self._settings.max_body_bytes)
+        return await read_login(request, self._settings.max_body_bytes)
 
     # --- handshakes ---
 
@@ -126,7 +127,9 @@ class HardenedRoutes:
     async def message(self, request: OuterRequest, members: Members) -> Reply:
         """A sealed request, and the sealed answer to it."""
         clock = self._settings.clock
-        envelope, now_ms = Envelope.take(members), clock()
+        envelope = Envelope.take(members)
+        await give_way(len(envelope.sealed))
+        now_ms = clock()
         live = await self._sessions.find(envelope.header.session_id, now_ms)
         server = live.server if live else None
         opened = open_request(envelope, server, now_ms, self._settings.window_ms)
@@ -147,7 +150,9 @@ class HardenedRoutes:
             request.session = live.session
             await self._sessions.keep(live, decided.session, now_ms)
             response = await self._run(request, decided, live)
+            await give_way(len(response.body))
             answer = decided.seal_response(response, clock(), secrets.token_bytes)
+            await give_way(len(answer.sealed))
         return packed(request, answer.serialize(format_of(request)))
 
     async def _count_ahead(self, live: LiveSession, now_ms: int) -> None:
@@ -183,12 +188,15 @@ class HardenedRoutes:
 
     async def _authenticate(self, live: LiveSession, inside: HttpRequest) -> HttpResponse:
         """The directory's second check; one that fails ends the session (PROTOCOL §15.7)."""
-        try:
-            payload = parse_json_object(inside.body)
-        except MalformedMessage as error:
-            return told_inside(400, error.public_code, str(error))
         if not live.kept.awaits_password:
             return json_inside(200, {})
+        if len(inside.body) > MAX_LOGIN_BYTES:
+            text = f"what a password is sent in has at most {MAX_LOGIN_BYTES} bytes"
+            return told_inside(413, "too_large", text)
+        try:
+            payload = parse_json_envelope(inside.body)
+        except MalformedMessage as error:
+            return told_inside(400, error.public_code, str(error))
         now_ms = self._settings.clock()
         live_now = await self._sessions.begin_check(live, now_ms)
         if live_now is None:

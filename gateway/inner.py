@@ -12,7 +12,7 @@ from typing import TypeAlias
 from multidict import CIMultiDict
 
 from protocol.codec import JsonValue, serialize_json
-from protocol.messages import MAX_HEADERS, HttpRequest, HttpResponse
+from protocol.messages import MAX_HEADER_CHARS, MAX_HEADERS, HttpRequest, HttpResponse
 
 from .errors import BodyTooLarge
 from .header_names import folded, is_of_a_proxy
@@ -72,9 +72,12 @@ def headers_for(inside: HttpRequest, host: str) -> CIMultiDict[str]:
 def answered(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> HttpResponse:
     """What the application answered, to be sealed; 500 where no client would open it."""
     kept = tuple(end_to_end(headers))
-    if len(kept) > MAX_HEADERS or not 200 <= status <= 599:
+    chars = sum(len(name) + len(value) for name, value in kept)
+    if len(kept) > MAX_HEADERS or chars > MAX_HEADER_CHARS or not 200 <= status <= 599:
         # It would believe that the seal was broken.
-        _log.error("handler failed: status %d with %d headers", status, len(kept))
+        _log.error(
+            "handler failed: status %d with %d headers of %d characters", status, len(kept), chars
+        )
         return _FAILED
     return HttpResponse(status, kept, body)
 

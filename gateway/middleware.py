@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 
-from protocol.codec import JsonObject, parse_json_envelope
+from protocol.codec import MAX_JSON_MARKS, JsonObject, parse_json_envelope
 from protocol.envelopes import Members, serialize_members
 from protocol.errors import (
     MalformedMessage,
@@ -47,6 +47,7 @@ from .own_paths import OwnPaths
 from .requirements import Requirements
 from .route_patterns import RoutePatterns
 from .sessions import Session
+from .turns import give_way
 from .user_tags import UserTags
 
 # Apart from the rest, for those whose access log shows OUTCOME as well.
@@ -132,12 +133,18 @@ class Middleware:
 
     def _refuse(self, request: OuterRequest, error: Exception) -> Reply:
         status, code, text = _visible(error)
-        if status == 413:
+        if status == 413 and not str(error):
             text = (
                 f"the body is larger than {self._settings.max_body_bytes} bytes as it travels: "
                 "sealing adds a third, and a third again to binary content"
             )
         request.outcome = code
+        if isinstance(error, RejectedMessage) and _may_be_dense(request):
+            # By its public size alone, and so for each rejection of that size.
+            text += (
+                f" (JSON inside has at most {MAX_JSON_MARKS} commas and opening brackets: send "
+                f"more of it as text, in the body of a request to {self._settings.prefix}/message)"
+            )
         if isinstance(error, RejectedMessage):
             request.outcome = f"{code} ({error.code}: {error})"
         exact = error.code if isinstance(error, RemoteProtocolError) else code
@@ -175,8 +182,9 @@ class Middleware:
         return await serve(request)
 
     async def _message(self, request: OuterRequest) -> Reply:
-        form = format_of(request)
-        members = Members(form, await self._read(request))
+        form, body = format_of(request), await self._read(request)
+        await give_way(len(body))
+        members = Members(form, body)
         # msgpack is of the hardened suites alone; in JSON the header tells (PROTOCOL §15.1).
         if self._hardened and (form == "msgpack" or members.has("header")):
             return await self._hardened.message(request, members)
@@ -191,7 +199,9 @@ class Middleware:
         )
         if request.method != "POST" or self._classic is None:
             raise refusal
-        members = _members_of(await self._read(request))
+        body = await self._read(request)
+        await give_way(len(body))
+        members = _members_of(body)
         if members is None or not self._classic.is_sealed(members):
             raise refusal
         return await self._classic.in_place(request, members)
@@ -251,6 +261,12 @@ def _members_of(body: bytes) -> JsonObject | None:
         return parse_json_envelope(body)
     except MalformedMessage:
         return None
+
+
+def _may_be_dense(request: OuterRequest) -> bool:
+    """Whether as many values as are refused inside a seal have room in the request."""
+    length = request.headers.get("Content-Length", "")
+    return length.isascii() and length.isdigit() and int(length[:20]) > 2 * MAX_JSON_MARKS
 
 
 def _told(request: OuterRequest, status: int, code: str, text: str) -> Reply:

@@ -24,6 +24,8 @@ CONTENT_TYPES: dict[str, Format] = {
     "application/msgpack": "msgpack",
 }
 MAX_TEXT_CHARS = 1024
+# Of a message that begins or ends a session, and of what a second check is given.
+MAX_LOGIN_BYTES = 65_536
 
 
 class Members:

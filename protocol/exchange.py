@@ -1,7 +1,8 @@
 """One message at the server, in the one order that is safe (PROTOCOL §8.2).
 
 ``unwrap_request`` gives an ``UnwrappedRequest``, which shows only its ``passphrase_tag``;
-``open(tried)`` gives an ``OpenedRequest``, which shows only its ``nonce_claim``; and
+``decrypt(tried)`` gives a ``DecryptedRequest``, which shows nothing, since to read a large one is a
+step of its own; ``read()`` gives an ``OpenedRequest``, which shows only its ``nonce_claim``; and
 ``accept(claimed)`` gives the ``AcceptedRequest``, which alone holds the plaintext and can seal one
 response. Logging in is the same chain, behind a code that the store has claimed.
 
@@ -89,17 +90,15 @@ class AcceptedRequest:
         self._answered.use("the right to answer")
         return seal_to(self._suite, self._keys.client_key, plaintext, entropy)
 
-    def seal_http_response(
-        self, response: HttpResponse, now_ms: int, entropy: Entropy
-    ) -> SealedMessage:
-        """A whole response, with the nonce of the request that it answers (§6.2)."""
+    def write_http_response(self, response: HttpResponse, now_ms: int) -> bytes:
+        """A whole response as it is to be sealed, with the nonce of its request (§6.2)."""
         dialect = self._suite.dialect
         payload = {
             dialect.names.timestamp: format_timestamp(dialect.timestamp, now_ms),
             dialect.names.nonce: self._nonce,
             dialect.names.response: response.serialize(),
         }
-        return self.seal_response(serialize_json(payload), entropy)
+        return serialize_json(payload)
 
 
 class OpenedRequest:
@@ -139,25 +138,38 @@ class AcceptedLogin:
         return seal_to(self._suite, self.client_key, plaintext, entropy)
 
 
+class DecryptedRequest:
+    """A message that was decrypted, whatever came of it; nothing of it can be seen."""
+
+    def __init__(self, read: Callable[[int], OpenedRequest]) -> None:
+        self.__read = read
+        self.__decided = Once()
+
+    def read(self, now_ms: int) -> OpenedRequest:
+        """The message, parsed. Raises: DecryptionFailed, StaleTimestamp, ReplayedNonce."""
+        self.__decided.use("a decrypted request")
+        return self.__read(now_ms)
+
+
 class UnwrappedRequest:
     """A message whose passphrase may be known and has not been used: only its tag can be seen."""
 
     def __init__(
-        self, passphrase_tag: bytes | None, open_with: Callable[[bool, int], OpenedRequest]
+        self, passphrase_tag: bytes | None, decrypt_with: Callable[[bool], DecryptedRequest]
     ) -> None:
         self.passphrase_tag = passphrase_tag
-        self.__open = open_with
+        self.__decrypt = decrypt_with
         self.__decided = Once()
 
-    def open(self, tried: bool, now_ms: int) -> OpenedRequest:
+    def decrypt(self, tried: bool) -> DecryptedRequest:
         """The message decrypted, if the store has counted this try of its passphrase.
 
         Otherwise the same work is done under a random passphrase: how long the parsing of a
         plaintext takes tells something of it, and so must not be had from a message that was
-        answered before. Raises: DecryptionFailed, StaleTimestamp, ReplayedNonce.
+        answered before.
         """
         self.__decided.use("an unwrapped request")
-        return self.__open(tried, now_ms)
+        return self.__decrypt(tried)
 
 
 class OpenedLogin:
@@ -226,23 +238,30 @@ class ServerExchange:
         unwrapped = suite.unwrap((keys or self._decoy).private_key, message.sealed.key)
         passphrase = unwrapped if keys else None
 
-        def open_with(tried: bool, now_ms: int) -> OpenedRequest:
+        def decrypt_with(tried: bool) -> DecryptedRequest:
             stand_in = suite.new_passphrase(self._entropy)
             used = passphrase if passphrase and tried else stand_in
             sealed = message.sealed
-            members = read_members(*suite.open(used, sealed.payload, sealed.iv))
-            if keys is None:
-                raise DecryptionFailed("no such session, or it has ended")
-            if passphrase is None:
-                raise DecryptionFailed("the wrapped key does not open: another dialect or key?")
-            if not tried:
-                raise ReplayedNonce("the passphrase was used before, or the session has ended")
-            if members is None:
-                raise DecryptionFailed("the payload does not open: changed, or another dialect?")
-            return self._opened(keys, members, passphrase, now_ms)
+            plaintext, valid = suite.open(used, sealed.payload, sealed.iv)
+
+            def read(now_ms: int) -> OpenedRequest:
+                members = read_members(plaintext, valid)
+                if keys is None:
+                    raise DecryptionFailed("no such session, or it has ended")
+                if passphrase is None:
+                    raise DecryptionFailed("the wrapped key does not open: another dialect or key?")
+                if not tried:
+                    raise ReplayedNonce("the passphrase was used before, or the session has ended")
+                if members is None:
+                    raise DecryptionFailed(
+                        "the payload does not open: changed, another dialect, or too many values?"
+                    )
+                return self._opened(keys, members, passphrase, now_ms)
+
+            return DecryptedRequest(read)
 
         tag = passphrase_tag(keys.tag_key, passphrase) if keys and passphrase else None
-        return UnwrappedRequest(tag, open_with)
+        return UnwrappedRequest(tag, decrypt_with)
 
     def _opened(
         self, keys: SessionKeys, members: JsonObject, passphrase: bytes, now_ms: int

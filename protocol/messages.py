@@ -15,11 +15,14 @@ from .codec import JsonObject, JsonValue, MsgpackValue, decode_bytes, encode_byt
 from .errors import MalformedMessage
 
 MAX_TARGET_CHARS = 8192
+MAX_METHOD_CHARS = 64
 MAX_HEADERS = 128
+MAX_HEADER_CHARS = 65_536
 
 _HTTP_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_ESCAPED_IN_TWO = b'"\\\t\n\r'
+_CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\r"))
 _TARGET = re.compile(r"/(?!/)[^\x00-\x20\x7f#\\]*")
 _REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
 
@@ -155,13 +158,19 @@ def _header_pairs(pairs: object) -> tuple[tuple[str, str], ...]:
     if not isinstance(pairs, list) or len(pairs) > MAX_HEADERS:
         raise MalformedMessage("headers must be a list, and not too many")
     checked = []
+    left = MAX_HEADER_CHARS
     for pair in pairs:
         if not isinstance(pair, list) or len(pair) != 2:
             raise MalformedMessage("a header must be a pair of name and value")
         name, text = pair
-        if not isinstance(name, str) or not _HTTP_TOKEN.fullmatch(name):
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise MalformedMessage("a header's name and value must be strings")
+        left -= len(name) + len(text)
+        if left < 0:
+            raise MalformedMessage(f"headers have more than {MAX_HEADER_CHARS} characters")
+        if not _HTTP_TOKEN.fullmatch(name):
             raise MalformedMessage("a header name is not valid")
-        if not isinstance(text, str) or not _HEADER_VALUE.fullmatch(text):
+        if not _HEADER_VALUE.fullmatch(text):
             raise MalformedMessage("a header value is not valid")
         checked.append((name, text))
     return tuple(checked)
@@ -173,7 +182,9 @@ def _pairs_of(headers: tuple[tuple[str, str], ...]) -> list[MsgpackValue]:
 
 def _request_line(method: str, target: str) -> tuple[str, str]:
     """Method and target, checked, in the form in which they go on."""
-    if not _HTTP_TOKEN.fullmatch(method) or method.upper() in _REFUSED_METHODS:
+    if len(method) > MAX_METHOD_CHARS or not _HTTP_TOKEN.fullmatch(method):
+        raise MalformedMessage("method is not valid")
+    if method.upper() in _REFUSED_METHODS:
         raise MalformedMessage("method is not valid")
     if len(target) > MAX_TARGET_CHARS or not _TARGET.fullmatch(target):
         raise MalformedMessage("path must start with one slash and hold no space or #")
@@ -201,8 +212,11 @@ def _body(members: JsonObject) -> tuple[bytes, bool]:
 
 
 def _body_members(body: bytes) -> JsonObject:
-    # JSON writes a control character in six: what holds any is shorter in base64.
-    if not _CONTROL.search(body):
+    # JSON writes a control character in six, and these in two: beyond a third of them the body is
+    # shorter in base64, and with any control character it nearly always is.
+    has_control = len(body.translate(None, _CONTROLS)) < len(body)
+    longer = len(body) - len(body.translate(None, _ESCAPED_IN_TWO))
+    if not has_control and longer * 3 <= len(body):
         with contextlib.suppress(UnicodeDecodeError):
             return {"body": body.decode()}
     return {"body": encode_bytes("base64", body), "encoding": "base64"}

@@ -1003,6 +1003,17 @@ def json_texts() -> Iterator[Case]:
         yield Case(f"json-{name}", "parse_json", {"text_hex": text.hex()}, "malformed")
     deep: Json = {"text_parts": [{"hex": "5b", "times": 100_000}, {"hex": "5d", "times": 100_000}]}
     yield Case("json-depth-100000", "parse_json", deep, "malformed")
+    for name, item in (("numbers", b"0"), ("lists", b"[]"), ("members", b'{"":0}')):
+        # Each item has a comma before it, and at most one opening bracket; the list has one.
+        times = 32_768 if name == "numbers" else 16_384
+        parts = [
+            {"hex": (b"[" + item).hex(), "times": 1},
+            {"hex": (b"," + item).hex(), "times": times},
+            {"hex": b"]".hex(), "times": 1},
+        ]
+        yield Case(
+            f"json-more-than-32768-marks-{name}", "parse_json", {"text_parts": parts}, "malformed"
+        )
 
 
 def timestamps() -> Iterator[Case]:
@@ -1128,6 +1139,8 @@ def http() -> Iterator[Case]:
         ("header-pair-of-three", {"path": "/", "headers": [["X", "a", "b"]]}),
         ("header-pair-text", {"path": "/", "headers": ["X: a"]}),
         ("headers-text", {"path": "/", "headers": "X: a"}),
+        ("headers-of-65537-characters", {"path": "/", "headers": [["X", "a" * 65536]]}),
+        ("method-of-65", {"method": "M" * 65, "path": "/"}),
         ("headers-129", {"path": "/", "headers": [["X", "a"]] * 129}),
         ("encoding-unknown", {"path": "/", "body": "x", "encoding": "latin1"}),
         ("encoding-list", {"path": "/", "body": "x", "encoding": ["utf8"]}),

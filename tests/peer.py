@@ -21,7 +21,7 @@ from protocol.exchange import (
     SessionKeys,
 )
 from protocol.freshness import NonceClaim
-from protocol.messages import SealedRequest
+from protocol.messages import HttpResponse, SealedMessage, SealedRequest
 from protocol.primitives import RsaPrivateKey
 from protocol.suites import Classic
 
@@ -96,12 +96,19 @@ class Peer:
     def open(self, message: SealedRequest, now_ms: int = NOW_MS) -> OpenedRequest:
         """The request decrypted, as where its passphrase has tries left."""
         unwrapped = self.server.unwrap_request(message, self.session_keys)
-        return unwrapped.open(unwrapped.passphrase_tag is not None, now_ms)
+        return unwrapped.decrypt(unwrapped.passphrase_tag is not None).read(now_ms)
 
     def receive(self, message: SealedRequest, now_ms: int = NOW_MS) -> AcceptedRequest:
         """The request at the server, with its claim made."""
         opened = self.open(message, now_ms)
         return opened.accept(self.claim(opened.nonce_claim))
+
+
+def sealed_http(
+    accepted: AcceptedRequest, response: HttpResponse, now_ms: int, entropy: Entropy
+) -> SealedMessage:
+    """``response`` as the answer to ``accepted``."""
+    return accepted.seal_response(accepted.write_http_response(response, now_ms), entropy)
 
 
 def with_key(message: SealedRequest, key: str) -> SealedRequest:

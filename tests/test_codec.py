@@ -9,6 +9,7 @@ from protocol.codec import (
     MAX_DEPTH,
     MAX_ENVELOPE_MARKS,
     MAX_INTEGER_CHARS,
+    MAX_JSON_MARKS,
     MAX_MSGPACK_PARTS,
     TextEncoding,
     decode_bytes,
@@ -69,6 +70,27 @@ def test_what_is_outside_a_seal_has_few_values() -> None:
         parse_json_envelope(most[:-1] + b',"more":1}')
     with pytest.raises(MalformedMessage):
         parse_json_envelope(b'{"a":[' + b"[]," * 1_000_000 + b"[]]}")
+
+
+@pytest.mark.parametrize("item", [b"0", b"[]", b'{"":0}', b'"x"'])
+def test_no_json_has_more_values_than_the_limit(item: bytes) -> None:
+    marks = 1 + item.count(b"[") + item.count(b"{")
+    count = (MAX_JSON_MARKS - marks) // marks
+    most = b"[" + item + (b"," + item) * count + b"]"
+    assert len(parse_json(most)) == count + 1  # type: ignore[arg-type]
+    with pytest.raises(MalformedMessage, match="more than 32768"):
+        parse_json(most[:-1] + (b"," + item) * 2 + b"]")
+
+
+@pytest.mark.parametrize("text", [",", "[", '\\",', "\\\\,", '\\\\\\",[{', '"{'])
+def test_marks_inside_strings_are_no_values(text: str) -> None:
+    data = json.dumps({"name ,[{\\": text * MAX_JSON_MARKS, "b": [1, 2]}).encode()
+    assert parse_json(data) == json.loads(data)
+
+
+def test_more_strings_than_values_have_room_are_not_looked_at() -> None:
+    with pytest.raises(MalformedMessage, match="more than 32768"):
+        parse_json(b'["",' + b'"x,"' * (2 * MAX_JSON_MARKS + 2) + b"]")
 
 
 def test_arrays_and_maps_are_counted_as_they_are_made() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from make_vectors import NOW_MS, WINDOW_MS, weak_keys
-from peer import Peer, key_pair, with_iv, with_key, with_payload
+from peer import Peer, key_pair, sealed_http, with_iv, with_key, with_payload
 
 from protocol.client_exchange import PendingResponse
 from protocol.codec import JsonValue, serialize_json
@@ -51,7 +51,7 @@ def test_a_whole_http_request_and_its_response(name: str) -> None:
     accepted = peer.receive(message)
     assert accepted.http_request() == request
     response = HttpResponse(201, (("X-Unit", "rpm"),), b"1200")
-    reply = accepted.seal_http_response(response, NOW_MS, peer.entropy)
+    reply = sealed_http(accepted, response, NOW_MS, peer.entropy)
     assert pending.open(reply) == response
 
 
@@ -90,7 +90,7 @@ def test_an_opened_request_is_decided_once(claimed: bool) -> None:
 def test_an_accepted_request_is_answered_once() -> None:
     peer = Peer()
     accepted = peer.receive(peer.send()[0])
-    accepted.seal_http_response(HttpResponse(204, (), b""), NOW_MS, peer.entropy)
+    sealed_http(accepted, HttpResponse(204, (), b""), NOW_MS, peer.entropy)
     with pytest.raises(LocalProtocolError, match="twice"):
         accepted.seal_response(b"", peer.entropy)
 
@@ -185,14 +185,14 @@ def test_a_message_of_another_session_is_refused() -> None:
     message, _ = peer.send()
     other = replace(peer.session_keys, private_key=key_pair("test-other"))
     with pytest.raises(DecryptionFailed):
-        peer.server.unwrap_request(message, other).open(False, NOW_MS)
+        peer.server.unwrap_request(message, other).decrypt(False).read(NOW_MS)
 
 
 def test_no_session_is_refused_even_if_the_decoy_could_open_it() -> None:
     peer = Peer()
     peer.server = ServerExchange(peer.suite, peer.session_keys, peer.entropy)
     with pytest.raises(DecryptionFailed):
-        peer.server.unwrap_request(peer.send()[0], None).open(True, NOW_MS)
+        peer.server.unwrap_request(peer.send()[0], None).decrypt(True).read(NOW_MS)
 
 
 def test_a_gcm_message_without_its_iv_is_refused() -> None:
@@ -288,7 +288,7 @@ def test_a_request_that_comes_back_is_no_answer(name: str) -> None:
 def test_an_answer_to_another_request_is_refused() -> None:
     peer = Peer()
     (first, _), (_, second_pending) = peer.send(), peer.send()
-    reply = peer.receive(first).seal_http_response(HttpResponse(200, (), b""), NOW_MS, peer.entropy)
+    reply = sealed_http(peer.receive(first), HttpResponse(200, (), b""), NOW_MS, peer.entropy)
     with pytest.raises(ReplayedNonce):
         second_pending.open(reply)
 
@@ -354,23 +354,28 @@ def test_an_unwrapped_request_shows_only_the_tag_of_its_passphrase() -> None:
     peer = Peer()
     unwrapped = peer.server.unwrap_request(peer.send({"secret": 1})[0], peer.session_keys)
     public = {name for name in dir(unwrapped) if not name.startswith("_")}
-    assert public == {"passphrase_tag", "open"}
+    assert public == {"passphrase_tag", "decrypt"}
     assert unwrapped.passphrase_tag is not None
     assert len(unwrapped.passphrase_tag) == 16
+    decrypted = unwrapped.decrypt(True)
+    assert {name for name in dir(decrypted) if not name.startswith("_")} == {"read"}
 
 
 def test_an_unwrapped_request_is_opened_once() -> None:
     peer = Peer()
     unwrapped = peer.server.unwrap_request(peer.send()[0], peer.session_keys)
-    unwrapped.open(True, NOW_MS)
+    decrypted = unwrapped.decrypt(True)
     with pytest.raises(LocalProtocolError):
-        unwrapped.open(True, NOW_MS)
+        unwrapped.decrypt(True)
+    decrypted.read(NOW_MS)
+    with pytest.raises(LocalProtocolError):
+        decrypted.read(NOW_MS)
 
 
 def test_the_tag_is_the_one_that_is_claimed_later() -> None:
     peer = Peer()
     unwrapped = peer.server.unwrap_request(peer.send()[0], peer.session_keys)
-    opened = unwrapped.open(True, NOW_MS)
+    opened = unwrapped.decrypt(True).read(NOW_MS)
     assert unwrapped.passphrase_tag == opened.nonce_claim.passphrase_tag
 
 
@@ -393,11 +398,11 @@ def test_without_a_try_the_payload_is_not_decrypted(
     monkeypatch.setattr(Classic, "open", watched)
     for _ in range(3):
         with pytest.raises(ReplayedNonce):
-            peer.server.unwrap_request(message, peer.session_keys).open(False, NOW_MS)
+            peer.server.unwrap_request(message, peer.session_keys).decrypt(False).read(NOW_MS)
     with pytest.raises(DecryptionFailed):
-        peer.server.unwrap_request(message, None).open(True, NOW_MS)
+        peer.server.unwrap_request(message, None).decrypt(True).read(NOW_MS)
     wrong = with_key(message, "AAAA")
     with pytest.raises(DecryptionFailed):
-        peer.server.unwrap_request(wrong, peer.session_keys).open(True, NOW_MS)
+        peer.server.unwrap_request(wrong, peer.session_keys).decrypt(True).read(NOW_MS)
     assert right not in used
     assert len(set(used)) == 5

@@ -447,7 +447,7 @@ async def test_who_needs_no_password_may_send_one() -> None:
         online = await Device(at).login()
         path = "/.gateway/session/authenticate"
         assert (await online.call("POST", path, b'{"password": "x"}')).status == 200
-        assert (await online.call("POST", path, b"[]")).status == 400
+        assert (await online.call("POST", path, b"[" * 1_000_000)).status == 200
         assert (await online.call()).status == 200
 
 

@@ -19,6 +19,7 @@ from typing import Any, get_args
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from peer import sealed_http
 
 from protocol.client_exchange import ClientExchange, ClientKeys
 from protocol.codec import JsonObject
@@ -227,13 +228,13 @@ def test_node_client_sends_whole_requests(node_client: NodeClient, body: bytes) 
         "body": to_pipe(body),
     }
     message, nonce = node_client.seal(request=request)
-    opened = node_client.server.unwrap_request(message, node_client.keys).open(True, NOW_MS)
+    opened = node_client.server.unwrap_request(message, node_client.keys).decrypt(True).read(NOW_MS)
     accepted = opened.accept(True)
     target = "/orders?name=%C3%A5%20%F0%9F%A6%8A"
     assert accepted.http_request() == HttpRequest("POST", target, HEADERS, body)
 
     response = HttpResponse(201, HEADERS, body)
-    answer = accepted.seal_http_response(response, NOW_MS, os.urandom)
+    answer = sealed_http(accepted, response, NOW_MS, os.urandom)
     opened_answer = node_client.open(answer, nonce=nonce)["response"]
     assert opened_answer == {
         "status": 201,
@@ -247,7 +248,7 @@ def test_node_client_sends_fields_in_place(
     node_client: NodeClient, fields: JsonObject, body: bytes
 ) -> None:
     message, _ = node_client.seal(fields=fields)
-    opened = node_client.server.unwrap_request(message, node_client.keys).open(True, NOW_MS)
+    opened = node_client.server.unwrap_request(message, node_client.keys).decrypt(True).read(NOW_MS)
     accepted = opened.accept(True)
     assert accepted.fields == fields
     answer = accepted.seal_response(body, os.urandom)
@@ -262,7 +263,7 @@ def test_node_client_may_leave_json_and_headers_as_objects(node_client: NodeClie
         "body": {"item": "🍞"},
     }
     message, _ = node_client.seal(fields={node_client.server.suite.dialect.names.request: request})
-    opened = node_client.server.unwrap_request(message, node_client.keys).open(True, NOW_MS)
+    opened = node_client.server.unwrap_request(message, node_client.keys).decrypt(True).read(NOW_MS)
     headers = (("X-Row", "1"), ("Content-Type", "application/json"))
     body = '{"item":"🍞"}'.encode()
     assert opened.accept(True).http_request() == HttpRequest("PUT", "/orders", headers, body)
@@ -274,7 +275,7 @@ def test_node_client_opens_with_either_private_pem(node_client: NodeClient, form
         {"pkcs1": "-----BEGIN RSA PRIVATE KEY", "pkcs8": "-----BEGIN PRIVATE KEY"}[form]
     )
     message, _ = node_client.seal(fields={})
-    opened = node_client.server.unwrap_request(message, node_client.keys).open(True, NOW_MS)
+    opened = node_client.server.unwrap_request(message, node_client.keys).decrypt(True).read(NOW_MS)
     answer = opened.accept(True).seal_response(b"in place", os.urandom)
     assert node_client.open(answer, form) == {"body": to_pipe(b"in place")}
 
@@ -292,7 +293,7 @@ def test_node_client_may_send_an_iv(node: NodePeer, pairs: Pairs) -> None:
     client = log_in_node_client(node, pairs, iv=iv)
     message, _ = client.seal(fields={"item": "🍞"}, iv=iv)
     assert message.sealed.iv == iv
-    opened = client.server.unwrap_request(message, client.keys).open(True, NOW_MS)
+    opened = client.server.unwrap_request(message, client.keys).decrypt(True).read(NOW_MS)
     assert opened.accept(True).fields == {"item": "🍞"}
 
 
@@ -308,23 +309,23 @@ def test_node_client_with_wrong_padding_is_refused(node_client: NodeClient) -> N
     for padding in other_paddings(node_client.server.suite.dialect):
         message, _ = node_client.seal(fields={}, padding=padding)
         with pytest.raises(DecryptionFailed):
-            node_client.server.unwrap_request(message, node_client.keys).open(True, NOW_MS)
+            node_client.server.unwrap_request(message, node_client.keys).decrypt(True).read(NOW_MS)
 
 
 @pytest.mark.parametrize("sign", [-1, 1], ids=["past", "future"])
 def test_node_client_is_fresh_up_to_the_edge(node_client: NodeClient, sign: int) -> None:
     at_edge, _ = node_client.seal(fields={}, now=NOW_MS + sign * WINDOW_MS)
-    node_client.server.unwrap_request(at_edge, node_client.keys).open(True, NOW_MS)
+    node_client.server.unwrap_request(at_edge, node_client.keys).decrypt(True).read(NOW_MS)
     beyond, _ = node_client.seal(fields={}, now=NOW_MS + sign * (WINDOW_MS + 1))
     with pytest.raises(StaleTimestamp):
-        node_client.server.unwrap_request(beyond, node_client.keys).open(True, NOW_MS)
+        node_client.server.unwrap_request(beyond, node_client.keys).decrypt(True).read(NOW_MS)
 
 
 def test_node_client_refuses_the_answer_to_another_request(node_client: NodeClient) -> None:
     message, _ = node_client.seal(fields={})
-    opened = node_client.server.unwrap_request(message, node_client.keys).open(True, NOW_MS)
+    opened = node_client.server.unwrap_request(message, node_client.keys).decrypt(True).read(NOW_MS)
     response = HttpResponse(200, (), b"")
-    answer = opened.accept(True).seal_http_response(response, NOW_MS, os.urandom)
+    answer = sealed_http(opened.accept(True), response, NOW_MS, os.urandom)
     with pytest.raises(PeerRefused, match="another request"):
         node_client.open(answer, nonce="another")
 

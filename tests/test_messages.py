@@ -7,7 +7,9 @@ import pytest
 from protocol.codec import JsonValue
 from protocol.errors import MalformedMessage
 from protocol.messages import (
+    MAX_HEADER_CHARS,
     MAX_HEADERS,
+    MAX_METHOD_CHARS,
     AuthenticateRequest,
     FieldNames,
     HttpRequest,
@@ -136,6 +138,29 @@ def test_as_many_headers_as_the_limit() -> None:
     assert len(HttpRequest.parse({"path": "/", "headers": pairs}).headers) == MAX_HEADERS
     with pytest.raises(MalformedMessage, match="too many"):
         HttpRequest.parse({"path": "/", "headers": [*pairs, ["X", "y"]]})
+
+
+@pytest.mark.parametrize("escaped", ['"', "\\", "\n", "\r", "\t"])
+def test_a_body_travels_in_its_shorter_form(escaped: str) -> None:
+    for count, encoding in ((100, None), (101, "base64")):
+        body = (escaped * count).ljust(300, "x").encode()
+        response = HttpResponse(200, (), body)
+        assert response.serialize().get("encoding") == encoding
+        assert HttpResponse.parse(response.serialize()) == response
+
+
+def test_headers_as_long_as_the_limit() -> None:
+    longest = [["X", "\u00e9" * (MAX_HEADER_CHARS - 3)], ["Y", "y"]]
+    assert len(HttpRequest.parse({"path": "/", "headers": longest}).headers) == 2  # type: ignore[dict-item]
+    longest[1][1] = "yy"
+    with pytest.raises(MalformedMessage, match="more than 65536 characters"):
+        HttpRequest.parse({"path": "/", "headers": longest})  # type: ignore[dict-item]
+
+
+def test_a_method_as_long_as_the_limit() -> None:
+    assert HttpRequest.parse({"path": "/", "method": "m" * MAX_METHOD_CHARS}).method == "M" * 64
+    with pytest.raises(MalformedMessage, match="method"):
+        HttpRequest.parse({"path": "/", "method": "M" * (MAX_METHOD_CHARS + 1)})
 
 
 def test_headers_of_null_are_none() -> None:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from make_vectors import NOW_MS, WINDOW_MS, flip
-from peer import DECOY_CODE, Peer, key_pair, with_iv, with_key, with_payload
+from peer import DECOY_CODE, Peer, key_pair, sealed_http, with_iv, with_key, with_payload
 
 from protocol.codec import (
     MAX_INTEGER_CHARS,
@@ -308,7 +308,7 @@ def test_what_goes_in_comes_out(
 
     response = HttpResponse(200, (("X-A", "b"),), body)
     message, pending = peer.send()
-    reply = peer.receive(message).seal_http_response(response, NOW_MS, peer.entropy)
+    reply = sealed_http(peer.receive(message), response, NOW_MS, peer.entropy)
     assert pending.open(reply) == response
 
 
@@ -583,7 +583,7 @@ def test_every_rejection_does_the_same_work(name: str, work: Counter[str]) -> No
     for why, message, known, now in list(rejections(peer)):
         work.clear()
         with pytest.raises(RejectedMessage) as raised:
-            server.unwrap_request(message, keys if known else None).open(True, now)
+            server.unwrap_request(message, keys if known else None).decrypt(True).read(now)
         assert work == {"rsa": 1, "aes": 1, "parse": 1}, why
         assert raised.value.public_code == "rejected", why
         seen += 1
@@ -591,11 +591,11 @@ def test_every_rejection_does_the_same_work(name: str, work: Counter[str]) -> No
     # And as much as a message that gets in, or the rejection could be told from it.
     good, _ = peer.send()
     work.clear()
-    server.unwrap_request(good, keys).open(True, NOW_MS)
+    server.unwrap_request(good, keys).decrypt(True).read(NOW_MS)
     assert work == {"rsa": 1, "aes": 1, "parse": 1}
     work.clear()
     with pytest.raises(ReplayedNonce):
-        server.unwrap_request(good, keys).open(False, NOW_MS)
+        server.unwrap_request(good, keys).decrypt(False).read(NOW_MS)
     assert work == {"rsa": 1, "aes": 1, "parse": 1}
 
 
@@ -634,9 +634,7 @@ def test_a_client_does_the_same_work_for_every_answer_it_refuses(
     peer = Peer(name)
     peer.client_keys = replace(peer.client_keys, private_key=counting(peer.client_pair, work))
     message, _ = peer.send()
-    reply = peer.receive(message).seal_http_response(
-        HttpResponse(200, (), b""), NOW_MS, peer.entropy
-    )
+    reply = sealed_http(peer.receive(message), HttpResponse(200, (), b""), NOW_MS, peer.entropy)
     for why, key in wrapped_faults(peer.client_pair.public.n, reply.key).items():
         if key == reply.key:
             continue  # this text has no character that the url alphabet writes otherwise

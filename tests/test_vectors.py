@@ -76,7 +76,7 @@ def open_request(case: Json) -> Json:
     claimed = set(given.get("claimed_tags_hex", ()))
     unwrapped = _server(suite).unwrap_request(message, keys or None)
     tag = unwrapped.passphrase_tag
-    opened = unwrapped.open(tag is not None and tag.hex() not in claimed, given["now_ms"])
+    opened = unwrapped.decrypt(tag is not None and tag.hex() not in claimed).read(given["now_ms"])
     tags = opened.nonce_claim.nonce_tag.hex(), opened.nonce_claim.passphrase_tag.hex()
     accepted = opened.accept(not set(tags) & claimed)
     return {

@@ -14,6 +14,7 @@ import { MalformedMessage } from './errors.js';
 
 export const MAX_DEPTH = 64;
 export const MAX_INTEGER_CHARS = 20;
+export const MAX_JSON_MARKS = 32_768;
 
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
 const SPACE = /[ \t\n\r]*/y;
@@ -52,6 +53,7 @@ class Reader {
   #text;
   #at = 0;
   #depth = 0;
+  #marks = 0;
 
   /** @param {string} text */
   constructor(text) {
@@ -101,11 +103,20 @@ class Reader {
   #nested(read) {
     this.#depth += 1;
     if (this.#depth > MAX_DEPTH) throw new MalformedMessage('nested too deeply');
+    this.#mark();
     this.#at += 1;
     this.#skipSpace();
     const value = read();
     this.#depth -= 1;
     return value;
+  }
+
+  /** Counts a comma or an opening bracket. */
+  #mark() {
+    this.#marks += 1;
+    if (this.#marks > MAX_JSON_MARKS) {
+      throw new MalformedMessage(`more than ${MAX_JSON_MARKS} commas and opening brackets`);
+    }
   }
 
   /** Whether the list goes on behind the item just read. @param {string} end */
@@ -115,6 +126,7 @@ class Reader {
     this.#at += 1;
     if (sign === end) return false;
     if (sign !== ',') throw new MalformedMessage('not JSON');
+    this.#mark();
     this.#skipSpace();
     return true;
   }

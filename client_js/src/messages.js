@@ -16,7 +16,9 @@ import { MalformedMessage } from './errors.js';
 /** @typedef {[name: string, value: string]} Header */
 
 export const MAX_TARGET_CHARS = 8192;
+export const MAX_METHOD_CHARS = 64;
 export const MAX_HEADERS = 128;
+export const MAX_HEADER_CHARS = 65_536;
 
 const HTTP_TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const HEADER_VALUE = /^[^\x00-\x08\x0a-\x1f\x7f]*$/;
@@ -175,17 +177,21 @@ function parseHeaders(value) {
 function parsePairs(pairs) {
   if (!Array.isArray(pairs)) throw new MalformedMessage('headers must be a list of pairs');
   if (pairs.length > MAX_HEADERS) throw new MalformedMessage('too many headers');
+  let left = MAX_HEADER_CHARS;
   return pairs.map((pair) => {
     if (!Array.isArray(pair) || pair.length !== 2) {
       throw new MalformedMessage('a header must be a pair of name and value');
     }
     const [name, content] = pair;
-    if (typeof name !== 'string' || !HTTP_TOKEN.test(name)) {
-      throw new MalformedMessage('a header name is not valid');
+    if (typeof name !== 'string' || typeof content !== 'string') {
+      throw new MalformedMessage("a header's name and value must be strings");
     }
-    if (typeof content !== 'string' || !HEADER_VALUE.test(content)) {
-      throw new MalformedMessage('a header value is not valid');
-    }
+    // No text has more than two units to a character.
+    const isLonger = (name.length + content.length) / 2 > left;
+    left -= isLonger ? Infinity : name.length + [...content].length;
+    if (left < 0) throw new MalformedMessage(`headers have more than ${MAX_HEADER_CHARS} characters`);
+    if (!HTTP_TOKEN.test(name)) throw new MalformedMessage('a header name is not valid');
+    if (!HEADER_VALUE.test(content)) throw new MalformedMessage('a header value is not valid');
     return [name, content];
   });
 }
@@ -250,7 +256,8 @@ export class HttpRequest {
   static parse(value) {
     if (!isJsonObject(value)) throw new MalformedMessage('request must be an object');
     const method = Object.hasOwn(value, 'method') ? text(value, 'method') : 'GET';
-    if (!HTTP_TOKEN.test(method) || REFUSED_METHODS.includes(method.toUpperCase())) {
+    const isToken = method.length <= MAX_METHOD_CHARS && HTTP_TOKEN.test(method);
+    if (!isToken || REFUSED_METHODS.includes(method.toUpperCase())) {
       throw new MalformedMessage('method is not valid');
     }
     const path = text(value, 'path');
