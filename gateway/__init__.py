@@ -17,10 +17,11 @@ from protocol.dialects import DEFAULT_DIALECT, Dialect
 from .aiohttp_app import install
 from .aiohttp_inner import SESSION, USER
 from .assembly import assemble
+from .code_mail import CodeMail
 from .config import DEFAULT_MAX_BODY_BYTES, Settings
-from .delivery import CodeMail, Delivery
+from .delivery import Delivery
 from .directory import Account, AnyAddress, Directory
-from .errors import ConfigError, GatewayError, MailNotSent
+from .errors import ConfigError, GatewayError, MailNotSent, MailOutcomeUnknown
 from .events import Event, Watcher
 from .proxy import Proxy
 from .requirements import SUITES
@@ -41,6 +42,7 @@ __all__ = [
     "Event",
     "GatewayError",
     "MailNotSent",
+    "MailOutcomeUnknown",
     "Session",
     "Settings",
     "Store",
@@ -60,6 +62,7 @@ def setup(
     suites: Iterable[str] = SUITES,
     key_file: str | Path | None = None,
     mail_from: str = "certless@localhost",
+    mail_helo: str | None = None,
     watch: Watcher | None = None,
     audit: str | Path | None = None,
     admin: str | socket.socket | None = None,
@@ -89,6 +92,7 @@ def setup(
         suites=suites,
         key_file=key_file,
         mail_from=mail_from,
+        mail_helo=mail_helo,
         watch=watch,
         audit=audit,
         admin=admin,

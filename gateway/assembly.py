@@ -25,7 +25,7 @@ from .classic_routes import ClassicRoutes
 from .code_mails import CodeMails
 from .config import Settings, find_dialect
 from .courier import Courier
-from .delivery import Delivery, delivery_from_url
+from .delivery import Delivery
 from .departures import Departures
 from .directory import Directory, TomlDirectory
 from .errors import ConfigError, GatewayError
@@ -38,6 +38,7 @@ from .keyring import VARIABLE, KeyRing
 from .lifetimes import Lifetimes
 from .limits import Limits
 from .login import Login
+from .mail_url import delivery_from_url
 from .metrics import Metrics
 from .middleware import Middleware
 from .reloads import Reloads
@@ -116,6 +117,7 @@ def assemble(
     suites: Iterable[str] = SUITES,
     key_file: str | Path | None = None,
     mail_from: str = "certless@localhost",
+    mail_helo: str | None = None,
     watch: Watcher | None = None,
     audit: str | Path | None = None,
     admin: Place | None = None,
@@ -135,7 +137,7 @@ def assemble(
     except TypeError as error:
         raise ConfigError(str(error).replace("Settings.__init__()", "setup()")) from None
     directory = users if isinstance(users, Directory) else TomlDirectory.from_file(Path(users))
-    delivery = mail if isinstance(mail, Delivery) else delivery_from_url(mail, mail_from)
+    delivery = mail if isinstance(mail, Delivery) else delivery_from_url(mail, mail_from, mail_helo)
     keeper = store if isinstance(store, Store) else store_from_url(store, chosen.clock)
     keyring = _keyring(store, key_file)
 

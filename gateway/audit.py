@@ -35,6 +35,7 @@ _log = logging.getLogger("certless")
 RECORDED: dict[type[Event], str] = {
     events.LoginAsked: "login_asked",
     events.CodeSent: "code_sent",
+    events.CodeMaybeSent: "code_maybe_sent",
     events.CodeNotSent: "code_not_sent",
     events.CodeRefused: "code_refused",
     events.SessionOpened: "session_opened",

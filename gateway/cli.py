@@ -71,6 +71,7 @@ def add_service_options(service: argparse.ArgumentParser) -> None:
     )
     service.add_argument("--mail", metavar="URL", help="smtp://…, dir:PATH, console:, webhook:URL")
     service.add_argument("--mail-from", metavar="ADDRESS", help="sender of the codes")
+    service.add_argument("--mail-helo", metavar="NAME", help="this host, to mail servers")
     service.add_argument("--site", metavar="NAME", help="what the mail calls this service")
     service.add_argument(
         "--store", metavar="URL", help="memory: (default), sqlite:PATH or redis://…"

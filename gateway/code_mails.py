@@ -4,9 +4,9 @@ import logging
 
 from protocol.codes import CODE_LIFETIME_MS, Code
 
+from .code_mail import CodeMail
 from .config import Settings
 from .courier import Courier
-from .delivery import CodeMail
 from .directory import Account
 from .stores import Store
 from .user_tags import UserTags

@@ -22,6 +22,7 @@ import tomllib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from protocol.dialects import Dialect, derive
 
@@ -29,8 +30,8 @@ from .config import Settings, find_dialect
 from .errors import ConfigError
 
 _TEXTS = (
-    *("listen", "upstream", "users", "mail", "mail_from", "store", "key_file", "dialect"),
-    *("admin", "audit"),
+    *("listen", "upstream", "users", "mail", "mail_from", "mail_helo"),
+    *("store", "key_file", "dialect", "admin", "audit"),
 )
 _LISTS = ("public", "suites", "targets", "trusted_proxies")
 _OTHERS = ("any_address", "dialects", "require", "workers")
@@ -96,4 +97,7 @@ def read_config(path: Path) -> dict[str, Any]:
         for name in ("store", "mail"):
             if str(options.get(name, "")).startswith(scheme):
                 options[name] = scheme + str(path.parent / options[name].removeprefix(scheme))
+    server, ca, file = str(options.get("mail", "")).partition("?ca=")
+    if ca and server.startswith("smtp"):
+        options["mail"] = f"{server}?ca={quote(str(path.parent / unquote(file)))}"
     return {**options, "dialects": dialects}

@@ -9,17 +9,19 @@ import contextlib
 import logging
 from functools import partial
 
-from .delivery import CodeMail, Delivery
-from .errors import MailNotSent
-from .events import CodeNotSent, CodeSent, Events
+from .code_mail import CodeMail
+from .delivery import Delivery
+from .errors import MailNotSent, MailOutcomeUnknown
+from .events import CodeMaybeSent, CodeNotSent, CodeSent, Events
 
 # The answer to the login has left by then, whether there was a mail to write or not.
 _FIRST_TRY_S = 0.05
 _RETRY_S = (1, 2, 5, 10, 30, 60)
 # So long a process that ends waits for mails that it has promised.
 _FINISH_S = 5
-# A mail server is asked by this many at once.
-_CHANNELS = 8
+# A mail server is asked by this many at once: it may take minutes over some of them. Most take 50
+# from one host.
+_CHANNELS = 32
 _log = logging.getLogger("certless")
 
 
@@ -64,6 +66,8 @@ class Courier:
                         if await self._try(address, mail, user_tag):
                             return
             except TimeoutError:
+                _log.warning("mail not sent, given up: its code has expired")
+                self._events.tell(CodeNotSent(user_tag, True))
                 return
             self._was_tried(tried)
             pause_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
@@ -80,6 +84,11 @@ class Courier:
             _log.warning("mail not sent, %s: %s", again, error)
             self._events.tell(CodeNotSent(user_tag, error.final))
             return error.final
+        except MailOutcomeUnknown as error:
+            # Where every answer gets lost, a mail that is sent again comes until its code expires.
+            _log.warning("mail may have been sent, and is not sent again: %s", error)
+            self._events.tell(CodeMaybeSent(user_tag))
+            return True
         except Exception as error:  # an integrator's Delivery may raise anything
             _log.warning("mail not sent, will try again: %s", type(error).__name__)
             self._events.tell(CodeNotSent(user_tag, False))

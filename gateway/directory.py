@@ -12,11 +12,12 @@ from typing import Any
 from protocol.codes import normalise_username
 from protocol.errors import RejectedMessage
 
+from .addresses import wire_address
 from .errors import ConfigError
 
 # The usual form of an address (RFC 5321 §4.1.2 without quoted strings and address literals).
 _ADDRESS = re.compile(
-    r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]+)*"
     r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 )
 
@@ -42,6 +43,13 @@ class Directory(ABC):
         Take about the same time either way: the answer to the visitor is the same.
         """
 
+    async def named(self, typed: str) -> Account | None:
+        """The account of a name as somebody typed it. Raises: RejectedMessage.
+
+        A login begins with it, and so it decides where the code goes.
+        """
+        return await self.find(normalise_username(typed))
+
     async def check(self, account: Account, payload: Mapping[str, Any]) -> bool:
         """A second check of the login payload, for instance of ``payload["password"]``.
 
@@ -60,12 +68,26 @@ class Directory(ABC):
 
 
 class AnyAddress(Directory):
-    """Whoever can read a mailbox may log in under its address (ASCII addresses only)."""
+    """Whoever can read a mailbox may log in under its address.
+
+    An account is an address in small letters with its domain in ASCII. The code goes to the local
+    part as it was typed: whether case matters in it, only its mail server knows (RFC 5321 §2.4).
+    Local parts beyond ASCII are refused, for some of them fold to the mailbox of somebody else.
+    """
 
     async def find(self, username: str) -> Account | None:
+        address = wire_address(username)
         # "=?" begins an encoded word (RFC 2047), which some mail program may read as another name.
-        valid = _ADDRESS.fullmatch(username) and "=?" not in username
-        return Account(username, (username,)) if valid else None
+        valid = _ADDRESS.fullmatch(address) and "=?" not in address
+        return Account(address, (address,)) if valid else None
+
+    async def named(self, typed: str) -> Account | None:
+        account = await super().named(typed)
+        address = wire_address(typed.strip(" "))
+        # What folds to ASCII without being ASCII is another letter than the one it folds to.
+        if account is None or not _ADDRESS.fullmatch(address):
+            return None
+        return Account(account.name, (address,))
 
 
 class TomlDirectory(Directory):
@@ -103,12 +125,12 @@ class TomlDirectory(Directory):
         return before - {account.name for account in self.accounts}
 
     async def find(self, username: str) -> Account | None:
-        return self._accounts.get(username)
+        return self._accounts.get(wire_address(username))
 
 
 def _normal(name: str) -> str:
     try:
-        return normalise_username(name)
+        return wire_address(normalise_username(name))
     except RejectedMessage as error:
         raise ConfigError(f"user or address {name!r} cannot be used: {error}") from None
 

@@ -12,6 +12,7 @@
     |- StoreUnavailable    nothing was accepted
     |- TooMany             a limit is reached
     |- MailNotSent         one try at one address
+    |- MailOutcomeUnknown  one try, of which nobody knows how it ended
     |- UpstreamFailed      no answer, or none that can be passed on
     `- ConfigError         start-up: one line for the person at the console
 """
@@ -68,6 +69,10 @@ class MailNotSent(GatewayError):
     def __init__(self, reason: str, *, final: bool = False) -> None:
         super().__init__(reason)
         self.final = final
+
+
+class MailOutcomeUnknown(GatewayError):
+    """A message may have been accepted: it was sent whole, and no answer came."""
 
 
 class UpstreamFailed(GatewayError):

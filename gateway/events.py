@@ -30,6 +30,13 @@ class CodeSent:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeMaybeSent:
+    """A mail was handed over, and no answer came: it is not sent again."""
+
+    user_tag: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class CodeNotSent:
     """A try to hand a mail over has failed; ``final`` where there will be no other."""
 
@@ -158,6 +165,7 @@ class AuditLineLost:
 Event: TypeAlias = (
     LoginAsked
     | CodeSent
+    | CodeMaybeSent
     | CodeNotSent
     | CodeRefused
     | SessionOpened

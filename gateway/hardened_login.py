@@ -82,7 +82,7 @@ class HardenedLogin:
         username = normalise_username(hello.username)
         await self._limits.login(remote, self._tags.of(username))
         invitation = self._server.greet(hello, CODE_LIFETIME_MS // 1000, secrets.token_bytes)
-        account = await self._directory.find(username)
+        account = await self._directory.named(hello.username)
         user = account.name if account else username
         self._events.tell(events.LoginAsked(self._tags.of(user), remote, invitation.greeting.suite))
         now_ms = self._settings.clock()

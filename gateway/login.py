@@ -56,7 +56,7 @@ class Login:
         """
         username = normalise_username(message.username)
         await self._limits.login(remote, self._tags.of(username))
-        account = await self._directory.find(username)
+        account = await self._directory.named(message.username)
         user = account.name if account else username
         self._events.tell(events.LoginAsked(self._tags.of(user), remote, self._exchange.suite.name))
         code = mint_code(secrets.token_bytes, self._settings.code_chars)

@@ -31,6 +31,7 @@ USERS_DEPARTED = "certless_users_departed"
 TICKETS_USED = "certless_tickets_used"
 TICKETS_RETURNED = "certless_tickets_returned"
 MAILS_SENT = "certless_mails_sent"
+MAILS_UNKNOWN = "certless_mails_unknown"
 MAILS_FAILED = "certless_mails_failed"
 LIMITS_HIT = "certless_limits_hit"
 STORE_SECONDS = "certless_store_duration_seconds"
@@ -82,6 +83,7 @@ class Metrics:
         self._tickets_used = counter(TICKETS_USED, "Tickets that opened a session")
         self._tickets_returned = counter(TICKETS_RETURNED, "Spent tickets that came back")
         self._mails_sent = counter(MAILS_SENT, "Mails with a code handed over")
+        self._mails_unknown = counter(MAILS_UNKNOWN, "Mails that no answer came to")
         self._mails_failed = counter(MAILS_FAILED, "Tries to hand over a mail that failed", "final")
         self._limits_hit = counter(LIMITS_HIT, "Visitors told to come later", "limit")
         self._store_seconds = histogram(
@@ -113,6 +115,7 @@ class Metrics:
             events.TicketUsed: lambda _: self._tickets_used.inc(),
             events.TicketReturned: lambda _: self._tickets_returned.inc(),
             events.CodeSent: lambda _: self._mails_sent.inc(),
+            events.CodeMaybeSent: lambda _: self._mails_unknown.inc(),
             events.CodeNotSent: lambda e: self._mails_failed.labels(str(e.final).lower()).inc(),
             events.LimitHit: lambda e: self._limits_hit.labels(e.limit).inc(),
             events.KeyGenerated: lambda _: self._keys_generated.inc(),

@@ -4,11 +4,12 @@ import argparse
 import logging
 from contextlib import ExitStack
 
-from .delivery import SmtpDelivery, delivery_from_url
 from .listening import listening, set_up_log
+from .mail_url import delivery_from_url
 from .requirements import CLASSIC
 from .serve_options import host_and_port, service_options
 from .signals import hold_reloads, tell_ready, told_to_stop, when_told_to_reload
+from .smtp import SmtpDelivery
 from .workers import workers
 
 _log = logging.getLogger("certless")

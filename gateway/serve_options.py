@@ -30,6 +30,7 @@ def service_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "any_address": arguments.any_address,
         "mail": arguments.mail,
         "mail_from": arguments.mail_from,
+        "mail_helo": arguments.mail_helo,
         "site": arguments.site,
         "store": arguments.store,
         "key_file": arguments.key_file,

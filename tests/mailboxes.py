@@ -163,6 +163,11 @@ class Certificate:
 
 @cache
 def self_signed() -> Certificate:
+    """The one of this run."""
+    return new_self_signed()
+
+
+def new_self_signed() -> Certificate:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a mail server for tests")])
     now = datetime.datetime.now(datetime.UTC)
@@ -198,6 +203,7 @@ async def smtp_server(
     starttls: ssl.SSLContext | None = None,
     password: str | None = None,
     login_in_the_clear: bool = False,
+    needs_starttls: bool = True,
 ) -> AsyncIterator[Mailbox]:
     """A real SMTP server on loopback; with ``password`` it wants a login."""
     mailbox = mailbox or Mailbox()
@@ -212,7 +218,7 @@ async def smtp_server(
             mailbox,
             hostname="mail.test",
             tls_context=starttls,
-            require_starttls=starttls is not None,
+            require_starttls=starttls is not None and needs_starttls,
             authenticator=authenticate if password else None,
             # Over TLS from the start aiosmtpd does not know that it is encrypted.
             auth_require_tls=not login_in_the_clear and tls is None,

@@ -139,6 +139,7 @@ async def a_patient(
             "users": "users.toml",
             "mail": f"smtp://shop:{PASSWORD}@127.0.0.1:{mailbox.port}",
             "mail_from": "codes@shop.example",
+            "mail_helo": "gateway.shop.example",
             "store": "sqlite:store.db",
             "suites": ["ecdh-gcm"],
             "public": ["/"],

@@ -3,6 +3,7 @@
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -158,6 +159,13 @@ def test_paths_are_relative_to_the_file(path: Path) -> None:
     assert Path(options["key_file"]) == folder / "keys" / "a.key"
     assert options["store"] == f"sqlite:{folder / 'data' / 'a.db'}"
     assert options["mail"] == f"dir:{folder / 'mails'}"
+
+
+def test_a_certificate_is_relative_to_the_file(path: Path) -> None:
+    options = read(path, 'mail = "smtps://mail.example?ca=a%20b.pem"')
+    assert options["mail"] == f"smtps://mail.example?ca={quote(str(path.parent / 'a b.pem'))}"
+    hook = "webhook:http://127.0.0.1/?ca=b.pem"
+    assert read(path, f'mail = "{hook}"')["mail"] == hook
 
 
 def test_a_relative_file_in_another_folder(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

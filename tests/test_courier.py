@@ -8,6 +8,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mailboxes import (
@@ -17,13 +18,12 @@ from mailboxes import (
 )
 
 from gateway import courier as room
+from gateway.code_mail import CodeMail
 from gateway.courier import Courier
-from gateway.delivery import (
-    CodeMail,
-    Delivery,
-    delivery_from_url,
-)
+from gateway.delivery import Delivery
 from gateway.errors import MailNotSent
+from gateway.events import CodeNotSent, Event, Events
+from gateway.mail_url import delivery_from_url
 
 ANN, BOB, EVE = "ann@example.org", "bob@example.org", "eve@example.org"
 SENDER = "codes@shop.example"
@@ -165,6 +165,22 @@ async def test_a_mail_whose_code_has_expired_is_dropped() -> None:
         courier.send((ANN,), CodeMail("Shop", "ann", CODE, "192.0.2.7", minutes=0), TAG)
         await eventually(lambda: asyncio.all_tasks() == tasks)
     assert stuck.cancelled == len(stuck.tries) <= 1
+
+
+@pytest.mark.usefixtures("quick")
+async def test_an_operator_hears_of_a_mail_whose_code_has_expired(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told: list[Event] = []
+    minutes: Any = 0.005
+    mail = CodeMail("Shop", "ann", CODE, "192.0.2.7", minutes)
+    courier = Courier(Stuck(), Events(told.append))
+    tasks = asyncio.all_tasks()
+    courier.send((ANN,), mail, TAG)
+    await eventually(lambda: asyncio.all_tasks() == tasks)
+    assert told == [CodeNotSent(TAG, True)]
+    assert "given up: its code has expired" in caplog.text
+    await courier.close()
 
 
 async def test_closing_gives_up_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """``doctor``: each thing that is wrong is found, and no more once it is mended."""
 
 import asyncio
+import hashlib
 import os
 import re
 import sqlite3
@@ -19,6 +20,7 @@ from aiohttp import web
 from mailboxes import Mailbox, a_free_port, self_signed, smtp_server
 from patient import PASSWORD, Examined, Patient, a_patient, listening, serving
 from processes import python
+from smtp_peers import ScriptedPeer, listening_peer
 from yarl import URL
 
 from gateway.doctor import Check, Finding, Mark, Service, disk, examine, ok, upstream, visitor
@@ -50,8 +52,8 @@ store.db-shm, store.db.key, users.toml, gateway.toml
 ok    clock     agrees with the upstream's
 ok    store     sqlite:FOLDER/store.db keeps a record in N ms
 ok    keys      FOLDER/store.db.key opens all that the store holds (3)
-ok    mail      SMTP server 127.0.0.1:PORT takes codes@shop.example after a login, in plain \
-(no mail was sent)
+ok    mail      SMTP server 127.0.0.1:PORT takes codes@shop.example after a login from \
+gateway.shop.example, in plain (no mail was sent)
 ok    upstream  http://127.0.0.1:PORT answers in N ms
 ok    upstream  port PORT listens on loopback only
 ok    visitor   the browser client is installed
@@ -529,7 +531,8 @@ async def test_a_mail_server_that_takes_no_login(patient: Patient) -> None:
         assert line.startswith(f"fix SMTP server {at} takes no login")
         line = await mail_line(patient, f"smtp://{at}")
         assert line == (
-            f"ok SMTP server {at} takes codes@shop.example, in plain (no mail was sent)"
+            f"ok SMTP server {at} takes codes@shop.example from gateway.shop.example, in plain "
+            "(no mail was sent)"
         )
         assert mailbox.mails == []
 
@@ -563,6 +566,56 @@ async def test_a_mail_server_whose_certificate_nobody_trusts(
         authorities.write_text(self_signed().pem)
         monkeypatch.setenv("SSL_CERT_FILE", str(authorities))
         assert "over TLS" in await mail_line(patient, url)
+
+
+async def test_which_certificate_was_taken(
+    patient: Patient, server_context: ssl.SSLContext, tmp_path: Path
+) -> None:
+    file = tmp_path / "mail.pem"
+    file.write_text(self_signed().pem)
+    digits = hashlib.sha256(ssl.PEM_cert_to_DER_cert(self_signed().pem)).hexdigest()
+    async with smtp_server(starttls=server_context) as mailbox:
+        at = f"127.0.0.1:{mailbox.port}"
+        over = "over TLS with a certificate"
+        for url, way in (
+            (f"smtp://{at}", "over TLS with any certificate"),
+            (f"smtp+starttls://{at}?ca={file}", f"{over} of an authority in ca"),
+            (
+                f"smtp+starttls://{at}?fingerprint={digits}",
+                "over TLS with the certificate of that fingerprint",
+            ),
+        ):
+            line = await mail_line(patient, url)
+            assert line == (
+                f"ok SMTP server {at} takes codes@shop.example from gateway.shop.example, {way} "
+                "(no mail was sent)"
+            )
+        line = await mail_line(patient, f"smtp+starttls://{at}?fingerprint={'0' * 64}")
+        assert line.startswith(f"fix SMTP server {at} shows a certificate with the fingerprint")
+        assert digits in line
+        assert mailbox.mails == []
+
+
+async def test_what_can_be_read_on_the_way(
+    patient: Patient, server_context: ssl.SSLContext, monkeypatch: Any
+) -> None:
+    # Loopback plays a host elsewhere.
+    monkeypatch.setattr("gateway.smtp.LOOPBACK", frozenset())
+    for tls, way in ((None, "in plain"), (server_context, "over TLS with any certificate")):
+        async with smtp_server(starttls=tls) as mailbox:
+            line = await mail_line(patient, f"smtp://127.0.0.1:{mailbox.port}")
+        assert line.startswith("warn ")
+        assert f", {way} (no mail was sent): the codes can be read on the way" in line
+
+
+async def test_a_mail_server_that_does_not_take_our_name(patient: Patient) -> None:
+    answers = {"EHLO": ["550 who?"], "HELO": ["550 who?"]}
+    async with listening_peer(ScriptedPeer(answers)) as peer:
+        at = f"127.0.0.1:{peer.port}"
+        line = await mail_line(patient, f"smtp://{at}")
+    assert line.startswith(
+        f"fix SMTP server {at} refuses the name of this host (550): set mail_helo"
+    )
 
 
 async def test_a_folder_of_codes_that_is_open(patient: Patient) -> None:

@@ -8,10 +8,11 @@ from documents import read, table, tables
 
 from gateway import client, listening, proxy, request_body
 from gateway.config import Settings
-from gateway.delivery import SmtpDelivery, delivery_from_url
 from gateway.header_names import _BEGINNINGS, _OF_A_PROXY, folded, is_of_a_proxy
 from gateway.limits import _AHEAD
+from gateway.mail_url import delivery_from_url
 from gateway.rates import _MAX_WINDOW_S
+from gateway.smtp import SmtpDelivery
 from protocol import (
     client_session,
     codes,

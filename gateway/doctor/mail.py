@@ -9,14 +9,10 @@ from pathlib import Path
 import aiosmtplib
 from yarl import URL
 
-from gateway.delivery import (
-    LOOPBACK,
-    ConsoleDelivery,
-    FolderDelivery,
-    SmtpDelivery,
-    WebhookDelivery,
-    delivery_from_url,
-)
+from gateway.delivery import ConsoleDelivery, FolderDelivery, WebhookDelivery
+from gateway.mail_url import delivery_from_url
+from gateway.smtp import LOOPBACK, NotOffered, SmtpDelivery
+from gateway.smtp_tls import CertificateRefused, Tls, Trust
 
 from . import ANSWER_S, Finding, Service, fix, ok, warn
 
@@ -29,7 +25,8 @@ async def check_mail(service: Service) -> AsyncIterator[Finding]:
     if not service.options.get("mail"):
         return
     sender = service.options.get("mail_from", _UNSET_SENDER)
-    match delivery_from_url(service.options["mail"], sender):
+    helo = service.options.get("mail_helo")
+    match delivery_from_url(service.options["mail"], sender, helo):
         case SmtpDelivery() as delivery:
             async for finding in _smtp(delivery):
                 yield finding
@@ -44,22 +41,34 @@ async def check_mail(service: Service) -> AsyncIterator[Finding]:
 async def _smtp(delivery: SmtpDelivery) -> AsyncIterator[Finding]:
     server = delivery.server
     try:
-        async with asyncio.timeout(2 * ANSWER_S), delivery.connection() as smtp:
+        async with asyncio.timeout(2 * ANSWER_S), delivery.connected() as smtp:
             is_sealed = smtp.get_transport_info("sslcontext") is not None
+            name = smtp.local_hostname
             await smtp.mail(delivery.sender)
             await smtp.rset()
     except (aiosmtplib.SMTPException, OSError) as error:
         yield fix(ABOUT, f"SMTP server {server} {_refusal(error, delivery.sender)}")
         return
-    way = "over TLS" if is_sealed else "in plain"
+    way = _way(delivery.trust) if is_sealed else "in plain"
     login = " after a login" if delivery.logs_in else ""
-    text = f"SMTP server {server} takes {delivery.sender}{login}, {way} (no mail was sent)"
-    if not is_sealed and not delivery.is_local:
+    text = (
+        f"SMTP server {server} takes {delivery.sender}{login} from {name}, {way} (no mail was sent)"
+    )
+    if delivery.tls is Tls.OFFERED and not delivery.is_local:
         yield warn(ABOUT, f"{text}: the codes can be read on the way; use smtp+starttls://")
     else:
         yield ok(ABOUT, text)
     if delivery.sender == _UNSET_SENDER and not delivery.is_local:
         yield warn(ABOUT, f"mails come from {_UNSET_SENDER}: set mail_from to an address of yours")
+
+
+def _way(trust: Trust) -> str:
+    if trust.anybody:
+        return "over TLS with any certificate"
+    if trust.fingerprint:
+        return "over TLS with the certificate of that fingerprint"
+    vouching = "an authority in ca" if trust.ca else "an authority of this system"
+    return f"over TLS with a certificate of {vouching}"
 
 
 def _refusal(error: Exception, sender: str) -> str:
@@ -68,9 +77,24 @@ def _refusal(error: Exception, sender: str) -> str:
     if isinstance(refused, ssl.SSLCertVerificationError):
         return (
             f"shows a certificate that is not accepted ({refused.verify_message}): name the server "
-            "as its certificate does, or have this system trust its authority"
+            "as its certificate does, have this system trust its authority, or name a certificate "
+            "by ?ca=FILE or ?fingerprint=SHA256"
         )
     match error:
+        case CertificateRefused():
+            return (
+                f"shows a certificate with the fingerprint {error.fingerprint}: if that is the "
+                "server's, write it in mail"
+            )
+        case NotOffered() if error.extension == "AUTH":
+            return "takes no login: leave USER:PASSWORD@ out of mail, or use smtp+starttls://"
+        case NotOffered():
+            return "offers no STARTTLS: try smtps://, for TLS from the start"
+        case aiosmtplib.SMTPHeloError():
+            return (
+                f"refuses the name of this host ({error.code}): set mail_helo to a name that it "
+                "can look up"
+            )
         case aiosmtplib.SMTPAuthenticationError():
             return (
                 f"refuses user or password ({error.code}): put them right in mail; "
@@ -83,10 +107,6 @@ def _refusal(error: Exception, sender: str) -> str:
             )
         case aiosmtplib.SMTPResponseException():
             return f"says {error.code}: see its log"
-        case aiosmtplib.SMTPException() if "AUTH" in error.message:
-            return "takes no login: leave USER:PASSWORD@ out of mail, or use smtp+starttls://"
-        case aiosmtplib.SMTPException() if "STARTTLS" in error.message:
-            return "offers no STARTTLS: try smtps://, for TLS from the start"
     return "gives no answer: is --mail right, does the server run, does a firewall let it through?"
 
 

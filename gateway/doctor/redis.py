@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 from redis.exceptions import RedisError
 
-from gateway.delivery import LOOPBACK
+from gateway.smtp import LOOPBACK
 from gateway.stores.redis_url import RedisUrl, parse_redis_url
 
 from . import ANSWER_S, Finding, ok, warn
