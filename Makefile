@@ -16,7 +16,7 @@ run: $(VENV)/.run $(BUNDLE)
 
 test: $(VENV)/.test $(BUNDLE) .make/chromium .make/redis .make/deploy .make/php
 	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" $(WITHIN) 30m npm test --silent
-	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" $(WITHIN) 60m npm run test:browser --silent
+	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" $(WITHIN) 90m npm run test:browser --silent
 	$(WITHIN) 90m $(PYTEST) -n 2 --dist worksteal --cov --cov-report=term:skip-covered
 
 check: $(VENV)/.test
@@ -31,7 +31,8 @@ bench: $(VENV)/.bench .make/redis .make/deploy
 	$(WITHIN) 4h $(BIN)/python -m bench.growth
 	$(WITHIN) 60m $(BIN)/python -m bench.stalls
 
-fuzz: $(VENV)/.test
+fuzz: $(VENV)/.test client_js/node_modules/.ready
+	cd client_js && CERTLESS_TABS_RUNS=10000 CERTLESS_TEST_MS=3600000 $(WITHIN) 2h node scripts/test.mjs test/tabs.test.js
 	FUZZ=50 $(WITHIN) 4h $(PYTEST) tests/test_properties.py tests/test_hardened_properties.py --timeout=3600
 
 bundle: $(BUNDLE)

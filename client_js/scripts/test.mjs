@@ -10,7 +10,7 @@ import { resolve } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 
-const LIMIT_OF_A_FILE_MS = Number(process.env.CERTLESS_TEST_FILE_MS ?? 900_000);
+const LIMIT_OF_A_FILE_MS = Number(process.env.CERTLESS_TEST_FILE_MS ?? 1_800_000);
 
 const files = process.argv.slice(2).map((file) => resolve(file));
 if (files.length === 0) throw new Error('name the test files');

@@ -6,6 +6,7 @@
  */
 import { isEpochOver } from './clientSession.js';
 import { isForLater } from './errors.js';
+import { changeKept } from './stores.js';
 
 /** @typedef {import('./clientSession.js').ClientSession} ClientSession */
 /** @typedef {import('./clientSession.js').ClientTicket} ClientTicket */
@@ -45,16 +46,11 @@ export class Keeper {
     return this.#client.store.name !== 'memory';
   }
 
-  /**
-   * For the next load, if there is a place. Numbers cannot be shared, nor taken up again: of a
-   * session with a counter only the ticket is kept (PROTOCOL §17.4).
-   * @param {KeptSession} kept
-   */
+  /** For the next load, if there is a place. @param {KeptSession} kept */
   async keep(kept) {
     const { store, name } = this.#client;
-    const isCounted = kept.version === 2 && kept.fresh === 'counter';
     try {
-      await store.save(name, isCounted ? ticketOf(kept) : kept);
+      await store.save(name, forLater(kept));
       this.isKept = this.#isShared;
     } catch {
       // A full or forbidden storage is no reason to be without a session.
@@ -66,12 +62,12 @@ export class Keeper {
    * The session is lost. Its ticket stays, whatever was said outside a seal (PROTOCOL §19.3).
    * @param {KeptSession} kept
    */
-  async lose(kept) {
-    const { store, name } = this.#client;
-    const found = await store.load(name).catch(() => null);
-    if (found?.token !== kept.token) return;
-    if (hasTicket(found, this.#client.clock())) await store.save(name, ticketOf(found)).catch(() => {});
-    else await this.forget(kept);
+  async lose({ token }) {
+    const { store, name, clock } = this.#client;
+    await changeKept(store, name, (found) => {
+      if (found?.token !== token) return undefined;
+      return hasTicket(found, clock()) ? ticketOf(found) : null;
+    }).catch(() => store.remove(name, token).catch(() => {}));
   }
 
   /** @param {KeptSession} kept */
@@ -89,11 +85,15 @@ export class Keeper {
    */
   async goOn(kept, session) {
     const { store, name } = this.#client;
-    const next = { ...kept, session };
-    const found = this.isKept ? await store.load(name).catch(() => null) : null;
-    const isOurs = found?.version === 2 && found.token === kept.token;
-    if (isOurs && (found.session?.epoch ?? Infinity) <= session.epoch) await this.keep({ ...found, session });
-    return next;
+    if (this.isKept) {
+      await changeKept(store, name, (found) => {
+        const isOurs = found?.version === 2 && found.token === kept.token;
+        return isOurs && (found.session?.epoch ?? Infinity) <= session.epoch ? { ...found, session } : undefined;
+      }).catch(() => {
+        this.isKept = false;
+      });
+    }
+    return { ...kept, session };
   }
 
   /**
@@ -148,8 +148,11 @@ export class Keeper {
       const enrolled = await this.#redeem(found, signal);
       // Too late: another tab may have gone on without us (PROTOCOL §19.3).
       if (!(await isAlone())) return null;
-      await this.keep(enrolled.kept);
-      return { ...enrolled, isFromOtherTab: false };
+      if (await this.#succeed(found, enrolled.kept, signal)) return { ...enrolled, isFromOtherTab: false };
+      // Meanwhile somebody has logged in, or out, in another tab: that goes before.
+      await this.end(enrolled);
+      const later = signal.aborted ? null : await this.fromOtherTab(lost);
+      return later && { ...later, isFromOtherTab: true };
     };
     const alone = store.alone ?? ((/** @type {string} */ _, /** @type {typeof work} */ task) => task(async () => true));
     try {
@@ -158,6 +161,41 @@ export class Keeper {
       if (isForLater(error) || signal.aborted) throw error;
       return null;
     }
+  }
+
+  /**
+   * Keeps what follows on `found`, if that is still there; whether it was.
+   * @param {KeptSession} found
+   * @param {KeptSession} kept
+   * @param {AbortSignal} signal
+   */
+  async #succeed(found, kept, signal) {
+    if (!this.isKept) {
+      if (!signal.aborted) await this.keep(kept);
+      return !signal.aborted;
+    }
+    const { store, name } = this.#client;
+    let isThere = true;
+    await changeKept(store, name, (now) => {
+      isThere = now?.token === found.token && !signal.aborted;
+      return isThere ? forLater(kept) : undefined;
+    }).catch(() => {
+      this.isKept = false;
+    });
+    return isThere;
+  }
+
+  async forgetAll() {
+    const { store, name } = this.#client;
+    await changeKept(store, name, () => null).catch(() => {});
+    this.isKept = false;
+  }
+
+  /** Ends a session that nobody will use. @param {Enrolled} enrolled */
+  async end({ session, kept }) {
+    const client = this.#client;
+    await this.forget(kept);
+    await client.ask('logout', { ...client.logoutRoute, session, nowMs: client.clock() }).catch(() => {});
   }
 
   /** @param {KeptHardened & { ticket: ClientTicket }} kept @param {AbortSignal} signal */
@@ -171,4 +209,13 @@ export class Keeper {
 /** @param {KeptHardened} kept @returns {KeptHardened} */
 function ticketOf(kept) {
   return { ...kept, session: null, privateKey: null, expiresMs: 0 };
+}
+
+/**
+ * What of it can be kept. Numbers cannot be shared, nor taken up again: of a session with a counter
+ * only the ticket is (PROTOCOL §17.4).
+ * @param {KeptSession} kept
+ */
+function forLater(kept) {
+  return kept.version === 2 && kept.fresh === 'counter' ? ticketOf(kept) : kept;
 }

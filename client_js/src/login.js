@@ -1,4 +1,5 @@
 /** The ways to a session: log in at once, log in step by step, or go on with one that was kept. */
+import { throwIfCancelled } from './abort.js';
 import { isForLater } from './errors.js';
 import { GatewayClient } from './gatewayClient.js';
 import { Keeper, hasTicket } from './keeping.js';
@@ -55,6 +56,7 @@ export class LoginRequest {
    */
   async submit(code, password = this.#options.password) {
     const enrolled = await this.#enrolment.submit(code, password);
+    throwIfCancelled(this.#enrolment.signal);
     return new Session(this.#client, enrolled, this.#options).keep();
   }
 
@@ -91,6 +93,15 @@ export async function requestLogin(options) {
  *   or asks to come later
  */
 export async function resume(options = {}) {
+  return takeUp(options, true);
+}
+
+/**
+ * As `resume`; with or without what takes a request, a ticket.
+ * @param {ResumeOptions} options
+ * @param {boolean} byTicket
+ */
+export async function takeUp(options, byTicket) {
   const asked = new GatewayClient(options);
   const kept = await asked.store.load(asked.name).catch(() => null);
   if (!kept) return null;
@@ -99,6 +110,7 @@ export async function resume(options = {}) {
     await asked.store.remove(asked.name, kept.token).catch(() => {});
     return null;
   }
+  if (isOver && !byTicket) return null;
   const client = clientOf(kept, { ...options, store: asked.store });
   if (!client) return null;
   const keeper = new Keeper(client, true);

@@ -189,10 +189,21 @@ export class Session extends EventTarget {
     }
   }
 
+  /** Nothing is kept for the next load any more, be it this session or what another tab has made of it. */
+  async forget() {
+    await this.#keeper.forgetAll();
+  }
+
   /** For `login`: a new session is kept before anybody uses it. */
   async keep() {
     await this.#keeper.keep(this.#current.kept);
     return this;
+  }
+
+  /** This page goes on without it, and nobody is logged out: it may be another tab's as well. */
+  leave() {
+    this.#closing.abort();
+    this.#end();
   }
 
   /** @param {SessionState} state */
@@ -324,7 +335,7 @@ export class Session extends EventTarget {
     const isFresh = !lost.isProven && nowMs - lost.since < WINDOW_MS && nowMs < lost.kept.expiresMs;
     try {
       const found = await this.#withoutACode(lost, isFresh);
-      if (found) return this.#take(found);
+      if (found) return await this.#take(found);
       this.#become('expired');
       await this.#keeper.lose(lost.kept);
       if (isFresh) throw new Refused(403, 'rejected', '', REJECTED_AT_ONCE);
@@ -335,7 +346,7 @@ export class Session extends EventTarget {
       const { username } = lost.kept;
       const enrolled = await enrol(client, { username, onProgress, signal }, 'expired', code, password);
       await this.#keeper.keep(enrolled.kept);
-      return this.#take(this.#asCurrent(enrolled, false));
+      return await this.#take(this.#asCurrent(enrolled, false));
     } catch (error) {
       // While the gateway does not answer, or has too much to do, its ticket is as good as before.
       if (isForLater(error) && this.#hasTicket && this.#state === 'ready') throw error;
@@ -367,12 +378,18 @@ export class Session extends EventTarget {
   }
 
   /** @param {Current} current */
-  #take(current) {
+  async #take(current) {
+    if (this.#closing.signal.aborted) {
+      // Somebody has logged out meanwhile: that is meant of what follows, too.
+      if (!current.isFromOtherTab) await this.#keeper.end(current);
+      throw new NotLoggedIn();
+    }
     const { session } = this.#current;
     this.#current = current;
     void this.#client.ask('forgetSession', { session }).catch(() => {});
     this.#watchExpiry();
     this.#become('ready');
+    if (!current.isFromOtherTab) this.dispatchEvent(new Event('renewed'));
     return current;
   }
 }

@@ -3,6 +3,8 @@
  *
  * A store has one session for a gateway. `remove` names the token it means: a newer session that
  * another tab has put there stays.
+ *
+ * Tabs share it, so what is made of what is kept there is made in one step: `change`.
  */
 import { decodeBytes, encodeBytes, isJsonObject, parseJsonObject, serializeJson, utf8, utf8Text } from './codec.js';
 import { done, transaction } from './indexedDb.js';
@@ -52,15 +54,38 @@ import { done, transaction } from './indexedDb.js';
  */
 
 /**
+ * What is to be kept in place of what is found: null is nothing, undefined leaves it as it is.
+ * @typedef {(found: KeptSession | null) => KeptSession | null | undefined} Change
+ */
+
+/**
  * @typedef {{
  *   name: 'memory' | 'localStorage' | 'indexedDB' | string,
  *   load: (gateway: string) => Promise<KeptSession | null>,
  *   save: (gateway: string, session: KeptSession) => Promise<void>,
  *   remove: (gateway: string, token: string) => Promise<void>,
+ *   change?: (gateway: string, to: Change) => Promise<void>,
  *   alone?: Alone,
  * }} Store
- * `alone` is for stores that several programs or tabs share; where it rejects, no ticket is used.
+ * `change` and `alone` are for stores that several programs or tabs share: without `change` two of
+ * them may undo each other's; where `alone` rejects, no ticket is used.
  */
+
+/**
+ * @param {Store} store
+ * @param {string} gateway
+ * @param {Change} to
+ */
+export async function changeKept(store, gateway, to) {
+  if (store.change) return store.change(gateway, to);
+  const found = await store.load(gateway);
+  const kept = to(found);
+  if (kept) await store.save(gateway, kept);
+  else if (kept === null && found) await store.remove(gateway, found.token);
+}
+
+/** @param {string} token @returns {Change} */
+const without = (token) => (found) => (found?.token === token ? null : undefined);
 
 /** @param {any} value @param {Record<string, string>} types a name with `?` may be null */
 function hasTypes(value, types) {
@@ -97,7 +122,8 @@ function isKeptSession(value) {
  * @returns {Store}
  */
 export function memoryStore() {
-  return { name: 'memory', load: async () => null, save: async () => {}, remove: async () => {} };
+  const nothing = async () => {};
+  return { name: 'memory', load: async () => null, save: nothing, remove: nothing, change: nothing };
 }
 
 /**
@@ -133,8 +159,8 @@ function read(value) {
 export function localStorageStore(storage, alone) {
   /** @param {string} gateway */
   const name = (gateway) => `certless ${gateway}`;
-  /** @type {Store['load']} */
-  const load = async (gateway) => {
+  /** @param {string} gateway @returns {KeptSession | null} */
+  const load = (gateway) => {
     const text = storage.getItem(name(gateway));
     if (text === null) return null;
     try {
@@ -147,19 +173,26 @@ export function localStorageStore(storage, alone) {
       return null;
     }
   };
+  /** @param {string} gateway @param {KeptSession} session */
+  const save = (gateway, session) => {
+    const { privateKey } = session;
+    if (privateKey && !(privateKey instanceof Uint8Array)) throw new TypeError('this key cannot be written');
+    const members = written(session);
+    if (session.version === 1) members.privateKey = members.privateKey.base64;
+    storage.setItem(name(gateway), utf8Text(serializeJson(members)) ?? '');
+  };
+  /** @param {string} gateway @param {Change} to */
+  const change = async (gateway, to) => {
+    const kept = to(load(gateway));
+    if (kept) save(gateway, kept);
+    else if (kept === null) storage.removeItem(name(gateway));
+  };
   return {
     name: 'localStorage',
-    load,
-    save: async (gateway, session) => {
-      const { privateKey } = session;
-      if (privateKey && !(privateKey instanceof Uint8Array)) throw new TypeError('this key cannot be written');
-      const members = written(session);
-      if (session.version === 1) members.privateKey = members.privateKey.base64;
-      storage.setItem(name(gateway), utf8Text(serializeJson(members)) ?? '');
-    },
-    remove: async (gateway, token) => {
-      if ((await load(gateway))?.token === token) storage.removeItem(name(gateway));
-    },
+    load: async (gateway) => load(gateway),
+    save: async (gateway, session) => save(gateway, session),
+    remove: (gateway, token) => change(gateway, without(token)),
+    change,
     ...(alone && { alone }),
   };
 }
@@ -177,6 +210,14 @@ export function indexedDbStore(factory, alone) {
    * @param {(sessions: IDBObjectStore) => Promise<Result>} work
    */
   const inSessions = (mode, work) => transaction(factory, 'certless', 'sessions', mode, work);
+  /** @param {string} gateway @param {Change} to */
+  const change = (gateway, to) =>
+    inSessions('readwrite', async (sessions) => {
+      const found = await done(sessions.get(gateway));
+      const kept = to(isKeptSession(found) ? found : null);
+      if (kept) await done(sessions.put(kept, gateway));
+      else if (kept === null) await done(sessions.delete(gateway));
+    });
   return {
     name: 'indexedDB',
     load: async (gateway) => {
@@ -186,12 +227,8 @@ export function indexedDbStore(factory, alone) {
     save: async (gateway, session) => {
       await inSessions('readwrite', (sessions) => done(sessions.put(session, gateway)));
     },
-    remove: async (gateway, token) => {
-      await inSessions('readwrite', async (sessions) => {
-        const found = await done(sessions.get(gateway));
-        if (isKeptSession(found) && found.token === token) await done(sessions.delete(gateway));
-      });
-    },
+    remove: (gateway, token) => change(gateway, without(token)),
+    change,
     ...(alone && { alone }),
   };
 }

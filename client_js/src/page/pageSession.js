@@ -1,13 +1,19 @@
-/** The one session of a page: who is logged in, and what waits until somebody is. */
+/**
+ * The one session of a page: who is logged in, and what waits until somebody is.
+ *
+ * What other tabs do may come between any two steps of it, so they stay in one room, and make it long;
+ * `test/tabs.test.js` goes through their orders.
+ */
 import { orCancelled, throwIfCancelled } from '../abort.js';
 import { normaliseUsername } from '../codes.js';
 import { NotLoggedIn, OutcomeUnknown } from '../errors.js';
 import { GatewayClient } from '../gatewayClient.js';
-import { resume } from '../login.js';
+import { takeUp } from '../login.js';
 import { IDEMPOTENT } from '../session.js';
 import { pageDocument } from './elements.js';
+import { OneMail } from './oneMail.js';
 import { PageLogin } from './pageLogin.js';
-import { otherTabs, visible } from './tabs.js';
+import { otherTabs, visible, whenSeen } from './tabs.js';
 
 /** @typedef {import('../gatewayClient.js').GatewayOptions} GatewayOptions */
 /** @typedef {import('../session.js').Session} Session */
@@ -36,6 +42,7 @@ export class PageSession extends EventTarget {
   #options;
   #client;
   #tell;
+  #mail;
   /** The last session, also when it was lost; null where nobody is logged in. @type {Session | null} */
   #session = null;
   /** @type {PageState} */
@@ -44,6 +51,14 @@ export class PageSession extends EventTarget {
   #waiting = null;
   /** @type {() => void} */
   #open;
+  /** The look for a session that another tab has. @type {Promise<void> | null} */
+  #looking = null;
+  /** Whether to look again: since the last look began, there was news. @type {'store' | 'ticket' | null} */
+  #isDue = null;
+  /** How often somebody has logged out: what was found before is not taken. */
+  #logouts = 0;
+  /** Until what was kept is forgotten. @type {Promise<void> | undefined} */
+  #forgetting;
 
   /**
    * @param {GatewayOptions} options
@@ -54,10 +69,14 @@ export class PageSession extends EventTarget {
     this.#options = options;
     this.#open = open;
     this.#client = new GatewayClient(options);
+    this.#mail = new OneMail(this.#client.name);
     this.#tell = otherTabs(this.#client.name, (news) => void this.#hear(news));
+    whenSeen(() => void this.#look());
     this.login = new PageLogin(options, (session) => this.#opened(session));
+    // A code that is being tried goes before what other tabs have.
+    this.login.addEventListener('change', () => this.#isDue && this.#mayTake && void this.#look(this.#isDue));
     /** Resolves once it is known whether an earlier load of the page has left a session. */
-    this.ready = this.#resume();
+    this.ready = this.#look('ticket');
     this.fetch = this.fetch.bind(this);
   }
 
@@ -135,9 +154,13 @@ export class PageSession extends EventTarget {
   /** Logs out, in every tab; whether or not the gateway answers. */
   async logout() {
     const session = this.#session;
-    // The other tabs first: the gateway's refusal is not to look like a loss to them.
-    this.#tell('logout');
     this.giveUp();
+    // What is kept first: a tab that opens now finds nothing. Then the other tabs: the gateway's
+    // refusal is not to look like a loss to them.
+    this.#forgetting = session?.forget().finally(() => (this.#logouts += 1));
+    await this.#forgetting;
+    this.#tell('logout');
+    void this.#mail.isOver();
     await session?.close().catch(() => {});
   }
 
@@ -148,6 +171,7 @@ export class PageSession extends EventTarget {
     this.#session = null;
     this.#become('none');
     this.login.reset();
+    if (waiting) void this.#mail.release();
     waiting?.reject(new NotLoggedIn());
   }
 
@@ -160,35 +184,72 @@ export class PageSession extends EventTarget {
 
   /** @param {Session} session */
   #opened(session) {
+    void this.#mail.isOver();
     this.#take(session);
-    this.#tell('login');
   }
 
   /** @param {Session} session */
   #take(session) {
-    void this.#session?.close().catch(() => {});
+    const former = this.#session;
+    // What was lost has ended by itself, and what it has left is perhaps what goes on.
+    if (former && former.state !== 'closed') void former.close().catch(() => {});
     this.#session = session;
     session.addEventListener('state', () => {
-      if (this.#session === session) this.#become(session.state === 'ready' ? 'ready' : 'expired');
+      if (this.#session !== session) return;
+      this.#become(session.state === 'ready' ? 'ready' : 'expired');
+      // Its time is over, while another tab has logged in.
+      if (session.state === 'expired') void this.#look();
     });
+    session.addEventListener('renewed', () => this.#tell('login'));
     const waiting = this.#waiting;
     this.#waiting = null;
     this.#become('ready');
     this.login.reset();
+    if (waiting) void this.#mail.release();
     waiting?.resolve(session);
+    // Also where it was found: it may be new to the others.
+    this.#tell('login');
   }
 
-  /** Goes on with the session that is kept, where this page has none of its own. */
-  async #resume() {
-    const session = await resume(this.#options).catch(() => null);
-    if (session && this.#state !== 'ready') this.#take(session);
+  /**
+   * Goes on with the session that is kept, where this page has none of its own. All that may be
+   * news leads here, and none of it is lost: what comes during a look leads to another.
+   * @param {'store' | 'ticket'} [by] what is kept, or where that has ended, what a ticket gives
+   */
+  #look(by = 'store') {
+    this.#isDue = this.#isDue === 'ticket' ? 'ticket' : by;
+    this.#looking ??= this.#lookOn().finally(() => (this.#looking = null));
+    return this.#looking;
+  }
+
+  async #lookOn() {
+    while (this.#isDue && this.#mayTake) {
+      const byTicket = this.#isDue === 'ticket';
+      this.#isDue = null;
+      const logouts = this.#logouts;
+      const session = await takeUp(this.#options, byTicket).catch(() => null);
+      await this.#forgetting;
+      if (session && logouts !== this.#logouts) await session.close().catch(() => {});
+      else if (session && this.#mayTake) this.#take(session);
+      else if (session) {
+        session.leave();
+        this.#isDue = 'store';
+      }
+    }
+    if (this.#state === 'ready') this.#isDue = null;
+  }
+
+  /** Whether a session that another tab has would be of use. A code that is being tried goes first. */
+  get #mayTake() {
+    return this.#state !== 'ready' && this.login.busy !== 'code';
   }
 
   /** @param {TabNews} news */
   async #hear(news) {
-    if (news === 'login' && this.#state !== 'ready') await this.#resume();
+    if (news === 'login') await this.#look();
     if (news === 'logout') {
       const session = this.#session;
+      this.#logouts += 1;
       this.giveUp();
       await session?.close().catch(() => {});
     }
@@ -216,27 +277,30 @@ export class PageSession extends EventTarget {
   #awaited(lost) {
     if (!this.#waiting) {
       this.#waiting = waiting();
-      if (lost) {
-        this.#become('renewing');
-        void this.#renew(this.#waiting, lost.username);
-      }
-      this.#open();
+      if (lost) this.#become('renewing');
+      void this.#ask(this.#waiting, lost?.username);
     }
     return this.#waiting.promise;
   }
 
   /**
-   * Asks for a new code, once: unless another tab has a session by the time a person sees this one.
+   * Opens the login, unless another tab has a session. Where one was lost, asks for a new code as
+   * well: in the first tab that a person sees, and in no other.
    * @param {Waiting} waiting
-   * @param {string} username
+   * @param {string} [username] whose session was lost
    */
-  async #renew(waiting, username) {
-    if (document.visibilityState === 'hidden') {
-      await visible();
-      if (this.#waiting === waiting) await this.#resume();
-    }
+  async #ask(waiting, username) {
+    await this.#look(username ? 'store' : 'ticket');
+    if (this.#waiting !== waiting) return;
+    this.#open();
+    if (!username) return;
+    await visible();
+    if (!(await this.#mail.isOurs())) return;
+    // Somebody may have logged in before that was ours.
+    await this.#look();
     const isAsked = this.login.busy || this.login.step === 'code';
     if (this.#waiting === waiting && !isAsked) await this.login.request(username);
+    if (this.#waiting !== waiting) await this.#mail.release();
   }
 }
 

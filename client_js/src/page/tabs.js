@@ -17,9 +17,16 @@ export function otherTabs(gateway, listen) {
   return (news) => channel.postMessage(news);
 }
 
+export const isHidden = () => document.visibilityState === 'hidden';
+
+/** @param {() => void} listen is called whenever a person comes to see this tab */
+export function whenSeen(listen) {
+  document.addEventListener('visibilitychange', () => isHidden() || listen());
+}
+
 /** Resolves once a person can see this tab. */
 export async function visible() {
-  while (document.visibilityState === 'hidden') {
+  while (isHidden()) {
     await new Promise((resolve) => document.addEventListener('visibilitychange', resolve, { once: true }));
   }
 }

@@ -39,9 +39,8 @@ const neverAlone = async () => {
 /** @returns {Store} */
 export function persistentStore() {
   try {
-    const alone = globalThis.indexedDB ? aloneInTabs(indexedDB) : neverAlone;
-    if (globalThis.crypto?.subtle && globalThis.indexedDB) return indexedDbStore(indexedDB, alone);
-    if (globalThis.localStorage) return localStorageStore(localStorage, alone);
+    if (globalThis.indexedDB) return indexedDbStore(indexedDB, aloneInTabs(indexedDB));
+    if (globalThis.localStorage) return localStorageStore(localStorage, neverAlone);
   } catch {
     // A browser set to keep nothing throws at the mere look.
   }

@@ -1,0 +1,121 @@
+/** A browser of several tabs before one gateway: each tab runs the page's session as it is built. */
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { Channels, Databases } from './browserParts.js';
+import { Gateway } from './gateway.js';
+import { Steps } from './steps.js';
+
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+const ORIGIN = 'http://gateway.test';
+const USERNAME = 'ann';
+
+const { outputFiles } = await build({
+  absWorkingDir: HERE,
+  entryPoints: ['entry.js'],
+  bundle: true,
+  write: false,
+  format: 'iife',
+  globalName: 'tab',
+  platform: 'browser',
+  target: ['es2022'],
+  alias: { '#platform': './platform.js' },
+});
+// What a tab has of its own; the rest of the globals is Node's.
+const GLOBALS = ['globalThis', 'document', 'BroadcastChannel', 'indexedDB', 'crypto', 'Date', 'setTimeout', 'clearTimeout'];
+const program = new Function(...GLOBALS, `${outputFiles[0].text};return tab`);
+
+class Tab {
+  isClosed = false;
+  isPersonAsking = false;
+  /** What goes wrong next: for requests in their order, and how many transactions. */
+  faults = { network: [], store: 0 };
+  /** @type {{ isSettled: boolean }[]} */
+  requests = [];
+
+  constructor(world, number) {
+    this.name = `tab ${number}`;
+    this.world = world;
+    const { channels, databases, gateway, steps } = world;
+    this.document = Object.assign(new EventTarget(), { visibilityState: 'visible', baseURI: `${ORIGIN}/` });
+    const indexedDB = databases.of(this);
+    const crypto = { subtle: {}, getRandomValues: (array) => array.fill(world.number()) };
+    const scope = { indexedDB, crypto };
+    class Clock extends Date {
+      static now = () => steps.nowMs;
+    }
+    const timers = [(run, ms) => steps.setTimeout(this, run, ms), (timer) => steps.clearTimeout(timer)];
+    const parts = program(scope, this.document, channels.of(this), indexedDB, crypto, Clock, ...timers);
+    scope.engine = gateway.engineOf(this, parts);
+    this.isShown = false;
+    const options = { url: ORIGIN, suite: 'ecdh-gcm', clock: () => steps.nowMs };
+    this.page = new parts.PageSession(options, () => (this.isShown = true));
+  }
+
+  fetch() {
+    const request = { isSettled: false };
+    this.requests.push(request);
+    const settled = () => (request.isSettled = true);
+    this.page.fetch('/orders').then(settled, settled);
+  }
+
+  see(isSeen) {
+    this.document.visibilityState = isSeen ? 'visible' : 'hidden';
+    this.document.dispatchEvent(new Event('visibilitychange'));
+  }
+
+  /** Somebody looks at the tab, and logs in where it asks for that. */
+  async logIn() {
+    const { login } = this.page;
+    if (this.page.state === 'ready' || this.document.visibilityState === 'hidden' || login.busy) return;
+    if (login.step === 'address') {
+      this.isPersonAsking = true;
+      await login.request(USERNAME).finally(() => (this.isPersonAsking = false));
+    }
+    if (login.step === 'code') await login.submit('7K3QWXYZ');
+  }
+
+  logOut() {
+    void this.page.logout();
+    this.world.gateway.mailsByItself = 0;
+  }
+
+  close() {
+    this.isClosed = true;
+  }
+}
+
+export class World {
+  #last = 0;
+
+  constructor() {
+    this.steps = new Steps();
+    this.databases = new Databases(this.steps);
+    this.channels = new Channels(this.steps);
+    this.gateway = new Gateway(this.steps);
+    /** @type {Tab[]} */
+    this.tabs = [];
+  }
+
+  number() {
+    this.#last += 1;
+    return this.#last;
+  }
+
+  openTab() {
+    this.tabs.push(new Tab(this, this.tabs.length));
+  }
+
+  get open() {
+    return this.tabs.filter(({ isClosed }) => !isClosed);
+  }
+
+  /** What is kept for the next load. */
+  get kept() {
+    return this.databases.records.get('certless')?.get(`${ORIGIN}/.gateway`) ?? null;
+  }
+
+  /** Whether a session is kept that the gateway knows. */
+  get isKeptAlive() {
+    return Boolean(this.kept?.session && this.gateway.sessions.has(this.kept.token));
+  }
+}
