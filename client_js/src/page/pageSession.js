@@ -155,10 +155,11 @@ export class PageSession extends EventTarget {
   async logout() {
     const session = this.#session;
     this.giveUp();
-    // What is kept first: a tab that opens now finds nothing. Then the other tabs: the gateway's
-    // refusal is not to look like a loss to them.
+    // The other tabs first: the gateway's refusal is not to look like a loss to them.
+    this.#tell('logout');
     this.#forgetting = session?.forget().finally(() => (this.#logouts += 1));
     await this.#forgetting;
+    // Once more, for tabs that were opened meanwhile and have found what was kept.
     this.#tell('logout');
     void this.#mail.isOver();
     await session?.close().catch(() => {});

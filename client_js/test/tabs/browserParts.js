@@ -30,6 +30,7 @@ export class Databases {
     this.#steps.add(tab, `transaction in ${name}`, () => {
       if (tab.faults.store > 0) {
         tab.faults.store -= 1;
+        this.#steps.log.push('the disk fails');
         opening.error = new Error('the disk says no');
         opening.onerror();
         return;

@@ -1,4 +1,4 @@
-/** The gateway of the model: who is logged in, which tickets are good, what was mailed. */
+/** The gateway of the model: who is logged in, which tickets are good, what was mailed (PROTOCOL §19.3). */
 
 /** No request lasts longer (transport.js). */
 const DEADLINE_MS = 30_000;
@@ -6,11 +6,13 @@ const SESSION_MS = 43_200_000;
 const TICKET_MS = 2_592_000_000;
 
 export class Gateway {
-  /** Tokens of sessions that live. @type {Map<string, string>} */
+  /** Sessions that live, by token: when they end, and the chain of their tickets. */
   sessions = new Map();
-  /** The two tickets that a chain takes: the one redeemed last, and its successor. */
+  /** What follows from one login: the two tickets that are good, and those that are spent. */
   chains = [];
-  /** Mails that no person has asked for, since somebody last logged in or out. */
+  grantsTickets = true;
+  /** How often sessions were lost, and mails that no person has asked for: one for each at most. */
+  losses = 0;
   mailsByItself = 0;
   /** What must not be. @type {string[]} */
   faults = [];
@@ -22,8 +24,14 @@ export class Gateway {
     this.#steps = steps;
   }
 
+  /** @param {string} token */
+  knows(token) {
+    return (this.sessions.get(token)?.untilMs ?? 0) > this.#steps.nowMs;
+  }
+
   /** It forgets sessions; with `tickets` those as well, as one that is started anew without a store. */
   forget(tickets) {
+    if (this.sessions.size) this.losses += 1;
     this.sessions.clear();
     if (tickets) this.chains = [];
   }
@@ -35,11 +43,13 @@ export class Gateway {
     const opened = (kept) => {
       numbers += 1;
       open.set(numbers, kept.token);
+      tab.tokens.add(kept.token);
       return { session: numbers, kept };
     };
     const refused = () => new Refused(403, 'rejected');
     const send = async (what, work, { signal } = {}) => {
       const fault = tab.faults.network.shift();
+      if (fault === 'forged') this.losses += 1;
       const cancelled = new Promise((_, reject) => {
         signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
       });
@@ -59,12 +69,11 @@ export class Gateway {
       awaitCode: (given, control) =>
         send('hello', () => {
           if (!tab.isPersonAsking) this.mailsByItself += 1;
-          if (this.mailsByItself > 1) this.faults.push('two mails that nobody asked for');
+          if (this.mailsByItself > this.losses) this.faults.push('two mails for one loss');
           return { login: given.subject.username };
         }, control).then(({ login }) => login),
       enterCode: async ({ login }, control) => opened(await send('code', () => {
-        this.mailsByItself = 0;
-        return this.#enrol(login, { used: null, next: null });
+        return this.#enrol(login, { used: null, next: null, spent: [] });
       }, control)),
       redeemTicket: async ({ subject, ticket }, control) => {
         this.#redeeming.add(tab);
@@ -79,7 +88,7 @@ export class Gateway {
       adopt: async ({ kept }) => opened(kept).session,
       exchange: async ({ session }, control) => {
         const token = open.get(session);
-        return send('message', () => this.sessions.has(token) && { status: 200, headers: [], body: new Uint8Array() }, control);
+        return send('message', () => this.knows(token) && { status: 200, headers: [], body: new Uint8Array() }, control);
       },
       logout: async ({ session }, control) => {
         const token = open.get(session);
@@ -87,14 +96,17 @@ export class Gateway {
       },
       follow: async () => {},
       forgetPair: async () => {},
-      forgetSession: async ({ session }) => void open.delete(session),
+      forgetSession: async ({ session }) => {
+        tab.tokens.delete(open.get(session));
+        open.delete(session);
+      },
     };
     return {
       call: async (name, given, control) => {
         control?.signal?.throwIfAborted();
         return methods[name](given, control);
       },
-      close: () => {},
+      close: () => open.forEach((token) => tab.tokens.delete(token)),
     };
   }
 
@@ -105,13 +117,14 @@ export class Gateway {
 
   #enrol(username, chain) {
     const token = `session ${this.#number()}`;
-    this.sessions.set(token, chain);
+    const { nowMs } = this.#steps;
+    this.sessions.set(token, { chain, untilMs: nowMs + SESSION_MS });
     chain.next = this.#number();
-    if (!this.chains.includes(chain)) this.chains.push(chain);
+    if (this.grantsTickets && !this.chains.includes(chain)) this.chains.push(chain);
     const bytes = (number) => new Uint8Array([number]);
     const keys = { sid: bytes(0), c2s: bytes(0), s2c: bytes(0), serverKey: bytes(0) };
-    const numbers = { offsetMs: 0, epoch: 0, epochStartedMs: this.#steps.nowMs, sequence: 0 };
-    const { nowMs } = this.#steps;
+    const numbers = { offsetMs: 0, epoch: 0, epochStartedMs: nowMs, sequence: 0 };
+    const ticket = { ticket: bytes(chain.next), secret: bytes(0), expiresMs: nowMs + TICKET_MS };
     return {
       version: 2,
       username,
@@ -121,22 +134,34 @@ export class Gateway {
       token,
       expiresMs: nowMs + SESSION_MS,
       session: { suite: 'ecdh-gcm', fresh: 'clock', ...keys, ...numbers },
-      ticket: { ticket: bytes(chain.next), secret: bytes(0), expiresMs: nowMs + TICKET_MS },
+      ticket: this.grantsTickets ? ticket : null,
       privateKey: null,
     };
   }
 
   #redeem(username, ticket) {
-    const chain = this.chains.find((one) => one.used === ticket || one.next === ticket);
+    const chain = this.chains.find(({ used, next, spent }) => [used, next, ...spent].includes(ticket));
     if (!chain) return null;
+    this.#end(chain);
+    if (chain.spent.includes(ticket)) {
+      this.faults.push('a ticket that was spent came back');
+      this.chains = this.chains.filter((one) => one !== chain);
+      return null;
+    }
+    // Redeeming the successor spends the one before it; coming again with that spends the successor.
+    chain.spent.push(chain.used === ticket ? chain.next : chain.used);
     chain.used = ticket;
     return this.#enrol(username, chain);
   }
 
+  #end(chain) {
+    for (const [token, one] of this.sessions) if (one.chain === chain) this.sessions.delete(token);
+  }
+
   #logout(token) {
-    const chain = this.sessions.get(token);
-    if (!chain) return null;
-    this.sessions.delete(token);
+    if (!this.knows(token)) return null;
+    const { chain } = this.sessions.get(token);
+    this.#end(chain);
     this.chains = this.chains.filter((one) => one !== chain);
     return { status: 200 };
   }

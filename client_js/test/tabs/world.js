@@ -24,6 +24,19 @@ const { outputFiles } = await build({
 const GLOBALS = ['globalThis', 'document', 'BroadcastChannel', 'indexedDB', 'crypto', 'Date', 'setTimeout', 'clearTimeout'];
 const program = new Function(...GLOBALS, `${outputFiles[0].text};return tab`);
 
+/** Of `document` what the page's session needs, as members of a prototype: those are what it reads. */
+class TabDocument extends EventTarget {
+  isSeen = true;
+
+  get visibilityState() {
+    return this.isSeen ? 'visible' : 'hidden';
+  }
+
+  get baseURI() {
+    return `${ORIGIN}/`;
+  }
+}
+
 class Tab {
   isClosed = false;
   isPersonAsking = false;
@@ -31,12 +44,14 @@ class Tab {
   faults = { network: [], store: 0 };
   /** @type {{ isSettled: boolean }[]} */
   requests = [];
+  /** Tokens of the sessions that its engines hold. @type {Set<string>} */
+  tokens = new Set();
 
   constructor(world, number) {
     this.name = `tab ${number}`;
     this.world = world;
     const { channels, databases, gateway, steps } = world;
-    this.document = Object.assign(new EventTarget(), { visibilityState: 'visible', baseURI: `${ORIGIN}/` });
+    this.document = new TabDocument();
     const indexedDB = databases.of(this);
     const crypto = { subtle: {}, getRandomValues: (array) => array.fill(world.number()) };
     const scope = { indexedDB, crypto };
@@ -45,7 +60,8 @@ class Tab {
     }
     const timers = [(run, ms) => steps.setTimeout(this, run, ms), (timer) => steps.clearTimeout(timer)];
     const parts = program(scope, this.document, channels.of(this), indexedDB, crypto, Clock, ...timers);
-    scope.engine = gateway.engineOf(this, parts);
+    this.CertlessError = parts.CertlessError;
+    scope.newEngine = () => gateway.engineOf(this, parts);
     this.isShown = false;
     const options = { url: ORIGIN, suite: 'ecdh-gcm', clock: () => steps.nowMs };
     this.page = new parts.PageSession(options, () => (this.isShown = true));
@@ -55,18 +71,21 @@ class Tab {
     const request = { isSettled: false };
     this.requests.push(request);
     const settled = () => (request.isSettled = true);
-    this.page.fetch('/orders').then(settled, settled);
+    this.page.fetch('/orders').then(settled, (error) => {
+      settled();
+      if (!(error instanceof this.CertlessError)) this.world.gateway.faults.push(`${error.stack}`);
+    });
   }
 
   see(isSeen) {
-    this.document.visibilityState = isSeen ? 'visible' : 'hidden';
+    this.document.isSeen = isSeen;
     this.document.dispatchEvent(new Event('visibilitychange'));
   }
 
   /** Somebody looks at the tab, and logs in where it asks for that. */
   async logIn() {
     const { login } = this.page;
-    if (this.page.state === 'ready' || this.document.visibilityState === 'hidden' || login.busy) return;
+    if (this.page.state === 'ready' || !this.document.isSeen || login.busy) return;
     if (login.step === 'address') {
       this.isPersonAsking = true;
       await login.request(USERNAME).finally(() => (this.isPersonAsking = false));
@@ -76,7 +95,8 @@ class Tab {
 
   logOut() {
     void this.page.logout();
-    this.world.gateway.mailsByItself = 0;
+    // A tab that has not heard of it takes it for a loss.
+    this.world.gateway.losses += 1;
   }
 
   close() {
@@ -85,6 +105,7 @@ class Tab {
 }
 
 export class World {
+  hasLoggedOut = false;
   #last = 0;
 
   constructor() {
@@ -116,6 +137,17 @@ export class World {
 
   /** Whether a session is kept that the gateway knows. */
   get isKeptAlive() {
-    return Boolean(this.kept?.session && this.gateway.sessions.has(this.kept.token));
+    return Boolean(this.kept?.session && this.gateway.knows(this.kept.token));
+  }
+
+  /** Sessions have run out, and so has the code of a mail. */
+  halfADay() {
+    this.gateway.losses += 1;
+    this.steps.pass(43_200_001);
+  }
+
+  /** Whether a tab sends under a session that the gateway knows. */
+  get isAlive() {
+    return this.open.some(({ page, tokens }) => page.session && [...tokens].some((token) => this.gateway.knows(token)));
   }
 }
