@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import smtplib
 import socket
 from collections.abc import AsyncIterator
@@ -280,6 +281,40 @@ async def test_the_mailbox_tells_of_new_mail_and_forgets_old(http: aiohttp.Clien
     last = asyncio.create_task(mailbox.newer_than(mailbox.mails[0].id))
     mailbox.close()
     await last
+
+
+async def test_codes_that_are_no_longer_good_look_so(
+    places: Places, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def states() -> list[str]:
+        _, page = await get(http, f"{places.mailbox}/")
+        return re.findall(r'data-state="(\w+)"', page)
+
+    for user in ("ann@example.org", "bob@example.org"):
+        async with Client(places.gateway) as client:
+            await log_in(client, http, places, user)
+            await client.logout()
+    assert await states() == ["used", "used"]
+    newest = (await mails(http, places))[0]["id"]
+    told = asyncio.create_task(mails(http, places, after=newest, used="2"))
+    for _ in range(2):
+        await send(places, b"Subject: s\r\n\r\n0123ABCD", "Bob@example.org")
+    assert await told
+    assert await states() == ["fresh", "replaced", "used", "used"]
+    monkeypatch.setattr("gateway.demo.mailbox.CODE_LIFETIME_MS", 0)
+    assert await states() == ["expired", "replaced", "used", "used"]
+
+
+async def test_a_used_code_ends_the_wait_for_news() -> None:
+    mailbox = Mailbox()
+    for to in ("ann@example.org", "bob@example.org"):
+        mailbox.put(to, b"Subject: s\r\n\r\n0123ABCD")
+    waiting = asyncio.create_task(mailbox.newer_than(mailbox.mails[0].id, "0"))
+    mailbox.mark_used("ANN@example.org")
+    await asyncio.wait_for(waiting, 10)
+    assert [mail.used for mail in mailbox.mails] == [False, True]
+    mailbox.mark_used("nobody@example.org")
+    assert mailbox.used == 1
 
 
 async def test_a_mail_to_two_is_two_mails(places: Places, http: aiohttp.ClientSession) -> None:

@@ -48,7 +48,7 @@ try {
   await page.locator('#exchanges button').filter({ hasText: 'A code is tried' }).click();
   await page.locator('h1').click();
   await picture('code', 1440, 1030);
-  await page.locator('#order').getByRole('button', { name: 'Send it sealed' }).click();
+  await page.getByRole('button', { name: 'Order, sealed' }).click();
   await page.locator('#orders li').waitFor();
   await page.locator('#exchanges button').filter({ hasText: 'Your orders' }).nth(1).waitFor();
   await page.locator('h1').click();
@@ -56,7 +56,7 @@ try {
   await picture('order-dark', 1440, 1030, { colorScheme: 'dark' });
   await picture('order-360', 360, 1300, { selector: '#wire' });
 
-  await page.getByRole('button', { name: 'Send it in plain instead' }).click();
+  await page.getByRole('button', { name: 'Order in plain' }).click();
   await page.locator('#exchange .out mark.open').filter({ hasText: 'Earl Grey' }).waitFor();
   await page.locator('h1').click();
   await picture('plain', 1440, 1030);

@@ -10,15 +10,15 @@ import errno
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from aiohttp import web
 
-from gateway import AnyAddress, ConfigError, reverse_proxy
+from gateway import Account, AnyAddress, ConfigError, reverse_proxy
 from gateway.config import DEFAULT_PREFIX
 from gateway.pages import only_for
 from gateway.route_patterns import RoutePatterns
@@ -54,6 +54,18 @@ class Places:
     figures: str
 
 
+class _Visitors(AnyAddress):
+    """Anybody may log in; the mailbox learns that a code was used."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+
+    async def check(self, account: Account, payload: Mapping[str, Any]) -> bool:
+        """Called when a code was right."""
+        self._mailbox.mark_used(account.name)
+        return await super().check(account, payload)
+
+
 @asynccontextmanager
 async def running(
     host: str,
@@ -66,8 +78,8 @@ async def running(
 ) -> AsyncIterator[Places]:
     """The demo, while the context lasts. Port 0 stands for any that is free.
 
-    ``host`` is that of gateway and mailbox; whoever reaches the mailbox reads all codes. The API
-    and the SMTP server listen on loopback always. Raises: ConfigError, in one line.
+    ``host`` is that of gateway and mailbox; anybody who reaches the mailbox reads all codes. The
+    API and the SMTP server listen on loopback always. Raises: ConfigError, in one line.
     """
     async with AsyncExitStack() as stack:
         # All ports are taken before anything starts: the parts need to know each other's.
@@ -95,12 +107,12 @@ async def running(
         public = [*shop.PUBLIC, _WIRE]
         gateway = reverse_proxy(
             places.api,
-            users=AnyAddress(),
+            users=_Visitors(mailbox),
             mail=places.smtp,
             public=public,
             site="the tea shop",
             max_body_bytes=_MAX_BODY_BYTES,
-            # Whoever tries things out logs in often.
+            # People who try things out log in often.
             mail_limit=100,
             logins_per_user="none",
             logins_per_address="none",

@@ -7,6 +7,9 @@ export const GAP = '\u0000';
 const SUITES = ['', 'ecdh-gcm', 'rsa-gcm'];
 const KINDS = ['', 'request', 'response', 'refusal'];
 
+// SHA-256 of nothing: what the header of a message without a wrapped key has.
+const NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
+
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 
@@ -84,10 +87,12 @@ function headerOf(bytes) {
     ['epoch', `${view.getUint32(6)}`],
     ['sid', hex(bytes.subarray(10, 26))],
     bytes[26] === 1 ? ['time', new Date(value).toISOString()] : ['number', `${value}`],
-    ['wrapped hash', hex(bytes.subarray(35, 67))],
+    ['wrapped hash', wrappedHash(hex(bytes.subarray(35, 67)))],
   ];
   return bytes.length === 67 ? fields : [...fields, ['answers', hex(bytes.subarray(67))]];
 }
+
+const wrappedHash = (text) => (text === NOTHING ? 'of nothing: this suite wraps no key' : text);
 
 const fromHex = (text) => Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 

@@ -1,5 +1,5 @@
-// The server writes the page, escaped; this only brings in what is new, copies codes and tells
-// screen readers about both. No mail is ever put together as HTML here.
+// The server writes the page, escaped; this only brings in what is new, marks codes that are used,
+// copies codes and tells screen readers about both. No mail is ever put together as HTML here.
 
 const list = document.getElementById('mails');
 const status = document.getElementById('status');
@@ -49,6 +49,19 @@ list.addEventListener('click', async ({ target }) => {
   button.focus();
 });
 
+function setState(mail, state, words) {
+  mail.dataset.state = state;
+  const place = mail.querySelector('.state');
+  if (place) place.textContent = words;
+}
+
+/** Codes expire without any news from the server. */
+function showExpired() {
+  for (const mail of list.querySelectorAll('[data-state=fresh]')) {
+    if (Date.parse(mail.dataset.until) <= Date.now()) setState(mail, 'expired', 'Expired');
+  }
+}
+
 async function refresh(after) {
   const answer = await fetch(`./${after}`);
   if (!answer.ok) throw new Error(answer.status);
@@ -57,6 +70,10 @@ async function refresh(after) {
   const ids = new Set(mails.map(({ id }) => id));
   // Those that are shown stay as they are: opened, selected, or with the focus on a button.
   for (const shown of list.querySelectorAll('article')) if (!ids.has(shown.id)) shown.remove();
+  for (const mail of mails) {
+    const shown = document.getElementById(mail.id);
+    if (shown) setState(shown, mail.dataset.state, mail.querySelector('.state')?.textContent ?? '');
+  }
   const fresh = mails.filter(({ id }) => !document.getElementById(id));
   for (const mail of fresh) {
     mail.classList.add('new');
@@ -76,7 +93,8 @@ async function watch() {
     const newest = list.firstElementChild?.id.slice('mail-'.length) ?? '';
     try {
       // The server answers when there is something new; after a failure it is asked how it is.
-      await refresh(lost ? '' : `?after=${newest}`);
+      const used = list.querySelectorAll('[data-state=used]').length;
+      await refresh(lost ? '' : `?after=${newest}&used=${used}`);
     } catch {
       if (!lost) say('The demo does not answer. This page keeps trying.', true);
       await new Promise((resume) => { setTimeout(resume, 2000); });
@@ -85,4 +103,5 @@ async function watch() {
 }
 
 localise(document);
+setInterval(showExpired, 5000);
 watch();

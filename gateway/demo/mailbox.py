@@ -14,8 +14,8 @@ import secrets
 import socket
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from html import escape
 from pathlib import Path
 from string import Template
@@ -25,7 +25,7 @@ from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope
 
 from gateway.pages import LOOK, add_files, headers
-from protocol.codes import CODE_ALPHABET
+from protocol.codes import CODE_ALPHABET, CODE_LIFETIME_MS
 
 from .news import News
 
@@ -36,12 +36,21 @@ _SMTP_TIMEOUT_S = 30
 # A code stands alone on its line. No suite has one of less than 8 characters.
 _CODE = re.compile(rf"^[{CODE_ALPHABET}]{{8,64}}$", re.MULTILINE)
 _HEADERS = headers()
+_STATES = {
+    "fresh": "",
+    "used": "Used: it has opened a session",
+    "replaced": "Replaced by a newer mail",
+    "expired": "Expired",
+}
 _HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One mail to one address. ``when`` it came, in UTC as ISO 8601; ``code`` is "" without one."""
+    """One mail to one address. ``when`` it came, in UTC as ISO 8601; ``code`` is "" without one.
+
+    ``used``: its code has opened a session.
+    """
 
     id: str
     to: str
@@ -49,6 +58,7 @@ class Mail:
     when: str
     text: str
     code: str
+    used: bool = False
 
 
 class Mailbox:
@@ -79,13 +89,31 @@ class Mailbox:
         )
         self._news.tell()
 
-    async def newer_than(self, mail_id: str) -> None:
+    def mark_used(self, to: str) -> None:
+        """The code of the newest mail to ``to`` was right."""
+        for place in reversed(range(len(self._mails))):
+            if self._mails[place].to.lower() == to.lower():
+                self._mails[place] = replace(self._mails[place], used=True)
+                self._news.tell()
+                return
+
+    @property
+    def used(self) -> int:
+        """How many of the mails have a code that was used."""
+        return sum(mail.used for mail in self._mails)
+
+    async def newer_than(self, mail_id: str, used: str = "") -> None:
         """Returns once the newest mail is not ``mail_id`` ("" for: there is none), or in the end.
 
-        An id that is not known here is not the newest either, so a page that outlived a restart
-        learns of it at once.
+        With ``used``, also once that is not the number of codes that were used. An id that is not
+        known here is not the newest either, so a page that outlived a restart learns of it at once.
         """
-        await self._news.until(lambda: mail_id != (self._mails[-1].id if self._mails else ""))
+        await self._news.until(
+            lambda: (
+                mail_id != (self._mails[-1].id if self._mails else "")
+                or used not in ("", str(self.used))
+            )
+        )
 
     def close(self) -> None:
         """Let nobody wait any longer."""
@@ -174,7 +202,8 @@ class MailboxPage:
     """``GET /`` for people, ``GET /mails.json`` for programs: all mails, newest first.
 
     With ``?after=ID`` both answer once the newest mail is another than that, or after 25 seconds;
-    ``?after=`` waits for the first one.
+    ``?after=`` waits for the first one. With ``&used=NUMBER`` they also answer once that is not the
+    number of mails whose code was used.
     """
 
     def __init__(self, mailbox: Mailbox, hint: str) -> None:
@@ -196,9 +225,11 @@ class MailboxPage:
 
     async def _show(self, request: web.Request) -> web.Response:
         await self._wait(request)
-        mails = "".join(
-            _article(mail, is_newest=place == 0) for place, mail in enumerate(self._mailbox.mails)
-        )
+        shown, seen = [], set[str]()
+        for mail in self._mailbox.mails:
+            shown.append(_article(mail, is_newest=not seen, is_replaced=mail.to.lower() in seen))
+            seen.add(mail.to.lower())
+        mails = "".join(shown)
         # Words of a command are not for breaking, least of all after a hyphen.
         hint = " ".join(f"<span>{escape(word)}</span>" for word in self._hint.split())
         page = self._page.substitute(mails=mails, hint=hint)
@@ -211,7 +242,7 @@ class MailboxPage:
     async def _wait(self, request: web.Request) -> None:
         known = request.query.get("after")
         if known is not None:
-            await self._mailbox.newer_than(known)
+            await self._mailbox.newer_than(known, request.query.get("used", ""))
 
     async def _close(self, _: web.Application) -> None:
         self._mailbox.close()
@@ -221,25 +252,32 @@ async def _harden(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(_HEADERS)
 
 
-def _article(mail: Mail, *, is_newest: bool) -> str:
+def _article(mail: Mail, *, is_newest: bool, is_replaced: bool) -> str:
     subject, to = escape(mail.subject or "(no subject)"), escape(mail.to)
+    state = "used" if mail.used else "replaced" if is_replaced else "fresh"
+    until = datetime.fromisoformat(mail.when) + timedelta(milliseconds=CODE_LIFETIME_MS)
+    if state == "fresh" and until <= datetime.now(UTC):
+        state = "expired"
     return (
-        f'<article class="card" id="mail-{mail.id}">'
+        f'<article class="card" id="mail-{mail.id}" data-state="{state}"'
+        f' data-until="{until.isoformat()}">'
         f'<h2 dir="auto">{subject}</h2>'
         f'<p class="meta"><span>to <bdi>{to}</bdi></span> '
-        f'<time datetime="{mail.when}">{_clock(mail.when)}</time></p>{_code_box(mail.code, to)}'
+        f'<time datetime="{mail.when}">{_clock(mail.when)}</time></p>'
+        f"{_code_box(mail.code, to, _STATES[state])}"
         f"<details{' open' * is_newest}><summary>Text of the mail</summary>"
         f'<pre dir="auto">{escape(mail.text.strip())}</pre></details></article>'
     )
 
 
-def _code_box(code: str, to: str) -> str:
+def _code_box(code: str, to: str, state: str) -> str:
     if not code:
         return ""
     # Where there is no room for one line there are two of the same length.
     half = (len(code) + 1) // 2
     return (
         f'<p class="code"><code>{code[:half]}<wbr>{code[half:]}</code> '
+        f'<span class="state">{state}</span> '
         f'<button type="button" aria-label="Copy the code for {to}">Copy</button></p>'
     )
 

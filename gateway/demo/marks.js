@@ -1,10 +1,10 @@
 // What each part of a message is to a listener: readable, the same in every message, sealed, or
-// blind: random to whoever has no key, so that nothing can be tried on it.
+// blind: random to anybody without a key, so that nothing can be tried on it.
 
 const OPEN = 'open';
 const MEANINGS = {
   username: OPEN, suites: OPEN, suite: OPEN, fresh: OPEN, expires_s: OPEN, kind: OPEN, epoch: OPEN, time: OPEN,
-  number: OPEN, ticket: OPEN, error: OPEN, message: OPEN, v: OPEN, magic: OPEN, answers: OPEN,
+  number: OPEN, ticket: OPEN, error: OPEN, message: OPEN, v: OPEN, magic: OPEN, answers: OPEN, 'wrapped hash': OPEN,
   token: 'same', sid: 'same',
   key: 'sealed', iv: 'sealed', payload: 'sealed', wrapped: 'sealed', sealed: 'sealed', box: 'sealed',
   cn: 'blind', sn: 'blind', pA: 'blind', pB: 'blind', cA: 'blind', cB: 'blind', eC: 'blind', eS: 'blind',

@@ -55,7 +55,7 @@ $('#plain').addEventListener('click', async () => {
 // --- what was ordered ----------------------------------------------------------------------------
 
 async function showOrders() {
-  // Nobody is to be asked to log in for this.
+  // This alone must not open the login.
   if (page.state !== 'ready') return;
   const response = await page.fetch('/orders').catch(() => null);
   if (!response?.ok) return;
@@ -139,7 +139,7 @@ async function leaveOtherSuite() {
 async function followWire() {
   let isPast = true;
   for await (const batch of exchanges((isLost) => { $('#lost').hidden = !isLost; })) {
-    for (const exchange of batch) view.add({ ...exchange, written: isPast ? undefined : noteOf(exchange) });
+    for (const exchange of batch) view.add({ ...exchange, isPast, written: isPast ? undefined : noteOf(exchange) });
     if (isPast) {
       // Only now: what the page sends by itself must not be taken for what was over before.
       await leaveOtherSuite();

@@ -1,7 +1,7 @@
 """The page of the tea shop: an ordinary site, with the line in its head that brings in Certless.
 
-It stands with the API behind the gateway. The page shows what one wrote beside what went over the
-wire, and for that asks the demo's ``/wire.json``. ``?suite=`` chooses the suite that it speaks.
+It stands with the API behind the gateway. The page shows what the visitor wrote beside what went
+over the wire, which it asks ``/wire.json`` for. ``?suite=`` chooses the suite that it speaks.
 """
 
 from html import escape
@@ -21,12 +21,12 @@ PUBLIC = ("/", *(f"/{file.name}" for file in _FILES))
 
 DEFAULT_SUITE = "ecdh-gcm"
 _SUITES = {
-    DEFAULT_SUITE: "A code of 8 characters that cannot be tried on a recording, and messages that "
-    "cannot be changed. What new clients speak.",
-    "rsa-gcm": "As ecdh-gcm, and every message carries a key wrapped under RSA besides: for "
-    "clients whose RSA key cannot be taken out of where it is.",
-    "classic": "As in 2016: a code of 26 characters, and in most dialects messages can be changed "
-    "unnoticed. What old clients speak.",
+    DEFAULT_SUITE: "for new clients. A code of 8 characters that cannot be tried on a recording, "
+    "and messages that cannot be changed unnoticed.",
+    "rsa-gcm": "as ecdh-gcm, and every message also carries a key wrapped under RSA, for clients "
+    "whose RSA key cannot leave its hardware.",
+    "classic": "for clients of 2016. A code of 26 characters, and in most dialects messages can be "
+    "changed unnoticed.",
 }
 
 # The client works in a Worker made of its own text; a chosen picture is shown before it is sent.

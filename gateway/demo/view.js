@@ -59,7 +59,10 @@ export class View {
   #exchanges = [];
   #selected = null;
 
-  /** @param exchange as `exchanges` gives them, with `written` where this page has sent it */
+  /**
+   * What is past is listed and not shown: it may be somebody else's.
+   * @param exchange as `exchanges` gives them, with `written` where this page has sent it, `isPast` where it is older than the page
+   */
   add(exchange) {
     this.#exchanges.push(exchange);
     if (this.#exchanges.length > MAX_SHOWN) this.#exchanges.shift().row.parentElement.remove();
@@ -68,13 +71,14 @@ export class View {
     $('#passed').hidden = false;
     const { written, when, line, status, request, response } = exchange;
     const way = wayOf(exchange);
+    const title = written?.title ?? titleOf(exchange);
     exchange.row.append(
-      element('span', {}, written?.title ?? titleOf(exchange)),
+      element('span', {}, title, ...(exchange.isPast ? [element('small', {}, ' before you loaded this page')] : [])),
       element('span', { className: way === 'in plain' ? 'plain' : 'soft' }, way),
       element('span', { className: 'line' }, `${clock(when)} `, ...breakable(line), ` ${status}`),
       element('span', { className: 'soft' }, `${number.format(request.size)} → ${number.format(response.size)}`),
     );
-    if (!written?.isQuiet || !this.#selected) this.select(exchange);
+    if (!exchange.isPast && !written?.isQuiet) this.select(exchange);
   }
 
   /** Shows one exchange. */
@@ -90,7 +94,6 @@ export class View {
     const exchange = this.#selected;
     if (!exchange) return;
     $('#exchange').hidden = false;
-    $('#first').hidden = true;
     const [wrote, got] = document.querySelectorAll('#exchange pre');
     const [sent, came] = document.querySelectorAll('#exchange .bytes');
     const [request, answer] = known(exchange);

@@ -26,14 +26,14 @@ export function wayOf({ kind, suite }) {
 
 // What is known of messages that this page has not written, or not since it was loaded.
 const KNOWN = {
-  name: ['Who one is, to ask for a code.', 'A token. The code itself goes by mail.'],
+  name: ['A name, to ask for a code.', 'A token. The code itself goes by mail.'],
   code: [
     'The code from the mail. It does not travel: it seals a public key that was made for this session.',
-    'The session’s public key, sealed for whoever has the private one.',
+    'The session’s public key, sealed under that key.',
   ],
   hello: [
-    'Who one is, to ask for a code, and for which suite.',
-    'The id of the session to be. The code itself goes by mail.',
+    'A name and a suite, to ask for a code.',
+    'The id of the session that is to come. The code itself goes by mail.',
   ],
   share: [
     'The code from the mail. It does not travel: it shifts a random point of a curve, pA, which then could be any (SPAKE2).',
@@ -43,11 +43,11 @@ const KNOWN = {
     'The proof, cA, that the code was right.',
     'The gateway’s proof, cB, and in a sealed box what the session begins with: its time, and a ticket for the next one.',
   ],
-  ticket: ['The ticket of the last session, in place of a code.', 'The id of the session to be.'],
+  ticket: ['The ticket of the last session, in place of a code.', 'The id of the session that is to come.'],
   resumed: ['The proof of the ticket’s secret.', 'The gateway’s proof and, in a sealed box, the next ticket.'],
   logout: ['That the session is over.', 'That it is.'],
-  message: ['This page does not know any more what was in it, and the wire never did.', 'Nor what was answered.'],
-  plain: ['Not written on this page, or before it was loaded.', ''],
+  message: ['This was not written on this page, or before you loaded it. The wire does not show what was in it.', 'Nor does it show the answer.'],
+  plain: ['This was not written on this page, or before you loaded it. It went in plain: all of it is in the bytes.', 'The answer came in plain, too.'],
 };
 const NOT_ACCEPTED = 'That it was not accepted.';
 
@@ -62,14 +62,14 @@ export const size = (bytes) => `${number.format(bytes)} ${bytes === 1 ? 'byte' :
 export const clock = (when) => when.toLocaleTimeString('en-GB');
 
 const TRIED_AT_HOME =
-  'Whoever has recorded it can try codes on it at home, as fast as he likes: so a code of classic has 26 characters.';
+  'Anybody who has recorded it can try codes on it at home, as fast as they like. So a code of classic has 26 characters.';
 const NOT_TRIED =
   'The points fit every code alike: a code of eight characters cannot be tried on this recording. ' +
-  'Whoever stands between can try one with each exchange, and the gateway takes five.';
+  'An attacker on the way can try one with each exchange, and the gateway allows five.';
 const ON_THE_WAY = {
-  'ecdh-gcm': 'Changed on its way, or sent once more, it is refused.',
-  'rsa-gcm': 'Changed on its way, or sent once more, it is refused. The wrapped key alone opens nothing.',
-  classic: 'Sent once more, it is refused. That it was changed on its way most dialects do not notice.',
+  'ecdh-gcm': 'If it is changed on its way or sent once more, it is refused.',
+  'rsa-gcm': 'If it is changed on its way or sent once more, it is refused. The wrapped key alone opens nothing.',
+  classic: 'If it is sent once more, it is refused. Most dialects do not notice that it was changed on its way.',
 };
 
 /**

@@ -36,7 +36,7 @@ const SUITES = {
     sent: hardenedMessage('ecdh-gcm', 'request'),
     came: hardenedMessage('ecdh-gcm', 'response'),
     pictureBytes: /5,2[34]\d,\d{3}/,
-    learned: 'Changed on its way, or sent once more, it is refused.',
+    learned: 'If it is changed on its way or sent once more, it is refused.',
   },
   'rsa-gcm': {
     code: /^[0-9A-Z]{8}$/,
@@ -51,7 +51,7 @@ const SUITES = {
     sent: /^POST \/\.gateway\/message HTTP\/1\.1\n[^]*\{"token":"[\w-]+","key":"[\w+/=]+","payload":"(?<last>[\w+/=]+)"/,
     came: /^HTTP\/1\.1 200 OK\n[^]*\{"key":"[\w+/=]+","payload":"[\w+/=]+"/,
     pictureBytes: /9,\d{3},\d{3}/,
-    learned: 'That it was changed on its way most dialects do not notice.',
+    learned: 'Most dialects do not notice that it was changed on its way.',
   },
 };
 
@@ -60,7 +60,7 @@ function hardenedMessage(suite, kind, wrapped = '') {
   const answers = kind === 'response' ? '  answers [0-9a-f]{32}\\n' : '';
   return new RegExp(
     `^${first}\\n[^]*\\(msgpack.*\\nheader\\n  magic CG1\\n  suite ${suite}\\n  kind ${kind}\\n  epoch 0\\n  sid [0-9a-f]{32}\\n` +
-      `  time [-\\d]+T[:.\\d]+Z\\n  wrapped hash [0-9a-f]{64}\\n${answers}salt [0-9a-f]{32}\\n${wrapped}sealed (?<last>[0-9a-f]+)$`,
+      `  time [-\\d]+T[:.\\d]+Z\\n  wrapped hash ${wrapped ? '[0-9a-f]{64}' : 'of nothing: this suite wraps no key'}\\n${answers}salt [0-9a-f]{32}\\n${wrapped}sealed (?<last>[0-9a-f]+)$`,
   );
 }
 
@@ -86,7 +86,7 @@ for (const [kind, suite] of ['insecure', 'secure'].flatMap((one) => [[one, 'ecdh
     let visitor;
     let page;
     const pane = (name) => page.getByRole('group', { name, exact: true });
-    const order = () => page.locator('#order').getByRole('button', { name: 'Send it sealed' });
+    const order = () => page.getByRole('button', { name: 'Order, sealed' });
 
     before(async () => {
       visitor = await browser.newContext({ viewport: { width: 1440, height: 900 } });
@@ -102,9 +102,15 @@ for (const [kind, suite] of ['insecure', 'secure'].flatMap((one) => [[one, 'ecdh
     });
     after(() => visitor?.close());
 
+    test('the way of an order is told first; suites come after what they are about', async () => {
+      const tops = await page.evaluate(() => ['#way', '#wire', '#suite'].map((one) => document.querySelector(one).getBoundingClientRect().top));
+      assert.deepEqual(tops, [...tops].sort((a, b) => a - b));
+      assert.equal(await page.getByText('A suite is the way in which').count(), 1);
+    });
+
     test('an order in plain is readable on the wire, and refused', async () => {
       await page.getByLabel('What', { exact: true }).fill(ITEM);
-      await page.getByRole('button', { name: 'Send it in plain instead' }).click();
+      await page.getByRole('button', { name: 'Order in plain' }).click();
       await page.getByText('Refused with 401').waitFor();
       await page.locator('#exchange .out mark.open').filter({ hasText: ITEM }).waitFor();
       assert.match(await pane('Bytes to the gateway').textContent(), /^POST \/orders HTTP\/1\.1\nHost: /);
@@ -124,12 +130,15 @@ for (const [kind, suite] of ['insecure', 'secure'].flatMap((one) => [[one, 'ecdh
       await page.getByText('Waiting for the login.').waitFor();
       const { mailbox, copy, code } = await askForCode(page, visitor, address);
       assert.match(code, codeForm);
+      assert.equal(await mailbox.locator('[data-state=fresh] .code').filter({ has: copy }).count(), 1);
       await copy.click();
       await mailbox.getByText('Copied. Now paste it').waitFor();
       await page.bringToFront();
       await page.getByLabel('Code from the mail').focus();
       await page.keyboard.press('Control+V');
       await page.getByText('Ordered, as number 1.').waitFor();
+      const used = mailbox.locator('[data-state=used] .code').filter({ has: copy });
+      await used.getByText('Used: it has opened a session').waitFor();
       await mailbox.close();
     });
 
@@ -153,10 +162,59 @@ for (const [kind, suite] of ['insecure', 'secure'].flatMap((one) => [[one, 'ecdh
       await page.getByText(badge, { exact: true }).waitFor();
     });
 
+    test('the introduction stays; no two buttons have the same words; all that is coloured is in the legend', async () => {
+      await page.getByRole('list', { name: 'The way of an order' }).waitFor();
+      const words = await page.locator('#shop button:visible, #more button:visible').allInnerTexts();
+      assert.deepEqual([...new Set(words)], words);
+      const unmarked = await page.evaluate(() => {
+        const legend = new Set(Array.from(document.querySelectorAll('#legend mark'), (one) => one.className));
+        const pieces = Array.from(document.querySelectorAll('.bytes > *')).filter((one) => !one.matches('.head, .name') && one.textContent);
+        return pieces.filter((one) => !legend.has(one.className)).map((one) => one.textContent);
+      });
+      if (suite !== 'classic') assert.deepEqual(unmarked, []);
+    });
+
+    test('no line is cut at the lower edge of a box', async () => {
+      for (const width of [360, 1440]) {
+        await page.setViewportSize({ width, height: 900 });
+        const cut = await page.evaluate(() => {
+          const lines = document.createRange();
+          return Array.from(document.querySelectorAll('#exchange pre, #exchange .bytes')).flatMap((box) => {
+            const bottom = box.getBoundingClientRect().top + box.clientTop + box.clientHeight;
+            lines.selectNodeContents(box);
+            const rows = Array.from(lines.getClientRects()).filter((row) => row.height && row.top < bottom - 1 && row.bottom > bottom + 1);
+            return rows.map((row) => `${box.ariaLabel}: ${row.top} to ${row.bottom}, box to ${bottom}`);
+          });
+        });
+        assert.deepEqual(cut, [], `${width} px`);
+      }
+    });
+
+    test('on a small screen the wire is near the button', async () => {
+      await page.setViewportSize({ width: 360, height: 780 });
+      const gap = await page.evaluate(() => document.querySelector('#wire').getBoundingClientRect().top - document.querySelector('#plain').getBoundingClientRect().bottom);
+      assert.ok(gap > 0 && gap < 400, `${gap} px`);
+      await page.setViewportSize({ width: 1440, height: 900 });
+    });
+
+    test('a later visitor is shown what passed, but not as if it were theirs', async () => {
+      const later = await (await browser.newContext()).newPage();
+      await later.goto(demo[kind]);
+      const rows = later.locator('#exchanges button');
+      await rows.first().getByText('before you loaded this page').waitFor();
+      assert.equal(await later.locator('#exchange').isVisible(), false);
+      await later.getByText('You have not sent anything yet.').waitFor();
+      await rows.filter({ hasText: 'POST /orders 401' }).first().click();
+      for (const name of ['What you wrote', 'What you read']) {
+        assert.notEqual(await later.getByRole('group', { name, exact: true }).innerText(), '');
+      }
+      await later.context().close();
+    });
+
     test('a picture of 5 MiB', async () => {
       const buffer = Buffer.alloc(PICTURE_BYTES).map((_, place) => place * 7);
       await page.locator('input[type=file]').setInputFiles({ name: 'teapot.png', mimeType: 'image/png', buffer });
-      await page.locator('#picture').getByRole('button', { name: 'Send it sealed' }).click();
+      await page.getByRole('button', { name: 'Send the picture, sealed' }).click();
       const said = page.locator('#picture-said').filter({ hasText: 'The API got all 5,242,880 bytes' });
       await said.waitFor();
       const words = kind === 'secure' ? 'their SHA-256 is the same: ' : 'Their SHA-256, as it says: ';
@@ -166,7 +224,7 @@ for (const [kind, suite] of ['insecure', 'secure'].flatMap((one) => [[one, 'ecdh
     });
 
     test('what is sent at the same time is told apart', async () => {
-      await page.locator('#picture').getByRole('button', { name: 'Send it sealed' }).click();
+      await page.getByRole('button', { name: 'Send the picture, sealed' }).click();
       await order().click();
       await page.getByText('Ordered, as number 2.').waitFor();
       const rows = page.locator('#exchanges button');
@@ -228,7 +286,7 @@ for (const [kind, suite] of ['insecure', 'secure'].flatMap((one) => [[one, 'ecdh
       await page.route(routes, (route) => route.abort());
       await page.reload();
       await lost.waitFor();
-      await page.getByRole('button', { name: 'Send it in plain instead' }).click();
+      await page.getByRole('button', { name: 'Order in plain' }).click();
       await page.getByText('The gateway does not answer.').waitFor();
       await page.unroute(routes);
       await lost.waitFor({ state: 'hidden' });
@@ -289,7 +347,7 @@ for (const kind of ['insecure', 'secure']) {
       assert.match(code, SUITES['rsa-gcm'].code);
       await page.getByLabel('Code from the mail').fill(code);
       await page.getByText(SUITES['rsa-gcm'].badge).waitFor();
-      await page.locator('#order').getByRole('button', { name: 'Send it sealed' }).click();
+      await page.getByRole('button', { name: 'Order, sealed' }).click();
       await page.getByText('Ordered, as number 1.').waitFor();
       await learned(SUITES['rsa-gcm'].learned);
       for (const [way, form] of [['to', SUITES['rsa-gcm'].sent], ['from', SUITES['rsa-gcm'].came]]) {
