@@ -19,9 +19,10 @@ from . import __version__
 from .cli_doctor import doctor
 from .cli_keys import add_keys
 from .cli_operator import add_operator
-from .cli_request import add_request, on_one_line
+from .cli_request import add_request
 from .client import ClientError
 from .errors import ConfigError, GatewayError
+from .logs import on_one_line
 from .requirements import SUITES
 from .serve import serve
 from .signals import told_to_stop

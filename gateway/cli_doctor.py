@@ -5,7 +5,6 @@ import os
 import sys
 from pathlib import Path
 
-from .cli_request import on_one_line
 from .doctor import Finding, Mark, Report, Service, examine, fix
 from .doctor.clock import check_clock
 from .doctor.codes import check_codes
@@ -16,6 +15,7 @@ from .doctor.store import check_store
 from .doctor.upstream import check_upstream
 from .doctor.visitor import check_visitor
 from .errors import ConfigError
+from .logs import on_one_line
 from .serve_options import service_options
 
 CHECKS = (

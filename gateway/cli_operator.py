@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .cli_gateway import GatewayBeside, add_gateway_options
-from .cli_request import on_one_line
 from .config import system_clock
 from .errors import GatewayError
+from .logs import on_one_line
 from .operators import GoodTicket, OpenSession, Operators
 
 

@@ -19,6 +19,7 @@ from .client import CLASSIC, DEFAULT_SUITE, SUITES, Client, ClientError, Respons
 from .config import DEFAULT_PREFIX, find_dialect, http_url
 from .config_file import read_config
 from .errors import ConfigError
+from .logs import on_one_line
 
 
 def add_request(commands: Any) -> None:
@@ -44,11 +45,6 @@ def add_request(commands: Any) -> None:
     request.add_argument("method", metavar="METHOD")
     request.add_argument("url", metavar="URL", help="e.g. http://127.0.0.1:8440/orders")
     request.set_defaults(run=_request)
-
-
-def on_one_line(text: str) -> str:
-    """Fit for a terminal: what comes from a server must not drive it."""
-    return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
 
 
 async def _ask(prompt: str) -> str:

@@ -16,6 +16,7 @@ from aiohttp.abc import AbstractAccessLogger
 
 from .aiohttp_app import ASSEMBLY, OUTCOME
 from .errors import ConfigError
+from .logs import on_one_line, word
 from .reloads import Reload, Reloads
 from .serve_options import application
 
@@ -32,16 +33,15 @@ class AccessLog(AbstractAccessLogger):
     """One line a request: no query, no header, nothing from inside a seal."""
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        path = request.rel_url.raw_path.encode("ascii", "backslashreplace").decode()
         outcome = request.get(OUTCOME, "public")
         self.logger.info(
             "%s %s %s %d %.1fms %s",
             request.remote,
-            request.method,
-            path[:200],
+            word(request.method),
+            word(request.rel_url.raw_path),
             response.status,
             time * 1000,
-            outcome,
+            on_one_line(outcome),
         )
 
 

@@ -41,6 +41,7 @@ from .header_names import folded
 from .hosts import is_one_host
 from .inner import log_failure, told_inside
 from .limits import Limits
+from .logs import word
 from .origins import is_of_another_page
 from .outer import OuterRequest, Reply
 from .own_paths import OwnPaths
@@ -149,7 +150,7 @@ class Middleware:
             request.outcome = f"{code} ({error.code}: {error})"
         exact = error.code if isinstance(error, RemoteProtocolError) else code
         self._events.tell(MessageRejected(exact, request.remote))
-        _refusals.info("%s %s: %s", request.remote, request.raw_path[:200], request.outcome)
+        _refusals.info("%s %s: %s", request.remote, word(request.raw_path), request.outcome)
         reply = _told(request, status, code, text)
         if isinstance(error, TooMany):
             self._events.tell(LimitHit(error.limit, request.remote, error.user_tag))
