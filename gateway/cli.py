@@ -11,8 +11,6 @@ import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any, NoReturn
 
-import aiohttp
-
 from protocol.dialects import DEFAULT_DIALECT, DIALECTS
 
 from . import __version__
@@ -137,10 +135,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), 2)
     except (GatewayError, ClientError) as error:
         return _complain(str(error), 1)
-    except aiohttp.ClientError as error:
-        return _complain(f"no answer: {error}; is the gateway running there?", 1)
-    except TimeoutError:
-        return _complain("no answer in time; is the gateway running there?", 1)
     except KeyboardInterrupt:
         return 130
 

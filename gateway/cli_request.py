@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
 from protocol.codes import CODE_ATTEMPTS
 from protocol.dialects import DEFAULT_DIALECT
 from protocol.hardened_suites import DEFAULT_REALM, FRESHNESS
@@ -133,7 +131,7 @@ async def _request(arguments: argparse.Namespace) -> int:
         except ValueError as error:
             raise ConfigError(str(error)) from None
         body = await response.read()
-        with contextlib.suppress(ClientError, aiohttp.ClientError):
+        with contextlib.suppress(ClientError):
             await client.logout()
     _show(response, body, arguments.include)
     return 0 if response.ok else 1

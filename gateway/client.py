@@ -38,6 +38,7 @@ from .client_errors import (
     ClockNotAccepted,
     CodeMistyped,
     CodeNotAccepted,
+    NoAnswer,
     NoGateway,
     NotLoggedIn,
     PasswordNotAccepted,
@@ -63,6 +64,7 @@ __all__ = [
     "ClockNotAccepted",
     "CodeMistyped",
     "CodeNotAccepted",
+    "NoAnswer",
     "NoGateway",
     "NotLoggedIn",
     "PasswordNotAccepted",
@@ -108,6 +110,7 @@ class Client:
         ``realm``     the gateway's
         ``tickets``   where to keep what ``resume`` needs: the path of a file, or Tickets
         ``dialect``   classic only: a name from PROTOCOL §2, or a Dialect of your own
+        ``timeout_s`` how long one exchange may take, to the last byte of its answer: NoAnswer
 
         Raises: ValueError, for what does not go together; ConfigError, for an unknown dialect.
         """
@@ -162,7 +165,7 @@ class Client:
         arguments, or the code itself; white space, hyphens and case do not matter. A function is
         asked up to ``attempts`` times (a code stands 5) while the gateway does not accept what it
         gives.
-        Raises: ClientError, aiohttp.ClientError.
+        Raises: ClientError.
         """
         await self._conversation.login(username, CodeEntry(code, attempts), password)
 
@@ -170,14 +173,14 @@ class Client:
         """Open a new session without a code, by the ticket that ``tickets`` keeps.
 
         Where the answer is lost the ticket is still good: call it again.
-        Raises: NotLoggedIn (no ticket is kept), ClientError, aiohttp.ClientError.
+        Raises: NotLoggedIn (no ticket is kept), ClientError.
         """
         await self._conversation.resume()
 
     async def logout(self) -> None:
         """End the session on the server, and forget the ticket.
 
-        Raises: ClientError, aiohttp.ClientError.
+        Raises: ClientError.
         """
         await self._conversation.logout()
 
@@ -194,7 +197,7 @@ class Client:
         """One sealed request; a response of any status.
 
         ``json`` and ``data`` as in aiohttp: text, bytes, or a mapping for a form.
-        Raises: ClientError, aiohttp.ClientError.
+        Raises: ClientError.
         """
         inside = http_request(method, path, params=params, headers=headers, json=json, data=data)
         return RequestContext(self._send(inside))

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 
 from protocol.client_exchange import ClientExchange, ClientKeys
-from protocol.codec import JsonObject, parse_json_object, serialize_json
+from protocol.codec import JsonObject, parse_json_envelope, serialize_json
 from protocol.codes import CLASSIC_CODE_CHARS, CODE_ALPHABET, Code
 from protocol.dialects import Dialect
 from protocol.errors import MalformedMessage
@@ -28,7 +28,7 @@ from .client_errors import (
     SuiteNotAccepted,
     answers_checked,
 )
-from .client_transport import Transport
+from .client_transport import MESSAGE_BYTES, SMALL_ANSWER_BYTES, Transport
 from .sessions import Clock
 
 
@@ -103,7 +103,8 @@ class ClassicConversation(Conversation):
             token, keys, request, self._clock(), secrets.token_bytes
         )
         names = self._dialect.names
-        reply = await self._post(self._dialect.paths.message, message.serialize(names))
+        message_route = self._dialect.paths.message
+        reply = await self._post(message_route, message.serialize(names), MESSAGE_BYTES)
         with answers_checked():
             return pending.open(SealedMessage.parse(reply, names))
 
@@ -123,9 +124,11 @@ class ClassicConversation(Conversation):
             raise NotLoggedIn("there is no session: call login first")
         return self._token, self._keys
 
-    async def _post(self, path: str, members: JsonObject) -> JsonObject:
-        answer = await self._transport.post(path, serialize_json(members), "json")
+    async def _post(
+        self, path: str, members: JsonObject, most: int = SMALL_ANSWER_BYTES
+    ) -> JsonObject:
+        answer = await self._transport.post(path, serialize_json(members), "json", most)
         try:
-            return parse_json_object(answer)
+            return parse_json_envelope(answer)
         except MalformedMessage:
             raise NoGateway(200) from None

@@ -66,17 +66,17 @@ class Conversation(ABC):
     async def login(self, username: str, entry: CodeEntry, password: str | None) -> None:
         """Open a session. One that fails leaves the session that was there as it was.
 
-        Raises: ClientError, aiohttp.ClientError.
+        Raises: ClientError.
         """
 
     @abstractmethod
     async def resume(self) -> None:
-        """Open a session with the ticket that is kept. Raises: ClientError, aiohttp.ClientError."""
+        """Open a session with the ticket that is kept. Raises: ClientError."""
 
     @abstractmethod
     async def send(self, request: HttpRequest) -> HttpResponse:
-        """The answer to one sealed request. Raises: ClientError, aiohttp.ClientError."""
+        """The answer to one sealed request. Raises: ClientError."""
 
     @abstractmethod
     async def logout(self) -> None:
-        """End the session on the server. Raises: ClientError, aiohttp.ClientError."""
+        """End the session on the server. Raises: ClientError."""

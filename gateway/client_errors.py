@@ -7,6 +7,7 @@
     |- TicketNotKept           the ticket's place does not work
     |- CodeMistyped            nothing was sent, and no attempt was spent
     |- ClockNotAccepted        the message was too old or too new; it may have been handled before
+    |- NoAnswer                no whole answer came, or not in time; it may have been handled
     |- AnswerNotTrusted        an answer that the gateway cannot have made
     `- Refused                 the gateway's words: ``status`` and ``code``
        |- NoGateway
@@ -40,6 +41,13 @@ class CodeMistyped(ClientError):
 
 class ClockNotAccepted(ClientError):
     """The gateway refused the message for its time, and it was not sent once more."""
+
+
+class NoAnswer(ClientError):
+    """No whole answer came, or not in time. What was sent may have been handled all the same."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"no answer: {reason}; is the gateway running there?")
 
 
 class AnswerNotTrusted(ClientError):

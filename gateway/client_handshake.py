@@ -80,7 +80,7 @@ class Handshake:
         self._clock = clock
 
     async def login(self, username: str, entry: CodeEntry) -> Enrolled:
-        """M0 to M5. Raises: ClientError, aiohttp.ClientError."""
+        """M0 to M5. Raises: ClientError."""
         hello, pending = begin_login(
             username, self._realm, secrets.token_bytes, [self._suite.name], self._fresh
         )
@@ -110,7 +110,7 @@ class Handshake:
             raise CodeNotAccepted(error.status, error.code, "realm") from None
 
     async def resume(self, ticket: ClientTicket) -> Enrolled:
-        """R1 to R4. Raises: ClientError, aiohttp.ClientError."""
+        """R1 to R4. Raises: ClientError."""
         hello, pending = begin_resumption(ticket, secrets.token_bytes, self._fresh)
         async with self._new_pair() as made:
             try:

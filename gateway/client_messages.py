@@ -14,7 +14,7 @@ from protocol.primitives import RsaPrivateKey
 from protocol.sealed_messages import Envelope
 
 from .client_errors import ClockNotAccepted, NotLoggedIn, answers_checked
-from .client_transport import Transport
+from .client_transport import MESSAGE_BYTES, Transport
 from .sessions import Clock
 
 # Where there is one, a clock that goes on while the machine sleeps.
@@ -49,7 +49,7 @@ class Messages:
     async def send(self, request: HttpRequest) -> HttpResponse:
         """The answer. A request is sent twice only where it cannot be handled twice (§17.6).
 
-        Raises: ClientError, aiohttp.ClientError.
+        Raises: ClientError.
         """
         answer = await self._exchange(request)
         if isinstance(answer, ClockRefused) and answer.may_retry:
@@ -70,7 +70,7 @@ class Messages:
             self._session, request, self._clock(), secrets.token_bytes, self._pair
         )
         body = envelope.serialize(self._form)
-        reply = await self._transport.post("/message", body, self._form)
+        reply = await self._transport.post("/message", body, self._form, MESSAGE_BYTES)
         answer = self._open(pending, reply, self._steady() - started_ms)
         if isinstance(answer, ClockRefused):
             self._session = self._session.corrected(answer.server_ms, self._clock())

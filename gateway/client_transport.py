@@ -1,18 +1,24 @@
-"""Messages of the Python client over HTTP: bytes there, bytes back, or what was refused."""
+"""Messages of the Python client over HTTP: bytes there, bytes back, or what was refused.
+
+Whoever answers may mean harm. Before a seal has been opened only little is read of an answer, of
+the length that came over the wire (compressed answers are not taken), and only for so long.
+"""
 
 import re
 from io import BytesIO
 
 import aiohttp
+from aiohttp import hdrs
 from yarl import URL
 
-from protocol.codec import parse_json_object, parse_msgpack
-from protocol.envelopes import CONTENT_TYPES, Format
+from protocol.envelopes import CONTENT_TYPES, Format, Members
 from protocol.errors import MalformedMessage
 
-from .client_errors import AnswerNotTrusted, NoGateway, NotLoggedIn, Refused
+from .client_errors import AnswerNotTrusted, NoAnswer, NoGateway, NotLoggedIn, Refused
 
-_MAX_ANSWER_BYTES = 64 * 1024 * 1024
+# Refusals, and the steps of a login: the largest has a public key in it.
+SMALL_ANSWER_BYTES = 64 * 1024
+MESSAGE_BYTES = 64 * 1024 * 1024
 _SECONDS = re.compile(r"[0-9]{1,6}")
 _CONTENT_TYPE_OF = {form: name for name, form in CONTENT_TYPES.items()}
 
@@ -28,17 +34,33 @@ def _seconds(retry_after: str | None) -> int | None:
     return int(retry_after) if retry_after and _SECONDS.fullmatch(retry_after) else None
 
 
-def _refusal(response: aiohttp.ClientResponse, body: bytes) -> Refused:
-    status, content_type = response.status, response.content_type
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes | None:
+    """The body, or None where it is longer than ``most``: then the rest is not read."""
+    if (response.content_length or 0) > most:
+        return None
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > most:
+            return None
+    return bytes(body)
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> Refused:
+    status, form = response.status, CONTENT_TYPES.get(response.content_type, "json")
+    body = await _read(response, SMALL_ANSWER_BYTES) if _is_as_sent(response) else None
     try:
-        is_msgpack = CONTENT_TYPES.get(content_type) == "msgpack"
-        told: object = parse_msgpack(body) if is_msgpack else parse_json_object(body)
+        told = Members(form, body or b"").left()
     except MalformedMessage:
         return NoGateway(status)
-    if not isinstance(told, dict):
-        return NoGateway(status)
     error, text = _plain(told.get("error"), 64), _plain(told.get("message"), 256)
-    return Refused(status, error, text, _seconds(response.headers.get("Retry-After")))
+    return Refused(status, error, text, _seconds(response.headers.get(hdrs.RETRY_AFTER)))
+
+
+def _is_as_sent(response: aiohttp.ClientResponse) -> bool:
+    """Whether the body is in no coding. A gateway uses none: a small one can unpack to anything."""
+    codings = response.headers.getall(hdrs.CONTENT_ENCODING, [])
+    return all(coding.strip().lower() in ("", "identity") for coding in codings)
 
 
 class Transport:
@@ -52,33 +74,48 @@ class Transport:
 
     def open(self) -> None:
         """Called inside a running loop, before anything is sent."""
-        self._http = aiohttp.ClientSession(timeout=self._timeout)
+        self._http = aiohttp.ClientSession(
+            timeout=self._timeout,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={hdrs.ACCEPT_ENCODING: "identity"},
+        )
 
     async def close(self) -> None:
         if self._http is not None:
             await self._http.close()
             self._http = None
 
-    async def post(self, path: str, body: bytes, form: Format) -> bytes:
-        """What the gateway answers to ``body`` below the prefix. It is sent once, whatever comes.
+    async def post(
+        self, path: str, body: bytes, form: Format, most: int = SMALL_ANSWER_BYTES
+    ) -> bytes:
+        """What the gateway answers to ``body`` below the prefix, of at most ``most`` bytes.
 
-        Raises: Refused, AnswerNotTrusted, NotLoggedIn, aiohttp.ClientError.
+        It is sent once, whatever comes. Raises: Refused, AnswerNotTrusted, NoAnswer, NotLoggedIn.
         """
         if self._http is None:
             raise NotLoggedIn("use the client in 'async with Client(url) as client'")
-        async with self._http.post(
+        try:
+            return await self._exchange(self._http, path, body, form, most)
+        except TimeoutError:
+            raise NoAnswer(f"nothing whole came in {self._timeout.total:g} s") from None
+        except aiohttp.ClientError as error:
+            raise NoAnswer(_plain(str(error) or type(error).__name__, 256)) from error
+
+    async def _exchange(
+        self, http: aiohttp.ClientSession, path: str, body: bytes, form: Format, most: int
+    ) -> bytes:
+        async with http.post(
             self.url.with_path(self.prefix + path),
             data=BytesIO(body),
-            headers={"Content-Type": _CONTENT_TYPE_OF[form]},
+            headers={hdrs.CONTENT_TYPE: _CONTENT_TYPE_OF[form]},
             allow_redirects=False,
         ) as response:
-            answer = bytearray()
-            async for chunk in response.content.iter_any():
-                answer += chunk
-                if len(answer) > _MAX_ANSWER_BYTES:
-                    raise AnswerNotTrusted("the answer is too large")
-        if response.status >= 300:
-            raise _refusal(response, bytes(answer))
-        if response.content_type != _CONTENT_TYPE_OF[form]:
-            raise NoGateway(response.status)
-        return bytes(answer)
+            if response.status >= 300:
+                raise await _refusal(response)
+            if response.content_type != _CONTENT_TYPE_OF[form] or not _is_as_sent(response):
+                raise NoGateway(response.status)
+            answer = await _read(response, most)
+            if answer is None:
+                raise AnswerNotTrusted(f"the answer is larger than {most} bytes")
+            return answer

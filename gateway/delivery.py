@@ -81,6 +81,9 @@ class WebhookDelivery(Delivery):
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=_ANSWER_S, sock_connect=_CONNECT_S),
                 connector=aiohttp.TCPConnector(force_close=True),
+                # Only the status is wanted: of what else comes nothing is unpacked or kept.
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
             )
         content = {"to": address, "subject": mail.subject, "text": mail.text}
         try:

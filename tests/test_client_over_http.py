@@ -4,7 +4,6 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from frameworks import application
 from gateways import Running, SetClock, Users, running
@@ -14,6 +13,7 @@ from gateway.client import (
     Client,
     ClockNotAccepted,
     CodeNotAccepted,
+    NoAnswer,
     NotLoggedIn,
     PasswordNotAccepted,
     Refused,
@@ -133,11 +133,11 @@ def watched(client: Client) -> list[str]:
     sent: list[str] = []
     post = client._transport.post
 
-    async def watch(path: str, body: bytes, form: Format) -> bytes:
+    async def watch(path: str, body: bytes, form: Format, *most: int) -> bytes:
         sent.append(path)
-        return await post(path, body, form)
+        return await post(path, body, form, *most)
 
-    client._transport.post = watch  # type: ignore[method-assign]
+    client._transport.post = watch  # type: ignore[method-assign, assignment]
     return sent
 
 
@@ -145,13 +145,13 @@ def losing(client: Client, lost: str) -> None:
     """Every answer to a post to ``lost`` is lost on its way back."""
     post = client._transport.post
 
-    async def lose(path: str, body: bytes, form: Format) -> bytes:
-        answer = await post(path, body, form)
+    async def lose(path: str, body: bytes, form: Format, *most: int) -> bytes:
+        answer = await post(path, body, form, *most)
         if path == lost:
-            raise aiohttp.ServerDisconnectedError
+            raise NoAnswer("lost")
         return answer
 
-    client._transport.post = lose  # type: ignore[method-assign]
+    client._transport.post = lose  # type: ignore[method-assign, assignment]
 
 
 # --- a password ---
@@ -218,7 +218,7 @@ async def test_a_lost_answer_does_not_lock_a_device_out(lost: str, tmp_path: Pat
         for _ in range(2):
             async with client_of(at, suite="ecdh-gcm", tickets=ticket) as client:
                 losing(client, lost)
-                with pytest.raises(aiohttp.ClientError):
+                with pytest.raises(NoAnswer):
                     await client.resume()
         for _ in range(2):
             async with client_of(at, suite="ecdh-gcm", tickets=ticket) as client:

@@ -22,3 +22,25 @@ export function orCancelled(signal, work) {
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', cancel));
   });
 }
+
+/**
+ * A signal that ends with `given` or after `timeoutMs`, whichever is first: AbortSignal.any is not
+ * in every browser. `release` lets go of the timer and of `given`.
+ * @param {AbortSignal | null | undefined} given
+ * @param {number} timeoutMs
+ */
+export function deadline(given, timeoutMs) {
+  const controller = new AbortController();
+  /** @param {unknown} reason */
+  const end = (reason) => controller.abort(reason);
+  const late = () => end(new DOMException(`no whole answer in ${timeoutMs} ms`, 'TimeoutError'));
+  const follow = () => end(given?.reason);
+  const timer = setTimeout(late, timeoutMs);
+  given?.addEventListener('abort', follow, { once: true });
+  if (given?.aborted) follow();
+  const release = () => {
+    clearTimeout(timer);
+    given?.removeEventListener('abort', follow);
+  };
+  return { signal: controller.signal, end, release };
+}

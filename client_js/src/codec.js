@@ -15,9 +15,11 @@ import { MalformedMessage } from './errors.js';
 export const MAX_DEPTH = 64;
 export const MAX_INTEGER_CHARS = 20;
 export const MAX_JSON_MARKS = 32_768;
+export const MAX_ENVELOPE_MARKS = 4096;
 
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
 const SPACE = /[ \t\n\r]*/y;
+const [COMMA, BRACKET, BRACE] = [0x2c, 0x5b, 0x7b];
 const LONE_SURROGATE = /\p{Surrogate}/u;
 const WORDS = /** @type {[string, boolean | null][]} */ ([
   ['true', true],
@@ -233,6 +235,19 @@ export function parseJsonObject(data) {
   const value = parseJson(data);
   if (!isJsonObject(value)) throw new MalformedMessage('not a JSON object');
   return value;
+}
+
+/**
+ * As `parseJsonObject`, for what has not proven yet who sent it: such an object is nearly flat.
+ * @param {Uint8Array} data
+ * @returns {JsonObject}
+ * @throws {MalformedMessage} also where it has more than 4096 commas and opening brackets
+ */
+export function parseJsonEnvelope(data) {
+  let marks = 0;
+  for (const byte of data) if (byte === COMMA || byte === BRACKET || byte === BRACE) marks += 1;
+  if (marks > MAX_ENVELOPE_MARKS) throw new MalformedMessage('more values than any message outside a seal has');
+  return parseJsonObject(data);
 }
 
 /**

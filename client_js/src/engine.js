@@ -29,7 +29,8 @@ import { Classic } from './suites.js';
 /** @typedef {import('./primitives/contract.js').RsaPrivateKey} RsaPrivateKey */
 /** @typedef {import('./primitives/contract.js').StoredKey} StoredKey */
 /** @typedef {{ signal?: AbortSignal, onProgress?: (progress: KeyProgress) => void }} Control */
-/** @typedef {{ url: string, maxAnswerBytes: number }} Route where a message goes, and how much may come back */
+/** @typedef {{ url: string, maxAnswerBytes: number, timeoutMs: number }} Route where a message goes, how much may come back, and how long that may take */
+/** @typedef {import('./hardenedLogin.js').Base} Base */
 /** @typedef {import('./stores.js').KeptSession} KeptSession */
 /** @typedef {import('./stores.js').KeptHardened} KeptHardened */
 /** @typedef {{ method: string, target: string, headers: Header[], body: Bytes }} PlainRequest */
@@ -128,7 +129,7 @@ export class Engine {
 
   /**
    * Begins a hardened login: the mail is on its way (PROTOCOL §15).
-   * @param {{ base: string, subject: Subject, suite: string }} given
+   * @param {{ base: Base, subject: Subject, suite: string }} given
    * @param {Control} [control]
    * @returns {Promise<number>}
    */
@@ -138,7 +139,7 @@ export class Engine {
 
   /**
    * Opens a hardened session with the code: one attempt.
-   * @param {{ base: string, login: number, code: string, pair: number | null, nowMs: number }} given
+   * @param {{ base: Base, login: number, code: string, pair: number | null, nowMs: number }} given
    * @param {Control} [control]
    * @returns {Promise<EnrolledHardened>}
    */
@@ -152,7 +153,7 @@ export class Engine {
 
   /**
    * Opens a hardened session with a ticket (PROTOCOL §19).
-   * @param {{ base: string, subject: Subject, suite: string, ticket: ClientTicket, nowMs: number }} given
+   * @param {{ base: Base, subject: Subject, suite: string, ticket: ClientTicket, nowMs: number }} given
    * @param {Control} [control]
    * @returns {Promise<EnrolledHardened>}
    */

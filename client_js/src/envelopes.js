@@ -5,7 +5,7 @@
  * takes what it knows by name and type and then asks for the end: what nobody took is an error, so
  * that nothing travels which no transcript and no seal covers.
  */
-import { decodeBytes, encodeBytes, parseJsonObject, serializeJson } from './codec.js';
+import { decodeBytes, encodeBytes, parseJsonEnvelope, serializeJson } from './codec.js';
 import { MalformedMessage } from './errors.js';
 import { parseMsgpack, serializeMsgpack } from './msgpack.js';
 
@@ -31,7 +31,7 @@ export class Members {
    */
   constructor(format, data) {
     this.#format = format;
-    const whole = format === 'json' ? new Map(Object.entries(parseJsonObject(data))) : parseMsgpack(data);
+    const whole = format === 'json' ? new Map(Object.entries(parseJsonEnvelope(data))) : parseMsgpack(data);
     if (!(whole instanceof Map)) throw new MalformedMessage('not a msgpack map');
     this.#left = whole;
   }

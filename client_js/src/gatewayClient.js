@@ -5,6 +5,7 @@ import { AnswerNotTrusted, Cancelled, ProtocolError } from './errors.js';
 import { HARDENED_PATHS } from './hardenedLogin.js';
 import { DEFAULT_REALM, ECDH_GCM, HARDENED_SUITES } from './hardenedSuites.js';
 import { memoryStore } from './stores.js';
+import { SMALL_ANSWER_BYTES } from './transport.js';
 
 /** @typedef {import('./dialects.js').Dialect} Dialect */
 /** @typedef {import('./dialects.js').Paths} Paths */
@@ -26,11 +27,13 @@ import { memoryStore } from './stores.js';
  *   store?: Store,
  *   lifetimeMs?: number,
  *   maxAnswerBytes?: number,
+ *   timeoutMs?: number,
  *   clock?: () => number,
  * }} GatewayOptions
  * `url` is that of the page where it is left out. `suite` is `ecdh-gcm`, `rsa-gcm` or `classic`;
  * to name a dialect is to say classic. `lifetimeMs` is how long the gateway keeps a classic session,
- * where that is not its default of an hour.
+ * where that is not its default of an hour. `timeoutMs` is how long one message may take, to the last
+ * byte of its answer.
  */
 
 /** @param {GatewayOptions} options @returns {string} */
@@ -48,6 +51,8 @@ export const CLASSIC = 'classic';
 const DEFAULT_PREFIX = '/.gateway';
 const SESSION_LIFETIME_MS = 3_600_000;
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+const TIMEOUT_MS = 60_000;
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 export class GatewayClient {
   /** @type {Promise<EngineLink> | undefined} */
@@ -74,6 +79,10 @@ export class GatewayClient {
     this.store = options.store ?? (keys === 'persistent' ? persistentStore() : memoryStore());
     this.lifetimeMs = options.lifetimeMs ?? SESSION_LIFETIME_MS;
     this.clock = options.clock ?? Date.now;
+    this.timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+    if (!Number.isFinite(this.timeoutMs) || this.timeoutMs <= 0 || this.timeoutMs > MAX_TIMEOUT_MS) {
+      throw new TypeError(`timeoutMs is a number of milliseconds, up to ${MAX_TIMEOUT_MS}`);
+    }
     this.#maxAnswerBytes = options.maxAnswerBytes ?? MAX_ANSWER_BYTES;
   }
 
@@ -111,15 +120,25 @@ export class GatewayClient {
     }
   }
 
+  /** Where the steps of a hardened login go. */
+  get base() {
+    return { url: this.name, timeoutMs: this.timeoutMs };
+  }
+
   /** A route of the classic suite. @param {keyof Paths} name */
   route(name) {
-    return { url: this.name + this.dialect.paths[name], maxAnswerBytes: this.#maxAnswerBytes };
+    return this.#routeTo(this.dialect.paths[name], name === 'message' ? this.#maxAnswerBytes : SMALL_ANSWER_BYTES);
+  }
+
+  /** @param {string} path @param {number} maxAnswerBytes */
+  #routeTo(path, maxAnswerBytes) {
+    return { url: this.name + path, maxAnswerBytes, timeoutMs: this.timeoutMs };
   }
 
   /** Where sealed messages go. */
   get messageRoute() {
     if (this.isClassic) return this.route('message');
-    return { url: this.name + HARDENED_PATHS.message, maxAnswerBytes: this.#maxAnswerBytes };
+    return this.#routeTo(HARDENED_PATHS.message, this.#maxAnswerBytes);
   }
 
   /** Where a session is ended, and by which target inside where that is said inside. */

@@ -55,7 +55,7 @@ export class HardenedEnrolment {
     checkUsername(options.username);
     throwIfCancelled(options.signal);
     const enrolment = new HardenedEnrolment(client, options);
-    const { name: base, suite, realm, fresh } = client;
+    const { base, suite, realm, fresh } = client;
     const subject = { username: options.username, realm, fresh };
     try {
       enrolment.#login = await client.ask('awaitCode', { base, subject, suite }, { signal: enrolment.signal });
@@ -92,7 +92,7 @@ export class HardenedEnrolment {
     const client = this.#client;
     const pair = this.#keys ? (await orCancelled(signal, this.#keys)).pair : null;
     this.#options.onProgress?.({ stage: 'code' });
-    const given = { base: client.name, login: this.#login, code, pair, nowMs: client.clock() };
+    const given = { base: client.base, login: this.#login, code, pair, nowMs: client.clock() };
     const enrolled = await client.ask('enterCode', given, { signal }).catch((error) => {
       const isRejected = error instanceof Refused && error.code === 'rejected';
       throw isRejected ? new Refused(error.status, error.code, error.detail, CODE_REFUSED) : error;

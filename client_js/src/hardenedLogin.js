@@ -12,7 +12,7 @@ import {
   SERVER_SHARE,
 } from './handshakeMessages.js';
 import { stopwatch } from './liveHardened.js';
-import { post } from './transport.js';
+import { SMALL_ANSWER_BYTES, post } from './transport.js';
 
 /** @typedef {import('./codec.js').Bytes} Bytes */
 /** @typedef {import('./clientHandshake.js').AwaitedCode} AwaitedCode */
@@ -20,6 +20,7 @@ import { post } from './transport.js';
 /** @typedef {import('./clientSession.js').ClientTicket} ClientTicket */
 /** @typedef {import('./engine.js').Control} Control */
 /** @typedef {import('./primitives/contract.js').Primitives} Primitives */
+/** Where the gateway is, with its prefix, and how long an answer may take. @typedef {{ url: string, timeoutMs: number }} Base */
 /** @typedef {import('./primitives/contract.js').RsaKeyPair} RsaKeyPair */
 
 /** The routes below the prefix (PROTOCOL §15.1); those of passwords and logout are inside the seal. */
@@ -34,13 +35,12 @@ export const HARDENED_PATHS = Object.freeze({
   logout: '/session/logout',
 });
 
-const MAX_ANSWER_BYTES = 64 * 1024;
 const FORMAT = 'msgpack';
 
 /**
  * One message and its answer.
  * @template Sent, Answer
- * @param {string} base where the gateway is, with its prefix
+ * @param {Base} base
  * @param {keyof typeof HARDENED_PATHS} path
  * @param {{ serialize: (format: 'msgpack', values: Sent) => Bytes }} kind
  * @param {Sent} message
@@ -48,15 +48,16 @@ const FORMAT = 'msgpack';
  * @param {Control} control
  */
 async function send(base, path, kind, message, answerKind, { signal }) {
-  const options = { signal, maxAnswerBytes: MAX_ANSWER_BYTES, contentType: CONTENT_TYPES[FORMAT] };
-  const answer = await post(base + HARDENED_PATHS[path], kind.serialize(FORMAT, message), options);
+  const limits = { maxAnswerBytes: SMALL_ANSWER_BYTES, timeoutMs: base.timeoutMs };
+  const options = { ...limits, signal, contentType: CONTENT_TYPES[FORMAT] };
+  const answer = await post(base.url + HARDENED_PATHS[path], kind.serialize(FORMAT, message), options);
   return answerKind.parse(FORMAT, answer);
 }
 
 /**
  * M0 and M1: the mail is on its way.
  * @param {Primitives} primitives
- * @param {{ base: string, subject: Subject, suite: string }} given
+ * @param {{ base: Base, subject: Subject, suite: string }} given
  * @param {Control} control
  * @returns {Promise<AwaitedCode>}
  */
@@ -68,7 +69,7 @@ export async function awaitCode(primitives, { base, subject, suite }, control) {
 /**
  * M2 to M5: one attempt, with a code as `readCode` gave it.
  * @param {AwaitedCode} awaited
- * @param {{ base: string, code: string, pair: RsaKeyPair | null, nowMs: number }} given
+ * @param {{ base: Base, code: string, pair: RsaKeyPair | null, nowMs: number }} given
  * @param {Control} control
  */
 export async function enterCode(awaited, { base, code, pair, nowMs }, control) {
@@ -83,7 +84,7 @@ export async function enterCode(awaited, { base, code, pair, nowMs }, control) {
 /**
  * R1 to R4.
  * @param {Primitives} primitives
- * @param {{ base: string, subject: Subject, suite: string, ticket: ClientTicket,
+ * @param {{ base: Base, subject: Subject, suite: string, ticket: ClientTicket,
  *   pair: RsaKeyPair | null, nowMs: number }} given
  * @param {Control} control
  */

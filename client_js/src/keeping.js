@@ -201,7 +201,7 @@ export class Keeper {
   /** @param {KeptHardened & { ticket: ClientTicket }} kept @param {AbortSignal} signal */
   async #redeem({ username, realm, fresh, suite, ticket }, signal) {
     const client = this.#client;
-    const given = { base: client.name, subject: { username, realm, fresh }, suite, ticket };
+    const given = { base: client.base, subject: { username, realm, fresh }, suite, ticket };
     return client.ask('redeemTicket', { ...given, nowMs: client.clock() }, { signal });
   }
 }

@@ -1,5 +1,5 @@
 /** A classic session that is open: what an engine holds of it, and sends under it (PROTOCOL §6). */
-import { parseJsonObject, serializeJson } from './codec.js';
+import { parseJsonEnvelope, serializeJson } from './codec.js';
 import { CONTENT_TYPES } from './envelopes.js';
 import { HttpRequest, SealedMessage } from './messages.js';
 import { post } from './transport.js';
@@ -18,9 +18,9 @@ import { post } from './transport.js';
  * @param {JsonObject} message
  * @param {Control} control
  */
-export async function sendJson({ url, maxAnswerBytes }, message, { signal }) {
+export async function sendJson({ url, ...limits }, message, { signal }) {
   const contentType = CONTENT_TYPES.json;
-  return parseJsonObject(await post(url, serializeJson(message), { signal, maxAnswerBytes, contentType }));
+  return parseJsonEnvelope(await post(url, serializeJson(message), { ...limits, signal, contentType }));
 }
 
 export class LiveClassic {

@@ -104,14 +104,14 @@ export class LiveHardened {
    * @param {Control} control
    * @returns {Promise<PlainResponse>}
    */
-  async #send({ url, maxAnswerBytes }, { method, target, headers, body }, nowMs, { signal }) {
+  async #send({ url, ...limits }, { method, target, headers, body }, nowMs, { signal }) {
     const elapsedMs = stopwatch();
     // Before anything is awaited: no other message may have the same number.
     const session = (this.#session = readied(this.#session, nowMs));
     const whole = new HttpRequest(method, target, headers, body);
     const { envelope, pending } = await sealRequest(this.#primitives, session, whole, nowMs, this.#privateKey);
     const contentType = CONTENT_TYPES.msgpack;
-    const answer = await post(url, envelope.serialize('msgpack'), { signal, maxAnswerBytes, contentType });
+    const answer = await post(url, envelope.serialize('msgpack'), { ...limits, signal, contentType });
     const response = await pending.open(Envelope.parse('msgpack', answer), elapsedMs());
     if (pending.epoch === this.#session.epoch) this.#session = { ...this.#session, heard: true };
     return { ...response };

@@ -2,8 +2,8 @@
  * Strict msgpack, with limits (PROTOCOL §14.2).
  *
  * Integers, text, bytes, arrays and maps with names that are text, and nothing else; nesting of at
- * most 4, at most 128 items; one spelling for every value, which is the shortest; no name twice;
- * nothing after the value. The reader holds each length against the shortest form as it goes, so
+ * most 4, at most 128 items, at most 1024 arrays and maps; one spelling for every value, which is
+ * the shortest; no name twice; nothing after the value. The reader holds each length against the shortest form as it goes, so
  * that nothing has to be written again to compare (decision 0033).
  */
 import { concat } from './bytes.js';
@@ -15,6 +15,7 @@ import { MalformedMessage } from './errors.js';
 
 export const MAX_MSGPACK_DEPTH = 4;
 export const MAX_MSGPACK_ITEMS = 128;
+export const MAX_MSGPACK_PARTS = 1024;
 
 const [U8, U16, U32] = [0x100, 0x1_0000, 0x1_0000_0000];
 
@@ -23,6 +24,7 @@ class Reader {
   #data;
   #view;
   #at = 0;
+  #parts = 0;
 
   /** @param {Bytes} data */
   constructor(data) {
@@ -89,6 +91,8 @@ class Reader {
   #checkItems(count, depth) {
     if (depth === MAX_MSGPACK_DEPTH) throw new MalformedMessage('nested too deeply');
     if (count > MAX_MSGPACK_ITEMS) throw new MalformedMessage('too many items');
+    this.#parts += 1;
+    if (this.#parts > MAX_MSGPACK_PARTS) throw new MalformedMessage('too many arrays and maps');
   }
 
   /** @param {number} count @param {number} depth */

@@ -151,6 +151,7 @@ const ANSWERS = {
   'nothing at all': () => new Uint8Array(),
   'endless': () => (response) => {
     const chunk = Buffer.alloc(65536, 0x20);
+    response.setHeader('Content-Type', 'application/json');
     const more = () => {
       while (!response.destroyed && response.write(chunk));
     };
