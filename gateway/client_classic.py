@@ -42,6 +42,13 @@ def _read_code(given: str) -> Code:
     return Code(text)
 
 
+# PROTOCOL §4.4: two payloads under one code would share a key stream.
+_THEN = (
+    "A wrong code can be typed again, 5 times in all. A right one is spent now: check this "
+    "machine's clock and ask for a new one"
+)
+
+
 class ClassicConversation(Conversation):
     """A session in ``dialect``. Every request goes as ``{prefix}/message``."""
 
@@ -90,7 +97,7 @@ class ClassicConversation(Conversation):
         except Refused as error:
             if error.code != "rejected":
                 raise
-            raise CodeNotAccepted(error.status, error.code, "dialect") from None
+            raise CodeNotAccepted(error.status, error.code, "dialect", _THEN) from None
         with answers_checked():
             return pending.open(SealedMessage.parse(reply, names))
 

@@ -22,6 +22,8 @@ from contextlib import contextmanager
 
 from protocol.errors import MalformedMessage, RemoteProtocolError
 
+_THEN = "A code stands 5 attempts; then ask for a new one"
+
 
 class ClientError(Exception):
     """The gateway did not do what was asked; the text says what to do next."""
@@ -93,13 +95,13 @@ class SuiteNotAccepted(Refused):
 class CodeNotAccepted(Refused):
     """The gateway did not accept the login; it says no more than that."""
 
-    def __init__(self, status: int, code: str, agreed: str) -> None:
-        """``agreed``: what else both sides must have alike, in a word."""
+    def __init__(self, status: int, code: str, agreed: str, then: str = _THEN) -> None:
+        """``agreed``: what else both sides must have alike. ``then``: what to do next."""
         super().__init__(
             status,
             code,
             "the code was not accepted: is it from the newest mail, not older than 10 minutes, "
-            f"and the {agreed} the gateway's? A code stands 5 attempts; then ask for a new one",
+            f"and the {agreed} the gateway's? {then}",
         )
 
 

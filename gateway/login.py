@@ -101,8 +101,11 @@ class Login:
             )
             if session is None:
                 raise CodeRefused("the login has expired meanwhile")
-        except (RejectedMessage, TooMany):
+        except (RejectedMessage, TooMany) as error:
             await self._sessions.end_login(message.token)
+            cause = error.code if isinstance(error, RejectedMessage) else error.limit
+            key = session_id(message.token)
+            _log.info("login %s ended (%s): its code was opened and is spent", key, cause)
             raise
         _log.info("session %s opened", session.id)
         key, tag = session_id(message.token), self._tags.of(session.user)

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 RsaPadding: TypeAlias = Literal["pkcs1-v1.5", "oaep-sha1", "oaep-sha256"]
+RsaKeyForm: TypeAlias = Literal["spki", "pkcs1"]
 
 SESSION_KEY_BITS = 2048
 AES_BLOCK_BYTES = 16
@@ -41,6 +42,10 @@ _PADDINGS: dict[RsaPadding, padding.AsymmetricPadding] = {
     "pkcs1-v1.5": padding.PKCS1v15(),
     "oaep-sha1": padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None),
     "oaep-sha256": padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None),
+}
+_FORMS: dict[RsaKeyForm, serialization.PublicFormat] = {
+    "spki": serialization.PublicFormat.SubjectPublicKeyInfo,
+    "pkcs1": serialization.PublicFormat.PKCS1,
 }
 
 
@@ -221,21 +226,19 @@ class RsaPublicKey:
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         ).decode()
 
-    def to_der(self) -> bytes:
-        """SubjectPublicKeyInfo DER."""
-        return self._key.public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+    def to_der(self, form: RsaKeyForm = "spki") -> bytes:
+        """DER: SubjectPublicKeyInfo, or RSAPublicKey (RFC 8017 §A.1.1)."""
+        return self._key.public_bytes(serialization.Encoding.DER, _FORMS[form])
 
     @classmethod
-    def from_der(cls, der: bytes) -> "RsaPublicKey | None":
+    def from_der(cls, der: bytes, form: RsaKeyForm = "spki") -> "RsaPublicKey | None":
         """The RSA key in ``der``, or None where there is none in its one canonical form."""
         try:
             key = serialization.load_der_public_key(der)
         except (ValueError, UnsupportedAlgorithm):
             return None
         loaded = cls(key) if isinstance(key, rsa.RSAPublicKey) else None
-        return loaded if loaded and loaded.to_der() == der else None
+        return loaded if loaded and loaded.to_der(form) == der else None
 
     def wrap(self, secret: bytes, scheme: RsaPadding) -> bytes:
         """``secret`` encrypted, as long as the modulus. Source: RFC 8017 §7.1, §7.2."""

@@ -318,7 +318,6 @@ def weak_keys() -> dict[str, str]:
         "roca": pem(spki(roca_modulus())),
         "private-pkcs8": private,
         "private-pkcs8-labelled-public": pem(session.private_der),
-        "pkcs1-public": pem(rsa_key, "RSA PUBLIC KEY"),
         "pkcs1-public-labelled-spki": pem(rsa_key),
         "ec-p256": str(ec_key.export_key(format="PEM")) + "\n",
         "ed25519": str(ed_key.export_key(format="PEM")) + "\n",
@@ -329,13 +328,22 @@ def weak_keys() -> dict[str, str]:
         "der-length-not-minimal": pem(long_length),
         "der-unused-bits": pem(der(0x30, der(0x30, RSA_OID, NULL), der(3, b"\1", rsa_key))),
         "two-pems": good + good,
-        "text-before": "x" + good,
-        "text-after": good + "x",
-        "three-newlines-after": good + "\n\n",
+        "text-before-on-its-line": "x" + good,
+        "text-after-on-its-line": good[:-1] + "x",
+        "space-before": " " + good,
+        "comment-header": good.replace("\n", "\nComment: x\n\n", 1),
+        "blank-lines": good.replace("\n", "\n\n"),
+        "cr-lines": good.replace("\n", "\r"),
+        "one-line-of-all": good.replace("\n", " "),
+        "backslash-n-lines": good.replace("\n", "\\n"),
+        "public-then-private": good + private,
+        "private-then-public": private + good,
+        "another-block-before": "-----BEGIN X-----\nAAAA\n-----END X-----\n" + good,
+        "spki-labelled-pkcs1": good.replace("PUBLIC", "RSA PUBLIC"),
+        "pkcs1-trailing-byte": pem(rsa_key + b"\0", "RSA PUBLIC KEY"),
+        "base64-padding-missing": test_keys()["test-wide"].public_pem.replace("=", ""),
         "one-mebibyte": good + "\n" * 2**20,
-        "line-too-long": "\n".join((lines[0], "".join(lines[1:-1]), lines[-1], "")),
         "base64-character-missing": "\n".join((*lines[:-2], lines[-2][:-1], lines[-1], "")),
-        "base64-space-inside": good.replace(lines[1], lines[1][:32] + " " + lines[1][32:]),
         "base64-url-alphabet": good.replace("+", "-").replace("/", "_"),
         "certificate-label": pem(good_der, "CERTIFICATE"),
         "space-after": good[:-1] + "\u2003",
@@ -347,12 +355,24 @@ def weak_keys() -> dict[str, str]:
 
 def good_keys() -> dict[str, str]:
     session, wide = test_keys()["test-session"], test_keys()["test-wide"]
+    good, lines = session.public_pem, session.public_pem.splitlines()
+    rsa_key = der(0x30, der_integer(session.n), der_integer(65537))
     return {
         "2048-bits": session.public_pem,
         "4096-bits": wide.public_pem,
         "crlf-lines": pem(spki(session.n), end="\r\n"),
         "no-newline-at-the-end": session.public_pem.rstrip("\n"),
-        "two-newlines-at-the-end": session.public_pem + "\n",
+        "pkcs1-public": pem(rsa_key, "RSA PUBLIC KEY"),
+        "pkcs1-public-crlf": pem(rsa_key, "RSA PUBLIC KEY", "\r\n"),
+        "one-line": "\n".join((lines[0], "".join(lines[1:-1]), lines[-1], "")),
+        "byte-order-mark-before": "\ufeff" + good,
+        "text-around": f"The key of Åsa 🦊:\n\n{good}-- \nÅsa",
+        "newlines-around": f"\n\r\n{good}\n\n\n",
+        "spaces-at-line-ends": good.replace("\n", "  \t\n"),
+        "spaces-in-the-base64": "\n".join(
+            (lines[0], *(f" {line[:9]} \t{line[9:]}" for line in lines[1:-1]), lines[-1])
+        ),
+        "blank-line-above-the-base64": good.replace("\n", "\n \n", 1),
     }
 
 

@@ -64,6 +64,14 @@ async def test_a_new_client_speaks_ecdh_gcm() -> None:
         assert await (await client.get("/suite")).json() == "ecdh-gcm"
 
 
+async def test_a_clock_that_is_wrong_spends_the_code_and_the_refusal_says_so() -> None:
+    async with running() as at:
+        late = Client(at.url, dialect=at.dialect, clock=lambda: at.clock() - 120_000)
+        async with late as client:
+            with pytest.raises(CodeNotAccepted, match="A right one is spent now"):
+                await client.login(ANN, code=at.mails.code)
+
+
 async def test_a_wrong_code_and_then_the_right_one_as_a_person_types_it() -> None:
     async with running() as at, client_of(at, suite="ecdh-gcm") as client:
         given = iter(["typo", "0000-0000"])

@@ -280,8 +280,17 @@ def test_node_client_opens_with_either_private_pem(node_client: NodeClient, form
     assert node_client.open(answer, form) == {"body": to_pipe(b"in place")}
 
 
-def test_node_client_must_send_its_key_as_spki(node: NodePeer, pairs: Pairs) -> None:
-    pem = node("generate_key")["public_pkcs1"]
+def test_node_client_may_send_its_key_as_pkcs1(node: NodePeer, pairs: Pairs) -> None:
+    pems = node("generate_key")
+    pem = pems["public_pkcs1"]
+    login = node("seal_login", token=TOKEN, code=CODE.text, public_key=pem, now=NOW_MS)
+    message = AuthenticateRequest.parse(login["message"], node.suite.dialect.names)
+    accepted = server_of(node.suite, pairs).open_login(message, CODE).accept(NOW_MS)
+    assert accepted.client_key.to_pem() == pems["spki"]
+
+
+def test_node_client_must_not_send_its_private_key(node: NodePeer, pairs: Pairs) -> None:
+    pem = node("generate_key")["pkcs8"]
     login = node("seal_login", token=TOKEN, code=CODE.text, public_key=pem, now=NOW_MS)
     message = AuthenticateRequest.parse(login["message"], node.suite.dialect.names)
     with pytest.raises(KeyNotAdmitted):

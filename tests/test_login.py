@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import secrets
 import unicodedata
 from typing import Any
@@ -151,11 +152,19 @@ async def test_a_code_works_once() -> None:
         assert_uniform(await at.post(AUTHENTICATE, message), await authenticate(at, token, code))
 
 
-async def test_a_stale_login_spends_its_code() -> None:
+SPENT = "its code was opened and is spent"
+
+
+async def test_a_stale_login_spends_its_code_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "certless")
     async with running() as at:
         token, code = await grant(at)
         stale = await authenticate(at, token, code, now_ms=at.clock() - 61_000)
+        assert f"(stale_timestamp): {SPENT}" in caplog.text
         assert_uniform(stale, await authenticate(at, token, code))
+        assert caplog.text.count(SPENT) == 1
 
 
 async def test_a_code_with_another_token_is_rejected_and_costs_an_attempt_there() -> None:
@@ -244,10 +253,14 @@ async def test_a_user_who_was_removed_meanwhile_is_refused() -> None:
         assert_uniform(await authenticate(at, token, code))
 
 
-async def test_a_weak_client_key_spends_the_code() -> None:
+async def test_a_weak_client_key_spends_the_code(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "certless")
     async with running() as at:
         token, code = await grant(at)
-        weak = await authenticate(at, token, code, pair=RsaPrivateKey.generate(1024))
+        # JSEncrypt makes keys like this one now and then.
+        weak = await authenticate(at, token, code, pair=RsaPrivateKey.generate(2047))
+        assert "key_not_admitted: a key of 2047 bits: make one of 2048 to 4096" in caplog.text
+        assert f"(key_not_admitted): {SPENT}" in caplog.text
         assert_uniform(weak, await authenticate(at, token, code))
 
 

@@ -3,6 +3,8 @@
 The texts themselves are cases of spec/vectors; here is which rule refuses which, and the edges.
 """
 
+import json
+import subprocess
 from functools import cache
 from math import gcd, isqrt, prod
 
@@ -25,15 +27,11 @@ from protocol.errors import KeyNotAdmitted
 from protocol.rsa_keys import MAX_PEM_CHARS, admit
 
 REASONS = {
-    "size or exponent": {
-        "e-is-3",
-        "e-is-65539",
-        "512-bits",
-        "1024-bits",
-        "2047-bits",
-        "4097-bits",
-        "16384-bits",
+    **{
+        f"a key of {bits} bits: make one of 2048 to 4096": {f"{bits}-bits"}
+        for bits in (512, 1024, 2047, 4097, 16384)
     },
+    "an exponent that is not 65537": {"e-is-3", "e-is-65539"},
     "a small factor": {"n-even", "factor-3", "factor-1999"},
     "a weak modulus": {"n-prime", "n-square", "close-primes", "roca"},
     "not an RSA public key": {
@@ -53,6 +51,10 @@ REASONS = {
         "der-length-not-minimal",
         "der-unused-bits",
         "base64-character-missing",
+        "base64-padding-missing",
+        "base64-url-alphabet",
+        "pkcs1-trailing-byte",
+        "spki-labelled-pkcs1",
     },
 }
 
@@ -161,10 +163,59 @@ def test_short_lines_are_lines() -> None:
 def test_a_text_above_the_limit_is_not_read_at_all() -> None:
     below, above = pem(spki(rough(22_000, "below"))), pem(spki(rough(24_000, "above")))
     assert len(below) <= MAX_PEM_CHARS < len(above)
-    assert reason(below) == "size or exponent"
+    assert reason(below) == "a key of 22000 bits: make one of 2048 to 4096"
     assert reason(above) == "not one public key PEM"
 
 
 def test_the_reason_says_nothing_of_the_key() -> None:
     for text in weak_keys().values():
-        assert len(reason(text)) < 30
+        assert len(reason(text)) < 50
+
+
+# Of what createPublicKey reads, this is refused, because something would be lost by taking it.
+REFUSED_THOUGH_NODE_READS_IT = {
+    "weak": {
+        *(f"{bits}-bits" for bits in (512, 1024, 2047, 4097, 16384)),
+        *("e-is-1", "e-is-2", "e-is-3", "e-is-65539", "e-is-n-plus-2"),
+        *("n-even", "n-is-0", "n-negative", "n-prime", "n-square", "factor-3", "factor-1999"),
+        *("close-primes", "roca"),
+    },
+    "another kind": {"ec-p256", "ed25519", "pss-oid"},
+    "a private key": {"private-pkcs8", "private-then-public", "public-then-private"},
+    "which of two": {"two-pems", "another-block-before"},
+    "more than one text for one key": {
+        *("algorithm-without-null", "der-length-not-minimal", "der-unused-bits"),
+        *("der-trailing-byte", "pkcs1-trailing-byte", "space-after"),
+    },
+    "above 4096 characters": {"one-mebibyte"},
+}
+
+READ_BY_NODE = """
+const { createPublicKey } = require('node:crypto');
+const texts = JSON.parse(require('node:fs').readFileSync(0, 'utf8'));
+const read = (text) => {
+  try {
+    return createPublicKey(text).export({ type: 'spki', format: 'pem' });
+  } catch {
+    return null;
+  }
+};
+console.log(JSON.stringify(Object.entries(texts).map(([name, text]) => [name, read(text)])));
+"""
+
+
+def test_layouts_are_those_that_node_reads() -> None:
+    told = subprocess.run(
+        ["node", "-e", READ_BY_NODE],
+        input=json.dumps(weak_keys() | good_keys()),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    read = {name: text for name, text in json.loads(told.stdout) if text is not None}
+    assert {
+        name: admit(text).to_pem() for name, text in good_keys().items()
+    }.items() <= read.items()
+    refused = set().union(*REFUSED_THOUGH_NODE_READS_IT.values())
+    assert read.keys() - good_keys().keys() == refused

@@ -30,6 +30,9 @@ export const CODE_REFUSED =
   'The code was not accepted. Copy it again from the newest mail; it is good for 10 minutes. ' +
   'If it is right, check the clock of this device.';
 
+// PROTOCOL §4.4: two payloads under one code would share a key stream.
+const SPENT = ' A right code is spent by now: ask for a new one.';
+
 /**
  * What the gateway would refuse anyway, said before a message goes out.
  * @param {string} username
@@ -126,7 +129,7 @@ export class Enrolment {
     const login = { route, pair, token, code: text, nowMs: clock(), password };
     const { session, serverKey } = await client.ask('authenticate', login, { signal }).catch((error) => {
       const isRejected = error instanceof Refused && error.code === 'rejected';
-      throw isRejected ? new Refused(error.status, error.code, error.detail, CODE_REFUSED) : error;
+      throw isRejected ? new Refused(error.status, error.code, error.detail, CODE_REFUSED + SPENT) : error;
     });
     void client.ask('forgetPair', { pair }).catch(() => {});
     const { username } = this.#options;

@@ -224,6 +224,15 @@ describe('login', () => {
     await assert.rejects(requestLogin({ ...rest, signal: AbortSignal.abort() }), is(Cancelled, 'cancelled'));
   });
 
+  test('a clock that is wrong spends the code, and the refusal says so', async () => {
+    const clock = () => Date.now() - 120_000;
+    await assert.rejects(login(options(undefined, { clock })), (error) => {
+      assert.ok(is(Refused, 'rejected')(error));
+      assert.match(error.message, /check the clock of this device\. A right code is spent by now/);
+      return true;
+    });
+  });
+
   test('what cannot be', async () => {
     await assert.rejects(login(options(undefined, { username: ' ' })), is(CertlessError, 'username'));
     await assert.rejects(login(options(undefined, { url: 'http://127.0.0.1:1' })), is(NoAnswer, 'no_answer'));

@@ -90,7 +90,11 @@ class Reader {
 
 /** @param {bigint} n @param {bigint} e */
 export function writePublicKey(n, e) {
-  const key = write(SEQUENCE, writeInteger(n), writeInteger(e));
+  return subjectPublicKeyInfo(write(SEQUENCE, writeInteger(n), writeInteger(e)));
+}
+
+/** What PKCS#1 has of a public key (RSAPublicKey), as SubjectPublicKeyInfo has it. @param {Uint8Array} key */
+export function subjectPublicKeyInfo(key) {
   return write(SEQUENCE, ALGORITHM, write(BIT_STRING, new Uint8Array(1), key));
 }
 

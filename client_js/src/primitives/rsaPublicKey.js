@@ -1,5 +1,5 @@
 import { bytesToNumber } from 'micro-rsa-dsa-dh/utils.js';
-import { decodeBytes, encodeBytes } from '../codec.js';
+import { encodeBytes } from '../codec.js';
 import { readPublicKey, writePublicKey } from './der.js';
 
 /** @typedef {import('../codec.js').Bytes} Bytes */
@@ -51,9 +51,4 @@ export class RsaPublicKey {
   fits(wrapped) {
     return wrapped.length === this.size && bytesToNumber(wrapped) < this.n;
   }
-}
-
-/** @param {string} body the base64 between the lines of a PEM, spaces and all */
-export function derOfPem(body) {
-  return decodeBytes('base64', body.replace(/\s/g, ''));
 }
