@@ -5,10 +5,17 @@ from typing import Any
 
 import pytest
 from frameworks import Seen, application
-from gateways import running
+from gateways import CaughtMails, running
+from http_2 import over_http_2, status
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from test_proxy import proxied
 from upstreams import said
 
+import gateway
+from gateway.asgi import Certless
 from gateway.own_paths import OwnPaths
 from protocol.messages import HttpRequest
 
@@ -117,3 +124,20 @@ async def test_a_host_is_one_host_outside_and_inside(hosts: list[str]) -> None:
             answer = await call(client, "/echo", *(("Host", host) for host in hosts))
             assert (answer.status, (await answer.json())["error"]) == (400, "malformed")
         assert at.ran == []
+
+
+async def test_a_host_is_one_host_over_http_2() -> None:
+    app = Certless(
+        Starlette(routes=[Route("/open", _open)]),
+        users=gateway.AnyAddress(),
+        mail=CaughtMails(),
+        public=["/open"],
+    )
+    async with over_http_2(app) as port:
+        assert await status(port, b"/open") == 200
+        for authority in (b"a.example,b.example", b"a/b", b"a@b"):
+            assert await status(port, b"/open", authority=authority) == 400
+
+
+async def _open(_: Request) -> Response:
+    return Response()
