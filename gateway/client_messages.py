@@ -7,13 +7,19 @@ is put right after a refusal.
 import secrets
 import time
 
-from protocol.client_session import ClientSession, ClockRefused, PendingMessage, seal_request
+from protocol.client_session import (
+    ClientSession,
+    ClockRefused,
+    EpochRefused,
+    PendingMessage,
+    seal_request,
+)
 from protocol.envelopes import Format
 from protocol.messages import HttpRequest, HttpResponse
 from protocol.primitives import RsaPrivateKey
 from protocol.sealed_messages import Envelope
 
-from .client_errors import ClockNotAccepted, NotLoggedIn, answers_checked
+from .client_errors import AnswerNotTrusted, ClockNotAccepted, NotLoggedIn, answers_checked
 from .client_transport import MESSAGE_BYTES, Transport
 from .sessions import Clock
 
@@ -54,6 +60,10 @@ class Messages:
         answer = await self._exchange(request)
         if isinstance(answer, ClockRefused) and answer.may_retry:
             answer = await self._exchange(request)
+        if isinstance(answer, EpochRefused):
+            answer = await self._exchange(request)
+        if isinstance(answer, EpochRefused):
+            raise AnswerNotTrusted("the gateway refuses a new epoch: log in again")
         if isinstance(answer, ClockRefused):
             raise ClockNotAccepted(
                 "the gateway got the request too early or too late. The clock is put right now; "
@@ -61,7 +71,7 @@ class Messages:
             )
         return answer
 
-    async def _exchange(self, request: HttpRequest) -> HttpResponse | ClockRefused:
+    async def _exchange(self, request: HttpRequest) -> HttpResponse | ClockRefused | EpochRefused:
         started_ms = self._steady()
         if self._clock() >= self._session.expires_ms:
             raise NotLoggedIn("the session has ended: call resume, or login")
@@ -74,15 +84,17 @@ class Messages:
         answer = self._open(pending, reply, self._steady() - started_ms)
         if isinstance(answer, ClockRefused):
             self._session = self._session.corrected(answer.server_ms, self._clock())
+        elif isinstance(answer, EpochRefused):
+            self._session = self._session.refused(pending.epoch, self._clock())
         else:
             self._session = self._session.answered(pending.epoch)
         return answer
 
     def _open(
         self, pending: PendingMessage, reply: bytes, elapsed_ms: int
-    ) -> HttpResponse | ClockRefused:
+    ) -> HttpResponse | ClockRefused | EpochRefused:
         with answers_checked():
             try:
                 return pending.open(Envelope.parse(self._form, reply), elapsed_ms)
-            except ClockRefused as refusal:
+            except (ClockRefused, EpochRefused) as refusal:
                 return refusal

@@ -143,8 +143,8 @@ class HardenedRoutes:
         decided = opened.accept(claimed, now_ms)
         request.outcome = f"session {live.session.id}"
         if isinstance(decided, StaleMessage):
-            request.outcome = f"session {live.session.id} (stale_timestamp)"
-            self._events.tell(MessageRejected("stale_timestamp", request.remote))
+            request.outcome = f"session {live.session.id} ({decided.error})"
+            self._events.tell(MessageRejected(decided.error, request.remote))
             answer = decided.seal_refusal(clock(), secrets.token_bytes)
         else:
             request.session = live.session

@@ -11,7 +11,7 @@ from .codec import parse_msgpack, serialize_msgpack
 from .codes import Entropy
 from .counter_window import MAX_FRESH_VALUE
 from .envelopes import Members
-from .errors import DecryptionFailed, MalformedMessage, StaleTimestamp
+from .errors import DecryptionFailed, MalformedMessage, RejectedMessage, StaleTimestamp
 from .hardened_suites import HARDENED_SUITES, Freshness
 from .key_schedule import EpochKeys
 from .messages import HttpRequest, HttpResponse
@@ -35,6 +35,16 @@ class ClockRefused(StaleTimestamp):
         super().__init__("the server's clock is another")
         self.server_ms = server_ms
         self.may_retry = may_retry
+
+
+class EpochRefused(RejectedMessage):
+    """The server has used the message up unread, for its epoch has lasted too long.
+
+    What has a salt or a number that was not claimed before was not carried out before: it may go
+    out once more, in the next epoch.
+    """
+
+    code = "stale_epoch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +108,10 @@ class ClientSession(Record):
         """
         return replace(self, heard=1) if epoch == self.epoch and not self.heard else self
 
+    def refused(self, epoch: int, now_ms: int) -> "ClientSession":
+        """The session after EpochRefused of a message of ``epoch``, which is the server's."""
+        return self.rekeyed(now_ms) if epoch == self.epoch else self
+
     def corrected(self, server_ms: int, now_ms: int) -> "ClientSession":
         """The session with the server's time, as a refusal gave it."""
         return replace(self, offset_ms=server_ms - now_ms)
@@ -125,7 +139,8 @@ class PendingMessage:
         """The response inside. ``elapsed_ms``: since before the request was sealed, by a clock
         that nobody sets.
 
-        Raises: DecryptionFailed (not the answer to this request), ClockRefused, MalformedMessage.
+        Raises: DecryptionFailed (not the answer to this request), ClockRefused, EpochRefused,
+        MalformedMessage.
         """
         self._opened.use("a request's answer")
         asked, told = self._request.header, answer.header
@@ -147,12 +162,14 @@ class PendingMessage:
             raise self._refusal(plaintext, elapsed_ms)
         return HttpResponse.parse_array(parse_msgpack(plaintext))
 
-    def _refusal(self, plaintext: bytes, elapsed_ms: int) -> ClockRefused:
+    def _refusal(self, plaintext: bytes, elapsed_ms: int) -> ClockRefused | EpochRefused:
         inside = Members("msgpack", plaintext)
         error = inside.text("error")
         server_ms = inside.number("time_ms", MAX_FRESH_VALUE)
         window_ms = inside.number("window_ms", MAX_FRESH_VALUE)
         inside.end()
+        if error == "stale_epoch":
+            return EpochRefused("the epoch has lasted too long")
         if error != "stale_timestamp" or self._request.header.fresh != "clock":
             raise MalformedMessage("a refusal that this version does not know")
         stamp = self._request.header.fresh_value

@@ -13,7 +13,14 @@ from .hardened_suites import Freshness, HardenedSuite
 from .key_schedule import Handshake
 from .once import Once
 from .primitives import RsaPrivateKey, RsaPublicKey, equal
-from .records import ExchangeRecord, SessionRecord, TicketChain, TicketRecord, ticket_hash
+from .records import (
+    MAX_EPOCH_MS,
+    ExchangeRecord,
+    SessionRecord,
+    TicketChain,
+    TicketRecord,
+    ticket_hash,
+)
 from .rsa_keys import admit_der
 
 TICKET_LIFETIME_MS = 2_592_000_000
@@ -123,6 +130,7 @@ class ConfirmedClient:
             secrets.keys.s2c,
             private_key=b"" if pair is None else pair.to_der(),
             client_key=b"" if self.client_key is None else self.client_key.to_der(),
+            epoch_until_ms=now_ms + MAX_EPOCH_MS,
         )
         record = None
         previous, chain = resumed or (None, None)

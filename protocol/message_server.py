@@ -3,8 +3,8 @@
 ``open_request`` verifies the seal and gives an ``OpenedMessage``, which shows only its ``claim``.
 ``accept(claimed, now_ms)`` gives an ``AcceptedMessage``, which alone holds the plaintext and can
 seal one response; or a ``StaleMessage``, which can seal one refusal and nothing else. The claim
-comes before the look at the clock: what is refused as stale is used up, so that a client which
-corrects its clock and sends once more cannot be made to act twice.
+comes before the look at the clock and the epoch's age: what is refused is used up, so that a client
+which corrects its clock and sends once more cannot be made to act twice.
 """
 
 from collections.abc import Callable
@@ -24,6 +24,7 @@ from .records import SessionRecord
 from .sealed_messages import Envelope, Header, Kind, open_message, seal_message
 
 STALE_TIMESTAMP = "stale_timestamp"
+STALE_EPOCH = "stale_epoch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +96,20 @@ class AcceptedMessage:
 
 
 class StaleMessage:
-    """A message outside the time window, used up unread; the right to say so, under the seal."""
+    """A message outside the time window, or of an epoch that has lasted too long (``error``).
 
-    def __init__(self, answer: _Answer, window_ms: int) -> None:
+    It was used up unread; this is the right to say so, under the seal.
+    """
+
+    def __init__(self, answer: _Answer, window_ms: int, error: str) -> None:
+        self.error = error
         self._answer = answer
         self._window_ms = window_ms
 
     def seal_refusal(self, now_ms: int, entropy: Entropy) -> Envelope:
-        """The server's time and window, for the client to correct its clock (§17.6)."""
+        """Why, and the server's time and window, for the client to correct its clock (§17.6)."""
         plaintext = serialize_msgpack(
-            {"error": STALE_TIMESTAMP, "time_ms": now_ms, "window_ms": self._window_ms}
+            {"error": self.error, "time_ms": now_ms, "window_ms": self._window_ms}
         )
         return self._answer.seal(Kind.REFUSAL, plaintext, now_ms, entropy)
 
@@ -158,8 +163,10 @@ def open_request(
         answer = _Answer(envelope, keys, session.client_key)
         inside = within_window(header.fresh_value, then_ms, window_ms)
         if header.fresh == "clock" and not inside:
-            return StaleMessage(answer, window_ms)
+            return StaleMessage(answer, window_ms, STALE_TIMESTAMP)
         after = record.moved_to(keys, then_ms)
+        if after is None:
+            return StaleMessage(answer, window_ms, STALE_EPOCH)
         return AcceptedMessage(plaintext, answer, after, after is not record)
 
     # Until its time has left the window the message must not be forgotten.

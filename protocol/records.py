@@ -24,6 +24,7 @@ from .record import Record
 from .spake2 import Blinding
 
 EPOCH_OVERLAP_MS = 30_000
+MAX_EPOCH_MS = 1_200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,8 @@ class SessionRecord(Record):
     """A session: its keys of this epoch and, for 30 s, of the one before.
 
     ``private_key`` (PKCS#8 DER) is the server's, ``client_key`` (SPKI DER) the client's; both are
-    empty where the suite does not wrap.
+    empty where the suite does not wrap. ``epoch_until_ms`` is when this epoch is over, and
+    ``extended`` 1 once it was let go on.
     """
 
     KIND: ClassVar[str] = "session"
@@ -101,6 +103,8 @@ class SessionRecord(Record):
     previous_until_ms: int = 0
     private_key: bytes = field(default=b"", repr=False)
     client_key: bytes = field(default=b"", repr=False)
+    epoch_until_ms: int = 0
+    extended: int = 0
 
     def keys_of(self, epoch: int, now_ms: int) -> EpochKeys | None:
         """The keys of this epoch, the next, or for its last 30 s the one before; else None."""
@@ -113,8 +117,16 @@ class SessionRecord(Record):
             return EpochKeys(current.suite, epoch, self.previous_c2s, self.previous_s2c)
         return None
 
-    def moved_to(self, keys: EpochKeys, now_ms: int) -> "SessionRecord":
-        """The session after a message under ``keys``: itself, unless they are of the next epoch."""
+    def moved_to(self, keys: EpochKeys, now_ms: int) -> "SessionRecord | None":
+        """The session after a message under ``keys``; None where their epoch has lasted too long.
+
+        Itself, unless they are of the next epoch, or of this one and its time is over. Then it is
+        let go on once: the client may have had no answer in it yet, and so must not begin the next.
+        """
+        if keys.epoch == self.epoch and now_ms > self.epoch_until_ms:
+            if self.extended:
+                return None
+            return replace(self, epoch_until_ms=now_ms + MAX_EPOCH_MS, extended=1)
         if keys.epoch != self.epoch + 1:
             return self
         return replace(
@@ -125,6 +137,8 @@ class SessionRecord(Record):
             previous_c2s=self.c2s,
             previous_s2c=self.s2c,
             previous_until_ms=now_ms + EPOCH_OVERLAP_MS,
+            epoch_until_ms=now_ms + MAX_EPOCH_MS,
+            extended=0,
         )
 
     def pruned(self, now_ms: int) -> "SessionRecord":

@@ -95,6 +95,7 @@ def requests() -> Iterator[Case]:
         yield from _spoilt_requests(suite)
     yield from _requests_out_of_order()
     yield from _requests_of_other_epochs()
+    yield from _requests_of_a_long_epoch()
     yield from _requests_that_are_none()
 
 
@@ -173,6 +174,25 @@ def _requests_out_of_order() -> Iterator[Case]:
         yield request_case(f"counter-{value}", message, expect, window=top)
     forged = Message(REQUEST, fresh="counter", value=9000, key=bytes(32))
     yield request_case("counter-far-with-a-bad-tag", forged, "decryption_failed", window=top)
+
+
+def _requests_of_a_long_epoch() -> Iterator[Case]:
+    good = Message(REQUEST, epoch=2, seed="long epoch")
+    following = Message(REQUEST, epoch=3, seed="long epoch")
+    over = {"epoch_until_ms": NOW_MS - 1}
+    twice = {**over, "extended": 1}
+    yield request_case("epoch-at-its-end", good, session={"epoch_until_ms": NOW_MS, "extended": 1})
+    yield request_case("epoch-over", good, session=over, moved=True)
+    yield request_case("epoch-over-twice", good, "stale_epoch", session=twice)
+    yield request_case(
+        "epoch-over-twice-and-stale",
+        good,
+        "stale_timestamp",
+        session=twice,
+        now_ms=NOW_MS + WINDOW_MS + 1,
+    )
+    behind = {**keys_json(good), **twice}
+    yield request_case("epoch-after-a-long-one", following, session=behind, moved=True)
 
 
 def _requests_of_other_epochs() -> Iterator[Case]:
@@ -361,6 +381,11 @@ def _refusals(asked: Message) -> Iterator[Case]:
             kind="open_refusal",
             output={"server_ms": time_ms, "may_retry": may_retry},
         )
+    for fresh, value in (("clock", NOW_MS), ("counter", 3)):
+        late = Message(REQUEST, fresh=fresh, value=value, seed="long epoch")
+        inside = {"error": "stale_epoch", "time_ms": NOW_MS, "window_ms": WINDOW_MS}
+        over = answer_to(late, inside, kind=3)
+        yield response_case(f"refusal-of-a-long-epoch-{fresh}", late, over, "stale_epoch")
     stale = refusal(NOW_MS + DAY_MS)
     yield response_case("refusal-is-no-response", asked, stale, "stale_timestamp")
     for name, answer in (

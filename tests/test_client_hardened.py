@@ -31,6 +31,7 @@ from gateway.client import (
 from protocol.client_session import ClientTicket
 from protocol.envelopes import Format
 from protocol.hardened_suites import Freshness
+from protocol.records import SessionRecord
 
 MINUTE_MS = 60_000
 
@@ -315,6 +316,38 @@ async def test_no_epoch_is_begun_while_none_of_the_last_was_answered_in() -> Non
                 await client.get("/echo")
             server.bend = lambda _, answer: answer
         assert (await client.get("/echo")).status == 200
+
+
+@pytest.mark.parametrize("suite", ["ecdh-gcm", "rsa-gcm"])
+async def test_a_client_without_a_clock_begins_an_epoch_when_it_is_told_to(suite: str) -> None:
+    async with hardened_server(suite, "counter") as server:
+        standing_ms = server.peer.now_ms
+        async with server.client(clock=lambda: standing_ms) as client:
+            await client.login("Ada", code=CODE)
+            epochs = []
+            for minutes in (0, 19, 2, 18, 3, 0):
+                server.peer.now_ms += minutes * MINUTE_MS
+                server.ran.clear()
+                assert (await client.post("/echo", data="x")).status == 200
+                # Where it was refused it went out once more by itself, and it was run once.
+                assert len(server.ran) == 1
+                (session,) = server.peer.memory.sessions
+                record = server.peer.memory.session(session)
+                assert record
+                epochs.append(record.epoch)
+            assert epochs == [0, 0, 0, 0, 1, 1]
+
+
+async def test_a_server_that_refuses_every_epoch_is_not_run_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with hardened_server() as server, server.client() as client:
+        await client.login("Ada", code=CODE)
+        monkeypatch.setattr(SessionRecord, "moved_to", lambda *_: None)
+        with pytest.raises(AnswerNotTrusted, match="log in again"):
+            await client.post("/echo", data="x")
+        assert server.asked.count("/message") == 2
+        assert server.ran == []
 
 
 async def test_a_session_that_has_ended_sends_nothing() -> None:

@@ -5,12 +5,13 @@ Single faults are in spec/vectors/hardened.
 
 from dataclasses import replace
 
+import msgpack
 import pytest
 from hardened_peer import HOUR_MS, REQUEST, RESPONSE, HardenedPeer, with_header
 from make_vectors import WINDOW_MS, flip
 from peer import key_pair
 
-from protocol.client_session import EPOCH_LIFETIME_MS, ClientSession, ClockRefused
+from protocol.client_session import EPOCH_LIFETIME_MS, ClientSession, ClockRefused, EpochRefused
 from protocol.codec import serialize_msgpack
 from protocol.envelopes import Members
 from protocol.errors import (
@@ -24,7 +25,7 @@ from protocol.errors import (
 from protocol.hardened_suites import HARDENED_SUITES, Freshness
 from protocol.message_server import AcceptedMessage, ServerSession, StaleMessage, open_request
 from protocol.messages import HttpRequest
-from protocol.records import EPOCH_OVERLAP_MS, SessionRecord
+from protocol.records import EPOCH_OVERLAP_MS, MAX_EPOCH_MS, SessionRecord
 from protocol.sealed_messages import Envelope, Header, Kind, seal_message
 
 by_suite = pytest.mark.parametrize("suite", HARDENED_SUITES)
@@ -466,6 +467,47 @@ def test_a_stale_message_of_the_next_epoch_moves_nothing() -> None:
     assert record.epoch == 0
     corrected = ahead.corrected(raised.value.server_ms, peer.now_ms)
     assert peer.exchange(corrected)[0] == RESPONSE
+
+
+def test_an_epoch_goes_on_once_and_is_refused_then() -> None:
+    """Answers that were lost must not lock a client out: it stays in its epoch meanwhile."""
+    peer, session = enrolled()
+    peer.now_ms += MAX_EPOCH_MS
+    assert not peer.receive(peer.send(session)[0]).moved
+    peer.now_ms += 1
+    for _ in range(2):  # Both were under way before the first was stored.
+        accepted = peer.open(peer.send(session)[0]).accept(True, peer.now_ms)
+        assert isinstance(accepted, AcceptedMessage)
+        assert (accepted.moved, accepted.session.epoch) == (True, 0)
+    assert peer.receive(peer.send(session)[0]).session.extended == 1
+    peer.now_ms += MAX_EPOCH_MS
+    assert not peer.receive(peer.send(session)[0]).moved
+    peer.now_ms += 1
+    envelope, pending, session = peer.send(session)
+    refused = peer.decide(envelope)
+    assert isinstance(refused, StaleMessage)
+    with pytest.raises(EpochRefused):
+        pending.open(refused.seal_refusal(peer.now_ms, peer.entropy), 0)
+    # Of two that are refused the first begins the next epoch.
+    session = session.refused(pending.epoch, peer.now_ms)
+    assert session.epoch == 1
+    assert session.refused(pending.epoch, peer.now_ms) is session
+    assert peer.exchange(session)[0] == RESPONSE
+    record = peer.memory.session(session.session_id)
+    assert record is not None
+    assert (record.epoch, record.extended) == (1, 0)
+    assert record.epoch_until_ms == peer.now_ms + MAX_EPOCH_MS
+
+
+def test_a_session_of_an_earlier_version_goes_on() -> None:
+    peer, session = enrolled()
+    record = peer.memory.session(session.session_id)
+    assert record is not None
+    # It did not write when the epoch is over.
+    values = msgpack.unpackb(record.serialize())[:-2]
+    peer.memory.sessions[session.session_id] = msgpack.packb(values)
+    peer.now_ms += EPOCH_LIFETIME_MS
+    assert peer.receive(peer.send(session)[0]).session.extended == 1
 
 
 def test_keys_of_an_earlier_epoch_are_forgotten() -> None:

@@ -1,6 +1,7 @@
 """THREATS "Hardened messages" and "State and faults", over HTTP: what the gateway decides."""
 
 import asyncio
+import contextlib
 import json
 import secrets
 import sys
@@ -19,13 +20,13 @@ from test_hardened_login_over_http import EACH, STORES, assert_uniform
 from gateway import middleware
 from gateway.errors import StoreUnavailable
 from gateway.stores.memory import MemoryStore
-from protocol.client_session import ClockRefused, PendingMessage
+from protocol.client_session import ClockRefused, EpochRefused, PendingMessage
 from protocol.codec import serialize_msgpack
 from protocol.envelopes import Format
 from protocol.hardened_suites import Freshness
 from protocol.messages import HttpRequest
 from protocol.primitives import RsaPublicKey
-from protocol.records import EPOCH_OVERLAP_MS
+from protocol.records import EPOCH_OVERLAP_MS, MAX_EPOCH_MS
 from protocol.sealed_messages import Envelope, Header, Kind, seal_message
 
 pytestmark = pytest.mark.usefixtures("framework")
@@ -305,6 +306,44 @@ async def test_a_client_moves_by_itself_after_fifteen_minutes() -> None:
             assert (await online.call()).status == 200
             assert online.session.epoch == epoch
             at.clock.offset_ms += EPOCH_MS
+
+
+@pytest.mark.parametrize("suite", ["ecdh-gcm", "rsa-gcm"])
+async def test_no_epoch_lasts_for_ever(suite: str) -> None:
+    async with running(session_lifetime_s=40_000) as at:
+        online = await Device(at, suite).login()
+
+        async def unmoved() -> int:
+            """One more message by a client that begins no epoch: how many ran."""
+            online.session = replace(online.session, heard=0)
+            envelope, pending = online.seal()
+            with contextlib.suppress(EpochRefused):
+                online.opened(await online.send(envelope), pending)
+            return len(at.ran)
+
+        # Its first message may come late: it had no answer, and so must not begin the next epoch.
+        at.clock.offset_ms += 3 * MAX_EPOCH_MS
+        assert await unmoved() == 1
+        at.clock.offset_ms += MAX_EPOCH_MS - 5000
+        assert await unmoved() == 2
+        at.clock.offset_ms += 10_000
+        assert await unmoved() == 2
+        assert await unmoved() == 2
+        # It goes on without a login, and the epoch that it begins is one like any other.
+        moved(online)
+        assert (await online.call()).status == 200
+        live = await at.assembly.hardened.find(bytes.fromhex(online.id), at.clock())
+        assert live
+        assert (live.record.epoch, live.record.extended) == (1, 0)
+
+
+async def test_a_client_that_slept_goes_on_without_a_login() -> None:
+    async with running(session_lifetime_s=40_000) as at:
+        online = await Device(at).login()
+        for epoch in range(4):
+            assert (await online.call()).status == 200
+            assert online.session.epoch == epoch
+            at.clock.offset_ms += 2 * 3_600_000
 
 
 async def test_keys_of_an_epoch_that_is_over_are_gone() -> None:

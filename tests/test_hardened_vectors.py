@@ -20,6 +20,7 @@ from protocol.client_session import (
     ClientSession,
     ClientTicket,
     ClockRefused,
+    EpochRefused,
     PendingMessage,
     seal_request,
 )
@@ -269,6 +270,8 @@ def decide(given: Json) -> AcceptedMessage | StaleMessage:
             stored.get("previous_until_ms", 0),
             key_pair("test-session").to_der() if wraps else b"",
             key_pair("test-client").public.to_der() if wraps else b"",
+            stored.get("epoch_until_ms", given["now_ms"]),
+            stored.get("extended", 0),
         )
         session = ServerSession.load(SessionRecord.parse(record.serialize()))
     envelope = Envelope.parse(*wire(given["message"]))
@@ -286,7 +289,7 @@ def open_sealed_request(given: Json) -> Json:
     """A request reaches the server; stale is an error here, a refusal in ``seal_sealed_answer``."""
     decided = decide(given)
     if isinstance(decided, StaleMessage):
-        raise StaleTimestamp
+        raise StaleTimestamp if decided.error == "stale_timestamp" else EpochRefused
     request = decided.http_request()
     return {
         "moved": decided.moved,

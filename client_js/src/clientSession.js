@@ -5,7 +5,7 @@
  * `PendingMessage` that opens one answer.
  */
 import { Members } from './envelopes.js';
-import { DecryptionFailed, MalformedMessage, StaleTimestamp } from './errors.js';
+import { DecryptionFailed, MalformedMessage, RejectedMessage, StaleTimestamp } from './errors.js';
 import { findSuite } from './hardenedSuites.js';
 import { nextEpochKey } from './keySchedule.js';
 import { HttpResponse } from './messages.js';
@@ -62,6 +62,13 @@ export class ClockRefused extends StaleTimestamp {
     this.mayRetry = mayRetry;
   }
 }
+
+/**
+ * The server has used the message up unread, for its epoch has lasted too long. It was not carried
+ * out before either: it may go out once more, in the next epoch.
+ */
+export class EpochRefused extends RejectedMessage {}
+EpochRefused.code = 'stale_epoch';
 
 /** Whether the epoch has lasted its time. @param {Pick<ClientSession, 'epochStartedMs'>} session @param {number} nowMs */
 export function isEpochOver({ epochStartedMs }, nowMs) {
@@ -120,7 +127,7 @@ export class PendingMessage {
    * The response inside.
    * @param {Envelope} answer
    * @param {number} elapsedMs since before the request was sealed, by a clock that nobody sets
-   * @throws {DecryptionFailed | ClockRefused | MalformedMessage} not the answer to this request; ...
+   * @throws {DecryptionFailed | ClockRefused | EpochRefused | MalformedMessage} not the answer to this request; ...
    */
   async open(answer, elapsedMs) {
     this.#opened.use("a request's answer");
@@ -145,6 +152,7 @@ export class PendingMessage {
     const serverMs = inside.number('time_ms', MAX_FRESH_VALUE);
     const windowMs = inside.number('window_ms', MAX_FRESH_VALUE) + CLOCK_MARGIN_MS;
     inside.end();
+    if (error === 'stale_epoch') return new EpochRefused('the epoch has lasted too long');
     const { fresh, value: stampMs } = this.#request.header;
     if (error !== 'stale_timestamp' || fresh !== 'clock') {
       return new MalformedMessage('a refusal that this version does not know');

@@ -4,7 +4,7 @@
  * What a request needs beside itself is seen to here: a new epoch when one is due, and a clock that
  * is put right after a refusal.
  */
-import { ClockRefused, readied, sealRequest } from './clientSession.js';
+import { ClockRefused, EpochRefused, readied, rekeyed, sealRequest } from './clientSession.js';
 import { CONTENT_TYPES } from './envelopes.js';
 import { OutcomeUnknown, Refused } from './errors.js';
 import { HttpRequest } from './messages.js';
@@ -98,13 +98,31 @@ export class LiveHardened {
   }
 
   /**
+   * What was refused for its epoch goes out once more, in the next one (PROTOCOL §18.1).
    * @param {Route} route
    * @param {PlainRequest} request
    * @param {number} nowMs
    * @param {Control} control
    * @returns {Promise<PlainResponse>}
    */
-  async #send({ url, ...limits }, { method, target, headers, body }, nowMs, { signal }) {
+  async #send(route, request, nowMs, control) {
+    const elapsedMs = stopwatch();
+    try {
+      return await this.#sendOnce(route, request, nowMs, control);
+    } catch (error) {
+      if (!(error instanceof EpochRefused)) throw error;
+      return this.#sendOnce(route, request, nowMs + elapsedMs(), control);
+    }
+  }
+
+  /**
+   * @param {Route} route
+   * @param {PlainRequest} request
+   * @param {number} nowMs
+   * @param {Control} control
+   * @returns {Promise<PlainResponse>}
+   */
+  async #sendOnce({ url, ...limits }, { method, target, headers, body }, nowMs, { signal }) {
     const elapsedMs = stopwatch();
     // Before anything is awaited: no other message may have the same number.
     const session = (this.#session = readied(this.#session, nowMs));
@@ -112,7 +130,11 @@ export class LiveHardened {
     const { envelope, pending } = await sealRequest(this.#primitives, session, whole, nowMs, this.#privateKey);
     const contentType = CONTENT_TYPES.msgpack;
     const answer = await post(url, envelope.serialize('msgpack'), { ...limits, signal, contentType });
-    const response = await pending.open(Envelope.parse('msgpack', answer), elapsedMs());
+    const response = await pending.open(Envelope.parse('msgpack', answer), elapsedMs()).catch((error) => {
+      const isOfThisEpoch = pending.epoch === this.#session.epoch;
+      if (error instanceof EpochRefused && isOfThisEpoch) this.#session = rekeyed(this.#session, nowMs);
+      throw error;
+    });
     if (pending.epoch === this.#session.epoch) this.#session = { ...this.#session, heard: true };
     return { ...response };
   }

@@ -394,6 +394,33 @@ describe('epochs', () => {
     assert.equal(epoch(), 3);
   });
 
+  for (const suite of ['ecdh-gcm', 'rsa-gcm']) {
+    test(`${suite}: a client whose clock stands begins one when it is told to`, async () => {
+      const nowMs = Date.now();
+      const session = await enter({ suite, fresh: 'counter', clock: () => nowMs });
+      const epochs = [];
+      for (const minutes of [0, 19, 2, 18, 3, 0, 21, 21]) {
+        gateway.aheadMs += minutes * 60_000;
+        const [before, { message: sent = 0 }] = [gateway.done.length, { ...gateway.counts }];
+        await session.fetch('/', { method: 'POST' });
+        // Where it was refused it went out once more by itself, and it was carried out once.
+        assert.equal(gateway.done.length, before + 1);
+        const epoch = [...gateway.sessions.values()][0].epoch;
+        assert.equal(gateway.counts.message - sent, epoch > (epochs.at(-1) ?? 0) ? 2 : 1);
+        epochs.push(epoch);
+      }
+      assert.deepEqual(epochs, [0, 0, 0, 0, 1, 1, 1, 2]);
+    });
+  }
+
+  test('a gateway that refuses every epoch is not run after', async () => {
+    const session = await enter();
+    gateway.refusesEpochs = true;
+    await notTrusted(session.fetch('/', { method: 'POST' }));
+    assert.equal(gateway.counts.message, 2);
+    assert.deepEqual(gateway.done, []);
+  });
+
   test('a tab goes on where another has gone on', async () => {
     let nowMs = Date.now();
     const items = storage();

@@ -8,6 +8,7 @@ import {
   TicketRefused,
 } from '../src/errors.js';
 import { Members, serializeMembers } from '../src/envelopes.js';
+import { EpochRefused } from '../src/clientSession.js';
 import { chooseSuite } from '../src/hardenedSuites.js';
 import { NONCE_BYTES, SESSION_ID_BYTES } from '../src/handshakeMessages.js';
 import { Handshake, codeScalar, greetingTranscript, loginTranscript, nextEpochKey, resumptionTranscript } from '../src/keySchedule.js';
@@ -21,6 +22,7 @@ import { admitShare, agree, identities, serverSecret, serverShare } from '../src
 
 const NOTHING = new Uint8Array();
 const OVERLAP_MS = 30_000;
+const MAX_EPOCH_MS = 1_200_000;
 const COUNTER_WINDOW = 1024;
 const SUITES = ['ecdh-gcm', 'rsa-gcm'];
 
@@ -109,8 +111,9 @@ export async function enrol({ handshake, sid, fresh }, { box: clientBox }, clien
   const box = await handshake.sealServerBox(given, serializeMembers('msgpack', inside));
   const { c2s, s2c, resume } = handshake.secrets(given, box);
   const epochs = { epoch: 0, c2s, s2c, previousC2s: NOTHING, previousS2c: NOTHING, previousUntilMs: 0 };
+  const lasting = { epochUntilMs: nowMs + MAX_EPOCH_MS, extended: false };
   const keys = { privateKey: pair?.privateKey ?? null, clientKey };
-  const session = { sid, suite: handshake.suite, fresh, expiresMs: nowMs + sessionS * 1000, ...epochs, ...keys };
+  const session = { sid, suite: handshake.suite, fresh, expiresMs: nowMs + sessionS * 1000, ...epochs, ...lasting, ...keys };
   return { message: { cB: handshake.cB, box }, session, resume: ticket && resume };
 }
 
@@ -128,6 +131,12 @@ function keysOf(session, epoch, nowMs) {
   return isKept ? { c2s: previousC2s, s2c: previousS2c } : null;
 }
 
+/** The session in its next epoch. */
+export function advance(session) {
+  const [c2s, s2c] = [session.c2s, session.s2c].map((key) => nextEpochKey(session.suite, key));
+  Object.assign(session, { epoch: session.epoch + 1, c2s, s2c });
+}
+
 /**
  * A request that counts; the session moves on with it. `claim(header, salt)` is asked once the
  * seal holds.
@@ -142,15 +151,20 @@ export async function openRequest(primitives, envelope, session, nowMs, windowMs
   const plaintext = await openMessage(primitives, keys.c2s, envelope, session.privateKey);
   if (!plaintext) throw new DecryptionFailed();
   if (!claim(header, salt)) throw new ReplayedNonce();
-  const isStale = fresh === 'clock' && Math.abs(nowMs - header.value) > windowMs;
+  const isLate = fresh === 'clock' && Math.abs(nowMs - header.value) > windowMs;
+  const isOver = header.epoch === session.epoch && nowMs > session.epochUntilMs;
+  const isStale = isLate || (isOver && session.extended);
   const seal = async (kind, value) => {
     const { epoch, sid } = header;
     const stamp = fresh === 'clock' ? nowMs : header.value;
     const answer = { suite, kind, epoch, sid, fresh, value: stamp, requestTag: envelope.tag };
     return sealMessage(primitives, keys.s2c, answer, serializeMsgpack(value), session.clientKey);
   };
-  const moved = !isStale && header.epoch > session.epoch;
+  const moved = !isStale && (isOver || header.epoch > session.epoch);
   if (moved) {
+    Object.assign(session, { epochUntilMs: nowMs + MAX_EPOCH_MS, extended: isOver });
+  }
+  if (moved && !isOver) {
     const previous = { previousC2s: session.c2s, previousS2c: session.s2c, previousUntilMs: nowMs + OVERLAP_MS };
     Object.assign(session, { ...previous, ...keys, epoch: header.epoch });
   }
@@ -158,12 +172,12 @@ export async function openRequest(primitives, envelope, session, nowMs, windowMs
     isStale,
     moved,
     request: () => {
-      if (isStale) throw new StaleTimestamp();
+      if (isStale) throw isLate ? new StaleTimestamp() : new EpochRefused();
       return HttpRequest.parseArray(parseMsgpack(plaintext));
     },
     seal,
     sealResponse: (response) => seal(KIND.response, response.toArray()),
     sealRefusal: () =>
-      seal(KIND.refusal, new Map([['error', 'stale_timestamp'], ['time_ms', nowMs], ['window_ms', windowMs]])),
+      seal(KIND.refusal, new Map([['error', isLate ? 'stale_timestamp' : 'stale_epoch'], ['time_ms', nowMs], ['window_ms', windowMs]])),
   };
 }

@@ -93,6 +93,8 @@ function runners(primitives) {
         previousC2s: bytes('previous_c2s_hex'),
         previousS2c: bytes('previous_s2c_hex'),
         previousUntilMs: stored.previous_until_ms ?? 0,
+        epochUntilMs: stored.epoch_until_ms ?? given.now_ms,
+        extended: stored.extended === 1,
         privateKey: suite.wraps ? (await key('test-session')).privateKey : null,
         clientKey: suite.wraps ? admit(publicPem('test-client')) : null,
       };
