@@ -1,14 +1,17 @@
 """Certless in front of an aiohttp application."""
 
+import traceback
+
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.web_urldispatcher import _default_expect_handler
 
 from protocol.messages import HttpRequest, HttpResponse
 
-from .aiohttp_body import read_body
+from .aiohttp_body import let_go_of_broken_body, read_body
 from .aiohttp_inner import Handler, InnerRequest, inner_request, run
 from .assembly import Assembly
 from .errors import ConfigError
+from .freed_memory import FREED
 from .hosts import is_one_host
 from .outer import OuterRequest, Reply
 from .sessions import Session
@@ -27,6 +30,15 @@ def install(app: web.Application, assembly: Assembly) -> None:
     async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
         if isinstance(request, InnerRequest):
             return await handler(request)
+        try:
+            response = await handle_outer(request, handler)
+            if isinstance(response, web.StreamResponse):
+                await _send(request, response)
+            return response
+        finally:
+            let_go_of_broken_body(request)
+
+    async def handle_outer(request: web.Request, handler: Handler) -> web.StreamResponse:
         visitor = visitors.address(request.remote, request.headers.getall(FORWARDED_FOR, []))
         if visitor not in (request.remote, UNKNOWN):
             # For whoever asks from here on, also the access log, which would not see a clone.
@@ -94,6 +106,20 @@ class _AiohttpRequest(OuterRequest):
         inner = inner_request(self._request, inside, session, self._max_bytes)
         # The application's own entry: resolves the route and runs its other middlewares.
         return await run(self._app._handle, inner)
+
+
+async def _send(request: web.Request, response: web.StreamResponse) -> None:
+    """What aiohttp does next: here, since it keeps the whole answer where a visitor leaves.
+
+    The future that waits for room in the connection's buffer has the error, the error's traceback
+    the frame that waited, and this the future, so that all of it stays until garbage is collected.
+    """
+    try:
+        await response.prepare(request)
+        await response.write_eof()
+    except ConnectionError as error:
+        traceback.clear_frames(error.__traceback__)
+        FREED.add(request.writer.output_size)
 
 
 def _response(reply: Reply) -> web.Response:

@@ -1,8 +1,11 @@
 """The body of a request of aiohttp."""
 
+import traceback
+
 from aiohttp import web
 
 from .errors import BodyTooLarge, BrokenBody
+from .freed_memory import FREED
 from .request_body import collect
 
 
@@ -23,3 +26,16 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
         return await collect(request.content.readany, max_bytes)
     except web.RequestPayloadError:
         raise BrokenBody("the body did not come whole") from None
+
+
+def let_go_of_broken_body(request: web.Request) -> None:
+    """Free what was read of a body that broke off; nothing happens where it came whole.
+
+    The stream keeps the error of its connection, the error the frames that it went through, and
+    those what they had read. Together they are a circle, which stays until Python's collector of
+    garbage looks at old objects: after hours, on a quiet server.
+    """
+    error = request.content.exception()
+    if error is not None:
+        traceback.clear_frames(error.__traceback__)
+        FREED.add(request.content.total_bytes)

@@ -6,10 +6,8 @@ else upstreams believe because a reverse proxy would have set it (``header_names
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable
-from io import BytesIO
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from urllib.parse import quote
 
 import aiohttp
@@ -21,9 +19,11 @@ from .aiohttp_body import read_body
 from .aiohttp_inner import SESSION, USER, InnerRequest
 from .config import http_url
 from .errors import BodyTooLarge, ConfigError, UpstreamFailed
+from .freed_memory import FREED
 from .header_names import folded, is_of_a_proxy
 from .inner import end_to_end
 from .route_patterns import RoutePatterns
+from .uploads import Upload
 
 USER_HEADER = "X-Certless-User"
 SESSION_HEADER = "X-Certless-Session"
@@ -39,6 +39,12 @@ _KEPT_S = 1.5
 # The upstream gets what the client sent, and answers in a coding that the client asked for.
 _NOT_ADDED = (hdrs.USER_AGENT, hdrs.CONTENT_TYPE, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING)
 _CONNECT_TIMEOUT_S = 10
+# So often a request without a session is asked whether its visitor is still there.
+_LOOK_S = 1
+# What asks for something and does nothing (RFC 9110 §9.2.1).
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+# What the access log says of a visitor who has left, as that of nginx does.
+_HAS_LEFT = 499
 _log = logging.getLogger("certless")
 
 
@@ -129,27 +135,34 @@ class Proxy:
         if self._targets and not self._targets.match(request.rel_url.raw_path):
             raise web.HTTPNotFound(text="this path is not passed on\n")
         try:
-            body = await self._body(request)
+            upload = Upload(await self._body(request))
         except BodyTooLarge:
             raise web.HTTPRequestEntityTooLarge(self._max_body_bytes) from None
-        turn = contextlib.nullcontext() if USER in request else self._public
         try:
-            async with turn:
-                return await self._exchange(request, body)
+            if USER in request:
+                return await self._exchange(request, upload)
+            return await _while_visited(request, upload, self._public_exchange(request, upload))
         except UpstreamFailed as error:
             kind = web.HTTPGatewayTimeout if error.timed_out else web.HTTPBadGateway
             raise kind(text=f"{kind.status_code}: {error}\n") from None
 
-    async def _exchange(self, request: web.Request, body: bytes) -> web.StreamResponse:
+    async def _public_exchange(self, request: web.Request, upload: Upload) -> web.StreamResponse:
+        async with self._public:
+            return await self._exchange(request, upload)
+
+    async def _exchange(self, request: web.Request, upload: Upload) -> web.StreamResponse:
         if self._session is None:
             raise UpstreamFailed("the proxy is not running")
+        headers = self._headers(request)
+        if upload.length:
+            headers[hdrs.CONTENT_LENGTH] = str(upload.length)
         response: web.StreamResponse | None = None
         try:
             async with self._session.request(
                 request.method,
                 self._url(request),
-                headers=self._headers(request),
-                data=BytesIO(body) if body else None,
+                headers=headers,
+                data=upload.begin(),
                 allow_redirects=False,
                 skip_auto_headers=_NOT_ADDED,
             ) as answer:
@@ -159,10 +172,15 @@ class Proxy:
                 response[_UNTYPED] = hdrs.CONTENT_TYPE not in answer.headers
                 await response.prepare(request)
                 async for chunk in answer.content.iter_any():
+                    FREED.add(len(chunk))
                     await response.write(chunk)
                 await response.write_eof()
                 return response
-        except (aiohttp.ClientError, TimeoutError, BodyTooLarge) as error:
+        except (aiohttp.ClientError, ConnectionError, TimeoutError, BodyTooLarge) as error:
+            # The answer's stream keeps the error, and this the frames with all that is in them.
+            error.__traceback__ = None
+            if _has_left(request):
+                return response or web.Response(status=_HAS_LEFT)
             if response is not None and response.prepared and request.transport is not None:
                 # Half of an answer has gone out in plain: only a broken connection can say so.
                 request.transport.abort()
@@ -175,3 +193,32 @@ class Proxy:
             reason = "did not answer in time" if timed_out else "cannot be reached"
             _log.warning("upstream %s: %s", self._base, type(error).__name__)
             raise UpstreamFailed(f"the upstream {reason}", timed_out=timed_out) from None
+
+
+async def _while_visited(
+    request: web.Request, upload: Upload, exchange: Coroutine[None, None, web.StreamResponse]
+) -> web.StreamResponse:
+    """What ``exchange`` returns, which ends with the visit, unless the upstream may be at work.
+
+    Whoever cuts their line must not stop a POST half way. One that the upstream does not have
+    whole, or that is only a question, ends.
+    """
+    task = asyncio.create_task(exchange)
+    try:
+        while not (await asyncio.wait((task,), timeout=_LOOK_S))[0]:
+            if _has_left(request) and (not upload.is_sent or request.method in _SAFE):
+                return web.Response(status=_HAS_LEFT)
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait((task,))
+        # Else an error of it would keep this frame, and this frame the error.
+        del task
+
+
+def _has_left(request: web.Request) -> bool:
+    if isinstance(request, InnerRequest):
+        # Which was read to its end, and runs to its end.
+        return False
+    return request.transport is None or request.transport.is_closing()

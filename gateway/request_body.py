@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from .errors import BodyTooLarge, BrokenBody
+from .freed_memory import FREED
 
 # For all of it. Long for a slow line, short for somebody who only wants to occupy memory.
 _READ_TIMEOUT_S = 120
@@ -21,6 +22,10 @@ async def collect(next_chunk: Callable[[], Awaitable[bytes]], max_bytes: int) ->
                 body += chunk
                 if len(body) > max_bytes:
                     raise BodyTooLarge
+        return bytes(body)
     except (ConnectionError, TimeoutError):
         raise BrokenBody("the body did not come whole") from None
-    return bytes(body)
+    finally:
+        # An error keeps this frame for as long as somebody keeps the error.
+        FREED.add(len(body))
+        body.clear()

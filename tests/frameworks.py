@@ -87,15 +87,24 @@ def _in_starlette(handler: Handler) -> Callable[[Request], Awaitable[JSONRespons
 
 
 @asynccontextmanager
-async def serving(app: web.Application | ASGIApp) -> AsyncIterator[str]:
-    """A real server on a free port of loopback; its URL."""
-    async with _by_aiohttp(app) if isinstance(app, web.Application) else _by_uvicorn(app) as port:
+async def serving(
+    app: web.Application | ASGIApp, *, handler_cancellation: bool = False
+) -> AsyncIterator[str]:
+    """A real server on a free port of loopback; its URL.
+
+    One of aiohttp ends a handler whose client is gone, with ``handler_cancellation``.
+    """
+    if isinstance(app, web.Application):
+        server = _by_aiohttp(app, handler_cancellation)
+    else:
+        server = _by_uvicorn(app)
+    async with server as port:
         yield f"http://127.0.0.1:{port}"
 
 
 @asynccontextmanager
-async def _by_aiohttp(app: web.Application) -> AsyncIterator[int]:
-    runner = web.AppRunner(app)
+async def _by_aiohttp(app: web.Application, handler_cancellation: bool) -> AsyncIterator[int]:
+    runner = web.AppRunner(app, handler_cancellation=handler_cancellation)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
