@@ -12,6 +12,7 @@
 // exits with 0 where this Node takes PKCS#1 v1.5 padding off with a private key.
 import crypto from 'node:crypto';
 import readline from 'node:readline';
+import { evpKeyAndIv, md5Hex, stripPkcs1 } from './old_node.mjs';
 
 const DIALECTS = {
   'article-2016': { aes: 'ctr', code: 'md5hex', key: 'evp', rsa: 'pkcs1-v1.5' },
@@ -94,17 +95,7 @@ process.removeAllListeners('warning');
 
 // --- AES ----------------------------------------------------------------------------------------
 
-const md5 = (...parts) => crypto.createHash('md5').update(Buffer.concat(parts)).digest();
-const md5Hex = (text) => md5(Buffer.from(text)).toString('hex');
 const randomText = (chars) => crypto.randomBytes(chars).toString('hex').slice(0, chars);
-
-/** EVP_BytesToKey with MD5, one round, no salt: 32 bytes of key, 16 of IV. */
-function evpKeyAndIv(passphrase) {
-  const secret = Buffer.from(passphrase);
-  const first = md5(secret);
-  const second = md5(first, secret);
-  return { key: Buffer.concat([first, second]), iv: md5(second, secret) };
-}
 
 /** The cipher of `direction`, 'Cipher' or 'Decipher', under `passphrase`. */
 function cipherOf(direction, passphrase, iv) {
@@ -150,13 +141,6 @@ const codePassphrase = (code) => (dialect.code === 'md5hex' ? md5Hex(code) : cod
 function wrap(publicKey, passphrase, padding = dialect.rsa) {
   const options = { key: publicKey, ...RSA[padding] };
   return crypto.publicEncrypt(options, Buffer.from(passphrase)).toString(encoding);
-}
-
-/** 00 02, at least 8 bytes that are not 00, then 00 and the message (RFC 8017 §7.2.2). */
-function stripPkcs1(block) {
-  const end = block.indexOf(0, 2);
-  if (block[0] !== 0 || block[1] !== 2 || end < 10) throw new Error('wrong padding');
-  return block.subarray(end + 1);
 }
 
 function unwrap(privateKey, wrapped) {
