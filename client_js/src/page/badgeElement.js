@@ -17,11 +17,11 @@ const ICONS = {
 };
 
 const SEALED =
-  'What this page sends through its session is sealed: who listens on the way sees who speaks, when and how much, ' +
+  'What this page sends through its session is sealed. A listener on the way sees who sends, when and how much, ' +
   'but not what.';
-const HARDENED = "Nor can anybody change it, repeat it, or answer in the service's place.";
+const HARDENED = "Nobody on the way can change it unnoticed, repeat it, or answer in the service's place.";
 const UNSEALED = 'There is no session, so nothing is sealed now: log in first.';
-const HONEST = 'Whoever can change this page on its way to you can read everything all the same.';
+const HONEST = 'But somebody who can change this page on its way to you can read everything.';
 
 /**
  * The class of the element, of one page.

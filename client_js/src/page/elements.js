@@ -61,6 +61,11 @@ export const closest = (one, selector) => Element.prototype.closest.call(one, se
  */
 export const isUntrusted = (one) => closest(one, '[data-certless-untrusted]') !== null;
 
+/** The page's own `<certless-login>`, the first of several. */
+export function ownLogin() {
+  return [...pageDocument.querySelectorAll('certless-login')].find((one) => !isUntrusted(one)) ?? null;
+}
+
 /**
  * Sets a text only where it differs: what is set anew, a screen reader says anew.
  * @param {Element} place

@@ -1,14 +1,12 @@
 /** Where a person logs in when a request needs it: in the page's own element, else in a dialog. */
-import { element, isUntrusted, pageDocument } from './elements.js';
+import { element, ownLogin, pageDocument } from './elements.js';
 
 /** @typedef {import('./pageSession.js').PageSession} PageSession */
 /** @typedef {HTMLElement & { open: () => void }} LoginElement */
 
 /** @param {PageSession} page */
 export function openLogin(page) {
-  /** @type {NodeListOf<LoginElement>} */
-  const all = pageDocument.querySelectorAll('certless-login');
-  const own = [...all].find((one) => !isUntrusted(one));
+  const own = /** @type {LoginElement | null} */ (ownLogin());
   if (own) own.open();
   else if (pageDocument.body) showDialog(page);
   else pageDocument.addEventListener('DOMContentLoaded', () => page.isAwaited && openLogin(page), { once: true });

@@ -1,12 +1,12 @@
 /** `<certless-login>`: address, then code, then who is logged in. It shows the page's one login. */
 import { AddressStep } from './addressStep.js';
 import { CodeStep } from './codeStep.js';
-import { element, pageDocument, say, styleSheet } from './elements.js';
+import { element, ownLogin, pageDocument, say, styleSheet } from './elements.js';
 import { LOGIN_LOOK, LOOK } from './look.js';
 
 /** @typedef {import('./pageSession.js').PageSession} PageSession */
 
-// Whoever types in one of these is not to be torn out of it.
+// The focus is not taken away from a person who types in one of these.
 const TYPED_INTO = 'input, textarea, select, [contenteditable]';
 
 /**
@@ -113,7 +113,7 @@ class LoginView {
   };
 
   #focus() {
-    // Not the button: who presses Enter once too often is not to be logged out.
+    // Not the button: to press Enter once too often must not log a person out.
     if (this.#shown === 'done') this.#who.focus();
     else if (this.#shown === 'code') this.#code.focus();
     else this.#address.focus();
@@ -134,7 +134,7 @@ class LoginView {
   #announce(isReady) {
     if (isReady === this.#wasReady) return;
     this.#wasReady = isReady;
-    if (pageDocument.querySelector('certless-login') !== this.#host) return;
+    if (ownLogin() !== this.#host) return;
     const { username } = this.#page;
     const name = isReady ? 'certless-login' : 'certless-logout';
     this.#host.dispatchEvent(new CustomEvent(name, { bubbles: true, composed: true, detail: { username } }));

@@ -137,6 +137,15 @@ describe('markup that the page does not trust', () => {
       void certless.fetch('/text').catch(() => {});
     });
     await other.getByRole('dialog', { name: 'Log in' }).waitFor();
+    await other.evaluate(async () => {
+      document.body.insertAdjacentHTML('afterbegin', '<certless-login id="own"></certless-login>');
+      window.told = new Promise((resolve) => document.addEventListener('certless-login', ({ target }) => resolve(target.id)));
+    });
+    await other.getByRole('dialog').getByLabel('Name or e-mail address').fill('bob@example.org');
+    await other.getByRole('dialog').getByRole('button', { name: 'Send me a code' }).click();
+    const field = other.getByRole('dialog').getByLabel('Code from the mail');
+    await field.fill(await other.evaluate(() => mailedCode('bob@example.org')));
+    assert.equal(await other.evaluate(() => window.told), 'own');
     await stranger.close();
   });
 });
