@@ -26,6 +26,8 @@ GUARDS: dict[str, dict[str, Any]] = {
     "another route is public": {"public": ["/open/*"]},
     "another route is a target": {"public": ["/*"], "targets": ["/open/*"]},
 }
+# Some five thousand requests a test: 5 s, and 30 s on a machine that is loaded.
+pytestmark = pytest.mark.timeout(300)
 by_upstream = pytest.mark.parametrize("name", UPSTREAMS)
 
 
