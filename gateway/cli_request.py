@@ -1,7 +1,6 @@
 """``certless request``: log in, send one request, show the answer, log out."""
 
 import argparse
-import asyncio
 import contextlib
 import getpass
 import sys
@@ -12,7 +11,9 @@ from typing import Any
 from protocol.codes import CODE_ATTEMPTS
 from protocol.dialects import DEFAULT_DIALECT
 from protocol.hardened_suites import DEFAULT_REALM, FRESHNESS
+from protocol.typed_codes import read_classic_code, read_code
 
+from .cli_code import ask_code
 from .client import CLASSIC, DEFAULT_SUITE, SUITES, Client, ClientError, Response, Suite
 from .config import DEFAULT_PREFIX, find_dialect, http_url
 from .config_file import read_config
@@ -43,13 +44,6 @@ def add_request(commands: Any) -> None:
     request.add_argument("method", metavar="METHOD")
     request.add_argument("url", metavar="URL", help="e.g. http://127.0.0.1:8440/orders")
     request.set_defaults(run=_request)
-
-
-async def _ask(prompt: str) -> str:
-    # The prompt goes to stderr: stdout is the answer's.
-    sys.stderr.write(prompt)
-    sys.stderr.flush()
-    return await asyncio.to_thread(sys.stdin.readline)
 
 
 def _body(data: str | None) -> tuple[bytes | None, dict[str, str]]:
@@ -106,7 +100,9 @@ async def _request(arguments: argparse.Namespace) -> int:
     data, headers = _body(arguments.data)
     headers.update(_headers(arguments.header))
     password = getpass.getpass("Password: ") if arguments.password else None
-    agreed = "--dialect" if _suite(arguments) == CLASSIC else "--realm"
+    is_classic = _suite(arguments) == CLASSIC
+    agreed = "--dialect" if is_classic else "--realm"
+    read = read_classic_code if is_classic else read_code
     prompts = iter(
         [
             f"If {arguments.login} may log in, a code is on its way (at most 3 in 15 minutes).\n"
@@ -117,10 +113,10 @@ async def _request(arguments: argparse.Namespace) -> int:
     )
 
     async def code() -> str:
-        line = await _ask(next(prompts))
-        if not line:
+        text = await ask_code(next(prompts), read)
+        if not text:
             raise ClientError("no code was accepted: copy the whole line from the mail")
-        return line
+        return text
 
     async with _client(arguments, str(url.origin())) as client:
         await client.login(arguments.login, code=code, password=password, attempts=CODE_ATTEMPTS)

@@ -5,7 +5,7 @@ import secrets
 
 from protocol.client_exchange import ClientExchange, ClientKeys
 from protocol.codec import JsonObject, parse_json_envelope, serialize_json
-from protocol.codes import CLASSIC_CODE_CHARS, CODE_ALPHABET, Code
+from protocol.codes import CLASSIC_CODE_CHARS, Code
 from protocol.dialects import Dialect
 from protocol.errors import MalformedMessage
 from protocol.messages import (
@@ -17,10 +17,10 @@ from protocol.messages import (
 )
 from protocol.primitives import RsaPrivateKey
 from protocol.suites import Classic
+from protocol.typed_codes import read_classic_code
 
-from .client_conversation import CodeEntry, Conversation
+from .client_conversation import CodeEntry, Conversation, given_code
 from .client_errors import (
-    CodeMistyped,
     CodeNotAccepted,
     NoGateway,
     NotLoggedIn,
@@ -33,13 +33,11 @@ from .sessions import Clock
 
 
 def _read_code(given: str) -> Code:
-    text = "".join(given.split()).upper()
-    if len(text) < CLASSIC_CODE_CHARS or not set(text) <= set(CODE_ALPHABET):
-        raise CodeMistyped(
-            f"a code has {CLASSIC_CODE_CHARS} letters and digits, and this is none: "
-            "copy the whole line from the mail"
-        )
-    return Code(text)
+    return given_code(
+        read_classic_code(given),
+        f"a code has {CLASSIC_CODE_CHARS} letters and digits, and there is none here: "
+        "copy the whole line from the mail, or the whole mail",
+    )
 
 
 # PROTOCOL §4.4: two payloads under one code would share a key stream.

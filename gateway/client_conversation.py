@@ -12,12 +12,26 @@ from typing import TypeAlias, TypeVar
 
 from protocol.codes import Code
 from protocol.messages import HttpRequest, HttpResponse
+from protocol.typed_codes import NoCode
 
 from .client_errors import CodeMistyped, CodeNotAccepted
 
 CodeSource: TypeAlias = str | Callable[[], str | Awaitable[str]]
 
 _T = TypeVar("_T")
+
+
+def given_code(found: Code | NoCode, absent: str) -> Code:
+    """The code that was found; ``absent`` says what to do where there is none.
+
+    Raises: CodeMistyped.
+    """
+    match found:
+        case NoCode.ABSENT:
+            raise CodeMistyped(absent)
+        case NoCode.TWO:
+            raise CodeMistyped("there are two different codes here: give the newest one alone")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

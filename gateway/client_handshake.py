@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from protocol.client_confirmation import PendingConfirmation
 from protocol.client_handshake import AwaitedCode, begin_login, begin_resumption
 from protocol.client_session import ClientSession, ClientTicket
-from protocol.codes import HARDENED_CODE_CHARS, Code, read_code
+from protocol.codes import HARDENED_CODE_CHARS, Code
 from protocol.envelopes import Format
 from protocol.errors import CodeRefused, TicketRefused
 from protocol.handshake_messages import (
@@ -21,11 +21,11 @@ from protocol.handshake_messages import (
 )
 from protocol.hardened_suites import Freshness, HardenedSuite
 from protocol.primitives import RsaPrivateKey
+from protocol.typed_codes import read_code
 
-from .client_conversation import CodeEntry
+from .client_conversation import CodeEntry, given_code
 from .client_errors import (
     AnswerNotTrusted,
-    CodeMistyped,
     CodeNotAccepted,
     Refused,
     SuiteNotAccepted,
@@ -59,13 +59,11 @@ class Enrolled:
 
 
 def _read_code(given: str) -> Code:
-    code = read_code(given)
-    if code is None:
-        raise CodeMistyped(
-            f"a code has {HARDENED_CODE_CHARS} letters and digits, and this is none: "
-            "copy it from the mail; hyphens and case do not matter"
-        )
-    return code
+    return given_code(
+        read_code(given),
+        f"a code has {HARDENED_CODE_CHARS} letters and digits, and there is none here: "
+        "copy it from the mail, or the whole mail; hyphens and case do not matter",
+    )
 
 
 class Handshake:

@@ -96,7 +96,7 @@ class AwaitedCode:
     transcript: bytes = field(repr=False)
 
     def enter(self, code: Code, entropy: Entropy) -> tuple[ClientShare, PendingShare]:
-        """M2, with a code as ``read_code`` gave it."""
+        """M2, with a code as ``typed_codes.read_code`` gave it."""
         session_id = self.greeting.session_id
         w = code_scalar(
             code.text, self.suite, self.subject.username, session_id, self.greeting.server_nonce

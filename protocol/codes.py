@@ -48,21 +48,6 @@ def mint_code(entropy: Entropy, chars: int = CLASSIC_CODE_CHARS) -> Code:
     return Code("".join(CODE_ALPHABET[byte & 31] for byte in entropy(chars)))
 
 
-_SPOKEN = str.maketrans("OIL", "011", " -")
-
-
-def read_code(text: str) -> Code | None:
-    """The hardened code that a person typed, else None (PROTOCOL §15.3).
-
-    Case, spaces and hyphens do not matter, and O, I and L are read as 0, 1 and 1.
-    """
-    # Beyond ASCII, languages do not agree on what is upper case.
-    code = text.strip().upper().translate(_SPOKEN) if text.isascii() else ""
-    if len(code) != HARDENED_CODE_CHARS or set(code) - set(CODE_ALPHABET):
-        return None
-    return Code(code)
-
-
 def mint_token(entropy: Entropy) -> str:
     """16 random bytes as 8-4-4-4-12 lower-case hex digits."""
     digits = entropy(16).hex()

@@ -17,7 +17,7 @@ from protocol.client_handshake import (
 )
 from protocol.client_session import ClientSession, ClientTicket, PendingMessage, seal_request
 from protocol.codec import parse_msgpack
-from protocol.codes import Code, read_code
+from protocol.codes import Code
 from protocol.envelopes import CONTENT_TYPES, Format
 from protocol.handshake_messages import (
     ClientConfirmation,
@@ -31,6 +31,7 @@ from protocol.hardened_suites import DEFAULT_REALM, HARDENED_SUITES, Freshness
 from protocol.messages import HttpRequest, HttpResponse
 from protocol.primitives import RsaPrivateKey
 from protocol.sealed_messages import Envelope
+from protocol.typed_codes import read_code
 
 PREFIX = "/.gateway"
 _TYPES = {form: content_type for content_type, form in CONTENT_TYPES.items()}
@@ -43,7 +44,7 @@ def client_pair() -> RsaPrivateKey:
 
 def a_code(text: str) -> Code:
     code = read_code(text)
-    assert code, "not a code of a hardened suite"
+    assert isinstance(code, Code), "not a code of a hardened suite"
     return code
 
 

@@ -44,7 +44,8 @@ LAYERS: list[set[str]] = [
     {"codec"},
     {"messages"},
     {"primitives", "rsa_keys", "dialects", "freshness", "codes"},
-    {"once", "record", "envelopes", "hardened_suites", "hardened_states", "counter_window"},
+    {"once", "record", "envelopes", "hardened_suites", "hardened_states", "counter_window"}
+    | {"typed_codes"},
     {"suites", "spake2", "handshake_messages", "sealed_messages"},
     {"sealing", "session", "key_schedule", "records"},
     {"exchange", "client_exchange", "handshake_server", "confirmation", "message_server"},

@@ -8,7 +8,7 @@ from make_hardened_vectors import bad_points
 from peer import key_pair
 
 from protocol.client_handshake import AwaitedCode, begin_login
-from protocol.codes import CODE_ATTEMPTS, Code, mint_code, read_code
+from protocol.codes import CODE_ATTEMPTS, Code, mint_code
 from protocol.confirmation import Terms, confirm_login, confirm_resumption
 from protocol.errors import (
     CodeRefused,
@@ -30,6 +30,7 @@ from protocol.handshake_server import HandshakeServer
 from protocol.hardened_suites import HARDENED_SUITES, RSA_GCM, choose_suite
 from protocol.records import ExchangeRecord, LoginRecord
 from protocol.spake2 import Blinding
+from protocol.typed_codes import NoCode, read_code
 
 by_suite = pytest.mark.parametrize("suite", HARDENED_SUITES)
 
@@ -513,9 +514,9 @@ def test_what_was_minted_can_be_read() -> None:
 @pytest.mark.parametrize(
     "typed", ["", "7K3QWXY", "7K3QWXYZ0", "7K3QWXYU", "7K3QWXY\u0131", "É" * 8]
 )
-def test_what_is_no_code_is_none(typed: str) -> None:
-    assert read_code(typed) is None
+def test_what_is_no_code(typed: str) -> None:
+    assert read_code(typed) is NoCode.ABSENT
 
 
 def test_a_classic_code_is_not_taken_for_a_hardened_one() -> None:
-    assert read_code("0123456789ABCDEFGHJKMNPQRS") is None
+    assert read_code("0123456789ABCDEFGHJKMNPQRS") is NoCode.ABSENT

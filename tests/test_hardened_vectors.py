@@ -25,7 +25,7 @@ from protocol.client_session import (
     seal_request,
 )
 from protocol.codec import parse_msgpack
-from protocol.codes import Code, Entropy, read_code
+from protocol.codes import Code, Entropy
 from protocol.confirmation import Enrolment, Terms, confirm_login, confirm_resumption
 from protocol.counter_window import CounterWindow
 from protocol.envelopes import Format
@@ -70,6 +70,7 @@ from protocol.spake2 import (
     server_secret,
     server_share,
 )
+from protocol.typed_codes import read_code
 
 FILES = sorted(FOLDER.glob("*.json"))
 LOADED: dict[str, Json] = {path.stem: json.loads(path.read_text()) for path in FILES}
@@ -402,7 +403,7 @@ def spake2_share(given: Json) -> Json:
 
 def run_code_scalar(given: Json) -> Json:
     code = read_code(given["typed"])
-    if code is None:
+    if not isinstance(code, Code):
         raise CodeRefused
     sid, sn = bytes.fromhex(given["sid_hex"]), bytes.fromhex(given["sn_hex"])
     w = code_scalar(code.text, HARDENED_SUITES[given["suite"]], given["username"], sid, sn)

@@ -29,6 +29,7 @@ from protocol import (
     rsa_keys,
     sealed_messages,
     suites,
+    typed_codes,
 )
 from protocol.dialects import DEFAULT_DIALECT, DIALECTS, Paths
 from protocol.hardened_states import HARDENED_TRANSITIONS
@@ -88,7 +89,7 @@ def test_constants(heading: str) -> None:
     rooms = (
         *(codec, codes, freshness, messages, primitives, rsa_keys, suites, gateway.stores),
         *(client_session, confirmation, counter_window, envelopes, handshake_messages),
-        *(hardened_suites, key_schedule, records, sealed_messages),
+        *(hardened_suites, key_schedule, records, sealed_messages, typed_codes),
     )
     for name, value in table(heading):
         holders = [room for room in rooms if hasattr(room, name)]

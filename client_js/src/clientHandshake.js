@@ -172,7 +172,7 @@ export class AwaitedCode {
     this.transcript = transcript;
   }
 
-  /** M2, with a code as `readCode` gave it. @param {string} code */
+  /** M2, with a code as `typedCodes.js` read it. @param {string} code */
   async enter(code) {
     const { subject, suite, greeting } = this;
     const w = await codeScalar(this.#primitives, code, suite, subject.username, greeting);

@@ -1,7 +1,7 @@
 /**
- * Names of users and codes, as a person types them (PROTOCOL §4.1, §4.4, §15.3).
+ * Names of users, as a person types them (PROTOCOL §4.1), and the sizes of codes (§11).
  *
- * The server decides on both. What is checked here is what it would refuse anyway, so that the
+ * The server decides on names. What is checked here is what it would refuse anyway, so that the
  * person hears of it before a message goes out.
  */
 import { RejectedMessage } from './errors.js';
@@ -9,12 +9,6 @@ import { RejectedMessage } from './errors.js';
 export const MAX_USERNAME_CHARS = 254;
 export const BITS_PER_CHAR = 5;
 export const PASSWORD_MIN_CODE_BITS = 112;
-export const HARDENED_CODE_CHARS = 8;
-
-const ASCII = /^[\x00-\x7f]*$/;
-const HARDENED_CODE = /^[0-9A-HJKMNP-TV-Z]{8}$/;
-/** @type {Record<string, string>} */
-const MEANT = { O: '0', I: '1', L: '1', ' ': '', '-': '' };
 
 const CONTROL = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 
@@ -38,16 +32,4 @@ export function normaliseUsername(username) {
   }
   if (CONTROL.test(name)) throw new RejectedMessage('a username has no control characters');
   return name;
-}
-
-/**
- * The hardened code that a person typed, else null. Case, spaces and hyphens do not matter, and O,
- * I and L are read as 0, 1 and 1.
- * @param {string} typed
- */
-export function readCode(typed) {
-  // Beyond ASCII, languages do not agree on what is upper case.
-  if (!ASCII.test(typed)) return null;
-  const code = typed.trim().toUpperCase().replace(/[OIL -]/g, (character) => MEANT[character]);
-  return HARDENED_CODE.test(code) ? code : null;
 }

@@ -2,6 +2,7 @@
 import { orCancelled, throwIfCancelled } from './abort.js';
 import { normaliseUsername } from './codes.js';
 import { AnswerNotTrusted, CertlessError, ProtocolError, Refused } from './errors.js';
+import { codeOf, readClassicCode } from './typedCodes.js';
 
 /** @typedef {import('./gatewayClient.js').GatewayClient} GatewayClient */
 /** @typedef {import('./stores.js').KeptSession} KeptSession */
@@ -25,6 +26,8 @@ import { AnswerNotTrusted, CertlessError, ProtocolError, Refused } from './error
 
 /** What keys take on a phone of some years; the first second of making them gives a better figure. */
 export const USUAL_MS = 1500;
+
+const NO_CODE = 'There is no code of 26 characters here. Copy the line from the newest mail.';
 
 export const CODE_REFUSED =
   'The code was not accepted. Copy it again from the newest mail; it is good for 10 minutes. ' +
@@ -112,7 +115,7 @@ export class Enrolment {
 
   /**
    * Opens the session. Refused with code `rejected`: try another code, or begin anew.
-   * @param {string} code as it was pasted; space around it does not count
+   * @param {string} code as it was typed, or a mail with a code in it
    * @param {string} [password]
    * @returns {Promise<Enrolled>}
    */
@@ -120,8 +123,7 @@ export class Enrolment {
     const { signal } = this;
     const client = this.#client;
     const { clock, dialect } = client;
-    const text = code.trim();
-    if (!text) throw new CertlessError('no_code', 'No code was given. Copy the line from the mail.');
+    const text = codeOf(readClassicCode(code), NO_CODE);
     const { pair, stored } = await orCancelled(signal, this.#keys);
     this.#options.onProgress?.({ stage: 'code' });
     const token = this.#token;

@@ -1,18 +1,18 @@
 /** From a username to a hardened session: the code, and in `rsa-gcm` the client's keys (PROTOCOL §15). */
 import { orCancelled, throwIfCancelled } from './abort.js';
 import { serializeJson } from './codec.js';
-import { readCode } from './codes.js';
 import { CODE_REFUSED, USUAL_MS, checkUsername } from './enrolment.js';
-import { AnswerNotTrusted, CertlessError, MalformedMessage, Refused } from './errors.js';
+import { AnswerNotTrusted, MalformedMessage, Refused } from './errors.js';
 import { HARDENED_PATHS } from './hardenedLogin.js';
 import { findSuite } from './hardenedSuites.js';
+import { codeOf, readCode } from './typedCodes.js';
 
 /** @typedef {import('./enrolment.js').Enrolled} Enrolled */
 /** @typedef {import('./enrolment.js').EnrolmentOptions} EnrolmentOptions */
 /** @typedef {import('./gatewayClient.js').GatewayClient} GatewayClient */
 
 // A longer one is for another kind of login, which somebody else asked for (PROTOCOL §15.3).
-const NO_CODE = 'This is no code of eight characters. Copy it from the newest mail.';
+const NO_CODE = 'There is no code of eight characters here. Copy it from the newest mail.';
 const PASSWORD_REFUSED =
   'The password was not accepted, and the code is spent by now. Ask for a new code, and check the password.';
 
@@ -81,13 +81,12 @@ export class HardenedEnrolment {
 
   /**
    * Opens the session. Refused with code `rejected`: try another code, or begin anew.
-   * @param {string} typed the code as it was pasted; case, spaces and hyphens do not count
+   * @param {string} typed the code as it was typed, or a mail with a code in it
    * @param {string} [password]
    * @returns {Promise<Enrolled>}
    */
   async submit(typed, password) {
-    const code = readCode(typed);
-    if (!code) throw new CertlessError('no_code', NO_CODE);
+    const code = codeOf(readCode(typed), NO_CODE);
     const { signal } = this;
     const client = this.#client;
     const pair = this.#keys ? (await orCancelled(signal, this.#keys)).pair : null;

@@ -67,7 +67,7 @@ export async function awaitCode(primitives, { base, subject, suite }, control) {
 }
 
 /**
- * M2 to M5: one attempt, with a code as `readCode` gave it.
+ * M2 to M5: one attempt, with a code as `typedCodes.js` read it.
  * @param {AwaitedCode} awaited
  * @param {{ base: Base, code: string, pair: RsaKeyPair | null, nowMs: number }} given
  * @param {Control} control

@@ -5,7 +5,6 @@ import { describe, test } from './limited.js';
 import { beginLogin, beginResumption } from '../src/clientHandshake.js';
 import { ClockRefused, PendingMessage, readied, rekeyed, sealRequest } from '../src/clientSession.js';
 import { encodeBytes, utf8, utf8Text } from '../src/codec.js';
-import { readCode } from '../src/codes.js';
 import { CodeRefused, KeyNotAdmitted, RemoteProtocolError } from '../src/errors.js';
 import {
   CLIENT_CONFIRMATION,
@@ -28,6 +27,7 @@ import { webCrypto } from '../src/primitives/webCrypto.js';
 import { admit } from '../src/rsaKeys.js';
 import { Envelope } from '../src/sealedMessages.js';
 import { admitShare, agree, clientSecret, clientShare, serverSecret, serverShare } from '../src/spake2.js';
+import { readCode } from '../src/typedCodes.js';
 import { CounterWindow, answerResumption, answerShare, enrol, greet, openRequest, proven, redeem } from './hardenedServer.js';
 import { HARDENED_VECTORS, privateDer, publicPem, unhex } from './vectors.js';
 
@@ -251,7 +251,7 @@ function runners(primitives) {
       return { share_hex: hex(encodePoint(share)) };
     },
     async code_scalar({ typed, suite, username, sid_hex: sid, sn_hex: sn }) {
-      const code = readCode(typed);
+      const { code } = readCode(typed);
       if (!code) throw new CodeRefused();
       const w = await codeScalar(primitives, code, findSuite(suite), username, { sid: unhex(sid), sn: unhex(sn) });
       return { w_hex: w.toString(16).padStart(64, '0') };

@@ -1,6 +1,6 @@
 /** The second step of a login: the code from the mail, and a password where the service wants one. */
+import { readClassicCode, readCode } from '../typedCodes.js';
 import { element, say } from './elements.js';
-import { CODE_CHARS, findCode } from './mailedCode.js';
 
 /** @typedef {import('./pageLogin.js').KeysProgress} KeysProgress */
 /** @typedef {import('./pageSession.js').PageSession} PageSession */
@@ -79,7 +79,7 @@ export class CodeStep {
 
   /** The code in `text`, of the kind that this page logs in with. @param {string} text */
   #found(text) {
-    return findCode(text, this.#page.isClassic ? CODE_CHARS.classic : CODE_CHARS.hardened);
+    return this.#page.isClassic ? readClassicCode(text) : readCode(text);
   }
 
   get #asksPassword() {
@@ -132,18 +132,18 @@ export class CodeStep {
   /** @param {SubmitEvent} event */
   #submit(event) {
     event.preventDefault();
-    void this.#tryCode();
+    void this.#tryCode(this.#code.value);
   }
 
-  async #tryCode() {
+  /** @param {string} text */
+  async #tryCode(text) {
     const { login } = this.#page;
     if (login.busy) return;
     if (this.#asksPassword && !this.#password.value) {
       this.#password.focus();
       return;
     }
-    const code = this.#found(this.#code.value) ?? this.#code.value.trim();
-    await login.submit(code, this.#asksPassword ? this.#password.value : undefined);
+    await login.submit(text, this.#asksPassword ? this.#password.value : undefined);
     if (!login.error || !this.form.matches(':focus-within')) return;
     if (login.isSpent) this.#again.focus();
     // To be typed again, or pasted over.
@@ -156,11 +156,13 @@ export class CodeStep {
    * @param {DataTransfer | null} data
    */
   #take(event, data) {
-    const code = this.#found(data?.getData('text') ?? '');
-    if (!code || this.#code.readOnly) return;
+    const text = data?.getData('text') ?? '';
+    const { code, refusal } = this.#found(text);
+    if (refusal === 'no_code' || this.#code.readOnly) return;
     event.preventDefault();
-    this.#code.value = code;
-    void this.#tryCode();
+    this.#code.value = code ?? '';
+    // Of two codes the login says what to do.
+    void this.#tryCode(code ?? text);
   }
 
   /**
@@ -169,7 +171,8 @@ export class CodeStep {
    */
   #typed({ data, inputType }) {
     const isTyped = data?.length === 1 || inputType?.startsWith('delete');
-    if (!isTyped && this.#found(this.#code.value)) void this.#tryCode();
+    const { value } = this.#code;
+    if (!isTyped && this.#found(value).refusal !== 'no_code') void this.#tryCode(value);
   }
 
   #resend() {

@@ -1,0 +1,54 @@
+/** Codes as people bring them (PROTOCOL §4.6): the vectors, and what holds for every code. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { CertlessError } from '../src/errors.js';
+import { codeOf, readClassicCode, readCode } from '../src/typedCodes.js';
+
+const FILE = new URL('../../spec/vectors/typed/codes.json', import.meta.url);
+const { cases } = JSON.parse(readFileSync(FILE, 'utf8'));
+const READERS = { hardened: readCode, classic: readClassicCode };
+const CHARS = { hardened: 8, classic: 26 };
+const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+
+describe('vectors of typed codes', () => {
+  for (const { name, suite, text, expect, code } of cases) {
+    test(name, () => {
+      const refusal = expect === 'ok' ? null : expect;
+      assert.deepEqual(READERS[suite](text), { code: code ?? null, refusal });
+    });
+  }
+});
+
+/** Numbers below `limit` that are the same in every run. */
+function numbers(seed) {
+  let state = seed;
+  return (limit) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * limit);
+  };
+}
+
+for (const suite of ['hardened', 'classic']) {
+  test(`a ${suite} code, however it is typed`, () => {
+    const next = numbers(7);
+    const gaps = ['', '', ' ', '-', '\u2013', '\u2212', '\u30fc', '\u200b', '\u00ad', '.', '\u3002', '\u00a0', '\u3000', '"'];
+    for (let i = 0; i < 2000; i += 1) {
+      const code = Array.from({ length: CHARS[suite] }, () => ALPHABET[next(32)]).join('');
+      assert.deepEqual(READERS[suite](code), { code, refusal: null });
+      const typed = [...code].map((char) => {
+        const cased = next(2) ? char : char.toLowerCase();
+        const wide = next(2) ? cased : String.fromCharCode(cased.charCodeAt(0) + 0xfee0);
+        return wide + gaps[next(gaps.length)];
+      });
+      assert.deepEqual(READERS[suite](typed.join('')), { code, refusal: null }, typed.join(''));
+    }
+  });
+}
+
+test('what is no code is said in words', () => {
+  const words = (name, text) => (error) => error instanceof CertlessError && error.code === name && text.test(error.message);
+  assert.equal(codeOf(readCode('7k3q wxyz'), 'none'), '7K3QWXYZ');
+  assert.throws(() => codeOf(readCode('7k3q'), 'none'), words('no_code', /^none$/));
+  assert.throws(() => codeOf(readCode('7K3QWXYZ\n00000000'), 'none'), words('two_codes', /newest one alone/));
+});
