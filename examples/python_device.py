@@ -1,13 +1,13 @@
-"""A device without a mailbox: ``python examples/python_device.py http://127.0.0.1:8440 fan-7``."""
+"""A device: ``python examples/python_device.py http://127.0.0.1:8440 fan-7 [REALM]``."""
 
 import asyncio
 import sys
 
-from gateway.client import Client, NotLoggedIn, TicketNotAccepted
+from gateway.client import Client, ClientError, NotLoggedIn, TicketNotAccepted
 
 
-async def main(url: str, name: str) -> None:
-    async with Client(url, tickets=f"{name}.ticket") as client:
+async def main(url: str, name: str, realm: str = "certless") -> None:
+    async with Client(url, realm=realm, tickets=f"{name}.ticket") as client:
         try:
             await client.resume()
         except (NotLoggedIn, TicketNotAccepted):
@@ -17,4 +17,7 @@ async def main(url: str, name: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    try:
+        asyncio.run(main(*sys.argv[1:]))
+    except ClientError as error:
+        sys.exit(str(error))

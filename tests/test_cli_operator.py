@@ -138,6 +138,30 @@ async def test_the_example_of_a_device(
     assert (tmp_path / "fan-7.ticket").exists()
 
 
+async def test_the_example_of_a_device_names_a_realm_and_ends_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = ROOT / "examples" / "python_device.py"
+    monkeypatch.chdir(tmp_path)
+    async with running(realm="shop.example") as at:
+        loop = asyncio.get_running_loop()
+
+        def code(_: str) -> str:
+            return asyncio.run_coroutine_threadsafe(at.mails.code(), loop).result(30)
+
+        monkeypatch.setattr("builtins.input", code)
+
+        def run(*realm: str) -> None:
+            argv = [str(example), at.url, "ann@example.org", *realm]
+            monkeypatch.setattr("sys.argv", argv)
+            runpy.run_path(str(example), run_name="__main__")
+
+        with pytest.raises(SystemExit, match="the realm the gateway's"):
+            await asyncio.to_thread(run)
+        await asyncio.to_thread(run, "shop.example")
+        assert capsys.readouterr().out == "404\n"
+
+
 async def test_the_code_stands_nowhere_else(beside: Any, tmp_path: Path) -> None:
     async with beside() as here:
         code = await here.issued("Fan-7")

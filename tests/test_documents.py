@@ -45,6 +45,8 @@ def test_options_and_errors_of_the_python_client() -> None:
 
 
 def test_dialects() -> None:
+    assert len(DIALECTS) == 12
+    assert "in [twelve dialects](docs/dialects.md)" in read("README.md")
     rows = table(read("docs/dialects.md"), "Dialects of classic")
     assert [row[0].removesuffix(" (default)") for row in rows] == list(DIALECTS)
     for name, _, aes, padding, shows in rows:
@@ -53,6 +55,18 @@ def test_dialects() -> None:
         assert (aes, padding) == (mode, PADDINGS[dialect.rsa_padding])
         assert (shows == "yes") == (dialect.aes == "gcm")
         assert name.endswith(" (default)") == (dialect.name == DEFAULT_DIALECT)
+
+
+def test_how_much_of_a_core_a_shop_takes() -> None:
+    """A shop's share follows from the figures that stand above it."""
+    page, readme = read("docs/sizing.md"), read("README.md")
+    cost_ms = {row[0]: row[1] for row in table(page, "Processor")}
+    shares = [
+        f"{400 * float(cost_ms[f'a message, {suite}'].removesuffix(' ms')) / 1000:.2f}"
+        for suite in ("ecdh-gcm", "classic")
+    ]
+    assert shares == re.findall(r"(0\.\d\d)(?: of a\ncore in `ecdh-gcm`| in classic)", page)
+    assert f"is {shares[0]} of a core in `ecdh-gcm`" in readme
 
 
 def test_sessions() -> None:
