@@ -14,9 +14,10 @@ BUNDLE := gateway/bundle/client.js
 run: $(VENV)/.run $(BUNDLE)
 	$(BIN)/python -m gateway demo
 
-test: $(VENV)/.test $(BUNDLE) .make/chromium .make/redis .make/deploy .make/php
+test: $(VENV)/.test $(BUNDLE) .make/chromium .make/firefox .make/redis .make/deploy .make/php
 	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" $(WITHIN) 30m npm test --silent
 	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" $(WITHIN) 90m npm run test:browser --silent
+	cd client_js && CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python" $(WITHIN) 15m npm run test:firefox --silent
 	$(WITHIN) 90m $(PYTEST) -n 2 --dist worksteal --cov --cov-report=term:skip-covered
 
 check: $(VENV)/.test
@@ -66,6 +67,10 @@ $(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/script
 
 .make/chromium:
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+	@mkdir -p $(@D) && touch $@
+
+.make/firefox:
+	@command -v firefox-esr >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends firefox-esr; }
 	@mkdir -p $(@D) && touch $@
 
 .make/redis:

@@ -336,8 +336,9 @@ export class Session extends EventTarget {
     try {
       const found = await this.#withoutACode(lost, isFresh);
       if (found) return await this.#take(found);
-      this.#become('expired');
+      // Before it is told: who hears of it looks for what is kept.
       await this.#keeper.lose(lost.kept);
+      this.#become('expired');
       if (isFresh) throw new Refused(403, 'rejected', '', REJECTED_AT_ONCE);
       const { code, password, onLoginNeeded, onProgress } = this.#options;
       if (!code || (await onLoginNeeded?.()) === false) throw new NotLoggedIn();

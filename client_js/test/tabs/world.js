@@ -42,7 +42,7 @@ class Tab {
   isPersonAsking = false;
   /** What goes wrong next: for requests in their order, and how many transactions. */
   faults = { network: [], store: 0 };
-  /** @type {{ isSettled: boolean }[]} */
+  /** @type {{ isSettled: boolean, code?: string }[]} */
   requests = [];
   /** Tokens of the sessions that its engines hold. @type {Set<string>} */
   tokens = new Set();
@@ -73,6 +73,7 @@ class Tab {
     const settled = () => (request.isSettled = true);
     this.page.fetch('/orders').then(settled, (error) => {
       settled();
+      request.code = error.code;
       if (!(error instanceof this.CertlessError)) this.world.gateway.faults.push(`${error.stack}`);
     });
   }

@@ -1,0 +1,89 @@
+/** The client in Firefox, over plain HTTP: that it is there what it is in Chromium. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from '../limited.js';
+import { startSite } from '../browser/chromium.js';
+import { inPage, launch, part, until } from './firefox.js';
+
+const html = (body) => ({
+  type: 'text/html',
+  body: `<!doctype html><html lang="en"><meta charset="utf-8"><title>shop</title><script src="/.gateway/client.js" data-certless></script><body>${body}`,
+});
+const pages = {
+  '/shop': html(
+    '<certless-badge></certless-badge><certless-login></certless-login>' +
+      '<form method="dialog" data-certless="/echo" enctype="application/json"><input name="item" value="Räksmörgås"><button>Order</button></form>',
+  ),
+};
+
+describe('Firefox, over plain HTTP', () => {
+  const username = 'ann@example.org';
+  let site;
+  let firefox;
+  let page;
+
+  before(async () => (site = await startSite('article-2016', { pages, suites: 'ecdh-gcm,rsa-gcm,classic' })));
+  before(async () => (firefox = await launch()));
+  after(() => firefox?.close());
+  after(() => site?.stop());
+
+  const ask = async (tab) => {
+    await part(tab, '#address').fill(username);
+    await tab.keyboard.press('Enter');
+  };
+  /** Types the code of the next mail. */
+  const typeCode = async (tab) => {
+    await part(tab, '#code').fill(await site.gateway.mailbox.code(username));
+    await tab.keyboard.press('Enter');
+    await until(tab, 'ready');
+  };
+
+  test('login by the element', async () => {
+    page = await firefox.newPage(`${site.insecure}/shop`);
+    assert.deepEqual(await inPage(page, () => [isSecureContext, crypto.subtle]), [false, undefined]);
+    await ask(page);
+    await typeCode(page);
+    const shown = await inPage(page, () => [certless.page.session.suite, certless.page.session.keptIn, certless.page.username]);
+    assert.deepEqual(shown, ['ecdh-gcm', 'indexedDB', username]);
+  });
+
+  test('a sealed fetch, 1 MiB of it', async () => {
+    const isSame = await inPage(page, async () => {
+      const body = 'x'.repeat(1024 * 1024);
+      const answer = await certless.fetch('/bytes', { method: 'POST', body });
+      return (await answer.text()) === body;
+    });
+    assert.ok(isSame);
+  });
+
+  test('a sealed form', async () => {
+    await page.locator('form button').click();
+    const text = await page.waitForSelector('output pre').then((shown) => shown.evaluate(({ textContent }) => textContent));
+    const { method, body } = JSON.parse(text);
+    assert.deepEqual([method, body], ['POST', '{"item":"Räksmörgås"}']);
+  });
+
+  test('a reload goes on', async () => {
+    await page.reload();
+    await until(page, 'ready');
+    assert.equal(await inPage(page, async () => (await certless.fetch('/echo')).status), 200);
+  });
+
+  test('two tabs follow each other: a load, a logout, a login, a loss', async () => {
+    const other = await firefox.newPage(`${site.insecure}/shop`);
+    await until(other, 'ready');
+    await page.bringToFront();
+    await part(page, '[part=logout]').click();
+    for (const tab of [page, other]) await until(tab, 'none');
+    await ask(page);
+    await typeCode(page);
+    await until(other, 'ready');
+    await inPage(page, () => certless.fetch('/echo').then(() => {}));
+    await site.gateway.restart();
+    // The tab behind is hidden: it waits, and asks for no mail.
+    for (const tab of [other, page]) {
+      await inPage(tab, () => void (window.answered = certless.fetch('/echo').then(({ status }) => status)));
+    }
+    await typeCode(page);
+    for (const tab of [page, other]) assert.equal(await inPage(tab, () => window.answered), 200);
+  });
+});
