@@ -1,8 +1,9 @@
 /** Work that one tab does at a time, as to redeem a ticket (PROTOCOL §19.3, decision 0034). */
 import { claimsOf, newHolder } from './claims.js';
 
-// Longer than a gateway waits for the second half of an exchange (60 s, PROTOCOL §15.5).
-const CLAIM_MS = 90_000;
+// Longer than a gateway waits for the second half of an exchange (60 s, PROTOCOL §15.5), and longer
+// than a redemption takes (`keeping.js`).
+export const CLAIM_MS = 90_000;
 const LOOK_AGAIN_MS = 150;
 
 /**

@@ -15,6 +15,9 @@ import { changeKept } from './stores.js';
 /** @typedef {import('./stores.js').KeptHardened} KeptHardened */
 /** @typedef {import('./stores.js').KeptSession} KeptSession */
 
+/** How long each of the two messages of a redemption may take: both are over before a claim is. */
+export const REDEEM_MS = 40_000;
+
 /**
  * Whether a ticket of `kept` may still be taken.
  * @param {KeptSession} kept
@@ -201,7 +204,8 @@ export class Keeper {
   /** @param {KeptHardened & { ticket: ClientTicket }} kept @param {AbortSignal} signal */
   async #redeem({ username, realm, fresh, suite, ticket }, signal) {
     const client = this.#client;
-    const given = { base: client.base, subject: { username, realm, fresh }, suite, ticket };
+    const base = { ...client.base, timeoutMs: Math.min(client.timeoutMs, REDEEM_MS) };
+    const given = { base, subject: { username, realm, fresh }, suite, ticket };
     return client.ask('redeemTicket', { ...given, nowMs: client.clock() }, { signal });
   }
 }

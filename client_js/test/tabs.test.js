@@ -6,6 +6,8 @@
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { CLAIM_MS } from '../src/aloneInTabs.js';
+import { REDEEM_MS } from '../src/keeping.js';
 import { describe, test } from './limited.js';
 import { World } from './tabs/world.js';
 
@@ -125,6 +127,8 @@ const holds = (property) =>
   fc.assert(property, { ...(RUNS ? { numRuns: Number(RUNS) } : { numRuns: 200, seed: 9 }), includeErrorInReport: true });
 
 describe('tabs', () => {
+  test('a claim lasts longer than the two messages of a redemption', () => assert.ok(2 * REDEEM_MS < CLAIM_MS));
+
   test('whatever happens: one login is enough, one mail, one redemption at a time; nothing waits for ever', () =>
     holds(
       fc.asyncProperty(scenarios(), async (scenario) => {

@@ -1,7 +1,7 @@
 /** A wait that ends: as a failure that says what was awaited, for a test has several. */
 
 /** Less than a test has (limited.js). */
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 60_000;
 
 /**
  * @template Result

@@ -1,7 +1,7 @@
 /** The gateway of the model: who is logged in, which tickets are good, what was mailed (PROTOCOL §19.3). */
 
-/** No request lasts longer (transport.js). */
-const DEADLINE_MS = 30_000;
+/** Every request has a limit; of a redemption this one (keeping.js). */
+const DEADLINE_MS = 40_000;
 const SESSION_MS = 43_200_000;
 const TICKET_MS = 2_592_000_000;
 
