@@ -8,6 +8,7 @@ from aiohttp.web_urldispatcher import _default_expect_handler
 from protocol.messages import HttpRequest, HttpResponse
 
 from .aiohttp_body import let_go_of_broken_body, read_body
+from .aiohttp_framing import refusal_of
 from .aiohttp_inner import Handler, InnerRequest, inner_request, run
 from .assembly import Assembly
 from .errors import ConfigError
@@ -39,6 +40,9 @@ def install(app: web.Application, assembly: Assembly) -> None:
             let_go_of_broken_body(request)
 
     async def handle_outer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if refusal := refusal_of(request):
+            request[OUTCOME] = "framing"
+            return refusal
         visitor = visitors.address(request.remote, request.headers.getall(FORWARDED_FOR, []))
         if visitor not in (request.remote, UNKNOWN):
             # For whoever asks from here on, also the access log, which would not see a clone.

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
+from .asgi_framing import framing_fault, refuse
 from .asgi_inner import SESSION, USER, ASGIApp, Receive, Scope, Send, is_below_root
 from .asgi_lifespan import Lifespan
 from .asgi_outer import AsgiRequest, has_one_host, raw_path_of, with_visitor
@@ -103,6 +104,9 @@ class Certless:
                 "Certless was not started: run the server with its lifespan on, or, where Certless "
                 "is mounted, enter certless.running() in the application's lifespan"
             )
+        if kind == "http" and (found := framing_fault(scope)):
+            await refuse(*found, send)
+            return
         scope = with_visitor(scope, self._visitors)
         raw_path = raw_path_of(scope)
         is_public = self.assembly.middleware.is_public(raw_path) and has_one_host(scope)

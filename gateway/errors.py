@@ -76,11 +76,15 @@ class MailOutcomeUnknown(GatewayError):
 
 
 class UpstreamFailed(GatewayError):
-    """The upstream gave no answer that can be passed on; ``timed_out`` where it was too slow."""
+    """The upstream gave no answer that can be passed on; ``timed_out`` where it was too slow.
 
-    def __init__(self, reason: str, *, timed_out: bool = False) -> None:
+    ``is_full`` where it was not asked, since others were before.
+    """
+
+    def __init__(self, reason: str, *, timed_out: bool = False, is_full: bool = False) -> None:
         super().__init__(reason)
         self.timed_out = timed_out
+        self.is_full = is_full
 
 
 class ConfigError(GatewayError):

@@ -15,8 +15,10 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from .aiohttp_app import ASSEMBLY, OUTCOME
+from .aiohttp_framing import guard
 from .errors import ConfigError
 from .logs import on_one_line, word
+from .open_files import Complaints, allow_all_files
 from .reloads import Reload, Reloads
 from .serve_options import application
 
@@ -76,6 +78,8 @@ async def listening(
 
     ``shared`` where other processes listen on the same port. Raises: ConfigError, StoreUnavailable.
     """
+    allow_all_files()
+    asyncio.get_running_loop().set_exception_handler(Complaints())
     app = application(options)
     runner = web.AppRunner(
         app,
@@ -89,6 +93,8 @@ async def listening(
         lingering_time=2,
     )
     await runner.setup()
+    if runner.server is not None:
+        guard(runner.server)
     try:
         try:
             site = web.TCPSite(runner, host, port, reuse_port=shared or None)

@@ -7,11 +7,13 @@ else upstreams believe because a reverse proxy would have set it (``header_names
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterable
+import time
+from collections.abc import AsyncIterator, Iterable
 from urllib.parse import quote
 
 import aiohttp
 from aiohttp import hdrs, web
+from aiohttp.http import SERVER_SOFTWARE
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -22,8 +24,11 @@ from .errors import BodyTooLarge, ConfigError, UpstreamFailed
 from .freed_memory import FREED
 from .header_names import folded, is_of_a_proxy
 from .inner import end_to_end
+from .places import Places
+from .reading import Reading
 from .route_patterns import RoutePatterns
 from .uploads import Upload
+from .visitors import UNKNOWN, block_of
 
 USER_HEADER = "X-Certless-User"
 SESSION_HEADER = "X-Certless-Session"
@@ -32,6 +37,8 @@ _UNTYPED: web.ResponseKey[bool] = web.ResponseKey("certless_untyped", bool)
 _SET_BY_US = frozenset({"content-length", "expect", "host"})
 # Visitors without a session share this many connections, so that they cannot hold up users.
 _PUBLIC_REQUESTS = 64
+# Those of one address have this many of them. Browsers open 6.
+_PUBLIC_SHARE = 16
 _CONNECTIONS = 256
 # Shorter than servers keep an idle connection (many 2 to 5 s), since one that breaks when it is
 # used again costs its request an error.
@@ -75,7 +82,7 @@ class Proxy:
         self._max_body_bytes = max_body_bytes
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=_CONNECT_TIMEOUT_S)
         self._session: aiohttp.ClientSession | None = None
-        self._public = asyncio.Semaphore(_PUBLIC_REQUESTS)
+        self._public = Places(_PUBLIC_REQUESTS, _PUBLIC_SHARE)
 
     async def lifespan(self, _: web.Application) -> AsyncIterator[None]:
         """A cleanup context: the connections to the upstream live as long as the application."""
@@ -93,7 +100,9 @@ class Proxy:
 
     @staticmethod
     async def tidy(_: web.Request, response: web.StreamResponse) -> None:
-        """Before an answer leaves: no Content-Type where the upstream gave none."""
+        """Before an answer leaves: no Content-Type where the upstream gave none, no versions."""
+        if response.headers.get(hdrs.SERVER) == SERVER_SOFTWARE:
+            response.headers[hdrs.SERVER] = "certless"
         if response.get(_UNTYPED):
             response.headers.popall(hdrs.CONTENT_TYPE, None)
 
@@ -141,14 +150,43 @@ class Proxy:
         try:
             if USER in request:
                 return await self._exchange(request, upload)
-            return await _while_visited(request, upload, self._public_exchange(request, upload))
+            return await self._while_visited(request, upload)
         except UpstreamFailed as error:
-            kind = web.HTTPGatewayTimeout if error.timed_out else web.HTTPBadGateway
+            kind: type[web.HTTPServerError] = web.HTTPBadGateway
+            if error.timed_out or error.is_full:
+                kind = web.HTTPGatewayTimeout if error.timed_out else web.HTTPServiceUnavailable
             raise kind(text=f"{kind.status_code}: {error}\n") from None
 
-    async def _public_exchange(self, request: web.Request, upload: Upload) -> web.StreamResponse:
-        async with self._public:
+    async def _public_exchange(
+        self, request: web.Request, upload: Upload, reading: Reading
+    ) -> web.StreamResponse:
+        async with self._public.place(block_of(request.remote or UNKNOWN), reading):
             return await self._exchange(request, upload)
+
+    async def _while_visited(self, request: web.Request, upload: Upload) -> web.StreamResponse:
+        """The exchange of a public request. It ends with the visit, unless the upstream is at work.
+
+        Whoever cuts their line must not stop a POST half way. One that the upstream does not have
+        whole, or that is only a question, ends. So does an answer that is read too slowly.
+        """
+        reading = Reading()
+        task = asyncio.create_task(self._public_exchange(request, upload, reading))
+        try:
+            while not (await asyncio.wait((task,), timeout=_LOOK_S))[0]:
+                if _has_left(request):
+                    if not upload.is_sent or request.method in _SAFE:
+                        return web.Response(status=_HAS_LEFT)
+                elif request.transport is not None:
+                    reading.look(request.transport, time.monotonic())
+                    if self._public.has_to_go(reading):
+                        request.transport.abort()
+            return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait((task,))
+            # Else an error of it would keep this frame, and this frame the error.
+            del task
 
     async def _exchange(self, request: web.Request, upload: Upload) -> web.StreamResponse:
         if self._session is None:
@@ -193,28 +231,6 @@ class Proxy:
             reason = "did not answer in time" if timed_out else "cannot be reached"
             _log.warning("upstream %s: %s", self._base, type(error).__name__)
             raise UpstreamFailed(f"the upstream {reason}", timed_out=timed_out) from None
-
-
-async def _while_visited(
-    request: web.Request, upload: Upload, exchange: Coroutine[None, None, web.StreamResponse]
-) -> web.StreamResponse:
-    """What ``exchange`` returns, which ends with the visit, unless the upstream may be at work.
-
-    Whoever cuts their line must not stop a POST half way. One that the upstream does not have
-    whole, or that is only a question, ends.
-    """
-    task = asyncio.create_task(exchange)
-    try:
-        while not (await asyncio.wait((task,), timeout=_LOOK_S))[0]:
-            if _has_left(request) and (not upload.is_sent or request.method in _SAFE):
-                return web.Response(status=_HAS_LEFT)
-        return task.result()
-    finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait((task,))
-        # Else an error of it would keep this frame, and this frame the error.
-        del task
 
 
 def _has_left(request: web.Request) -> bool:

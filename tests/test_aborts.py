@@ -11,7 +11,7 @@ import pytest
 from mailboxes import eventually
 from served import MIB, Served, served
 
-from gateway.proxy import _PUBLIC_REQUESTS
+from gateway.proxy import _PUBLIC_SHARE
 
 # What a process may have more of after so many visits than after the first.
 ROOM = 20 * MIB
@@ -123,16 +123,16 @@ async def test_who_leaves_leaves_nothing(tmp_path: Path, adapter: str) -> None:
 
 async def test_what_the_upstream_has_is_not_kept_for_it(tmp_path: Path) -> None:
     """Whether its visitor stays or not. It is not cut off: perhaps it does what it was asked."""
-    batch = 50
+    body = bytes(4 * MIB)
     async with served("serve", tmp_path) as at, contextlib.AsyncExitStack() as lines:
         await visits(at, leave_in_head, AT_ONCE)
         before = at.resident_bytes()
-        for _ in range(batch):
+        for _ in range(_PUBLIC_SHARE):
             _, writer = await lines.enter_async_context(line_to(at))
-            writer.write(head("POST", "/public/waits", len(BODY)) + BODY)
+            writer.write(head("POST", "/public/waits", len(body)) + body)
             await writer.drain()
         async with asyncio.timeout(60):
-            for _ in range(batch):
+            for _ in range(_PUBLIC_SHARE):
                 await at.upstream.asked.acquire()
         await has_less_than(at, before + ROOM)
 
@@ -144,11 +144,11 @@ async def test_what_the_upstream_has_is_not_kept_for_it(tmp_path: Path) -> None:
 async def test_who_leaves_the_queue_leaves_nothing(tmp_path: Path) -> None:
     """Neither a body, nor a place that others would have to wait for."""
     async with served("serve", tmp_path) as at, contextlib.AsyncExitStack() as lines:
-        for _ in range(_PUBLIC_REQUESTS):
+        for _ in range(_PUBLIC_SHARE):
             _, writer = await lines.enter_async_context(line_to(at))
             writer.write(head("POST", "/public/waits", 0))
         async with asyncio.timeout(60):
-            for _ in range(_PUBLIC_REQUESTS):
+            for _ in range(_PUBLIC_SHARE):
                 await at.upstream.asked.acquire()
         before = at.resident_bytes()
         await visits(at, leave_in_queue, VISITS)

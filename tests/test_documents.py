@@ -6,7 +6,7 @@ import re
 import pytest
 from documents import read, table, tables
 
-from gateway import client, listening, proxy, request_body
+from gateway import client, listening, places, proxy, request_body
 from gateway.config import Settings
 from gateway.header_names import _BEGINNINGS, _OF_A_PROXY, folded, is_of_a_proxy
 from gateway.limits import _AHEAD
@@ -106,6 +106,9 @@ def test_sessions() -> None:
         ("docs/serving.md", f"has {proxy._CONNECT_TIMEOUT_S} s to take a connection and 60 s"),
         ("docs/serving.md", f"{proxy._CONNECTIONS} connections to it at most"),
         ("docs/serving.md", f"share {proxy._PUBLIC_REQUESTS} of these"),
+        ("docs/serving.md", f"has {proxy._PUBLIC_SHARE} at most"),
+        ("docs/serving.md", f"below {places._SLOW_BYTES_PER_S // 1024} KiB a second"),
+        ("docs/serving.md", f"who waits for {places._PATIENCE_S} s gets 503"),
     ],
 )
 def test_numbers_in_the_text(page: str, said: str) -> None:
