@@ -2,12 +2,12 @@
 
 ``python -m bench.growth [PICTURE.png]``
 
-For each store and each number of sessions: the store is filled with sessions as logins leave them
-behind, a fresh gateway is started on one core, and messages are played to it, each to another of
-the sessions. Redis and wrk share the other core. What counts is CPU time (the gateway's with its
-store, where that is a thread of it, and Redis's beside it): what else runs on the machine shows in
-rates, and much less in CPU time. Rounds of all rows are interleaved and a figure is the median of
-its rounds; a row in which any message was refused is void.
+For each store and each number of sessions: the store is filled with sessions and tickets as logins
+leave them behind, a fresh gateway is started on one core, and messages are played to it, each to
+another of the sessions. Redis and wrk share the other core. What counts is CPU time (the gateway's
+with its store, where that is a thread of it, and Redis's beside it): what else runs on the machine
+shows in rates, and much less in CPU time. Rounds of all rows are interleaved and a figure is the
+median of its rounds; a row in which any message was refused is void.
 """
 
 import asyncio
@@ -36,10 +36,10 @@ from gateway.stores import Store
 from gateway.stores.urls import store_from_url
 from gateway.user_tags import UserTags
 from protocol.client_session import ClientSession
-from protocol.confirmation import Enrolment
+from protocol.confirmation import TICKET_LIFETIME_MS, Enrolment
 from protocol.handshake_messages import ServerConfirmation
 from protocol.hardened_suites import DEFAULT_REALM, ECDH_GCM
-from protocol.records import SessionRecord
+from protocol.records import SessionRecord, TicketChain, TicketRecord
 
 KINDS = ("SQLite", "Redis")
 GROWTH = (1_000, 10_000, 100_000)
@@ -51,14 +51,26 @@ _LIFETIME_MS = 6 * 3600 * 1000
 _AT_ONCE = 256
 
 
-def new_session(number: int) -> tuple[SessionRecord, ClientSession]:
-    """A session as both sides keep it, with fresh keys."""
+def new_session(number: int) -> tuple[Enrolment, ClientSession]:
+    """A session and its ticket as both sides keep them, with fresh keys."""
     session_id, name = secrets.token_bytes(16), f"user{number}@example.org"
     c2s, s2c = secrets.token_bytes(32), secrets.token_bytes(32)
     now_ms, suite = system_clock(), ECDH_GCM.name
     expires_ms = now_ms + _LIFETIME_MS
-    return (
+    chain_id, ticket, secret = (
+        secrets.token_bytes(16),
+        secrets.token_bytes(32),
+        secrets.token_bytes(32),
+    )
+    enrolment = Enrolment(
         SessionRecord(session_id, suite, name, "clock", expires_ms, b"", 0, c2s, s2c),
+        TicketRecord(ticket, chain_id, suite, name, secret),
+        TicketChain(chain_id, suite, name, now_ms + TICKET_LIFETIME_MS, session_id, b"", ticket),
+        None,
+        ServerConfirmation(bytes(32), b""),
+    )
+    return (
+        enrolment,
         ClientSession(
             session_id, suite, name, DEFAULT_REALM, "clock", expires_ms, 0, 0, now_ms, c2s, s2c
         ),
@@ -69,12 +81,10 @@ async def fill(store: Store, keyring: KeyRing, count: int) -> list[ClientSession
     """``count`` sessions put into ``store`` by the steps of a login; their clients' side."""
     tags = await UserTags(store, keyring).opened()
     sessions = HardenedSessions(store, keyring, tags, (ECDH_GCM.name,))
-    proof = ServerConfirmation(bytes(32), b"")
 
     async def enrol(number: int) -> ClientSession:
-        record, client = new_session(number)
-        enrolment = Enrolment(record, None, None, None, proof)
-        opening = sessions.opening(enrolment, record.username, system_clock())
+        enrolment, client = new_session(number)
+        opening = sessions.opening(enrolment, enrolment.session.username, system_clock())
         await store.add_handshake(
             opening.session_id, b"spent", opening.expires_ms, opening.user_tag
         )
