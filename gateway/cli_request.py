@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import getpass
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,9 @@ from .config import DEFAULT_PREFIX, find_dialect, http_url
 from .config_file import read_config
 from .errors import ConfigError
 from .logs import on_one_line
+
+# What comes before the path of a URL, as browsers and yarl read it.
+_AUTHORITY = re.compile(r"\s*[A-Za-z]+://[^/?#]*")
 
 
 def add_request(commands: Any) -> None:
@@ -95,6 +99,8 @@ def _client(arguments: argparse.Namespace, url: str) -> Client:
 
 async def _request(arguments: argparse.Namespace) -> int:
     url = http_url(arguments.url)
+    # As it was typed: a URL that was parsed has lost what some servers tell apart.
+    typed = _AUTHORITY.sub("", arguments.url, count=1)
     if url is None:
         raise ConfigError(f"URL {arguments.url!r} must be like http://127.0.0.1:8440/orders")
     data, headers = _body(arguments.data)
@@ -105,7 +111,8 @@ async def _request(arguments: argparse.Namespace) -> int:
     read = read_classic_code if is_classic else read_code
     prompts = iter(
         [
-            f"If {arguments.login} may log in, a code is on its way (at most 3 in 15 minutes).\n"
+            f"If {arguments.login} may log in, a code is on its way. If none comes, 3 may have\n"
+            "gone out in the last 15 minutes, which no client can tell: wait, and begin anew.\n"
             "Paste it here: ",
             *[f"Not accepted (is {agreed} the gateway's?). Paste the newest code: "]
             * (CODE_ATTEMPTS - 1),
@@ -115,14 +122,20 @@ async def _request(arguments: argparse.Namespace) -> int:
     async def code() -> str:
         text = await ask_code(next(prompts), read)
         if not text:
-            raise ClientError("no code was accepted: copy the whole line from the mail")
+            raise ClientError(
+                "no code was accepted: copy the whole line from the mail. If no mail came, 3 may "
+                "have gone out in the last 15 minutes: wait that long"
+            )
         return text
 
     async with _client(arguments, str(url.origin())) as client:
         await client.login(arguments.login, code=code, password=password, attempts=CODE_ATTEMPTS)
         try:
             response = await client.request(
-                arguments.method, url.raw_path_qs, headers=headers, data=data
+                arguments.method,
+                typed if typed.startswith("/") else f"/{typed}",
+                headers=headers,
+                data=data,
             )
         except ValueError as error:
             raise ConfigError(str(error)) from None

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, get_args
 
+from aiohttp import FormData
 from yarl import URL
 
 from protocol.dialects import DEFAULT_DIALECT, Dialect
@@ -50,7 +51,7 @@ from .client_errors import (
 from .client_handshake import Choices
 from .client_hardened import HardenedConversation
 from .client_messages import steady_clock
-from .client_request import http_request
+from .client_request import Data, FormRequest, form_request, http_request
 from .client_response import RequestContext, Response
 from .client_tickets import TicketFile, Tickets
 from .client_transport import Transport
@@ -192,13 +193,19 @@ class Client:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         json: Any = None,
-        data: bytes | str | Mapping[str, str] | None = None,
+        data: Data | None = None,
     ) -> RequestContext:
         """One sealed request; a response of any status.
 
-        ``json`` and ``data`` as in aiohttp: text, bytes, or a mapping for a form.
+        ``path`` is sent as it is written. ``json`` and ``data`` as in aiohttp: text, bytes, a
+        mapping for a form, or a FormData.
         Raises: ClientError.
         """
+        if isinstance(data, FormData):
+            if json is not None:
+                raise ValueError("give json or data, not both")
+            form = form_request(method, path, data, params=params, headers=headers)
+            return RequestContext(self._send_form(form))
         inside = http_request(method, path, params=params, headers=headers, json=json, data=data)
         return RequestContext(self._send(inside))
 
@@ -224,7 +231,11 @@ class Client:
 
     async def _send(self, inside: HttpRequest) -> Response:
         response = await self._conversation.send(inside)
-        return Response(inside.method, self._url.join(URL(inside.target, encoded=True)), response)
+        url = URL(f"{self._url.origin()}{inside.target}", encoded=True)
+        return Response(inside.method, url, response)
+
+    async def _send_form(self, form: FormRequest) -> Response:
+        return await self._send(await form.whole())
 
 
 def _check(suite: str, fresh: str, envelope: str) -> None:

@@ -101,7 +101,8 @@ class CodeNotAccepted(Refused):
             status,
             code,
             "the code was not accepted: is it from the newest mail, not older than 10 minutes, "
-            f"and the {agreed} the gateway's? {then}",
+            f"and the {agreed} the gateway's? {then}. A user gets 3 mails in 15 minutes, "
+            "and then none until that time is over",
         )
 
 

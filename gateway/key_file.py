@@ -48,6 +48,11 @@ class KeyFile:
                 with part as written, contextlib.suppress(FileExistsError):
                     os.link(written, self.path)
 
+    def must_have_folder(self) -> None:
+        """Whether the file can be made is seen when it is; this finds what is mistyped."""
+        if not self.path.parent.is_dir():
+            raise ConfigError(f"key file {self.path}: there is no folder {self.path.parent}")
+
     def stamp(self) -> Stamp | None:
         """What is another as soon as the file is; None where there is none."""
         try:

@@ -35,16 +35,24 @@ class KeyRing:
     at that moment, and before it says that a record does not open, it has looked for new keys.
     """
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
-        self._file: KeyFile | None = None
+    def __init__(self, keys: Sequence[bytes], file: KeyFile | None = None) -> None:
+        """``file`` is where the keys are, or are going to be: only then there may be none."""
+        self._file = file
         self._stamp: Stamp | None = None
-        self._take(keys)
+        self._by_id: dict[str, bytes] = {}
+        if keys or file is None:
+            self._take(keys)
 
     def _take(self, keys: Sequence[bytes]) -> None:
         if not keys or any(len(key) != KEY_BYTES for key in keys):
             raise ValueError("a ring has a key, and a sealing key has 32 bytes")
-        self._first = keys[0]
         self._by_id = {key_id(key): key for key in keys}
+
+    @property
+    def _first(self) -> bytes:
+        for key in self._by_id.values():
+            return key
+        raise ConfigError(f"there is no {self}: serve makes it, for a store that is new")
 
     @classmethod
     def ephemeral(cls) -> "KeyRing":
@@ -57,12 +65,35 @@ class KeyRing:
 
         Raises: ConfigError.
         """
-        file = KeyFile(path)
-        file.make()
-        stamp = file.stamp()
-        ring = cls(file.read())
-        ring._file, ring._stamp = file, stamp
+        ring = cls.of_file(path)
+        ring.make()
         return ring
+
+    @classmethod
+    def of_file(cls, path: Path) -> "KeyRing":
+        """The keys in ``path``, or none yet: ``make`` makes a first one. Raises: ConfigError."""
+        file = KeyFile(path)
+        ring = cls((), file)
+        if file.stamp():
+            ring._read()
+        else:
+            file.must_have_folder()
+        return ring
+
+    def make(self) -> None:
+        """Make a first key in the file of these, where it has none yet. Raises: ConfigError."""
+        if self._file is not None and not self.has_keys():
+            self._file.make()
+            self._read()
+
+    def has_keys(self) -> bool:
+        """Whether there are any, also such as another process has made by now."""
+        return bool(self._by_id) or self._follow()
+
+    def __str__(self) -> str:
+        if self._file:
+            return f"key file {self._file.path}"
+        return VARIABLE if os.environ.get(VARIABLE) else "key of this process"
 
     @classmethod
     def from_environment(cls) -> "KeyRing | None":
@@ -84,7 +115,9 @@ class KeyRing:
     def chosen(cls, key_file: Path | None, default: Path | None = None) -> "KeyRing":
         """The keys of the environment, else of ``key_file``, else of ``default``.
 
-        Without any of these, one that lives as long as this process. Raises: ConfigError.
+        Without any of these, one that lives as long as this process. A file that is not there is
+        not made: the store may have been sealed under another (``user_tags.py``). Raises:
+        ConfigError.
         """
         ring = cls.from_environment()
         if ring and key_file:
@@ -92,7 +125,7 @@ class KeyRing:
                 f"keys come from {VARIABLE} or from a key file: take one of them away"
             )
         path = key_file or default
-        return ring or (cls.from_file(path) if path else cls.ephemeral())
+        return ring or (cls.of_file(path) if path else cls.ephemeral())
 
     @property
     def ids(self) -> tuple[str, ...]:

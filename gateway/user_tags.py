@@ -10,6 +10,7 @@ from protocol.primitives import hmac_sha256, sha256
 
 from .errors import ConfigError
 from .keyring import KeyRing
+from .rotation import records_by_key
 from .stores import TAG_KEY_ID, Store
 
 
@@ -25,21 +26,47 @@ class UserTags:
         """Take the store's key, or give it one. To be repeated: the store may have lost it.
 
         A new key is derived from the ring, so that gateways which do this at the same time, after
-        a store has lost all, come to the same one. Raises: ConfigError, StoreUnavailable.
+        a store has lost all, come to the same one. A key file that is not there is made for a new
+        store alone. Raises: ConfigError (the ring is another store's), StoreUnavailable.
         """
         sealed = await self._store.tag_key()
+        if not self._keyring.has_keys():
+            await self._make_keys(sealed)
         if sealed is None:
+            if await self._only_of_others():
+                raise ConfigError(self._is_not_theirs)
             key = self._keyring.derived("tag key")
             offered = self._keyring.seal("tag key", TAG_KEY_ID, key)
             # What an earlier version kept are plain hashes: they are the input of the keyed ones.
             sealed = await self._store.keep_tag_key(offered, lambda tag: _of_hash(key, tag))
         kept = self._keyring.open("tag key", TAG_KEY_ID, sealed)
         if kept is None:
-            raise ConfigError(
-                "the store was sealed under another key: name the key file that belongs to it with "
-                "--key-file, or start with a new store"
-            )
+            raise ConfigError(self._is_not_theirs)
         self._key = kept
+
+    async def _make_keys(self, sealed: bytes | None) -> None:
+        # Asked once more at the end: another gateway may have begun with both just now.
+        is_sealed = sealed is not None or await self._only_of_others()
+        if is_sealed and not self._keyring.has_keys():
+            raise ConfigError(
+                f"there is no {self._keyring}, and the store was sealed under a key: name the key "
+                "file that belongs to it with --key-file, or restore that file, or start with a "
+                "new store; nothing was made"
+            )
+        self._keyring.make()
+
+    async def _only_of_others(self) -> bool:
+        """Whether the store has records, and the ring opens none of them."""
+        counted = await records_by_key(self._store, self._keyring)
+        return counted[""] > 0 and counted[""] == counted.total()
+
+    @property
+    def _is_not_theirs(self) -> str:
+        return (
+            f"the store was sealed under another key than {self._keyring} "
+            f"({', '.join(self._keyring.ids)}): name the key file that belongs to it with "
+            "--key-file, or start with a new store"
+        )
 
     async def opened(self) -> "UserTags":
         """These, once they have their key. Raises: ConfigError, StoreUnavailable."""

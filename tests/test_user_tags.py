@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,8 @@ async def test_a_store_of_another_key_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "db"
     async with running(store=f"sqlite:{path}", key_file=tmp_path / "key"):
         pass
-    with pytest.raises(ConfigError, match="sealed under another key: name the key file"):
+    KeyFile(tmp_path / "another").make()
+    with pytest.raises(ConfigError, match="sealed under another key than key file"):
         async with running(store=f"sqlite:{path}", key_file=tmp_path / "another"):
             pass
 
@@ -181,3 +183,62 @@ async def test_after_redis_has_lost_all_the_tags_are_the_same(tmp_path: Path) ->
                 assert assembled(other).of(ANN) == assembled(at).of(ANN)
         lines = [json.loads(line) for line in audit.read_text().splitlines()]
         assert len({line["user"] for line in lines if "user" in line}) == 1
+
+
+# --- the key file that does not belong to the store ---
+
+
+@pytest.mark.parametrize("has_users", [False, True])
+async def test_a_mistyped_key_file_is_refused_and_not_made(tmp_path: Path, has_users: bool) -> None:
+    options: dict[str, Any] = {"store": f"sqlite:{tmp_path / 'db'}"}
+    right, mistyped = tmp_path / "key", tmp_path / "kye"
+    async with running(**options, key_file=right) as at:
+        if has_users:
+            await at.raw_login(ANN)
+    said = re.escape(f"there is no key file {mistyped}, and the store was sealed under a key: name")
+    with pytest.raises(ConfigError, match=said):
+        async with running(**options, key_file=mistyped):
+            pass
+    assert not mistyped.exists()
+    async with running(**options, key_file=right):
+        pass
+
+
+async def test_a_key_file_that_was_lost_is_not_made_anew(tmp_path: Path) -> None:
+    async with running(store=f"sqlite:{tmp_path / 'db'}"):
+        pass
+    lost = tmp_path / "db.key"
+    lost.unlink()
+    with pytest.raises(ConfigError, match=re.escape(f"there is no key file {lost}, and")):
+        async with running(store=f"sqlite:{tmp_path / 'db'}"):
+            pass
+    assert not lost.exists()
+
+
+async def test_an_earlier_store_under_another_key_is_refused_and_left_as_it_was(
+    tmp_path: Path,
+) -> None:
+    """It has no tag key yet; then its records say whose it is."""
+    path, right, another = tmp_path / "db", tmp_path / "key", tmp_path / "another"
+    options: dict[str, Any] = {"store": f"sqlite:{path}"}
+    async with running(**options, key_file=right) as at:
+        raw = await at.raw_login(ANN)
+    _as_before(path, {})
+    ids = KeyRing.from_file(another).ids
+    for key_file, said in (
+        (another, f"another key than key file {another} ({ids[0]})"),
+        (tmp_path / "none", f"there is no key file {tmp_path / 'none'}"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(said)):
+            async with running(**options, key_file=key_file):
+                pass
+    assert not (tmp_path / "none").exists()
+    async with running(**options, key_file=right) as at:
+        raw.at = at
+        assert (await raw.call("GET", "/echo")).status == 200
+
+
+async def test_gateways_that_start_together_make_one_key(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"store": f"sqlite:{tmp_path / 'db'}", "key_file": tmp_path / "key"}
+    async with running(**options) as one, running(**options) as other:
+        assert assembled(one).of(ANN) == assembled(other).of(ANN)
