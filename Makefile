@@ -28,7 +28,7 @@ test-browser: $(VENV)/.test $(BUNDLE) .make/chromium
 test-firefox: $(VENV)/.test $(BUNDLE) .make/firefox
 	cd client_js && $(WITH_PYTHON) $(WITHIN) 8m npm run test:firefox --silent
 
-test-python: $(VENV)/.test $(BUNDLE) .make/redis .make/deploy .make/php
+test-python: $(VENV)/.test $(BUNDLE) .make/redis .make/deploy .make/php .make/openssl
 	$(WITHIN) 35m $(PYTEST) -n 2 --dist worksteal --cov --cov-report=term:skip-covered
 
 check: $(VENV)/.test
@@ -92,6 +92,12 @@ $(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/script
 .make/deploy:
 	@{ command -v nginx && command -v haproxy && command -v systemd-analyze; } >/dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light haproxy systemd; }
+	@mkdir -p $(@D) && touch $@
+
+# An example leaves its key to it.
+.make/openssl:
+	@command -v openssl >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends openssl; }
 	@mkdir -p $(@D) && touch $@
 
 # An upstream of the tests.

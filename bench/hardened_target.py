@@ -83,7 +83,8 @@ class HardenedTarget(Target):
         awaited, _ = await self.request_code()
         code = Code((await self.server.line())["code"])
         share, pending_share = awaited.enter(code, secrets.token_bytes)
-        message, pending = pending_share.open(await self.send_share(share), self._pair)
+        public_key = self._pair.public if self._pair else None
+        message, pending = pending_share.open(await self.send_share(share), public_key)
         return pending.open(await self.send_confirmation(message), system_clock())[0]
 
     async def corpus(self, count: int) -> Iterator[bytes]:

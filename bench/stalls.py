@@ -313,7 +313,9 @@ class HardenedClient:
         )
         told = await post("/session/share", share.serialize("msgpack"))
         pair = RsaPrivateKey.generate() if HARDENED_SUITES[suite].wraps else None
-        message, pending = shared.open(ServerShare.parse("msgpack", told), pair)
+        message, pending = shared.open(
+            ServerShare.parse("msgpack", told), pair.public if pair else None
+        )
         told = await post("/session/confirm", message.serialize("msgpack"))
         confirmed = ServerConfirmation.parse("msgpack", told)
         return cls(pending.open(confirmed, system_clock())[0], pair)

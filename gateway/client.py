@@ -27,6 +27,7 @@ from protocol.hardened_suites import (
     DEFAULT_REALM,
     FRESHNESS,
     HARDENED_SUITES,
+    RSA_GCM,
     Freshness,
 )
 from protocol.messages import HttpRequest
@@ -53,6 +54,7 @@ from .client_hardened import HardenedConversation
 from .client_messages import steady_clock
 from .client_request import Data, FormRequest, form_request, http_request
 from .client_response import RequestContext, Response
+from .client_rsa_key import ExternalKey, RsaDecrypter
 from .client_tickets import TicketFile, Tickets
 from .client_transport import Transport
 from .config import DEFAULT_PREFIX, find_dialect, http_url, system_clock
@@ -71,6 +73,7 @@ __all__ = [
     "PasswordNotAccepted",
     "Refused",
     "Response",
+    "RsaDecrypter",
     "SuiteNotAccepted",
     "TicketFile",
     "TicketNotAccepted",
@@ -97,6 +100,7 @@ class Client:
         envelope: Format = "msgpack",
         realm: str = DEFAULT_REALM,
         tickets: str | Path | Tickets | None = None,
+        rsa_key: RsaDecrypter | None = None,
         dialect: str | Dialect | None = None,
         prefix: str = DEFAULT_PREFIX,
         timeout_s: float = 60,
@@ -110,8 +114,11 @@ class Client:
         ``envelope``  ``msgpack`` or ``json``: how messages are written outside the seal
         ``realm``     the gateway's
         ``tickets``   where to keep what ``resume`` needs: the path of a file, or Tickets
+        ``rsa_key``   rsa-gcm only: a key that is not here, as in hardware, instead of a new one
+                      for each session
         ``dialect``   classic only: a name from PROTOCOL §2, or a Dialect of your own
-        ``timeout_s`` how long one exchange may take, to the last byte of its answer: NoAnswer
+        ``timeout_s`` how long one exchange may take, to the last byte of its answer: NoAnswer;
+                      ``rsa_key`` has as long again
 
         Raises: ValueError, for what does not go together; ConfigError, for an unknown dialect.
         """
@@ -122,6 +129,9 @@ class Client:
         self._transport = Transport(parsed, prefix, timeout_s)
         spoken = suite or (DEFAULT_SUITE if dialect is None else CLASSIC)
         _check(spoken, fresh, envelope)
+        if rsa_key is not None and spoken != RSA_GCM.name:
+            raise ValueError(f"rsa_key is for rsa-gcm, not for {spoken}: give suite='rsa-gcm'")
+        external = None if rsa_key is None else ExternalKey(rsa_key, timeout_s)
         self._conversation: Conversation
         if spoken == CLASSIC:
             if tickets is not None or fresh != "clock":
@@ -132,7 +142,7 @@ class Client:
         else:
             if dialect is not None:
                 raise ValueError(f"{spoken} has no dialects: name a suite or a dialect, not both")
-            choices = Choices(HARDENED_SUITES[spoken], fresh, envelope, realm)
+            choices = Choices(HARDENED_SUITES[spoken], fresh, envelope, realm, external)
             kept = TicketFile(tickets) if isinstance(tickets, str | Path) else tickets
             self._conversation = HardenedConversation(self._transport, choices, kept, clock, steady)
 

@@ -48,8 +48,8 @@ class ClockNotAccepted(ClientError):
 class NoAnswer(ClientError):
     """No whole answer came, or not in time. What was sent may have been handled all the same."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"no answer: {reason}; is the gateway running there?")
+    def __init__(self, reason: str, then: str = "is the gateway running there?") -> None:
+        super().__init__(f"no answer: {reason}; {then}")
 
 
 class AnswerNotTrusted(ClientError):

@@ -20,7 +20,6 @@ from protocol.handshake_messages import (
     ServerShare,
 )
 from protocol.hardened_suites import Freshness, HardenedSuite
-from protocol.primitives import RsaPrivateKey
 from protocol.typed_codes import read_code
 
 from .client_conversation import CodeEntry, given_code
@@ -32,6 +31,7 @@ from .client_errors import (
     TicketNotAccepted,
     answers_checked,
 )
+from .client_rsa_key import ClientKey, ExternalKey, OwnKey
 from .client_transport import Transport
 from .sessions import Clock
 
@@ -41,20 +41,24 @@ _NO_SUCH_SUITE = frozenset({"unsupported_suite", "not_found"})
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a client speaks; the gateway is asked for nothing else. ``form`` is the envelopes'."""
+    """What a client speaks; the gateway is asked for nothing else. ``form`` is the envelopes'.
+
+    ``rsa_key`` is the client's in every session; without one each session has a new one.
+    """
 
     suite: HardenedSuite
     fresh: Freshness
     form: Format
     realm: str
+    rsa_key: ExternalKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """What a handshake gave: the session, our keys where the suite wraps, and perhaps a ticket."""
+    """What a handshake gave: the session, our key where the suite wraps, and perhaps a ticket."""
 
     session: ClientSession
-    pair: RsaPrivateKey | None
+    key: ClientKey | None
     ticket: ClientTicket | None
 
 
@@ -75,6 +79,7 @@ class Handshake:
         self._fresh = choices.fresh
         self._form = choices.form
         self._realm = choices.realm
+        self._rsa_key = choices.rsa_key
         self._clock = clock
 
     async def login(self, username: str, entry: CodeEntry) -> Enrolled:
@@ -83,25 +88,24 @@ class Handshake:
             username, self._realm, secrets.token_bytes, [self._suite.name], self._fresh
         )
         # The key is made while the person reads the mail.
-        async with self._new_pair() as pair:
+        async with self._own_key() as made:
             answer = await self._begin("/session/hello", hello.serialize(self._form))
             with answers_checked():
                 awaited = pending.open(Greeting.parse(self._form, answer))
 
             async def redeem(code: Code) -> Enrolled:
-                return await self._redeem(awaited, code, await pair)
+                return await self._redeem(awaited, code, await made)
 
             return await entry.enter(_read_code, redeem)
 
-    async def _redeem(
-        self, awaited: AwaitedCode, code: Code, pair: RsaPrivateKey | None
-    ) -> Enrolled:
+    async def _redeem(self, awaited: AwaitedCode, code: Code, key: ClientKey | None) -> Enrolled:
         share, pending = awaited.enter(code, secrets.token_bytes)
         try:
             answer = await self._post("/session/share", share.serialize(self._form))
             with answers_checked():
-                message, confirmation = pending.open(ServerShare.parse(self._form, answer), pair)
-            return await self._confirm("/session/confirm", message, confirmation, pair)
+                parsed = ServerShare.parse(self._form, answer)
+                message, confirmation = pending.open(parsed, key.public if key else None)
+            return await self._confirm("/session/confirm", message, confirmation, key)
         except Refused as error:
             if error.code != "rejected":
                 raise
@@ -110,14 +114,14 @@ class Handshake:
     async def resume(self, ticket: ClientTicket) -> Enrolled:
         """R1 to R4. Raises: ClientError."""
         hello, pending = begin_resumption(ticket, secrets.token_bytes, self._fresh)
-        async with self._new_pair() as made:
+        async with self._own_key() as made:
             try:
                 answer = await self._begin("/session/resume", hello.serialize(self._form))
-                pair = await made
+                key = await made
                 with answers_checked():
                     greeting = ResumptionGreeting.parse(self._form, answer)
-                    message, confirmation = pending.open(greeting, pair)
-                return await self._confirm("/session/resume/confirm", message, confirmation, pair)
+                    message, confirmation = pending.open(greeting, key.public if key else None)
+                return await self._confirm("/session/resume/confirm", message, confirmation, key)
             except Refused as error:
                 if error.code != "rejected":
                     raise
@@ -136,7 +140,7 @@ class Handshake:
         path: str,
         message: ClientConfirmation,
         confirmation: PendingConfirmation,
-        pair: RsaPrivateKey | None,
+        key: ClientKey | None,
     ) -> Enrolled:
         answer = await self._post(path, message.serialize(self._form))
         with answers_checked():
@@ -148,19 +152,21 @@ class Handshake:
                     "what answered has not proven that it is the gateway: check the URL, "
                     "and begin anew"
                 ) from None
-        return Enrolled(session, pair, ticket)
+        return Enrolled(session, key, ticket)
 
     @asynccontextmanager
-    async def _new_pair(self) -> AsyncIterator[asyncio.Future[RsaPrivateKey | None]]:
-        """The client's keys of one session, to be awaited; None where the suite wraps nothing."""
-        made = asyncio.ensure_future(self._make_pair())
+    async def _own_key(self) -> AsyncIterator[asyncio.Future[ClientKey | None]]:
+        """The client's key of one session, to be awaited; None where the suite wraps nothing."""
+        made = asyncio.ensure_future(self._find_key())
         try:
             yield made
         finally:
             made.cancel()
 
-    async def _make_pair(self) -> RsaPrivateKey | None:
-        return await asyncio.to_thread(RsaPrivateKey.generate) if self._suite.wraps else None
+    async def _find_key(self) -> ClientKey | None:
+        if not self._suite.wraps:
+            return None
+        return self._rsa_key or await OwnKey.new()
 
     async def _post(self, path: str, body: bytes) -> bytes:
         return await self._transport.post(path, body, self._form)

@@ -81,7 +81,7 @@ class HardenedConversation(Conversation):
             self._transport,
             self._choices.form,
             enrolled.session,
-            enrolled.pair,
+            enrolled.key,
             self._clock,
             self._steady,
         )

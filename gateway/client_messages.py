@@ -12,14 +12,22 @@ from protocol.client_session import (
     ClockRefused,
     EpochRefused,
     PendingMessage,
+    ReceivedAnswer,
     seal_request,
 )
 from protocol.envelopes import Format
+from protocol.errors import DecryptionFailed
 from protocol.messages import HttpRequest, HttpResponse
-from protocol.primitives import RsaPrivateKey
 from protocol.sealed_messages import Envelope
 
-from .client_errors import AnswerNotTrusted, ClockNotAccepted, NotLoggedIn, answers_checked
+from .client_errors import (
+    AnswerNotTrusted,
+    ClientError,
+    ClockNotAccepted,
+    NotLoggedIn,
+    answers_checked,
+)
+from .client_rsa_key import ClientKey
 from .client_transport import MESSAGE_BYTES, Transport
 from .sessions import Clock
 
@@ -34,21 +42,21 @@ def steady_clock() -> int:
 
 
 class Messages:
-    """Sends requests in ``session``; ``pair`` is the client's where the suite wraps."""
+    """Sends requests in ``session``; ``key`` is the client's where the suite wraps."""
 
     def __init__(
         self,
         transport: Transport,
         form: Format,
         session: ClientSession,
-        pair: RsaPrivateKey | None,
+        key: ClientKey | None,
         clock: Clock,
         steady: Clock,
     ) -> None:
         self._transport = transport
         self._form = form
         self._session = session
-        self._pair = pair
+        self._key = key
         self._clock = clock
         self._steady = steady
 
@@ -77,11 +85,11 @@ class Messages:
             raise NotLoggedIn("the session has ended: call resume, or login")
         # Kept before anything is awaited: no other message may have the same number.
         envelope, pending, self._session = seal_request(
-            self._session, request, self._clock(), secrets.token_bytes, self._pair
+            self._session, request, self._clock(), secrets.token_bytes
         )
         body = envelope.serialize(self._form)
         reply = await self._transport.post("/message", body, self._form, MESSAGE_BYTES)
-        answer = self._open(pending, reply, self._steady() - started_ms)
+        answer = await self._open(pending, reply, self._steady() - started_ms)
         if isinstance(answer, ClockRefused):
             self._session = self._session.corrected(answer.server_ms, self._clock())
         elif isinstance(answer, EpochRefused):
@@ -90,11 +98,27 @@ class Messages:
             self._session = self._session.answered(pending.epoch)
         return answer
 
-    def _open(
+    async def _open(
         self, pending: PendingMessage, reply: bytes, elapsed_ms: int
     ) -> HttpResponse | ClockRefused | EpochRefused:
         with answers_checked():
+            received = pending.receive(Envelope.parse(self._form, reply))
+        unwrapped = await self._unwrap(received)
+        with answers_checked():
             try:
-                return pending.open(Envelope.parse(self._form, reply), elapsed_ms)
+                return received.open(unwrapped, elapsed_ms)
             except (ClockRefused, EpochRefused) as refusal:
                 return refusal
+
+    async def _unwrap(self, received: ReceivedAnswer) -> bytes | None:
+        """Whatever a key of the caller's raises is the uniform failure, with that as its cause."""
+        if self._key is None:
+            return None
+        try:
+            return await self._key.unwrap(received.wrapped)
+        except ClientError:
+            raise
+        except Exception as error:
+            raise AnswerNotTrusted(
+                f"the answer is not ours, or rsa_key failed: {DecryptionFailed.code}"
+            ) from error

@@ -14,7 +14,7 @@ from .handshake_messages import MAX_SESSION_MS, TICKET_BYTES, ClientConfirmation
 from .hardened_suites import Freshness
 from .key_schedule import Handshake
 from .once import Once
-from .primitives import RsaPrivateKey, equal
+from .primitives import RsaPublicKey, equal
 from .rsa_keys import admit_der
 
 _MAX_TICKET_S = 0xFFFFFFFF
@@ -98,15 +98,15 @@ def confirm(
     subject: Subject,
     session_id: bytes,
     handshake: Handshake,
-    pair: RsaPrivateKey | None,
+    public_key: RsaPublicKey | None,
     refused: type[RejectedMessage],
 ) -> tuple[ClientConfirmation, PendingConfirmation]:
     """M4 or R3, and what opens its answer; ``refused`` is the error of a proof that is wrong."""
-    if handshake.suite.wraps != (pair is not None):
-        raise LocalProtocolError("a pair of keys belongs to rsa-gcm, and to it alone")
+    if handshake.suite.wraps != (public_key is not None):
+        raise LocalProtocolError("a key of the client belongs to rsa-gcm, and to it alone")
     box = None
-    if pair is not None:
-        inside = serialize_members("msgpack", {"public_key": pair.public.to_der()})
+    if public_key is not None:
+        inside = serialize_members("msgpack", {"public_key": public_key.to_der()})
         box = handshake.seal_client_box(inside)
     pending = PendingConfirmation(subject, session_id, handshake, box or b"", refused)
     return ClientConfirmation(session_id, handshake.confirm_client, box), pending

@@ -41,7 +41,7 @@ from .key_schedule import (
     resumption_transcript,
 )
 from .once import Once
-from .primitives import SCALAR_SEED_BYTES, Point, RsaPrivateKey, ecdh, scalar
+from .primitives import SCALAR_SEED_BYTES, Point, RsaPublicKey, ecdh, scalar
 from .spake2 import Blinding, Identities, admit_share, agree, client_secret, client_share
 
 
@@ -62,9 +62,9 @@ class PendingShare:
         self._opened = Once()
 
     def open(
-        self, message: ServerShare, pair: RsaPrivateKey | None = None
+        self, message: ServerShare, public_key: RsaPublicKey | None = None
     ) -> tuple[ClientConfirmation, PendingConfirmation]:
-        """M4; ``pair`` is the client's where the suite wraps. Raises: KeyNotAdmitted.
+        """M4; ``public_key`` is the client's where the suite wraps. Raises: KeyNotAdmitted.
 
         What M4 says lets whoever made pB test one guess of the code, and no more.
         """
@@ -83,7 +83,7 @@ class PendingShare:
         handshake = Handshake(
             suite, th, agreed.shared, agreed.confirm_client, agreed.confirm_server
         )
-        return confirm(subject, awaited.greeting.session_id, handshake, pair, CodeRefused)
+        return confirm(subject, awaited.greeting.session_id, handshake, public_key, CodeRefused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +158,9 @@ class PendingResumption:
         self._opened = Once()
 
     def open(
-        self, greeting: ResumptionGreeting, pair: RsaPrivateKey | None = None
+        self, greeting: ResumptionGreeting, public_key: RsaPublicKey | None = None
     ) -> tuple[ClientConfirmation, PendingConfirmation]:
-        """R3; ``pair`` is the client's where the suite wraps. Raises: KeyNotAdmitted."""
+        """R3; ``public_key`` is the client's where the suite wraps. Raises: KeyNotAdmitted."""
         self._opened.use("a server's share")
         ticket, hello = self._ticket, self._hello
         agreed = ecdh(self._secret, greeting.server_point)
@@ -182,7 +182,7 @@ class PendingResumption:
         )
         handshake = Handshake.of_resumption(suite, th, ticket.secret, agreed)
         subject = Subject(ticket.username, ticket.realm, hello.fresh)
-        return confirm(subject, greeting.session_id, handshake, pair, TicketRefused)
+        return confirm(subject, greeting.session_id, handshake, public_key, TicketRefused)
 
 
 def begin_resumption(

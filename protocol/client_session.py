@@ -1,7 +1,9 @@
 """A hardened session at the client, as values that the client may keep (PROTOCOL §17, §18).
 
 ``seal_request`` gives the message, a ``PendingMessage`` that opens one answer, and the session
-as it is from then on: with ``counter`` a client MUST keep that before it sends.
+as it is from then on: with ``counter`` a client MUST keep that before it sends. An answer is opened
+in two steps, for the client's RSA key may be elsewhere: ``receive`` tells what is to be unwrapped,
+and ``ReceivedAnswer.open`` takes what it was.
 """
 
 from dataclasses import dataclass, field, replace
@@ -18,7 +20,7 @@ from .messages import HttpRequest, HttpResponse
 from .once import Once
 from .primitives import RsaPrivateKey, RsaPublicKey
 from .record import Record
-from .sealed_messages import Envelope, Header, Kind, open_message, seal_message
+from .sealed_messages import Envelope, Header, Kind, open_message, seal_message, unwrap
 
 EPOCH_LIFETIME_MS = 900_000
 CLOCK_MARGIN_MS = 1_000
@@ -122,27 +124,73 @@ class ClientSession(Record):
         return replace(session, sequence=session.sequence + 1)
 
 
+class ReceivedAnswer:
+    """The answer to a request, as far as it can be told without the client's key.
+
+    ``wrapped`` is what that key has to unwrap: RSA-OAEP, SHA-256 for itself and for MGF1, no
+    label. It is empty where the suite wraps nothing.
+    """
+
+    def __init__(self, asked: Header, answer: Envelope, s2c: bytes) -> None:
+        self.wrapped = answer.wrapped or b""
+        self._asked = asked
+        self._answer = answer
+        self._s2c = s2c
+        self._opened = Once()
+
+    def open(self, unwrapped: bytes | None, elapsed_ms: int) -> HttpResponse:
+        """The response inside; ``unwrapped`` is what came out of ``wrapped``, None if nothing did.
+
+        ``elapsed_ms``: from before the request was sealed until the answer came, by a clock that
+        nobody sets. Raises: DecryptionFailed (whatever is wrong with ``unwrapped`` or the seal),
+        ClockRefused, EpochRefused, MalformedMessage.
+        """
+        self._opened.use("an answer that was received")
+        plaintext = open_message(self._s2c, self._answer, unwrapped)
+        if plaintext is None:
+            raise DecryptionFailed("the answer's seal does not hold")
+        if self._answer.header.kind is Kind.REFUSAL:
+            raise self._refusal(plaintext, elapsed_ms)
+        return HttpResponse.parse_array(parse_msgpack(plaintext))
+
+    def _refusal(self, plaintext: bytes, elapsed_ms: int) -> ClockRefused | EpochRefused:
+        inside = Members("msgpack", plaintext)
+        error = inside.text("error")
+        server_ms = inside.number("time_ms", MAX_FRESH_VALUE)
+        window_ms = inside.number("window_ms", MAX_FRESH_VALUE)
+        inside.end()
+        if error == "stale_epoch":
+            return EpochRefused("the epoch has lasted too long")
+        if error != "stale_timestamp" or self._asked.fresh != "clock":
+            raise MalformedMessage("a refusal that this version does not know")
+        stamp = self._asked.fresh_value
+        # What is refused was used up, so only acceptance before the refusal is to be feared: the
+        # server's clock went from server_ms - elapsed_ms to server_ms while the message was away.
+        window_ms += CLOCK_MARGIN_MS
+        early = server_ms < stamp - window_ms
+        late = server_ms - elapsed_ms > stamp + window_ms
+        return ClockRefused(server_ms, early or late)
+
+
 class PendingMessage:
-    """A request that was sent; opens one answer, and only the one to it."""
+    """A request that was sent; takes one answer, and only the one to it."""
 
     def __init__(self, request: Envelope, s2c: bytes, private_key: RsaPrivateKey | None) -> None:
         self._request = request
         self._s2c = s2c
         self._private_key = private_key
-        self._opened = Once()
+        self._received = Once()
 
     @property
     def epoch(self) -> int:
         return self._request.header.epoch
 
-    def open(self, answer: Envelope, elapsed_ms: int) -> HttpResponse:
-        """The response inside. ``elapsed_ms``: since before the request was sealed, by a clock
-        that nobody sets.
+    def receive(self, answer: Envelope) -> ReceivedAnswer:
+        """What opens the answer, once its key was unwrapped.
 
-        Raises: DecryptionFailed (not the answer to this request), ClockRefused, EpochRefused,
-        MalformedMessage.
+        Raises: DecryptionFailed (not the answer to this request).
         """
-        self._opened.use("a request's answer")
+        self._received.use("a request's answer")
         asked, told = self._request.header, answer.header
         if (told.suite, told.epoch, told.session_id, told.fresh) != (
             asked.suite,
@@ -155,30 +203,12 @@ class PendingMessage:
             raise DecryptionFailed("the answer to another request, or none")
         if asked.fresh == "counter" and told.fresh_value != asked.fresh_value:
             raise DecryptionFailed("an answer with another number than its request")
-        plaintext = open_message(self._s2c, answer, self._private_key)
-        if plaintext is None:
-            raise DecryptionFailed("the answer's seal does not hold")
-        if told.kind is Kind.REFUSAL:
-            raise self._refusal(plaintext, elapsed_ms)
-        return HttpResponse.parse_array(parse_msgpack(plaintext))
+        return ReceivedAnswer(asked, answer, self._s2c)
 
-    def _refusal(self, plaintext: bytes, elapsed_ms: int) -> ClockRefused | EpochRefused:
-        inside = Members("msgpack", plaintext)
-        error = inside.text("error")
-        server_ms = inside.number("time_ms", MAX_FRESH_VALUE)
-        window_ms = inside.number("window_ms", MAX_FRESH_VALUE)
-        inside.end()
-        if error == "stale_epoch":
-            return EpochRefused("the epoch has lasted too long")
-        if error != "stale_timestamp" or self._request.header.fresh != "clock":
-            raise MalformedMessage("a refusal that this version does not know")
-        stamp = self._request.header.fresh_value
-        # What is refused was used up, so only acceptance before the refusal is to be feared: the
-        # server's clock went from server_ms - elapsed_ms to server_ms while the message was away.
-        window_ms += CLOCK_MARGIN_MS
-        early = server_ms < stamp - window_ms
-        late = server_ms - elapsed_ms > stamp + window_ms
-        return ClockRefused(server_ms, early or late)
+    def open(self, answer: Envelope, elapsed_ms: int) -> HttpResponse:
+        """Both steps, with the key that ``seal_request`` was given. Raises as they do."""
+        received = self.receive(answer)
+        return received.open(unwrap(self._private_key, received.wrapped), elapsed_ms)
 
 
 def seal_request(
@@ -188,7 +218,8 @@ def seal_request(
     entropy: Entropy,
     private_key: RsaPrivateKey | None = None,
 ) -> tuple[Envelope, PendingMessage, ClientSession]:
-    """``request``, sealed; ``private_key`` is the client's where the suite wraps."""
+    """``request``, sealed. ``private_key`` is the client's where the suite wraps and the key is in
+    this process; without it ``PendingMessage.receive`` says what another has to unwrap."""
     session = session._ready(now_ms)
     keys = session.keys()
     clock = max(0, now_ms + session.offset_ms)

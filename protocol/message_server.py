@@ -21,7 +21,7 @@ from .messages import HttpRequest, HttpResponse
 from .once import Once
 from .primitives import RsaPrivateKey, RsaPublicKey
 from .records import SessionRecord
-from .sealed_messages import Envelope, Header, Kind, open_message, seal_message
+from .sealed_messages import Envelope, Header, Kind, open_message, seal_message, unwrap
 
 STALE_TIMESTAMP = "stale_timestamp"
 STALE_EPOCH = "stale_epoch"
@@ -155,7 +155,8 @@ def open_request(
     expected = (Kind.REQUEST, record.suite, record.fresh)
     if keys is None or (header.kind, header.suite.name, header.fresh) != expected:
         raise DecryptionFailed("another epoch, direction, suite or freshness than the session's")
-    plaintext = open_message(keys.c2s, envelope, session.private_key)
+    unwrapped = unwrap(session.private_key, envelope.wrapped or b"")
+    plaintext = open_message(keys.c2s, envelope, unwrapped)
     if plaintext is None:
         raise DecryptionFailed("the seal does not hold: changed, or other keys")
 

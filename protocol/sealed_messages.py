@@ -180,18 +180,23 @@ def seal_message(
     return Envelope(raw_header, header, salt, wrapped, sealed)
 
 
-def open_message(key: bytes, envelope: Envelope, unwrap_with: RsaPrivateKey | None) -> bytes | None:
+def unwrap(private_key: RsaPrivateKey | None, wrapped: bytes) -> bytes | None:
+    """What ``wrapped`` holds, by a key in this process; None where it does not open."""
+    return None if private_key is None else private_key.unwrap(wrapped, "oaep-sha256")
+
+
+def open_message(key: bytes, envelope: Envelope, unwrapped: bytes | None) -> bytes | None:
     """The plaintext, or None where anything about the message is not as it was sealed.
 
-    ``unwrap_with`` is our key where the suite wraps. A wrapped key that does not open is replaced
-    by a constant, so that it costs what a seal that does not fit costs.
+    ``unwrapped`` is what our key has made of ``envelope.wrapped`` where the suite wraps; None where
+    it did not open. It is then replaced by a constant, so that it costs what a seal that does not
+    fit costs.
     """
     cek, valid = b"", True
-    if unwrap_with is not None:
-        wrapped = envelope.wrapped or b""
-        unwrapped = unwrap_with.unwrap(wrapped, "oaep-sha256") or b""
-        valid = len(unwrapped) == CEK_BYTES and sha256(wrapped) == envelope.header.wrapped_hash
-        cek = unwrapped if valid else bytes(CEK_BYTES)
+    if envelope.header.suite.wraps:
+        secret, wrapped = unwrapped or b"", envelope.wrapped or b""
+        valid = len(secret) == CEK_BYTES and sha256(wrapped) == envelope.header.wrapped_hash
+        cek = secret if valid else bytes(CEK_BYTES)
     message_key, iv = _message_key(key, cek, envelope.salt, envelope.raw_header)
     plaintext = aes_gcm_open(message_key, iv, envelope.sealed, envelope.raw_header)
     return plaintext if valid else None

@@ -29,7 +29,7 @@ from protocol.handshake_messages import (
 )
 from protocol.hardened_suites import DEFAULT_REALM, HARDENED_SUITES, Freshness
 from protocol.messages import HttpRequest, HttpResponse
-from protocol.primitives import RsaPrivateKey
+from protocol.primitives import RsaPrivateKey, RsaPublicKey
 from protocol.sealed_messages import Envelope
 from protocol.typed_codes import read_code
 
@@ -61,6 +61,10 @@ class Device:
     @property
     def pair(self) -> RsaPrivateKey | None:
         return client_pair() if HARDENED_SUITES[self.suite].wraps else None
+
+    @property
+    def public_key(self) -> RsaPublicKey | None:
+        return client_pair().public if self.pair else None
 
     async def post(self, path: str, body: bytes, form: Format | None = None) -> Answer:
         headers = {"Content-Type": _TYPES[form or self.form]}
@@ -94,7 +98,7 @@ class Device:
         self, answer: Answer, pending: PendingShare
     ) -> tuple[ClientConfirmation, PendingConfirmation]:
         assert answer.status == 200, answer
-        return pending.open(ServerShare.parse(self.form, answer.body), self.pair)
+        return pending.open(ServerShare.parse(self.form, answer.body), self.public_key)
 
     async def send_confirmation(self, message: ClientConfirmation) -> Answer:
         return await self.post("/session/confirm", message.serialize(self.form))
@@ -123,7 +127,8 @@ class Device:
         """Up to the answer to R3."""
         answer, begun = await self.begin(ticket)
         assert answer.status == 200, answer
-        message, pending = begun.open(ResumptionGreeting.parse(self.form, answer.body), self.pair)
+        greeting = ResumptionGreeting.parse(self.form, answer.body)
+        message, pending = begun.open(greeting, self.public_key)
         return await self.send_redemption(message), pending
 
     async def send_redemption(self, message: ClientConfirmation) -> Answer:

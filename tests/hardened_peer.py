@@ -35,7 +35,7 @@ from protocol.message_server import (
     open_request,
 )
 from protocol.messages import HttpRequest, HttpResponse
-from protocol.primitives import RsaPrivateKey
+from protocol.primitives import RsaPrivateKey, RsaPublicKey
 from protocol.records import (
     ExchangeRecord,
     LoginRecord,
@@ -160,6 +160,10 @@ class HardenedPeer:
     def client_pair(self) -> RsaPrivateKey | None:
         return key_pair("test-client") if self.suite.wraps else None
 
+    @property
+    def client_key(self) -> RsaPublicKey | None:
+        return key_pair("test-client").public if self.suite.wraps else None
+
     def terms(self, chain_id: bytes, tickets: bool = True) -> Terms:
         return Terms(
             HOUR_MS,
@@ -203,7 +207,7 @@ class HardenedPeer:
         self, code: Code | None = None, tickets: bool = True
     ) -> tuple[ClientSession, ClientTicket | None]:
         share, pending = self.greet().enter(code or self.code, self.entropy)
-        message, confirmation = pending.open(self.answer_share(share), self.client_pair)
+        message, confirmation = pending.open(self.answer_share(share), self.client_key)
         return confirmation.open(self.confirm(message, tickets), self.now_ms)
 
     # --- resumption ---
@@ -231,7 +235,7 @@ class HardenedPeer:
 
     def resume(self, ticket: ClientTicket) -> tuple[ClientSession, ClientTicket]:
         hello, pending = begin_resumption(ticket, self.entropy, self.fresh)
-        message, confirmation = pending.open(self.answer_resumption(hello), self.client_pair)
+        message, confirmation = pending.open(self.answer_resumption(hello), self.client_key)
         session, successor = confirmation.open(self.redeem(message), self.now_ms)
         assert successor is not None
         return session, successor

@@ -31,6 +31,7 @@ def without_docstring(path: Path) -> str:
         ("wrap_asgi.py", "docs/asgi.md"),
         ("python_client.py", "README.md"),
         ("python_device.py", "docs/devices.md"),
+        ("python_rsa_key.py", "docs/clients.md"),
     ],
 )
 def test_the_python_examples_are_shown(name: str, page: str) -> None:
@@ -72,12 +73,13 @@ async def printed_code(capsys: pytest.CaptureFixture[str]) -> str:
             await asyncio.sleep(0.01)
 
 
-async def run_client(command: list[str], mails: CaughtMails, url: str) -> str:
+async def run_client(command: list[str], mails: CaughtMails, url: str, *more: str) -> str:
     """What a client prints that asks for the code on its standard input."""
     async with program(
         *command,
         url,
         "ann@example.org",
+        *more,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -106,6 +108,25 @@ async def test_clients_call_the_wrapped_application(program: list[str], answer: 
     gateway.setup(app, users=gateway.AnyAddress(), mail=mails)
     async with serving(app) as url:
         assert (await run_client(program, mails, url)).startswith(f"200 {answer}")
+
+
+async def test_a_key_that_openssl_uses(tmp_path: Path) -> None:
+    section = documents.read("docs/clients.md").rpartition("### A key in hardware")[2]
+    make, run = documents.blocks(section, "sh")
+    for line in make.splitlines():
+        async with program(*line.split(), cwd=tmp_path, stderr=asyncio.subprocess.DEVNULL) as made:
+            async with asyncio.timeout(60):
+                assert await made.wait() == 0
+    _, name, *rest, public, private = run.split()
+    assert rest == ["http://127.0.0.1:8440", "ann@example.org"]
+    mails = CaughtMails()
+    app = web.Application()
+    app.router.add_post("/orders", load("wrap_app")["orders"])
+    gateway.setup(app, users=gateway.AnyAddress(), mail=mails)
+    command = [sys.executable, str(ROOT / name)]
+    files = [str(tmp_path / public), str(tmp_path / private)]
+    async with serving(app) as url:
+        assert (await run_client(command, mails, url, *files)).startswith("200 {'user': 'ann@ex")
 
 
 async def test_the_npm_package_in_node(tmp_path: Path) -> None:

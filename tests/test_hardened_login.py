@@ -42,7 +42,7 @@ def share_of(awaited: AwaitedCode, peer: HardenedPeer, code: Code = CODE8) -> Cl
 def proof(peer: HardenedPeer, code: Code = CODE8) -> ClientConfirmation:
     """M4 of an exchange that the server has answered."""
     share, pending = peer.greet().enter(code, peer.entropy)
-    return pending.open(peer.answer_share(share), peer.client_pair)[0]
+    return pending.open(peer.answer_share(share), peer.client_key)[0]
 
 
 # --- the code and its attempts ------------------------------------------------------------------
@@ -54,7 +54,7 @@ def test_another_code_is_refused_and_the_right_one_still_fits(suite: str) -> Non
     awaited = peer.greet()
     for code in (OTHER_CODE8, CODE8):
         share, pending = awaited.enter(code, peer.entropy)
-        message, confirmation = pending.open(peer.answer_share(share), peer.client_pair)
+        message, confirmation = pending.open(peer.answer_share(share), peer.client_key)
         if code is OTHER_CODE8:
             with pytest.raises(CodeRefused):
                 peer.confirm(message)
@@ -171,7 +171,7 @@ def test_a_code_minted_for_one_suite_does_not_fit_another() -> None:
     awaited = peer.greet()
     other = replace(awaited, suite=RSA_GCM)
     share, pending = other.enter(CODE8, peer.entropy)
-    message, _ = pending.open(peer.answer_share(share), key_pair("test-client"))
+    message, _ = pending.open(peer.answer_share(share), key_pair("test-client").public)
     with pytest.raises(CodeRefused):
         peer.confirm(message)
 
@@ -302,8 +302,8 @@ def test_a_hello_changed_on_the_way_fails_the_confirmation(changed: dict[str, ob
     peer.memory.logins[login.session_id] = login.serialize()
     awaited = pending.open(invitation.greeting)
     share, confirming = awaited.enter(CODE8, peer.entropy)
-    pair = key_pair("test-client") if awaited.suite.wraps else None
-    message, _ = confirming.open(peer.answer_share(share), pair)
+    key = key_pair("test-client").public if awaited.suite.wraps else None
+    message, _ = confirming.open(peer.answer_share(share), key)
     with pytest.raises(CodeRefused):
         peer.confirm(message)
 
@@ -444,7 +444,7 @@ def test_nothing_of_a_confirmation_is_read_before_its_proof() -> None:
 def test_a_client_key_that_is_weak_is_refused_after_the_proof() -> None:
     peer = HardenedPeer("rsa-gcm")
     share, pending = peer.greet().enter(CODE8, peer.entropy)
-    message, _ = pending.open(peer.answer_share(share), peer.client_pair)
+    message, _ = pending.open(peer.answer_share(share), peer.client_key)
     exchange = peer.memory.take_exchange(message.session_id)
     assert exchange is not None
     for inside, error in (
@@ -460,7 +460,7 @@ def test_a_client_key_that_is_weak_is_refused_after_the_proof() -> None:
 def test_a_box_does_not_open_in_the_place_of_the_other() -> None:
     peer = HardenedPeer("rsa-gcm")
     share, pending = peer.greet().enter(CODE8, peer.entropy)
-    message, confirmation = pending.open(peer.answer_share(share), peer.client_pair)
+    message, confirmation = pending.open(peer.answer_share(share), peer.client_key)
     assert message.box is not None
     answer = peer.confirm(message)
     with pytest.raises(DecryptionFailed):

@@ -274,7 +274,7 @@ async def test_a_weak_key_spends_the_code() -> None:
         awaited, code = await device.greet(), a_code(await at.mails.code())
         share, pending = awaited.enter(code, bytes)
         answer = await device.send_share(share)
-        weak = RsaPrivateKey.generate(1024)
+        weak = RsaPrivateKey.generate(1024).public
         message, _ = pending.open(ServerShare.parse(device.form, answer.body), weak)
         assert_uniform(await device.send_confirmation(message))
         assert_uniform(await device.send_share(share))

@@ -205,6 +205,45 @@ def test_an_answer_is_opened_once_even_if_it_was_wrong() -> None:
         pending.open(answer, 0)
 
 
+@by_suite
+def test_an_answer_is_opened_in_two_steps_with_a_key_that_is_elsewhere(suite: str) -> None:
+    peer, session = enrolled(suite)
+    envelope, pending, _ = peer.send(session)
+    answer = peer.respond(envelope)
+    received = pending.receive(answer)
+    assert received.wrapped == (answer.wrapped or b"")
+    elsewhere = peer.client_pair
+    secret = elsewhere.unwrap(received.wrapped, "oaep-sha256") if elsewhere else None
+    assert received.open(secret, 0) == RESPONSE
+    with pytest.raises(LocalProtocolError):
+        received.open(secret, 0)
+    with pytest.raises(LocalProtocolError):
+        pending.receive(answer)
+
+
+@pytest.mark.parametrize("unwrapped", [None, b"", bytes(31), bytes(32), bytes(33)])
+def test_what_did_not_come_out_right_is_one_failure(unwrapped: bytes | None) -> None:
+    peer, session = enrolled("rsa-gcm")
+    envelope, pending, _ = peer.send(session)
+    received = pending.receive(peer.respond(envelope))
+    with pytest.raises(DecryptionFailed, match="the answer's seal does not hold"):
+        received.open(unwrapped, 0)
+
+
+def test_the_right_secret_of_another_wrapping_is_the_same_failure() -> None:
+    peer, session = enrolled("rsa-gcm")
+    envelope, pending, _ = peer.send(session)
+    answer = peer.respond(envelope)
+    pair = peer.client_pair
+    assert pair
+    secret = pair.unwrap(answer.wrapped, "oaep-sha256")
+    assert secret
+    # The hash in the header is of the wrapped key, and whoever knows the public key can wrap anew.
+    received = pending.receive(replace(answer, wrapped=pair.public.wrap(secret, "oaep-sha256")))
+    with pytest.raises(DecryptionFailed, match="the answer's seal does not hold"):
+        received.open(secret, 0)
+
+
 def test_what_is_no_request_is_found_out_after_the_claim() -> None:
     peer, session = enrolled()
     envelope, _, _ = peer.send(session)

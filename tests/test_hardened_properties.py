@@ -92,14 +92,14 @@ def whole_way(peer: HardenedPeer, spoil: Spoil) -> None:
     awaited = greeting.open(spoil("M1", invitation.greeting))
     share, pending = awaited.enter(CODE8, peer.entropy)
     answer = spoil("M3", peer.answer_share(spoil("M2", share)))
-    message, confirmation = pending.open(answer, peer.client_pair)
+    message, confirmation = pending.open(answer, peer.client_key)
     proven = spoil("M5", peer.confirm(spoil("M4", message)))
     session, ticket = confirmation.open(proven, peer.now_ms)
     assert ticket is not None
     one_message(peer, session, spoil)
     r1, resuming = begin_resumption(ticket, peer.entropy, peer.fresh)
     r3, confirmation = resuming.open(
-        spoil("R2", peer.answer_resumption(spoil("R1", r1))), peer.client_pair
+        spoil("R2", peer.answer_resumption(spoil("R1", r1))), peer.client_key
     )
     confirmation.open(spoil("R4", peer.redeem(spoil("R3", r3))), peer.now_ms)
 

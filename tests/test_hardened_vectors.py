@@ -50,7 +50,7 @@ from protocol.message_server import (
     open_request,
 )
 from protocol.messages import HttpRequest, HttpResponse
-from protocol.primitives import RsaPrivateKey
+from protocol.primitives import RsaPrivateKey, RsaPublicKey
 from protocol.records import (
     ExchangeRecord,
     LoginRecord,
@@ -105,6 +105,11 @@ def pair_of(suite: str, side: str) -> RsaPrivateKey | None:
     return key_pair(RSA_PAIRS[side]) if HARDENED_SUITES[suite].wraps else None
 
 
+def public_key_of(suite: str, side: str) -> RsaPublicKey | None:
+    pair = pair_of(suite, side)
+    return pair.public if pair else None
+
+
 def session_keys(session: ClientSession | SessionRecord, resume: bytes | None) -> Json:
     return {
         "c2s_hex": session.c2s.hex(),
@@ -125,7 +130,7 @@ def client_login(given: Json) -> Json:
     awaited = greeting.open(Greeting.parse(form, m1))
     share, pending = awaited.enter(Code(given["code"]), draw)
     message, confirmation = pending.open(
-        ServerShare.parse(*wire(given["M3"])), pair_of(given["suite"], "client")
+        ServerShare.parse(*wire(given["M3"])), public_key_of(given["suite"], "client")
     )
     session, ticket = confirmation.open(
         ServerConfirmation.parse(*wire(given["M5"])), given["now_ms"]
@@ -191,7 +196,7 @@ def client_resumption(given: Json) -> Json:
     hello, pending = begin_resumption(ticket, in_order(given["entropy_hex"]), given["fresh"])
     form, r2 = wire(given["R2"])
     message, confirmation = pending.open(
-        ResumptionGreeting.parse(form, r2), pair_of(given["suite"], "client")
+        ResumptionGreeting.parse(form, r2), public_key_of(given["suite"], "client")
     )
     r4 = ServerConfirmation.parse(*wire(given["R4"]))
     session, successor = confirmation.open(r4, given["now_ms"])

@@ -42,7 +42,7 @@ def proof(
 ) -> tuple[ClientConfirmation, PendingConfirmation]:
     """R3, of a resumption that the server has answered."""
     hello, pending = begin_resumption(ticket, peer.entropy, peer.fresh)
-    return pending.open(peer.answer_resumption(hello), peer.client_pair)
+    return pending.open(peer.answer_resumption(hello), peer.client_key)
 
 
 # --- the ways that are good ---------------------------------------------------------------------

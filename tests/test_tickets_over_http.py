@@ -33,7 +33,7 @@ async def refused(device: Device, ticket: ClientTicket) -> None:
     answer, begun = await device.begin(ticket)
     if answer.status == 200:
         greeting = ResumptionGreeting.parse(device.form, answer.body)
-        answer = await device.send_redemption(begun.open(greeting, device.pair)[0])
+        answer = await device.send_redemption(begun.open(greeting, device.public_key)[0])
     assert_uniform(answer)
 
 
