@@ -8,6 +8,7 @@ import { encodeBytes } from './codec.js';
 import { findDialect } from './dialects.js';
 import { LocalProtocolError } from './errors.js';
 import { ClientExchange } from './exchange.js';
+import { adoptKeyPair } from './externalKey.js';
 import { awaitCode, enterCode, redeemTicket } from './hardenedLogin.js';
 import { findSuite } from './hardenedSuites.js';
 import { LiveClassic, sendJson } from './liveClassic.js';
@@ -110,6 +111,15 @@ export class Engine {
   }
 
   /**
+   * A pair that the caller made and that stays where it is, for `rsa-gcm`.
+   * @param {{ rsaKey: CryptoKeyPair }} given
+   * @returns {Promise<{ pair: number }>}
+   */
+  async adoptPair({ rsaKey }) {
+    return { pair: this.#pairs.add({ exchange: null, pair: await adoptKeyPair(this.#primitives, rsaKey) }) };
+  }
+
+  /**
    * Opens a classic session under the code (PROTOCOL §4.2).
    * @param {{ route: Route, pair: number, token: string, code: string, nowMs: number,
    *   password?: string }} given
@@ -152,17 +162,22 @@ export class Engine {
   }
 
   /**
-   * Opens a hardened session with a ticket (PROTOCOL §19).
-   * @param {{ base: Base, subject: Subject, suite: string, ticket: ClientTicket, nowMs: number }} given
+   * Opens a hardened session with a ticket (PROTOCOL §19), in `rsa-gcm` with the caller's pair or a new one.
+   * @param {{ base: Base, subject: Subject, suite: string, ticket: ClientTicket, nowMs: number,
+   *   rsaKey: CryptoKeyPair | null }} given
    * @param {Control} [control]
    * @returns {Promise<EnrolledHardened>}
    */
-  async redeemTicket(given, control = {}) {
-    const padding = 'oaep-sha256';
-    const { wraps } = findSuite(given.suite);
-    const pair = wraps ? await this.#primitives.generateKeyPair({ padding, ...control }) : null;
+  async redeemTicket({ rsaKey, ...given }, control = {}) {
+    const pair = findSuite(given.suite).wraps ? await this.#pairFor(rsaKey, control) : null;
     const opened = await redeemTicket(this.#primitives, { ...given, pair }, control);
     return this.#enrolled(given.subject, opened, pair);
+  }
+
+  /** @param {CryptoKeyPair | null} rsaKey @param {Control} control */
+  #pairFor(rsaKey, control) {
+    if (rsaKey) return adoptKeyPair(this.#primitives, rsaKey);
+    return this.#primitives.generateKeyPair({ padding: 'oaep-sha256', ...control });
   }
 
   /**
@@ -177,7 +192,8 @@ export class Engine {
     const [token, { suite }] = [encodeBytes('hex', session.sid), session];
     const kept = { username, realm, fresh, suite, token, expiresMs, session, ticket };
     const stored = { version: /** @type {const} */ (2), ...kept, privateKey: privateKey?.stored ?? null };
-    return { session: this.#sessions.add(live), kept: stored };
+    const held = pair?.held && { rsaKey: pair.held };
+    return { session: this.#sessions.add(live), kept: { ...stored, ...held } };
   }
 
   /**

@@ -246,9 +246,10 @@ const PROTOCOL_ERRORS = [
  */
 export function describeError(error) {
   const { status = 0, detail = '', retryAfterS = null } = error;
-  const kind = error instanceof ProtocolError ? 'ProtocolError' : error.constructor.kind;
+  const family = error instanceof ProtocolError ? 'ProtocolError' : error.constructor.kind;
+  const kind = family ?? (error instanceof CertlessError ? 'CertlessError' : 'Error');
   const described = { code: String(error.code), message: String(error.message), status, detail, retryAfterS };
-  return { kind: kind ?? 'Error', ...described };
+  return { kind, ...described };
 }
 
 /**
@@ -262,6 +263,8 @@ export function restoreError({ kind, code, message, status, detail, retryAfterS 
       const Class = PROTOCOL_ERRORS.find((one) => one.code === code) ?? ProtocolError;
       return new Class(message);
     }
+    case 'CertlessError':
+      return new CertlessError(code, message);
     case 'Refused':
       return new Refused(status, code, detail, undefined, retryAfterS);
     case 'AnswerNotTrusted':

@@ -2,8 +2,9 @@
 import { createEngine, defaultKeys, defaultUrl, persistentStore } from '#platform';
 import { DEFAULT_DIALECT, findDialect } from './dialects.js';
 import { AnswerNotTrusted, Cancelled, ProtocolError } from './errors.js';
+import { checkKeyPair } from './externalKey.js';
 import { HARDENED_PATHS } from './hardenedLogin.js';
-import { DEFAULT_REALM, ECDH_GCM, HARDENED_SUITES } from './hardenedSuites.js';
+import { DEFAULT_REALM, ECDH_GCM, HARDENED_SUITES, RSA_GCM } from './hardenedSuites.js';
 import { memoryStore } from './stores.js';
 import { SMALL_ANSWER_BYTES } from './transport.js';
 
@@ -22,6 +23,7 @@ import { SMALL_ANSWER_BYTES } from './transport.js';
  *   suite?: string,
  *   realm?: string,
  *   fresh?: Freshness,
+ *   rsaKey?: CryptoKeyPair,
  *   dialect?: string | Dialect,
  *   keys?: 'persistent' | 'memory',
  *   store?: Store,
@@ -31,7 +33,8 @@ import { SMALL_ANSWER_BYTES } from './transport.js';
  *   clock?: () => number,
  * }} GatewayOptions
  * `url` is that of the page where it is left out. `suite` is `ecdh-gcm`, `rsa-gcm` or `classic`;
- * to name a dialect is to say classic. `lifetimeMs` is how long the gateway keeps a classic session,
+ * to name a dialect is to say classic. `rsaKey` is for `rsa-gcm`: a pair of WebCrypto (RSA-OAEP, SHA-256,
+ * 2048 to 4096 bits) whose private key is not extractable, used in each session in place of a new one. `lifetimeMs` is how long the gateway keeps a classic session,
  * where that is not its default of an hour. `timeoutMs` is how long one message may take, to the last
  * byte of its answer.
  */
@@ -69,6 +72,10 @@ export class GatewayClient {
     this.origin = origin;
     this.prefix = options.prefix ?? DEFAULT_PREFIX;
     this.suite = suiteOf(options);
+    if (options.rsaKey && this.suite !== RSA_GCM.name) {
+      throw new TypeError(`rsaKey is for ${RSA_GCM.name}, not for ${this.suite}: give suite: '${RSA_GCM.name}'`);
+    }
+    this.rsaKey = options.rsaKey ? checkKeyPair(options.rsaKey) : null;
     this.realm = options.realm ?? DEFAULT_REALM;
     this.fresh = options.fresh ?? 'clock';
     if (this.fresh !== 'clock' && this.fresh !== 'counter') throw new TypeError('fresh is clock or counter');

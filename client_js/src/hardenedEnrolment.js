@@ -36,7 +36,8 @@ export class HardenedEnrolment {
     if (signal?.aborted) this.cancel(signal.reason);
     signal?.addEventListener('abort', () => this.cancel(signal.reason), { once: true });
     if (findSuite(client.suite).wraps) {
-      this.#keys = this.#generate();
+      const { rsaKey } = client;
+      this.#keys = rsaKey ? client.ask('adoptPair', { rsaKey }, { signal: this.signal }) : this.#generate();
       // Whoever waits for the keys hears of a failure; until then nobody does.
       this.#keys.catch(() => {});
     }
@@ -58,6 +59,8 @@ export class HardenedEnrolment {
     const { base, suite, realm, fresh } = client;
     const subject = { username: options.username, realm, fresh };
     try {
+      // One that cannot be used costs no mail.
+      if (client.rsaKey) await enrolment.#keys;
       enrolment.#login = await client.ask('awaitCode', { base, subject, suite }, { signal: enrolment.signal });
     } catch (error) {
       enrolment.cancel();

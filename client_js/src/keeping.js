@@ -205,7 +205,7 @@ export class Keeper {
   async #redeem({ username, realm, fresh, suite, ticket }, signal) {
     const client = this.#client;
     const base = { ...client.base, timeoutMs: Math.min(client.timeoutMs, REDEEM_MS) };
-    const given = { base, subject: { username, realm, fresh }, suite, ticket };
+    const given = { base, subject: { username, realm, fresh }, suite, ticket, rsaKey: client.rsaKey };
     return client.ask('redeemTicket', { ...given, nowMs: client.clock() }, { signal });
   }
 }

@@ -139,7 +139,8 @@ function clientOf(kept, { suite: _, dialect: __, ...options }) {
   try {
     if (kept.version === 1) return new GatewayClient({ ...options, dialect: kept.dialect });
     const { suite, realm, fresh } = kept;
-    return new GatewayClient({ ...options, suite, realm, fresh });
+    const rsaKey = options.rsaKey ?? kept.rsaKey;
+    return new GatewayClient({ ...options, suite, realm, fresh, ...(rsaKey && { rsaKey }) });
   } catch {
     return null;
   }

@@ -30,7 +30,7 @@ import { done, transaction } from './indexedDb.js';
 
 /**
  * What is kept of a hardened session. `token` is its id in hex. Without `session` there is a ticket
- * alone, which leads to a new one.
+ * alone, which leads to a new one. `rsaKey` is a pair that the caller gave, for each session.
  * @typedef {{
  *   version: 2,
  *   username: string,
@@ -42,6 +42,7 @@ import { done, transaction } from './indexedDb.js';
  *   session: ClientSession | null,
  *   ticket: ClientTicket | null,
  *   privateKey: StoredKey | null,
+ *   rsaKey?: CryptoKeyPair,
  * }} KeptHardened
  */
 

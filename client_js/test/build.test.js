@@ -56,6 +56,14 @@ try {
   if (error instanceof Refused) console.log(error.status, error.code, error.detail);
   else if (error instanceof CertlessError) console.log(error.message);
 }
+const rsaKey: CryptoKeyPair = await crypto.subtle.generateKey(
+  { name: 'RSA-OAEP', hash: 'SHA-256', modulusLength: 2048, publicExponent: Uint8Array.of(1, 0, 1) },
+  false,
+  ['encrypt', 'decrypt'],
+);
+void login({ username: 'ann', code, suite: 'rsa-gcm', rsaKey });
+// @ts-expect-error both halves are needed
+void login({ username: 'ann', code, suite: 'rsa-gcm', rsaKey: rsaKey.privateKey });
 // @ts-expect-error a login needs a name
 void login({ code });
 // @ts-expect-error a state is no number

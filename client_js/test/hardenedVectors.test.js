@@ -1,6 +1,7 @@
 /** Every file of spec/vectors/hardened through every implementation of the primitives, both ways. */
 import './globalCrypto.js';
 import assert from 'node:assert/strict';
+import { webcrypto } from 'node:crypto';
 import { describe, test } from './limited.js';
 import { beginLogin, beginResumption } from '../src/clientHandshake.js';
 import { ClockRefused, PendingMessage, readied, rekeyed, sealRequest } from '../src/clientSession.js';
@@ -20,6 +21,7 @@ import { HARDENED_SUITES, findSuite } from '../src/hardenedSuites.js';
 import { codeScalar } from '../src/keySchedule.js';
 import { HttpRequest, HttpResponse } from '../src/messages.js';
 import { parseMsgpack } from '../src/msgpack.js';
+import { heldKey } from '../src/primitives/heldKey.js';
 import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
 import { encodePoint } from '../src/primitives/p256.js';
 import { pure } from '../src/primitives/pure.js';
@@ -270,7 +272,17 @@ function runners(primitives) {
   };
 }
 
-for (const primitives of [pure, webCrypto, nodeCrypto]) {
+/** As `nodeCrypto`, but each private key is one that nobody can read. */
+const held = {
+  ...nodeCrypto,
+  name: 'keys that are held',
+  importPrivateKey: async (der) => {
+    const oaep = { name: 'RSA-OAEP', hash: 'SHA-256' };
+    return heldKey(webcrypto.subtle, await webcrypto.subtle.importKey('pkcs8', der, oaep, false, ['decrypt']));
+  },
+};
+
+for (const primitives of [pure, webCrypto, nodeCrypto, held]) {
   describe(`hardened vectors through ${primitives.name}`, () => {
     const run = runners(primitives);
     for (const vector of HARDENED_VECTORS) {

@@ -36,7 +36,8 @@
  */
 
 /**
- * @typedef {{ publicKey: RsaPublicKey, privateKey: RsaPrivateKey }} RsaKeyPair
+ * `held`: the pair is the caller's own, and this is what they gave.
+ * @typedef {{ publicKey: RsaPublicKey, privateKey: RsaPrivateKey, held?: CryptoKeyPair }} RsaKeyPair
  */
 
 /**
@@ -55,6 +56,7 @@
  *   wrap: (key: RsaPublicKey, secret: Uint8Array, padding: RsaPadding) => Promise<Bytes>,
  *   generateKeyPair: (options: GenerateOptions) => Promise<RsaKeyPair>,
  *   importPrivateKey: (stored: StoredKey) => Promise<RsaPrivateKey>,
+ *   adoptKeyPair: (held: CryptoKeyPair) => Promise<RsaKeyPair>,
  * }>} Primitives
  */
 

@@ -2,6 +2,7 @@
 import crypto, { constants } from 'node:crypto';
 import { promisify } from 'node:util';
 import { EXPONENT, GCM_TAG_BYTES, KEY_BITS } from './contract.js';
+import { heldKey, heldPair } from './heldKey.js';
 import { unpadPkcs1 } from './pkcs1.js';
 import { RsaPublicKey } from './rsaPublicKey.js';
 
@@ -114,7 +115,7 @@ export const nodeCrypto = Object.freeze({
     return { publicKey, privateKey: new NodePrivateKey(pkcs8) };
   },
   importPrivateKey: async (stored) => {
-    if (!(stored instanceof Uint8Array)) throw new TypeError('this key belongs to WebCrypto');
-    return new NodePrivateKey(stored);
+    return stored instanceof Uint8Array ? new NodePrivateKey(stored) : heldKey(crypto.webcrypto.subtle, stored);
   },
+  adoptKeyPair: (held) => heldPair(crypto.webcrypto.subtle, held),
 });

@@ -205,4 +205,7 @@ export const pure = Object.freeze({
     if (!(stored instanceof Uint8Array)) throw new TypeError('this key belongs to WebCrypto');
     return tried(readPrivateKey(stored), stored);
   },
+  adoptKeyPair: async () => {
+    throw new TypeError('rsaKey needs crypto.subtle');
+  },
 });

@@ -3,6 +3,7 @@
  */
 import { readPublicKey } from './der.js';
 import { EXPONENT, KEY_BITS } from './contract.js';
+import { heldPair, unwrapOaep } from './heldKey.js';
 import { pure, pureMd5, pureWrap, randomBytes } from './pure.js';
 import { RsaPublicKey } from './rsaPublicKey.js';
 
@@ -78,12 +79,7 @@ class SubtlePrivateKey {
       this.#pure ??= pure.importPrivateKey(this.stored);
       return (await this.#pure).unwrap(wrapped, padding);
     }
-    const key = await this.#key(padding);
-    const { modulusLength } = /** @type {RsaHashedKeyAlgorithm} */ (key.algorithm);
-    // Node's would take a number that lost its leading zeros (RFC 8017 §7.1.2).
-    if (wrapped.length !== Math.ceil(modulusLength / 8)) return null;
-    const opened = subtle.decrypt({ name: 'RSA-OAEP' }, key, source(wrapped));
-    return orNull(opened.then((secret) => new Uint8Array(secret)));
+    return unwrapOaep(subtle, await this.#key(padding), wrapped);
   }
 }
 
@@ -134,4 +130,5 @@ export const webCrypto = Object.freeze({
     else if (!(stored instanceof CryptoKey)) throw new TypeError('this is no private key');
     return new SubtlePrivateKey(stored);
   },
+  adoptKeyPair: (held) => heldPair(subtle, held),
 });
