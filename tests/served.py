@@ -42,6 +42,18 @@ class Upstream:
         self.asked.release()
         return await self._whole(request, web.Response(body=bytes(LARGE)))
 
+    async def endless(self, request: web.Request) -> web.StreamResponse:
+        """More than fits into the buffers on the way, whatever they take."""
+        self.asked.release()
+        response = web.StreamResponse()
+        try:
+            await response.prepare(request)
+            while True:
+                await response.write(bytes(65536))
+        except (ConnectionError, asyncio.CancelledError):
+            self.cut_off += 1
+            raise
+
     async def waits(self, request: web.Request) -> web.Response:
         await request.read()
         self.asked.release()
@@ -70,6 +82,7 @@ async def an_upstream() -> AsyncIterator[Upstream]:
     upstream = Upstream()
     app = web.Application(client_max_size=2 * LARGE)
     app.router.add_get("/public/large", upstream.large)
+    app.router.add_get("/public/endless", upstream.endless)
     app.router.add_route("*", "/public/waits", upstream.waits)
     app.router.add_route("*", "/{path:.*}", upstream.read)
     async with serving(app, handler_cancellation=True) as upstream.url:

@@ -157,7 +157,7 @@ async def test_who_leaves_the_queue_leaves_nothing(tmp_path: Path) -> None:
         at.upstream.may_answer.set()
 
 
-@pytest.mark.parametrize("path", ["/public/waits", "/public/large"])
+@pytest.mark.parametrize("path", ["/public/waits", "/public/endless"])
 async def test_a_question_ends_with_its_visitor(tmp_path: Path, path: str) -> None:
     """The upstream learns that nobody waits any more."""
     async with served("serve", tmp_path) as at:

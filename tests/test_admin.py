@@ -91,6 +91,7 @@ async def test_every_figure_moves_as_it_should(tmp_path: Path) -> None:
         "certless_tickets_used_total{}": 2,
         "certless_tickets_returned_total{}": 1,
         "certless_mails_sent_total{}": 4,
+        "certless_mails_unknown_total{}": 0,
         "certless_keys_generated_total{}": figures["certless_keys_generated_total{}"],
         "certless_audit_lines_lost_total{}": 0,
     }

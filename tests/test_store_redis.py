@@ -289,6 +289,7 @@ async def test_nobody_gets_the_answer_of_one_who_has_gone(
         counters = [Counter(number + 1, NOW_MS + 1000) for number in range(50)]
         for key, counter in zip(keys, counters, strict=True):
             await store.count(key, counter.value, 1000, NOW_MS)
+        answered = 0
         for turn in range(40):
             looks = [asyncio.ensure_future(store.count(key, 0, 1000, NOW_MS)) for key in keys]
             for look in looks[turn % 7 :: 7]:
@@ -299,8 +300,14 @@ async def test_nobody_gets_the_answer_of_one_who_has_gone(
                 look.cancel()
             answers = await asyncio.gather(*looks, return_exceptions=True)
             for answer, counter in zip(answers, counters, strict=True):
-                if not isinstance(answer, asyncio.CancelledError):
+                if isinstance(answer, Counter):
                     assert answer == counter
+                    answered += 1
+                else:
+                    # Each one who goes takes a connection along, and on a busy machine not every
+                    # new one is there in time.
+                    assert isinstance(answer, asyncio.CancelledError | StoreUnavailable)
+        assert answered > 400
         assert [await store.count(key, 0, 1000, NOW_MS) for key in keys] == counters
 
 
