@@ -7,12 +7,13 @@ from aiohttp import web
 from .errors import BodyTooLarge, BrokenBody
 from .freed_memory import FREED
 from .request_body import collect
+from .visitors import UNKNOWN
 
 
 async def read_body(request: web.Request, max_bytes: int) -> bytes:
     """The body; one that is larger by its own account is refused before any of it is read.
 
-    Raises: BodyTooLarge, BrokenBody.
+    Raises: BodyTooLarge, BodyTooSlow, BrokenBody, NoRoom.
     """
     if (request.content_length or 0) > max_bytes:
         raise BodyTooLarge
@@ -23,7 +24,7 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
             raise BodyTooLarge
         return whole
     try:
-        return await collect(request.content.readany, max_bytes)
+        return await collect(request.content.readany, max_bytes, request.remote or UNKNOWN)
     except web.RequestPayloadError:
         raise BrokenBody("the body did not come whole") from None
 

@@ -18,7 +18,7 @@ from .asgi_inner import (
     is_below_root,
     to_bytes,
 )
-from .errors import BodyTooLarge, BrokenBody
+from .errors import BodyTooLarge, BodyTooSlow, BrokenBody, NoRoom
 from .hosts import is_one_host
 from .inner import told_inside
 from .outer import OuterRequest, Reply
@@ -72,8 +72,8 @@ class AsgiRequest(OuterRequest):
         if length.isascii() and length.isdigit() and int(length) > max_bytes:
             raise BodyTooLarge
         try:
-            return await collect(self._next_chunk, max_bytes)
-        except BrokenBody:
+            return await collect(self._next_chunk, max_bytes, self.remote)
+        except (BodyTooSlow, BrokenBody, NoRoom):
             self._is_cut = True
             raise
 

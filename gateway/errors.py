@@ -5,7 +5,9 @@
     GatewayError
     |- LoginRequired       plaintext to a protected route
     |- BodyTooLarge        above the cap, found before buffering
-    |- BrokenBody          it broke off, or took too long
+    |- BrokenBody          it broke off
+    |- BodyTooSlow         it came too slowly
+    |- NoRoom              others send as well, and there is no room for this body
     |- NoHost              no Host, more than one, or none that is a host
     |- CodingRefused       a Content-Encoding on the way in
     |- ForeignOrigin       a page of another site asks for a mail
@@ -31,7 +33,18 @@ class BodyTooLarge(GatewayError):
 
 
 class BrokenBody(GatewayError):
-    """A body broke off, or did not come in time."""
+    """A body broke off."""
+
+
+class BodyTooSlow(GatewayError):
+    """A body did not come in time."""
+
+
+class NoRoom(GatewayError):
+    """All bodies together are more than may be held; nothing was done with this one."""
+
+    def __init__(self) -> None:
+        super().__init__("too many large bodies at this moment; send it again in a moment")
 
 
 class NoHost(GatewayError):

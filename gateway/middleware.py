@@ -27,11 +27,13 @@ from .client_script import ClientScript
 from .config import Settings
 from .errors import (
     BodyTooLarge,
+    BodyTooSlow,
     BrokenBody,
     CodingRefused,
     ForeignOrigin,
     LoginRequired,
     NoHost,
+    NoRoom,
     StoreUnavailable,
     TooMany,
 )
@@ -157,7 +159,7 @@ class Middleware:
             reply.headers["Retry-After"] = str(error.retry_after_s)
         if status == 401:
             reply.headers["WWW-Authenticate"] = f'Certless prefix="{self._settings.prefix}"'
-        if status in (413, 415):
+        if status in (408, 413, 415) or isinstance(error, NoRoom):
             reply.closes = True
         return reply
 
@@ -287,6 +289,10 @@ def _visible(error: Exception) -> tuple[int, str, str]:
             return 401, "login_required", str(error)
         case BodyTooLarge():
             return 413, "too_large", str(error)
+        case BodyTooSlow():
+            return 408, "too_slow", str(error)
+        case NoRoom():
+            return 503, "unavailable", str(error)
         case BrokenBody() | NoHost():
             return 400, "malformed", str(error)
         case CodingRefused():

@@ -50,7 +50,7 @@ class OuterRequest(ABC):
 
     @abstractmethod
     async def read(self, max_bytes: int) -> bytes:
-        """The whole body. Raises: BodyTooLarge, BrokenBody."""
+        """The whole body. Raises: BodyTooLarge, BodyTooSlow, BrokenBody, NoRoom."""
 
     @abstractmethod
     async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:

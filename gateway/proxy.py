@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack
 from urllib.parse import quote
 
 import aiohttp
@@ -20,9 +21,18 @@ from yarl import URL
 from .aiohttp_body import read_body
 from .aiohttp_inner import SESSION, USER, InnerRequest
 from .config import http_url
-from .errors import BodyTooLarge, ConfigError, UpstreamFailed
+from .errors import (
+    BodyTooLarge,
+    BodyTooSlow,
+    BrokenBody,
+    ConfigError,
+    GatewayError,
+    NoRoom,
+    UpstreamFailed,
+)
 from .freed_memory import FREED
 from .header_names import folded, is_of_a_proxy
+from .held_bodies import BODIES
 from .inner import end_to_end
 from .places import Places
 from .reading import Reading
@@ -145,22 +155,23 @@ class Proxy:
             raise web.HTTPNotFound(text="this path is not passed on\n")
         try:
             upload = Upload(await self._body(request))
-        except BodyTooLarge:
-            raise web.HTTPRequestEntityTooLarge(self._max_body_bytes) from None
-        try:
             if USER in request:
                 return await self._exchange(request, upload)
             return await self._while_visited(request, upload)
-        except UpstreamFailed as error:
-            kind: type[web.HTTPServerError] = web.HTTPBadGateway
-            if error.timed_out or error.is_full:
-                kind = web.HTTPGatewayTimeout if error.timed_out else web.HTTPServiceUnavailable
+        except BodyTooLarge:
+            raise web.HTTPRequestEntityTooLarge(self._max_body_bytes) from None
+        except (BodyTooSlow, BrokenBody, NoRoom, UpstreamFailed) as error:
+            kind = _kind_of(error)
             raise kind(text=f"{kind.status_code}: {error}\n") from None
 
     async def _public_exchange(
         self, request: web.Request, upload: Upload, reading: Reading
     ) -> web.StreamResponse:
-        async with self._public.place(block_of(request.remote or UNKNOWN), reading):
+        address = block_of(request.remote or UNKNOWN)
+        async with AsyncExitStack() as stack:
+            async with BODIES.hold(address, self._max_body_bytes) as held:
+                held.add(upload.length)
+                await stack.enter_async_context(self._public.place(address, reading))
             return await self._exchange(request, upload)
 
     async def _while_visited(self, request: web.Request, upload: Upload) -> web.StreamResponse:
@@ -185,6 +196,7 @@ class Proxy:
             if not task.done():
                 task.cancel()
                 await asyncio.wait((task,))
+            upload.forget()
             # Else an error of it would keep this frame, and this frame the error.
             del task
 
@@ -231,6 +243,21 @@ class Proxy:
             reason = "did not answer in time" if timed_out else "cannot be reached"
             _log.warning("upstream %s: %s", self._base, type(error).__name__)
             raise UpstreamFailed(f"the upstream {reason}", timed_out=timed_out) from None
+
+
+def _kind_of(error: GatewayError) -> type[web.HTTPError]:
+    """The answer to a request that could not be passed on."""
+    match error:
+        case BrokenBody():
+            return web.HTTPBadRequest
+        case BodyTooSlow():
+            return web.HTTPRequestTimeout
+        case NoRoom() | UpstreamFailed(is_full=True):
+            return web.HTTPServiceUnavailable
+        case UpstreamFailed(timed_out=True):
+            return web.HTTPGatewayTimeout
+        case _:
+            return web.HTTPBadGateway
 
 
 def _has_left(request: web.Request) -> bool:

@@ -16,7 +16,10 @@ _LARGE_BYTES = 128 * 1024
 
 
 async def read_login(request: OuterRequest, max_body_bytes: int) -> bytes:
-    """The body of a message that begins or ends a session. Raises: BodyTooLarge, BrokenBody."""
+    """The body of a message that begins or ends a session.
+
+    Raises: BodyTooLarge, BodyTooSlow, BrokenBody, NoRoom.
+    """
     most = min(MAX_LOGIN_BYTES, max_body_bytes)
     try:
         return await request.read(most)

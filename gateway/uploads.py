@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 
+from .freed_memory import FREED
+
 _CHUNK_BYTES = 65536
 
 
@@ -17,6 +19,11 @@ class Upload:
         """What aiohttp is to send; None without a body."""
         self.is_sent = not self._body
         return self._chunks() if self._body else None
+
+    def forget(self) -> None:
+        """Keep nothing of it, sent or not: an error may keep who holds this."""
+        self._body = b""
+        FREED.add(self.length)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         for start in range(0, self.length, _CHUNK_BYTES):

@@ -6,7 +6,7 @@ import re
 import pytest
 from documents import read, table, tables
 
-from gateway import client, listening, places, proxy, request_body
+from gateway import client, held_bodies, listening, places, proxy, request_body
 from gateway.config import Settings
 from gateway.header_names import _BEGINNINGS, _OF_A_PROXY, folded, is_of_a_proxy
 from gateway.limits import _AHEAD
@@ -96,7 +96,12 @@ def test_sessions() -> None:
         ("docs/limits.md", f"{handshake_messages.MAX_SESSION_MS // HOUR_MS} hours at most"),
         ("docs/limits.md", f"more than {str(_AHEAD).split()[0]} messages in an hour"),
         ("docs/limits.md", f"a window has {_MAX_WINDOW_S // 86400} days at most"),
-        ("docs/limits.md", f"after {listening.KEPT_S} s, and has {request_body._READ_TIMEOUT_S} s"),
+        ("docs/limits.md", f"after {listening.KEPT_S} s"),
+        ("docs/limits.md", f"A body has {request_body._READ_TIMEOUT_S} s"),
+        ("docs/limits.md", f"go on at {request_body._LEAST_BYTES_PER_S // 1024} KiB a second"),
+        ("docs/limits.md", f"with {request_body._PATIENCE_S} s of patience"),
+        ("docs/limits.md", f"more than {held_bodies.SMALL_BYTES // 1024} KiB of it"),
+        ("docs/limits.md", f"may hold {held_bodies._MOST_BYTES >> 20} MiB in a process"),
         ("docs/limits.md", f"suites have {codes.HARDENED_CODE_CHARS} |"),
         (
             "docs/suites.md",

@@ -102,6 +102,7 @@ const REFUSALS = new Map(
       'The clocks of this device and of the service do not agree. Nothing was done; try again.',
     not_found: 'The service has no such route.',
     too_large: 'This is too large for the service. Send less at once.',
+    too_slow: 'This came too slowly over this line. Send less at once.',
     internal: 'The service failed. Try again later.',
     unavailable: 'The service is not available just now. Try again in a moment.',
     too_many: 'The service was asked too often, or has too much to do.',
