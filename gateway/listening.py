@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from .aiohttp_app import ASSEMBLY, OUTCOME
-from .aiohttp_framing import guard
+from .aiohttp_framing import guard, name_no_version
 from .errors import ConfigError
 from .logs import on_one_line, word
 from .open_files import Complaints, allow_all_files
@@ -79,6 +79,7 @@ async def listening(
     ``shared`` where other processes listen on the same port. Raises: ConfigError, StoreUnavailable.
     """
     allow_all_files()
+    name_no_version()
     asyncio.get_running_loop().set_exception_handler(Complaints())
     app = application(options)
     runner = web.AppRunner(

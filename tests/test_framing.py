@@ -84,6 +84,26 @@ HOSTS = st.sampled_from(["xn--", "xn--a", "a\u200d", "[::1", "a:b", "-", "x@y", 
 FORMS = st.sampled_from(["GET http://{0}/x", "CONNECT {0}:80", "GET ftp://{0}/", "GET {0}"])
 
 
+async def test_no_answer_names_a_version() -> None:
+    """Those that aiohttp makes by itself neither."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with listening({**OPTIONS, "mail": f"dir:{folder}"}, "127.0.0.1", 0) as service:
+            for said in (
+                b"no HTTP\r\n\r\n",
+                b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                b"GET /.gateway/client.js HTTP/1.1\r\nHost: x\r\n\r\n",
+                b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+                b"GET http://xn--/x HTTP/1.1\r\nHost: x\r\n\r\n",
+            ):
+                async with asyncio.timeout(20):
+                    reader, writer = await asyncio.open_connection(*service.addresses[0].split(":"))
+                    writer.write(said)
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    writer.close()
+                servers = [line for line in head.split(b"\r\n") if line.startswith(b"Server:")]
+                assert servers in ([], [b"Server: certless"]), said
+
+
 async def test_a_target_that_idna_refuses() -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with listening({**OPTIONS, "mail": f"dir:{folder}"}, "127.0.0.1", 0) as service:
