@@ -13,6 +13,8 @@ from typing import Any
 # After so much it is worth some ms, and they come once in so long at most.
 _WORTH_BYTES = 8 << 20
 _PAUSE_S = 2
+# Once more for what came late: on a busy machine the last of a body may go after the first time.
+_LATE_S = 10
 
 
 class _Freed:
@@ -33,12 +35,17 @@ class _Freed:
 
     def _give_back(self) -> None:
         self._bytes, self._planned_by = 0, None
-        if (trim := _malloc_trim()) is not None:
-            trim(0)
+        _trim()
+        asyncio.get_running_loop().call_later(_LATE_S, _trim)
 
 
 # malloc is one of the whole process.
 FREED = _Freed()
+
+
+def _trim() -> None:
+    if (trim := _malloc_trim()) is not None:
+        trim(0)
 
 
 @cache
