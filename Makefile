@@ -14,7 +14,7 @@ WITH_PYTHON := CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python"
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run $(BUNDLE)
-	$(BIN)/python -m gateway demo
+	$(BIN)/python -m certless demo
 
 # One after the other: together they may take no longer than CI waits.
 test: test-node test-browser test-firefox test-python
@@ -45,7 +45,7 @@ bench: $(VENV)/.bench .make/redis .make/deploy
 
 fuzz: $(VENV)/.test client_js/node_modules/.ready
 	cd client_js && CERTLESS_TABS_RUNS=10000 CERTLESS_TEST_MS=3600000 $(WITHIN) 2h node scripts/test.mjs test/tabs.test.js
-	FUZZ=50 $(WITHIN) 4h $(PYTEST) tests/test_properties.py tests/test_hardened_properties.py --timeout=3600
+	FUZZ=50 $(WITHIN) 4h $(PYTEST) tests/protocol/test_properties.py tests/protocol/test_hardened_properties.py --timeout=3600
 
 bundle: $(BUNDLE)
 

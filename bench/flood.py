@@ -19,7 +19,7 @@ import aiohttp
 from bench.hardened_target import HardenedTarget, seal_order
 from bench.run import cores
 from bench.targets import ROOT, Server, python
-from protocol.client_session import ClientSession
+from protocol.hardened.client_session import ClientSession
 
 LOGINS = 5000
 CONNECTIONS = 64

@@ -29,17 +29,17 @@ from bench.hardened_target import HardenedTarget, seal_order
 from bench.redis_process import RedisProcess, redis_process
 from bench.run import KIB, Sample, cores, play
 from bench.targets import Server, python
-from gateway.config import system_clock
-from gateway.hardened_sessions import HardenedSessions
-from gateway.keyring import KeyRing
+from gateway.clock import system_clock
+from gateway.keys.keyring import KeyRing
+from gateway.keys.user_tags import UserTags
+from gateway.sessions.hardened import HardenedSessions
 from gateway.stores import Store
 from gateway.stores.urls import store_from_url
-from gateway.user_tags import UserTags
-from protocol.client_session import ClientSession
-from protocol.confirmation import TICKET_LIFETIME_MS, Enrolment
-from protocol.handshake_messages import ServerConfirmation
-from protocol.hardened_suites import DEFAULT_REALM, ECDH_GCM
-from protocol.records import SessionRecord, TicketChain, TicketRecord
+from protocol.hardened.client_session import ClientSession
+from protocol.hardened.confirmation import TICKET_LIFETIME_MS, Enrolment
+from protocol.hardened.handshake_messages import ServerConfirmation
+from protocol.hardened.records import SessionRecord, TicketChain, TicketRecord
+from protocol.hardened.suites import DEFAULT_REALM, ECDH_GCM
 
 KINDS = ("SQLite", "Redis")
 GROWTH = (1_000, 10_000, 100_000)

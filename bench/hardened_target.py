@@ -8,21 +8,22 @@ import aiohttp
 
 from bench.server import ROUTE
 from bench.targets import ORDER, ORDER_JSON, Server, Target
-from gateway.config import DEFAULT_PREFIX, system_clock
-from protocol.client_handshake import AwaitedCode, begin_login
-from protocol.client_session import ClientSession, PendingMessage, seal_request
-from protocol.codes import Code
-from protocol.handshake_messages import (
+from gateway.clock import system_clock
+from protocol.classic.dialects import DEFAULT_PREFIX
+from protocol.common.codes import Code
+from protocol.common.messages import HttpRequest
+from protocol.common.primitives import RsaPrivateKey
+from protocol.hardened.client_handshake import AwaitedCode, begin_login
+from protocol.hardened.client_session import ClientSession, PendingMessage, seal_request
+from protocol.hardened.handshake_messages import (
     ClientConfirmation,
     ClientShare,
     Greeting,
     ServerConfirmation,
     ServerShare,
 )
-from protocol.hardened_suites import DEFAULT_REALM, HARDENED_SUITES
-from protocol.messages import HttpRequest
-from protocol.primitives import RsaPrivateKey
-from protocol.sealed_messages import Envelope
+from protocol.hardened.sealed_messages import Envelope
+from protocol.hardened.suites import DEFAULT_REALM, HARDENED_SUITES
 
 _MSGPACK = "application/msgpack"
 _SESSIONS = 16

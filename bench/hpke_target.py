@@ -11,7 +11,7 @@ from yarl import URL
 from bench.asgi_server import KEY_ID, PSK_ID, TRANSPORT_PATH
 from bench.server import ROUTE
 from bench.targets import ORDER, ORDER_JSON, Server, Target
-from protocol.codec import parse_json_object
+from protocol.common.codec import parse_json_object
 
 
 class HpkeTarget(Target):

@@ -24,13 +24,13 @@ from pathlib import Path
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from gateway.config import system_clock
-from gateway.keyring import KeyRing
-from gateway.sessions import Sessions
-from gateway.stores.memory import MemoryStore
-from protocol.codes import mint_code, mint_token, session_id
-from protocol.freshness import MAX_MESSAGES, nonce_claim
-from protocol.primitives import RsaPrivateKey, RsaPublicKey
+from gateway.clock import system_clock
+from gateway.keys.keyring import KeyRing
+from gateway.sessions.classic import Sessions
+from gateway.stores.memory.store import MemoryStore
+from protocol.classic.freshness import MAX_MESSAGES, nonce_claim
+from protocol.common.codes import mint_code, mint_token, session_id
+from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
 
 SESSIONS = 2000
 SPENT_SESSIONS = 20

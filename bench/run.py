@@ -39,7 +39,7 @@ from bench.targets import (
     node,
     python,
 )
-from protocol.codes import Code
+from protocol.common.codes import Code
 
 ROUNDS = 3
 ROUND_S = 3

@@ -15,7 +15,8 @@ import uvloop
 from aiohttp import web
 
 from gateway import AnyAddress, CodeMail, Delivery, setup
-from gateway.config import MAX_WINDOW_MS, RATES
+from gateway.config.settings import MAX_WINDOW_MS
+from gateway.policy.rates import RATES
 
 DIALECT = "sfet-3"
 ROUTE = "/echo"

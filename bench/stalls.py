@@ -19,18 +19,19 @@ import msgpack
 from bench.run import cores
 from bench.stalls_server import ANSWERS, HEX, MIB
 from bench.targets import Server, python
-from gateway.config import DEFAULT_MAX_BODY_BYTES, DEFAULT_PREFIX, system_clock
-from protocol.client_exchange import ClientExchange, ClientKeys
-from protocol.client_handshake import begin_login
-from protocol.client_session import ClientSession, seal_request
-from protocol.codec import serialize_json
-from protocol.codes import Code
-from protocol.dialects import DIALECTS
-from protocol.handshake_messages import Greeting, ServerConfirmation, ServerShare
-from protocol.hardened_suites import DEFAULT_REALM, HARDENED_SUITES
-from protocol.messages import HttpRequest, SealedMessage
-from protocol.primitives import RsaPrivateKey
-from protocol.suites import Classic
+from gateway.clock import system_clock
+from gateway.config.settings import DEFAULT_MAX_BODY_BYTES
+from protocol.classic.client_exchange import ClientExchange, ClientKeys
+from protocol.classic.dialects import DEFAULT_PREFIX, DIALECTS
+from protocol.classic.suites import Classic
+from protocol.common.codec import serialize_json
+from protocol.common.codes import Code
+from protocol.common.messages import HttpRequest, SealedMessage
+from protocol.common.primitives import RsaPrivateKey
+from protocol.hardened.client_handshake import begin_login
+from protocol.hardened.client_session import ClientSession, seal_request
+from protocol.hardened.handshake_messages import Greeting, ServerConfirmation, ServerShare
+from protocol.hardened.suites import DEFAULT_REALM, HARDENED_SUITES
 
 AIM_S = 0.1
 PING_EVERY_S = 0.003

@@ -18,16 +18,21 @@ from typing import Any, Self
 import aiohttp
 
 from bench.server import DIALECT, ROUTE
-from gateway.config import DEFAULT_PREFIX, system_clock
-from protocol.client_exchange import ClientExchange, ClientKeys, PendingLogin, PendingResponse
-from protocol.codec import parse_json_object, serialize_json
-from protocol.codes import Code
-from protocol.dialects import DIALECTS
-from protocol.freshness import MAX_MESSAGES
-from protocol.messages import HttpRequest, SealedMessage
-from protocol.primitives import RsaPrivateKey
-from protocol.rsa_keys import admit
-from protocol.suites import Classic
+from gateway.clock import system_clock
+from protocol.classic.client_exchange import (
+    ClientExchange,
+    ClientKeys,
+    PendingLogin,
+    PendingResponse,
+)
+from protocol.classic.dialects import DEFAULT_PREFIX, DIALECTS
+from protocol.classic.freshness import MAX_MESSAGES
+from protocol.classic.suites import Classic
+from protocol.common.codec import parse_json_object, serialize_json
+from protocol.common.codes import Code
+from protocol.common.messages import HttpRequest, SealedMessage
+from protocol.common.primitives import RsaPrivateKey
+from protocol.common.rsa_keys import admit
 
 ROOT = Path(__file__).parent.parent
 NODE_SERVER = ROOT / "bench" / "node_server.mjs"

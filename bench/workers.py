@@ -21,7 +21,7 @@ from bench.growth import GrownTarget, fill
 from bench.redis_process import free_port, redis_process, until_listening
 from bench.run import Row, play
 from bench.targets import ORDER_JSON, ROOT, Server, python
-from gateway.keyring import KeyRing
+from gateway.keys.keyring import KeyRing
 from gateway.stores.urls import store_from_url
 
 ROUNDS = 3

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-import gateway
+import certless
 
 SALT = b"one salt a user, in earnest"
 
@@ -19,35 +19,35 @@ def digest(password: str) -> bytes:
     return hashlib.scrypt(password.encode(), salt=SALT, n=2**14, r=8, p=1)
 
 
-class Customers(gateway.Directory):
+class Customers(certless.Directory):
     """Where users are kept: a database, in earnest."""
 
     def __init__(self) -> None:
         self._digests = {"ann": digest("correct horse")}
 
-    async def find(self, username: str) -> gateway.Account | None:
+    async def find(self, username: str) -> certless.Account | None:
         known = username in self._digests
-        return gateway.Account(username, (f"{username}@example.org",)) if known else None
+        return certless.Account(username, (f"{username}@example.org",)) if known else None
 
-    async def check(self, account: gateway.Account, payload: Mapping[str, Any]) -> bool:
+    async def check(self, account: certless.Account, payload: Mapping[str, Any]) -> bool:
         password = str(payload.get("password", ""))
         return hmac.compare_digest(digest(password), self._digests[account.name])
 
 
-class Pager(gateway.Delivery):
+class Pager(certless.Delivery):
     """How codes travel: whatever reaches the user."""
 
-    async def deliver(self, address: str, mail: gateway.CodeMail) -> None:
+    async def deliver(self, address: str, mail: certless.CodeMail) -> None:
         print(f"to {address}:\n{mail.text}", flush=True)
 
 
 async def whoami(request: web.Request) -> web.Response:
-    return web.json_response({"user": request[gateway.USER]})
+    return web.json_response({"user": request[certless.USER]})
 
 
 app = web.Application()
 app.router.add_get("/whoami", whoami)
-gateway.setup(app, users=Customers(), mail=Pager())
+certless.setup(app, users=Customers(), mail=Pager())
 
 if __name__ == "__main__":
     web.run_app(app, host="127.0.0.1", port=8440)

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from gateway.client import Client
+from certless.client import Client
 
 
 async def main(url: str, username: str) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from gateway.client import Client, ClientError, NotLoggedIn, TicketNotAccepted
+from certless.client import Client, ClientError, NotLoggedIn, TicketNotAccepted
 
 
 async def main(url: str, name: str, realm: str = "certless") -> None:

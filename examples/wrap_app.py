@@ -2,17 +2,17 @@
 
 from aiohttp import web
 
-import gateway
+import certless
 
 
 async def orders(request: web.Request) -> web.Response:
     order = await request.json()
-    return web.json_response({"user": request[gateway.USER], "ordered": order["item"]})
+    return web.json_response({"user": request[certless.USER], "ordered": order["item"]})
 
 
 app = web.Application()
 app.router.add_post("/orders", orders)
-gateway.setup(app, users=gateway.AnyAddress(), mail="console:", site="the tea shop")
+certless.setup(app, users=certless.AnyAddress(), mail="console:", site="the tea shop")
 
 if __name__ == "__main__":
     web.run_app(app, host="127.0.0.1", port=8440)

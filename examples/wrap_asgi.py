@@ -6,8 +6,8 @@ import uvicorn
 from fastapi import Depends, FastAPI, Request
 from pydantic import BaseModel
 
-import gateway
-from gateway import asgi
+import certless
+from certless import asgi
 
 
 class Order(BaseModel):
@@ -26,7 +26,7 @@ async def orders(order: Order, user: Annotated[str, Depends(user)]) -> dict[str,
     return {"user": user, "ordered": order.item}
 
 
-app.add_middleware(asgi.Certless, users=gateway.AnyAddress(), mail="console:", site="the tea shop")
+app.add_middleware(asgi.Certless, users=certless.AnyAddress(), mail="console:", site="the tea shop")
 
 if __name__ == "__main__":
     uvicorn.run(app, host="127.0.0.1", port=8440)

@@ -1,123 +1,58 @@
-"""Certless: encrypted, authenticated HTTP where TLS cannot go.
+"""The gateway: what stands between the network and the handlers or the upstream.
 
-``setup(app, users=..., mail=...)`` puts it in front of any aiohttp application. Handlers stay as
-they are; they find the session under ``request[SESSION]``, the user's name under ``request[USER]``.
-``gateway.asgi.Certless`` is the same for ASGI.
+The public names are those of ``certless``; they are here as well, as they were before 0.2.0.
 """
 
-import socket
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
+if TYPE_CHECKING:
+    from gateway.adapters.aiohttp.inner import SESSION as SESSION
+    from gateway.adapters.aiohttp.inner import USER as USER
+    from gateway.adapters.aiohttp.setup import reverse_proxy as reverse_proxy
+    from gateway.adapters.aiohttp.setup import setup as setup
+    from gateway.config.settings import Settings as Settings
+    from gateway.mail.message import CodeMail as CodeMail
+    from gateway.mail.transports import Delivery as Delivery
+    from gateway.sessions.session import Session as Session
+    from gateway.users.directory import Account as Account
+    from gateway.users.directory import AnyAddress as AnyAddress
+    from gateway.users.directory import Directory as Directory
 
-from protocol.dialects import DEFAULT_DIALECT, Dialect
-
-from .aiohttp_app import install
-from .aiohttp_inner import SESSION, USER
-from .assembly import assemble
-from .code_mail import CodeMail
-from .config import DEFAULT_MAX_BODY_BYTES, Settings
-from .delivery import Delivery
-from .directory import Account, AnyAddress, Directory
-from .errors import ConfigError, GatewayError, MailNotSent, MailOutcomeUnknown
-from .events import Event, Watcher
-from .proxy import Proxy
-from .requirements import SUITES
-from .sessions import Session
-from .stores import Store
+    from .errors import ConfigError as ConfigError
+    from .errors import GatewayError as GatewayError
+    from .errors import MailNotSent as MailNotSent
+    from .events import Event as Event
+    from .stores import Store as Store
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "SESSION",
-    "USER",
-    "Account",
-    "AnyAddress",
-    "CodeMail",
-    "ConfigError",
-    "Delivery",
-    "Directory",
-    "Event",
-    "GatewayError",
-    "MailNotSent",
-    "MailOutcomeUnknown",
-    "Session",
-    "Settings",
-    "Store",
-    "reverse_proxy",
-    "setup",
-]
+# Loaded when it is first asked for, so that a program loads what it uses and no more.
+_HOME = {
+    "Account": "gateway.users.directory",
+    "AnyAddress": "gateway.users.directory",
+    "CodeMail": "gateway.mail.message",
+    "ConfigError": "gateway.errors",
+    "Delivery": "gateway.mail.transports",
+    "Directory": "gateway.users.directory",
+    "Event": "gateway.events",
+    "GatewayError": "gateway.errors",
+    "MailNotSent": "gateway.errors",
+    "SESSION": "gateway.adapters.aiohttp.inner",
+    "Session": "gateway.sessions.session",
+    "Settings": "gateway.config.settings",
+    "Store": "gateway.stores",
+    "USER": "gateway.adapters.aiohttp.inner",
+    "reverse_proxy": "gateway.adapters.aiohttp.setup",
+    "setup": "gateway.adapters.aiohttp.setup",
+}
 
 
-def setup(
-    app: web.Application,
-    *,
-    users: str | Path | Directory,
-    mail: str | Delivery,
-    store: str | Store = "memory:",
-    dialect: str | Dialect = DEFAULT_DIALECT,
-    public: Iterable[str] = (),
-    suites: Iterable[str] = SUITES,
-    key_file: str | Path | None = None,
-    mail_from: str = "certless@localhost",
-    mail_helo: str | None = None,
-    watch: Watcher | None = None,
-    audit: str | Path | None = None,
-    admin: str | socket.socket | None = None,
-    **settings: Any,
-) -> None:
-    """Put Certless in front of every route of ``app``; call it once, before the app starts.
-
-    ``users``     a TOML file of users, ``AnyAddress()``, or a Directory of your own
-    ``mail``      ``smtp://HOST:PORT``, ``dir:PATH``, ``console:``, ``webhook:URL``, or a Delivery
-    ``store``     ``memory:``, ``sqlite:PATH``, ``redis://...``, or a Store
-    ``dialect``   a name from PROTOCOL §2, or a Dialect of your own
-    ``public``    patterns of routes that need no login; every other is protected
-    ``suites``    what is spoken, of ``ecdh-gcm``, ``rsa-gcm`` and ``classic``
-    ``key_file``  what seals a store's secrets; for SQLite ``PATH.key`` unless named
-    ``watch``     is called with each ``Event``, on the event loop
-    ``audit``     a file that gets a line of JSON for each login, session, ticket and limit
-    ``admin``     where figures are served: ``PORT`` of loopback or ``HOST:PORT``, without a login
-
-    The rest are fields of ``Settings``. Raises: ConfigError, in one line.
-    """
-    assembly = assemble(
-        users=users,
-        mail=mail,
-        store=store,
-        dialect=dialect,
-        public=public,
-        suites=suites,
-        key_file=key_file,
-        mail_from=mail_from,
-        mail_helo=mail_helo,
-        watch=watch,
-        audit=audit,
-        admin=admin,
-        **settings,
-    )
-    install(app, assembly)
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
 
 
-def reverse_proxy(
-    upstream: str,
-    *,
-    targets: Iterable[str] | None = None,
-    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
-    **options: Any,
-) -> web.Application:
-    """An application that is Certless in front of an upstream by URL.
-
-    ``targets`` are patterns of the paths that are passed on, all without them; ``options`` are
-    those of ``setup``.
-    Raises: ConfigError, in one line.
-    """
-    app = web.Application()
-    proxy = Proxy(upstream, targets=targets, max_body_bytes=max_body_bytes)
-    setup(app, max_body_bytes=max_body_bytes, **options)
-    app.cleanup_ctx.append(proxy.lifespan)
-    app.on_response_prepare.append(proxy.tidy)
-    app.router.add_route("*", "/{path:.*}", proxy.forward)
-    return app
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,41 +1,10 @@
-"""The Python client: log in with a code from the mail, then call the API as if in plain HTTP.
+"""The former place of ``certless.client``."""
 
-::
+import warnings
 
-    async with Client("http://127.0.0.1:8440") as client:
-        await client.login("ann@example.org", code=ask)
-        response = await client.post("/orders", json={"item": "tea"})
-        print(response.status, await response.json())
-
-Every request goes as ``{prefix}/message``: method, path, headers and body are all sealed.
-
-A client speaks one suite, ``ecdh-gcm`` unless told otherwise, and never falls back to another by
-itself. Who names a ``dialect`` means ``classic``.
-"""
-
-from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, get_args
-
-from aiohttp import FormData
-from yarl import URL
-
-from protocol.dialects import DEFAULT_DIALECT, Dialect
-from protocol.envelopes import Format
-from protocol.hardened_suites import (
-    DEFAULT_REALM,
-    FRESHNESS,
-    HARDENED_SUITES,
-    RSA_GCM,
-    Freshness,
-)
-from protocol.messages import HttpRequest
-
-from .client_classic import ClassicConversation
-from .client_conversation import CodeEntry, CodeSource, Conversation
-from .client_errors import (
+from certless.client import (
     AnswerNotTrusted,
+    Client,
     ClientError,
     ClockNotAccepted,
     CodeMistyped,
@@ -45,20 +14,14 @@ from .client_errors import (
     NotLoggedIn,
     PasswordNotAccepted,
     Refused,
+    Response,
+    RsaDecrypter,
     SuiteNotAccepted,
+    TicketFile,
     TicketNotAccepted,
     TicketNotKept,
+    Tickets,
 )
-from .client_handshake import Choices
-from .client_hardened import HardenedConversation
-from .client_messages import steady_clock
-from .client_request import Data, FormRequest, form_request, http_request
-from .client_response import RequestContext, Response
-from .client_rsa_key import ExternalKey, RsaDecrypter
-from .client_tickets import TicketFile, Tickets
-from .client_transport import Transport
-from .config import DEFAULT_PREFIX, find_dialect, http_url, system_clock
-from .sessions import Clock
 
 __all__ = [
     "AnswerNotTrusted",
@@ -81,179 +44,6 @@ __all__ = [
     "Tickets",
 ]
 
-Suite: TypeAlias = Literal["ecdh-gcm", "rsa-gcm", "classic"]
-
-SUITES: tuple[Suite, ...] = get_args(Suite)
-DEFAULT_SUITE: Suite = "ecdh-gcm"
-CLASSIC: Suite = "classic"
-
-
-class Client:
-    """One user's session with one gateway."""
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        suite: Suite | None = None,
-        fresh: Freshness = "clock",
-        envelope: Format = "msgpack",
-        realm: str = DEFAULT_REALM,
-        tickets: str | Path | Tickets | None = None,
-        rsa_key: RsaDecrypter | None = None,
-        dialect: str | Dialect | None = None,
-        prefix: str = DEFAULT_PREFIX,
-        timeout_s: float = 60,
-        clock: Clock = system_clock,
-        steady: Clock = steady_clock,
-    ) -> None:
-        """
-        ``suite``     ``ecdh-gcm``, ``rsa-gcm`` or ``classic``; without it ``ecdh-gcm``, or
-                      ``classic`` where a dialect is named
-        ``fresh``     ``clock``, or ``counter`` for a device without one
-        ``envelope``  ``msgpack`` or ``json``: how messages are written outside the seal
-        ``realm``     the gateway's
-        ``tickets``   where to keep what ``resume`` needs: the path of a file, or Tickets
-        ``rsa_key``   rsa-gcm only: a key that is not here, as in hardware, instead of a new one
-                      for each session
-        ``dialect``   classic only: a name from PROTOCOL §2, or a Dialect of your own
-        ``timeout_s`` how long one exchange may take, to the last byte of its answer: NoAnswer;
-                      ``rsa_key`` has as long again
-
-        Raises: ValueError, for what does not go together; ConfigError, for an unknown dialect.
-        """
-        parsed = http_url(url)
-        if parsed is None:
-            raise ValueError("url must be like http://127.0.0.1:8440")
-        self._url = parsed
-        self._transport = Transport(parsed, prefix, timeout_s)
-        spoken = suite or (DEFAULT_SUITE if dialect is None else CLASSIC)
-        _check(spoken, fresh, envelope)
-        if rsa_key is not None and spoken != RSA_GCM.name:
-            raise ValueError(f"rsa_key is for rsa-gcm, not for {spoken}: give suite='rsa-gcm'")
-        external = None if rsa_key is None else ExternalKey(rsa_key, timeout_s)
-        self._conversation: Conversation
-        if spoken == CLASSIC:
-            if tickets is not None or fresh != "clock":
-                raise ValueError("classic has neither tickets nor counters: choose another suite")
-            chosen = DEFAULT_DIALECT if dialect is None else dialect
-            chosen = find_dialect(chosen) if isinstance(chosen, str) else chosen
-            self._conversation = ClassicConversation(self._transport, chosen, clock)
-        else:
-            if dialect is not None:
-                raise ValueError(f"{spoken} has no dialects: name a suite or a dialect, not both")
-            choices = Choices(HARDENED_SUITES[spoken], fresh, envelope, realm, external)
-            kept = TicketFile(tickets) if isinstance(tickets, str | Path) else tickets
-            self._conversation = HardenedConversation(self._transport, choices, kept, clock, steady)
-
-    async def __aenter__(self) -> Self:
-        self._transport.open()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close connections. The session on the server lives on until it expires."""
-        await self._transport.close()
-
-    async def login(
-        self,
-        username: str,
-        *,
-        code: CodeSource,
-        password: str | None = None,
-        attempts: int = 1,
-    ) -> None:
-        """Name the user, get the code, open the session.
-
-        ``code`` is asked once the mail is on its way: a function or coroutine function without
-        arguments, or the code itself; white space, hyphens and case do not matter. A function is
-        asked up to ``attempts`` times (a code stands 5) while the gateway does not accept what it
-        gives.
-        Raises: ClientError.
-        """
-        await self._conversation.login(username, CodeEntry(code, attempts), password)
-
-    async def resume(self) -> None:
-        """Open a new session without a code, by the ticket that ``tickets`` keeps.
-
-        Where the answer is lost the ticket is still good: call it again.
-        Raises: NotLoggedIn (no ticket is kept), ClientError.
-        """
-        await self._conversation.resume()
-
-    async def logout(self) -> None:
-        """End the session on the server, and forget the ticket.
-
-        Raises: ClientError.
-        """
-        await self._conversation.logout()
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        json: Any = None,
-        data: Data | None = None,
-    ) -> RequestContext:
-        """One sealed request; a response of any status.
-
-        ``path`` is sent as it is written. ``json`` and ``data`` as in aiohttp: text, bytes, a
-        mapping for a form, or a FormData.
-        Raises: ClientError.
-        """
-        if isinstance(data, FormData):
-            if json is not None:
-                raise ValueError("give json or data, not both")
-            form = form_request(method, path, data, params=params, headers=headers)
-            return RequestContext(self._send_form(form))
-        inside = http_request(method, path, params=params, headers=headers, json=json, data=data)
-        return RequestContext(self._send(inside))
-
-    def get(self, path: str, **options: Any) -> RequestContext:
-        """``request("GET", path, ...)``."""
-        return self.request("GET", path, **options)
-
-    def post(self, path: str, **options: Any) -> RequestContext:
-        """``request("POST", path, ...)``."""
-        return self.request("POST", path, **options)
-
-    def put(self, path: str, **options: Any) -> RequestContext:
-        """``request("PUT", path, ...)``."""
-        return self.request("PUT", path, **options)
-
-    def patch(self, path: str, **options: Any) -> RequestContext:
-        """``request("PATCH", path, ...)``."""
-        return self.request("PATCH", path, **options)
-
-    def delete(self, path: str, **options: Any) -> RequestContext:
-        """``request("DELETE", path, ...)``."""
-        return self.request("DELETE", path, **options)
-
-    async def _send(self, inside: HttpRequest) -> Response:
-        response = await self._conversation.send(inside)
-        url = URL(f"{self._url.origin()}{inside.target}", encoded=True)
-        return Response(inside.method, url, response)
-
-    async def _send_form(self, form: FormRequest) -> Response:
-        return await self._send(await form.whole())
-
-
-def _check(suite: str, fresh: str, envelope: str) -> None:
-    """What a type checker would have said."""
-    for name, given, known in (
-        ("suite", suite, SUITES),
-        ("fresh", fresh, tuple(FRESHNESS)),
-        ("envelope", envelope, get_args(Format)),
-    ):
-        if given not in known:
-            raise ValueError(f"{name} must be one of {', '.join(known)}")
+warnings.warn(
+    "gateway.client is now certless.client: import that", DeprecationWarning, stacklevel=2
+)

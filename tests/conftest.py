@@ -14,9 +14,9 @@ from key_pairs import handed_round
 from mailboxes import a_free_port, self_signed
 from redis_servers import RedisProcess
 
-from protocol.primitives import RsaPrivateKey
+from protocol.common.primitives import RsaPrivateKey
 
-_KNOWS_A_GATEWAY = re.compile(r"^ *(?:from|import) \w*gateway", re.MULTILINE)
+_KNOWS_A_GATEWAY = re.compile(r"^ *(?:from|import) (?:\w*gateway|certless)", re.MULTILINE)
 
 
 @cache

@@ -1,67 +1,77 @@
-"""Who may import whom, read from the source (PROTOCOL's rooms; see protocol/__init__)."""
+"""Who may import whom, read from the source."""
 
 import ast
+import subprocess
+import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PROTOCOL = sorted((ROOT / "protocol").glob("*.py"))
+PROTOCOL = sorted((ROOT / "protocol").rglob("*.py"))
 GATEWAY = sorted((ROOT / "gateway").rglob("*.py"))
+CERTLESS = sorted((ROOT / "certless").rglob("*.py"))
 
 # I/O, clocks, entropy and logs stay outside, and the gateway knows the protocol, never back.
 BANNED = {
-    "aiohttp",
-    "asyncio",
-    "socket",
-    "time",
-    "datetime",
-    "logging",
-    "random",
-    "secrets",
-    "os",
-    "smtplib",
-    "sqlite3",
-    "redis",
-    "gateway",
+    *("aiohttp", "asyncio", "certless", "datetime", "gateway", "logging", "os", "random"),
+    *("redis", "secrets", "smtplib", "socket", "sqlite3", "time"),
 }
 CRYPTO_LIBRARIES = {"Crypto", "cryptography"}
-# A room that decides what a store is for must not know which one it is.
-STORE_BLIND = {"middleware", "classic_routes", "hardened_routes", "login", "hardened_login"}
-STORE_BLIND |= {"sessions", "hardened_sessions", "resumption", "operators", "proxy"}
-# What is the same in front of every framework must know none.
-FRAMEWORK_BLIND = {"outer", "inner", "middleware", "classic_routes", "hardened_routes"}
-FRAMEWORK_BLIND |= {"client_script", "assembly", "login", "hardened_login", "resumption"}
 FRAMEWORKS = {"aiohttp", "starlette", "fastapi", "uvicorn"}
-CONCRETE_STORES = {"memory", "memory_handshakes", "memory_records"}
-CONCRETE_STORES |= {"sqlite", "sqlite_file", "sqlite_handshakes", "sqlite_reseal"}
-CONCRETE_STORES |= {"redis", "redis_handshakes", "redis_records", "redis_scripts", "redis_server"}
-CONCRETE_STORES |= {"redis_url", "urls"}
 
-# Each room, and the rooms of protocol/ that it may know; what these know in turn is not repeated.
+# The modules of protocol/, lowest first: each may import those of the lines before its own.
 LAYERS: list[set[str]] = [
-    {"errors"},
-    {"codec"},
-    {"messages"},
-    {"primitives", "rsa_keys", "dialects", "freshness", "codes"},
-    {"once", "record", "envelopes", "hardened_suites", "hardened_states", "counter_window"}
-    | {"typed_codes"},
-    {"suites", "spake2", "handshake_messages", "sealed_messages"},
-    {"sealing", "session", "key_schedule", "records"},
-    {"exchange", "client_exchange", "handshake_server", "confirmation", "message_server"},
-    {"client_session", "client_confirmation", "client_handshake"},
+    {"common.errors"},
+    {"common.codec"},
+    {"common.messages"},
+    {"common.primitives", "common.window"},
+    {"common.codes", "common.rsa_keys", "common.once", "common.record", "common.envelopes"},
+    {"classic.dialects", "hardened.suites", "hardened.states", "common.typed_codes"},
+    {"classic.freshness", "classic.suites", "classic.session"},
+    {"hardened.counter_window", "hardened.spake2", "hardened.handshake_messages"},
+    {"hardened.sealed_messages", "classic.sealing", "hardened.key_schedule"},
+    {"hardened.records", "classic.exchange", "classic.client_exchange"},
+    {"hardened.handshake_server", "hardened.confirmation", "hardened.message_server"},
+    {"hardened.client_session"},
+    {"hardened.client_confirmation"},
+    {"hardened.client_handshake"},
 ]
-# Inside a layer the order is this one: data on primitives, rules on data.
-WITHIN_A_LAYER = {
-    "rsa_keys": {"primitives"},
-    "dialects": {"primitives"},
-    "freshness": {"primitives", "dialects"},
-    "codes": {"primitives"},
-    "counter_window": {"hardened_suites"},
-    "records": {"key_schedule"},
-    "client_confirmation": {"client_session"},
-    "client_handshake": {"client_session", "client_confirmation"},
+# Each part of protocol/, and the parts that it may import.
+PARTS = {"common": set[str](), "classic": {"common"}, "hardened": {"common"}}
+
+# Everybody may import these. They import nothing else of the gateway.
+FOUNDATION = {"clock", "errors", "events", "logs"}
+# Each package of gateway/, lowest first, and the packages that it may import.
+PACKAGES: dict[str, set[str]] = {
+    "stores": set(),
+    "keys": {"stores"},
+    "policy": {"stores"},
+    "config": {"stores", "policy"},
+    "users": {"stores", "config"},
+    "sessions": {"stores", "keys", "policy", "users"},
+    "mail": {"stores", "config", "users"},
+    "login": {"stores", "keys", "policy", "config", "users", "sessions", "mail"},
+    "pipeline": {"login", "sessions", "policy", "config", "users"},
+    "monitoring": set(),
+    "pages": set(),
+    "admin": {"monitoring", "sessions", "users", "keys", "policy", "stores", "pages"},
 }
+PACKAGES["build"] = set(PACKAGES) - {"pages"}
+PACKAGES["adapters"] = {"build", "pipeline", "policy", "config", "sessions"}
+PACKAGES["service"] = {"adapters", "config", "policy", "mail", "monitoring", "admin"}
+PACKAGES["doctor"] = set(PACKAGES)
+PACKAGES["demo"] = set(PACKAGES) - {"doctor"}
+PACKAGES["cli"] = set(PACKAGES)
+# Contracts that an integrator implements: what takes them as options imports them.
+CONTRACTS = {"gateway.stores", "gateway.users.directory", "gateway.mail.transports"}
+TAKE_OPTIONS = {"adapters", "service"}
+# The former places of public modules (CHANGELOG, 0.2.0).
+FORMER = {"client", "asgi", "metrics"}
+# Where it may be known which store it is, and which HTTP framework.
+KNOW_STORES = {"stores", "build", "cli", "doctor"}
+KNOW_FRAMEWORKS = {"adapters", "service", "admin", "mail", "doctor", "demo", "cli", "pages"}
 
 
 def imports(source: str, package: str) -> set[str]:
@@ -90,80 +100,151 @@ def top_level(names: set[str]) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
-def rooms_known_by(path: Path) -> set[str]:
-    rooms = {other.stem for other in PROTOCOL}
-    parts = (name.split(".") for name in imports_of(path))
-    return {part[1] for part in parts if part[0] == "protocol" and len(part) > 1} & rooms
+def module(path: Path) -> str:
+    """Its full name, without ``__init__``."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def allowed(room: str) -> set[str]:
-    (level,) = (i for i, layer in enumerate(LAYERS) if room in layer)
-    return set().union(*LAYERS[:level]) | WITHIN_A_LAYER.get(room, set())
+ALL = {module(path) for path in (*PROTOCOL, *GATEWAY, *CERTLESS)}
 
 
-by_room = pytest.mark.parametrize("path", PROTOCOL, ids=lambda path: path.stem)
+def known_modules(path: Path) -> set[str]:
+    """The modules of ours that a module imports itself."""
+    return (imports_of(path) & ALL) - {module(path)}
 
 
-@by_room
+def package_of(name: str) -> str:
+    """The package of a module of gateway/; "" for the package itself."""
+    return name.split(".")[1] if "." in name else ""
+
+
+each_of_protocol = pytest.mark.parametrize("path", PROTOCOL, ids=module)
+each_of_gateway = pytest.mark.parametrize("path", GATEWAY, ids=module)
+
+
+# --- protocol ---
+
+
+@each_of_protocol
 def test_protocol_does_no_io_and_has_no_clock_and_no_entropy(path: Path) -> None:
     assert top_level(imports_of(path)) & BANNED == set()
 
 
-@by_room
+@each_of_protocol
 def test_only_primitives_knows_a_crypto_library(path: Path) -> None:
-    if path.stem != "primitives":
-        assert top_level(imports_of(path)) & CRYPTO_LIBRARIES == set()
+    # Where nobody did, protocol/ would do its crypto somewhere unseen.
+    is_primitives = module(path) == "protocol.common.primitives"
+    assert bool(top_level(imports_of(path)) & CRYPTO_LIBRARIES) == is_primitives
 
 
-def test_primitives_is_where_the_crypto_libraries_are() -> None:
-    # Else the test above would be true of a protocol that does its crypto somewhere unseen.
-    (path,) = (path for path in PROTOCOL if path.stem == "primitives")
-    assert top_level(imports_of(path)) >= CRYPTO_LIBRARIES
+@pytest.mark.parametrize("path", [p for p in PROTOCOL if p.stem != "__init__"], ids=module)
+def test_each_module_of_protocol_imports_those_before_it(path: Path) -> None:
+    name = module(path).removeprefix("protocol.")
+    levels = [at for at, layer in enumerate(LAYERS) if name in layer]
+    assert levels, "a new module needs a place in LAYERS"
+    known = {one.removeprefix("protocol.") for one in known_modules(path)}
+    assert {one for one in known if "." in one} <= set().union(*LAYERS[: levels[0]])
+    part = name.partition(".")[0]
+    assert {one.partition(".")[0] for one in known} <= {part, *PARTS[part]}
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in PROTOCOL if path.stem != "__init__"], ids=lambda path: path.stem
-)
-def test_each_room_knows_only_those_before_it(path: Path) -> None:
-    assert path.stem in set().union(*LAYERS), "a new room needs a place in LAYERS"
-    assert rooms_known_by(path) - allowed(path.stem) == set()
+def test_the_packages_of_protocol_load_no_module() -> None:
+    for path in PROTOCOL:
+        if path.stem == "__init__":
+            assert known_modules(path) == set()
 
 
-def test_the_package_itself_loads_no_room() -> None:
-    assert rooms_known_by(ROOT / "protocol" / "__init__.py") == set()
+# --- gateway ---
 
 
-@pytest.mark.parametrize(
-    "path", GATEWAY, ids=lambda path: ".".join(path.relative_to(ROOT).with_suffix("").parts)
-)
-def test_the_gateway_keeps_to_its_contracts(path: Path) -> None:
-    known = imports_of(path)
-    # Crypto of its own would be a second implementation of a primitive.
-    assert top_level(known) & CRYPTO_LIBRARIES == set()
-    if path.stem in STORE_BLIND:
-        concrete = {f"gateway.stores.{store}" for store in CONCRETE_STORES}
-        assert {name for name in known for store in concrete if (name + ".").startswith(store)} == (
-            set()
-        )
+def test_no_arrow_of_the_table_runs_upward() -> None:
+    names = list(PACKAGES)
+    for name, below in PACKAGES.items():
+        assert below <= set(names[: names.index(name)])
 
 
-@pytest.mark.parametrize("room", sorted(FRAMEWORK_BLIND))
-def test_the_core_knows_no_framework(room: str) -> None:
-    known = imports_of(ROOT / "gateway" / f"{room}.py")
-    assert top_level(known) & FRAMEWORKS == set()
-    assert not {name for name in known if name.startswith("gateway.aiohttp_")}
+@each_of_gateway
+def test_each_package_imports_what_the_table_says(path: Path) -> None:
+    package = package_of(module(path))
+    if package in FORMER | {"", "__main__"}:
+        return
+    known = {name for name in known_modules(path) if name.startswith("gateway.")}
+    if package in FOUNDATION:
+        assert {package_of(name) for name in known} <= FOUNDATION
+        return
+    assert package in PACKAGES, "a new package needs a line in PACKAGES"
+    if package in TAKE_OPTIONS:
+        known -= CONTRACTS
+    allowed = {package, *FOUNDATION, *PACKAGES[package]}
+    assert {name for name in known if package_of(name) not in allowed} == set()
 
 
-def test_the_concrete_stores_are_the_modules_of_the_folder() -> None:
-    found = {path.stem for path in (ROOT / "gateway" / "stores").glob("*.py")}
-    assert found - {"__init__", "caps"} <= CONCRETE_STORES, (
-        "a new store belongs into CONCRETE_STORES"
+@each_of_gateway
+def test_the_gateway_has_no_crypto_of_its_own(path: Path) -> None:
+    # It would be a second implementation of a primitive. TLS of mail servers is another matter.
+    used = top_level(imports_of(path)) & CRYPTO_LIBRARIES
+    assert used == set() or module(path).startswith("gateway.mail.")
+
+
+@each_of_gateway
+def test_only_those_who_wire_it_know_which_store_it_is(path: Path) -> None:
+    stores = {n for n in known_modules(path) if n.startswith("gateway.stores.")}
+    concrete = {n for n in stores if n.split(".")[2] in ("memory", "sqlite", "redis")}
+    assert concrete == set() or package_of(module(path)) in KNOW_STORES
+
+
+@each_of_gateway
+def test_what_is_the_same_for_every_framework_knows_none(path: Path) -> None:
+    used = top_level(imports_of(path)) & FRAMEWORKS
+    assert used == set() or package_of(module(path)) in KNOW_FRAMEWORKS
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_no_modules_of_a_package_import_each_other(package: str) -> None:
+    arrows = {
+        module(path): known_modules(path) for path in GATEWAY if package_of(module(path)) == package
+    }
+    done = set[str]()
+
+    def walk(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, " -> ".join((*way, name))
+        if name not in done:
+            for other in arrows.get(name, ()):
+                walk(other, (*way, name))
+            done.add(name)
+
+    for name in arrows:
+        walk(name, ())
+
+
+# --- the public face ---
+
+
+@pytest.mark.parametrize("path", CERTLESS, ids=module)
+def test_the_client_imports_the_protocol_alone(path: Path) -> None:
+    known = known_modules(path)
+    if module(path).startswith("certless.client"):
+        assert {name for name in known if name.startswith("gateway")} == set()
+
+
+def test_a_program_that_uses_the_client_loads_nothing_of_the_gateway() -> None:
+    program = (
+        "import sys; from certless import Client; "
+        "print([n for n in sys.modules if n.split('.')[0] == 'gateway'])"
     )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ran.stdout == "[]\n"
+
+
+# --- names ---
 
 
 def test_nothing_is_called_utils() -> None:
-    drawers = {"util", "utils", "helpers", "misc", "common"}
-    for folder in ("protocol", "gateway", "tests"):
+    drawers = {"util", "utils", "helpers", "misc"}
+    for folder in ("protocol", "gateway", "certless", "tests"):
         for path in (ROOT / folder).rglob("*.py"):
             assert not drawers & set(path.relative_to(ROOT).with_suffix("").parts), path
 
@@ -171,13 +252,19 @@ def test_nothing_is_called_utils() -> None:
 @pytest.mark.parametrize(
     ("source", "package", "expected"),
     [
-        ("import os.path", "protocol", {"os.path"}),
-        ("from . import codec", "protocol", {"protocol", "protocol.codec"}),
-        ("from .codec import x", "protocol", {"protocol.codec", "protocol.codec.x"}),
-        ("from ..stores import sqlite", "gateway.a", {"gateway.stores", "gateway.stores.sqlite"}),
-        ("def f():\n    import time", "protocol", {"time"}),
-        ("importlib.import_module('os')", "protocol", {"os"}),
+        ("import os.path", "a", {"os.path"}),
+        ("from . import b", "a", {"a", "a.b"}),
+        ("from .b import x", "a", {"a.b", "a.b.x"}),
+        ("from ..b import c", "top.a", {"top.b", "top.b.c"}),
+        ("def f():\n    import time", "a", {"time"}),
+        ("importlib.import_module('os')", "a", {"os"}),
     ],
 )
 def test_imports_are_seen_in_every_form(source: str, package: str, expected: set[str]) -> None:
     assert imports(source, package) == expected
+
+
+def test_layers_name_each_module_once() -> None:
+    names = [name for layer in LAYERS for name in layer]
+    assert len(names) == len(set(names))
+    assert all(before.isdisjoint(after) for before, after in pairwise(LAYERS))

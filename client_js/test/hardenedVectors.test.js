@@ -58,7 +58,7 @@ const plain = (value) => {
   return Array.isArray(value) ? value.map(plain) : value;
 };
 
-/** One function a kind, as RUNNERS in tests/test_hardened_vectors.py. */
+/** One function a kind, as RUNNERS in tests/protocol/test_hardened_vectors.py. */
 function runners(primitives) {
   const key = async (name) => ({
     publicKey: admit(publicPem(name)),

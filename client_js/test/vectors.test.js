@@ -48,7 +48,7 @@ function joined(parts) {
 
 const hex = (bytes) => encodeBytes('hex', bytes);
 
-/** One function a kind, as RUNNERS in tests/test_vectors.py. */
+/** One function a kind, as RUNNERS in tests/protocol/test_vectors.py. */
 function runners(primitives) {
   const suiteOf = ({ dialect }) => new Classic(dialectOf(dialect), primitives);
   const privateKey = (name) => primitives.importPrivateKey(privateDer(name));

@@ -21,13 +21,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily
 
-from gateway import metrics
-from gateway.audit import hashed, rfc3339
+from gateway.clock import Clock
 from gateway.errors import ConfigError, StoreUnavailable
-from gateway.keyring import KeyRing
-from gateway.operators import OpenSession, Operators
+from gateway.keys.keyring import KeyRing
+from gateway.monitoring import metrics
+from gateway.monitoring.audit import hashed, rfc3339
 from gateway.pages import LOOK, add_files, headers, only_for
-from gateway.sessions import Clock
+from gateway.sessions.management import OpenSession, Operators
 from gateway.stores import Store
 
 from .figures import Figures, session_stats

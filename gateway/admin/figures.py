@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from prometheus_client.registry import Collector
 
-from gateway import metrics
+from gateway.monitoring import metrics
 
 # Upper bound in seconds, and how many took at most so long.
 Buckets: TypeAlias = Sequence[tuple[float, float]]

@@ -6,8 +6,8 @@ from typing import Any
 
 from prometheus_client.registry import Collector
 
+from gateway.clock import Clock
 from gateway.errors import StoreUnavailable
-from gateway.sessions import Clock
 from gateway.stores import Store
 
 from .figures import Figures, point

@@ -19,10 +19,9 @@ from typing import Any, TypeAlias
 from aiohttp import web
 
 from gateway import Account, AnyAddress, ConfigError, reverse_proxy
-from gateway.config import DEFAULT_PREFIX
 from gateway.pages import only_for
-from gateway.route_patterns import RoutePatterns
-from protocol.dialects import DEFAULT_DIALECT
+from gateway.policy.route_patterns import RoutePatterns
+from protocol.classic.dialects import DEFAULT_DIALECT, DEFAULT_PREFIX
 
 from . import shop
 from .mailbox import Mailbox, MailboxPage, smtp_sink

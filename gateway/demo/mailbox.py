@@ -25,7 +25,7 @@ from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope
 
 from gateway.pages import LOOK, add_files, headers
-from protocol.codes import CODE_ALPHABET, CODE_LIFETIME_MS
+from protocol.common.codes import CODE_ALPHABET, CODE_LIFETIME_MS
 
 from .news import News
 

@@ -12,9 +12,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from gateway.config import Settings, find_dialect
+from gateway.config.settings import Settings, find_dialect
 from gateway.errors import GatewayError
-from protocol.dialects import DEFAULT_DIALECT
+from protocol.classic.dialects import DEFAULT_DIALECT
 
 # One answer that a check waits for; and all that a check may take.
 ANSWER_S = 4.0

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator
 
-from gateway.requirements import CLASSIC, is_hardened
+from gateway.policy.suites import CLASSIC, is_hardened
 from gateway.stores import MAIL_WINDOW_MS
-from protocol.codes import BITS_PER_CHAR, CODE_ATTEMPTS, HARDENED_CODE_CHARS
+from protocol.common.codes import BITS_PER_CHAR, CODE_ATTEMPTS, HARDENED_CODE_CHARS
 
 from . import Finding, Service, ok, warn
 

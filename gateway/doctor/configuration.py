@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
-from gateway.config import RATES
-from gateway.directory import TomlDirectory
-from gateway.rates import NONE
-from gateway.requirements import CLASSIC, Requirements, is_hardened
-from gateway.route_patterns import RoutePatterns
-from gateway.serve import CLASSIC_WARNING
-from gateway.serve_options import application, host_and_port
+from gateway.policy.rates import NONE, RATES
+from gateway.policy.route_patterns import RoutePatterns
+from gateway.policy.suites import CLASSIC, Requirements, is_hardened
+from gateway.service.options import application, host_and_port
+from gateway.service.serve import CLASSIC_WARNING
+from gateway.users.directory import TomlDirectory
 
 from . import Finding, Service, fix, ok, warn
 

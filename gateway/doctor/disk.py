@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from gateway.stores.sqlite_file import FILE_VERSION
+from gateway.stores.sqlite.file import FILE_VERSION
 
 from . import Finding, fix, warn
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.keyring import VARIABLE
+from gateway.keys.keyring import VARIABLE
 
 from . import Finding, Service, fix, ok, warn
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import aiosmtplib
 from yarl import URL
 
-from gateway.delivery import ConsoleDelivery, FolderDelivery, WebhookDelivery
-from gateway.mail_url import delivery_from_url
-from gateway.smtp import LOOPBACK, NotOffered, SmtpDelivery
-from gateway.smtp_tls import CertificateRefused, Tls, Trust
+from gateway.mail.smtp import LOOPBACK, NotOffered, SmtpDelivery
+from gateway.mail.smtp_tls import CertificateRefused, Tls, Trust
+from gateway.mail.transports import ConsoleDelivery, FolderDelivery, WebhookDelivery
+from gateway.mail.url import delivery_from_url
 
 from . import ANSWER_S, Finding, Service, fix, ok, warn
 

@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 
 from redis.exceptions import RedisError
 
-from gateway.smtp import LOOPBACK
-from gateway.stores.redis_url import RedisUrl, parse_redis_url
+from gateway.mail.smtp import LOOPBACK
+from gateway.stores.redis.url import RedisUrl, parse_redis_url
 
 from . import ANSWER_S, Finding, ok, warn
 from .clock import beside

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.config import system_clock
-from gateway.enrolment import ID_BYTES
-from gateway.keyring import VARIABLE, KeyRing
-from gateway.operators import Operators
+from gateway.clock import system_clock
+from gateway.keys.keyring import VARIABLE, KeyRing
+from gateway.sessions.management import Operators
+from gateway.sessions.session import ID_BYTES
 from gateway.stores import TAG_KEY_ID, Store
-from gateway.stores.sqlite import SqliteStore
+from gateway.stores.sqlite.store import SqliteStore
 from gateway.stores.urls import default_key_file, is_redis, sqlite_path, store_from_url
 
 from . import Finding, Service, disk, fix, ok, warn

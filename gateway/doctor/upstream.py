@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp import hdrs
 from yarl import URL
 
-from gateway.config import http_url
+from gateway.config.settings import http_url
 
 from . import ANSWER_S, Finding, Service, fix, ok, warn
 

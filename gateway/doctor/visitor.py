@@ -10,8 +10,8 @@ import aiohttp
 from aiohttp import hdrs
 from yarl import URL
 
-from gateway.client_script import BUNDLE
-from gateway.serve_options import host_and_port
+from gateway.pipeline.client_script import BUNDLE
+from gateway.service.options import host_and_port
 
 from . import ANSWER_S, Finding, Service, fix, ok, warn
 

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from protocol.counter_window import FreshnessClaim
-from protocol.freshness import NonceClaim
+from protocol.classic.freshness import NonceClaim
+from protocol.hardened.counter_window import FreshnessClaim
 
 MAIL_LIMIT = 3
 MAIL_WINDOW_MS = 900_000

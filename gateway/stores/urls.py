@@ -5,10 +5,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from gateway.errors import ConfigError
+from gateway.stores.memory.store import MemoryStore
+from gateway.stores.sqlite.store import SqliteStore
 
 from . import Store
-from .memory import MemoryStore
-from .sqlite import SqliteStore
 
 # The password of a Redis may stand in its URL, so that no text here repeats one.
 _REDIS = ("redis:", "rediss:", "redis+", "rediss+")
@@ -24,8 +24,8 @@ def store_from_url(url: str, clock: Callable[[], int] | None = None) -> Store:
     if is_redis(url):
         if find_spec("redis") is None:
             raise ConfigError("a store in Redis needs redis-py: in a clone, pip install '.[redis]'")
-        from .redis import RedisStore  # noqa: PLC0415
-        from .redis_url import parse_redis_url  # noqa: PLC0415
+        from gateway.stores.redis.store import RedisStore  # noqa: PLC0415
+        from gateway.stores.redis.url import parse_redis_url  # noqa: PLC0415
 
         return RedisStore(parse_redis_url(url), *([clock] if clock else []))
     raise ConfigError("the store must be memory:, sqlite:PATH or redis://HOST:PORT")

@@ -1,0 +1,61 @@
+"""Certless: encrypted, authenticated HTTP where TLS cannot go.
+
+``certless.setup(app, users=..., mail=...)`` puts it in front of any aiohttp application. Handlers
+stay as they are; they find the session under ``request[SESSION]`` and the user's name under
+``request[USER]``. ``certless.asgi.Certless`` is the same for ASGI, and ``certless.Client`` is the
+client.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gateway.adapters.aiohttp.inner import SESSION as SESSION
+    from gateway.adapters.aiohttp.inner import USER as USER
+    from gateway.adapters.aiohttp.setup import reverse_proxy as reverse_proxy
+    from gateway.adapters.aiohttp.setup import setup as setup
+    from gateway.config.settings import Settings as Settings
+    from gateway.errors import ConfigError as ConfigError
+    from gateway.errors import GatewayError as GatewayError
+    from gateway.errors import MailNotSent as MailNotSent
+    from gateway.events import Event as Event
+    from gateway.mail.message import CodeMail as CodeMail
+    from gateway.mail.transports import Delivery as Delivery
+    from gateway.sessions.session import Session as Session
+    from gateway.stores import Store as Store
+    from gateway.users.directory import Account as Account
+    from gateway.users.directory import AnyAddress as AnyAddress
+    from gateway.users.directory import Directory as Directory
+
+    from .client import Client as Client
+
+# Loaded when it is first asked for, so that a program loads what it uses and no more.
+_HOME = {
+    "Account": "gateway.users.directory",
+    "AnyAddress": "gateway.users.directory",
+    "Client": "certless.client",
+    "CodeMail": "gateway.mail.message",
+    "ConfigError": "gateway.errors",
+    "Delivery": "gateway.mail.transports",
+    "Directory": "gateway.users.directory",
+    "Event": "gateway.events",
+    "GatewayError": "gateway.errors",
+    "MailNotSent": "gateway.errors",
+    "SESSION": "gateway.adapters.aiohttp.inner",
+    "Session": "gateway.sessions.session",
+    "Settings": "gateway.config.settings",
+    "Store": "gateway.stores",
+    "USER": "gateway.adapters.aiohttp.inner",
+    "reverse_proxy": "gateway.adapters.aiohttp.setup",
+    "setup": "gateway.adapters.aiohttp.setup",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

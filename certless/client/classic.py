@@ -1,0 +1,139 @@
+"""The classic suite at the Python client, in one dialect (PROTOCOL §4 to §6)."""
+
+import asyncio
+import secrets
+
+from protocol.classic.client_exchange import ClientExchange, ClientKeys
+from protocol.classic.dialects import Dialect
+from protocol.classic.suites import Classic
+from protocol.common.codec import JsonObject, parse_json_envelope, serialize_json
+from protocol.common.codes import CLASSIC_CODE_CHARS, Code
+from protocol.common.errors import MalformedMessage
+from protocol.common.messages import (
+    HttpRequest,
+    HttpResponse,
+    SealedMessage,
+    SessionGrant,
+    SessionRequest,
+)
+from protocol.common.primitives import RsaPrivateKey
+from protocol.common.typed_codes import read_classic_code
+
+from .clock import Clock
+from .errors import (
+    CodeNotAccepted,
+    NoGateway,
+    NotLoggedIn,
+    Refused,
+    SuiteNotAccepted,
+    answers_checked,
+)
+from .protocol import CodeEntry, Conversation, given_code
+from .transport import MESSAGE_BYTES, SMALL_ANSWER_BYTES, Transport
+
+
+def _read_code(given: str) -> Code:
+    return given_code(
+        read_classic_code(given),
+        f"a code has {CLASSIC_CODE_CHARS} letters and digits, and there is none here: "
+        "copy the whole line from the mail, or the whole mail",
+    )
+
+
+# PROTOCOL §4.4: two payloads under one code would share a key stream.
+_THEN = (
+    "A wrong code can be typed again, 5 times in all. A right one is spent now: check this "
+    "machine's clock and ask for a new one"
+)
+
+
+class ClassicConversation(Conversation):
+    """A session in ``dialect``. Every request goes as ``{prefix}/message``."""
+
+    def __init__(self, transport: Transport, dialect: Dialect, clock: Clock) -> None:
+        self._transport = transport
+        self._dialect = dialect
+        self._exchange = ClientExchange(Classic(dialect))
+        self._clock = clock
+        self._token = ""
+        self._keys: ClientKeys | None = None
+
+    async def login(self, username: str, entry: CodeEntry, password: str | None) -> None:
+        names = self._dialect.names
+        # The key is made while the person reads the mail.
+        pair_task = asyncio.create_task(asyncio.to_thread(RsaPrivateKey.generate))
+        try:
+            asked = SessionRequest(username).serialize(names)
+            with answers_checked():
+                token = SessionGrant.parse(await self._begin(asked), names).token
+
+            async def redeem(code: Code) -> ClientKeys:
+                return await self._redeem(token, code, await pair_task, password)
+
+            self._keys = await entry.enter(_read_code, redeem)
+            self._token = token
+        finally:
+            pair_task.cancel()
+
+    async def _begin(self, asked: JsonObject) -> JsonObject:
+        try:
+            return await self._post(self._dialect.paths.session, asked)
+        except Refused as error:
+            if error.code != "unsupported_suite":
+                raise
+            raise SuiteNotAccepted(error.status, "classic") from None
+
+    async def _redeem(
+        self, token: str, code: Code, pair: RsaPrivateKey, password: str | None
+    ) -> ClientKeys:
+        names = self._dialect.names
+        message, pending = self._exchange.seal_login(
+            token, code, pair, self._clock(), secrets.token_bytes, password
+        )
+        try:
+            reply = await self._post(self._dialect.paths.authenticate, message.serialize(names))
+        except Refused as error:
+            if error.code != "rejected":
+                raise
+            raise CodeNotAccepted(error.status, error.code, "dialect", _THEN) from None
+        with answers_checked():
+            return pending.open(SealedMessage.parse(reply, names))
+
+    async def resume(self) -> None:
+        raise NotLoggedIn("classic has no tickets: log in with a code")
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        token, keys = self._session()
+        message, pending = self._exchange.seal_request(
+            token, keys, request, self._clock(), secrets.token_bytes
+        )
+        names = self._dialect.names
+        message_route = self._dialect.paths.message
+        reply = await self._post(message_route, message.serialize(names), MESSAGE_BYTES)
+        with answers_checked():
+            return pending.open(SealedMessage.parse(reply, names))
+
+    async def logout(self) -> None:
+        token, keys = self._session()
+        message, pending = self._exchange.seal_fields(
+            token, keys, {}, self._clock(), secrets.token_bytes
+        )
+        names = self._dialect.names
+        reply = await self._post(self._dialect.paths.logout, message.serialize(names))
+        with answers_checked():
+            pending.open_plaintext(SealedMessage.parse(reply, names))
+        self._keys = None
+
+    def _session(self) -> tuple[str, ClientKeys]:
+        if self._keys is None:
+            raise NotLoggedIn("there is no session: call login first")
+        return self._token, self._keys
+
+    async def _post(
+        self, path: str, members: JsonObject, most: int = SMALL_ANSWER_BYTES
+    ) -> JsonObject:
+        answer = await self._transport.post(path, serialize_json(members), "json", most)
+        try:
+            return parse_json_envelope(answer)
+        except MalformedMessage:
+            raise NoGateway(200) from None

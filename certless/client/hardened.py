@@ -1,0 +1,105 @@
+"""The hardened suites at the Python client: one session, and the ticket that leads to the next."""
+
+from protocol.common.codec import serialize_json
+from protocol.common.errors import LocalProtocolError
+from protocol.common.messages import HttpRequest, HttpResponse
+from protocol.hardened.client_session import ClientTicket
+
+from .clock import Clock
+from .errors import NotLoggedIn, PasswordNotAccepted, Refused, TicketNotKept
+from .handshake import Choices, Enrolled, Handshake
+from .messages import Messages
+from .protocol import CodeEntry, Conversation
+from .tickets import Tickets
+from .transport import Transport
+
+
+class HardenedConversation(Conversation):
+    """A session in the suite of ``choices``; ``tickets`` is where its ticket is kept, if it is."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        choices: Choices,
+        tickets: Tickets | None,
+        clock: Clock,
+        steady: Clock,
+    ) -> None:
+        self._transport = transport
+        self._choices = choices
+        self._tickets = tickets
+        self._clock = clock
+        self._steady = steady
+        self._handshake = Handshake(transport, choices, clock)
+        self._messages: Messages | None = None
+
+    async def login(self, username: str, entry: CodeEntry, password: str | None) -> None:
+        enrolled = await self._handshake.login(username, entry)
+        messages = self._messages_in(enrolled)
+        if password is not None:
+            # Under the seal, and so after the gateway has proven itself (PROTOCOL §15.7).
+            fields = serialize_json({"password": password})
+            checked = await messages.send(self._own_request("/session/authenticate", fields))
+            if checked.status != 200:
+                raise PasswordNotAccepted(checked.status)
+        if self._tickets is not None and enrolled.ticket is None:
+            # One that is left there would bring back whoever was logged in before.
+            await self._tickets.forget()
+        await self._keep(enrolled.ticket)
+        self._messages = messages
+
+    async def resume(self) -> None:
+        if self._tickets is None:
+            raise NotLoggedIn("no ticket is kept: name a place with tickets=, or log in")
+        async with self._tickets.resuming():
+            saved = await self._tickets.load()
+            if saved is None:
+                raise NotLoggedIn("no ticket is kept yet: log in with a code")
+            enrolled = await self._handshake.resume(self._ticket_in(saved))
+            # The successor is kept before the first message (PROTOCOL §19.3).
+            await self._keep(enrolled.ticket)
+            self._messages = self._messages_in(enrolled)
+
+    def _ticket_in(self, saved: bytes) -> ClientTicket:
+        try:
+            ticket = ClientTicket.parse(saved)
+        except (LocalProtocolError, TypeError):
+            raise TicketNotKept("what was kept is no ticket: log in with a code") from None
+        if (ticket.suite, ticket.realm) != (self._choices.suite.name, self._choices.realm):
+            raise TicketNotKept(
+                f"the ticket is for {ticket.suite} in the realm {ticket.realm!r}: "
+                "give suite= and realm= likewise, or log in with a code"
+            )
+        return ticket
+
+    async def _keep(self, ticket: ClientTicket | None) -> None:
+        if self._tickets is not None and ticket is not None:
+            await self._tickets.keep(ticket.serialize())
+
+    def _messages_in(self, enrolled: Enrolled) -> Messages:
+        return Messages(
+            self._transport,
+            self._choices.form,
+            enrolled.session,
+            enrolled.key,
+            self._clock,
+            self._steady,
+        )
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        if self._messages is None:
+            raise NotLoggedIn("there is no session: call login first")
+        return await self._messages.send(request)
+
+    async def logout(self) -> None:
+        ended = await self.send(self._own_request("/session/logout"))
+        if ended.status != 200:
+            raise Refused(ended.status, "logout", "the session was not ended")
+        self._messages = None
+        if self._tickets is not None:
+            await self._tickets.forget()
+
+    def _own_request(self, path: str, body: bytes = b"") -> HttpRequest:
+        """A request to the gateway itself, inside the seal."""
+        headers = (("Content-Type", "application/json"),) if body else ()
+        return HttpRequest("POST", self._transport.prefix + path, headers, body)

@@ -1,0 +1,118 @@
+"""Where a Python client keeps the ticket that brings it back without a code (PROTOCOL §19).
+
+A ticket stands for the login: whoever has it is the user until it is revoked.
+"""
+
+import asyncio
+import fcntl
+import os
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from .errors import TicketNotKept
+
+
+class Tickets(ABC):
+    """A place for one ticket, which is bytes here."""
+
+    @abstractmethod
+    async def load(self) -> bytes | None:
+        """The ticket that was kept last, or None. Raises: TicketNotKept."""
+
+    @abstractmethod
+    async def keep(self, ticket: bytes) -> None:
+        """Keep ``ticket`` in place of the one before, for good when this returns.
+
+        Raises: TicketNotKept, and the one before is still there.
+        """
+
+    @abstractmethod
+    async def forget(self) -> None:
+        """Keep none. Raises: TicketNotKept."""
+
+    @abstractmethod
+    def resuming(self) -> AbstractAsyncContextManager[None]:
+        """Held while a client resumes; of two that try, the second gets TicketNotKept."""
+
+
+class TicketFile(Tickets):
+    """A ticket in a file of mode 0600, with ``PATH.lock`` beside it."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+
+    async def load(self) -> bytes | None:
+        return await asyncio.to_thread(self._load)
+
+    def _load(self) -> bytes | None:
+        try:
+            if self._path.stat().st_mode & 0o077:
+                raise TicketNotKept(
+                    f"ticket {self._path} can be read by others: chmod 600 {self._path}"
+                )
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise TicketNotKept(f"ticket {self._path}: {error.strerror}") from None
+
+    async def keep(self, ticket: bytes) -> None:
+        await asyncio.to_thread(self._keep, ticket)
+
+    def _keep(self, ticket: bytes) -> None:
+        # Written whole and then renamed: a device that loses its power has the one or the other.
+        part = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
+        try:
+            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(ticket)
+                    file.flush()
+                    os.fsync(file.fileno())
+                part.replace(self._path)
+            finally:
+                part.unlink(missing_ok=True)
+            _sync_folder(self._path.parent)
+        except OSError as error:
+            raise TicketNotKept(f"ticket {self._path}: {error.strerror}") from None
+
+    async def forget(self) -> None:
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            raise TicketNotKept(f"ticket {self._path}: {error.strerror}") from None
+
+    @asynccontextmanager
+    async def resuming(self) -> AsyncIterator[None]:
+        handle = self._lock()
+        try:
+            yield
+        finally:
+            os.close(handle)
+
+    def _lock(self) -> int:
+        """A lock that the system lets go of also where this process is killed."""
+        path = self._path.with_name(self._path.name + ".lock")
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise TicketNotKept(f"ticket {path}: {error.strerror}") from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            raise TicketNotKept(
+                f"another client resumes with {self._path} at this moment; each needs its own"
+            ) from None
+        return handle
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

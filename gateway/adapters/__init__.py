@@ -1,0 +1,1 @@
+"""HTTP frameworks, each led to the pipeline."""

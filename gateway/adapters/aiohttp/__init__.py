@@ -1,0 +1,1 @@
+"""aiohttp: an application behind Certless, and the reverse proxy."""

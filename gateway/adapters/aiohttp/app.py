@@ -1,0 +1,137 @@
+"""Certless in front of an aiohttp application."""
+
+import traceback
+
+from aiohttp import HttpVersion11, hdrs, web
+from aiohttp.web_urldispatcher import _default_expect_handler
+
+from gateway.build import Assembly
+from gateway.errors import ConfigError
+from gateway.pipeline.freed_memory import FREED
+from gateway.pipeline.hosts import is_one_host
+from gateway.pipeline.outer import OuterRequest, Reply
+from gateway.policy.client_address import FORWARDED_FOR, UNKNOWN, Visitors
+from gateway.sessions.session import Session
+from protocol.common.messages import HttpRequest, HttpResponse
+
+from .body import let_go_of_broken_body, read_body
+from .framing import refusal_of
+from .inner import Handler, InnerRequest, inner_request, run
+
+ASSEMBLY: web.AppKey[Assembly] = web.AppKey("certless_assembly", Assembly)
+OUTCOME: web.RequestKey[str] = web.RequestKey("certless_outcome", str)
+
+
+def install(app: web.Application, assembly: Assembly) -> None:
+    """Put what was assembled in front of every route of ``app``, which has not started."""
+    middleware, max_bytes = assembly.middleware, assembly.settings.max_body_bytes
+    visitors = Visitors(assembly.settings.trusted_proxies)
+
+    @web.middleware
+    async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if isinstance(request, InnerRequest):
+            return await handler(request)
+        try:
+            response = await handle_outer(request, handler)
+            if isinstance(response, web.StreamResponse):
+                await _send(request, response)
+            return response
+        finally:
+            let_go_of_broken_body(request)
+
+    async def handle_outer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if refusal := refusal_of(request):
+            request[OUTCOME] = "framing"
+            return refusal
+        visitor = visitors.address(request.remote, request.headers.getall(FORWARDED_FOR, []))
+        if visitor not in (request.remote, UNKNOWN):
+            # For whoever asks from here on, also the access log, which would not see a clone.
+            request._cache["remote"] = visitor
+        is_old = request.version < HttpVersion11
+        has_one_host = is_one_host(request.headers.getall(hdrs.HOST, []), may_be_none=is_old)
+        if has_one_host and middleware.is_public(request.rel_url.raw_path):
+            return await handler(request)
+        outer = _AiohttpRequest(request, has_one_host, app, max_bytes)
+        reply = await middleware.answer(outer)
+        request[OUTCOME] = outer.outcome
+        return _response(reply)
+
+    app[ASSEMBLY] = assembly
+    app.middlewares.insert(0, handle)
+    for path in middleware.own_paths:
+        # The middleware answers before these; without them aiohttp would build a 404 each time.
+        app.router.add_route("*", path, _not_found)
+    app.on_startup.insert(0, _refuse_expect_handlers)
+    app.cleanup_ctx.append(lambda _: assembly.lifespan())
+
+    async def stopping(_: web.Application) -> None:
+        if assembly.admin:
+            assembly.admin.stop()
+
+    app.on_shutdown.append(stopping)
+
+
+async def _refuse_expect_handlers(app: web.Application) -> None:
+    """aiohttp runs one before every middleware, so that it would be given plaintext."""
+    for route in app.router.routes():
+        if route._expect_handler is not _default_expect_handler:
+            path = route.resource.canonical if route.resource else ""
+            raise ConfigError(
+                f"the route {route.method} {path} has an expect_handler, which would run without "
+                "a login: take it away"
+            )
+
+
+class _AiohttpRequest(OuterRequest):
+    """A request of ``app``."""
+
+    __slots__ = ("_app", "_max_bytes", "_request")
+
+    def __init__(
+        self, request: web.Request, has_one_host: bool, app: web.Application, max_bytes: int
+    ) -> None:
+        self.method = request.method
+        self.raw_path = request.rel_url.raw_path
+        self.raw_target = request.rel_url.raw_path_qs
+        self.headers = request.headers
+        self.content_type = request.content_type
+        self.has_one_host = has_one_host
+        self.remote = request.remote or UNKNOWN
+        self.outcome = ""
+        self.session = None
+        self._request = request
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def read(self, max_bytes: int) -> bytes:
+        return await read_body(self._request, max_bytes)
+
+    async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:
+        inner = inner_request(self._request, inside, session, self._max_bytes)
+        # The application's own entry: resolves the route and runs its other middlewares.
+        return await run(self._app._handle, inner)
+
+
+async def _send(request: web.Request, response: web.StreamResponse) -> None:
+    """What aiohttp does next: here, since it keeps the whole answer where a visitor leaves.
+
+    The future that waits for room in the connection's buffer has the error, the error's traceback
+    the frame that waited, and this the future, so that all of it stays until garbage is collected.
+    """
+    try:
+        await response.prepare(request)
+        await response.write_eof()
+    except ConnectionError as error:
+        traceback.clear_frames(error.__traceback__)
+        FREED.add(request.writer.output_size)
+
+
+def _response(reply: Reply) -> web.Response:
+    response = web.Response(status=reply.status, headers=reply.headers, body=reply.body or None)
+    if reply.closes:
+        response.force_close()
+    return response
+
+
+async def _not_found(_: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound

@@ -1,0 +1,1 @@
+"""ASGI: Starlette, FastAPI and others behind Certless."""

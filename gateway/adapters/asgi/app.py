@@ -1,0 +1,132 @@
+"""Certless in front of an ASGI application, for instance of Starlette or FastAPI.
+
+``app.add_middleware(Certless, users=..., mail=...)``, or ``app = Certless(app, users=..., ...)``.
+Handlers stay as they are; they find the session by ``session(request)``, the user's name by
+``user(request)``. All paths in the options are whole: with what the application is mounted below.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from gateway.build import assemble
+from gateway.errors import ConfigError
+from gateway.policy.client_address import Visitors
+from gateway.sessions.session import Session
+
+from .framing import framing_fault, refuse
+from .inner import SESSION, USER, ASGIApp, Receive, Scope, Send, is_below_root
+from .lifespan import Lifespan
+from .outer import AsgiRequest, has_one_host, raw_path_of, with_visitor
+
+__all__ = ["SESSION", "USER", "Certless", "session", "user"]
+
+_log = logging.getLogger("certless")
+
+
+class HasScope(Protocol):
+    """A request of Starlette or FastAPI, a ``WebSocket``, or any other ``HTTPConnection``."""
+
+    @property
+    def scope(self) -> Scope: ...
+
+
+def session(request: HasScope) -> Session:
+    """The session of a request that came sealed. Raises: KeyError, where the route is public."""
+    found: Session = request.scope[SESSION]
+    return found
+
+
+def user(request: HasScope) -> str:
+    """The user of a request that came sealed. Raises: KeyError, where the route is public."""
+    name: str = request.scope[USER]
+    return name
+
+
+class Certless:
+    """An ASGI application in front of another.
+
+    The options are those of ``gateway.setup``. It is to stand outermost: what stands in front of it
+    sees sealed messages only. Raises: ConfigError, in one line.
+    """
+
+    def __init__(self, app: ASGIApp, /, **options: Any) -> None:
+        self._app = app
+        self._options = options
+        try:
+            if getattr(app, "root_path", ""):
+                # FastAPI puts it over the server's once it is called. What asks for a route without
+                # it gets there as well, by a path that no option names.
+                raise ConfigError(
+                    "root_path gives each route of the application two paths: leave it out, and "
+                    "tell the server (uvicorn --root-path)"
+                )
+            self.assembly = assemble(**options)
+        except ConfigError as error:
+            # Starlette makes its middlewares in the lifespan, whose errors servers keep quiet.
+            _log.critical("%s", error)
+            raise
+        self._visitors = Visitors(self.assembly.settings.trusted_proxies)
+        self._is_running = False
+        self._has_run = False
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """What works beside the requests.
+
+        A server's lifespan enters it. Where no server does, since Certless is mounted inside of
+        another application, that application's lifespan has to.
+        """
+        if self._is_running:
+            raise ConfigError("Certless runs already: leave it to the server, or enter running()")
+        if self._has_run:
+            # What has ended does not begin again.
+            self.assembly = assemble(**self._options)
+        async with asynccontextmanager(self.assembly.lifespan)():
+            self._is_running = self._has_run = True
+            try:
+                yield
+            finally:
+                self._is_running = False
+                if self.assembly.admin:
+                    self.assembly.admin.stop()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "lifespan":
+            await Lifespan(self.running(), receive, send).run(self._app, scope)
+            return
+        if kind not in ("http", "websocket"):
+            raise ConfigError(f"Certless knows no protocol {kind!r}")
+        if not self._is_running:
+            raise ConfigError(
+                "Certless was not started: run the server with its lifespan on, or, where Certless "
+                "is mounted, enter certless.running() in the application's lifespan"
+            )
+        if kind == "http" and (found := framing_fault(scope)):
+            await refuse(*found, send)
+            return
+        scope = with_visitor(scope, self._visitors)
+        raw_path = raw_path_of(scope)
+        is_public = self.assembly.middleware.is_public(raw_path) and has_one_host(scope)
+        if not (is_public and is_below_root(scope, raw_path)):
+            await self._answer(scope, receive, send, raw_path)
+            return
+        if scope.get("raw_path") not in (None, raw_path.encode("latin-1")):
+            # What was decided on is what goes on.
+            scope = {**scope, "raw_path": raw_path.encode("latin-1")}
+        await self._app(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, raw_path: str) -> None:
+        # Leaving the group waits for what a handler does after its answer.
+        async with asyncio.TaskGroup() as group:
+            max_bytes = self.assembly.settings.max_body_bytes
+            request = AsgiRequest(self._app, scope, receive, raw_path, group, max_bytes)
+            reply = await self.assembly.middleware.answer(request)
+            if scope["type"] == "websocket":
+                await receive()
+                await send({"type": "websocket.close", "code": 1008})
+            else:
+                await request.send(reply, send)

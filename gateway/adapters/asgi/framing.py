@@ -1,0 +1,27 @@
+"""Requests that are refused for their frame, where an ASGI server has let them through."""
+
+from gateway.pipeline.framing import fault
+
+from .inner import Scope, Send
+
+
+def framing_fault(scope: Scope) -> tuple[int, str] | None:
+    """Status and text of a refusal; None for a request whose end is clear."""
+    version = scope.get("http_version", "1.1")
+    return fault(version, _values(scope, b"transfer-encoding"), _values(scope, b"content-length"))
+
+
+async def refuse(status: int, text: str, send: Send) -> None:
+    """Send the refusal; the connection is closed after it."""
+    body = f"{status}: {text}\n".encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _values(scope: Scope, wanted: bytes) -> list[str]:
+    return [value.decode("latin-1") for name, value in scope["headers"] if name == wanted]

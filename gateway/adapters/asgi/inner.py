@@ -1,0 +1,173 @@
+"""A request inside a sealed message as one of ASGI.
+
+The application is called with a scope, a ``receive`` and a ``send`` of its own. Its way back to the
+network is cut: what it sends is captured, and no extension by which a server would send something
+by itself (a path, a file, hints, pushes, trailers) is offered.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, TypeAlias
+from urllib.parse import unquote
+
+from gateway.errors import BodyTooLarge
+from gateway.pipeline.inner import end_to_end, failed, headers_for, log_failure
+from gateway.sessions.session import Session
+from protocol.common.errors import MalformedMessage
+from protocol.common.messages import HttpRequest, HttpResponse
+
+SESSION = "certless.session"
+USER = "certless.user"
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# Their answers have no body, whatever a handler writes.
+_BODILESS = frozenset({204, 304})
+_DISCONNECT = "http.disconnect"
+
+
+def inner_scope(outer: Scope, inside: HttpRequest, session: Session, host: str) -> Scope:
+    """``inside`` as a request of the connection and state of ``outer``."""
+    path, _, query = inside.target.partition("?")
+    scope = {
+        **outer,
+        "method": inside.method,
+        "path": unquote(path),
+        "raw_path": path.encode("latin-1"),
+        "query_string": query.encode("latin-1"),
+        "headers": to_bytes(headers_for(inside, host).items()),
+        SESSION: session,
+        USER: session.user,
+    }
+    scope.pop("extensions", None)
+    if "state" in outer:
+        scope["state"] = dict(outer["state"])
+    return scope
+
+
+def is_below_root(scope: Scope, raw_path: str) -> bool:
+    """Whether ``raw_path`` is one of the application, which may be mounted below a path."""
+    path, root = unquote(raw_path), scope.get("root_path", "").rstrip("/")
+    return path == root or path.startswith(root + "/")
+
+
+class InnerExchange:
+    """One call of an application, and the answer that it makes.
+
+    ``answer`` is there as soon as it is whole; the call may go on, with background tasks.
+    """
+
+    def __init__(self, inside: HttpRequest, outer_receive: Receive, max_bytes: int) -> None:
+        self.answer: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
+        self._inside = inside
+        self._outer_receive = outer_receive
+        self._max_bytes = max_bytes
+        self._is_received = False
+        self._status = 0
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body = bytearray()
+        self._is_too_large = False
+        self._gone: asyncio.Task[None] | None = None
+
+    async def call(self, app: ASGIApp, scope: Scope) -> None:
+        """Raises nothing that the application raises: ``answer`` is then 500, if it still can."""
+        try:
+            await app(scope, self._receive, self._send)
+            if not self.answer.done():
+                raise RuntimeError("the application returned without a whole answer")
+        except BaseException as error:
+            if self._is_too_large:
+                # Whatever became of it on the way up.
+                error = self._too_large().with_traceback(error.__traceback__)
+            if not self.answer.done():
+                self.answer.set_result(failed(error))
+            elif not isinstance(error, asyncio.CancelledError):
+                log_failure("handler", error)
+            # A handler that calls sys.exit() ends itself, not the server.
+            if isinstance(error, (asyncio.CancelledError, KeyboardInterrupt)):
+                raise
+        finally:
+            if self._gone:
+                self._gone.cancel()
+
+    async def _receive(self) -> Message:
+        """The body, at once; then nothing until the answer is whole or the visitor has gone."""
+        if not self._is_received:
+            self._is_received = True
+            return {"type": "http.request", "body": self._inside.body, "more_body": False}
+        # Who only looks whether the visitor has gone cancels this at once, and looks again later.
+        self._gone = self._gone or asyncio.create_task(self._disconnected())
+        if not (self._gone.done() or self.answer.done()):
+            await asyncio.wait((self._gone, self.answer), return_when=asyncio.FIRST_COMPLETED)
+        return {"type": _DISCONNECT}
+
+    async def _disconnected(self) -> None:
+        while (await self._outer_receive())["type"] != _DISCONNECT:
+            """The message itself was read to its end before."""
+
+    async def _send(self, message: Message) -> None:
+        kind, is_started = message["type"], self._status > 0
+        if self.answer.done():
+            raise RuntimeError(f"{kind} came after the answer was whole")
+        if kind == "http.response.start" and not is_started:
+            self._status = int(message["status"])
+            self._headers = list(message.get("headers", ()))
+        elif kind == "http.response.body" and is_started:
+            self._add(message.get("body", b""))
+            if not message.get("more_body", False):
+                self.answer.set_result(self._whole())
+        else:
+            raise RuntimeError(f"{kind} cannot be sealed, or not at this point")
+
+    def _add(self, chunk: bytes) -> None:
+        self._is_too_large |= len(self._body) + len(chunk) > self._max_bytes
+        if self._is_too_large:
+            raise self._too_large()
+        self._body += chunk
+
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(f"the answer is larger than {self._max_bytes} bytes")
+
+    def _whole(self) -> HttpResponse:
+        """What is sealed: 500 where a server would have broken off or no client would open it."""
+        headers = end_to_end(_to_text(self._headers))
+        body = bytes(self._body)
+        if self._inside.method == "HEAD" or self._status in _BODILESS:
+            body = b""
+        else:
+            for name, value in headers:
+                if name.lower() == "content-length" and value != str(len(body)):
+                    return failed(RuntimeError("the answer is not as long as it says"))
+        try:
+            return HttpResponse.parse_array(
+                [self._status, [[name, value] for name, value in headers], body]
+            )
+        except MalformedMessage as error:
+            return failed(error)
+
+
+def to_bytes(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Headers as ASGI has them, whose applications decode them as Latin-1 as browsers do."""
+    return [(name.lower().encode("latin-1"), _encoded(value)) for name, value in headers]
+
+
+def _encoded(value: str) -> bytes:
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        return value.encode()
+
+
+def _to_text(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    return [(bytes(name).decode("latin-1"), _decoded(bytes(value))) for name, value in headers]
+
+
+def _decoded(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

@@ -1,0 +1,143 @@
+"""A request of ASGI as the core sees it, and the reply to it."""
+
+import asyncio
+import contextlib
+from urllib.parse import quote, unquote
+
+from multidict import CIMultiDict
+
+from gateway.errors import BodyTooLarge, BodyTooSlow, BrokenBody, NoRoom
+from gateway.pipeline.hosts import is_one_host
+from gateway.pipeline.inner import told_inside
+from gateway.pipeline.outer import OuterRequest, Reply
+from gateway.pipeline.request_body import collect
+from gateway.policy.client_address import FORWARDED_FOR, UNKNOWN, Visitors, address_of
+from gateway.sessions.session import Session
+from protocol.common.messages import HttpRequest, HttpResponse
+
+from .inner import (
+    ASGIApp,
+    InnerExchange,
+    Receive,
+    Scope,
+    Send,
+    inner_scope,
+    is_below_root,
+    to_bytes,
+)
+
+# So long a visitor may go on sending what was refused, for a connection that is closed upon him
+# takes the refusal away.
+_LINGER_S = 2
+_FORWARDED_FOR = FORWARDED_FOR.lower().encode()
+_LEFT_IN_A_PATH = "/!$&'()*+,;=:@"
+
+
+class AsgiRequest(OuterRequest):
+    """A request, of HTTP or for a WebSocket, which begins as a GET."""
+
+    __slots__ = ("_app", "_group", "_is_cut", "_is_read", "_max_bytes", "_receive", "_scope")
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        scope: Scope,
+        receive: Receive,
+        raw_path: str,
+        group: asyncio.TaskGroup,
+        max_bytes: int,
+    ) -> None:
+        query = scope.get("query_string", b"").decode("latin-1")
+        self.method = scope.get("method", "GET")
+        self.raw_path = raw_path
+        self.raw_target = f"{raw_path}?{query}" if query else raw_path
+        self.headers = CIMultiDict(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
+        )
+        self.content_type = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        self.has_one_host = has_one_host(scope)
+        self.remote = address_of(scope["client"][0] if scope.get("client") else None)
+        self.outcome = ""
+        self.session = None
+        self._app = app
+        self._scope = scope
+        self._receive = receive
+        self._group = group
+        self._max_bytes = max_bytes
+        self._is_read = False
+        self._is_cut = False
+
+    async def read(self, max_bytes: int) -> bytes:
+        length = self.headers.get("Content-Length", "")
+        if length.isascii() and length.isdigit() and int(length) > max_bytes:
+            raise BodyTooLarge
+        try:
+            return await collect(self._next_chunk, max_bytes, self.remote)
+        except (BodyTooSlow, BrokenBody, NoRoom):
+            self._is_cut = True
+            raise
+
+    async def _next_chunk(self) -> bytes:
+        while not self._is_read:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise BrokenBody("the body did not come whole")
+            self._is_read = not message.get("more_body", False)
+            if chunk := message.get("body", b""):
+                return bytes(chunk)
+        return b""
+
+    async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:
+        if not is_below_root(self._scope, inside.target.partition("?")[0]):
+            root = self._scope.get("root_path") or "/"
+            return told_inside(404, "not_found", f"only what is below {root} can be reached here")
+        exchange = InnerExchange(inside, self._receive, self._max_bytes)
+        scope = inner_scope(self._scope, inside, session, self.headers.get("Host", ""))
+        self._group.create_task(exchange.call(self._app, scope))
+        return await exchange.answer
+
+    async def send(self, reply: Reply, send: Send) -> None:
+        """Send ``reply``, and close the connection where that is due."""
+        closes = (reply.closes or self._is_cut) and self._scope["http_version"] in ("1.0", "1.1")
+        headers = to_bytes(reply.headers.items())
+        headers.append((b"content-length", str(len(reply.body)).encode()))
+        if closes:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body, "more_body": closes})
+        if closes:
+            with contextlib.suppress(TimeoutError, BrokenBody):
+                async with asyncio.timeout(_LINGER_S):
+                    while await self._next_chunk():
+                        """It is thrown away."""
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def has_one_host(scope: Scope) -> bool:
+    """Whether the request names its Host as it should; HTTP/2 has it in ``:authority``."""
+    hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    return is_one_host(hosts, may_be_none=scope.get("http_version") == "1.0")
+
+
+def with_visitor(scope: Scope, visitors: Visitors) -> Scope:
+    """``scope`` as if the visitor had come without the proxies between him and this server."""
+    peer = scope["client"][0] if scope.get("client") else None
+    forwarded_for = [
+        value.decode("latin-1") for name, value in scope["headers"] if name == _FORWARDED_FOR
+    ]
+    address = visitors.address(peer, forwarded_for)
+    return scope if address in (peer, UNKNOWN) else {**scope, "client": (address, 0)}
+
+
+def raw_path_of(scope: Scope) -> str:
+    """The path as the application takes it, as it would stand in a request line.
+
+    That is how it did stand there, unless the server does not tell or the path was changed since.
+    """
+    path: str = scope["path"]
+    raw_path: bytes | None = scope.get("raw_path")
+    if raw_path is not None:
+        told = raw_path.partition(b"?")[0].decode("latin-1")
+        if unquote(told) == path:
+            return told
+    return quote(path, safe=_LEFT_IN_A_PATH, errors="backslashreplace")

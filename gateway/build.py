@@ -1,0 +1,215 @@
+"""What stands behind a middleware, whatever framework it is for: wired here, once."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from gateway.config.reload import Reloads
+from gateway.config.settings import Settings, find_dialect
+from gateway.keys.keyring import VARIABLE, KeyRing
+from gateway.keys.rsa_pool import KeyPool
+from gateway.keys.user_tags import UserTags
+from gateway.login.classic import Login
+from gateway.login.hardened import HardenedLogin
+from gateway.login.resumption import Resumption
+from gateway.mail.codes import CodeMails
+from gateway.mail.queue import Courier
+from gateway.mail.transports import Delivery
+from gateway.mail.url import delivery_from_url
+from gateway.monitoring.audit import AuditLog
+from gateway.monitoring.metrics import Metrics
+from gateway.pipeline.classic_routes import ClassicRoutes
+from gateway.pipeline.hardened_routes import HardenedRoutes
+from gateway.pipeline.middleware import Middleware
+from gateway.policy.rate_limits import Limits
+from gateway.policy.suites import CLASSIC, SUITES, needs_keys
+from gateway.sessions.classic import Sessions
+from gateway.sessions.expiry import Lifetimes
+from gateway.sessions.hardened import HardenedSessions
+from gateway.stores.instrumented import timed
+from gateway.stores.urls import default_key_file, is_redis, store_from_url
+from gateway.users.directory import Directory, TomlDirectory
+from gateway.users.removal import Departures
+from protocol.classic.dialects import DEFAULT_DIALECT, Dialect
+from protocol.classic.exchange import TAG_KEY_BYTES, ServerExchange, SessionKeys
+from protocol.classic.suites import Classic
+from protocol.common.primitives import RsaPrivateKey
+from protocol.hardened.handshake_server import HandshakeServer
+from protocol.hardened.suites import HARDENED_SUITES
+
+from .admin import Admin, Place
+from .errors import ConfigError, GatewayError
+from .events import Events, Watcher
+from .stores import Store
+
+_log = logging.getLogger("certless")
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """The middleware, and what works beside the requests."""
+
+    settings: Settings
+    middleware: Middleware
+    store: Store
+    tags: UserTags
+    sessions: Sessions
+    hardened: HardenedSessions
+    lifetimes: Lifetimes
+    courier: Courier
+    key_pool: KeyPool
+    reloads: Reloads
+    audit: AuditLog | None
+    admin: Admin | None
+
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Starts what works beside the requests, yields once, and ends it."""
+        async with AsyncExitStack() as stack:
+            if self.audit:
+                stack.callback(self.audit.close)
+            await self.store.open()
+            stack.push_async_callback(self.store.close)
+            await self.tags.open()
+            if self.admin:
+                await stack.enter_async_context(self.admin.listening())
+            if needs_keys(self.settings.suites):
+                self.key_pool.start()
+            stack.push_async_callback(self.key_pool.close)
+            stack.push_async_callback(self.courier.close)
+            stack.push_async_callback(self.courier.finish)
+            sweeper = asyncio.create_task(self._keep_sweeping())
+            stack.push_async_callback(asyncio.wait, [sweeper])
+            stack.callback(sweeper.cancel)
+            yield
+
+    async def _keep_sweeping(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.sweep_interval_s)
+            try:
+                await self.sweep()
+            except GatewayError as error:
+                _log.error("not swept: %s", error)
+
+    async def sweep(self) -> None:
+        """Forget what has expired. Raises: StoreUnavailable."""
+        # A store may have lost all that it had.
+        await self.tags.open()
+        await self.hardened.sweep(self.settings.clock())
+        await self.sessions.sweep()
+        await self.lifetimes.sweep(self.settings.clock())
+
+
+def assemble(
+    *,
+    users: str | Path | Directory,
+    mail: str | Delivery,
+    store: str | Store = "memory:",
+    dialect: str | Dialect = DEFAULT_DIALECT,
+    public: Iterable[str] = (),
+    suites: Iterable[str] = SUITES,
+    key_file: str | Path | None = None,
+    mail_from: str = "certless@localhost",
+    mail_helo: str | None = None,
+    watch: Watcher | None = None,
+    audit: str | Path | None = None,
+    admin: Place | None = None,
+    **settings: Any,
+) -> Assembly:
+    """All parts, from the options of ``gateway.setup``. Raises: ConfigError, in one line."""
+    for name, given in (("public", public), ("suites", suites)):
+        if isinstance(given, str):
+            raise ConfigError(f"{name} is a list, not one string")
+    try:
+        chosen = Settings(
+            dialect=find_dialect(dialect) if isinstance(dialect, str) else dialect,
+            public=tuple(public),
+            suites=tuple(suites),
+            **settings,
+        )
+    except TypeError as error:
+        raise ConfigError(str(error).replace("Settings.__init__()", "setup()")) from None
+    directory = users if isinstance(users, Directory) else TomlDirectory.from_file(Path(users))
+    delivery = mail if isinstance(mail, Delivery) else delivery_from_url(mail, mail_from, mail_helo)
+    keeper = store if isinstance(store, Store) else store_from_url(store, chosen.clock)
+    keyring = _keyring(store, key_file)
+
+    events = Events(*([watch] if watch else []))
+    registry = CollectorRegistry()
+    if admin is not None:
+        events.watch(Metrics(registry))
+    audit_log = AuditLog(Path(audit), events, chosen.clock) if audit else None
+    if audit_log:
+        events.watch(audit_log)
+    if events.watched:
+        keeper = timed(keeper, events)
+    lifetimes = Lifetimes(keeper, events, chosen.clock, chosen.sweep_interval_s * 1000)
+    listener = None
+    if admin is not None:
+        own = (keeper, keyring, chosen.clock)
+        listener = Admin(admin, registry, *own, needs_keys=needs_keys(chosen.suites))
+    key_pool = KeyPool(chosen.key_pool_size, events, chosen.key_queue_size)
+    courier = Courier(delivery, events)
+    tags = UserTags(keeper, keyring)
+    mails = CodeMails(chosen, keeper, tags.of, courier)
+    limits = Limits(chosen.rates, keeper, tags.of_counter, chosen.clock)
+    middleware = Middleware(chosen, limits, tags.of, events)
+
+    suite = Classic(chosen.dialect)
+    lifetime_ms = chosen.session_lifetime_s * 1000
+    sessions = Sessions(keeper, keyring, chosen.clock, suite.name, lifetime_ms, events)
+    classic = None
+    if CLASSIC in chosen.suites:
+        exchange = ServerExchange(suite, _decoy(), secrets.token_bytes, chosen.window_ms)
+        login = Login(chosen, exchange, sessions, tags, directory, mails, key_pool, limits, events)
+        classic = ClassicRoutes(chosen, exchange, sessions, login, middleware.dispatch)
+
+    accepted = tuple(name for name in chosen.suites if name in HARDENED_SUITES)
+    server = HandshakeServer(chosen.realm, accepted)
+    hardened = HardenedSessions(keeper, keyring, tags, accepted, events)
+    kept = (keeper, keyring, tags, directory)
+    middleware.serve(
+        HardenedRoutes(
+            chosen,
+            HardenedLogin(chosen, server, hardened, *kept, mails, key_pool, limits, events),
+            Resumption(chosen, server, hardened, *kept, key_pool, limits, events),
+            hardened,
+            middleware.dispatch,
+            limits,
+            events,
+        ),
+        classic,
+    )
+    reloads = Reloads()
+    reloads.add("users", Departures(directory, keeper, tags.of, events).reload)
+    reloads.add("keys", keyring.reload)
+    if audit_log:
+        reloads.add("audit log", audit_log.reload)
+    beside = (lifetimes, courier, key_pool, reloads, audit_log, listener)
+    return Assembly(chosen, middleware, keeper, tags, sessions, hardened, *beside)
+
+
+def _keyring(store: str | Store, key_file: str | Path | None) -> KeyRing:
+    path = None if key_file is None else Path(key_file)
+    if isinstance(store, Store):
+        return KeyRing.chosen(path)
+    if is_redis(store) and path is None and KeyRing.from_environment() is None:
+        raise ConfigError(
+            "gateways on one Redis share the keys that seal it: name their file with --key-file, "
+            f"or put the keys into {VARIABLE}"
+        )
+    return KeyRing.chosen(path, default_key_file(store))
+
+
+@cache
+def _decoy() -> SessionKeys:
+    """What a message of nobody's session is opened with: it never opens, so one does for all."""
+    pair = RsaPrivateKey.generate()
+    return SessionKeys(pair, pair.public, secrets.token_bytes(TAG_KEY_BYTES))

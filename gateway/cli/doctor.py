@@ -1,0 +1,57 @@
+"""``certless doctor``: what stands in the way of this gateway, one line each."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from gateway.doctor import Finding, Mark, Report, Service, examine, fix
+from gateway.doctor.clock import check_clock
+from gateway.doctor.codes import check_codes
+from gateway.doctor.configuration import check_configuration
+from gateway.doctor.files import check_files
+from gateway.doctor.mail import check_mail
+from gateway.doctor.store import check_store
+from gateway.doctor.upstream import check_upstream
+from gateway.doctor.visitor import check_visitor
+from gateway.errors import ConfigError
+from gateway.logs import on_one_line
+from gateway.service.options import service_options
+
+CHECKS = (
+    ("settings", check_configuration),
+    ("codes", check_codes),
+    ("files", check_files),
+    ("clock", check_clock),
+    ("store", check_store),
+    ("mail", check_mail),
+    ("upstream", check_upstream),
+    ("visitor", check_visitor),
+)
+
+
+async def doctor(arguments: argparse.Namespace) -> int:
+    """Print what was found; 0 where there is nothing to fix, else 1."""
+    config = Path(arguments.config) if arguments.config else None
+    try:
+        report = await examine(Service(service_options(arguments), config), CHECKS)
+    except ConfigError as error:
+        report = Report((fix("settings", f"{error}; nothing else was looked at"),))
+    for finding in report.findings:
+        sys.stdout.write(_line(finding))
+    sys.stdout.write(_sum(report))
+    sys.stdout.flush()
+    status = 0 if report.is_sound else 1
+    if report.is_stuck:
+        # A thread that waits for a file system would keep this process with it.
+        os._exit(status)
+    return status
+
+
+def _line(finding: Finding) -> str:
+    return f"{finding.mark:<5} {finding.about:<9} {on_one_line(finding.text)}\n"
+
+
+def _sum(report: Report) -> str:
+    marks = [finding.mark for finding in report.findings]
+    return f"{marks.count(Mark.FIX)} to fix, {marks.count(Mark.WARN)} to know of\n"

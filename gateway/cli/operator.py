@@ -1,0 +1,178 @@
+"""``certless code``, ``sessions``, ``tickets`` and ``users``: for operators, beside a gateway.
+
+They work on the gateway's store, so it must be one that another process can open.
+"""
+
+import argparse
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.clock import system_clock
+from gateway.errors import GatewayError
+from gateway.logs import on_one_line
+from gateway.sessions.management import GoodTicket, OpenSession, Operators
+
+from .offline_gateway import GatewayBeside, add_gateway_options
+
+
+class NothingThere(GatewayError):
+    """What was named is not there."""
+
+
+def add_operator(commands: Any) -> None:
+    """The commands and their options, for ``argparse``."""
+    code = commands.add_parser("code", help="codes by hand, for devices without a mailbox")
+    actions = code.add_subparsers(metavar="issue|revoke", required=True)
+    issue = actions.add_parser("issue", help="print a code in place of the next mail")
+    issue.add_argument("name", metavar="NAME", help="user name")
+    issue.set_defaults(run=_issue_code)
+    revoke = actions.add_parser("revoke", help="take back the code that waits")
+    revoke.add_argument("name", metavar="NAME", help="user name")
+    revoke.set_defaults(run=_revoke_code)
+
+    sessions = commands.add_parser("sessions", help="who is logged in, and end it")
+    actions = sessions.add_subparsers(metavar="list|end", required=True)
+    shown = actions.add_parser("list", help="every open session")
+    shown.set_defaults(run=_list_sessions)
+    end = actions.add_parser("end", help="end a session and the ticket that goes on from it")
+    which = end.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", metavar="ID", nargs="?", help="as `sessions list` shows it")
+    which.add_argument(
+        "--user", metavar="NAME", help="all that a user has: sessions, tickets, codes"
+    )
+    end.set_defaults(run=_end_session)
+
+    tickets = commands.add_parser("tickets", help="who can come back without a code, and revoke it")
+    actions = tickets.add_subparsers(metavar="list|revoke", required=True)
+    good = actions.add_parser("list", help="every good ticket")
+    good.set_defaults(run=_list_tickets)
+    lost = actions.add_parser(
+        "revoke", help="revoke a ticket and end the session that it came with"
+    )
+    lost.add_argument("id", metavar="ID", help="as `tickets list` shows it")
+    lost.set_defaults(run=_revoke_ticket)
+
+    users = commands.add_parser("users", help="how figures and logs call a user")
+    actions = users.add_subparsers(metavar="tag", required=True)
+    tag = actions.add_parser("tag", help="print the tag of a user in figures and logs")
+    tag.add_argument("name", metavar="NAME", help="user name")
+    tag.set_defaults(run=_show_tag)
+
+    for command in (issue, revoke, shown, end, good, lost, tag):
+        add_gateway_options(command)
+
+
+async def _run(gateway: GatewayBeside, work: Callable[[Operators], Awaitable[int]]) -> int:
+    keyring = gateway.keyring()
+    async with gateway.store() as store:
+        return await work(Operators(store, keyring, system_clock))
+
+
+async def _issue_code(arguments: argparse.Namespace) -> int:
+    gateway = GatewayBeside(arguments)
+    user = await gateway.user(arguments.name, must_exist=True)
+
+    async def work(operators: Operators) -> int:
+        code = await operators.issue_code(user)
+        # The one place where it is ever written; what is for people goes beside it.
+        sys.stdout.write(code.text + "\n")
+        _tell(
+            f"For the next login of {user}: it works once, for 10 minutes, and stands 5 attempts."
+        )
+        return 0
+
+    return await _run(gateway, work)
+
+
+async def _revoke_code(arguments: argparse.Namespace) -> int:
+    gateway = GatewayBeside(arguments)
+    user = await gateway.user(arguments.name)
+
+    async def work(operators: Operators) -> int:
+        if not await operators.revoke_code(user):
+            raise NothingThere(f"no code waits for {user}")
+        _tell(f"The code for {user} is revoked.")
+        return 0
+
+    return await _run(gateway, work)
+
+
+async def _list_sessions(arguments: argparse.Namespace) -> int:
+    async def work(operators: Operators) -> int:
+        sys.stdout.write(
+            _table(_row(session, session.user) for session in await operators.sessions())
+        )
+        return 0
+
+    return await _run(GatewayBeside(arguments), work)
+
+
+async def _end_session(arguments: argparse.Namespace) -> int:
+    gateway = GatewayBeside(arguments)
+
+    async def work(operators: Operators) -> int:
+        if arguments.user is None:
+            if not await operators.end_session(arguments.id):
+                raise NothingThere(f"no session {arguments.id} is open: see `sessions list`")
+            _tell("The session is ended.")
+            return 0
+        user = await gateway.user(arguments.user)
+        count = await operators.end_user(user)
+        _tell(f"Ended {count} sessions of {user}, and all tickets and codes.")
+        return 0
+
+    return await _run(gateway, work)
+
+
+async def _list_tickets(arguments: argparse.Namespace) -> int:
+    async def work(operators: Operators) -> int:
+        sys.stdout.write(
+            _table(_row(ticket, ticket.username) for ticket in await operators.tickets())
+        )
+        return 0
+
+    return await _run(GatewayBeside(arguments), work)
+
+
+async def _revoke_ticket(arguments: argparse.Namespace) -> int:
+    async def work(operators: Operators) -> int:
+        if not await operators.revoke_ticket(arguments.id):
+            raise NothingThere(f"no ticket {arguments.id} is good: see `tickets list`")
+        _tell("The ticket is revoked, and its session is ended.")
+        return 0
+
+    return await _run(GatewayBeside(arguments), work)
+
+
+async def _show_tag(arguments: argparse.Namespace) -> int:
+    gateway = GatewayBeside(arguments)
+    user = await gateway.user(arguments.name)
+
+    async def work(operators: Operators) -> int:
+        sys.stdout.write((await operators.tag_of(user)).hex() + "\n")
+        return 0
+
+    return await _run(gateway, work)
+
+
+def _row(shown: OpenSession | GoodTicket, user: str) -> tuple[str, ...]:
+    since = _time(shown.opened_ms) if shown.opened_ms is not None else "-"
+    return shown.id, shown.suite, since, _time(shown.expires_ms), on_one_line(user)
+
+
+def _table(shown: Iterable[tuple[str, ...]]) -> str:
+    rows = [("ID", "SUITE", "SINCE", "UNTIL", "USER"), *shown]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%MZ")
+
+
+def _tell(text: str) -> None:
+    sys.stdout.flush()
+    sys.stderr.write(on_one_line(text) + "\n")

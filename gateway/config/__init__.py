@@ -1,0 +1,1 @@
+"""Settings: from options, from gateway.toml, and at a reload."""

@@ -1,0 +1,1 @@
+"""Keys that seal a store, and RSA pairs that are made ahead."""

@@ -1,0 +1,147 @@
+"""The file that the keys of a store live in: one line of base64 (32 bytes) a key, mode 0600.
+
+The first line seals, all open. A file is replaced whole: whoever reads it, also after a crash at
+any moment, finds either what was there before or what is there now.
+"""
+
+import base64
+import binascii
+import contextlib
+import os
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from gateway.errors import ConfigError
+
+KEY_BYTES = 32
+
+Stamp: TypeAlias = tuple[int, int, int]
+
+
+def keys_in(lines: Sequence[str]) -> list[bytes]:
+    """The keys of ``lines``, empty ones left out. Raises: ValueError, which shows none of them."""
+    try:
+        keys = [base64.b64decode(line.strip(), validate=True) for line in lines if line.strip()]
+    except (binascii.Error, ValueError):
+        raise ValueError("a key is not base64") from None
+    if not keys or any(len(key) != KEY_BYTES for key in keys):
+        raise ValueError("a key has 32 bytes")
+    return keys
+
+
+class KeyFile:
+    """Reads and replaces a key file. Every method but ``stamp`` raises ConfigError, in one line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def make(self) -> None:
+        """A file with one new key, unless there is one."""
+        with self._told():
+            if not self.path.exists():
+                # Written whole and then linked: of two processes that start at once one makes the
+                # key, and the other finds either nothing or all of it.
+                part = self._part(self.path, [secrets.token_bytes(KEY_BYTES)])
+                with part as written, contextlib.suppress(FileExistsError):
+                    os.link(written, self.path)
+
+    def must_have_folder(self) -> None:
+        """Whether the file can be made is seen when it is; this finds what is mistyped."""
+        if not self.path.parent.is_dir():
+            raise ConfigError(f"key file {self.path}: there is no folder {self.path.parent}")
+
+    def stamp(self) -> Stamp | None:
+        """What is another as soon as the file is; None where there is none."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def read(self) -> list[bytes]:
+        """The keys, at least one."""
+        with self._told(), self.path.open("rb") as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                raise ConfigError(
+                    f"key file {self.path} can be read by others: chmod 600 {self.path}"
+                )
+            content = file.read()
+        try:
+            return keys_in(content.decode("ascii").splitlines())
+        except ValueError:
+            raise ConfigError(
+                f"key file {self.path} must hold one line a key, each the base64 of 32 bytes; "
+                "name another with --key-file, or restore this one"
+            ) from None
+
+    def write(self, keys: Sequence[bytes]) -> None:
+        """Replace all keys; owner and mode stay. They are on the disk when this returns."""
+        with self._told():
+            # A link goes on pointing to the file that it points to.
+            path = self.path.resolve(strict=True)
+            former = path.stat()
+            with self._part(path, keys) as part:
+                if os.geteuid() == 0:
+                    os.chown(part, former.st_uid, former.st_gid)
+                part.chmod(former.st_mode & 0o777)
+                part.replace(path)
+            self._clear(path)
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """As long as this is held, nobody else who holds it changes the file."""
+        import fcntl  # noqa: PLC0415 (no system but POSIX has it)
+
+        with self._told():
+            # The file itself is another after each change, so its folder carries the lock.
+            folder = os.open(self.path.resolve().parent, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise ConfigError(
+                    f"another command changes the keys of {self.path}: wait until it has ended"
+                ) from None
+            yield
+        finally:
+            os.close(folder)
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _part(path: Path, keys: Sequence[bytes]) -> Iterator[Path]:
+        """A file beside ``path`` with these keys, gone afterwards unless it was renamed."""
+        part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.writelines(base64.b64encode(key).decode() + "\n" for key in keys)
+                file.flush()
+                os.fsync(file.fileno())
+            yield part
+        finally:
+            part.unlink(missing_ok=True)
+
+    @staticmethod
+    def _clear(path: Path) -> None:
+        """Remove what crashes have left beside ``path``, with keys that may have been dropped."""
+        part = re.compile(re.escape(f".{path.name}.") + "[0-9a-f]{16}")
+        for left in path.parent.iterdir():
+            if part.fullmatch(left.name):
+                left.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            parent = self.path.parent
+            reason = error.strerror if parent.is_dir() else f"there is no folder {parent}"
+            raise ConfigError(f"key file {self.path}: {reason}") from None

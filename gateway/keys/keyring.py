@@ -1,0 +1,180 @@
+"""The keys that seal what a store keeps: session private keys and pending codes.
+
+AES-256-GCM with a random 12-byte nonce; purpose and session id are authenticated along, so that
+one sealed record cannot stand in for another. The first key seals, all open: so a new one can come
+first while records of the old ones live (``rotation.py``). Keys stand in a file (``key_file.py``)
+or in the environment.
+"""
+
+import logging
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from gateway.errors import ConfigError
+from protocol.common.primitives import aes_gcm_open, aes_gcm_seal, hkdf, sha256
+
+from .key_file import KEY_BYTES, KeyFile, Stamp, keys_in
+
+VARIABLE = "CERTLESS_KEYS"
+_NONCE_BYTES = 12
+_ID_BYTES = 6
+_log = logging.getLogger("certless")
+
+
+def key_id(key: bytes) -> str:
+    """The name of a key, 12 characters; it tells nothing of the key, which is random."""
+    return sha256(b"certless key\x00" + key)[:_ID_BYTES].hex()
+
+
+class KeyRing:
+    """Seals records under the first of its keys (32 bytes each), and opens them under any.
+
+    A ring of a file follows the file: whatever it seals is sealed under the key that stands first
+    at that moment, and before it says that a record does not open, it has looked for new keys.
+    """
+
+    def __init__(self, keys: Sequence[bytes], file: KeyFile | None = None) -> None:
+        """``file`` is where the keys are, or are going to be: only then there may be none."""
+        self._file = file
+        self._stamp: Stamp | None = None
+        self._by_id: dict[str, bytes] = {}
+        if keys or file is None:
+            self._take(keys)
+
+    def _take(self, keys: Sequence[bytes]) -> None:
+        if not keys or any(len(key) != KEY_BYTES for key in keys):
+            raise ValueError("a ring has a key, and a sealing key has 32 bytes")
+        self._by_id = {key_id(key): key for key in keys}
+
+    @property
+    def _first(self) -> bytes:
+        for key in self._by_id.values():
+            return key
+        raise ConfigError(f"there is no {self}: serve makes it, for a store that is new")
+
+    @classmethod
+    def ephemeral(cls) -> "KeyRing":
+        """A key that lives as long as this process."""
+        return cls([secrets.token_bytes(KEY_BYTES)])
+
+    @classmethod
+    def from_file(cls, path: Path) -> "KeyRing":
+        """The keys in ``path``; a first one is made there if there is no file.
+
+        Raises: ConfigError.
+        """
+        ring = cls.of_file(path)
+        ring.make()
+        return ring
+
+    @classmethod
+    def of_file(cls, path: Path) -> "KeyRing":
+        """The keys in ``path``, or none yet: ``make`` makes a first one. Raises: ConfigError."""
+        file = KeyFile(path)
+        ring = cls((), file)
+        if file.stamp():
+            ring._read()
+        else:
+            file.must_have_folder()
+        return ring
+
+    def make(self) -> None:
+        """Make a first key in the file of these, where it has none yet. Raises: ConfigError."""
+        if self._file is not None and not self.has_keys():
+            self._file.make()
+            self._read()
+
+    def has_keys(self) -> bool:
+        """Whether there are any, also such as another process has made by now."""
+        return bool(self._by_id) or self._follow()
+
+    def __str__(self) -> str:
+        if self._file:
+            return f"key file {self._file.path}"
+        return VARIABLE if os.environ.get(VARIABLE) else "key of this process"
+
+    @classmethod
+    def from_environment(cls) -> "KeyRing | None":
+        """The keys in ``CERTLESS_KEYS``, base64 with commas between; None where it has none.
+
+        Raises: ConfigError.
+        """
+        text = os.environ.get(VARIABLE)
+        if not text:
+            return None
+        try:
+            return cls(keys_in(text.split(",")))
+        except ValueError:
+            raise ConfigError(
+                f"{VARIABLE} must be keys with commas between, each the base64 of 32 bytes"
+            ) from None
+
+    @classmethod
+    def chosen(cls, key_file: Path | None, default: Path | None = None) -> "KeyRing":
+        """The keys of the environment, else of ``key_file``, else of ``default``.
+
+        Without any of these, one that lives as long as this process. A file that is not there is
+        not made: the store may have been sealed under another (``user_tags.py``). Raises:
+        ConfigError.
+        """
+        ring = cls.from_environment()
+        if ring and key_file:
+            raise ConfigError(
+                f"keys come from {VARIABLE} or from a key file: take one of them away"
+            )
+        path = key_file or default
+        return ring or (cls.of_file(path) if path else cls.ephemeral())
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The names of the keys; that of the one that seals comes first."""
+        return tuple(self._by_id)
+
+    def derived(self, purpose: str) -> bytes:
+        """32 bytes for ``purpose``, from the last key of the ring: the one that was there first."""
+        return hkdf(list(self._by_id.values())[-1], b"", b"certless " + purpose.encode(), KEY_BYTES)
+
+    def seal(self, purpose: str, session_id: bytes, secret: bytes) -> bytes:
+        """``secret`` sealed: nonce (12), ciphertext, tag (16)."""
+        self._follow()
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return nonce + aes_gcm_seal(self._first, nonce, secret, purpose.encode() + session_id)
+
+    def open(self, purpose: str, session_id: bytes, sealed: bytes) -> bytes | None:
+        """What was sealed for this purpose and session, or None."""
+        found = self.find(purpose, session_id, sealed)
+        if found is None and self._follow():
+            found = self.find(purpose, session_id, sealed)
+        return None if found is None else found[1]
+
+    def find(self, purpose: str, session_id: bytes, sealed: bytes) -> tuple[str, bytes] | None:
+        """The name of the key that opens a record, and what it opens to."""
+        nonce, body = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+        for name, key in self._by_id.items():
+            opened = aes_gcm_open(key, nonce, body, purpose.encode() + session_id)
+            if opened is not None:
+                return name, opened
+        return None
+
+    async def reload(self) -> None:
+        """Read the key file, if there is one. Raises: ConfigError; the former keys stay."""
+        self._read()
+
+    def _read(self) -> None:
+        if self._file is not None:
+            self._stamp = self._file.stamp()
+            self._take(self._file.read())
+
+    def _follow(self) -> bool:
+        """Whether the file is another than before, and was read."""
+        if self._file is None or self._file.stamp() == self._stamp:
+            return False
+        try:
+            self._read()
+        except ConfigError as error:
+            # Said once: it is not read again before it has changed again.
+            _log.error("%s; the former keys stay", error)
+            return False
+        return True

@@ -1,0 +1,151 @@
+"""New keys for a store while gateways run on it, and what becomes of the old ones.
+
+A rotation has four steps, and after each of them every record opens:
+
+1. the new key becomes the last of the file: gateways open with it, and seal with the old one;
+2. in one transaction, all records are sealed under it;
+3. it becomes the first of the file: gateways seal with it from their next record on;
+4. what gateways have sealed under the old key between 2 and 3 is sealed anew as well.
+
+Ended after 1, the new key stays where it is, and is of no use and no harm. Ended after 2 or 3, the
+old key goes on opening what it has sealed. It stays in the file until it is dropped, which is
+refused as long as there is a record that it has sealed.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from gateway.errors import ConfigError, GatewayError
+from gateway.stores import Store
+
+from .key_file import KEY_BYTES, KeyFile
+from .keyring import KeyRing, key_id
+
+# By the kind of a record, as a store calls it: what it can be sealed for.
+PURPOSES = {
+    "session": ("hardened session", "session", "login"),
+    "handshake": ("handshake",),
+    "exchange": ("exchange", "resumption"),
+    "chain": ("chain",),
+    "ticket": ("ticket",),
+    "issued code": ("issued code",),
+    "tag key": ("tag key",),
+}
+# So long a gateway may take from sealing a record to storing it, and from then on it is counted.
+_SETTLED_S = 10
+
+
+class RecordNotOpened(GatewayError):
+    """A record opens under none of the keys; nothing was changed."""
+
+    def __init__(self, kind: str, record_id: bytes) -> None:
+        super().__init__(
+            f"the {kind} {record_id.hex()} opens under none of the keys: add the key that it was "
+            "sealed under as the last one, or wait until it has expired; nothing was changed"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """The name of the key that seals now, and how many records were sealed anew."""
+
+    key: str
+    records: int
+
+
+def _find(ring: KeyRing, kind: str, record_id: bytes, sealed: bytes) -> tuple[str, str, bytes]:
+    """The purpose of a record, the name of its key, and what it holds. Raises: RecordNotOpened."""
+    for purpose in PURPOSES[kind]:
+        found = ring.find(purpose, record_id, sealed)
+        if found is not None:
+            return purpose, *found
+    raise RecordNotOpened(kind, record_id)
+
+
+async def records_by_key(store: Store, ring: KeyRing) -> Counter[str]:
+    """How many records each key has sealed, by its name; "" is for those that none opens."""
+    counted = Counter[str]()
+
+    def count(kind: str, record_id: bytes, sealed: bytes) -> bytes:
+        try:
+            _, name, _ = _find(ring, kind, record_id, sealed)
+        except RecordNotOpened:
+            name = ""
+        counted[name] += 1
+        return sealed
+
+    await store.reseal(count)
+    return counted
+
+
+async def seal_anew(store: Store, ring: KeyRing) -> int:
+    """Seal under the first key, in one transaction, what is sealed under another; how many.
+
+    Raises: RecordNotOpened, StoreUnavailable, and nothing is changed.
+    """
+    first = ring.ids[0]
+
+    def reseal(kind: str, record_id: bytes, sealed: bytes) -> bytes:
+        purpose, name, secret = _find(ring, kind, record_id, sealed)
+        return sealed if name == first else ring.seal(purpose, record_id, secret)
+
+    return await store.reseal(reseal)
+
+
+async def seal_anew_by(store: Store, file: KeyFile) -> int:
+    """``seal_anew`` under the first key of ``file``. Raises: ConfigError beside."""
+    with file.alone():
+        return await seal_anew(store, KeyRing(file.read()))
+
+
+async def rotate(store: Store, file: KeyFile) -> Rotated:
+    """A new key, and every record under it. Raises: ConfigError, RecordNotOpened, StoreUnavailable.
+
+    Where it raises, the store is as it was, and so is the key that seals.
+    """
+    with file.alone():
+        keys = file.read()
+        new = secrets.token_bytes(KEY_BYTES)
+        ring = KeyRing([new, *keys])
+        file.write([*keys, new])
+        try:
+            records = await seal_anew(store, ring)
+        except RecordNotOpened:
+            # It has sealed nothing, and this would happen again with the next.
+            file.write(keys)
+            raise
+        file.write([new, *keys])
+        with contextlib.suppress(GatewayError):
+            # What this leaves, ``drop`` finds.
+            records += await seal_anew(store, ring)
+        return Rotated(key_id(new), records)
+
+
+async def drop(store: Store, file: KeyFile, name: str) -> None:
+    """Take a key out of the file. Raises: ConfigError, StoreUnavailable; nothing is changed."""
+    with file.alone():
+        keys = file.read()
+        names = [key_id(key) for key in keys]
+        if name not in names:
+            raise ConfigError(f"there is no key {name}: see `keys list`")
+        if name == names[0]:
+            raise ConfigError(f"key {name} is the one that seals: `keys rotate` makes another")
+        await _until_settled(file)
+        count = (await records_by_key(store, KeyRing(keys)))[name]
+        if count:
+            raise ConfigError(
+                f"key {name} is needed for {count} records: `keys rotate --no-new-key` seals them "
+                "under the first one"
+            )
+        file.write([key for key in keys if key_id(key) != name])
+
+
+async def _until_settled(file: KeyFile) -> None:
+    """Wait until whatever was sealed before the file's last change must have been stored."""
+    stamp = file.stamp()
+    age_s = time.time() - stamp[1] / 1e9 if stamp else 0.0
+    await asyncio.sleep(min(max(_SETTLED_S - age_s, 0.0), _SETTLED_S))

@@ -1,0 +1,117 @@
+"""From a name to a session: the two steps before the first message (PROTOCOL §4)."""
+
+import asyncio
+import logging
+import secrets
+
+from gateway import events
+from gateway.config.settings import Settings
+from gateway.errors import TooMany
+from gateway.events import Events
+from gateway.keys.rsa_pool import KeyPool
+from gateway.keys.user_tags import UserTags
+from gateway.mail.codes import CodeMails
+from gateway.policy.rate_limits import Limits
+from gateway.sessions.classic import Sessions
+from gateway.users.directory import Directory
+from protocol.classic.exchange import ServerExchange
+from protocol.common.codes import mint_code, mint_token, normalise_username, session_id
+from protocol.common.errors import CodeRefused, DecryptionFailed, RejectedMessage
+from protocol.common.messages import (
+    AuthenticateRequest,
+    SealedMessage,
+    SessionGrant,
+    SessionRequest,
+)
+
+_log = logging.getLogger("certless")
+
+
+class Login:
+    """Grants tokens and turns codes into sessions."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        exchange: ServerExchange,
+        sessions: Sessions,
+        tags: UserTags,
+        directory: Directory,
+        mails: CodeMails,
+        key_pool: KeyPool,
+        limits: Limits,
+        events: Events,
+    ) -> None:
+        self._settings = settings
+        self._exchange = exchange
+        self._sessions = sessions
+        self._tags = tags
+        self._directory = directory
+        self._mails = mails
+        self._key_pool = key_pool
+        self._limits = limits
+        self._events = events
+
+    async def initiate(self, message: SessionRequest, remote: str) -> SessionGrant:
+        """A token, and a mail in the background where there is somebody to write to.
+
+        Known or not, over the limit of mails or not: the same work is done before the answer.
+        Raises: RejectedMessage, TooMany, StoreUnavailable.
+        """
+        username = normalise_username(message.username)
+        await self._limits.login(remote, self._tags.of(username))
+        account = await self._directory.named(message.username)
+        user = account.name if account else username
+        self._events.tell(events.LoginAsked(self._tags.of(user), remote, self._exchange.suite.name))
+        code = mint_code(secrets.token_bytes, self._settings.code_chars)
+        token = mint_token(secrets.token_bytes)
+        await self._sessions.await_code(token, username, self._tags.of(user), code)
+        if await self._mails.may_be_sent(account, user) and account:
+            self._mails.send(account, code, remote)
+        return SessionGrant(token)
+
+    async def authenticate(self, message: AuthenticateRequest, remote: str) -> SealedMessage:
+        """The sealed answer that opens the session.
+
+        Raises: RejectedMessage, TooMany, StoreUnavailable.
+        """
+        await self._limits.guess(remote)
+        self._key_pool.admit()
+        try:
+            return await self._redeem(message, remote)
+        except RejectedMessage as error:
+            self._events.tell(events.CodeRefused(session_id(message.token), error.code, remote))
+            raise
+
+    async def _redeem(self, message: AuthenticateRequest, remote: str) -> SealedMessage:
+        claimed = await self._sessions.claim_code(message.token)
+        try:
+            opened = self._exchange.open_login(message, claimed.code if claimed else None)
+        except DecryptionFailed:
+            await self._sessions.release_code(message.token)
+            raise
+        if claimed is None:  # open_login has raised; this is for the type checker
+            raise CodeRefused("no code waits")
+        # From here on the code is spent: whatever fails now ends this login.
+        try:
+            login = await asyncio.to_thread(opened.accept, self._settings.clock())
+            account = await self._directory.find(claimed.username)
+            if account is None or not await self._directory.check(account, login.payload):
+                raise CodeRefused("the directory refuses the user")
+            pair = await self._key_pool.take()
+            caps = self._settings.caps(self._settings.clock())
+            session = await self._sessions.enrol(
+                message.token, account.name, pair, login.client_key, caps
+            )
+            if session is None:
+                raise CodeRefused("the login has expired meanwhile")
+        except (RejectedMessage, TooMany) as error:
+            await self._sessions.end_login(message.token)
+            cause = error.code if isinstance(error, RejectedMessage) else error.limit
+            key = session_id(message.token)
+            _log.info("login %s ended (%s): its code was opened and is spent", key, cause)
+            raise
+        _log.info("session %s opened", session.id)
+        key, tag = session_id(message.token), self._tags.of(session.user)
+        self._events.tell(events.SessionOpened(key, tag, session.suite, session.expires_ms, remote))
+        return login.seal_response(pair.public, secrets.token_bytes)

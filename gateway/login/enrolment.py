@@ -1,0 +1,49 @@
+"""What logins and resumptions of the hardened suites have in common: the proof, and the terms."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import TypeVar
+
+from gateway.config.settings import Settings
+from gateway.keys.rsa_pool import KeyPool
+from protocol.common.errors import DecryptionFailed, MalformedMessage
+from protocol.hardened.confirmation import Terms
+from protocol.hardened.handshake_messages import (
+    MAX_SESSION_MS,
+    TICKET_BYTES,
+    ClientConfirmation,
+)
+from protocol.hardened.records import ExchangeRecord
+from protocol.hardened.suites import HARDENED_SUITES, HardenedSuite
+
+EXCHANGE_LIFETIME_MS = 60_000
+
+_Confirmed = TypeVar("_Confirmed")
+
+
+async def confirm_by(
+    confirm: Callable[[ClientConfirmation, ExchangeRecord | None], _Confirmed],
+    message: ClientConfirmation,
+    exchange: ExchangeRecord | None,
+) -> _Confirmed:
+    """What ``confirm`` makes of M4 or R3. Raises: RejectedMessage."""
+    try:
+        if exchange is not None and HARDENED_SUITES[exchange.suite].wraps:
+            # An RSA key may be looked at for 20 ms.
+            return await asyncio.to_thread(confirm, message, exchange)
+        return confirm(message, exchange)
+    except MalformedMessage:
+        raise DecryptionFailed("the box holds something else than a key") from None
+
+
+async def new_terms(
+    settings: Settings, key_pool: KeyPool, suite: HardenedSuite, chain_id: bytes
+) -> Terms:
+    """What a session begins with; without ``chain_id``, or where tickets are off, no ticket."""
+    pair = await key_pool.take() if suite.wraps else None
+    session_ms = min(settings.session_lifetime_s * 1000, MAX_SESSION_MS)
+    if not chain_id or not settings.ticket_lifetime_s:
+        return Terms(session_ms, private_key=pair)
+    ticket = secrets.token_bytes(TICKET_BYTES)
+    return Terms(session_ms, chain_id, ticket, settings.ticket_lifetime_s * 1000, pair)

@@ -1,0 +1,147 @@
+"""From a ticket to the next session: R1 to R4 (PROTOCOL §19)."""
+
+import logging
+import secrets
+
+import msgpack
+
+from gateway import events
+from gateway.config.settings import Settings
+from gateway.events import Events
+from gateway.keys.keyring import KeyRing
+from gateway.keys.rsa_pool import KeyPool
+from gateway.keys.user_tags import UserTags
+from gateway.policy.rate_limits import Limits
+from gateway.sessions.hardened import HardenedSessions
+from gateway.stores import Opening, Store
+from gateway.users.directory import Directory
+from protocol.common.codes import normalise_username
+from protocol.common.errors import TicketRefused, TicketReturned
+from protocol.hardened.confirmation import confirm_resumption
+from protocol.hardened.handshake_messages import (
+    ClientConfirmation,
+    ResumptionGreeting,
+    ResumptionHello,
+    ServerConfirmation,
+)
+from protocol.hardened.handshake_server import HandshakeServer
+from protocol.hardened.records import ExchangeRecord, TicketChain, TicketRecord, ticket_hash
+
+from .enrolment import EXCHANGE_LIFETIME_MS, confirm_by, new_terms
+
+_log = logging.getLogger("certless")
+
+
+class Resumption:
+    """Redeems tickets."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        server: HandshakeServer,
+        sessions: HardenedSessions,
+        store: Store,
+        keyring: KeyRing,
+        tags: UserTags,
+        directory: Directory,
+        key_pool: KeyPool,
+        limits: Limits,
+        events: Events,
+    ) -> None:
+        self._settings = settings
+        self._server = server
+        self._sessions = sessions
+        self._store = store
+        self._keyring = keyring
+        self._tags = tags
+        self._directory = directory
+        self._key_pool = key_pool
+        self._limits = limits
+        self._events = events
+
+    async def greet(self, hello: ResumptionHello, remote: str) -> ResumptionGreeting:
+        """R2, for a ticket good or spent.
+
+        Raises: UnsupportedSuite, RejectedMessage, TooMany, StoreUnavailable.
+        """
+        await self._limits.resumption(remote)
+        now_ms = self._settings.clock()
+        stored = None
+        if self._settings.ticket_lifetime_s:
+            stored = await self._store.load_ticket(ticket_hash(hello.ticket), now_ms)
+        ticket = chain = None
+        if stored is not None:
+            opened = self._keyring.open("ticket", ticket_hash(hello.ticket), stored.sealed)
+            ticket = TicketRecord.parse(opened) if opened else None
+        if stored is not None and ticket is not None:
+            opened = self._keyring.open("chain", ticket.chain_id, stored.chain)
+            chain = TicketChain.parse(opened) if opened else None
+        greeting, exchange = self._server.answer_resumption(
+            hello, ticket, chain, secrets.token_bytes
+        )
+        # The chain goes along as it is stored: R3 counts only where it still is that.
+        kept = msgpack.packb([exchange.serialize(), stored.chain if stored else b""])
+        sealed = self._keyring.seal("resumption", greeting.session_id, kept)
+        expires_ms = now_ms + EXCHANGE_LIFETIME_MS
+        if not await self._store.add_exchange(greeting.session_id, sealed, expires_ms):
+            raise TicketRefused("a login has the same session id")
+        return greeting
+
+    async def redeem(self, message: ClientConfirmation, remote: str) -> ServerConfirmation:
+        """R4, which opens the session and ends the one before.
+
+        After TooMany the ticket is as good as before. Raises: RejectedMessage, TooMany,
+        StoreUnavailable.
+        """
+        session_id, now_ms = message.session_id, self._settings.clock()
+        sealed = await self._store.take_exchange(session_id, now_ms)
+        opened = self._keyring.open("resumption", session_id, sealed) if sealed else None
+        exchange, previous = None, b""
+        if opened:
+            record, previous = msgpack.unpackb(opened)
+            exchange = ExchangeRecord.parse(record)
+        ticket = await confirm_by(confirm_resumption, message, exchange)
+        account = await self._directory.find(normalise_username(ticket.username))
+        if account is None:
+            raise TicketRefused("the directory does not know the user any more")
+        if not await self._directory.check(account, {}):
+            raise TicketRefused("the directory wants more than a ticket by now")
+        terms = await new_terms(self._settings, self._key_pool, ticket.suite, ticket.chain_id)
+        try:
+            enrolment = ticket.redeem(terms, now_ms)
+        except TicketReturned:
+            await self._store.end_chain(ticket.chain_id)
+            tag = self._tags.of(account.name)
+            _log.warning(
+                "chain %s of user %s: a spent ticket came back, so two hold its secrets; "
+                "revoked, its session ended",
+                ticket.chain_id.hex(),
+                tag.hex(),
+            )
+            self._events.tell(events.TicketReturned(ticket.chain_id, tag, remote))
+            raise
+        caps = self._settings.caps(now_ms)
+        opening = self._sessions.opening(enrolment, account.name, now_ms, caps)
+        answer = enrolment.accept(await self._open(opening, previous, ticket.ticket_hash))
+        _log.info("session %s opened by a ticket", session_id.hex())
+        tag = opening.user_tag
+        self._events.tell(events.TicketUsed(ticket.chain_id, session_id, tag))
+        self._events.tell(
+            events.SessionOpened(session_id, tag, ticket.suite.name, opening.expires_ms, remote)
+        )
+        return answer
+
+    async def _open(self, opening: Opening, previous: bytes, ticket: bytes) -> bool:
+        if await self._store.open_resumed(opening, previous):
+            return True
+        # Where keys were rotated since R2, the chain is what it was, in other bytes.
+        stored = await self._store.load_ticket(ticket, self._settings.clock())
+        if stored is None:
+            return False
+        chains = [
+            self._keyring.open("chain", opening.chain_id, sealed)
+            for sealed in (previous, stored.chain)
+        ]
+        if chains[0] is None or chains[0] != chains[1]:
+            return False
+        return await self._store.open_resumed(opening, stored.chain)

@@ -1,0 +1,1 @@
+"""Codes on their way to mailboxes."""

@@ -1,0 +1,54 @@
+"""Mails with codes: to whom one may go, and what it says."""
+
+import logging
+from collections.abc import Callable
+
+from gateway.config.settings import Settings
+from gateway.stores import Store
+from gateway.users.directory import Account
+from protocol.common.codes import CODE_LIFETIME_MS, Code
+
+from .message import CodeMail
+from .queue import Courier
+
+_log = logging.getLogger("certless")
+
+
+class CodeMails:
+    """Counts mails to each user, and sends them in the background."""
+
+    def __init__(
+        self, settings: Settings, store: Store, tag_of: Callable[[str], bytes], courier: Courier
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._tag_of = tag_of
+        self._courier = courier
+
+    async def may_be_sent(self, account: Account | None, user: str) -> bool:
+        """Count a mail to ``user``; whether there is such a user and his limit is not reached.
+
+        The visitor is not told. The operator is, and whose mailbox it was is not logged.
+        """
+        tag, settings = self._tag_of(user), self._settings
+        within_limit = await self._store.count_mail(tag, settings.clock(), settings.mail_limit)
+        if account is None or not account.addresses or not within_limit:
+            reason = "its limit of mails is reached"
+            if account is None:
+                reason = "there is no such user"
+            elif not account.addresses:
+                reason = "it has no address"
+            _log.info("no mail to user %s: %s", tag.hex(), reason)
+            return False
+        return True
+
+    def send(self, account: Account, code: Code, remote: str) -> None:
+        """Returns at once."""
+        mail = CodeMail(
+            site=self._settings.site,
+            user=account.name,
+            code=code.text,
+            requested_from=remote,
+            minutes=CODE_LIFETIME_MS // 60_000,
+        )
+        self._courier.send(account.addresses, mail, self._tag_of(account.name))

@@ -1,0 +1,113 @@
+"""Carries mails to a Delivery in the background, so that no login waits for one.
+
+A login is answered before its mail is even written. Each address then has tries of its own, until
+one works or the code has expired.
+"""
+
+import asyncio
+import contextlib
+import logging
+from functools import partial
+
+from gateway.errors import MailNotSent, MailOutcomeUnknown
+from gateway.events import CodeMaybeSent, CodeNotSent, CodeSent, Events
+
+from .message import CodeMail
+from .transports import Delivery
+
+# The answer to the login has left by then, whether there was a mail to write or not.
+_FIRST_TRY_S = 0.05
+_RETRY_S = (1, 2, 5, 10, 30, 60)
+# So long a process that ends waits for mails that it has promised.
+_FINISH_S = 5
+# A mail server is asked by this many at once: it may take minutes over some of them. Most take 50
+# from one host.
+_CHANNELS = 32
+_log = logging.getLogger("certless")
+
+
+class Courier:
+    """Hands mails to a Delivery in the background, again and again until they expire."""
+
+    def __init__(self, delivery: Delivery, events: Events | None = None) -> None:
+        self._delivery = delivery
+        self._events = events or Events()
+        self._closing = False
+        self._channels = asyncio.Semaphore(_CHANNELS)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._untried: set[asyncio.Event] = set()
+
+    def send(self, addresses: tuple[str, ...], mail: CodeMail, user_tag: bytes) -> None:
+        """Returns at once. Each address has tries of its own."""
+        for address in addresses:
+            tried = asyncio.Event()
+            task = asyncio.create_task(self._carry(address, mail, user_tag, tried))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(partial(self._was_tried, tried))
+            self._untried.add(tried)
+
+    def _was_tried(self, tried: asyncio.Event, _: object = None) -> None:
+        tried.set()
+        self._untried.discard(tried)
+
+    async def _carry(
+        self, address: str, mail: CodeMail, user_tag: bytes, tried: asyncio.Event
+    ) -> None:
+        clock = asyncio.get_running_loop().time
+        expires_s = clock() + mail.minutes * 60
+        await asyncio.sleep(_FIRST_TRY_S)
+        tries = 0
+        # Cancellation and timeouts can get lost in a library on the way (asyncio.wait_for up to
+        # Python 3.11 swallows one that comes along with an answer), so each round looks again.
+        while not self._closing and clock() < expires_s:
+            try:
+                async with asyncio.timeout(expires_s - clock()):
+                    async with self._channels:
+                        if await self._try(address, mail, user_tag):
+                            return
+            except TimeoutError:
+                _log.warning("mail not sent, given up: its code has expired")
+                self._events.tell(CodeNotSent(user_tag, True))
+                return
+            self._was_tried(tried)
+            pause_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
+            if not self._closing:
+                await asyncio.sleep(min(pause_s, max(0.0, expires_s - clock())))
+            tries += 1
+
+    async def _try(self, address: str, mail: CodeMail, user_tag: bytes) -> bool:
+        """Whether there is nothing left to try."""
+        try:
+            await self._delivery.deliver(address, mail)
+        except MailNotSent as error:
+            again = "given up" if error.final else "will try again"
+            _log.warning("mail not sent, %s: %s", again, error)
+            self._events.tell(CodeNotSent(user_tag, error.final))
+            return error.final
+        except MailOutcomeUnknown as error:
+            # Where every answer gets lost, a mail that is sent again comes until its code expires.
+            _log.warning("mail may have been sent, and is not sent again: %s", error)
+            self._events.tell(CodeMaybeSent(user_tag))
+            return True
+        except Exception as error:  # an integrator's Delivery may raise anything
+            _log.warning("mail not sent, will try again: %s", type(error).__name__)
+            self._events.tell(CodeNotSent(user_tag, False))
+            return False
+        self._events.tell(CodeSent(user_tag))
+        return True
+
+    async def finish(self) -> None:
+        """Wait, for some seconds, until every mail has had its first try."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FINISH_S):
+                while self._untried:
+                    await next(iter(self._untried)).wait()
+
+    async def close(self) -> None:
+        """Stop trying."""
+        self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._delivery.close()

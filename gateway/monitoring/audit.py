@@ -1,0 +1,150 @@
+"""The audit log: logins, sessions, tickets and limits, as JSON, one object a line.
+
+::
+
+    {"time": "2026-11-22T19:40:01.123Z", "event": "session_opened", "session": "9f0c2b…",
+     "user": "5d41…", "suite": "ecdh-gcm", "expires": "2026-11-22T20:40:01.119Z",
+     "address": "10.0.0.7", "host": "gateway-a", "process": 4711}
+
+``user`` is the tag under which a store knows him, ``session`` and ``ticket`` are hashes of ids: a
+line names nobody, and opens nothing. A line is written in one call, so that several processes may
+write to one file. A disk that is full stops no gateway: the log of the gateway says so once, and
+the next line that finds room is preceded by one that tells how many were lost.
+"""
+
+import json
+import logging
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gateway import events
+from gateway.clock import Clock, system_clock
+from gateway.errors import ConfigError
+from gateway.events import AuditLineLost, Event, Events
+from protocol.common.primitives import sha256
+
+_log = logging.getLogger("certless")
+
+RECORDED: dict[type[Event], str] = {
+    events.LoginAsked: "login_asked",
+    events.CodeSent: "code_sent",
+    events.CodeMaybeSent: "code_maybe_sent",
+    events.CodeNotSent: "code_not_sent",
+    events.CodeRefused: "code_refused",
+    events.SessionOpened: "session_opened",
+    events.SessionEnded: "session_ended",
+    events.UserDeparted: "user_departed",
+    events.TicketUsed: "ticket_used",
+    events.TicketReturned: "ticket_returned",
+    events.LimitHit: "limit_hit",
+}
+
+
+def hashed(identifier: bytes) -> str:
+    """16 digits by which an id is told from others: of the SHA-256 of its text in hex."""
+    return sha256(identifier.hex().encode()).hex()[:16]
+
+
+def rfc3339(time_ms: int) -> str:
+    """In UTC, to the millisecond."""
+    when = datetime.fromtimestamp(time_ms / 1000, UTC)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# What a field of an event is called in a line, and how it is written. There are no others.
+_WRITTEN: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "session_id": ("session", hashed),
+    "chain_id": ("ticket", hashed),
+    "user_tag": ("user", bytes.hex),
+    "suite": ("suite", str),
+    "code": ("reason", str),
+    "limit": ("limit", str),
+    "final": ("final", bool),
+    "sessions": ("sessions", int),
+    "expires_ms": ("expires", rfc3339),
+    "lasted_ms": ("lasted_ms", int),
+    "address": ("address", str),
+}
+
+
+class AuditLog:
+    """A watcher of events that writes to ``path``, which is made with mode 0600."""
+
+    def __init__(self, path: Path, told: Events, clock: Clock = system_clock) -> None:
+        """Losses are told to ``told``. Raises: ConfigError, where ``path`` cannot be opened."""
+        self._path = path
+        self._events = told
+        self._clock = clock
+        self._lost = 0
+        self._torn = False
+        self._ours = {"host": socket.gethostname(), "process": os.getpid()}
+        self._file = self._opened()
+
+    def _opened(self) -> int:
+        # Not through a file object: what is written must not wait in a buffer. Nor does the gateway
+        # wait for the reader of a pipe.
+        how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+        try:
+            return os.open(self._path, how, 0o600)
+        except OSError as error:
+            raise ConfigError(
+                f"audit log {self._path}: {error.strerror}; name a file that this user can write"
+            ) from None
+
+    async def reload(self) -> None:
+        """Go on in the file that is called so now; logrotate has renamed the one before.
+
+        Raises: ConfigError, and goes on in the old one.
+        """
+        file = self._opened()
+        os.close(self._file)
+        self._file = file
+
+    def close(self) -> None:
+        """Write no more."""
+        os.close(self._file)
+
+    def __call__(self, event: Event) -> None:
+        name = RECORDED.get(type(event))
+        if name is None:
+            return
+        members: dict[str, object] = {}
+        for field in fields(event):
+            member, written = _WRITTEN[field.name]
+            members[member] = written(getattr(event, field.name))
+        self._write(self._line(name, members))
+
+    def _line(self, event: str, members: dict[str, object]) -> bytes:
+        line = {"time": rfc3339(self._clock()), "event": event, **members, **self._ours}
+        return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+    def _write(self, line: bytes) -> None:
+        if self._lost:
+            line = self._line("lines_lost", {"count": self._lost}) + line
+        if self._torn:
+            line = b"\n" + line
+        try:
+            written = os.write(self._file, line)
+        except OSError as error:
+            self._lose(error.strerror or type(error).__name__)
+            return
+        if written < len(line):
+            self._torn = True
+            self._lose("there is no more room")
+            return
+        if self._lost:
+            _log.warning("audit log %s: writes again; lines lost: %d", self._path, self._lost)
+        self._lost, self._torn = 0, False
+
+    def _lose(self, reason: str) -> None:
+        if not self._lost:
+            _log.error(
+                "audit log %s: %s; lines are lost until it can be written to", self._path, reason
+            )
+        self._lost += 1
+        self._events.tell(AuditLineLost())

@@ -1,0 +1,173 @@
+"""The routes of the classic suite, and its sealed messages (PROTOCOL §2.5, §6)."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from multidict import CIMultiDict
+
+from gateway.config.settings import Settings
+from gateway.login.classic import Login
+from gateway.sessions.classic import Sessions
+from gateway.sessions.session import Session
+from protocol.classic.exchange import AcceptedRequest, ServerExchange
+from protocol.common.codec import JsonObject, parse_json_envelope, serialize_json
+from protocol.common.codes import session_id
+from protocol.common.errors import MalformedMessage, RejectedMessage
+from protocol.common.messages import (
+    AuthenticateRequest,
+    HttpRequest,
+    HttpResponse,
+    SealedMessage,
+    SealedRequest,
+    SessionRequest,
+)
+
+from .inner import Dispatch, told_inside
+from .outer import OuterRequest, Reply
+from .turns import give_way, read_login
+
+_JSON_HEADERS = CIMultiDict({"Content-Type": "application/json", "Cache-Control": "no-store"})
+# Statuses that cannot carry a body, and so no seal.
+_BODILESS = frozenset({204, 205, 304})
+_BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "date", "server"})
+# By these a server in front puts a file in the body's place, which was not sealed.
+_FILES_INSTEAD = frozenset({"x-accel-redirect", "x-sendfile", "x-lighttpd-send-file"})
+INNER_CONTENT_TYPE = "Certless-Content-Type"
+INNER_CONTENT_ENCODING = "Certless-Content-Encoding"
+INNER_STATUS = "Certless-Status"
+
+
+class ClassicRoutes:
+    """HTTP to classic logins and sealed messages, and back."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        exchange: ServerExchange,
+        sessions: Sessions,
+        login: Login,
+        dispatch: Dispatch,
+    ) -> None:
+        self._settings = settings
+        self._exchange = exchange
+        self._sessions = sessions
+        self._login = login
+        self._dispatch = dispatch
+        prefix, paths = settings.prefix, settings.dialect.paths
+        self.routes: dict[str, Callable[[OuterRequest], Awaitable[Reply]]] = {
+            prefix + paths.session: self._initiate,
+            prefix + paths.authenticate: self._authenticate,
+            prefix + paths.logout: self._logout,
+        }
+
+    async def _initiate(self, request: OuterRequest) -> Reply:
+        names = self._settings.dialect.names
+        request.outcome = "login asked"
+        message = SessionRequest.parse(await self._read_object(request), names)
+        grant = await self._login.initiate(message, request.remote)
+        return json_response(201, grant.serialize(names))
+
+    async def _authenticate(self, request: OuterRequest) -> Reply:
+        names = self._settings.dialect.names
+        message = AuthenticateRequest.parse(await self._read_object(request), names)
+        request.outcome = f"login {session_id(message.token).hex()}"
+        sealed = await self._login.authenticate(message, request.remote)
+        return self._sealed_response(sealed)
+
+    async def message(self, request: OuterRequest, members: JsonObject) -> Reply:
+        """A whole sealed request, and the sealed answer to it."""
+        accepted, session = await self._accept(request, members)
+        try:
+            inside = accepted.http_request()
+            await give_way(len(inside.body))
+            response = await self._dispatch(request, inside, session)
+        except MalformedMessage as error:
+            response = told_inside(400, error.public_code, str(error))
+        await give_way(len(response.body))
+        plaintext = accepted.write_http_response(response, self._settings.clock())
+        await give_way(len(plaintext))
+        sealed = accepted.seal_response(plaintext, secrets.token_bytes)
+        await give_way(len(sealed.payload))
+        return self._sealed_response(sealed)
+
+    async def _logout(self, request: OuterRequest) -> Reply:
+        accepted, session = await self._accept(request, await self._read_object(request))
+        await self._sessions.end(session)
+        return self._sealed_response(accepted.seal_response(b"{}", secrets.token_bytes))
+
+    # --- sealed in place ---
+
+    def is_sealed(self, members: JsonObject | None) -> bool:
+        """Whether ``members`` are those of a message that was sealed in place."""
+        names = self._settings.dialect.names
+        return members is not None and {names.token, names.key, names.payload} <= members.keys()
+
+    async def in_place(self, request: OuterRequest, members: JsonObject) -> Reply:
+        """A sealed body for the route that was asked for, and its answer's body sealed."""
+        accepted, session = await self._accept(request, members)
+        kept = tuple(
+            (name, value)
+            for name, value in request.headers.items()
+            if name.lower() not in _BODY_HEADERS
+        )
+        body = serialize_json(accepted.fields)
+        headers = (*kept, ("Content-Type", "application/json"))
+        inside = HttpRequest(request.method, request.raw_target, headers, body)
+        await give_way(len(body))
+        response = await self._dispatch(request, inside, session)
+        await give_way(len(response.body))
+        return await self._sealed_in_place(response, accepted)
+
+    async def _sealed_in_place(self, response: HttpResponse, accepted: AcceptedRequest) -> Reply:
+        """The handler's status and headers as they are, and its body sealed (PROTOCOL §6.1)."""
+        sealed = accepted.seal_response(response.body, secrets.token_bytes)
+        await give_way(len(sealed.payload))
+        status = 200 if response.status in _BODILESS else response.status
+        outer = self._sealed_response(sealed, status)
+        for name, value in response.headers:
+            if name.lower() not in _BODY_HEADERS | _FILES_INSTEAD:
+                outer.headers.add(name, value)
+            elif name.lower() == "content-type":
+                outer.headers[INNER_CONTENT_TYPE] = value
+            elif name.lower() == "content-encoding":
+                outer.headers[INNER_CONTENT_ENCODING] = value
+        if status != response.status:
+            outer.headers[INNER_STATUS] = str(response.status)
+        return outer
+
+    # --- what every sealed message goes through ---
+
+    async def _accept(
+        self, request: OuterRequest, members: JsonObject
+    ) -> tuple[AcceptedRequest, Session]:
+        message = SealedRequest.parse(members, self._settings.dialect.names)
+        size = len(message.sealed.payload)
+        await give_way(size)
+        live = await self._sessions.find(message.token)
+        unwrapped = self._exchange.unwrap_request(message, live.keys if live else None)
+        tried = False
+        if live and unwrapped.passphrase_tag:
+            tried = await self._sessions.try_passphrase(live.session, unwrapped.passphrase_tag)
+        decrypted = unwrapped.decrypt(tried)
+        await give_way(size)
+        opened = decrypted.read(self._settings.clock())
+        if live is None:  # read has raised; this is for the type checker
+            raise RejectedMessage
+        await give_way(size)
+        claimed = await self._sessions.claim(live.session, opened.nonce_claim)
+        accepted = opened.accept(claimed)
+        request.outcome = f"session {live.session.id}"
+        request.session = live.session
+        return accepted, live.session
+
+    async def _read_object(self, request: OuterRequest) -> JsonObject:
+        return parse_json_envelope(await read_login(request, self._settings.max_body_bytes))
+
+    def _sealed_response(self, sealed: SealedMessage, status: int = 200) -> Reply:
+        return json_response(status, sealed.serialize(self._settings.dialect.names))
+
+
+def json_response(status: int, value: Any) -> Reply:
+    """``value`` as JSON, not to be kept by anybody."""
+    return Reply(status, _JSON_HEADERS.copy(), serialize_json(value))

@@ -1,0 +1,178 @@
+"""How often things may be asked for: by one user, from one address, by all together.
+
+Counted before anything is computed and before anybody asks who the user is, so that a known name
+and an unknown one are answered alike. Counters stand in the store: several processes that share it
+share them. A window begins with the first that it counts, and one that is full stays so until it
+ends; this is remembered here, so that a flood costs the store nothing.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from limits import RateLimitItem
+from limits.aio.storage import Storage
+from limits.aio.strategies import FixedWindowRateLimiter
+
+from gateway.clock import Clock
+from gateway.errors import StoreUnavailable, TooMany
+from gateway.stores import Counter, Store
+
+from .client_address import block_of
+from .rates import RATES, read_rate
+
+# Windows that are known to be full. More of them at once, and the store is asked again.
+_MOST_FULL = 10_000
+
+_TEXTS = {
+    "logins": "too many logins at this moment",
+    "logins_per_user": "too many logins of this user",
+    "logins_per_address": "too many logins from this address",
+    "guesses_per_address": "too many codes tried from this address",
+    "resumptions_per_address": "too many tickets used from this address",
+    "messages_per_session": "too many messages in this session",
+    "messages_ahead": "too many messages ahead of the time: set the clock right",
+}
+# A client whose clock is wrong sends one or two before it knows.
+_AHEAD = read_rate("100 per hour")
+
+
+class CountersInStore(Storage):
+    """A storage of the library on top of our own stores, by our own clock."""
+
+    STORAGE_SCHEME = None
+
+    def __init__(self, store: Store, hide: Callable[[str], bytes], clock: Clock) -> None:
+        """``hide`` gives 16 bytes for a key, which a store is not told."""
+        super().__init__()
+        self._store = store
+        self._hide = hide
+        self._clock = clock
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        return StoreUnavailable
+
+    async def _count(self, key: str, amount: int, lifetime_s: int) -> Counter:
+        return await self._store.count(self._hide(key), amount, lifetime_s * 1000, self._clock())
+
+    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        return (await self._count(key, amount, expiry)).value
+
+    async def get(self, key: str) -> int:
+        return (await self._count(key, 0, 0)).value
+
+    async def get_expiry(self, key: str) -> float:
+        return (await self._count(key, 0, 0)).expires_ms / 1000
+
+    async def check(self) -> bool:
+        await self._store.ping()
+        return True
+
+    async def reset(self) -> int | None:
+        raise NotImplementedError("windows end by themselves")
+
+    async def clear(self, key: str) -> None:
+        raise NotImplementedError("windows end by themselves")
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """One who is counted, under one limit."""
+
+    limit: str
+    rate: RateLimitItem
+    who: str
+
+    def is_within(self, now_ms: int, ends_ms: int) -> bool:
+        """Whether now is in the window that ends then, and not before it, by a clock set back."""
+        return 0 <= ends_ms - now_ms <= self.rate.get_expiry() * 1000
+
+
+class Limits:
+    """Every method counts once, and raises TooMany where that is too often, or StoreUnavailable."""
+
+    def __init__(
+        self,
+        rates: Mapping[str, str],
+        store: Store,
+        hide: Callable[[str], bytes],
+        clock: Clock,
+    ) -> None:
+        """``rates`` by the names of ``RATES``; ``hide`` as in ``CountersInStore``."""
+        self._clock = clock
+        self._rates = {name: read_rate(rates[name]) for name in RATES}
+        self._rates["messages_ahead"] = _AHEAD
+        self._limiter = FixedWindowRateLimiter(CountersInStore(store, hide, clock))
+        self._full: OrderedDict[_Counted, int] = OrderedDict()
+
+    def refuse_logins_from(self, address: str) -> None:
+        """Counts nothing: for before a request is read, where no name would help it."""
+        self._refuse_full(
+            *self._counted("logins", ""), *self._counted("logins_per_address", block_of(address))
+        )
+
+    async def login(self, address: str, user_tag: bytes) -> None:
+        """A login is asked for, by the name of which ``user_tag`` is the tag."""
+        alone = [
+            *self._counted("logins_per_address", block_of(address)),
+            *self._counted("logins_per_user", user_tag.hex()),
+        ]
+        everybody = self._counted("logins", "")
+        self._refuse_full(*everybody, *alone)
+        # Whoever is refused for himself has taken nothing from the others.
+        await self._count(*alone)
+        await self._count(*everybody)
+
+    async def guess(self, address: str) -> None:
+        """A code is tried, in whichever login."""
+        await self._count(*self._counted("guesses_per_address", block_of(address)))
+
+    async def resumption(self, address: str) -> None:
+        """A ticket is shown."""
+        await self._count(*self._counted("resumptions_per_address", block_of(address)))
+
+    async def message(self, session_id: str) -> None:
+        """A message was claimed: nobody else can have made it, nor sent it again."""
+        await self._count(*self._counted("messages_per_session", session_id))
+
+    async def message_ahead(self, session_id: str) -> None:
+        """A message is good but ahead of its time, until which its salt has to be kept."""
+        await self._count(*self._counted("messages_ahead", session_id))
+
+    def _counted(self, limit: str, who: str) -> list[_Counted]:
+        """Nobody, where there is no such limit."""
+        rate = self._rates[limit]
+        return [] if rate is None else [_Counted(limit, rate, who)]
+
+    async def _count(self, *counted: _Counted) -> None:
+        self._refuse_full(*counted)
+        ends_ms = await asyncio.gather(*(self._hit(one) for one in counted))
+        _refuse(self._clock(), zip(ends_ms, counted, strict=True))
+
+    async def _hit(self, one: _Counted) -> int | None:
+        """When the window ends that was full already, if it was."""
+        if await self._limiter.hit(one.rate, one.limit, one.who):
+            return None
+        ends_s, _ = await self._limiter.get_window_stats(one.rate, one.limit, one.who)
+        self._full[one] = ends_ms = round(ends_s * 1000)
+        if len(self._full) > _MOST_FULL:
+            self._full.popitem(last=False)
+        return ends_ms
+
+    def _refuse_full(self, *counted: _Counted) -> None:
+        now_ms = self._clock()
+        known = ((self._full.get(one, -1), one) for one in counted)
+        _refuse(
+            now_ms, ((ends_ms, one) for ends_ms, one in known if one.is_within(now_ms, ends_ms))
+        )
+
+
+def _refuse(now_ms: int, ends: Iterable[tuple[int | None, _Counted]]) -> None:
+    """Raises TooMany for the window that ends last, if one is full."""
+    full = [(ends_ms, one) for ends_ms, one in ends if ends_ms is not None]
+    if full:
+        ends_ms, one = max(full, key=lambda entry: entry[0])
+        user_tag = bytes.fromhex(one.who) if one.limit == "logins_per_user" else b""
+        raise TooMany(_TEXTS[one.limit], (ends_ms - now_ms) // 1000 + 1, one.limit, user_tag)

@@ -1,0 +1,1 @@
+"""``certless serve``: listeners, workers and signals."""

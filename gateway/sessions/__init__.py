@@ -1,0 +1,1 @@
+"""Open sessions, classic and hardened."""

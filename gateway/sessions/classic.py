@@ -1,0 +1,168 @@
+"""Classic sessions as the gateway holds them: sealed records in a store, opened keys in a cache.
+
+The cache only spares the opening of keys. What decides is the store, whose claim fails for a
+session that has ended anywhere.
+"""
+
+import logging
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import msgpack
+
+from gateway.clock import Clock
+from gateway.events import Events, SessionEnded
+from gateway.keys.keyring import KeyRing
+from gateway.stores import SessionCaps, Store
+from protocol.classic.exchange import TAG_KEY_BYTES, SessionKeys
+from protocol.classic.freshness import NonceClaim
+from protocol.common.codes import CODE_LIFETIME_MS, Code, session_id
+from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
+
+from .session import Session
+
+_CACHE_SIZE = 10_000
+_log = logging.getLogger("certless")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """A session and its opened keys."""
+
+    session: Session
+    keys: SessionKeys
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedCode:
+    """A code that the store has claimed for one try, and the name it was asked for."""
+
+    code: Code
+    username: str
+
+
+class Sessions:
+    """Every classic session of one gateway, by token."""
+
+    def __init__(
+        self,
+        store: Store,
+        keyring: KeyRing,
+        clock: Clock,
+        suite: str,
+        lifetime_ms: int,
+        events: Events | None = None,
+    ) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._clock = clock
+        self._suite = suite
+        self._lifetime_ms = lifetime_ms
+        self._events = events or Events()
+        self._live: OrderedDict[bytes, LiveSession] = OrderedDict()
+
+    async def await_code(self, token: str, username: str, user_tag: bytes, code: Code) -> None:
+        """Remember that ``username`` may open a session with ``code``, for ten minutes.
+
+        ``user_tag`` is that of the user whose session it will be.
+        """
+        key = session_id(token)
+        sealed = self._keyring.seal("login", key, msgpack.packb([self._suite, username, code.text]))
+        expires_ms = self._clock() + CODE_LIFETIME_MS
+        await self._store.add_login(key, sealed, expires_ms, user_tag)
+
+    async def claim_code(self, token: str) -> ClaimedCode | None:
+        """The code for one try, or None; the try is counted."""
+        key = session_id(token)
+        sealed = await self._store.claim_code(key, self._clock())
+        record = self._keyring.open("login", key, sealed) if sealed is not None else None
+        if record is None:
+            return None
+        suite, username, text = msgpack.unpackb(record)
+        # A code is minted for one suite; another cannot redeem it.
+        return ClaimedCode(Code(text), username) if suite == self._suite else None
+
+    async def release_code(self, token: str) -> None:
+        """The try did not fit; the code may be tried again, if tries are left."""
+        await self._store.release_code(session_id(token))
+
+    async def enrol(
+        self,
+        token: str,
+        user: str,
+        private_key: RsaPrivateKey,
+        client_key: RsaPublicKey,
+        caps: SessionCaps | None = None,
+    ) -> Session | None:
+        """Open the session. None where another got there first. Raises: TooMany."""
+        key = session_id(token)
+        tag_key = secrets.token_bytes(TAG_KEY_BYTES)
+        expires_ms = self._clock() + self._lifetime_ms
+        pair = [private_key.to_der(), client_key.to_der()]
+        record = [self._suite, user, *pair, tag_key, expires_ms]
+        sealed = self._keyring.seal("session", key, msgpack.packb(record))
+        if not await self._store.enrol(key, sealed, expires_ms, caps):
+            return None
+        session = Session(key.hex(), user, self._suite, expires_ms)
+        self._remember(key, LiveSession(session, SessionKeys(private_key, client_key, tag_key)))
+        return session
+
+    async def find(self, token: str) -> LiveSession | None:
+        """The session of ``token``, if it is open."""
+        key = session_id(token)
+        live = self._live.get(key)
+        if live is None:
+            live = await self._load(key)
+        if live is None or self._clock() > live.session.expires_ms:
+            return None
+        self._remember(key, live)
+        return live
+
+    async def _load(self, key: bytes) -> LiveSession | None:
+        sealed = await self._store.load(key, self._clock())
+        if sealed is None:
+            return None
+        record = self._keyring.open("session", key, sealed)
+        if record is None:
+            _log.warning("session %s is sealed under another key: is --key-file right?", key.hex())
+            return None
+        suite, user, private_der, client_der, tag_key, expires_ms = msgpack.unpackb(record)
+        client_key = RsaPublicKey.from_der(client_der)
+        if client_key is None or suite != self._suite:
+            return None
+        keys = SessionKeys(RsaPrivateKey.from_der(private_der), client_key, tag_key)
+        return LiveSession(Session(key.hex(), user, self._suite, expires_ms), keys)
+
+    def _remember(self, key: bytes, live: LiveSession) -> None:
+        self._live[key] = live
+        self._live.move_to_end(key)
+        if len(self._live) > _CACHE_SIZE:
+            self._live.popitem(last=False)
+
+    async def try_passphrase(self, session: Session, tag: bytes) -> bool:
+        """Count a try of a message's passphrase, before it is used."""
+        return await self._store.try_passphrase(bytes.fromhex(session.id), tag, self._clock())
+
+    async def claim(self, session: Session, claim: NonceClaim) -> bool:
+        """Claim a message for good, before it is handled."""
+        return await self._store.claim(bytes.fromhex(session.id), claim, self._clock())
+
+    async def end(self, session: Session) -> None:
+        """Close the session."""
+        key = bytes.fromhex(session.id)
+        self._live.pop(key, None)
+        await self._store.end(key)
+        opened_ms = session.expires_ms - self._lifetime_ms
+        self._events.tell(SessionEnded(key, self._clock() - opened_ms))
+
+    async def end_login(self, token: str) -> None:
+        """Spend the code of a login that opens nothing."""
+        await self._store.end(session_id(token))
+
+    async def sweep(self) -> int:
+        """Forget what has expired."""
+        now_ms = self._clock()
+        for key in [k for k, live in self._live.items() if now_ms > live.session.expires_ms]:
+            del self._live[key]
+        return await self._store.sweep(now_ms)

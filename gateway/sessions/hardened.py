@@ -1,0 +1,216 @@
+"""Hardened sessions as the gateway holds them: sealed records in a store.
+
+Every message asks the store for its session, so that two processes on one store agree: on epochs,
+and on what has ended. Keys of a session are in memory while a message is handled, and no longer:
+to open a record takes less time than to hold many of them. RSA keys are the exception, for OpenSSL
+prepares a key at its first use.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from gateway.events import Events, SessionEnded
+from gateway.keys.keyring import KeyRing
+from gateway.keys.user_tags import UserTags
+from gateway.stores import Opening, SessionCaps, Store
+from protocol.common.errors import DecryptionFailed
+from protocol.common.record import Record
+from protocol.hardened.confirmation import Enrolment
+from protocol.hardened.counter_window import FreshnessClaim
+from protocol.hardened.message_server import ServerSession
+from protocol.hardened.records import SessionRecord
+
+from .session import Session
+
+_KEPT_RSA_SESSIONS = 10_000
+_AWAITED, _BEING_CHECKED = 1, 2
+_log = logging.getLogger("certless")
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSession(Record):
+    """A serialized SessionRecord, and what the gateway adds: whose it is, and since when.
+
+    ``awaits_password`` is 1 until the directory's second check, 2 while it is made, and then 0.
+    """
+
+    KIND: ClassVar[str] = "kept session"
+
+    session: bytes = field(repr=False)
+    user: str
+    awaits_password: int
+    opened_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """A session, opened; ``sealed`` is what it was opened from."""
+
+    session: Session
+    kept: KeptSession
+    server: ServerSession
+    sealed: bytes = field(repr=False)
+
+    @property
+    def record(self) -> SessionRecord:
+        return self.server.record
+
+
+class HardenedSessions:
+    """Every hardened session of one gateway, by its id; ``accepted`` are the suites it takes."""
+
+    def __init__(
+        self,
+        store: Store,
+        keyring: KeyRing,
+        tags: UserTags,
+        accepted: Collection[str],
+        events: Events | None = None,
+    ) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._tags = tags
+        self._accepted = accepted
+        self._events = events or Events()
+        self._with_rsa: OrderedDict[bytes, LiveSession] = OrderedDict()
+        self._overlap_until_ms: dict[bytes, int] = {}
+
+    def opening(
+        self,
+        enrolment: Enrolment,
+        user: str,
+        now_ms: int,
+        caps: SessionCaps | None = None,
+        *,
+        awaits_password: bool = False,
+    ) -> Opening:
+        """``enrolment`` of ``user``, as a store keeps it."""
+        record, ticket, chain = enrolment.session, enrolment.ticket, enrolment.chain
+        kept = KeptSession(record.serialize(), user, _AWAITED if awaits_password else 0, now_ms)
+        opening = Opening(
+            record.session_id,
+            self._tags.of(user),
+            self._seal(record.session_id, kept),
+            record.expires_ms,
+            caps=caps,
+        )
+        if ticket is None or chain is None:
+            return opening
+        sealed_ticket = self._keyring.seal("ticket", ticket.ticket_hash, ticket.serialize())
+        return replace(
+            opening,
+            chain_id=chain.chain_id,
+            chain=self._keyring.seal("chain", chain.chain_id, chain.serialize()),
+            chain_expires_ms=chain.expires_ms,
+            ticket_hash=ticket.ticket_hash,
+            ticket=sealed_ticket,
+        )
+
+    def _seal(self, session_id: bytes, kept: KeptSession) -> bytes:
+        return self._keyring.seal("hardened session", session_id, kept.serialize())
+
+    async def find(self, session_id: bytes, now_ms: int) -> LiveSession | None:
+        """The session as it stands, if it is open and of a suite that is accepted."""
+        sealed = await self._store.load(session_id, now_ms)
+        if sealed is None:
+            self._with_rsa.pop(session_id, None)
+            return None
+        live = self._with_rsa.get(session_id)
+        if live is None or live.sealed != sealed:
+            live = self._opened(session_id, sealed)
+        if live is None or live.record.suite not in self._accepted:
+            return None
+        if live.server.private_key:
+            self._remember(live)
+        return live
+
+    def _opened(self, session_id: bytes, sealed: bytes) -> LiveSession | None:
+        kept = open_kept(self._keyring, session_id, sealed)
+        if kept is None:
+            _log.warning("session %s: not sealed under this --key-file", session_id.hex())
+            return None
+        record = SessionRecord.parse(kept.session)
+        session = Session(session_id.hex(), kept.user, record.suite, record.expires_ms)
+        return LiveSession(session, kept, ServerSession.load(record), sealed)
+
+    def _remember(self, live: LiveSession) -> None:
+        self._with_rsa[live.record.session_id] = live
+        self._with_rsa.move_to_end(live.record.session_id)
+        if len(self._with_rsa) > _KEPT_RSA_SESSIONS:
+            self._with_rsa.popitem(last=False)
+
+    async def claim(self, live: LiveSession, claim: FreshnessClaim, now_ms: int) -> bool:
+        """Claim a message for good, before it is handled."""
+        return await self._store.claim(live.record.session_id, claim, now_ms)
+
+    async def keep(self, live: LiveSession, record: SessionRecord, now_ms: int) -> None:
+        """Store the session as it is after a message: in a new epoch, without keys of an old one.
+
+        Raises: DecryptionFailed, where the session has ended meanwhile.
+        """
+        record = record.pruned(now_ms)
+        while record is not live.record:
+            if await self._change(live, replace(live.kept, session=record.serialize())):
+                if record.previous_c2s:
+                    self._overlap_until_ms[record.session_id] = record.previous_until_ms
+                return
+            live = await self._as_it_is(live, now_ms)
+            if live.record.epoch >= record.epoch:
+                # Another message was first; its move is ours as well.
+                return
+
+    async def begin_check(self, live: LiveSession, now_ms: int) -> LiveSession | None:
+        """The right to look at one password, once in a session. None: another has it."""
+        while live.kept.awaits_password == _AWAITED:
+            began = await self._change(live, replace(live.kept, awaits_password=_BEING_CHECKED))
+            live = await self._as_it_is(live, now_ms)
+            if began:
+                return live
+        return None
+
+    async def end_check(self, live: LiveSession, now_ms: int) -> None:
+        """The password was right. Raises: DecryptionFailed, where the session has ended."""
+        while live.kept.awaits_password:
+            await self._change(live, replace(live.kept, awaits_password=0))
+            live = await self._as_it_is(live, now_ms)
+
+    async def _change(self, live: LiveSession, kept: KeptSession) -> bool:
+        session_id = live.record.session_id
+        return await self._store.swap(session_id, live.sealed, self._seal(session_id, kept))
+
+    async def _as_it_is(self, live: LiveSession, now_ms: int) -> LiveSession:
+        found = await self.find(live.record.session_id, now_ms)
+        if found is None:
+            raise DecryptionFailed("the session has ended meanwhile")
+        return found
+
+    async def end(self, live: LiveSession, now_ms: int, *, with_tickets: bool = True) -> None:
+        """Close the session; where it logs out, its tickets go with it (PROTOCOL §17.3)."""
+        self._with_rsa.pop(live.record.session_id, None)
+        if live.record.chain_id and with_tickets:
+            await self._store.end_chain(live.record.chain_id)
+        await self._store.end(live.record.session_id)
+        self._events.tell(SessionEnded(live.record.session_id, now_ms - live.kept.opened_ms))
+
+    async def sweep(self, now_ms: int) -> None:
+        """Forget keys of epochs that are over, and what has expired."""
+        for session_id, until_ms in list(self._overlap_until_ms.items()):
+            if now_ms > until_ms:
+                found = await self.find(session_id, now_ms)
+                if found is not None and found.record.pruned(now_ms) is not found.record:
+                    pruned = found.record.pruned(now_ms).serialize()
+                    await self._change(found, replace(found.kept, session=pruned))
+                if self._overlap_until_ms.get(session_id) == until_ms:
+                    del self._overlap_until_ms[session_id]
+        for session_id, live in list(self._with_rsa.items()):
+            if now_ms > live.record.expires_ms:
+                del self._with_rsa[session_id]
+
+
+def open_kept(keyring: KeyRing, session_id: bytes, sealed: bytes) -> KeptSession | None:
+    """What a store keeps of a hardened session, or None where ``sealed`` is something else."""
+    kept = keyring.open("hardened session", session_id, sealed)
+    return None if kept is None else KeptSession.parse(kept)

@@ -1,0 +1,159 @@
+"""What a person who looks after a gateway can do (PROTOCOL §19.3, §19.4).
+
+Codes, sessions, tickets, users. Works on the gateway's store, also from another process while the
+gateway runs: every message asks the store for its session.
+"""
+
+import logging
+import secrets
+from dataclasses import dataclass
+
+import msgpack
+
+from gateway.clock import Clock
+from gateway.keys.keyring import KeyRing
+from gateway.keys.user_tags import UserTags
+from gateway.stores import Store, StoredChain, StoredSession
+from protocol.common.codes import CODE_LIFETIME_MS, HARDENED_CODE_CHARS, Code, mint_code
+from protocol.hardened.records import SessionRecord, TicketChain
+
+from .hardened import open_kept
+from .session import ID_BYTES
+
+_log = logging.getLogger("certless")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session as a person may see it.
+
+    ``chain_id`` in hex is that of the ticket that was granted with it, "" where there is none.
+    ``opened_ms``, ``epoch`` and ``fresh`` are None in classic, which does not keep or know them.
+    """
+
+    id: str
+    user: str
+    suite: str
+    opened_ms: int | None
+    expires_ms: int
+    chain_id: str
+    epoch: int | None = None
+    fresh: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GoodTicket:
+    """The ticket that a login has come to, as a person may see it; ``id`` is that of its chain.
+
+    ``username`` as it was sent at the login. ``opened_ms`` is that of the session which the ticket
+    was granted with, None where that is over.
+    """
+
+    id: str
+    username: str
+    suite: str
+    opened_ms: int | None
+    expires_ms: int
+
+
+class Operators:
+    """Codes, sessions, tickets and users of the gateway of this ``store`` and ``keyring``.
+
+    Users are named as handlers see them: ``Account.name``. Every method raises StoreUnavailable.
+    """
+
+    def __init__(self, store: Store, keyring: KeyRing, clock: Clock) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._clock = clock
+        self._tags = UserTags(store, keyring)
+
+    async def tag_of(self, user: str) -> bytes:
+        """The 16 bytes under which the store knows ``user``. Raises: ConfigError beside."""
+        return (await self._tags.opened()).of(user)
+
+    async def issue_code(self, user: str, lifetime_ms: int = CODE_LIFETIME_MS) -> Code:
+        """A code for the next hello of ``user``, in place of one that was issued before.
+
+        As long as it waits, no mail goes out to him.
+        """
+        code, code_id = (
+            mint_code(secrets.token_bytes, HARDENED_CODE_CHARS),
+            secrets.token_bytes(ID_BYTES),
+        )
+        sealed = self._keyring.seal("issued code", code_id, code.text.encode())
+        expires_ms = self._clock() + lifetime_ms
+        tag = await self.tag_of(user)
+        await self._store.add_code(code_id, sealed, expires_ms, tag)
+        _log.info("code issued for user %s", tag.hex())
+        return code
+
+    async def revoke_code(self, user: str) -> bool:
+        """Whether there was a code to revoke. Logins that were begun with it end, too."""
+        return await self._store.end_codes(await self.tag_of(user)) > 0
+
+    async def sessions(self, limit: int | None = None) -> list[OpenSession]:
+        """Every open session that this key file opens, the one that ends first, first.
+
+        With a ``limit`` no more than the first so many are looked into.
+        """
+        stored = await self._store.sessions(self._clock())
+        stored.sort(key=lambda session: session.expires_ms)
+        return [shown for session in stored[:limit] if (shown := self._shown(session))]
+
+    def _shown(self, stored: StoredSession) -> OpenSession | None:
+        key = stored.session_id
+        kept = open_kept(self._keyring, key, stored.sealed)
+        if kept is not None:
+            record = SessionRecord.parse(kept.session)
+            return OpenSession(
+                key.hex(),
+                kept.user,
+                record.suite,
+                kept.opened_ms,
+                stored.expires_ms,
+                record.chain_id.hex(),
+                record.epoch,
+                record.fresh,
+            )
+        classic = self._keyring.open("session", key, stored.sealed)
+        if classic is None:
+            return None
+        suite, user = msgpack.unpackb(classic)[:2]
+        return OpenSession(key.hex(), user, suite, None, stored.expires_ms, "")
+
+    async def end_session(self, session_id: str) -> bool:
+        """End a session by its id in hex, and its tickets; whether it was open."""
+        for session in await self.sessions():
+            if session.id == session_id:
+                if session.chain_id:
+                    await self._store.end_chain(bytes.fromhex(session.chain_id))
+                await self._store.end(bytes.fromhex(session_id))
+                return True
+        return False
+
+    async def tickets(self) -> list[GoodTicket]:
+        """Every good ticket that this key file opens, the one that expires first, first."""
+        since = {session.chain_id: session.opened_ms for session in await self.sessions()}
+        stored = await self._store.chains(self._clock())
+        chains = {one.chain_id.hex(): opened for one in stored if (opened := self._opened(one))}
+        tickets = (
+            GoodTicket(key, chain.username, chain.suite, since.get(key), chain.expires_ms)
+            for key, chain in chains.items()
+        )
+        return sorted(tickets, key=lambda ticket: ticket.expires_ms)
+
+    def _opened(self, stored: StoredChain) -> TicketChain | None:
+        chain = self._keyring.open("chain", stored.chain_id, stored.sealed)
+        return None if chain is None else TicketChain.parse(chain)
+
+    async def revoke_ticket(self, chain_id: str) -> bool:
+        """End a chain by its id in hex, and its session; whether its tickets were good."""
+        if all(ticket.id != chain_id for ticket in await self.tickets()):
+            return False
+        await self._store.end_chain(bytes.fromhex(chain_id))
+        return True
+
+    async def end_user(self, user: str) -> int:
+        """End all that ``user`` has: sessions, tickets, logins, codes. How many sessions."""
+        return await self._store.end_user(await self.tag_of(user))

@@ -1,0 +1,33 @@
+"""A store whose every answer is told of, with the time it took."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from gateway.errors import StoreUnavailable
+from gateway.events import Events, StoreAsked
+
+from . import Store
+
+
+def timed(store: Store, events: Events) -> Store:
+    """``store``, seen through the contract; each call tells ``StoreAsked``."""
+    methods = {name: _timed(getattr(store, name), events) for name in Store.__abstractmethods__}
+    return cast("Store", type("TimedStore", (Store,), methods)())
+
+
+def _timed(method: Callable[..., Awaitable[Any]], events: Events) -> "staticmethod[..., Any]":
+    name = method.__name__
+
+    async def call(*args: Any, **options: Any) -> Any:
+        began_s = time.perf_counter()
+        failed = False
+        try:
+            return await method(*args, **options)
+        except StoreUnavailable:
+            failed = True
+            raise
+        finally:
+            events.tell(StoreAsked(name, time.perf_counter() - began_s, failed))
+
+    return staticmethod(call)

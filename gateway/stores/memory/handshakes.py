@@ -1,0 +1,151 @@
+"""Hardened logins, tickets and issued codes in memory."""
+
+from gateway.stores import Attempt, IssuedCode, Opening, StoredChain, StoredTicket
+from protocol.classic.session import State
+from protocol.common.codes import CODE_ATTEMPTS
+
+from .records import Chain, Code, Exchange, Handshake, MemoryRecords, Session, drop
+
+
+class MemoryHandshakes(MemoryRecords):
+    """The part of ``MemoryStore`` that begins hardened sessions and goes on with them."""
+
+    # --- logging in and resuming ---
+
+    async def add_handshake(
+        self,
+        session_id: bytes,
+        sealed: bytes,
+        expires_ms: int,
+        user_tag: bytes,
+        code_id: bytes = b"",
+    ) -> None:
+        self._handshakes[session_id] = Handshake(sealed, expires_ms, user_tag, code_id)
+
+    async def claim_attempt(self, session_id: bytes, now_ms: int) -> Attempt | None:
+        login = self._handshakes.get(session_id)
+        if login is None or now_ms > login.expires_ms or login.attempts >= CODE_ATTEMPTS:
+            return None
+        code = self._issued(login, now_ms)
+        if code is not None:
+            code.attempts += 1
+        login.attempts += 1
+        self._exchanges.pop(session_id, None)
+        is_void = code is None and login.code_id != b""
+        attempt = Attempt(login.sealed, login.attempts, is_void)
+        if login.attempts == CODE_ATTEMPTS:
+            login.sealed = b""
+        return attempt
+
+    def _issued(self, login: Handshake, now_ms: int) -> Code | None:
+        code = self._codes.get(login.user_tag)
+        if code is None or code.code_id != login.code_id or now_ms > code.expires_ms:
+            return None
+        return code if code.attempts < CODE_ATTEMPTS else None
+
+    async def add_exchange(
+        self, session_id: bytes, sealed: bytes, expires_ms: int, attempt: int = 0
+    ) -> bool:
+        login = self._handshakes.get(session_id)
+        if attempt != (login.attempts if login else 0):
+            return False
+        self._exchanges[session_id] = Exchange(sealed, expires_ms)
+        return True
+
+    async def take_exchange(self, session_id: bytes, now_ms: int) -> bytes | None:
+        exchange = self._exchanges.pop(session_id, None)
+        return exchange.sealed if exchange and now_ms <= exchange.expires_ms else None
+
+    async def open_login(self, opening: Opening) -> bool:
+        login = self._handshakes.get(opening.session_id)
+        fits = login is not None and login.user_tag == opening.user_tag
+        if login is not None and login.code_id:
+            code = self._codes.get(login.user_tag)
+            fits = fits and code is not None and code.code_id == login.code_id
+        if fits:
+            self._check_caps(opening.caps, opening.user_tag)
+        self._handshakes.pop(opening.session_id, None)
+        if login is None or not fits:
+            return False
+        if login.code_id:
+            del self._codes[login.user_tag]
+        if opening.chain_id:
+            self._chains[opening.chain_id] = Chain(
+                opening.chain, opening.chain_expires_ms, opening.user_tag
+            )
+        self._open(opening)
+        return True
+
+    async def open_resumed(self, opening: Opening, previous: bytes) -> bool:
+        chain = self._chains.get(opening.chain_id)
+        if chain is None or (chain.sealed, chain.user_tag) != (previous, opening.user_tag):
+            return False
+        self._check_caps(opening.caps, opening.user_tag, replaced=chain.session_id)
+        chain.sealed, chain.expires_ms = opening.chain, opening.chain_expires_ms
+        self._forget_session(chain.session_id)
+        self._open(opening)
+        return True
+
+    def _open(self, opening: Opening) -> None:
+        self._keep_session(
+            opening.session_id,
+            Session(State.ENROLLED, opening.sealed, opening.expires_ms, opening.user_tag),
+        )
+        if opening.chain_id:
+            chain = self._chains[opening.chain_id]
+            chain.session_id = opening.session_id
+            chain.tickets[opening.ticket_hash] = opening.ticket
+            self._chain_of[opening.ticket_hash] = opening.chain_id
+
+    # --- tickets ---
+
+    async def load_ticket(self, ticket_hash: bytes, now_ms: int) -> StoredTicket | None:
+        chain = self._chains.get(self._chain_of.get(ticket_hash, b""))
+        if chain is None or now_ms > chain.expires_ms:
+            return None
+        return StoredTicket(chain.tickets[ticket_hash], chain.sealed)
+
+    async def end_chain(self, chain_id: bytes) -> None:
+        chain = self._forget_chain(chain_id)
+        if chain is not None:
+            self._forget_session(chain.session_id)
+
+    def _forget_chain(self, chain_id: bytes) -> Chain | None:
+        chain = self._chains.pop(chain_id, None)
+        for ticket_hash in chain.tickets if chain else ():
+            del self._chain_of[ticket_hash]
+        return chain
+
+    # --- what an operator does ---
+
+    async def add_code(
+        self, code_id: bytes, sealed: bytes, expires_ms: int, user_tag: bytes
+    ) -> None:
+        self._codes[user_tag] = Code(code_id, sealed, expires_ms, user_tag)
+
+    async def find_code(self, user_tag: bytes, now_ms: int) -> IssuedCode | None:
+        code = self._codes.get(user_tag)
+        if code is None or now_ms > code.expires_ms or code.attempts >= CODE_ATTEMPTS:
+            return None
+        return IssuedCode(code.code_id, code.sealed)
+
+    async def end_codes(self, user_tag: bytes) -> int:
+        return 0 if self._codes.pop(user_tag, None) is None else 1
+
+    async def chains(self, now_ms: int) -> list[StoredChain]:
+        return [
+            StoredChain(key, chain.sealed)
+            for key, chain in self._chains.items()
+            if now_ms <= chain.expires_ms
+        ]
+
+    async def end_user(self, user_tag: bytes) -> int:
+        ended = [(key, self._sessions[key].state) for key in self._sessions_of.get(user_tag, ())]
+        for key, _ in ended:
+            self._forget_session(key)
+        for key in drop(self._handshakes, lambda login: login.user_tag == user_tag):
+            self._exchanges.pop(key, None)
+        for chain_id in [k for k, chain in self._chains.items() if chain.user_tag == user_tag]:
+            self._forget_chain(chain_id)
+        self._codes.pop(user_tag, None)
+        return sum(state is State.ENROLLED for _, state in ended)

@@ -1,0 +1,180 @@
+"""What a store in memory keeps: the records, and the few dictionaries that every method sees."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TypeVar
+
+from gateway.stores import Counter, Retag, SessionCaps, Store
+from gateway.stores.caps import OF_ALL_USERS, OF_THIS_USER, cap_reached
+from protocol.classic.session import State
+from protocol.hardened.counter_window import CounterWindow, FreshnessClaim
+
+# Salts are forgotten once there are twice as many as there were left the last time, and these.
+_SPARE_SALTS = 1024
+
+
+@dataclass(slots=True)
+class Salts:
+    """The salts of a session that may not be forgotten yet."""
+
+    until_ms: dict[bytes, int] = field(default_factory=dict)
+    forgotten_ms: int = 0
+    full: int = _SPARE_SALTS
+
+    def claim(self, claim: FreshnessClaim, now_ms: int) -> bool:
+        if claim.expires_ms < self.forgotten_ms:
+            return now_ms > claim.expires_ms
+        if claim.salt in self.until_ms:
+            return False
+        if len(self.until_ms) >= self.full:
+            self.forget(now_ms)
+        self.until_ms[claim.salt] = claim.expires_ms
+        return True
+
+    def forget(self, now_ms: int) -> None:
+        kept = {salt: at for salt, at in self.until_ms.items() if at >= now_ms}
+        if len(kept) < len(self.until_ms):
+            self.forgotten_ms = max(self.forgotten_ms, now_ms)
+        self.until_ms = kept
+        self.full = 2 * len(self.until_ms) + _SPARE_SALTS
+
+
+@dataclass(slots=True)
+class Session:
+    """A classic login, or a session of any suite."""
+
+    state: State
+    sealed: bytes
+    expires_ms: int
+    user_tag: bytes
+    attempts: int = 0
+    passphrases: int = 0
+    # By tag: how often it was tried, or CLAIMED. The garbage collector need not walk such a dict.
+    tags: dict[bytes, int] = field(default_factory=dict)
+    salts: Salts = field(default_factory=Salts)
+    window: CounterWindow = field(default_factory=CounterWindow)
+
+    def is_open(self, now_ms: int) -> bool:
+        return self.state is State.ENROLLED and now_ms <= self.expires_ms
+
+
+@dataclass(slots=True)
+class Handshake:
+    sealed: bytes
+    expires_ms: int
+    user_tag: bytes
+    code_id: bytes
+    attempts: int = 0
+
+
+@dataclass(slots=True)
+class Exchange:
+    sealed: bytes
+    expires_ms: int
+
+
+@dataclass(slots=True)
+class Chain:
+    sealed: bytes
+    expires_ms: int
+    user_tag: bytes
+    session_id: bytes = b""
+    tickets: dict[bytes, bytes] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Code:
+    code_id: bytes
+    sealed: bytes
+    expires_ms: int
+    user_tag: bytes
+    attempts: int = 0
+
+
+_V = TypeVar("_V", Handshake, Exchange, Code, Counter)
+
+
+def drop(kept: dict[bytes, _V], condition: Callable[[_V], bool]) -> list[bytes]:
+    """Remove what fulfils ``condition``; the keys of it."""
+    dropped = [key for key, value in kept.items() if condition(value)]
+    for key in dropped:
+        del kept[key]
+    return dropped
+
+
+class MemoryRecords(Store):
+    """Atomic because no method awaits anything."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[bytes, Session] = {}
+        self._handshakes: dict[bytes, Handshake] = {}
+        self._exchanges: dict[bytes, Exchange] = {}
+        self._chains: dict[bytes, Chain] = {}
+        # By ticket: its chain. By user: his sessions, and the one code that was issued to him.
+        self._chain_of: dict[bytes, bytes] = {}
+        self._sessions_of: defaultdict[bytes, set[bytes]] = defaultdict(set)
+        self._codes: dict[bytes, Code] = {}
+        self._mails: dict[bytes, list[int]] = {}
+        self._counters: dict[bytes, Counter] = {}
+        self._tag_key = b""
+
+    async def open(self) -> None:
+        """Nothing to make ready."""
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    async def ping(self) -> None:
+        """Memory is always there."""
+
+    def _retag(self, retag: Retag) -> None:
+        tagged: tuple[Iterable[Session | Handshake | Chain | Code], ...] = (
+            self._sessions.values(),
+            self._handshakes.values(),
+            self._chains.values(),
+            self._codes.values(),
+        )
+        for one in chain.from_iterable(tagged):
+            one.user_tag = retag(one.user_tag)
+        self._codes = {code.user_tag: code for code in self._codes.values()}
+        self._mails = {retag(tag): at_ms for tag, at_ms in self._mails.items()}
+        self._sessions_of.clear()
+        for session_id, session in self._sessions.items():
+            self._sessions_of[session.user_tag].add(session_id)
+
+    def _keep_session(self, session_id: bytes, session: Session) -> None:
+        self._forget_session(session_id)
+        self._sessions[session_id] = session
+        self._sessions_of[session.user_tag].add(session_id)
+
+    def _forget_session(self, session_id: bytes) -> None:
+        session = self._sessions.pop(session_id, None)
+        if session is None:
+            return
+        of_user = self._sessions_of[session.user_tag]
+        of_user.discard(session_id)
+        if not of_user:
+            del self._sessions_of[session.user_tag]
+
+    def _check_caps(self, caps: SessionCaps | None, user_tag: bytes, replaced: bytes = b"") -> None:
+        """Raises: TooMany, where one session more than there are without ``replaced`` is not."""
+        if caps is None:
+            return
+        of_user = self._sessions_of.get(user_tag, ())
+        for cap, ids, whose in (
+            (caps.per_user, of_user, OF_THIS_USER),
+            (caps.in_all, self._sessions, OF_ALL_USERS),
+        ):
+            # Most of the time there is nothing to count.
+            if not cap or len(ids) < cap:
+                continue
+            counted = [self._sessions[one].expires_ms for one in ids if self._counts(one, caps)]
+            if replaced in ids and self._counts(replaced, caps):
+                counted.remove(self._sessions[replaced].expires_ms)
+            if len(counted) >= cap:
+                raise cap_reached(caps, whose, min(counted))
+
+    def _counts(self, session_id: bytes, caps: SessionCaps) -> bool:
+        return self._sessions[session_id].is_open(caps.now_ms)

@@ -1,0 +1,162 @@
+"""Hardened logins, tickets and issued codes in Redis."""
+
+from typing import Any
+
+from gateway.stores import Attempt, IssuedCode, Opening, SessionCaps, StoredChain, StoredTicket
+from gateway.stores.caps import OF_ALL_USERS, OF_THIS_USER, cap_reached
+from protocol.common.codes import CODE_ATTEMPTS
+
+from .records import RedisRecords
+
+_NO_CAPS = SessionCaps(0, 0, 0)
+
+
+def opened(answer: Any, caps: SessionCaps | None) -> bool:
+    """What a script says that opens a session. Raises: TooMany."""
+    if caps is not None and isinstance(answer, list):
+        whose, first_ms = answer
+        raise cap_reached(caps, OF_THIS_USER if whose == b"user" else OF_ALL_USERS, int(first_ms))
+    return bool(answer)
+
+
+def cap_args(caps: SessionCaps | None) -> tuple[int, int, int]:
+    caps = caps or _NO_CAPS
+    return caps.per_user, caps.in_all, caps.now_ms
+
+
+class RedisHandshakes(RedisRecords):
+    """The part of ``RedisStore`` that begins hardened sessions and goes on with them."""
+
+    # --- logging in and resuming ---
+
+    async def add_handshake(
+        self,
+        session_id: bytes,
+        sealed: bytes,
+        expires_ms: int,
+        user_tag: bytes,
+        code_id: bytes = b"",
+    ) -> None:
+        await self._run(
+            "add_handshake",
+            [("handshake", session_id)],
+            session_id.hex(),
+            user_tag.hex(),
+            sealed,
+            expires_ms,
+            self._ttl_ms(expires_ms),
+            code_id.hex(),
+        )
+
+    async def claim_attempt(self, session_id: bytes, now_ms: int) -> Attempt | None:
+        answer = await self._run(
+            "claim_attempt",
+            [("handshake", session_id)],
+            session_id.hex(),
+            now_ms,
+            CODE_ATTEMPTS,
+        )
+        if answer is None:
+            return None
+        sealed, number, is_void = answer
+        return Attempt(sealed, number, bool(is_void))
+
+    async def add_exchange(
+        self, session_id: bytes, sealed: bytes, expires_ms: int, attempt: int = 0
+    ) -> bool:
+        answer = await self._run(
+            "add_exchange",
+            [("handshake", session_id)],
+            session_id.hex(),
+            sealed,
+            expires_ms,
+            self._ttl_ms(expires_ms),
+            attempt,
+        )
+        return bool(answer)
+
+    async def take_exchange(self, session_id: bytes, now_ms: int) -> bytes | None:
+        sealed: bytes | None = await self._run(
+            "take_exchange", [("exchange", session_id)], session_id.hex(), now_ms
+        )
+        return sealed
+
+    async def open_login(self, opening: Opening) -> bool:
+        answer = await self._run(
+            "open_login", [("handshake", opening.session_id)], *self._named(opening)
+        )
+        return opened(answer, opening.caps)
+
+    async def open_resumed(self, opening: Opening, previous: bytes) -> bool:
+        answer = await self._run(
+            "open_resumed",
+            [("chain", opening.chain_id)],
+            *self._named(opening),
+            *("previous", previous),
+        )
+        return opened(answer, opening.caps)
+
+    def _named(self, opening: Opening) -> list[object]:
+        per_user, in_all, now_ms = cap_args(opening.caps)
+        named = {
+            "session_id": opening.session_id.hex(),
+            "user": opening.user_tag.hex(),
+            "sealed": opening.sealed,
+            "expires_ms": opening.expires_ms,
+            "ttl_ms": self._ttl_ms(opening.expires_ms),
+            "chain_id": opening.chain_id.hex(),
+            "chain": opening.chain,
+            "chain_expires_ms": opening.chain_expires_ms,
+            "chain_ttl_ms": self._ttl_ms(opening.chain_expires_ms),
+            "ticket_hash": opening.ticket_hash.hex(),
+            "ticket": opening.ticket,
+            "per_user": per_user,
+            "in_all": in_all,
+            "now_ms": now_ms,
+        }
+        return [part for pair in named.items() for part in pair]
+
+    # --- tickets ---
+
+    async def load_ticket(self, ticket_hash: bytes, now_ms: int) -> StoredTicket | None:
+        answer = await self._run(
+            "load_ticket", [("ticket", ticket_hash)], ticket_hash.hex(), now_ms
+        )
+        return None if answer is None else StoredTicket(*answer)
+
+    async def end_chain(self, chain_id: bytes) -> None:
+        await self._run("end_chain", [("chain", chain_id)], chain_id.hex())
+
+    # --- what an operator does ---
+
+    async def add_code(
+        self, code_id: bytes, sealed: bytes, expires_ms: int, user_tag: bytes
+    ) -> None:
+        await self._run(
+            "add_code",
+            [("code", user_tag)],
+            user_tag.hex(),
+            code_id.hex(),
+            sealed,
+            expires_ms,
+            self._ttl_ms(expires_ms),
+        )
+
+    async def find_code(self, user_tag: bytes, now_ms: int) -> IssuedCode | None:
+        answer = await self._run("find_code", [("code", user_tag)], now_ms, CODE_ATTEMPTS)
+        return None if answer is None else IssuedCode(bytes.fromhex(answer[0].decode()), answer[1])
+
+    async def end_codes(self, user_tag: bytes) -> int:
+        return int(await self._run("end_codes", [("code", user_tag)], user_tag.hex()))
+
+    async def chains(self, now_ms: int) -> list[StoredChain]:
+        return [
+            StoredChain(record.key, record.sealed)
+            for record in await self._records("chain", now_ms)
+            if record.kind == "chain" and now_ms <= record.expires_ms
+        ]
+
+    async def end_user(self, user_tag: bytes) -> int:
+        kinds = ("session", "login", "handshake", "chain")
+        indices = [(f"of:{kind}", user_tag) for kind in kinds]
+        return int(await self._run("end_user", indices, user_tag.hex()))

@@ -1,0 +1,184 @@
+"""One Redis, its scripts, and the fence behind which nothing is lost unseen (PROTOCOL §20.1).
+
+Every key of a store begins with ``{certless:NAME}``, so that all of them are in one slot of a Redis
+Cluster, where one script can see them. Then comes the generation: another one after each event by
+which Redis may have forgotten something, so that nothing of before is ever seen again.
+
+No script is sent twice by itself. Where its answer is lost, it may have been carried out: a claim
+that was made, an attempt that was counted. What it would have allowed does not happen.
+"""
+
+import asyncio
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+from redis.asyncio.sentinel import MasterNotFoundError
+from redis.exceptions import (
+    AuthenticationError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+
+from gateway.errors import ConfigError, StoreUnavailable
+from gateway.stores import Store
+
+from .scripts import ABOUT, RAISE_FENCE, SCRIPTS, Script
+from .url import ANSWER_S, RedisUrl
+
+# As long as a key outlives what it holds, for gateways whose clocks differ and for the sweep.
+_SLACK_MS = 3_600_000
+_AT_ONCE = 64
+_LEAST_VERSION = 7
+_FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError)
+_log = logging.getLogger("certless")
+
+
+class Fenced(Exception):
+    """The server's history is another than that of the generation: nothing was done."""
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class RedisServer(Store):
+    """The server of ``url``, and the scripts of the store that is kept there."""
+
+    def __init__(self, url: RedisUrl, clock: Callable[[], int] = _now_ms) -> None:
+        self._url = url
+        self._clock = clock
+        self._closing = AsyncExitStack()
+        self._client: Any = None
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._generation = ""
+        self._left: set[str] = set()
+
+    async def open(self) -> None:
+        """Connect and look at the server. Raises: ConfigError, StoreUnavailable."""
+        self._client = self._url.connect(self._closing)
+        try:
+            await self._check_server()
+            await self._raise_fence()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        await self._closing.aclose()
+
+    async def ping(self) -> None:
+        await self._run("ping")
+
+    async def _check_server(self) -> None:
+        about = (await self._send(ABOUT, ())).decode()
+        told = dict(re.findall(r"^(\w+):(.*?)\r?$", about, re.MULTILINE))
+        version, policy = told.get("redis_version", ""), told.get("maxmemory_policy")
+        if int(version.partition(".")[0] or 0) < _LEAST_VERSION:
+            raise ConfigError(
+                f"Redis at {self._url.where} is of version {version or 'unknown'}: "
+                f"{_LEAST_VERSION}.0 or later is needed, or Valkey"
+            )
+        if policy != "noeviction" and not self._url.accepts_eviction:
+            raise ConfigError(
+                f"Redis at {self._url.where} throws sessions away when it is full "
+                f"(maxmemory-policy {policy}): set it to noeviction, or say ?eviction=accepted"
+            )
+
+    # --- the fence ---
+
+    @property
+    def _fence_key(self) -> str:
+        return f"{{certless:{self._url.name}}}:fence"
+
+    async def _raise_fence(self) -> None:
+        """Go on in the generation of the server's history, which is a new one if need be."""
+        known = self._generation
+        found = (await self._send(RAISE_FENCE, (), secrets.token_hex(8), *self._left)).decode()
+        # Of all requests that notice at once, the first one says it.
+        is_news = known and known == self._generation != found
+        if is_news:
+            self._left.add(known)
+        self._generation = found
+        if is_news:
+            _log.warning(
+                "Redis at %s was restarted, replaced or emptied: sessions, logins and tickets of "
+                "before are over",
+                self._url.where,
+            )
+
+    async def _run(self, name: str, keys: Sequence[tuple[str, bytes]] = (), *args: object) -> Any:
+        """The answer of a script; each key is a kind and an id. Raises: StoreUnavailable."""
+        for _ in range(3):
+            generation = self._generation
+            named = [self._key(generation, kind, key) for kind, key in keys]
+            try:
+                return await self._send(SCRIPTS[name], named, generation, *args)
+            except Fenced:
+                # Whoever notices first; the others find it done.
+                if self._generation == generation:
+                    await self._raise_fence()
+        raise self._unavailable("its history changes all the time: is it one server?")
+
+    def _key(self, generation: str, kind: str, key: bytes) -> str:
+        return f"{{certless:{self._url.name}}}:{generation}:{kind}:{key.hex()}"
+
+    def _ttl_ms(self, expires_ms: int) -> int:
+        """How long a key lives whose record expires then."""
+        return max(0, expires_ms - self._clock()) + _SLACK_MS
+
+    # --- one script ---
+
+    async def _send(
+        self, script: Script, keys: Sequence[str], *args: object, client: Any = None
+    ) -> Any:
+        """The answer of ``script``. Raises: Fenced, StoreUnavailable."""
+        client = client or self._client
+        given = (1 + len(keys), self._fence_key, *keys, *args)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise self._unavailable("too many requests wait for it") from None
+        try:
+            try:
+                return await client.evalsha(script.sha, *given)
+            except NoScriptError:
+                return await client.eval(script.text, *given)
+        except _FAILURES as error:
+            raise await self._failure(error) from None
+        finally:
+            self._turns.release()
+
+    async def _failure(self, error: Exception) -> Exception:
+        if isinstance(error, ResponseError) and str(error).startswith("FENCED"):
+            return Fenced()
+        if isinstance(error, ReadOnlyError) and self._url.kind == "single":
+            # Another is the master now, perhaps by the same name: the next ones ask for it anew.
+            await self._client.connection_pool.disconnect(inuse_connections=False)
+        if isinstance(error, MasterNotFoundError):
+            return self._unavailable(
+                f"no sentinel names a master for {self._url.service!r}; do they run, and are name, "
+                "user and password in --store right?"
+            )
+        # A server may repeat what it did not understand.
+        text = self._url.without_passwords(" ".join(str(error).split())) or type(error).__name__
+        if isinstance(error, AuthenticationError):
+            text += "; are user and password in --store right?"
+        # Not what else is derived from it.
+        elif type(error) is RedisConnectionError:
+            text += "; does it run, and is --store right?"
+        return self._unavailable(text)
+
+    def _unavailable(self, reason: str) -> StoreUnavailable:
+        return StoreUnavailable(f"Redis at {self._url.where}: {reason}")

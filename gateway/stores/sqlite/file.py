@@ -1,0 +1,247 @@
+"""One SQLite file and the thread that owns it.
+
+Whatever waits when the thread is free is carried out in one transaction and answered after the
+commit, so that under load many claims share one sync to the disk. What is carried out, the
+statements of the store say (``sqlite.py``).
+"""
+
+import asyncio
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gateway.errors import StoreUnavailable
+from gateway.stores import Store
+from protocol.common.errors import ProtocolError
+
+_T = TypeVar("_T")
+_BATCH = 256
+_BUSY_TIMEOUT_S = 5.0
+
+# What makes a file of version n one of version n + 1. What was released is never changed.
+_STEPS = (
+    """
+CREATE TABLE IF NOT EXISTS sessions (
+    id BLOB PRIMARY KEY, state TEXT NOT NULL, sealed BLOB NOT NULL, expires_ms INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0, passphrases INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS claims (
+    session_id BLOB NOT NULL REFERENCES sessions ON DELETE CASCADE, tag BLOB NOT NULL,
+    tries INTEGER NOT NULL,
+    PRIMARY KEY (session_id, tag)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS mails (user_tag BLOB NOT NULL, at_ms INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS mails_by_user ON mails (user_tag, at_ms);
+CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires_ms);
+""",
+    """
+ALTER TABLE sessions ADD COLUMN user_tag BLOB NOT NULL DEFAULT x'';
+ALTER TABLE sessions ADD COLUMN chain_id BLOB;
+ALTER TABLE sessions ADD COLUMN forgotten_ms INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX sessions_by_chain ON sessions (chain_id) WHERE chain_id IS NOT NULL;
+CREATE TABLE salts (
+    session_id BLOB NOT NULL REFERENCES sessions ON DELETE CASCADE, salt BLOB NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    PRIMARY KEY (session_id, salt)
+) WITHOUT ROWID;
+CREATE TABLE windows (
+    session_id BLOB PRIMARY KEY REFERENCES sessions ON DELETE CASCADE, numbers BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE handshakes (
+    id BLOB PRIMARY KEY, sealed BLOB NOT NULL, expires_ms INTEGER NOT NULL,
+    user_tag BLOB NOT NULL, code_id BLOB NOT NULL, attempts INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE exchanges (
+    id BLOB PRIMARY KEY, sealed BLOB NOT NULL, expires_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE chains (
+    id BLOB PRIMARY KEY, sealed BLOB NOT NULL, expires_ms INTEGER NOT NULL, user_tag BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE tickets (
+    hash BLOB PRIMARY KEY, chain_id BLOB NOT NULL REFERENCES chains ON DELETE CASCADE,
+    sealed BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX tickets_by_chain ON tickets (chain_id);
+CREATE TABLE codes (
+    user_tag BLOB PRIMARY KEY, id BLOB NOT NULL, sealed BLOB NOT NULL,
+    expires_ms INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+""",
+    """
+CREATE TABLE counters (
+    key BLOB PRIMARY KEY, value INTEGER NOT NULL, expires_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX counters_by_expiry ON counters (expires_ms);
+CREATE INDEX sessions_by_user ON sessions (user_tag, state, expires_ms);
+CREATE INDEX open_sessions ON sessions (state, expires_ms);
+CREATE INDEX salts_by_expiry ON salts (expires_ms);
+CREATE INDEX chains_by_expiry ON chains (expires_ms);
+""",
+    """
+CREATE TABLE tag_keys (id BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
+""",
+)
+# What a file says of itself that this version has made, or brought to itself.
+FILE_VERSION = len(_STEPS)
+
+
+class _Job:
+    """One operation that waits for the thread."""
+
+    def __init__(
+        self,
+        run: Callable[[sqlite3.Connection], Any],
+        future: "asyncio.Future[Any]",
+        empties: bool,
+    ) -> None:
+        self.run = run
+        self.future = future
+        self.empties = empties
+        self.result: Any = None
+        self.refusal: Exception | None = None
+
+    def answer(self, error: Exception | None) -> None:
+        loop = self.future.get_loop()
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self._resolve, error)
+
+    def _resolve(self, error: Exception | None) -> None:
+        if self.future.done():
+            return
+        error = error or self.refusal
+        if error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(error)
+
+
+class SqliteFile(Store):
+    """A store's file: opened, brought to this version, and worked on by one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="certless-sqlite", daemon=True)
+
+    async def open(self) -> None:
+        """Create file (mode 0600) and tables where they are missing. Raises: StoreUnavailable."""
+        self._thread.start()
+        await self.ping()
+
+    async def ping(self) -> None:
+        def run(db: sqlite3.Connection) -> None:
+            # Of a time long ago: nobody counts with it, and a sweep takes it out.
+            db.execute("INSERT OR REPLACE INTO counters (key, value, expires_ms) VALUES ('', 0, 0)")
+
+        await self._do(run)
+
+    async def close(self) -> None:
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    # --- the thread ---
+
+    def _connect(self) -> sqlite3.Connection:
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(
+            self._path, isolation_level=None, timeout=_BUSY_TIMEOUT_S, check_same_thread=False
+        )
+        try:
+            self._switch_to_wal(connection)
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            # 64 MiB: some 100,000 sessions stay where they can be read without a system call.
+            connection.execute("PRAGMA cache_size = -65536")
+            # Deleted are sealed keys: overwritten here, and gone from the journal by a sweep.
+            connection.execute("PRAGMA secure_delete = ON")
+            self._bring_to_this_version(connection)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    @staticmethod
+    def _switch_to_wal(connection: sqlite3.Connection) -> None:
+        # SQLite's own timeout does not hold for this one step.
+        give_up_s = time.monotonic() + _BUSY_TIMEOUT_S
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError:
+                if time.monotonic() > give_up_s:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
+
+    @staticmethod
+    def _bring_to_this_version(connection: sqlite3.Connection) -> None:
+        # One at a time, and all of it or nothing: others may open the file at this moment.
+        connection.execute("BEGIN IMMEDIATE")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > FILE_VERSION:
+            raise sqlite3.DatabaseError("made by a later version of Certless")
+        for step in _STEPS[version:]:
+            for statement in filter(str.strip, step.split(";")):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {FILE_VERSION}")
+        connection.execute("COMMIT")
+
+    def _work(self) -> None:
+        connection: sqlite3.Connection | None = None
+        while (first := self._jobs.get()) is not None:
+            jobs = [first]
+            ended = False
+            while len(jobs) < _BATCH and not self._jobs.empty():
+                job = self._jobs.get()
+                if job is None:
+                    ended = True
+                    break
+                jobs.append(job)
+            error: Exception | None = None
+            try:
+                connection = connection or self._connect()
+                self._transact(connection, jobs)
+                if any(job.empties for job in jobs):
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except (sqlite3.Error, OSError, ProtocolError) as failure:
+                error = StoreUnavailable(f"SQLite file {self._path}: {failure}")
+                # The file may have been replaced: begin anew with the next batch.
+                if connection is not None:
+                    connection.close()
+                connection = None
+            for job in jobs:
+                job.answer(error)
+            if ended:
+                break
+        if connection is not None:
+            connection.close()
+
+    @staticmethod
+    def _transact(connection: sqlite3.Connection, jobs: list[_Job]) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for job in jobs:
+                try:
+                    job.result = job.run(connection)
+                except (sqlite3.Error, ProtocolError):
+                    raise
+                except Exception as refusal:
+                    # It has changed nothing, and is no affair of the others.
+                    job.refusal = refusal
+            connection.execute("COMMIT")
+        except (sqlite3.Error, ProtocolError):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    async def _do(self, run: Callable[[sqlite3.Connection], _T], *, empties: bool = False) -> _T:
+        """What ``run`` gives, after the commit. Where it raises, it must have changed nothing."""
+        future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+        self._jobs.put(_Job(run, future, empties))
+        return await future

@@ -1,0 +1,258 @@
+"""Hardened logins, tickets and issued codes in the SQLite file."""
+
+import sqlite3
+
+from gateway.stores import Attempt, IssuedCode, Opening, SessionCaps, StoredChain, StoredTicket
+from gateway.stores.caps import OF_ALL_USERS, OF_THIS_USER, cap_reached
+from protocol.classic.session import State
+from protocol.common.codes import CODE_ATTEMPTS
+
+from .file import SqliteFile
+
+_OPEN = "FROM sessions WHERE state = ? AND expires_ms >= ?"
+
+
+def check_caps(
+    db: sqlite3.Connection, caps: SessionCaps | None, user_tag: bytes, chain_id: bytes = b""
+) -> None:
+    """Raises: TooMany, where one session more than there are without that of a chain is not."""
+    if caps is None:
+        return
+    is_open = (State.ENROLLED.value, caps.now_ms)
+    (replaced,) = db.execute(
+        f"SELECT count(*) {_OPEN} AND chain_id = ?",
+        (*is_open, chain_id),
+    ).fetchone()
+    for cap, of, whom, whose in (
+        (caps.per_user, "AND user_tag = ?", (user_tag,), OF_THIS_USER),
+        (caps.in_all, "", (), OF_ALL_USERS),
+    ):
+        counted = (*is_open, *whom)
+        (count,) = db.execute(f"SELECT count(*) {_OPEN} {of}", counted).fetchone()
+        if cap and count - replaced >= cap:
+            (first_ms,) = db.execute(
+                f"SELECT min(expires_ms) {_OPEN} {of} AND chain_id IS NOT ?",
+                (*counted, chain_id),
+            ).fetchone()
+            raise cap_reached(caps, whose, first_ms)
+
+
+class SqliteHandshakes(SqliteFile):
+    """The part of ``SqliteStore`` that begins hardened sessions and goes on with them."""
+
+    # --- logging in and resuming ---
+
+    async def add_handshake(
+        self,
+        session_id: bytes,
+        sealed: bytes,
+        expires_ms: int,
+        user_tag: bytes,
+        code_id: bytes = b"",
+    ) -> None:
+        def run(db: sqlite3.Connection) -> None:
+            db.execute(
+                "INSERT INTO handshakes (id, sealed, expires_ms, user_tag, code_id)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (session_id, sealed, expires_ms, user_tag, code_id),
+            )
+
+        await self._do(run)
+
+    async def claim_attempt(self, session_id: bytes, now_ms: int) -> Attempt | None:
+        def run(db: sqlite3.Connection) -> Attempt | None:
+            row = db.execute(
+                "SELECT sealed, code_id, attempts + 1 FROM handshakes"
+                " WHERE id = ? AND expires_ms >= ? AND attempts < ?",
+                (session_id, now_ms, CODE_ATTEMPTS),
+            ).fetchone()
+            if row is None:
+                return None
+            sealed, code_id, number = row
+            is_void = code_id != b"" and not self._count_issued(db, code_id, now_ms)
+            kept = sealed if number < CODE_ATTEMPTS else b""
+            db.execute(
+                "UPDATE handshakes SET sealed = ?, attempts = ? WHERE id = ?",
+                (kept, number, session_id),
+            )
+            db.execute("DELETE FROM exchanges WHERE id = ?", (session_id,))
+            return Attempt(sealed, number, is_void)
+
+        return await self._do(run)
+
+    @staticmethod
+    def _count_issued(db: sqlite3.Connection, code_id: bytes, now_ms: int) -> bool:
+        cursor = db.execute(
+            "UPDATE codes SET attempts = attempts + 1"
+            " WHERE id = ? AND expires_ms >= ? AND attempts < ?",
+            (code_id, now_ms, CODE_ATTEMPTS),
+        )
+        return cursor.rowcount == 1
+
+    async def add_exchange(
+        self, session_id: bytes, sealed: bytes, expires_ms: int, attempt: int = 0
+    ) -> bool:
+        def run(db: sqlite3.Connection) -> bool:
+            row = db.execute(
+                "SELECT attempts FROM handshakes WHERE id = ?", (session_id,)
+            ).fetchone()
+            if attempt != (row[0] if row else 0):
+                return False
+            db.execute(
+                "INSERT OR REPLACE INTO exchanges (id, sealed, expires_ms) VALUES (?, ?, ?)",
+                (session_id, sealed, expires_ms),
+            )
+            return True
+
+        return await self._do(run)
+
+    async def take_exchange(self, session_id: bytes, now_ms: int) -> bytes | None:
+        def run(db: sqlite3.Connection) -> bytes | None:
+            row = db.execute(
+                "DELETE FROM exchanges WHERE id = ? RETURNING sealed, expires_ms", (session_id,)
+            ).fetchone()
+            return row[0] if row and now_ms <= row[1] else None
+
+        return await self._do(run)
+
+    async def open_login(self, opening: Opening) -> bool:
+        def run(db: sqlite3.Connection) -> bool:
+            row = db.execute(
+                "SELECT code_id FROM handshakes LEFT JOIN codes ON codes.id = code_id"
+                " WHERE handshakes.id = ? AND handshakes.user_tag = ?"
+                " AND (code_id = x'' OR codes.id IS NOT NULL)",
+                (opening.session_id, opening.user_tag),
+            ).fetchone()
+            if row is not None:
+                check_caps(db, opening.caps, opening.user_tag)
+            db.execute("DELETE FROM handshakes WHERE id = ?", (opening.session_id,))
+            if row is None:
+                return False
+            db.execute("DELETE FROM codes WHERE id = ?", row)
+            if opening.chain_id:
+                db.execute(
+                    "INSERT INTO chains (id, sealed, expires_ms, user_tag) VALUES (?, ?, ?, ?)",
+                    (
+                        opening.chain_id,
+                        opening.chain,
+                        opening.chain_expires_ms,
+                        opening.user_tag,
+                    ),
+                )
+            self._open(db, opening)
+            return True
+
+        return await self._do(run)
+
+    async def open_resumed(self, opening: Opening, previous: bytes) -> bool:
+        def run(db: sqlite3.Connection) -> bool:
+            row = db.execute(
+                "SELECT id FROM chains WHERE id = ? AND sealed = ? AND user_tag = ?",
+                (opening.chain_id, previous, opening.user_tag),
+            ).fetchone()
+            if row is None:
+                return False
+            check_caps(db, opening.caps, opening.user_tag, opening.chain_id)
+            db.execute(
+                "UPDATE chains SET sealed = ?, expires_ms = ? WHERE id = ?",
+                (opening.chain, opening.chain_expires_ms, opening.chain_id),
+            )
+            db.execute("DELETE FROM sessions WHERE chain_id = ?", (opening.chain_id,))
+            self._open(db, opening)
+            return True
+
+        return await self._do(run)
+
+    @staticmethod
+    def _open(db: sqlite3.Connection, opening: Opening) -> None:
+        db.execute(
+            "INSERT INTO sessions (id, state, sealed, expires_ms, user_tag, chain_id)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                opening.session_id,
+                State.ENROLLED.value,
+                opening.sealed,
+                opening.expires_ms,
+                opening.user_tag,
+                opening.chain_id or None,
+            ),
+        )
+        if opening.chain_id:
+            db.execute(
+                "INSERT INTO tickets (hash, chain_id, sealed) VALUES (?, ?, ?)",
+                (opening.ticket_hash, opening.chain_id, opening.ticket),
+            )
+
+    # --- tickets ---
+
+    async def load_ticket(self, ticket_hash: bytes, now_ms: int) -> StoredTicket | None:
+        def run(db: sqlite3.Connection) -> StoredTicket | None:
+            row = db.execute(
+                "SELECT tickets.sealed, chains.sealed FROM tickets"
+                " JOIN chains ON chains.id = chain_id WHERE hash = ? AND expires_ms >= ?",
+                (ticket_hash, now_ms),
+            ).fetchone()
+            return None if row is None else StoredTicket(*row)
+
+        return await self._do(run)
+
+    async def end_chain(self, chain_id: bytes) -> None:
+        def run(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM chains WHERE id = ?", (chain_id,))
+            db.execute("DELETE FROM sessions WHERE chain_id = ?", (chain_id,))
+
+        await self._do(run)
+
+    # --- what an operator does ---
+
+    async def add_code(
+        self, code_id: bytes, sealed: bytes, expires_ms: int, user_tag: bytes
+    ) -> None:
+        def run(db: sqlite3.Connection) -> None:
+            db.execute(
+                "INSERT OR REPLACE INTO codes (user_tag, id, sealed, expires_ms)"
+                " VALUES (?, ?, ?, ?)",
+                (user_tag, code_id, sealed, expires_ms),
+            )
+
+        await self._do(run)
+
+    async def find_code(self, user_tag: bytes, now_ms: int) -> IssuedCode | None:
+        def run(db: sqlite3.Connection) -> IssuedCode | None:
+            row = db.execute(
+                "SELECT id, sealed FROM codes"
+                " WHERE user_tag = ? AND expires_ms >= ? AND attempts < ?",
+                (user_tag, now_ms, CODE_ATTEMPTS),
+            ).fetchone()
+            return None if row is None else IssuedCode(*row)
+
+        return await self._do(run)
+
+    async def end_codes(self, user_tag: bytes) -> int:
+        def run(db: sqlite3.Connection) -> int:
+            return db.execute("DELETE FROM codes WHERE user_tag = ?", (user_tag,)).rowcount
+
+        return await self._do(run)
+
+    async def chains(self, now_ms: int) -> list[StoredChain]:
+        def run(db: sqlite3.Connection) -> list[StoredChain]:
+            rows = db.execute("SELECT id, sealed FROM chains WHERE expires_ms >= ?", (now_ms,))
+            return [StoredChain(*row) for row in rows]
+
+        return await self._do(run)
+
+    async def end_user(self, user_tag: bytes) -> int:
+        def run(db: sqlite3.Connection) -> int:
+            (ended,) = db.execute(
+                "SELECT count(*) FROM sessions WHERE user_tag = ? AND state = ?",
+                (user_tag, State.ENROLLED.value),
+            ).fetchone()
+            db.execute(
+                "DELETE FROM exchanges WHERE id IN (SELECT id FROM handshakes WHERE user_tag = ?)",
+                (user_tag,),
+            )
+            for table in ("sessions", "handshakes", "chains", "codes"):
+                db.execute(f"DELETE FROM {table} WHERE user_tag = ?", (user_tag,))  # noqa: S608
+            return int(ended)
+
+        return await self._do(run)

@@ -1,0 +1,1 @@
+"""Who may log in, and what happens to users who are removed."""

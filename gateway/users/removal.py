@@ -1,0 +1,51 @@
+"""Users who may not log in any more: what they have open ends when the users are reloaded."""
+
+import logging
+from collections.abc import Callable
+
+from gateway.errors import StoreUnavailable
+from gateway.events import Events, UserDeparted
+from gateway.stores import Store
+from protocol.common.codes import normalise_username
+from protocol.common.errors import RejectedMessage
+
+from .directory import Directory
+
+_log = logging.getLogger("certless")
+
+
+class Departures:
+    """Reloads a directory and ends sessions, logins, tickets and codes of who has left it."""
+
+    def __init__(
+        self, directory: Directory, store: Store, tag_of: Callable[[str], bytes], events: Events
+    ) -> None:
+        self._directory = directory
+        self._store = store
+        self._tag_of = tag_of
+        self._events = events
+        self._left: set[str] = set()
+
+    async def reload(self) -> None:
+        """Raises: ConfigError, and the users are those of before."""
+        self._left |= set(await self._directory.reload())
+        try:
+            for user in sorted(self._left):
+                if not await self._is_back(user):
+                    tag = self._tag_of(user)
+                    count = await self._store.end_user(tag)
+                    _log.info("user %s is gone: %d sessions ended", tag.hex(), count)
+                    # Of several gateways, the one that was first.
+                    if count:
+                        self._events.tell(UserDeparted(tag, count))
+                self._left.discard(user)
+        except StoreUnavailable as error:
+            count = len(self._left)
+            _log.error("sessions of %d users who are gone go on, reload again: %s", count, error)
+
+    async def _is_back(self, user: str) -> bool:
+        try:
+            account = await self._directory.find(normalise_username(user))
+        except RejectedMessage:
+            return False
+        return account is not None and account.name == user

@@ -1,0 +1,1 @@
+"""The suite of 2016 (PROTOCOL, Part III)."""

@@ -1,0 +1,275 @@
+"""One message at the server, in the one order that is safe (PROTOCOL §8.2).
+
+``unwrap_request`` gives an ``UnwrappedRequest``, which shows only its ``passphrase_tag``;
+``decrypt(tried)`` gives a ``DecryptedRequest``, which shows nothing, since to read a large one is a
+step of its own; ``read()`` gives an ``OpenedRequest``, which shows only its ``nonce_claim``; and
+``accept(claimed)`` gives the ``AcceptedRequest``, which alone holds the plaintext and can seal one
+response. Logging in is the same chain, behind a code that the store has claimed.
+
+Every way to a rejection runs the same work: one private operation, one decryption, one parse,
+under a random passphrase where the message gave none that may be used. The objects are used once;
+a second use is a LocalProtocolError.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from protocol.common.codec import JsonObject, serialize_json
+from protocol.common.codes import PASSWORD_MIN_CODE_BITS, Code, Entropy
+from protocol.common.errors import CodeRefused, DecryptionFailed, ReplayedNonce, StaleTimestamp
+from protocol.common.messages import (
+    AuthenticateRequest,
+    HttpRequest,
+    HttpResponse,
+    SealedMessage,
+    SealedRequest,
+)
+from protocol.common.once import Once
+from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
+from protocol.common.rsa_keys import admit
+from protocol.common.window import WINDOW_MS, within_window
+
+from .freshness import (
+    NonceClaim,
+    format_timestamp,
+    is_nonce,
+    nonce_claim,
+    parse_timestamp,
+    passphrase_tag,
+)
+from .sealing import read_members, seal_to
+from .suites import Classic
+
+TAG_KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKeys:
+    """What a server keeps of an enrolled client: its own pair, the client's key, the tag key."""
+
+    private_key: RsaPrivateKey = field(repr=False)
+    client_key: RsaPublicKey = field(repr=False)
+    tag_key: bytes = field(repr=False)
+
+
+def _away(stamp: int, now_ms: int) -> str:
+    return f"{(stamp - now_ms) / 1000:+.3f} s from the server's clock"
+
+
+class AcceptedRequest:
+    """A message that counts: its plaintext, and the right to one response."""
+
+    def __init__(self, suite: Classic, keys: SessionKeys, members: JsonObject, nonce: str) -> None:
+        self._suite = suite
+        self._keys = keys
+        self._members = members
+        self._nonce = nonce
+        self._answered = Once()
+
+    @property
+    def fields(self) -> JsonObject:
+        """The payload without timestamp and nonce: what an in-place handler sees (§6.1)."""
+        names = self._suite.dialect.names
+        return {
+            name: value
+            for name, value in self._members.items()
+            if name not in (names.timestamp, names.nonce)
+        }
+
+    def http_request(self) -> HttpRequest:
+        """The whole request inside (§6.2). Raises: MalformedMessage."""
+        return HttpRequest.parse(self._members.get(self._suite.dialect.names.request))
+
+    def seal_response(self, plaintext: bytes, entropy: Entropy) -> SealedMessage:
+        """``plaintext`` as it is, sealed to the client (§6.1)."""
+        self._answered.use("the right to answer")
+        return seal_to(self._suite, self._keys.client_key, plaintext, entropy)
+
+    def write_http_response(self, response: HttpResponse, now_ms: int) -> bytes:
+        """A whole response as it is to be sealed, with the nonce of its request (§6.2)."""
+        dialect = self._suite.dialect
+        payload = {
+            dialect.names.timestamp: format_timestamp(dialect.timestamp, now_ms),
+            dialect.names.nonce: self._nonce,
+            dialect.names.response: response.serialize(),
+        }
+        return serialize_json(payload)
+
+
+class OpenedRequest:
+    """A message that was opened and may still be a replay: only its claim can be seen."""
+
+    def __init__(self, claim: NonceClaim, accept: Callable[[], AcceptedRequest]) -> None:
+        self.nonce_claim = claim
+        self.__accept = accept
+        self.__decided = Once()
+
+    def accept(self, claimed: bool) -> AcceptedRequest:
+        """The plaintext, if the store has ``claimed`` both tags. Raises: ReplayedNonce."""
+        self.__decided.use("an opened request")
+        if not claimed:
+            raise ReplayedNonce("nonce or passphrase were seen before, or the session is full")
+        return self.__accept()
+
+
+class AcceptedLogin:
+    """A login that counts: its payload, and the right to one response."""
+
+    def __init__(self, suite: Classic, members: JsonObject, client_key: RsaPublicKey) -> None:
+        self._suite = suite
+        self._answered = Once()
+        self.payload = members
+        self.client_key = client_key
+
+    @property
+    def password(self) -> str | None:
+        value = self.payload.get(self._suite.dialect.names.password)
+        return value if isinstance(value, str) else None
+
+    def seal_response(self, server_key: RsaPublicKey, entropy: Entropy) -> SealedMessage:
+        """The session's public key, sealed to the client (§4.2)."""
+        self._answered.use("the right to answer")
+        plaintext = serialize_json({self._suite.dialect.names.public_key: server_key.to_pem()})
+        return seal_to(self._suite, self.client_key, plaintext, entropy)
+
+
+class DecryptedRequest:
+    """A message that was decrypted, whatever came of it; nothing of it can be seen."""
+
+    def __init__(self, read: Callable[[int], OpenedRequest]) -> None:
+        self.__read = read
+        self.__decided = Once()
+
+    def read(self, now_ms: int) -> OpenedRequest:
+        """The message, parsed. Raises: DecryptionFailed, StaleTimestamp, ReplayedNonce."""
+        self.__decided.use("a decrypted request")
+        return self.__read(now_ms)
+
+
+class UnwrappedRequest:
+    """A message whose passphrase may be known and has not been used: only its tag can be seen."""
+
+    def __init__(
+        self, passphrase_tag: bytes | None, decrypt_with: Callable[[bool], DecryptedRequest]
+    ) -> None:
+        self.passphrase_tag = passphrase_tag
+        self.__decrypt = decrypt_with
+        self.__decided = Once()
+
+    def decrypt(self, tried: bool) -> DecryptedRequest:
+        """The message decrypted, if the store has counted this try of its passphrase.
+
+        Otherwise the same work is done under a random passphrase: how long the parsing of a
+        plaintext takes tells something of it, and so must not be had from a message that was
+        answered before.
+        """
+        self.__decided.use("an unwrapped request")
+        return self.__decrypt(tried)
+
+
+class OpenedLogin:
+    """A login payload that the code has opened. From here on the code is spent (§4.4)."""
+
+    def __init__(self, suite: Classic, members: JsonObject, code: Code, window_ms: int) -> None:
+        self.__suite = suite
+        self.__members = members
+        self.__code = code
+        self.__window_ms = window_ms
+        self.__decided = Once()
+
+    def accept(self, now_ms: int) -> AcceptedLogin:
+        """The payload, if it is fresh and its key is admitted.
+
+        Up to 20 ms of arithmetic for a key of 4096 bits.
+        Raises: DecryptionFailed, StaleTimestamp, KeyNotAdmitted.
+        """
+        self.__decided.use("an opened login")
+        names = self.__suite.dialect.names
+        public_key = self.__members.get(names.public_key)
+        password = self.__members.get(names.password)
+        stamp = parse_timestamp(self.__suite.dialect.timestamp, self.__members.get(names.timestamp))
+        if not isinstance(public_key, str) or not is_nonce(self.__members.get(names.nonce)):
+            raise DecryptionFailed("the payload lacks a public key or a nonce")
+        if stamp is None or not isinstance(password, str | None):
+            raise DecryptionFailed("the payload's timestamp or password is of the wrong type")
+        if password is not None and self.__code.bits < PASSWORD_MIN_CODE_BITS:
+            raise DecryptionFailed("a password needs a code of at least 112 bits")
+        if not within_window(stamp, now_ms, self.__window_ms):
+            raise StaleTimestamp(_away(stamp, now_ms))
+        return AcceptedLogin(self.__suite, self.__members, admit(public_key))
+
+
+class ServerExchange:
+    """The server's side of the classic suite.
+
+    ``decoy`` are keys of no session: what is worked on when a message names none that exists.
+    """
+
+    def __init__(
+        self, suite: Classic, decoy: SessionKeys, entropy: Entropy, window_ms: int = WINDOW_MS
+    ) -> None:
+        self.suite = suite
+        self.window_ms = window_ms
+        self._decoy = decoy
+        self._entropy = entropy
+
+    def open_login(self, message: AuthenticateRequest, code: Code | None) -> OpenedLogin:
+        """The payload under ``code``, which the store has claimed; None where there is no login.
+
+        Raises: CodeRefused (no login), DecryptionFailed (the code does not fit: give it back).
+        """
+        stand_in = self.suite.new_passphrase(self._entropy)
+        passphrase = self.suite.code_passphrase(code) if code else stand_in
+        members = read_members(*self.suite.open(passphrase, message.payload, message.iv))
+        if code is None:
+            raise CodeRefused("no code waits: unknown, spent, expired, or being tried")
+        if members is None:
+            raise DecryptionFailed("the code does not fit: wrong, or another dialect?")
+        return OpenedLogin(self.suite, members, code, self.window_ms)
+
+    def unwrap_request(self, message: SealedRequest, keys: SessionKeys | None) -> UnwrappedRequest:
+        """The message under ``keys`` of its session; None where there is no such session."""
+        suite = self.suite
+        unwrapped = suite.unwrap((keys or self._decoy).private_key, message.sealed.key)
+        passphrase = unwrapped if keys else None
+
+        def decrypt_with(tried: bool) -> DecryptedRequest:
+            stand_in = suite.new_passphrase(self._entropy)
+            used = passphrase if passphrase and tried else stand_in
+            sealed = message.sealed
+            plaintext, valid = suite.open(used, sealed.payload, sealed.iv)
+
+            def read(now_ms: int) -> OpenedRequest:
+                members = read_members(plaintext, valid)
+                if keys is None:
+                    raise DecryptionFailed("no such session, or it has ended")
+                if passphrase is None:
+                    raise DecryptionFailed("the wrapped key does not open: another dialect or key?")
+                if not tried:
+                    raise ReplayedNonce("the passphrase was used before, or the session has ended")
+                if members is None:
+                    raise DecryptionFailed(
+                        "the payload does not open: changed, another dialect, or too many values?"
+                    )
+                return self._opened(keys, members, passphrase, now_ms)
+
+            return DecryptedRequest(read)
+
+        tag = passphrase_tag(keys.tag_key, passphrase) if keys and passphrase else None
+        return UnwrappedRequest(tag, decrypt_with)
+
+    def _opened(
+        self, keys: SessionKeys, members: JsonObject, passphrase: bytes, now_ms: int
+    ) -> OpenedRequest:
+        suite = self.suite
+        names = suite.dialect.names
+        nonce = members.get(names.nonce)
+        stamp = parse_timestamp(suite.dialect.timestamp, members.get(names.timestamp))
+        if stamp is None or not isinstance(nonce, str) or not is_nonce(nonce):
+            raise DecryptionFailed("the payload's timestamp or nonce is of the wrong type")
+        if not within_window(stamp, now_ms, self.window_ms):
+            raise StaleTimestamp(_away(stamp, now_ms))
+        return OpenedRequest(
+            nonce_claim(keys.tag_key, nonce, passphrase),
+            lambda: AcceptedRequest(suite, keys, members, nonce),
+        )

@@ -1,0 +1,131 @@
+"""The suites: how a secret is wrapped and a payload sealed (PROTOCOL §2.3, §5).
+
+``Classic`` is the suite of the 2016 article in one of its dialects. ``unwrap`` and ``open`` never
+raise: they say that something was wrong, after the same work.
+"""
+
+from dataclasses import dataclass
+
+from protocol.common.codec import decode_bytes, encode_bytes
+from protocol.common.codes import Code, Entropy
+from protocol.common.primitives import (
+    GCM_TAG_BYTES,
+    RsaPrivateKey,
+    RsaPublicKey,
+    aes_cbc_open,
+    aes_cbc_seal,
+    aes_ctr,
+    aes_gcm_open,
+    aes_gcm_seal,
+    evp_bytes_to_key,
+    md5,
+)
+
+from .dialects import Dialect
+
+PASSPHRASE_CHARS = 32
+IV_CHARS = 16
+GCM_IV_CHARS = 12
+
+# A byte stands for the character at its low six bits.
+_BYTE_TO_TEXT = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" * 4
+_PRINTABLE = bytes(range(0x20, 0x7F))
+
+
+def _random_text(entropy: Entropy, chars: int) -> str:
+    return entropy(chars).translate(_BYTE_TO_TEXT).decode()
+
+
+def _is_printable(text: bytes) -> bool:
+    return not text.translate(None, _PRINTABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Classic:
+    """The classic suite in one dialect."""
+
+    dialect: Dialect
+
+    @property
+    def name(self) -> str:
+        return f"classic/{self.dialect.name}"
+
+    def code_passphrase(self, code: Code) -> bytes:
+        """The passphrase that ``code`` stands for: its MD5 in hex, or the code itself."""
+        text = code.text.encode()
+        return md5(text).hex().encode() if self.dialect.code_passphrase == "md5hex" else text
+
+    def new_passphrase(self, entropy: Entropy) -> bytes:
+        """32 random characters of an alphabet of 64: 192 bits."""
+        return _random_text(entropy, PASSPHRASE_CHARS).encode()
+
+    def new_iv(self, entropy: Entropy) -> str | None:
+        """The ``iv`` to send along: 12 random characters for GCM, else none.
+
+        A key seals one message, so that a constant IV repeats no pair of key and IV.
+        """
+        return _random_text(entropy, GCM_IV_CHARS) if self.dialect.aes == "gcm" else None
+
+    def wrap(self, key: RsaPublicKey, passphrase: bytes) -> str:
+        """``passphrase`` encrypted to ``key``, as text."""
+        return encode_bytes(self.dialect.encoding, key.wrap(passphrase, self.dialect.rsa_padding))
+
+    def unwrap(self, key: RsaPrivateKey, wrapped: str) -> bytes | None:
+        """The passphrase (32 printable ASCII characters), or None.
+
+        One private operation in every case.
+        """
+        number = decode_bytes(self.dialect.encoding, wrapped)
+        secret = key.unwrap(number, self.dialect.rsa_padding)
+        if secret is None or len(secret) != PASSPHRASE_CHARS or not _is_printable(secret):
+            return None
+        return secret
+
+    def _key_and_iv(self, passphrase: bytes, iv: str | None) -> tuple[bytes, bytes, bool]:
+        if self.dialect.key_derivation == "evp-bytes-to-key":
+            return *evp_bytes_to_key(passphrase), True
+        key = (
+            md5(passphrase).hex().encode()
+            if self.dialect.key_derivation == "md5hex"
+            else passphrase
+        )
+        chars = GCM_IV_CHARS if self.dialect.aes == "gcm" else IV_CHARS
+        if iv is None:
+            return key, b"0" * chars, self.dialect.aes != "gcm"
+        valid = len(iv) == chars and iv.isascii()
+        return key, iv.encode() if valid else b"0" * chars, valid
+
+    def seal(self, passphrase: bytes, plaintext: bytes, iv: str | None) -> str:
+        """``plaintext`` under ``passphrase``, as text; ``iv`` as ``new_iv`` gave it."""
+        key, iv_bytes, _ = self._key_and_iv(passphrase, iv)
+        match self.dialect.aes:
+            case "ctr":
+                sealed = aes_ctr(key, iv_bytes, plaintext)
+            case "cbc":
+                sealed = aes_cbc_seal(key, iv_bytes, plaintext)
+            case _:
+                sealed = aes_gcm_seal(key, iv_bytes, plaintext)
+                if self.dialect.tag == "first":
+                    sealed = sealed[-GCM_TAG_BYTES:] + sealed[:-GCM_TAG_BYTES]
+        return encode_bytes(self.dialect.encoding, sealed)
+
+    def open(self, passphrase: bytes, payload: str, iv: str | None) -> tuple[bytes, bool]:
+        """The plaintext and whether everything about it was right.
+
+        Where it was not, the plaintext is of no meaning and only there to be worked on.
+        """
+        key, iv_bytes, valid = self._key_and_iv(passphrase, iv)
+        data = decode_bytes(self.dialect.encoding, payload)
+        valid = valid and data is not None
+        data = data or b""
+        match self.dialect.aes:
+            case "ctr":
+                return aes_ctr(key, iv_bytes, data), valid
+            case "cbc":
+                plaintext, padded = aes_cbc_open(key, iv_bytes, data)
+                return plaintext, valid and padded
+            case _:
+                if self.dialect.tag == "first":
+                    data = data[GCM_TAG_BYTES:] + data[:GCM_TAG_BYTES]
+                opened = aes_gcm_open(key, iv_bytes, data)
+                return opened or b"", valid and opened is not None

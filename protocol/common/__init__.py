@@ -1,0 +1,1 @@
+"""What both families of suites share: errors, codecs, messages, primitives."""

@@ -1,0 +1,316 @@
+"""Every message of the classic suite, and the HTTP inside of all (PROTOCOL §4 to §7).
+
+``parse`` turns an outer JSON object into a value or raises MalformedMessage; ``serialize`` gives
+the object back. The names of the members are data (``FieldNames``), for they differ between the
+Node programs that speak this protocol.
+"""
+
+import contextlib
+import re
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import quote
+
+from .codec import (
+    JsonObject,
+    JsonValue,
+    MsgpackValue,
+    decode_bytes,
+    encode_bytes,
+    serialize_json,
+)
+from .errors import MalformedMessage
+
+MAX_TARGET_CHARS = 8192
+MAX_METHOD_CHARS = 64
+MAX_HEADERS = 128
+MAX_HEADER_CHARS = 65_536
+
+_HTTP_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+_ESCAPED_IN_TWO = b'"\\\t\n\r'
+_CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\r"))
+_TARGET = re.compile(r"/(?!/)[^\x00-\x20\x7f#\\]*")
+_REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
+
+
+@dataclass(frozen=True, slots=True)
+class FieldNames:
+    """The names of members on the wire; each is a field of a dialect."""
+
+    username: str = "username"
+    token: str = "token"
+    key: str = "key"
+    payload: str = "payload"
+    iv: str = "iv"
+    public_key: str = "publicKey"
+    timestamp: str = "timestamp"
+    nonce: str = "nonce"
+    password: str = "password"
+    request: str = "request"
+    response: str = "response"
+
+
+def _text(members: JsonObject, name: str) -> str:
+    value = members.get(name)
+    if not isinstance(value, str):
+        raise MalformedMessage(f"member {name!r} must be a string")
+    return value
+
+
+def _optional_text(members: JsonObject, name: str) -> str | None:
+    return _text(members, name) if members.get(name) is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRequest:
+    """C->S: the user names himself. The only plaintext of the protocol (PROTOCOL §4.1)."""
+
+    username: str
+
+    @classmethod
+    def parse(cls, members: JsonObject, names: FieldNames) -> Self:
+        return cls(_text(members, names.username))
+
+    def serialize(self, names: FieldNames) -> JsonObject:
+        return {names.username: self.username}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionGrant:
+    """S->C: the token of the session to be (PROTOCOL §4.1)."""
+
+    token: str
+
+    @classmethod
+    def parse(cls, members: JsonObject, names: FieldNames) -> Self:
+        return cls(_text(members, names.token))
+
+    def serialize(self, names: FieldNames) -> JsonObject:
+        return {names.token: self.token}
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticateRequest:
+    """C->S: a payload under the code (PROTOCOL §4.2). ``payload`` is text as it came."""
+
+    token: str
+    payload: str
+    iv: str | None = None
+
+    @classmethod
+    def parse(cls, members: JsonObject, names: FieldNames) -> Self:
+        return cls(
+            _text(members, names.token),
+            _text(members, names.payload),
+            _optional_text(members, names.iv),
+        )
+
+    def serialize(self, names: FieldNames) -> JsonObject:
+        members: JsonObject = {names.token: self.token, names.payload: self.payload}
+        return members if self.iv is None else {**members, names.iv: self.iv}
+
+
+@dataclass(frozen=True, slots=True)
+class SealedMessage:
+    """A wrapped passphrase and the payload under it, as text (PROTOCOL §5.1)."""
+
+    key: str
+    payload: str
+    iv: str | None = None
+
+    @classmethod
+    def parse(cls, members: JsonObject, names: FieldNames) -> Self:
+        return cls(
+            _text(members, names.key),
+            _text(members, names.payload),
+            _optional_text(members, names.iv),
+        )
+
+    def serialize(self, names: FieldNames) -> JsonObject:
+        members: JsonObject = {names.key: self.key, names.payload: self.payload}
+        return members if self.iv is None else {**members, names.iv: self.iv}
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRequest:
+    """C->S: the session's token and a sealed message (PROTOCOL §5.1)."""
+
+    token: str
+    sealed: SealedMessage
+
+    @classmethod
+    def parse(cls, members: JsonObject, names: FieldNames) -> Self:
+        return cls(_text(members, names.token), SealedMessage.parse(members, names))
+
+    def serialize(self, names: FieldNames) -> JsonObject:
+        return {names.token: self.token, **self.sealed.serialize(names)}
+
+
+def _headers(value: JsonValue) -> tuple[tuple[str, str], ...]:
+    """Header fields from an object of names or a list of pairs; checked, order kept."""
+    if value is None:
+        return ()
+    pairs: list[JsonValue] = (
+        [[name, text] for name, text in value.items()] if isinstance(value, dict) else []
+    )
+    if isinstance(value, list):
+        pairs = value
+    elif not isinstance(value, dict):
+        raise MalformedMessage("headers must be an object or a list of pairs")
+    return _header_pairs(pairs)
+
+
+def _header_pairs(pairs: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(pairs, list) or len(pairs) > MAX_HEADERS:
+        raise MalformedMessage("headers must be a list, and not too many")
+    checked = []
+    left = MAX_HEADER_CHARS
+    for pair in pairs:
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise MalformedMessage("a header must be a pair of name and value")
+        name, text = pair
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise MalformedMessage("a header's name and value must be strings")
+        left -= len(name) + len(text)
+        if left < 0:
+            raise MalformedMessage(f"headers have more than {MAX_HEADER_CHARS} characters")
+        if not _HTTP_TOKEN.fullmatch(name):
+            raise MalformedMessage("a header name is not valid")
+        if not _HEADER_VALUE.fullmatch(text):
+            raise MalformedMessage("a header value is not valid")
+        checked.append((name, text))
+    return tuple(checked)
+
+
+def _pairs_of(headers: tuple[tuple[str, str], ...]) -> list[MsgpackValue]:
+    return [[name, text] for name, text in headers]
+
+
+def _request_line(method: str, target: str) -> tuple[str, str]:
+    """Method and target, checked, in the form in which they go on."""
+    if len(method) > MAX_METHOD_CHARS or not _HTTP_TOKEN.fullmatch(method):
+        raise MalformedMessage("method is not valid")
+    if method.upper() in _REFUSED_METHODS:
+        raise MalformedMessage("method is not valid")
+    if len(target) > MAX_TARGET_CHARS or not _TARGET.fullmatch(target):
+        raise MalformedMessage("path must start with one slash and hold no space or #")
+    # Characters beyond ASCII are percent-encoded as UTF-8; what is encoded already stays.
+    return method.upper(), quote(target, safe="/?%!$&'()*+,;=:@-._~[]")
+
+
+def _body(members: JsonObject) -> tuple[bytes, bool]:
+    """The bytes of a body, and whether it was given as a JSON value."""
+    body, encoding = members.get("body"), members.get("encoding")
+    if encoding not in (None, "utf8", "base64"):
+        raise MalformedMessage("encoding must be utf8 or base64")
+    if body is None:
+        return b"", False
+    if encoding == "base64":
+        if not isinstance(body, str):
+            raise MalformedMessage("a base64 body must be a string")
+        raw = decode_bytes("base64", body)
+        if raw is None:
+            raise MalformedMessage("body is not base64")
+        return raw, False
+    if isinstance(body, str):
+        return body.encode(), False
+    return serialize_json(body), True
+
+
+def _body_members(body: bytes) -> JsonObject:
+    # JSON writes a control character in six, and these in two: beyond a third of them the body is
+    # shorter in base64, and with any control character it nearly always is.
+    has_control = len(body.translate(None, _CONTROLS)) < len(body)
+    longer = len(body) - len(body.translate(None, _ESCAPED_IN_TWO))
+    if not has_control and longer * 3 <= len(body):
+        with contextlib.suppress(UnicodeDecodeError):
+            return {"body": body.decode()}
+    return {"body": encode_bytes("base64", body), "encoding": "base64"}
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """The whole request inside a sealed message (PROTOCOL §6.2).
+
+    ``target`` is in origin form (path and query, ASCII); ``headers`` are pairs in order.
+    """
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    @classmethod
+    def parse(cls, value: JsonValue) -> Self:
+        """Raises: MalformedMessage, for anything that is not one plain HTTP request."""
+        if not isinstance(value, dict):
+            raise MalformedMessage("request must be an object")
+        method, target = _request_line(
+            _text(value, "method") if "method" in value else "GET", _text(value, "path")
+        )
+        headers = _headers(value.get("headers"))
+        body, is_json = _body(value)
+        if is_json and not any(name.lower() == "content-type" for name, _ in headers):
+            headers += (("Content-Type", "application/json"),)
+        return cls(method, target, headers, body)
+
+    @classmethod
+    def parse_array(cls, value: MsgpackValue) -> Self:
+        """As the hardened suites write it (§17.3). Raises: MalformedMessage."""
+        if not isinstance(value, list) or len(value) != 4:
+            raise MalformedMessage("a request is method, target, headers and body")
+        method, target, headers, body = value
+        if not (isinstance(method, str) and isinstance(target, str) and isinstance(body, bytes)):
+            raise MalformedMessage("method and target must be strings, the body bytes")
+        return cls(*_request_line(method, target), _header_pairs(headers), body)
+
+    def to_array(self) -> list[MsgpackValue]:
+        return [self.method, self.target, _pairs_of(self.headers), self.body]
+
+    def serialize(self) -> JsonObject:
+        return {
+            "method": self.method,
+            "path": self.target,
+            "headers": [[name, text] for name, text in self.headers],
+            **_body_members(self.body),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """The whole response inside a sealed message (PROTOCOL §6.2)."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    @classmethod
+    def parse(cls, value: JsonValue) -> Self:
+        """Raises: MalformedMessage, for anything that is not one plain HTTP response."""
+        if not isinstance(value, dict):
+            raise MalformedMessage("response must be an object")
+        status = value.get("status")
+        if type(status) is not int or not 200 <= status <= 599:
+            raise MalformedMessage("status must be from 200 to 599")
+        return cls(status, _headers(value.get("headers")), _body(value)[0])
+
+    @classmethod
+    def parse_array(cls, value: MsgpackValue) -> Self:
+        """As the hardened suites write it (§17.3). Raises: MalformedMessage."""
+        if not isinstance(value, list) or len(value) != 3:
+            raise MalformedMessage("a response is status, headers and body")
+        status, headers, body = value
+        if type(status) is not int or not 200 <= status <= 599 or not isinstance(body, bytes):
+            raise MalformedMessage("status must be from 200 to 599, the body bytes")
+        return cls(status, _header_pairs(headers), body)
+
+    def to_array(self) -> list[MsgpackValue]:
+        return [self.status, _pairs_of(self.headers), self.body]
+
+    def serialize(self) -> JsonObject:
+        return {
+            "status": self.status,
+            "headers": [[name, text] for name, text in self.headers],
+            **_body_members(self.body),
+        }

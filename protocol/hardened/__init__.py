@@ -1,0 +1,1 @@
+"""The suites ``ecdh-gcm`` and ``rsa-gcm`` (PROTOCOL, Part II)."""

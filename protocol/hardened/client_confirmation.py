@@ -1,0 +1,118 @@
+"""The server has to prove itself too: M4 and M5, R3 and R4, at the client (PROTOCOL §15.5, §15.6).
+
+Nothing of the server's box is used, and so no session is had, before the server has proven that
+it knows the code, or the ticket's secret.
+"""
+
+from dataclasses import dataclass
+
+from protocol.common.envelopes import Members, serialize_members
+from protocol.common.errors import LocalProtocolError, RejectedMessage
+from protocol.common.once import Once
+from protocol.common.primitives import RsaPublicKey, equal
+from protocol.common.rsa_keys import admit_der
+
+from .client_session import ClientSession, ClientTicket
+from .counter_window import MAX_FRESH_VALUE
+from .handshake_messages import (
+    MAX_SESSION_MS,
+    TICKET_BYTES,
+    ClientConfirmation,
+    ServerConfirmation,
+)
+from .key_schedule import Handshake
+from .suites import Freshness
+
+_MAX_TICKET_S = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose session it will be, and what kind."""
+
+    username: str
+    realm: str
+    fresh: Freshness
+
+
+class PendingConfirmation:
+    """The client has proven itself; opens the server's proof."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        session_id: bytes,
+        handshake: Handshake,
+        client_box: bytes,
+        refused: type[RejectedMessage],
+    ) -> None:
+        self._subject = subject
+        self._session_id = session_id
+        self._handshake = handshake
+        self._client_box = client_box
+        self._refused = refused
+        self._opened = Once()
+
+    def open(
+        self, message: ServerConfirmation, now_ms: int
+    ) -> tuple[ClientSession, ClientTicket | None]:
+        """The session and, where one was granted, the ticket: to be kept before it is used.
+
+        Raises: CodeRefused or TicketRefused (the server has not proven itself),
+        DecryptionFailed, MalformedMessage, KeyNotAdmitted.
+        """
+        self._opened.use("a server's confirmation")
+        handshake, subject = self._handshake, self._subject
+        if not equal(message.confirmation, handshake.confirm_server):
+            raise self._refused("the server has not proven itself")
+        plaintext = handshake.open_server_box(self._client_box, message.box)
+        inside = Members("msgpack", plaintext)
+        offset_ms = inside.number("time_ms", MAX_FRESH_VALUE) - now_ms
+        session_ms = inside.number("session_s", MAX_SESSION_MS // 1000) * 1000
+        secrets = handshake.secrets(self._client_box, message.box)
+        ticket = None
+        if inside.has("ticket"):
+            ticket = ClientTicket(
+                inside.raw("ticket", TICKET_BYTES),
+                handshake.suite.name,
+                subject.username,
+                subject.realm,
+                now_ms + inside.number("ticket_s", _MAX_TICKET_S) * 1000,
+                secrets.resume,
+            )
+        wraps = handshake.suite.wraps
+        server_key = admit_der(inside.raw("public_key")).to_der() if wraps else b""
+        inside.end()
+        session = ClientSession(
+            self._session_id,
+            handshake.suite.name,
+            subject.username,
+            subject.realm,
+            subject.fresh,
+            now_ms + session_ms,
+            offset_ms,
+            secrets.keys.epoch,
+            now_ms,
+            secrets.keys.c2s,
+            secrets.keys.s2c,
+            server_key=server_key,
+        )
+        return session, ticket
+
+
+def confirm(
+    subject: Subject,
+    session_id: bytes,
+    handshake: Handshake,
+    public_key: RsaPublicKey | None,
+    refused: type[RejectedMessage],
+) -> tuple[ClientConfirmation, PendingConfirmation]:
+    """M4 or R3, and what opens its answer; ``refused`` is the error of a proof that is wrong."""
+    if handshake.suite.wraps != (public_key is not None):
+        raise LocalProtocolError("a key of the client belongs to rsa-gcm, and to it alone")
+    box = None
+    if public_key is not None:
+        inside = serialize_members("msgpack", {"public_key": public_key.to_der()})
+        box = handshake.seal_client_box(inside)
+    pending = PendingConfirmation(subject, session_id, handshake, box or b"", refused)
+    return ClientConfirmation(session_id, handshake.confirm_client, box), pending

@@ -1,0 +1,195 @@
+"""Logging in and resuming at the client (PROTOCOL §15, §19).
+
+::
+
+    begin_login -> Hello           PendingGreeting.open -> AwaitedCode
+    AwaitedCode.enter -> ClientShare                       PendingShare.open -> M4
+    begin_resumption -> ResumptionHello                    PendingResumption.open -> R3
+    PendingConfirmation.open -> ClientSession, ClientTicket
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from protocol.common.codes import Code, Entropy
+from protocol.common.errors import CodeRefused, KeyNotAdmitted, TicketRefused
+from protocol.common.once import Once
+from protocol.common.primitives import SCALAR_SEED_BYTES, Point, RsaPublicKey, ecdh, scalar
+
+from .client_confirmation import PendingConfirmation, Subject, confirm
+from .client_session import ClientTicket
+from .handshake_messages import (
+    NONCE_BYTES,
+    ClientConfirmation,
+    ClientShare,
+    Greeting,
+    Hello,
+    ResumptionGreeting,
+    ResumptionHello,
+    ServerShare,
+)
+from .key_schedule import (
+    Handshake,
+    code_scalar,
+    greeting_transcript,
+    login_transcript,
+    resumption_transcript,
+)
+from .spake2 import Blinding, Identities, admit_share, agree, client_secret, client_share
+from .suites import ECDH_GCM, HARDENED_SUITES, VERSION, Freshness, HardenedSuite, choose_suite
+
+
+class PendingShare:
+    """pA was sent; opens pB."""
+
+    def __init__(
+        self,
+        awaited: "AwaitedCode",
+        blinding: Blinding,
+        x: int,
+        p_a: bytes,
+    ) -> None:
+        self._awaited = awaited
+        self._blinding = blinding
+        self._x = x
+        self._p_a = p_a
+        self._opened = Once()
+
+    def open(
+        self, message: ServerShare, public_key: RsaPublicKey | None = None
+    ) -> tuple[ClientConfirmation, PendingConfirmation]:
+        """M4; ``public_key`` is the client's where the suite wraps. Raises: KeyNotAdmitted.
+
+        What M4 says lets whoever made pB test one guess of the code, and no more.
+        """
+        self._opened.use("a server's share")
+        p_b = None if message.p_b == self._p_a else admit_share(message.p_b)
+        if p_b is None:
+            raise KeyNotAdmitted("pB is not a point that a server makes")
+        secret = client_secret(self._blinding, self._x, p_b)
+        if secret is None:
+            raise KeyNotAdmitted("pB leads to the point at infinity")
+        awaited = self._awaited
+        subject, suite = awaited.subject, awaited.suite
+        th = login_transcript(awaited.transcript, self._p_a, message.p_b)
+        who = Identities.of(subject.username, subject.realm)
+        agreed = agree(who, self._p_a, message.p_b, secret, self._blinding.w, th)
+        handshake = Handshake(
+            suite, th, agreed.shared, agreed.confirm_client, agreed.confirm_server
+        )
+        return confirm(subject, awaited.greeting.session_id, handshake, public_key, CodeRefused)
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitedCode:
+    """A login that waits for what the mail says. Each code that is entered costs an attempt."""
+
+    subject: Subject
+    suite: HardenedSuite
+    greeting: Greeting
+    transcript: bytes = field(repr=False)
+
+    def enter(self, code: Code, entropy: Entropy) -> tuple[ClientShare, PendingShare]:
+        """M2, with a code as ``typed_codes.read_code`` gave it."""
+        session_id = self.greeting.session_id
+        w = code_scalar(
+            code.text, self.suite, self.subject.username, session_id, self.greeting.server_nonce
+        )
+        blinding, x = Blinding.of(w), scalar(entropy(SCALAR_SEED_BYTES))
+        p_a = client_share(blinding, x)
+        return ClientShare(session_id, p_a), PendingShare(self, blinding, x, p_a)
+
+
+class PendingGreeting:
+    """A login was begun; opens the greeting."""
+
+    def __init__(self, hello: Hello, realm: str) -> None:
+        self._hello = hello
+        self._realm = realm
+        self._opened = Once()
+
+    def open(self, greeting: Greeting) -> AwaitedCode:
+        """Raises: UnsupportedSuite, where the server chose what was not offered."""
+        self._opened.use("a greeting")
+        hello = self._hello
+        suite = choose_suite(VERSION, [greeting.suite], hello.suites)
+        transcript = greeting_transcript(
+            hello.version,
+            hello.username,
+            hello.suites,
+            hello.fresh,
+            hello.client_nonce,
+            greeting.session_id,
+            suite,
+            greeting.server_nonce,
+            greeting.expires_s,
+            self._realm,
+        )
+        return AwaitedCode(
+            Subject(hello.username, self._realm, hello.fresh), suite, greeting, transcript
+        )
+
+
+def begin_login(
+    username: str,
+    realm: str,
+    entropy: Entropy,
+    suites: Sequence[str] = (ECDH_GCM.name,),
+    fresh: Freshness = "clock",
+) -> tuple[Hello, PendingGreeting]:
+    """M0. ``suites`` in the order of preference; no other will be used, whatever is answered."""
+    hello = Hello(VERSION, username, tuple(suites), fresh, entropy(NONCE_BYTES))
+    return hello, PendingGreeting(hello, realm)
+
+
+class PendingResumption:
+    """A ticket was presented; opens the server's share."""
+
+    def __init__(self, ticket: ClientTicket, hello: ResumptionHello, secret: int) -> None:
+        self._ticket = ticket
+        self._hello = hello
+        self._secret = secret
+        self._opened = Once()
+
+    def open(
+        self, greeting: ResumptionGreeting, public_key: RsaPublicKey | None = None
+    ) -> tuple[ClientConfirmation, PendingConfirmation]:
+        """R3; ``public_key`` is the client's where the suite wraps. Raises: KeyNotAdmitted."""
+        self._opened.use("a server's share")
+        ticket, hello = self._ticket, self._hello
+        agreed = ecdh(self._secret, greeting.server_point)
+        if agreed is None or greeting.server_point == hello.client_point:
+            raise KeyNotAdmitted("eS is not a point that a server makes")
+        suite = HARDENED_SUITES[ticket.suite]
+        th = resumption_transcript(
+            hello.version,
+            hello.ticket,
+            suite,
+            hello.fresh,
+            hello.client_nonce,
+            hello.client_point,
+            greeting.session_id,
+            greeting.server_nonce,
+            greeting.server_point,
+            ticket.username,
+            ticket.realm,
+        )
+        handshake = Handshake.of_resumption(suite, th, ticket.secret, agreed)
+        subject = Subject(ticket.username, ticket.realm, hello.fresh)
+        return confirm(subject, greeting.session_id, handshake, public_key, TicketRefused)
+
+
+def begin_resumption(
+    ticket: ClientTicket, entropy: Entropy, fresh: Freshness = "clock"
+) -> tuple[ResumptionHello, PendingResumption]:
+    """R1."""
+    secret = scalar(entropy(SCALAR_SEED_BYTES))
+    hello = ResumptionHello(
+        VERSION,
+        ticket.ticket,
+        ticket.suite,
+        fresh,
+        entropy(NONCE_BYTES),
+        Point.of_generator(secret).encode(),
+    )
+    return hello, PendingResumption(ticket, hello, secret)

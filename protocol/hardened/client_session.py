@@ -1,0 +1,243 @@
+"""A hardened session at the client, as values that the client may keep (PROTOCOL §17, §18).
+
+``seal_request`` gives the message, a ``PendingMessage`` that opens one answer, and the session
+as it is from then on: with ``counter`` a client MUST keep that before it sends. An answer is opened
+in two steps, for the client's RSA key may be elsewhere: ``receive`` tells what is to be unwrapped,
+and ``ReceivedAnswer.open`` takes what it was.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from protocol.common.codec import parse_msgpack, serialize_msgpack
+from protocol.common.codes import Entropy
+from protocol.common.envelopes import Members
+from protocol.common.errors import (
+    DecryptionFailed,
+    MalformedMessage,
+    RejectedMessage,
+    StaleTimestamp,
+)
+from protocol.common.messages import HttpRequest, HttpResponse
+from protocol.common.once import Once
+from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
+from protocol.common.record import Record
+
+from .counter_window import MAX_FRESH_VALUE
+from .key_schedule import EpochKeys
+from .sealed_messages import Envelope, Header, Kind, open_message, seal_message, unwrap
+from .suites import HARDENED_SUITES, Freshness
+
+EPOCH_LIFETIME_MS = 900_000
+CLOCK_MARGIN_MS = 1_000
+
+
+class ClockRefused(StaleTimestamp):
+    """The server has used the message up unread, for its time; ``server_ms`` is the server's.
+
+    ``may_retry``: at no moment of its journey was the message within the window. Otherwise it
+    may have been carried out before, and its answer held back: ask a person, not the server.
+    """
+
+    def __init__(self, server_ms: int, may_retry: bool) -> None:
+        super().__init__("the server's clock is another")
+        self.server_ms = server_ms
+        self.may_retry = may_retry
+
+
+class EpochRefused(RejectedMessage):
+    """The server has used the message up unread, for its epoch has lasted too long.
+
+    What has a salt or a number that was not claimed before was not carried out before: it may go
+    out once more, in the next epoch.
+    """
+
+    code = "stale_epoch"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTicket(Record):
+    """What a client keeps to come back without a code. ``expires_ms`` by its own clock."""
+
+    KIND: ClassVar[str] = "client ticket"
+
+    ticket: bytes = field(repr=False)
+    suite: str
+    username: str
+    realm: str
+    expires_ms: int
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSession(Record):
+    """A session at the client. Times are of its own clock, ``offset_ms`` leads to the server's.
+
+    ``sequence`` is the number of the last message, ``heard`` 1 when this epoch was answered in,
+    ``server_key`` the server's public key (SPKI DER) where the suite wraps.
+    """
+
+    KIND: ClassVar[str] = "client session"
+
+    session_id: bytes
+    suite: str
+    username: str
+    realm: str
+    fresh: Freshness
+    expires_ms: int
+    offset_ms: int
+    epoch: int
+    epoch_started_ms: int
+    c2s: bytes = field(repr=False)
+    s2c: bytes = field(repr=False)
+    sequence: int = 0
+    heard: int = 0
+    server_key: bytes = field(default=b"", repr=False)
+
+    def keys(self) -> EpochKeys:
+        return EpochKeys(HARDENED_SUITES[self.suite], self.epoch, self.c2s, self.s2c)
+
+    def rekeyed(self, now_ms: int) -> "ClientSession":
+        """The session in its next epoch. Not before an answer came in this one (§18.1)."""
+        keys = self.keys().next()
+        return replace(
+            self,
+            epoch=keys.epoch,
+            c2s=keys.c2s,
+            s2c=keys.s2c,
+            epoch_started_ms=now_ms,
+            heard=0,
+        )
+
+    def answered(self, epoch: int) -> "ClientSession":
+        """The session after a response to a message of ``epoch`` was opened.
+
+        A refusal does not count: what is refused moves no epoch at the server.
+        """
+        return replace(self, heard=1) if epoch == self.epoch and not self.heard else self
+
+    def refused(self, epoch: int, now_ms: int) -> "ClientSession":
+        """The session after EpochRefused of a message of ``epoch``, which is the server's."""
+        return self.rekeyed(now_ms) if epoch == self.epoch else self
+
+    def corrected(self, server_ms: int, now_ms: int) -> "ClientSession":
+        """The session with the server's time, as a refusal gave it."""
+        return replace(self, offset_ms=server_ms - now_ms)
+
+    def _ready(self, now_ms: int) -> "ClientSession":
+        due = self.heard and now_ms - self.epoch_started_ms >= EPOCH_LIFETIME_MS
+        session = self.rekeyed(now_ms) if due else self
+        return replace(session, sequence=session.sequence + 1)
+
+
+class ReceivedAnswer:
+    """The answer to a request, as far as it can be told without the client's key.
+
+    ``wrapped`` is what that key has to unwrap: RSA-OAEP, SHA-256 for itself and for MGF1, no
+    label. It is empty where the suite wraps nothing.
+    """
+
+    def __init__(self, asked: Header, answer: Envelope, s2c: bytes) -> None:
+        self.wrapped = answer.wrapped or b""
+        self._asked = asked
+        self._answer = answer
+        self._s2c = s2c
+        self._opened = Once()
+
+    def open(self, unwrapped: bytes | None, elapsed_ms: int) -> HttpResponse:
+        """The response inside; ``unwrapped`` is what came out of ``wrapped``, None if nothing did.
+
+        ``elapsed_ms``: from before the request was sealed until the answer came, by a clock that
+        nobody sets. Raises: DecryptionFailed (whatever is wrong with ``unwrapped`` or the seal),
+        ClockRefused, EpochRefused, MalformedMessage.
+        """
+        self._opened.use("an answer that was received")
+        plaintext = open_message(self._s2c, self._answer, unwrapped)
+        if plaintext is None:
+            raise DecryptionFailed("the answer's seal does not hold")
+        if self._answer.header.kind is Kind.REFUSAL:
+            raise self._refusal(plaintext, elapsed_ms)
+        return HttpResponse.parse_array(parse_msgpack(plaintext))
+
+    def _refusal(self, plaintext: bytes, elapsed_ms: int) -> ClockRefused | EpochRefused:
+        inside = Members("msgpack", plaintext)
+        error = inside.text("error")
+        server_ms = inside.number("time_ms", MAX_FRESH_VALUE)
+        window_ms = inside.number("window_ms", MAX_FRESH_VALUE)
+        inside.end()
+        if error == "stale_epoch":
+            return EpochRefused("the epoch has lasted too long")
+        if error != "stale_timestamp" or self._asked.fresh != "clock":
+            raise MalformedMessage("a refusal that this version does not know")
+        stamp = self._asked.fresh_value
+        # What is refused was used up, so only acceptance before the refusal is to be feared: the
+        # server's clock went from server_ms - elapsed_ms to server_ms while the message was away.
+        window_ms += CLOCK_MARGIN_MS
+        early = server_ms < stamp - window_ms
+        late = server_ms - elapsed_ms > stamp + window_ms
+        return ClockRefused(server_ms, early or late)
+
+
+class PendingMessage:
+    """A request that was sent; takes one answer, and only the one to it."""
+
+    def __init__(self, request: Envelope, s2c: bytes, private_key: RsaPrivateKey | None) -> None:
+        self._request = request
+        self._s2c = s2c
+        self._private_key = private_key
+        self._received = Once()
+
+    @property
+    def epoch(self) -> int:
+        return self._request.header.epoch
+
+    def receive(self, answer: Envelope) -> ReceivedAnswer:
+        """What opens the answer, once its key was unwrapped.
+
+        Raises: DecryptionFailed (not the answer to this request).
+        """
+        self._received.use("a request's answer")
+        asked, told = self._request.header, answer.header
+        if (told.suite, told.epoch, told.session_id, told.fresh) != (
+            asked.suite,
+            asked.epoch,
+            asked.session_id,
+            asked.fresh,
+        ):
+            raise DecryptionFailed("an answer of another session or epoch")
+        if told.request_tag != self._request.tag:
+            raise DecryptionFailed("the answer to another request, or none")
+        if asked.fresh == "counter" and told.fresh_value != asked.fresh_value:
+            raise DecryptionFailed("an answer with another number than its request")
+        return ReceivedAnswer(asked, answer, self._s2c)
+
+    def open(self, answer: Envelope, elapsed_ms: int) -> HttpResponse:
+        """Both steps, with the key that ``seal_request`` was given. Raises as they do."""
+        received = self.receive(answer)
+        return received.open(unwrap(self._private_key, received.wrapped), elapsed_ms)
+
+
+def seal_request(
+    session: ClientSession,
+    request: HttpRequest,
+    now_ms: int,
+    entropy: Entropy,
+    private_key: RsaPrivateKey | None = None,
+) -> tuple[Envelope, PendingMessage, ClientSession]:
+    """``request``, sealed. ``private_key`` is the client's where the suite wraps and the key is in
+    this process; without it ``PendingMessage.receive`` says what another has to unwrap."""
+    session = session._ready(now_ms)
+    keys = session.keys()
+    clock = max(0, now_ms + session.offset_ms)
+    header = Header(
+        keys.suite,
+        Kind.REQUEST,
+        keys.epoch,
+        session.session_id,
+        session.fresh,
+        clock if session.fresh == "clock" else session.sequence,
+    )
+    server_key = RsaPublicKey.from_der(session.server_key) if session.server_key else None
+    plaintext = serialize_msgpack(request.to_array())
+    envelope = seal_message(keys.c2s, header, plaintext, server_key, entropy)
+    return envelope, PendingMessage(envelope, keys.s2c, private_key), session

@@ -1,0 +1,241 @@
+"""The client has proven itself: M4 and M5, R3 and R4, at the server (PROTOCOL §15.5, §19.2).
+
+``confirm_login`` gives a ``ConfirmedClient``, ``confirm_resumption`` a ``ConfirmedTicket``. Either
+becomes an ``Enrolment`` once, which gives the answer when it was stored.
+"""
+
+from dataclasses import dataclass, field
+
+from protocol.common.envelopes import Members, serialize_members
+from protocol.common.errors import (
+    CodeRefused,
+    DecryptionFailed,
+    LocalProtocolError,
+    TicketRefused,
+)
+from protocol.common.once import Once
+from protocol.common.primitives import RsaPrivateKey, RsaPublicKey, equal
+from protocol.common.rsa_keys import admit_der
+
+from .handshake_messages import MAX_SESSION_MS, ClientConfirmation, ServerConfirmation
+from .key_schedule import Handshake
+from .records import (
+    MAX_EPOCH_MS,
+    ExchangeRecord,
+    SessionRecord,
+    TicketChain,
+    TicketRecord,
+    ticket_hash,
+)
+from .suites import Freshness, HardenedSuite
+
+TICKET_LIFETIME_MS = 2_592_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a gateway grants: the session's lifetime, a ticket or none, and its pair in rsa-gcm.
+
+    ``ticket`` is 16 new random bytes; ``chain_id`` that of its chain.
+    """
+
+    session_ms: int
+    chain_id: bytes = b""
+    ticket: bytes | None = field(default=None, repr=False)
+    ticket_ms: int = TICKET_LIFETIME_MS
+    private_key: RsaPrivateKey | None = field(default=None, repr=False)
+
+
+class Enrolment:
+    """What is to be stored, in one step, and M5 or R4 when it was.
+
+    A login: ``session``, ``ticket`` and ``chain`` if there are any, if the login still waits to be
+    confirmed; its code is spent by that. A resumption: the chain becomes ``chain`` if it still is
+    ``previous``, and the session that ``previous`` names is ended.
+    """
+
+    def __init__(
+        self,
+        session: SessionRecord,
+        ticket: TicketRecord | None,
+        chain: TicketChain | None,
+        previous: TicketChain | None,
+        message: ServerConfirmation,
+    ) -> None:
+        self.session = session
+        self.ticket = ticket
+        self.chain = chain
+        self.previous = previous
+        self.__message = message
+        self.__decided = Once()
+
+    def accept(self, stored: bool) -> ServerConfirmation:
+        """M5 or R4. Raises: CodeRefused, TicketRefused, where another was first."""
+        self.__decided.use("an enrolment")
+        if not stored:
+            refused = CodeRefused if self.previous is None else TicketRefused
+            raise refused("another was first, or it was revoked")
+        return self.__message
+
+
+class ConfirmedClient:
+    """A client that has proven its code or its ticket. The code is spent; enrol it once."""
+
+    def __init__(
+        self, record: ExchangeRecord, client_box: bytes, client_key: RsaPublicKey | None
+    ) -> None:
+        self.session_id = record.session_id
+        self.username = record.username
+        self.fresh: Freshness = record.fresh
+        self.client_key = client_key
+        self._handshake = record.handshake()
+        self._client_box = client_box
+        self._enrolled = Once()
+
+    @property
+    def suite(self) -> HardenedSuite:
+        return self._handshake.suite
+
+    def enrol(self, terms: Terms, now_ms: int) -> Enrolment:
+        """The session, and with a ticket the chain that begins. Raises: LocalProtocolError."""
+        return self._enrol(terms, now_ms, None)
+
+    def _enrol(
+        self, terms: Terms, now_ms: int, resumed: tuple[TicketChain, TicketChain] | None
+    ) -> Enrolment:
+        self._enrolled.use("the right to enrol")
+        if not 0 < terms.session_ms <= MAX_SESSION_MS:
+            raise LocalProtocolError("a session lives 12 hours at most")
+        if self.suite.wraps != (terms.private_key is not None):
+            raise LocalProtocolError("a pair of keys belongs to rsa-gcm, and to it alone")
+        if (terms.ticket is None) != (not terms.chain_id):
+            raise LocalProtocolError("a ticket belongs to a chain, and a chain has a ticket")
+        pair, ticket = terms.private_key, terms.ticket
+        plaintext = serialize_members(
+            "msgpack",
+            {
+                "time_ms": now_ms,
+                "session_s": terms.session_ms // 1000,
+                "ticket": ticket,
+                "ticket_s": None if ticket is None else terms.ticket_ms // 1000,
+                "public_key": None if pair is None else pair.public.to_der(),
+            },
+        )
+        handshake = self._handshake
+        box = handshake.seal_server_box(self._client_box, plaintext)
+        secrets = handshake.secrets(self._client_box, box)
+        session = SessionRecord(
+            self.session_id,
+            self.suite.name,
+            self.username,
+            self.fresh,
+            now_ms + terms.session_ms,
+            terms.chain_id,
+            secrets.keys.epoch,
+            secrets.keys.c2s,
+            secrets.keys.s2c,
+            private_key=b"" if pair is None else pair.to_der(),
+            client_key=b"" if self.client_key is None else self.client_key.to_der(),
+            epoch_until_ms=now_ms + MAX_EPOCH_MS,
+        )
+        record = None
+        previous, chain = resumed or (None, None)
+        if ticket is not None:
+            ticket_id = ticket_hash(ticket)
+            record = TicketRecord(
+                ticket_id, terms.chain_id, self.suite.name, self.username, secrets.resume
+            )
+            chain = chain or TicketChain(
+                terms.chain_id,
+                self.suite.name,
+                self.username,
+                now_ms + terms.ticket_ms,
+                self.session_id,
+                b"",
+                ticket_id,
+            )
+        message = ServerConfirmation(handshake.confirm_server, box)
+        return Enrolment(session, record, chain, previous, message)
+
+
+def _confirm(message: ClientConfirmation, record: ExchangeRecord) -> ConfirmedClient | None:
+    if message.session_id != record.session_id:
+        raise LocalProtocolError("a record of another session")
+    handshake = record.handshake()
+    if not equal(message.confirmation, handshake.confirm_client):
+        return None
+    box = message.box
+    if handshake.suite.wraps != (box is not None):
+        raise DecryptionFailed("a box belongs to rsa-gcm, and to it alone")
+    client_key = None if box is None else _client_key(handshake, box)
+    return ConfirmedClient(record, box or b"", client_key)
+
+
+def _client_key(handshake: Handshake, box: bytes) -> RsaPublicKey:
+    inside = Members("msgpack", handshake.open_client_box(box))
+    der = inside.raw("public_key")
+    inside.end()
+    return admit_der(der)
+
+
+def confirm_login(message: ClientConfirmation, exchange: ExchangeRecord | None) -> ConfirmedClient:
+    """M4; ``exchange`` is what the store had for it and has let go of, None where it had none.
+
+    Up to 20 ms of arithmetic in rsa-gcm, and only for who knew the code.
+    Raises: CodeRefused (another code, or no exchange), DecryptionFailed, MalformedMessage,
+    KeyNotAdmitted (the code is spent).
+    """
+    if exchange is None or exchange.chain:
+        raise CodeRefused("no exchange is open: begin with pA")
+    confirmed = _confirm(message, exchange)
+    if confirmed is None:
+        raise CodeRefused("the code does not fit, or someone stands between")
+    return confirmed
+
+
+class ConfirmedTicket:
+    """A client that has proven to hold a ticket, good or spent: the chain of R2 decides."""
+
+    def __init__(self, record: ExchangeRecord, confirmed: ConfirmedClient) -> None:
+        self.suite = confirmed.suite
+        self.username = confirmed.username
+        self.ticket_hash = record.ticket_hash
+        self.__chain = TicketChain.parse(record.chain)
+        self.__confirmed = confirmed
+
+    @property
+    def chain_id(self) -> bytes:
+        return self.__chain.chain_id
+
+    def redeem(self, terms: Terms, now_ms: int) -> Enrolment:
+        """The session, and what the chain becomes; ``terms.ticket`` is the successor.
+
+        Raises: TicketRefused, TicketReturned (end the chain, whatever has become of it, and its
+        session, and write it down: two hold its secrets), LocalProtocolError.
+        """
+        before = self.__chain
+        if terms.ticket is None or before.chain_id != terms.chain_id:
+            raise LocalProtocolError("a resumption goes on with a ticket of its chain")
+        after = before.redeemed(
+            self.ticket_hash,
+            ticket_hash(terms.ticket),
+            self.__confirmed.session_id,
+            now_ms,
+            now_ms + terms.ticket_ms,
+        )
+        return self.__confirmed._enrol(terms, now_ms, (before, after))
+
+
+def confirm_resumption(
+    message: ClientConfirmation, exchange: ExchangeRecord | None
+) -> ConfirmedTicket:
+    """R3: the ticket to redeem from the chain that it names.
+
+    Raises: TicketRefused, DecryptionFailed, MalformedMessage, KeyNotAdmitted.
+    """
+    if exchange is None or not exchange.chain:
+        raise TicketRefused("no resumption is open")
+    confirmed = _confirm(message, exchange)
+    if confirmed is None:
+        raise TicketRefused("the proof does not fit the ticket")
+    return ConfirmedTicket(exchange, confirmed)

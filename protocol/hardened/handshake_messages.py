@@ -1,0 +1,245 @@
+"""The messages that begin a session: login M0 to M5, resumption R1 to R4 (PROTOCOL §15, §19).
+
+``parse`` and ``serialize`` take the format that the Content-Type names. R3 and R4 are M4 and M5.
+"""
+
+from dataclasses import dataclass
+from typing import Self, cast
+
+from protocol.common.envelopes import Format, Members, serialize_members
+from protocol.common.errors import MalformedMessage
+from protocol.common.primitives import POINT_BYTES
+
+from .suites import FRESHNESS, Freshness
+
+SESSION_ID_BYTES = 16
+NONCE_BYTES = 32
+TICKET_BYTES = 16
+CONFIRMATION_BYTES = 32
+MAX_BOX_BYTES = 4096
+MAX_SESSION_MS = 43_200_000
+
+
+def _fresh(members: Members) -> Freshness:
+    fresh = members.text("fresh")
+    if fresh not in FRESHNESS:
+        raise MalformedMessage("member 'fresh' must be clock or counter")
+    return fresh
+
+
+def _box(box: bytes | None) -> bytes | None:
+    if box is not None and len(box) > MAX_BOX_BYTES:
+        raise MalformedMessage(f"a box has at most {MAX_BOX_BYTES} bytes")
+    return box
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """M0, C->S: who logs in, with which suites, and how its messages will be fresh."""
+
+    version: int
+    username: str
+    suites: tuple[str, ...]
+    fresh: Freshness
+    client_nonce: bytes
+
+    @classmethod
+    def parse(cls, form: Format, data: bytes) -> Self:
+        members = Members(form, data)
+        message = cls(
+            members.number("v", 0xFFFF),
+            members.text("username"),
+            members.texts("suites"),
+            _fresh(members),
+            members.raw("cn", NONCE_BYTES),
+        )
+        members.end()
+        return message
+
+    def serialize(self, form: Format) -> bytes:
+        return serialize_members(
+            form,
+            {
+                "v": self.version,
+                "username": self.username,
+                "suites": list(self.suites),
+                "fresh": self.fresh,
+                "cn": self.client_nonce,
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """M1, S->C: the session to be and the one suite that its code is for; the same for anybody."""
+
+    session_id: bytes
+    suite: str
+    server_nonce: bytes
+    expires_s: int
+
+    @classmethod
+    def parse(cls, form: Format, data: bytes) -> Self:
+        members = Members(form, data)
+        message = cls(
+            members.raw("sid", SESSION_ID_BYTES),
+            members.text("suite"),
+            members.raw("sn", NONCE_BYTES),
+            members.number("expires_s", 0xFFFFFFFF),
+        )
+        members.end()
+        return message
+
+    def serialize(self, form: Format) -> bytes:
+        return serialize_members(
+            form,
+            {
+                "sid": self.session_id,
+                "suite": self.suite,
+                "sn": self.server_nonce,
+                "expires_s": self.expires_s,
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ClientShare:
+    """M2, C->S: pA of SPAKE2. It costs one of the code's attempts."""
+
+    session_id: bytes
+    p_a: bytes
+
+    @classmethod
+    def parse(cls, form: Format, data: bytes) -> Self:
+        members = Members(form, data)
+        message = cls(members.raw("sid", SESSION_ID_BYTES), members.raw("pA", POINT_BYTES))
+        members.end()
+        return message
+
+    def serialize(self, form: Format) -> bytes:
+        return serialize_members(form, {"sid": self.session_id, "pA": self.p_a})
+
+
+@dataclass(frozen=True, slots=True)
+class ServerShare:
+    """M3, S->C: pB of SPAKE2."""
+
+    p_b: bytes
+
+    @classmethod
+    def parse(cls, form: Format, data: bytes) -> Self:
+        members = Members(form, data)
+        message = cls(members.raw("pB", POINT_BYTES))
+        members.end()
+        return message
+
+    def serialize(self, form: Format) -> bytes:
+        return serialize_members(form, {"pB": self.p_b})
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfirmation:
+    """M4 and R3, C->S: the client's proof; in rsa-gcm a box with its public key."""
+
+    session_id: bytes
+    confirmation: bytes
+    box: bytes | None = None
+
+    @classmethod
+    def parse(cls, form: Format, data: bytes) -> Self:
+        members = Members(form, data)
+        message = cls(
+            members.raw("sid", SESSION_ID_BYTES),
+            members.raw("cA", CONFIRMATION_BYTES),
+            _box(members.optional_raw("box")),
+        )
+        members.end()
+        return message
+
+    def serialize(self, form: Format) -> bytes:
+        return serialize_members(
+            form, {"sid": self.session_id, "cA": self.confirmation, "box": self.box}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfirmation:
+    """M5 and R4, S->C: the server's proof, and a box with what the session begins with."""
+
+    confirmation: bytes
+    box: bytes
+
+    @classmethod
+    def parse(cls, form: Format, data: bytes) -> Self:
+        members = Members(form, data)
+        box = members.raw("box")
+        message = cls(members.raw("cB", CONFIRMATION_BYTES), cast(bytes, _box(box)))
+        members.end()
+        return message
+
+    def serialize(self, form: Format) -> bytes:
+        return serialize_members(form, {"cB": self.confirmation, "box": self.box})
+
+
+@dataclass(frozen=True, slots=True)
+class ResumptionHello:
+    """R1, C->S: a ticket, and the client's point for ECDH."""
+
+    version: int
+    ticket: bytes
+    suite: str
+    fresh: Freshness
+    client_nonce: bytes
+    client_point: bytes
+
+    @classmethod
+    def parse(cls, form: Format, data: bytes) -> Self:
+        members = Members(form, data)
+        message = cls(
+            members.number("v", 0xFFFF),
+            members.raw("ticket", TICKET_BYTES),
+            members.text("suite"),
+            _fresh(members),
+            members.raw("cn", NONCE_BYTES),
+            members.raw("eC", POINT_BYTES),
+        )
+        members.end()
+        return message
+
+    def serialize(self, form: Format) -> bytes:
+        return serialize_members(
+            form,
+            {
+                "v": self.version,
+                "ticket": self.ticket,
+                "suite": self.suite,
+                "fresh": self.fresh,
+                "cn": self.client_nonce,
+                "eC": self.client_point,
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ResumptionGreeting:
+    """R2, S->C: the session to be, and the server's point for ECDH."""
+
+    session_id: bytes
+    server_nonce: bytes
+    server_point: bytes
+
+    @classmethod
+    def parse(cls, form: Format, data: bytes) -> Self:
+        members = Members(form, data)
+        message = cls(
+            members.raw("sid", SESSION_ID_BYTES),
+            members.raw("sn", NONCE_BYTES),
+            members.raw("eS", POINT_BYTES),
+        )
+        members.end()
+        return message
+
+    def serialize(self, form: Format) -> bytes:
+        return serialize_members(
+            form, {"sid": self.session_id, "sn": self.server_nonce, "eS": self.server_point}
+        )

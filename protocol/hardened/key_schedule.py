@@ -1,0 +1,225 @@
+"""Transcripts, and every key that is made from one (PROTOCOL §16).
+
+A transcript is a hash of typed fields, each behind its length, under a label of its own: no two
+lists of fields have one encoding. A label names the protocol, the suite and the purpose, so that
+no two keys are made alike. The two directions never share a key.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, Self, TypeAlias
+
+from protocol.common.errors import DecryptionFailed
+from protocol.common.primitives import (
+    SCALAR_SEED_BYTES,
+    aes_gcm_open,
+    aes_gcm_seal,
+    hkdf_expand,
+    hkdf_extract,
+    pbkdf2,
+    scalar,
+    sha256,
+)
+
+from .suites import FRESHNESS, VERSION, Freshness, HardenedSuite
+
+Direction: TypeAlias = Literal["c2s", "s2c"]
+
+CODE_ITERATIONS = 1000
+KEY_BYTES = 32
+
+
+def length_prefixed(*fields: bytes) -> bytes:
+    """LP(f1) ‖ LP(f2) ‖ ...: a length of four bytes, big-endian, before each."""
+    return b"".join(len(part).to_bytes(4) + part for part in fields)
+
+
+def transcript(purpose: str, *fields: bytes) -> bytes:
+    """SHA-256 over the label of ``purpose`` and the fields."""
+    return sha256(length_prefixed(f"certless/{VERSION} {purpose}".encode(), *fields))
+
+
+def info(suite: HardenedSuite, purpose: str) -> bytes:
+    """The label of a key: protocol, suite, purpose."""
+    return length_prefixed(f"certless/{VERSION}".encode(), suite.name.encode(), purpose.encode())
+
+
+def code_scalar(
+    code: str, suite: HardenedSuite, username: str, session_id: bytes, server_nonce: bytes
+) -> int:
+    """w of SPAKE2 (1 to n - 1) from the eight characters of a code (PROTOCOL §15.3)."""
+    salt = length_prefixed(b"w", suite.name.encode(), username.encode(), session_id, server_nonce)
+    stretched = pbkdf2(code.encode(), salt, CODE_ITERATIONS)
+    return scalar(hkdf_expand(stretched, info(suite, "w"), SCALAR_SEED_BYTES))
+
+
+def greeting_transcript(
+    version: int,
+    username: str,
+    suites: tuple[str, ...],
+    fresh: Freshness,
+    client_nonce: bytes,
+    session_id: bytes,
+    suite: HardenedSuite,
+    server_nonce: bytes,
+    expires_s: int,
+    realm: str,
+) -> bytes:
+    """th0: everything of M0 and M1, and the realm (PROTOCOL §16.1)."""
+    return transcript(
+        "greeting",
+        version.to_bytes(2),
+        username.encode(),
+        length_prefixed(*(name.encode() for name in suites)),
+        bytes([FRESHNESS[fresh]]),
+        client_nonce,
+        session_id,
+        suite.number.to_bytes(2),
+        server_nonce,
+        expires_s.to_bytes(4),
+        realm.encode(),
+    )
+
+
+def login_transcript(greeting: bytes, p_a: bytes, p_b: bytes) -> bytes:
+    """th of a login; the two empty fields are the place of ML-KEM."""
+    return transcript("login", greeting, p_a, p_b, b"", b"")
+
+
+def resumption_transcript(
+    version: int,
+    ticket: bytes,
+    suite: HardenedSuite,
+    fresh: Freshness,
+    client_nonce: bytes,
+    client_point: bytes,
+    session_id: bytes,
+    server_nonce: bytes,
+    server_point: bytes,
+    username: str,
+    realm: str,
+) -> bytes:
+    """th of a resumption: everything of R1 and R2, the user and the realm."""
+    return transcript(
+        "resumption",
+        version.to_bytes(2),
+        ticket,
+        suite.number.to_bytes(2),
+        bytes([FRESHNESS[fresh]]),
+        client_nonce,
+        client_point,
+        session_id,
+        server_nonce,
+        server_point,
+        username.encode(),
+        realm.encode(),
+        b"",
+        b"",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What both sides have before either has confirmed; one login, or one resumption.
+
+    ``th`` 32 bytes, ``shared`` Ke of SPAKE2 or its like, the confirmations 32 bytes each.
+    """
+
+    suite: HardenedSuite
+    th: bytes = field(repr=False)
+    shared: bytes = field(repr=False)
+    confirm_client: bytes = field(repr=False)
+    confirm_server: bytes = field(repr=False)
+
+    @classmethod
+    def of_resumption(cls, suite: HardenedSuite, th: bytes, resume: bytes, agreed: bytes) -> Self:
+        """From the secret of a ticket (32 bytes) and what ECDH agreed on (32 bytes)."""
+        prk = hkdf_extract(th, resume + agreed)
+        return cls(
+            suite,
+            th,
+            hkdf_expand(prk, info(suite, "resumed")),
+            hkdf_expand(prk, info(suite, "confirm c2s")),
+            hkdf_expand(prk, info(suite, "confirm s2c")),
+        )
+
+    def _box(self, direction: Direction, *before: bytes) -> tuple[bytes, bytes, bytes]:
+        # Each direction has one box, so that its key and IV are used once.
+        prk = hkdf_extract(self.th, self.shared)
+        block = hkdf_expand(prk, info(self.suite, f"box {direction}"), 44)
+        return block[:32], block[32:], transcript(f"box {direction}", self.th, *before)
+
+    def _client_box(self) -> tuple[bytes, bytes, bytes]:
+        return self._box("c2s", self.confirm_client)
+
+    def _server_box(self, client_box: bytes) -> tuple[bytes, bytes, bytes]:
+        return self._box("s2c", self.confirm_client, client_box, self.confirm_server)
+
+    def seal_client_box(self, plaintext: bytes) -> bytes:
+        """The box of M4 or R3."""
+        key, iv, aad = self._client_box()
+        return aes_gcm_seal(key, iv, plaintext, aad)
+
+    def open_client_box(self, box: bytes) -> bytes:
+        """Raises: DecryptionFailed."""
+        key, iv, aad = self._client_box()
+        return _opened(aes_gcm_open(key, iv, box, aad))
+
+    def seal_server_box(self, client_box: bytes, plaintext: bytes) -> bytes:
+        """The box of M5 or R4; ``client_box`` is empty where there was none."""
+        key, iv, aad = self._server_box(client_box)
+        return aes_gcm_seal(key, iv, plaintext, aad)
+
+    def open_server_box(self, client_box: bytes, box: bytes) -> bytes:
+        """Raises: DecryptionFailed."""
+        key, iv, aad = self._server_box(client_box)
+        return _opened(aes_gcm_open(key, iv, box, aad))
+
+    def secrets(self, client_box: bytes, server_box: bytes) -> "Secrets":
+        """The keys of the session: they depend on every byte that either side has sent."""
+        th2 = transcript(
+            "session",
+            self.th,
+            self.confirm_client,
+            client_box,
+            self.confirm_server,
+            server_box,
+        )
+        prk = hkdf_extract(th2, self.shared)
+        first = EpochKeys(
+            self.suite,
+            0,
+            hkdf_expand(prk, info(self.suite, "c2s")),
+            hkdf_expand(prk, info(self.suite, "s2c")),
+        )
+        return Secrets(first, hkdf_expand(prk, info(self.suite, "resume")))
+
+
+def _opened(plaintext: bytes | None) -> bytes:
+    if plaintext is None:
+        raise DecryptionFailed("the box does not open")
+    return plaintext
+
+
+@dataclass(frozen=True, slots=True)
+class EpochKeys:
+    """The two keys (32 bytes each) of one epoch of a session (PROTOCOL §18)."""
+
+    suite: HardenedSuite
+    epoch: int
+    c2s: bytes = field(repr=False)
+    s2c: bytes = field(repr=False)
+
+    def next(self) -> "EpochKeys":
+        """The keys of the next epoch, from which those of this one cannot be told."""
+        label = info(self.suite, "rekey")
+        return EpochKeys(
+            self.suite, self.epoch + 1, hkdf_expand(self.c2s, label), hkdf_expand(self.s2c, label)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What a login or a resumption gives: the first keys, and the secret of the next ticket."""
+
+    keys: EpochKeys
+    resume: bytes = field(repr=False)

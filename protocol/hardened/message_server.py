@@ -1,0 +1,177 @@
+"""One sealed message at the server, in the one order that is safe (PROTOCOL §17.5).
+
+``open_request`` verifies the seal and gives an ``OpenedMessage``, which shows only its ``claim``.
+``accept(claimed, now_ms)`` gives an ``AcceptedMessage``, which alone holds the plaintext and can
+seal one response; or a ``StaleMessage``, which can seal one refusal and nothing else. The claim
+comes before the look at the clock and the epoch's age: what is refused is used up, so that a client
+which corrects its clock and sends once more cannot be made to act twice.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Self
+
+from protocol.common.codec import parse_msgpack, serialize_msgpack
+from protocol.common.codes import Entropy
+from protocol.common.errors import DecryptionFailed, LocalProtocolError, ReplayedNonce
+from protocol.common.messages import HttpRequest, HttpResponse
+from protocol.common.once import Once
+from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
+from protocol.common.window import WINDOW_MS, within_window
+
+from .counter_window import FreshnessClaim
+from .key_schedule import EpochKeys
+from .records import SessionRecord
+from .sealed_messages import Envelope, Header, Kind, open_message, seal_message, unwrap
+
+STALE_TIMESTAMP = "stale_timestamp"
+STALE_EPOCH = "stale_epoch"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSession:
+    """A SessionRecord and its RSA keys, ready for use; may be kept as long as the record stands."""
+
+    record: SessionRecord
+    private_key: RsaPrivateKey | None = field(repr=False)
+    client_key: RsaPublicKey | None = field(repr=False)
+
+    @classmethod
+    def load(cls, record: SessionRecord) -> Self:
+        """Raises: LocalProtocolError."""
+        if not record.private_key:
+            return cls(record, None, None)
+        client_key = RsaPublicKey.from_der(record.client_key)
+        if client_key is None:
+            raise LocalProtocolError("a stored session without its client's key")
+        return cls(record, RsaPrivateKey.from_der(record.private_key), client_key)
+
+
+class _Answer:
+    """The right to one answer to a request, under the keys of its epoch."""
+
+    def __init__(self, request: Envelope, keys: EpochKeys, wrap_to: RsaPublicKey | None) -> None:
+        self._request = request
+        self._keys = keys
+        self._wrap_to = wrap_to
+        self._answered = Once()
+
+    def seal(self, kind: Kind, plaintext: bytes, now_ms: int, entropy: Entropy) -> Envelope:
+        self._answered.use("the right to answer")
+        asked = self._request.header
+        header = Header(
+            asked.suite,
+            kind,
+            asked.epoch,
+            asked.session_id,
+            asked.fresh,
+            now_ms if asked.fresh == "clock" else asked.fresh_value,
+            request_tag=self._request.tag,
+        )
+        return seal_message(self._keys.s2c, header, plaintext, self._wrap_to, entropy)
+
+
+class AcceptedMessage:
+    """A message that counts: its plaintext, and the right to one response.
+
+    ``session`` is what is to be stored of the session from now on, if ``moved``, before the
+    request is run.
+    """
+
+    def __init__(
+        self, plaintext: bytes, answer: _Answer, session: SessionRecord, moved: bool
+    ) -> None:
+        self.session = session
+        self.moved = moved
+        self._plaintext = plaintext
+        self._answer = answer
+
+    def http_request(self) -> HttpRequest:
+        """The request inside (§17.3). Raises: MalformedMessage, to be answered inside."""
+        return HttpRequest.parse_array(parse_msgpack(self._plaintext))
+
+    def seal_response(self, response: HttpResponse, now_ms: int, entropy: Entropy) -> Envelope:
+        """A whole response, bound to its request."""
+        plaintext = serialize_msgpack(response.to_array())
+        return self._answer.seal(Kind.RESPONSE, plaintext, now_ms, entropy)
+
+
+class StaleMessage:
+    """A message outside the time window, or of an epoch that has lasted too long (``error``).
+
+    It was used up unread; this is the right to say so, under the seal.
+    """
+
+    def __init__(self, answer: _Answer, window_ms: int, error: str) -> None:
+        self.error = error
+        self._answer = answer
+        self._window_ms = window_ms
+
+    def seal_refusal(self, now_ms: int, entropy: Entropy) -> Envelope:
+        """Why, and the server's time and window, for the client to correct its clock (§17.6)."""
+        plaintext = serialize_msgpack(
+            {"error": self.error, "time_ms": now_ms, "window_ms": self._window_ms}
+        )
+        return self._answer.seal(Kind.REFUSAL, plaintext, now_ms, entropy)
+
+
+class OpenedMessage:
+    """A message whose seal holds and which may still be a replay: only its claim can be seen."""
+
+    def __init__(
+        self, claim: FreshnessClaim, accept: Callable[[int], AcceptedMessage | StaleMessage]
+    ) -> None:
+        self.claim = claim
+        self.__accept = accept
+        self.__decided = Once()
+
+    def accept(self, claimed: bool, now_ms: int) -> AcceptedMessage | StaleMessage:
+        """The plaintext, or the right to refuse, if the store has claimed. Raises: ReplayedNonce.
+
+        ``now_ms`` is taken after the claim: were the window looked at before, a claim that took
+        long could be made when the first one was forgotten. A replay is not answered under the
+        seal: who replays could pass the answer on as the answer to the first.
+        """
+        self.__decided.use("an opened message")
+        if not claimed:
+            raise ReplayedNonce("the message was seen before, or is too far behind")
+        return self.__accept(now_ms)
+
+
+def open_request(
+    envelope: Envelope, session: ServerSession | None, now_ms: int, window_ms: int = WINDOW_MS
+) -> OpenedMessage:
+    """The message, verified; ``session`` is None where there is none of its id.
+
+    That a session is open is no secret, so a message without one is refused at once.
+    Raises: DecryptionFailed.
+    """
+    header = envelope.header
+    if session is None or now_ms >= session.record.expires_ms:
+        raise DecryptionFailed("no such session, or it has ended")
+    record = session.record
+    if header.session_id != record.session_id:
+        raise LocalProtocolError("a record of another session")
+    keys = record.keys_of(header.epoch, now_ms)
+    expected = (Kind.REQUEST, record.suite, record.fresh)
+    if keys is None or (header.kind, header.suite.name, header.fresh) != expected:
+        raise DecryptionFailed("another epoch, direction, suite or freshness than the session's")
+    unwrapped = unwrap(session.private_key, envelope.wrapped or b"")
+    plaintext = open_message(keys.c2s, envelope, unwrapped)
+    if plaintext is None:
+        raise DecryptionFailed("the seal does not hold: changed, or other keys")
+
+    def accept(then_ms: int) -> AcceptedMessage | StaleMessage:
+        answer = _Answer(envelope, keys, session.client_key)
+        inside = within_window(header.fresh_value, then_ms, window_ms)
+        if header.fresh == "clock" and not inside:
+            return StaleMessage(answer, window_ms, STALE_TIMESTAMP)
+        after = record.moved_to(keys, then_ms)
+        if after is None:
+            return StaleMessage(answer, window_ms, STALE_EPOCH)
+        return AcceptedMessage(plaintext, answer, after, after is not record)
+
+    # Until its time has left the window the message must not be forgotten.
+    expires_ms = header.fresh_value + window_ms
+    salt = envelope.salt if header.fresh == "clock" else b""
+    return OpenedMessage(FreshnessClaim(header.fresh, header.fresh_value, salt, expires_ms), accept)

@@ -1,0 +1,206 @@
+"""What a server keeps between messages, as values that a store can hold as bytes (PROTOCOL §20).
+
+::
+
+    LoginRecord      by session id, from M0 until the code is spent or expired
+    ExchangeRecord   by session id, from M2 to M4 and from R1 to R3; taken once
+    SessionRecord    by session id, while the session lives
+    TicketRecord     by the hash of a ticket, while its chain lives
+    TicketChain      by chain id: which of its tickets may be used
+
+All but the last hold secrets: a store sees them sealed. They are swapped whole, so that a store
+needs no more than bytes and a comparison.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from protocol.common.codes import Entropy
+from protocol.common.errors import TicketRefused, TicketReturned
+from protocol.common.primitives import sha256
+from protocol.common.record import Record
+
+from .key_schedule import EpochKeys, Handshake
+from .spake2 import Blinding
+from .suites import HARDENED_SUITES, Freshness
+
+EPOCH_OVERLAP_MS = 30_000
+MAX_EPOCH_MS = 1_200_000
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRecord(Record):
+    """A login that waits for its code: whom, how, th0 of its greeting, and w for SPAKE2.
+
+    ``username`` as it was sent. ``blinding`` is ``Blinding.serialize()``; that of a decoy is made
+    of no code.
+    """
+
+    KIND: ClassVar[str] = "login"
+
+    session_id: bytes
+    suite: str
+    username: str
+    fresh: Freshness
+    greeting: bytes
+    blinding: bytes = field(repr=False)
+
+    def load_blinding(self) -> Blinding:
+        return Blinding.parse(self.blinding)
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeRecord(Record):
+    """A handshake that waits for the client's confirmation (M4 or R3).
+
+    ``ticket_hash`` and ``chain`` (a serialized TicketChain, as it was at R2) are those of a
+    resumption, else empty.
+    """
+
+    KIND: ClassVar[str] = "exchange"
+
+    session_id: bytes
+    suite: str
+    username: str
+    fresh: Freshness
+    th: bytes = field(repr=False)
+    shared: bytes = field(repr=False)
+    confirm_client: bytes = field(repr=False)
+    confirm_server: bytes = field(repr=False)
+    ticket_hash: bytes = b""
+    chain: bytes = b""
+
+    def for_nobody(self, entropy: Entropy) -> "ExchangeRecord":
+        """The same, of a login whose code is gone: no confirmation is right."""
+        return replace(self, confirm_client=entropy(len(self.confirm_client)))
+
+    def handshake(self) -> Handshake:
+        suite = HARDENED_SUITES[self.suite]
+        return Handshake(suite, self.th, self.shared, self.confirm_client, self.confirm_server)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord(Record):
+    """A session: its keys of this epoch and, for 30 s, of the one before.
+
+    ``private_key`` (PKCS#8 DER) is the server's, ``client_key`` (SPKI DER) the client's; both are
+    empty where the suite does not wrap. ``epoch_until_ms`` is when this epoch is over, and
+    ``extended`` 1 once it was let go on.
+    """
+
+    KIND: ClassVar[str] = "session"
+
+    session_id: bytes
+    suite: str
+    username: str
+    fresh: Freshness
+    expires_ms: int
+    chain_id: bytes
+    epoch: int
+    c2s: bytes = field(repr=False)
+    s2c: bytes = field(repr=False)
+    previous_c2s: bytes = field(default=b"", repr=False)
+    previous_s2c: bytes = field(default=b"", repr=False)
+    previous_until_ms: int = 0
+    private_key: bytes = field(default=b"", repr=False)
+    client_key: bytes = field(default=b"", repr=False)
+    epoch_until_ms: int = 0
+    extended: int = 0
+
+    def keys_of(self, epoch: int, now_ms: int) -> EpochKeys | None:
+        """The keys of this epoch, the next, or for its last 30 s the one before; else None."""
+        current = EpochKeys(HARDENED_SUITES[self.suite], self.epoch, self.c2s, self.s2c)
+        if epoch == self.epoch:
+            return current
+        if epoch == self.epoch + 1:
+            return current.next()
+        if epoch == self.epoch - 1 and self.previous_c2s and now_ms <= self.previous_until_ms:
+            return EpochKeys(current.suite, epoch, self.previous_c2s, self.previous_s2c)
+        return None
+
+    def moved_to(self, keys: EpochKeys, now_ms: int) -> "SessionRecord | None":
+        """The session after a message under ``keys``; None where their epoch has lasted too long.
+
+        Itself, unless they are of the next epoch, or of this one and its time is over. Then it is
+        let go on once: the client may have had no answer in it yet, and so must not begin the next.
+        """
+        if keys.epoch == self.epoch and now_ms > self.epoch_until_ms:
+            if self.extended:
+                return None
+            return replace(self, epoch_until_ms=now_ms + MAX_EPOCH_MS, extended=1)
+        if keys.epoch != self.epoch + 1:
+            return self
+        return replace(
+            self,
+            epoch=keys.epoch,
+            c2s=keys.c2s,
+            s2c=keys.s2c,
+            previous_c2s=self.c2s,
+            previous_s2c=self.s2c,
+            previous_until_ms=now_ms + EPOCH_OVERLAP_MS,
+            epoch_until_ms=now_ms + MAX_EPOCH_MS,
+            extended=0,
+        )
+
+    def pruned(self, now_ms: int) -> "SessionRecord":
+        """The session without keys that are no longer good for anything; itself, if it has none."""
+        if not self.previous_c2s or now_ms <= self.previous_until_ms:
+            return self
+        return replace(self, previous_c2s=b"", previous_s2c=b"", previous_until_ms=0)
+
+
+def ticket_hash(ticket: bytes) -> bytes:
+    """What a store knows of a ticket (32 bytes)."""
+    return sha256(b"ticket\x00" + ticket)
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRecord(Record):
+    """A ticket's secret, and whose it is. Kept while its chain lives, also when it is spent:
+
+    so that its return is noticed.
+    """
+
+    KIND: ClassVar[str] = "ticket"
+
+    ticket_hash: bytes
+    chain_id: bytes
+    suite: str
+    username: str
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TicketChain(Record):
+    """The tickets of one login, each given out for the one before (PROTOCOL §19.3).
+
+    ``used`` is the hash of the last ticket that was redeemed (empty at first), ``next`` of its
+    successor, ``session_id`` the session that came of it. Only these two tickets are good.
+    """
+
+    KIND: ClassVar[str] = "chain"
+
+    chain_id: bytes
+    suite: str
+    username: str
+    expires_ms: int
+    session_id: bytes
+    used: bytes
+    next: bytes
+
+    def redeemed(
+        self, ticket: bytes, successor: bytes, session_id: bytes, now_ms: int, expires_ms: int
+    ) -> "TicketChain":
+        """The chain after ``ticket`` was redeemed for ``successor`` (both hashes).
+
+        Raises: TicketRefused (expired), TicketReturned (spent: revoke the chain). The chain is
+        that of R2: a proof begun while its ticket was good is no sign of a second holder,
+        however late it comes.
+        """
+        if now_ms > self.expires_ms:
+            raise TicketRefused("the ticket has expired")
+        if ticket not in (self.used, self.next):
+            raise TicketReturned("a spent ticket came back")
+        return replace(
+            self, used=ticket, next=successor, session_id=session_id, expires_ms=expires_ms
+        )

@@ -1,0 +1,203 @@
+"""One sealed message: its header, its envelope, and the seal (PROTOCOL §17).
+
+Every message has an AES key of its own, made from the key of its direction, a salt and the
+header::
+
+    key ‖ iv = HKDF(ikm = k [‖ cek], salt, info = header, 44)
+
+so that no state has to be kept to use no pair of key and IV twice. What authenticates is k: a
+``cek`` can be wrapped by anybody who knows the public key.
+"""
+
+import struct
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from typing import Self
+
+from protocol.common.codes import Entropy
+from protocol.common.envelopes import Format, Members, serialize_members
+from protocol.common.errors import MalformedMessage
+from protocol.common.primitives import (
+    GCM_TAG_BYTES,
+    RsaPrivateKey,
+    RsaPublicKey,
+    aes_gcm_open,
+    aes_gcm_seal,
+    hkdf,
+    sha256,
+)
+
+from .counter_window import MAX_FRESH_VALUE
+from .suites import FRESHNESS, Freshness, HardenedSuite, suite_of_number
+
+MAGIC = b"CG1"
+SALT_BYTES = 16
+CEK_BYTES = 32
+REQUEST_HEADER_BYTES = 67
+RESPONSE_HEADER_BYTES = REQUEST_HEADER_BYTES + GCM_TAG_BYTES
+MIN_WRAPPED_BYTES, MAX_WRAPPED_BYTES = 256, 512
+
+_LAYOUT = struct.Struct(">3sHBI16sBQ32s")
+_FRESHNESS_OF: dict[int, Freshness] = {number: name for name, number in FRESHNESS.items()}
+_NOTHING_WRAPPED = sha256(b"")
+
+
+class Kind(IntEnum):
+    """What a message is; its direction follows from it."""
+
+    REQUEST = 1
+    RESPONSE = 2
+    REFUSAL = 3
+
+
+_KINDS = frozenset(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What travels in the clear and is authenticated by the seal (PROTOCOL §17.1).
+
+    ``fresh_value`` is a time in milliseconds or a number; ``wrapped_hash`` SHA-256 of the wrapped
+    key or of nothing; ``request_tag`` the last 16 bytes of the request that is answered.
+    """
+
+    suite: HardenedSuite
+    kind: Kind
+    epoch: int
+    session_id: bytes
+    fresh: Freshness
+    fresh_value: int
+    wrapped_hash: bytes = _NOTHING_WRAPPED
+    request_tag: bytes = b""
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Raises: MalformedMessage, UnsupportedSuite."""
+        if len(data) not in (REQUEST_HEADER_BYTES, RESPONSE_HEADER_BYTES):
+            raise MalformedMessage("a header has 67 or 83 bytes")
+        magic, number, kind, epoch, session_id, fresh, value, wrapped_hash = _LAYOUT.unpack_from(
+            data
+        )
+        if magic != MAGIC:
+            raise MalformedMessage("a header begins with CG1")
+        if kind not in _KINDS or (kind == Kind.REQUEST) != (len(data) == REQUEST_HEADER_BYTES):
+            raise MalformedMessage("a header of another kind or length")
+        if fresh not in _FRESHNESS_OF or value > MAX_FRESH_VALUE:
+            raise MalformedMessage("a header's freshness is out of range")
+        return cls(
+            suite_of_number(number),
+            Kind(kind),
+            epoch,
+            session_id,
+            _FRESHNESS_OF[fresh],
+            value,
+            wrapped_hash,
+            data[REQUEST_HEADER_BYTES:],
+        )
+
+    def serialize(self) -> bytes:
+        fixed = _LAYOUT.pack(
+            MAGIC,
+            self.suite.number,
+            self.kind,
+            self.epoch,
+            self.session_id,
+            FRESHNESS[self.fresh],
+            self.fresh_value,
+            self.wrapped_hash,
+        )
+        return fixed + self.request_tag
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A sealed message as it travels. ``header`` is what ``raw_header`` says."""
+
+    raw_header: bytes
+    header: Header = field(compare=False)
+    salt: bytes
+    wrapped: bytes | None
+    sealed: bytes
+
+    @property
+    def tag(self) -> bytes:
+        """What a response to this message is bound to."""
+        return self.sealed[-GCM_TAG_BYTES:]
+
+    @classmethod
+    def parse(cls, form: Format, data: bytes) -> Self:
+        """Raises: MalformedMessage, UnsupportedSuite."""
+        return cls.take(Members(form, data))
+
+    @classmethod
+    def take(cls, members: Members) -> Self:
+        """From members that were read already, to see by ``header`` what they are (§15.1)."""
+        raw_header = members.raw("header", REQUEST_HEADER_BYTES, RESPONSE_HEADER_BYTES)
+        header = Header.parse(raw_header)
+        wrapped = members.optional_raw("wrapped")
+        if header.suite.wraps != (wrapped is not None):
+            raise MalformedMessage("a wrapped key belongs to rsa-gcm, and to it alone")
+        if wrapped is not None and not MIN_WRAPPED_BYTES <= len(wrapped) <= MAX_WRAPPED_BYTES:
+            raise MalformedMessage("a wrapped key has 256 to 512 bytes")
+        salt, sealed = members.raw("salt", SALT_BYTES), members.raw("sealed")
+        members.end()
+        if len(sealed) < GCM_TAG_BYTES:
+            raise MalformedMessage("a seal has at least 16 bytes")
+        return cls(raw_header, header, salt, wrapped, sealed)
+
+    def serialize(self, form: Format) -> bytes:
+        return serialize_members(
+            form,
+            {
+                "header": self.raw_header,
+                "salt": self.salt,
+                "wrapped": self.wrapped,
+                "sealed": self.sealed,
+            },
+        )
+
+
+def _message_key(key: bytes, cek: bytes, salt: bytes, header: bytes) -> tuple[bytes, bytes]:
+    block = hkdf(key + cek, salt, header, 44)
+    return block[:32], block[32:]
+
+
+def seal_message(
+    key: bytes, header: Header, plaintext: bytes, wrap_to: RsaPublicKey | None, entropy: Entropy
+) -> Envelope:
+    """``plaintext`` under ``key`` (32 bytes) of the header's direction and epoch.
+
+    ``wrap_to`` is the receiver's key where the suite wraps, else None; the header's
+    ``wrapped_hash`` follows from it.
+    """
+    cek, wrapped = b"", None
+    if wrap_to is not None:
+        cek = entropy(CEK_BYTES)
+        wrapped = wrap_to.wrap(cek, "oaep-sha256")
+        header = replace(header, wrapped_hash=sha256(wrapped))
+    raw_header, salt = header.serialize(), entropy(SALT_BYTES)
+    message_key, iv = _message_key(key, cek, salt, raw_header)
+    sealed = aes_gcm_seal(message_key, iv, plaintext, raw_header)
+    return Envelope(raw_header, header, salt, wrapped, sealed)
+
+
+def unwrap(private_key: RsaPrivateKey | None, wrapped: bytes) -> bytes | None:
+    """What ``wrapped`` holds, by a key in this process; None where it does not open."""
+    return None if private_key is None else private_key.unwrap(wrapped, "oaep-sha256")
+
+
+def open_message(key: bytes, envelope: Envelope, unwrapped: bytes | None) -> bytes | None:
+    """The plaintext, or None where anything about the message is not as it was sealed.
+
+    ``unwrapped`` is what our key has made of ``envelope.wrapped`` where the suite wraps; None where
+    it did not open. It is then replaced by a constant, so that it costs what a seal that does not
+    fit costs.
+    """
+    cek, valid = b"", True
+    if envelope.header.suite.wraps:
+        secret, wrapped = unwrapped or b"", envelope.wrapped or b""
+        valid = len(secret) == CEK_BYTES and sha256(wrapped) == envelope.header.wrapped_hash
+        cek = secret if valid else bytes(CEK_BYTES)
+    message_key, iv = _message_key(key, cek, envelope.salt, envelope.raw_header)
+    plaintext = aes_gcm_open(message_key, iv, envelope.sealed, envelope.raw_header)
+    return plaintext if valid else None

@@ -1,0 +1,164 @@
+"""What docs/ says of clients, dialects, headers and numbers is what the code does."""
+
+import inspect
+import re
+
+import pytest
+from documents import read, table, tables
+
+from certless.client import client
+from gateway.adapters.aiohttp import places
+from gateway.adapters.aiohttp import reverse_proxy as proxy
+from gateway.config.settings import Settings
+from gateway.mail.smtp import SmtpDelivery
+from gateway.mail.url import delivery_from_url
+from gateway.pipeline import held_bodies, request_body
+from gateway.pipeline.header_names import _BEGINNINGS, _OF_A_PROXY, folded, is_of_a_proxy
+from gateway.policy.rate_limits import _AHEAD
+from gateway.policy.rates import _MAX_WINDOW_S
+from gateway.service import listener as listening
+from protocol.classic import freshness
+from protocol.classic.dialects import DEFAULT_DIALECT, DIALECTS
+from protocol.common import codes
+from protocol.hardened import (
+    client_session,
+    confirmation,
+    handshake_messages,
+)
+from protocol.hardened import (
+    suites as hardened_suites,
+)
+
+PADDINGS = {"pkcs1-v1.5": "PKCS#1 v1.5", "oaep-sha1": "OAEP-SHA1", "oaep-sha256": "OAEP-SHA256"}
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
+
+
+def test_options_and_errors_of_the_python_client() -> None:
+    options, errors = tables(read("docs/clients.md").rpartition("## Python")[2])
+    said = {name for row in options[1:] for name in row[0].split(", ")}
+    assert said == set(inspect.signature(client.Client).parameters) - {"url", "clock", "steady"}
+    (timeout,) = [row[1] for row in options if row[0] == "timeout_s"]
+    assert timeout.endswith(f"; {inspect.signature(client.Client).parameters['timeout_s'].default}")
+    raised = {
+        name: kind
+        for name in client.__all__
+        if inspect.isclass(kind := getattr(client, name)) and issubclass(kind, client.ClientError)
+    }
+    assert {row[0] for row in errors[1:]} == set(raised) - {"ClientError"}
+    for name, text in errors[1:]:
+        refused = issubclass(raised[name], client.Refused) and raised[name] is not client.Refused
+        assert text.startswith("a Refused: ") == refused, name
+
+
+def test_dialects() -> None:
+    assert len(DIALECTS) == 12
+    assert "in [twelve dialects](docs/dialects.md)" in read("README.md")
+    rows = table(read("docs/dialects.md"), "Dialects of classic")
+    assert [row[0].removesuffix(" (default)") for row in rows] == list(DIALECTS)
+    for name, _, aes, padding, shows in rows:
+        dialect = DIALECTS[name.removesuffix(" (default)")]
+        mode = dialect.aes.upper() + (", tag first" if dialect.tag == "first" else "")
+        assert (aes, padding) == (mode, PADDINGS[dialect.rsa_padding])
+        assert (shows == "yes") == (dialect.aes == "gcm")
+        assert name.endswith(" (default)") == (dialect.name == DEFAULT_DIALECT)
+
+
+def test_how_much_of_a_core_a_shop_takes() -> None:
+    """A shop's share follows from the figures that stand above it."""
+    page, readme = read("docs/sizing.md"), read("README.md")
+    cost_ms = {row[0]: row[1] for row in table(page, "Processor")}
+    shares = [
+        f"{400 * float(cost_ms[f'a message, {suite}'].removesuffix(' ms')) / 1000:.2f}"
+        for suite in ("ecdh-gcm", "classic")
+    ]
+    assert shares == re.findall(r"(0\.\d\d)(?: of a\ncore in `ecdh-gcm`| in classic)", page)
+    assert f"is {shares[0]} of a core in `ecdh-gcm`" in readme
+
+
+def test_sessions() -> None:
+    rows = table(read("README.md"), "Suites and sessions")
+    cells = {row[0]: row[1:] for row in rows}
+    (head,) = [one[0] for one in tables(read("README.md")) if one[1:] == rows]
+    assert head[1:] == [*hardened_suites.HARDENED_SUITES, "classic"]
+    hours = Settings().session_lifetime_s * 1000 // HOUR_MS
+    most = handshake_messages.MAX_SESSION_MS // HOUR_MS
+    minutes = client_session.EPOCH_LIFETIME_MS // MINUTE_MS
+    days = confirmation.TICKET_LIFETIME_MS // DAY_MS
+    assert cells["a code"][0].startswith(f"{codes.HARDENED_CODE_CHARS} characters")
+    assert cells["a code"][2].startswith(f"{codes.CLASSIC_CODE_CHARS} characters")
+    assert (
+        cells["a session"][0] == f"{hours} hour, {most} at most; new keys every {minutes} minutes"
+    )
+    assert cells["a session"][2].startswith(f"{hours} hour, {freshness.MAX_MESSAGES} messages")
+    assert cells["coming back without a code"][0] == f"by a ticket, for {days} days"
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("docs/limits.md", f"A code stands {codes.CODE_ATTEMPTS} attempts"),
+        ("docs/limits.md", f"once, for {codes.CODE_LIFETIME_MS // MINUTE_MS} minutes"),
+        ("docs/limits.md", f"session has {freshness.MAX_MESSAGES} messages"),
+        ("docs/limits.md", f"{handshake_messages.MAX_SESSION_MS // HOUR_MS} hours at most"),
+        ("docs/limits.md", f"more than {str(_AHEAD).split()[0]} messages in an hour"),
+        ("docs/limits.md", f"a window has {_MAX_WINDOW_S // 86400} days at most"),
+        ("docs/limits.md", f"after {listening.KEPT_S} s"),
+        ("docs/limits.md", f"A body has {request_body._READ_TIMEOUT_S} s"),
+        ("docs/limits.md", f"go on at {request_body._LEAST_BYTES_PER_S // 1024} KiB a second"),
+        ("docs/limits.md", f"with {request_body._PATIENCE_S} s of patience"),
+        ("docs/limits.md", f"more than {held_bodies.SMALL_BYTES // 1024} KiB of it"),
+        ("docs/limits.md", f"may hold {held_bodies._MOST_BYTES >> 20} MiB in a process"),
+        ("docs/limits.md", f"suites have {codes.HARDENED_CODE_CHARS} |"),
+        (
+            "docs/suites.md",
+            f"{codes.CLASSIC_CODE_CHARS} characters ({26 * codes.BITS_PER_CHAR} bits)",
+        ),
+        ("docs/serving.md", f"(up to {listening.STOP_S} s)"),
+        ("docs/serving.md", f"has {proxy._CONNECT_TIMEOUT_S} s to take a connection and 60 s"),
+        ("docs/serving.md", f"{proxy._CONNECTIONS} connections to it at most"),
+        ("docs/serving.md", f"share {proxy._PUBLIC_REQUESTS} of these"),
+        ("docs/serving.md", f"has {proxy._PUBLIC_SHARE} at most"),
+        ("docs/serving.md", f"below {places._SLOW_BYTES_PER_S // 1024} KiB a second"),
+        ("docs/serving.md", f"who waits for {places._PATIENCE_S} s gets 503"),
+    ],
+)
+def test_numbers_in_the_text(page: str, said: str) -> None:
+    assert said in " ".join(read(page).split())
+
+
+def test_the_headers_that_an_api_sees() -> None:
+    said = {
+        name
+        for row in table(read("docs/serving.md"), "What the API")
+        for name in row[0].split(", ")
+    }
+    assert {proxy.USER_HEADER, proxy.SESSION_HEADER} <= said
+    assert all(is_of_a_proxy(folded(name)) for name in said)
+    page = read("docs/serving.md").lower()
+    told = {name.lower() for name in re.findall(r"`([\w-]+?)-?\*?`", page)}
+    for name in (*_OF_A_PROXY, *_BEGINNINGS):
+        assert name.rstrip("-") in told, name
+
+
+def test_mail_urls() -> None:
+    rows = table(read("docs/options.md"), "Mail")
+    schemes = [row[0].partition(":")[0] for row in rows]
+    assert schemes == ["smtp", "smtp+starttls", "smtps", "dir", "console", "webhook"]
+    for row in rows[:3]:
+        scheme = row[0].partition(":")[0]
+        told = [int(number) for number in re.findall(r"\d+", row[1])]
+        for port, url in zip(told, (f"{scheme}://h", f"{scheme}://ann:secret@h"), strict=False):
+            made = delivery_from_url(url, "codes@example.org")
+            assert isinstance(made, SmtpDelivery)
+            assert made.server == f"h:{port}"
+    for url in ("dir:mails", "console:", "webhook:http://127.0.0.1:9000/sms"):
+        delivery_from_url(url, "codes@example.org")
+
+
+def test_figures_in_readme_are_those_of_the_page_on_sizing() -> None:
+    readme, sizing = read("README.md"), read("docs/sizing.md")
+    short = readme.partition("## How much machine")[2].partition("\n## ")[0]
+    figures = {row[0]: row[1:] for row in table(readme, "Suites and sessions")}
+    said = [*figures["1 KiB messages of a core, in a second"], *re.findall(r"\d[\d,]*", short)]
+    assert len(said) > 10
+    assert [number for number in said if not re.search(rf"\b{number}\b", sizing)] == []

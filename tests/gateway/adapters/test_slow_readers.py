@@ -1,0 +1,74 @@
+"""Visitors of public pages who read slowly, and those who come after them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+from frameworks import serving
+
+import gateway.adapters.aiohttp.places
+import gateway.adapters.aiohttp.reverse_proxy
+from gateway.service.listener import listening
+
+SIZE = 20_000_000
+OPTIONS = {"any_address": True, "suites": ["ecdh-gcm"], "public": ["/*"]}
+
+
+@contextlib.asynccontextmanager
+async def slow_readers(tmp_path: Path, addresses: list[str]) -> AsyncIterator[str]:
+    """A gateway at which a visitor of each address reads the begin of an answer, and no more."""
+
+    async def large(_: web.Request) -> web.Response:
+        return web.Response(body=bytes(SIZE))
+
+    api = web.Application()
+    api.router.add_get("/large", large)
+    async with serving(api) as upstream, contextlib.AsyncExitStack() as lines:
+        trusted = {"trusted_proxies": ["127.0.0.1"], "mail": f"dir:{tmp_path}"}
+        options = {**OPTIONS, **trusted, "upstream": upstream}
+        async with listening(options, "127.0.0.1", 0) as service:
+            host, port = service.addresses[0].split(":")
+            for address in addresses:
+                reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+                lines.callback(writer.close)
+                lines.callback(writer.transport.abort)
+                head = f"GET /large HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {address}\r\n\r\n"
+                writer.write(head.encode())
+                if len(addresses) <= gateway.adapters.aiohttp.reverse_proxy._PUBLIC_REQUESTS:
+                    assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+            yield f"http://{host}:{port}/large"
+
+
+async def read_all(url: str, address: str) -> int:
+    async with asyncio.timeout(60), aiohttp.ClientSession() as http:
+        async with http.get(url, headers={"X-Forwarded-For": address}) as answer:
+            assert answer.status == 200
+            return len(await answer.read())
+
+
+async def test_one_address_cannot_have_all_places(tmp_path: Path) -> None:
+    waiting = ["192.0.2.1"] * (gateway.adapters.aiohttp.reverse_proxy._PUBLIC_REQUESTS + 1)
+    async with slow_readers(tmp_path, waiting) as url:
+        assert await read_all(url, "192.0.2.2") == SIZE
+
+
+async def test_who_reads_slowest_makes_room_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway.adapters.aiohttp.reverse_proxy, "_PUBLIC_REQUESTS", 4)
+    async with slow_readers(tmp_path, [f"192.0.2.{number}" for number in range(4)]) as url:
+        assert await read_all(url, "192.0.2.9") == SIZE
+
+
+async def test_who_waits_without_end_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway.adapters.aiohttp.reverse_proxy, "_PUBLIC_SHARE", 1)
+    monkeypatch.setattr(gateway.adapters.aiohttp.places, "_PATIENCE_S", 0.1)
+    async with slow_readers(tmp_path, ["192.0.2.1"]) as url, aiohttp.ClientSession() as http:
+        async with http.get(url, headers={"X-Forwarded-For": "192.0.2.1"}) as answer:
+            assert answer.status == 503
