@@ -4,7 +4,7 @@
  *     const session = await login({ url, username, code: async () => prompt('Code') });
  *     const response = await session.fetch('/orders', { method: 'POST', body });
  */
-export { DEFAULT_DIALECT, DIALECTS, derive } from './dialects.js';
+export { DEFAULT_DIALECT, DIALECTS, derive } from './protocol/classic/dialects.js';
 export {
   AnswerNotTrusted,
   Cancelled,
@@ -13,16 +13,16 @@ export {
   NotLoggedIn,
   OutcomeUnknown,
   Refused,
-} from './errors.js';
-export { LoginRequest, login, requestLogin, resume } from './login.js';
-export { Session, StateEvent } from './session.js';
+} from './common/errors.js';
+export { LoginRequest, login, requestLogin, resume } from './session/login.js';
+export { Session, StateEvent } from './session/session.js';
 
-/** @typedef {import('./dialects.js').Dialect} Dialect */
-/** @typedef {import('./enrolment.js').Progress} Progress */
-/** @typedef {import('./login.js').LoginOptions} LoginOptions */
-/** @typedef {import('./login.js').RequestLoginOptions} RequestLoginOptions */
-/** @typedef {import('./login.js').ResumeOptions} ResumeOptions */
-/** @typedef {import('./session.js').CodeRequest} CodeRequest */
-/** @typedef {import('./session.js').SessionState} SessionState */
-/** @typedef {import('./stores.js').KeptSession} KeptSession */
-/** @typedef {import('./stores.js').Store} Store */
+/** @typedef {import('./protocol/classic/dialects.js').Dialect} Dialect */
+/** @typedef {import('./session/enrolment.js').Progress} Progress */
+/** @typedef {import('./session/login.js').LoginOptions} LoginOptions */
+/** @typedef {import('./session/login.js').RequestLoginOptions} RequestLoginOptions */
+/** @typedef {import('./session/login.js').ResumeOptions} ResumeOptions */
+/** @typedef {import('./session/session.js').CodeRequest} CodeRequest */
+/** @typedef {import('./session/session.js').SessionState} SessionState */
+/** @typedef {import('./session/stores.js').KeptSession} KeptSession */
+/** @typedef {import('./session/stores.js').Store} Store */

@@ -16,7 +16,7 @@ import {
   requestLogin,
   resume,
 } from '../src/index.js';
-import { localStorageStore } from '../src/stores.js';
+import { localStorageStore } from '../src/session/stores.js';
 import { MAX_BODY_BYTES, startGateway, startUpstream } from './gateway.js';
 
 const FIVE_MIB = 5 * 1024 * 1024;

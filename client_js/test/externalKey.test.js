@@ -5,10 +5,10 @@ import { readFile } from 'node:fs/promises';
 import { inspect } from 'node:util';
 import { after, before, describe, test } from './limited.js';
 import { CertlessError, login, requestLogin, resume } from '../src/index.js';
-import { adoptKeyPair } from '../src/externalKey.js';
+import { adoptKeyPair } from '../src/engine/externalKey.js';
 import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
 import { pure } from '../src/primitives/pure.js';
-import { localStorageStore } from '../src/stores.js';
+import { localStorageStore } from '../src/session/stores.js';
 import { startGateway, startUpstream } from './gateway.js';
 
 const { subtle } = webcrypto;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from './limited.js';
 import { NotLoggedIn, OutcomeUnknown, Refused, login, requestLogin, resume } from '../src/index.js';
-import { localStorageStore } from '../src/stores.js';
+import { localStorageStore } from '../src/session/stores.js';
 import { startGateway, startUpstream } from './gateway.js';
 
 const FIVE_MIB = 5 * 1024 * 1024;

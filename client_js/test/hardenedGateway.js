@@ -1,8 +1,8 @@
 /** A gateway of the hardened suites in this process, whose answers can be harmed, and whose clock set. */
 import { once } from 'node:events';
 import http from 'node:http';
-import { serializeJson } from '../src/codec.js';
-import { RejectedMessage, RemoteProtocolError } from '../src/errors.js';
+import { serializeJson } from '../src/common/codec.js';
+import { RejectedMessage, RemoteProtocolError } from '../src/common/errors.js';
 import {
   CLIENT_CONFIRMATION,
   CLIENT_SHARE,
@@ -12,12 +12,12 @@ import {
   RESUMPTION_HELLO,
   SERVER_CONFIRMATION,
   SERVER_SHARE,
-} from '../src/handshakeMessages.js';
-import { HttpResponse } from '../src/messages.js';
+} from '../src/protocol/hardened/handshakeMessages.js';
+import { HttpResponse } from '../src/protocol/messages.js';
 import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
 import { equal } from '../src/primitives/hashes.js';
-import { admit } from '../src/rsaKeys.js';
-import { Envelope } from '../src/sealedMessages.js';
+import { admit } from '../src/protocol/rsaKeys.js';
+import { Envelope } from '../src/protocol/hardened/sealedMessages.js';
 import { CounterWindow, advance, answerResumption, answerShare, enrol, greet, openRequest, proven } from './hardenedServer.js';
 import { privateDer, publicPem } from './vectors.js';
 

@@ -1,8 +1,8 @@
 /** A hardened gateway that means harm, or somebody before it who does. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from './limited.js';
-import { serializeMembers, Members } from '../src/envelopes.js';
-import { HttpResponse } from '../src/messages.js';
+import { serializeMembers, Members } from '../src/protocol/envelopes.js';
+import { HttpResponse } from '../src/protocol/messages.js';
 import {
   AnswerNotTrusted,
   CertlessError,
@@ -14,7 +14,7 @@ import {
   requestLogin,
   resume,
 } from '../src/index.js';
-import { localStorageStore } from '../src/stores.js';
+import { localStorageStore } from '../src/session/stores.js';
 import { CODE, HardenedGateway, refusal } from './hardenedGateway.js';
 
 const FORMAT = 'msgpack';

@@ -6,19 +6,19 @@ import {
   ReplayedNonce,
   StaleTimestamp,
   TicketRefused,
-} from '../src/errors.js';
-import { Members, serializeMembers } from '../src/envelopes.js';
-import { EpochRefused } from '../src/clientSession.js';
-import { chooseSuite } from '../src/hardenedSuites.js';
-import { NONCE_BYTES, SESSION_ID_BYTES } from '../src/handshakeMessages.js';
-import { Handshake, codeScalar, greetingTranscript, loginTranscript, nextEpochKey, resumptionTranscript } from '../src/keySchedule.js';
-import { HttpRequest } from '../src/messages.js';
-import { parseMsgpack, serializeMsgpack } from '../src/msgpack.js';
+} from '../src/common/errors.js';
+import { Members, serializeMembers } from '../src/protocol/envelopes.js';
+import { EpochRefused } from '../src/protocol/hardened/clientSession.js';
+import { chooseSuite } from '../src/protocol/hardened/suites.js';
+import { NONCE_BYTES, SESSION_ID_BYTES } from '../src/protocol/hardened/handshakeMessages.js';
+import { Handshake, codeScalar, greetingTranscript, loginTranscript, nextEpochKey, resumptionTranscript } from '../src/protocol/hardened/keySchedule.js';
+import { HttpRequest } from '../src/protocol/messages.js';
+import { parseMsgpack, serializeMsgpack } from '../src/protocol/msgpack.js';
 import { equal } from '../src/primitives/hashes.js';
 import { SCALAR_SEED_BYTES, ecdh, encodePoint, ofGenerator, scalar } from '../src/primitives/p256.js';
-import { admitDer } from '../src/rsaKeys.js';
-import { KIND, openMessage, sealMessage } from '../src/sealedMessages.js';
-import { admitShare, agree, identities, serverSecret, serverShare } from '../src/spake2.js';
+import { admitDer } from '../src/protocol/rsaKeys.js';
+import { KIND, openMessage, sealMessage } from '../src/protocol/hardened/sealedMessages.js';
+import { admitShare, agree, identities, serverSecret, serverShare } from '../src/protocol/hardened/spake2.js';
 
 const NOTHING = new Uint8Array();
 const OVERLAP_MS = 30_000;

@@ -3,10 +3,10 @@ import './globalCrypto.js';
 import assert from 'node:assert/strict';
 import { webcrypto } from 'node:crypto';
 import { describe, test } from './limited.js';
-import { beginLogin, beginResumption } from '../src/clientHandshake.js';
-import { ClockRefused, PendingMessage, readied, rekeyed, sealRequest } from '../src/clientSession.js';
-import { encodeBytes, utf8, utf8Text } from '../src/codec.js';
-import { CodeRefused, KeyNotAdmitted, RemoteProtocolError } from '../src/errors.js';
+import { beginLogin, beginResumption } from '../src/protocol/hardened/clientHandshake.js';
+import { ClockRefused, PendingMessage, readied, rekeyed, sealRequest } from '../src/protocol/hardened/clientSession.js';
+import { encodeBytes, utf8, utf8Text } from '../src/common/codec.js';
+import { CodeRefused, KeyNotAdmitted, RemoteProtocolError } from '../src/common/errors.js';
 import {
   CLIENT_CONFIRMATION,
   CLIENT_SHARE,
@@ -16,20 +16,20 @@ import {
   RESUMPTION_HELLO,
   SERVER_CONFIRMATION,
   SERVER_SHARE,
-} from '../src/handshakeMessages.js';
-import { HARDENED_SUITES, findSuite } from '../src/hardenedSuites.js';
-import { codeScalar } from '../src/keySchedule.js';
-import { HttpRequest, HttpResponse } from '../src/messages.js';
-import { parseMsgpack } from '../src/msgpack.js';
+} from '../src/protocol/hardened/handshakeMessages.js';
+import { HARDENED_SUITES, findSuite } from '../src/protocol/hardened/suites.js';
+import { codeScalar } from '../src/protocol/hardened/keySchedule.js';
+import { HttpRequest, HttpResponse } from '../src/protocol/messages.js';
+import { parseMsgpack } from '../src/protocol/msgpack.js';
 import { heldKey } from '../src/primitives/heldKey.js';
 import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
 import { encodePoint } from '../src/primitives/p256.js';
 import { pure } from '../src/primitives/pure.js';
 import { webCrypto } from '../src/primitives/webCrypto.js';
-import { admit } from '../src/rsaKeys.js';
-import { Envelope } from '../src/sealedMessages.js';
-import { admitShare, agree, clientSecret, clientShare, serverSecret, serverShare } from '../src/spake2.js';
-import { readCode } from '../src/typedCodes.js';
+import { admit } from '../src/protocol/rsaKeys.js';
+import { Envelope } from '../src/protocol/hardened/sealedMessages.js';
+import { admitShare, agree, clientSecret, clientShare, serverSecret, serverShare } from '../src/protocol/hardened/spake2.js';
+import { readCode } from '../src/protocol/typedCodes.js';
 import { CounterWindow, answerResumption, answerShare, enrol, greet, openRequest, proven, redeem } from './hardenedServer.js';
 import { HARDENED_VECTORS, privateDer, publicPem, unhex } from './vectors.js';
 

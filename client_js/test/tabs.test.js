@@ -6,8 +6,8 @@
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { CLAIM_MS } from '../src/aloneInTabs.js';
-import { REDEEM_MS } from '../src/keeping.js';
+import { CLAIM_MS } from '../src/session/tabLock.js';
+import { REDEEM_MS } from '../src/session/persistence.js';
 import { describe, test } from './limited.js';
 import { World } from './tabs/world.js';
 

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { CertlessError } from '../src/errors.js';
-import { codeOf, readClassicCode, readCode } from '../src/typedCodes.js';
+import { CertlessError } from '../src/common/errors.js';
+import { codeOf, readClassicCode, readCode } from '../src/protocol/typedCodes.js';
 
 const FILE = new URL('../../spec/vectors/typed/codes.json', import.meta.url);
 const { cases } = JSON.parse(readFileSync(FILE, 'utf8'));

@@ -7,9 +7,9 @@ import { after, afterEach, describe, test } from './limited.js';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { Cancelled, AnswerNotTrusted, NoAnswer, Refused, login } from '../src/index.js';
-import { MAX_ENVELOPE_MARKS, parseJsonEnvelope, utf8 } from '../src/codec.js';
-import { MalformedMessage } from '../src/errors.js';
-import { MAX_MSGPACK_PARTS, parseMsgpack } from '../src/msgpack.js';
+import { MAX_ENVELOPE_MARKS, parseJsonEnvelope, utf8 } from '../src/common/codec.js';
+import { MalformedMessage } from '../src/common/errors.js';
+import { MAX_MSGPACK_PARTS, parseMsgpack } from '../src/protocol/msgpack.js';
 import { CODE, HardenedGateway } from './hardenedGateway.js';
 
 const MIB = 2 ** 20;

@@ -1,6 +1,6 @@
 /** The folder spec/vectors, and the published test keys in it. */
 import { readFileSync, readdirSync } from 'node:fs';
-import { decodeBytes } from '../src/codec.js';
+import { decodeBytes } from '../src/common/codec.js';
 
 const FOLDER = new URL('../../spec/vectors/', import.meta.url);
 

@@ -2,25 +2,25 @@
 import './globalCrypto.js';
 import assert from 'node:assert/strict';
 import { describe, test } from './limited.js';
-import { encodeBytes, parseJson, utf8, utf8Text } from '../src/codec.js';
-import { normaliseUsername } from '../src/codes.js';
-import { derive, findDialect } from '../src/dialects.js';
-import { DecryptionFailed, MalformedMessage, RemoteProtocolError } from '../src/errors.js';
-import { PendingLogin, PendingResponse } from '../src/exchange.js';
-import { parseTimestamp } from '../src/freshness.js';
+import { encodeBytes, parseJson, utf8, utf8Text } from '../src/common/codec.js';
+import { normaliseUsername } from '../src/protocol/codes.js';
+import { derive, findDialect } from '../src/protocol/classic/dialects.js';
+import { DecryptionFailed, MalformedMessage, RemoteProtocolError } from '../src/common/errors.js';
+import { PendingLogin, PendingResponse } from '../src/protocol/classic/exchange.js';
+import { parseTimestamp } from '../src/protocol/classic/freshness.js';
 import {
   AuthenticateRequest,
   HttpRequest,
   SealedMessage,
   SealedRequest,
   SessionRequest,
-} from '../src/messages.js';
+} from '../src/protocol/messages.js';
 import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
 import { pure } from '../src/primitives/pure.js';
 import { webCrypto } from '../src/primitives/webCrypto.js';
-import { admit } from '../src/rsaKeys.js';
-import { ServerExchange } from '../src/serverExchange.js';
-import { Classic } from '../src/suites.js';
+import { admit } from '../src/protocol/rsaKeys.js';
+import { ServerExchange } from './support/serverExchange.js';
+import { Classic } from '../src/protocol/classic/suites.js';
 import { KEY_NAMES, VECTORS, privateDer, publicPem, unhex } from './vectors.js';
 
 const WINDOW_MS = 60_000;

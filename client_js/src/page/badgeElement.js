@@ -1,5 +1,5 @@
 /** `<certless-badge>`: whether what the page sends is sealed, with which suite, and what that is worth. */
-import { CLASSIC } from '../gatewayClient.js';
+import { CLASSIC } from '../session/gatewayClient.js';
 import { element, pageDocument, say, styleSheet } from './elements.js';
 import { BADGE_LOOK, LOOK } from './look.js';
 

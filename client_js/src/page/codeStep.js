@@ -1,5 +1,5 @@
 /** The second step of a login: the code from the mail, and a password where the service wants one. */
-import { readClassicCode, readCode } from '../typedCodes.js';
+import { readClassicCode, readCode } from '../protocol/typedCodes.js';
 import { element, say } from './elements.js';
 
 /** @typedef {import('./pageLogin.js').KeysProgress} KeysProgress */

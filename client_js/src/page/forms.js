@@ -1,5 +1,5 @@
 /** Forms marked `data-certless`: sent through the session, and what they were answered is shown. */
-import { CertlessError } from '../errors.js';
+import { CertlessError } from '../common/errors.js';
 import { showAnswer, showElsewhere, showWords } from './answer.js';
 import { element, isUntrusted, matches, pageDocument, unhidden } from './elements.js';
 import { formRequest } from './formRequest.js';

@@ -1,5 +1,5 @@
 /** Of the tabs that lose a session, one asks for the mail: the one that was first to be seen. */
-import { claimsOf, newHolder } from '../claims.js';
+import { claimsOf, newHolder } from '../session/claims.js';
 
 // As long as its code is good (PROTOCOL §4.5).
 const CLAIM_MS = 600_000;

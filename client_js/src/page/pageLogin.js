@@ -1,10 +1,10 @@
 /** The one login of a page, step by step; every `<certless-login>` shows it. */
-import { Cancelled, CertlessError, Refused } from '../errors.js';
-import { requestLogin } from '../login.js';
+import { Cancelled, CertlessError, Refused } from '../common/errors.js';
+import { requestLogin } from '../session/login.js';
 
-/** @typedef {import('../gatewayClient.js').GatewayOptions} GatewayOptions */
-/** @typedef {import('../login.js').LoginRequest} LoginRequest */
-/** @typedef {import('../session.js').Session} Session */
+/** @typedef {import('../session/gatewayClient.js').GatewayOptions} GatewayOptions */
+/** @typedef {import('../session/login.js').LoginRequest} LoginRequest */
+/** @typedef {import('../session/session.js').Session} Session */
 /** @typedef {{ elapsedMs: number, usualMs: number }} KeysProgress */
 
 const RESEND_MS = 30_000;
@@ -103,7 +103,7 @@ export class PageLogin extends EventTarget {
     this.username = username;
     this.#controller = started;
     await this.#run('mail', async (controller) => {
-      /** @param {import('../enrolment.js').Progress} progress */
+      /** @param {import('../session/enrolment.js').Progress} progress */
       const onProgress = (progress) => {
         if (controller !== this.#controller) return;
         this.keys = progress.stage === 'keys' ? progress : progress.stage === 'keys made' ? null : this.keys;

@@ -4,19 +4,19 @@
  * What other tabs do may come between any two steps of it, so they stay in one room, and make it long;
  * `test/tabs.test.js` goes through their orders.
  */
-import { orCancelled, throwIfCancelled } from '../abort.js';
-import { normaliseUsername } from '../codes.js';
-import { NotLoggedIn, OutcomeUnknown } from '../errors.js';
-import { GatewayClient } from '../gatewayClient.js';
-import { takeUp } from '../login.js';
-import { IDEMPOTENT } from '../session.js';
+import { orCancelled, throwIfCancelled } from '../common/abort.js';
+import { normaliseUsername } from '../protocol/codes.js';
+import { NotLoggedIn, OutcomeUnknown } from '../common/errors.js';
+import { GatewayClient } from '../session/gatewayClient.js';
+import { takeUp } from '../session/login.js';
+import { IDEMPOTENT } from '../session/session.js';
 import { pageDocument } from './elements.js';
 import { OneMail } from './oneMail.js';
 import { PageLogin } from './pageLogin.js';
 import { otherTabs, visible, whenSeen } from './tabs.js';
 
-/** @typedef {import('../gatewayClient.js').GatewayOptions} GatewayOptions */
-/** @typedef {import('../session.js').Session} Session */
+/** @typedef {import('../session/gatewayClient.js').GatewayOptions} GatewayOptions */
+/** @typedef {import('../session/session.js').Session} Session */
 /** @typedef {import('./tabs.js').TabNews} TabNews */
 
 /**

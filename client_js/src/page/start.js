@@ -3,9 +3,9 @@
  *
  * The gateway appends the call of `start` to the bundle, with what it knows of itself.
  */
-import { CLASSIC } from '../gatewayClient.js';
-import { HARDENED_SUITES } from '../hardenedSuites.js';
-import * as certless from '../login.js';
+import { CLASSIC } from '../session/gatewayClient.js';
+import { HARDENED_SUITES } from '../protocol/hardened/suites.js';
+import * as certless from '../session/login.js';
 import { badgeElement } from './badgeElement.js';
 import { pageDocument, styleSheet } from './elements.js';
 import { sendForms } from './forms.js';
@@ -14,7 +14,7 @@ import { loginElement } from './loginElement.js';
 import { PAGE_LOOK } from './look.js';
 import { PageSession } from './pageSession.js';
 
-/** @typedef {import('../gatewayClient.js').GatewayOptions} GatewayOptions */
+/** @typedef {import('../session/gatewayClient.js').GatewayOptions} GatewayOptions */
 
 /**
  * What the gateway says of itself. Without `suites` it is one that speaks classic alone.

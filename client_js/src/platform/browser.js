@@ -1,14 +1,14 @@
 /** What a browser has: perhaps WebCrypto, perhaps Workers, perhaps a place to keep a session. */
-import { aloneInTabs } from '../aloneInTabs.js';
-import { localEngine } from '../engine.js';
+import { aloneInTabs } from '../session/tabLock.js';
+import { localEngine } from '../engine/engine.js';
 import { pure } from '../primitives/pure.js';
 import { webCrypto } from '../primitives/webCrypto.js';
-import { indexedDbStore, localStorageStore, memoryStore } from '../stores.js';
-import { WORKER_NAME, workerEngine } from '../worker/workerEngine.js';
-import { serveEngine } from '../worker/serve.js';
+import { indexedDbStore, localStorageStore, memoryStore } from '../session/stores.js';
+import { WORKER_NAME, workerEngine } from '../engine/workerEngine.js';
+import { serveEngine } from '../engine/serveWorker.js';
 
-/** @typedef {import('../engine.js').EngineLink} EngineLink */
-/** @typedef {import('../stores.js').Store} Store */
+/** @typedef {import('../engine/engine.js').EngineLink} EngineLink */
+/** @typedef {import('../session/stores.js').Store} Store */
 
 /** Pages over plain HTTP have no `crypto.subtle`. */
 export function bestPrimitives() {
@@ -31,7 +31,7 @@ export async function createEngine() {
   return localEngine(bestPrimitives());
 }
 
-/** Where tabs cannot be told apart, a code is asked for. @type {import('../stores.js').Alone} */
+/** Where tabs cannot be told apart, a code is asked for. @type {import('../session/stores.js').Alone} */
 const neverAlone = async () => {
   throw new Error('no IndexedDB');
 };

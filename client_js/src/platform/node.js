@@ -1,14 +1,14 @@
 /** What Node.js has: node:crypto, and no place to keep a session. */
-import { localEngine } from '../engine.js';
+import { localEngine } from '../engine/engine.js';
 import { nodeCrypto } from '../primitives/nodeCrypto.js';
-import { memoryStore } from '../stores.js';
+import { memoryStore } from '../session/stores.js';
 
-/** @returns {Promise<import('../engine.js').EngineLink>} */
+/** @returns {Promise<import('../engine/engine.js').EngineLink>} */
 export async function createEngine() {
   return localEngine(nodeCrypto);
 }
 
-/** @returns {import('../stores.js').Store} */
+/** @returns {import('../session/stores.js').Store} */
 export function persistentStore() {
   return memoryStore();
 }

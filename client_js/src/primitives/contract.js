@@ -5,8 +5,8 @@
  * peer. An AES key has 32 bytes, an IV 16 bytes (GCM: 12). `pbkdf2` is that of HMAC-SHA256 and gives
  * 32 bytes. Points of P-256 and hashes of short inputs are the same for all: p256.js, hashes.js.
  *
- * @typedef {import('../codec.js').Bytes} Bytes
- * @typedef {import('../dialects.js').RsaPadding} RsaPadding
+ * @typedef {import('../common/codec.js').Bytes} Bytes
+ * @typedef {import('../protocol/classic/dialects.js').RsaPadding} RsaPadding
  * @typedef {import('./rsaPublicKey.js').RsaPublicKey} RsaPublicKey
  */
 

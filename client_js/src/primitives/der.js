@@ -5,10 +5,10 @@
  * text is canonical writes the numbers again and compares.
  */
 import { hexToNumber, numberToBytes } from 'micro-rsa-dsa-dh/utils.js';
-import { concat } from '../bytes.js';
-import { decodeBytes, encodeBytes } from '../codec.js';
+import { concat } from '../common/bytes.js';
+import { decodeBytes, encodeBytes } from '../common/codec.js';
 
-/** @typedef {import('../codec.js').Bytes} Bytes */
+/** @typedef {import('../common/codec.js').Bytes} Bytes */
 
 const INTEGER = 0x02;
 const BIT_STRING = 0x03;

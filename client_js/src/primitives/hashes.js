@@ -7,7 +7,7 @@ import { expand, extract } from '@noble/hashes/hkdf.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js';
 
-/** @typedef {import('../codec.js').Bytes} Bytes */
+/** @typedef {import('../common/codec.js').Bytes} Bytes */
 
 /** noble's types do not say that its arrays are not shared. @param {Uint8Array} data */
 const bytes = (data) => /** @type {Bytes} */ (data);

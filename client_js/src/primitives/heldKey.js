@@ -1,7 +1,7 @@
 /** RSA-OAEP by a private key that WebCrypto holds; `subtle` is that of the platform. */
 import { RsaPublicKey } from './rsaPublicKey.js';
 
-/** @typedef {import('../codec.js').Bytes} Bytes */
+/** @typedef {import('../common/codec.js').Bytes} Bytes */
 /** @typedef {import('./contract.js').RsaKeyPair} RsaKeyPair */
 /** @typedef {import('./contract.js').RsaPrivateKey} RsaPrivateKey */
 /** @typedef {Pick<SubtleCrypto, 'decrypt' | 'exportKey'>} Subtle */

@@ -6,8 +6,8 @@ import { heldKey, heldPair } from './heldKey.js';
 import { unpadPkcs1 } from './pkcs1.js';
 import { RsaPublicKey } from './rsaPublicKey.js';
 
-/** @typedef {import('../codec.js').Bytes} Bytes */
-/** @typedef {import('../dialects.js').RsaPadding} RsaPadding */
+/** @typedef {import('../common/codec.js').Bytes} Bytes */
+/** @typedef {import('../protocol/classic/dialects.js').RsaPadding} RsaPadding */
 /** @typedef {import('./contract.js').Primitives} Primitives */
 /** @typedef {import('./contract.js').RsaPrivateKey} RsaPrivateKey */
 

@@ -8,7 +8,7 @@
 import { weierstrass } from '@noble/curves/abstract/weierstrass.js';
 import { bytesToNumber } from 'micro-rsa-dsa-dh/utils.js';
 
-/** @typedef {import('../codec.js').Bytes} Bytes */
+/** @typedef {import('../common/codec.js').Bytes} Bytes */
 /** @typedef {InstanceType<typeof Point>} P256Point */
 
 export const POINT_BYTES = 65;

@@ -5,7 +5,7 @@
  * answers a request of its own, and every way in which an answer is wrong ends in one error.
  */
 
-/** @typedef {import('../codec.js').Bytes} Bytes */
+/** @typedef {import('../common/codec.js').Bytes} Bytes */
 
 const MIN_RANDOM_BYTES = 8;
 

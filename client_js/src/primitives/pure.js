@@ -27,7 +27,7 @@ import { padPkcs1, unpadPkcs1 } from './pkcs1.js';
 import { RsaPublicKey } from './rsaPublicKey.js';
 import { turn } from './turn.js';
 
-/** @typedef {import('../codec.js').Bytes} Bytes */
+/** @typedef {import('../common/codec.js').Bytes} Bytes */
 /** @typedef {import('./contract.js').Primitives} Primitives */
 /** @typedef {import('./contract.js').RsaPrivateKey} RsaPrivateKey */
 /** @typedef {import('./contract.js').GenerateOptions} GenerateOptions */

@@ -1,8 +1,8 @@
 import { bytesToNumber } from 'micro-rsa-dsa-dh/utils.js';
-import { encodeBytes } from '../codec.js';
+import { encodeBytes } from '../common/codec.js';
 import { readPublicKey, writePublicKey } from './der.js';
 
-/** @typedef {import('../codec.js').Bytes} Bytes */
+/** @typedef {import('../common/codec.js').Bytes} Bytes */
 
 const PEM_LINE = /.{1,64}/g;
 

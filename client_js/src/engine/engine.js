@@ -1,0 +1,282 @@
+/**
+ * Everything heavy, behind messages that can be cloned: it runs in a Worker, or here.
+ *
+ * An engine keeps key pairs, logins and sessions, each under a number. JSON, base64, ciphers and RSA of
+ * 5 MiB are no work for a page's thread, and neither is handing 9 MB of a message to the network.
+ */
+import { encodeBytes } from '../common/codec.js';
+import { findDialect } from '../protocol/classic/dialects.js';
+import { LocalProtocolError } from '../common/errors.js';
+import { ClientExchange } from '../protocol/classic/exchange.js';
+import { adoptKeyPair } from './externalKey.js';
+import { awaitCode, enterCode, redeemTicket } from './hardenedLogin.js';
+import { findSuite } from '../protocol/hardened/suites.js';
+import { LiveClassic, sendJson } from './liveClassic.js';
+import { LiveHardened } from './liveHardened.js';
+import { SealedMessage, SessionGrant, SessionRequest } from '../protocol/messages.js';
+import { admit } from '../protocol/rsaKeys.js';
+import { Classic } from '../protocol/classic/suites.js';
+
+/** @typedef {import('../common/codec.js').Bytes} Bytes */
+/** @typedef {import('../protocol/hardened/clientHandshake.js').AwaitedCode} AwaitedCode */
+/** @typedef {import('../protocol/hardened/clientHandshake.js').Subject} Subject */
+/** @typedef {import('../protocol/hardened/clientSession.js').ClientSession} ClientSession */
+/** @typedef {import('../protocol/hardened/clientSession.js').ClientTicket} ClientTicket */
+/** @typedef {import('../protocol/classic/dialects.js').Dialect} Dialect */
+/** @typedef {import('../protocol/messages.js').Header} Header */
+/** @typedef {import('../primitives/contract.js').KeyProgress} KeyProgress */
+/** @typedef {import('../primitives/contract.js').Primitives} Primitives */
+/** @typedef {import('../primitives/contract.js').RsaKeyPair} RsaKeyPair */
+/** @typedef {import('../primitives/contract.js').RsaPrivateKey} RsaPrivateKey */
+/** @typedef {import('../primitives/contract.js').StoredKey} StoredKey */
+/** @typedef {{ signal?: AbortSignal, onProgress?: (progress: KeyProgress) => void }} Control */
+/** @typedef {{ url: string, maxAnswerBytes: number, timeoutMs: number }} Route where a message goes, how much may come back, and how long that may take */
+/** @typedef {import('./hardenedLogin.js').Base} Base */
+/** @typedef {import('../session/stores.js').KeptSession} KeptSession */
+/** @typedef {import('../session/stores.js').KeptHardened} KeptHardened */
+/** @typedef {{ method: string, target: string, headers: Header[], body: Bytes }} PlainRequest */
+/** `session` is what is to be kept from now on, where that has changed. @typedef {{ status: number, headers: Header[], body: Bytes, session?: ClientSession }} PlainResponse */
+/** @typedef {{ session: number, kept: KeptHardened }} EnrolledHardened */
+
+/**
+ * Things under numbers.
+ * @template Thing
+ */
+class Numbered {
+  /** @type {Map<number, Thing>} */
+  #things = new Map();
+  #last = 0;
+
+  /** @param {Thing} thing */
+  add(thing) {
+    this.#last += 1;
+    this.#things.set(this.#last, thing);
+    return this.#last;
+  }
+
+  /** @param {number} id */
+  get(id) {
+    const thing = this.#things.get(id);
+    if (thing === undefined) throw new LocalProtocolError('there is nothing of this number');
+    return thing;
+  }
+
+  /** @param {number} id */
+  drop(id) {
+    this.#things.delete(id);
+  }
+}
+
+export class Engine {
+  #primitives;
+  /** `exchange` is that of a classic login. @type {Numbered<{ exchange: ClientExchange | null, pair: RsaKeyPair }>} */
+  #pairs = new Numbered();
+  /** @type {Numbered<AwaitedCode>} */
+  #logins = new Numbered();
+  /** @type {Numbered<LiveClassic | LiveHardened>} */
+  #sessions = new Numbered();
+
+  /** @param {Primitives} primitives */
+  constructor(primitives) {
+    this.#primitives = primitives;
+  }
+
+  /** @param {Dialect} dialect */
+  #exchangeIn(dialect) {
+    return new ClientExchange(new Classic(findDialect(dialect), this.#primitives));
+  }
+
+  /**
+   * The token of the session to be (PROTOCOL §4.1).
+   * @param {{ route: Route, dialect: Dialect, username: string }} given
+   * @param {Control} [control]
+   */
+  async initiate({ route, dialect, username }, control = {}) {
+    const { names } = findDialect(dialect);
+    const message = new SessionRequest(username).serialize(names);
+    return SessionGrant.parse(await sendJson(route, message, control), names).token;
+  }
+
+  /**
+   * A new key of our own, and the form of it that can be kept; without a dialect for `rsa-gcm`.
+   * @param {{ dialect: Dialect | null }} given
+   * @param {Control} [control]
+   * @returns {Promise<{ pair: number, stored: StoredKey }>}
+   */
+  async generate({ dialect }, control = {}) {
+    const exchange = dialect && this.#exchangeIn(dialect);
+    const padding = exchange?.suite.dialect.rsaPadding ?? 'oaep-sha256';
+    const pair = await this.#primitives.generateKeyPair({ padding, ...control });
+    return { pair: this.#pairs.add({ exchange, pair }), stored: pair.privateKey.stored };
+  }
+
+  /**
+   * A pair that the caller made and that stays where it is, for `rsa-gcm`.
+   * @param {{ rsaKey: CryptoKeyPair }} given
+   * @returns {Promise<{ pair: number }>}
+   */
+  async adoptPair({ rsaKey }) {
+    return { pair: this.#pairs.add({ exchange: null, pair: await adoptKeyPair(this.#primitives, rsaKey) }) };
+  }
+
+  /**
+   * Opens a classic session under the code (PROTOCOL §4.2).
+   * @param {{ route: Route, pair: number, token: string, code: string, nowMs: number,
+   *   password?: string }} given
+   * @param {Control} [control]
+   * @returns {Promise<{ session: number, serverKey: string }>}
+   */
+  async authenticate({ route, pair: number, token, code, nowMs, password }, control = {}) {
+    const { exchange, pair } = this.#pairs.get(number);
+    if (!exchange) throw new LocalProtocolError('this pair is for another suite');
+    const { names } = exchange.suite.dialect;
+    const { message, pending } = await exchange.sealLogin(token, code, pair, nowMs, password);
+    const answer = await sendJson(route, message.serialize(names), control);
+    const keys = await pending.open(SealedMessage.parse(answer, names));
+    const session = this.#sessions.add(new LiveClassic(exchange, token, keys));
+    return { session, serverKey: keys.serverKey.toPem() };
+  }
+
+  /**
+   * Begins a hardened login: the mail is on its way (PROTOCOL §15).
+   * @param {{ base: Base, subject: Subject, suite: string }} given
+   * @param {Control} [control]
+   * @returns {Promise<number>}
+   */
+  async awaitCode(given, control = {}) {
+    return this.#logins.add(await awaitCode(this.#primitives, given, control));
+  }
+
+  /**
+   * Opens a hardened session with the code: one attempt.
+   * @param {{ base: Base, login: number, code: string, pair: number | null, nowMs: number }} given
+   * @param {Control} [control]
+   * @returns {Promise<EnrolledHardened>}
+   */
+  async enterCode({ login, pair: number, ...given }, control = {}) {
+    const awaited = this.#logins.get(login);
+    const pair = number === null ? null : this.#pairs.get(number).pair;
+    const opened = await enterCode(awaited, { ...given, pair }, control);
+    this.#logins.drop(login);
+    return this.#enrolled(awaited.subject, opened, pair);
+  }
+
+  /**
+   * Opens a hardened session with a ticket (PROTOCOL §19), in `rsa-gcm` with the caller's pair or a new one.
+   * @param {{ base: Base, subject: Subject, suite: string, ticket: ClientTicket, nowMs: number,
+   *   rsaKey: CryptoKeyPair | null }} given
+   * @param {Control} [control]
+   * @returns {Promise<EnrolledHardened>}
+   */
+  async redeemTicket({ rsaKey, ...given }, control = {}) {
+    const pair = findSuite(given.suite).wraps ? await this.#pairFor(rsaKey, control) : null;
+    const opened = await redeemTicket(this.#primitives, { ...given, pair }, control);
+    return this.#enrolled(given.subject, opened, pair);
+  }
+
+  /** @param {CryptoKeyPair | null} rsaKey @param {Control} control */
+  #pairFor(rsaKey, control) {
+    if (rsaKey) return adoptKeyPair(this.#primitives, rsaKey);
+    return this.#primitives.generateKeyPair({ padding: 'oaep-sha256', ...control });
+  }
+
+  /**
+   * @param {Subject} subject
+   * @param {{ session: ClientSession, expiresMs: number, ticket: ClientTicket | null }} opened
+   * @param {RsaKeyPair | null} pair
+   * @returns {EnrolledHardened}
+   */
+  #enrolled({ username, realm, fresh }, { session, expiresMs, ticket }, pair) {
+    const privateKey = pair?.privateKey ?? null;
+    const live = new LiveHardened(this.#primitives, session, privateKey);
+    const [token, { suite }] = [encodeBytes('hex', session.sid), session];
+    const kept = { username, realm, fresh, suite, token, expiresMs, session, ticket };
+    const stored = { version: /** @type {const} */ (2), ...kept, privateKey: privateKey?.stored ?? null };
+    const held = pair?.held && { rsaKey: pair.held };
+    return { session: this.#sessions.add(live), kept: { ...stored, ...held } };
+  }
+
+  /**
+   * A session that was kept.
+   * @param {{ kept: KeptSession }} given
+   * @returns {Promise<number>}
+   */
+  async adopt({ kept }) {
+    const stored = kept.privateKey;
+    const privateKey = stored && (await this.#primitives.importPrivateKey(stored));
+    if (kept.version === 2) {
+      if (!kept.session) throw new LocalProtocolError('a ticket alone is no session');
+      return this.#sessions.add(new LiveHardened(this.#primitives, kept.session, privateKey));
+    }
+    const keys = { privateKey: /** @type {RsaPrivateKey} */ (privateKey), serverKey: admit(kept.serverKey) };
+    return this.#sessions.add(new LiveClassic(this.#exchangeIn(kept.dialect), kept.token, keys));
+  }
+
+  /**
+   * What another tab has made of the same session.
+   * @param {{ session: number, state: ClientSession }} given
+   */
+  async follow({ session, state }) {
+    const live = this.#sessions.get(session);
+    if (live instanceof LiveHardened) live.follow(state);
+  }
+
+  /**
+   * One request and the answer to it (PROTOCOL §6.2, §17).
+   * @param {{ route: Route, session: number, request: PlainRequest, nowMs: number }} given
+   * @param {Control} [control]
+   * @returns {Promise<PlainResponse>}
+   */
+  async exchange({ session, ...given }, control = {}) {
+    return this.#sessions.get(session).exchange(given, control);
+  }
+
+  /**
+   * @param {{ route: Route, target: string, session: number, nowMs: number }} given
+   * @param {Control} [control]
+   */
+  async logout({ session, ...given }, control = {}) {
+    await this.#sessions.get(session).logout(given, control);
+  }
+
+  /** @param {{ pair: number }} given */
+  async forgetPair({ pair }) {
+    this.#pairs.drop(pair);
+  }
+
+  /** @param {{ session: number }} given */
+  async forgetSession({ session }) {
+    this.#sessions.drop(session);
+  }
+}
+
+/**
+ * The methods of an engine, by name.
+ * @typedef {{ [Name in keyof Engine]: Engine[Name] }} Methods
+ */
+
+/**
+ * The way to an engine, wherever it runs.
+ * @typedef {{
+ *   call: <Name extends keyof Methods>(
+ *     name: Name, given: Parameters<Methods[Name]>[0], control?: Control
+ *   ) => Promise<Awaited<ReturnType<Methods[Name]>>>,
+ *   close: () => void,
+ * }} EngineLink
+ */
+
+/**
+ * An engine in this thread.
+ * @param {Primitives} primitives
+ * @returns {EngineLink}
+ */
+export function localEngine(primitives) {
+  const engine = /** @type {any} */ (new Engine(primitives));
+  return {
+    call: async (name, given, control) => {
+      control?.signal?.throwIfAborted();
+      return engine[name](given, control);
+    },
+    close: () => {},
+  };
+}

@@ -1,0 +1,98 @@
+/** The messages of a hardened login and of a resumption, sent and answered (PROTOCOL §15, §19). */
+import { beginLogin, beginResumption } from '../protocol/hardened/clientHandshake.js';
+import { CONTENT_TYPES } from '../protocol/envelopes.js';
+import {
+  CLIENT_CONFIRMATION,
+  CLIENT_SHARE,
+  GREETING,
+  HELLO,
+  RESUMPTION_GREETING,
+  RESUMPTION_HELLO,
+  SERVER_CONFIRMATION,
+  SERVER_SHARE,
+} from '../protocol/hardened/handshakeMessages.js';
+import { stopwatch } from './liveHardened.js';
+import { SMALL_ANSWER_BYTES, post } from './transport.js';
+
+/** @typedef {import('../common/codec.js').Bytes} Bytes */
+/** @typedef {import('../protocol/hardened/clientHandshake.js').AwaitedCode} AwaitedCode */
+/** @typedef {import('../protocol/hardened/clientHandshake.js').Subject} Subject */
+/** @typedef {import('../protocol/hardened/clientSession.js').ClientTicket} ClientTicket */
+/** @typedef {import('./engine.js').Control} Control */
+/** @typedef {import('../primitives/contract.js').Primitives} Primitives */
+/** Where the gateway is, with its prefix, and how long an answer may take. @typedef {{ url: string, timeoutMs: number }} Base */
+/** @typedef {import('../primitives/contract.js').RsaKeyPair} RsaKeyPair */
+
+/** The routes below the prefix (PROTOCOL §15.1); those of passwords and logout are inside the seal. */
+export const HARDENED_PATHS = Object.freeze({
+  hello: '/session/hello',
+  share: '/session/share',
+  confirm: '/session/confirm',
+  resume: '/session/resume',
+  resumeConfirm: '/session/resume/confirm',
+  message: '/message',
+  password: '/session/authenticate',
+  logout: '/session/logout',
+});
+
+const FORMAT = 'msgpack';
+
+/**
+ * One message and its answer.
+ * @template Sent, Answer
+ * @param {Base} base
+ * @param {keyof typeof HARDENED_PATHS} path
+ * @param {{ serialize: (format: 'msgpack', values: Sent) => Bytes }} kind
+ * @param {Sent} message
+ * @param {{ parse: (format: 'msgpack', data: Bytes) => Answer }} answerKind
+ * @param {Control} control
+ */
+async function send(base, path, kind, message, answerKind, { signal }) {
+  const limits = { maxAnswerBytes: SMALL_ANSWER_BYTES, timeoutMs: base.timeoutMs };
+  const options = { ...limits, signal, contentType: CONTENT_TYPES[FORMAT] };
+  const answer = await post(base.url + HARDENED_PATHS[path], kind.serialize(FORMAT, message), options);
+  return answerKind.parse(FORMAT, answer);
+}
+
+/**
+ * M0 and M1: the mail is on its way.
+ * @param {Primitives} primitives
+ * @param {{ base: Base, subject: Subject, suite: string }} given
+ * @param {Control} control
+ * @returns {Promise<AwaitedCode>}
+ */
+export async function awaitCode(primitives, { base, subject, suite }, control) {
+  const { message, pending } = beginLogin(primitives, subject, [suite]);
+  return pending.open(await send(base, 'hello', HELLO, message, GREETING, control));
+}
+
+/**
+ * M2 to M5: one attempt, with a code as `typedCodes.js` read it.
+ * @param {AwaitedCode} awaited
+ * @param {{ base: Base, code: string, pair: RsaKeyPair | null, nowMs: number }} given
+ * @param {Control} control
+ */
+export async function enterCode(awaited, { base, code, pair, nowMs }, control) {
+  const elapsedMs = stopwatch();
+  const share = await awaited.enter(code);
+  const answer = await send(base, 'share', CLIENT_SHARE, share.message, SERVER_SHARE, control);
+  const { message, pending } = await share.pending.open(answer, pair);
+  const proof = await send(base, 'confirm', CLIENT_CONFIRMATION, message, SERVER_CONFIRMATION, control);
+  return pending.open(proof, nowMs + elapsedMs());
+}
+
+/**
+ * R1 to R4.
+ * @param {Primitives} primitives
+ * @param {{ base: Base, subject: Subject, suite: string, ticket: ClientTicket,
+ *   pair: RsaKeyPair | null, nowMs: number }} given
+ * @param {Control} control
+ */
+export async function redeemTicket(primitives, { base, subject, suite, ticket, pair, nowMs }, control) {
+  const elapsedMs = stopwatch();
+  const hello = beginResumption(primitives, subject, suite, ticket);
+  const answer = await send(base, 'resume', RESUMPTION_HELLO, hello.message, RESUMPTION_GREETING, control);
+  const { message, pending } = await hello.pending.open(answer, pair);
+  const proof = await send(base, 'resumeConfirm', CLIENT_CONFIRMATION, message, SERVER_CONFIRMATION, control);
+  return pending.open(proof, nowMs + elapsedMs());
+}

@@ -1,0 +1,68 @@
+/** A classic session that is open: what an engine holds of it, and sends under it (PROTOCOL §6). */
+import { parseJsonEnvelope, serializeJson } from '../common/codec.js';
+import { CONTENT_TYPES } from '../protocol/envelopes.js';
+import { HttpRequest, SealedMessage } from '../protocol/messages.js';
+import { post } from './transport.js';
+
+/** @typedef {import('../common/codec.js').JsonObject} JsonObject */
+/** @typedef {import('./engine.js').Control} Control */
+/** @typedef {import('./engine.js').PlainRequest} PlainRequest */
+/** @typedef {import('./engine.js').PlainResponse} PlainResponse */
+/** @typedef {import('./engine.js').Route} Route */
+/** @typedef {import('../protocol/classic/exchange.js').ClientExchange} ClientExchange */
+/** @typedef {import('../protocol/classic/exchange.js').ClientKeys} ClientKeys */
+
+/**
+ * Sends an object, reads an object.
+ * @param {Route} route
+ * @param {JsonObject} message
+ * @param {Control} control
+ */
+export async function sendJson({ url, ...limits }, message, { signal }) {
+  const contentType = CONTENT_TYPES.json;
+  return parseJsonEnvelope(await post(url, serializeJson(message), { ...limits, signal, contentType }));
+}
+
+export class LiveClassic {
+  #exchange;
+  #token;
+  #keys;
+
+  /** @param {ClientExchange} exchange @param {string} token @param {ClientKeys} keys */
+  constructor(exchange, token, keys) {
+    this.#exchange = exchange;
+    this.#token = token;
+    this.#keys = keys;
+  }
+
+  /**
+   * @param {{ route: Route, request: PlainRequest, nowMs: number }} given
+   * @param {Control} control
+   * @returns {Promise<PlainResponse>}
+   */
+  async exchange({ route, request: { method, target, headers, body }, nowMs }, control) {
+    const whole = new HttpRequest(method, target, headers, body);
+    const { message, pending } = await this.#exchange.sealRequest(this.#token, this.#keys, whole, nowMs);
+    return { ...(await pending.open(await this.#send(route, message, control))) };
+  }
+
+  /**
+   * A message with no members but timestamp and nonce (PROTOCOL §6.3).
+   * @param {{ route: Route, nowMs: number }} given
+   * @param {Control} control
+   */
+  async logout({ route, nowMs }, control) {
+    const { message, pending } = await this.#exchange.sealFields(this.#token, this.#keys, {}, nowMs);
+    await pending.openPlaintext(await this.#send(route, message, control));
+  }
+
+  /**
+   * @param {Route} route
+   * @param {import('../protocol/messages.js').SealedRequest} message
+   * @param {Control} control
+   */
+  async #send(route, message, control) {
+    const { names } = this.#exchange.suite.dialect;
+    return SealedMessage.parse(await sendJson(route, message.serialize(names), control), names);
+  }
+}

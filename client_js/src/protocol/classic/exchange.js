@@ -1,0 +1,216 @@
+/**
+ * One message and its answer, in the one order that is safe (PROTOCOL §8.2): the client's side.
+ *
+ * `sealRequest` gives the message and a `PendingResponse`, which can open one answer and only the
+ * one to it. What it opens is the only way to the plaintext. The objects are used once; a second
+ * use is a LocalProtocolError. The server's side, for peers and tests, is in serverExchange.js.
+ */
+import { parseJsonObject, serializeJson } from '../../common/codec.js';
+import {
+  DecryptionFailed,
+  MalformedMessage,
+  Refused,
+  ReplayedNonce,
+} from '../../common/errors.js';
+import { formatTimestamp } from './freshness.js';
+import { AuthenticateRequest, HttpResponse, SealedMessage, SealedRequest, member } from '../messages.js';
+import { Once } from '../../common/once.js';
+import { admit } from '../rsaKeys.js';
+
+/** @typedef {import('../../common/codec.js').Bytes} Bytes */
+/** @typedef {import('../../common/codec.js').JsonObject} JsonObject */
+/** @typedef {import('../messages.js').HttpRequest} HttpRequest */
+/** @typedef {import('../../primitives/contract.js').RsaKeyPair} RsaKeyPair */
+/** @typedef {import('../../primitives/contract.js').RsaPrivateKey} RsaPrivateKey */
+/** @typedef {import('../../primitives/rsaPublicKey.js').RsaPublicKey} RsaPublicKey */
+/** @typedef {import('./suites.js').Classic} Classic */
+
+/**
+ * What a client keeps of a session: its own key and the session's public key.
+ * @typedef {{ privateKey: RsaPrivateKey, serverKey: RsaPublicKey }} ClientKeys
+ */
+
+/**
+ * @param {Classic} suite
+ * @param {RsaPublicKey} key
+ * @param {Bytes} plaintext
+ */
+export async function sealTo(suite, key, plaintext) {
+  const [passphrase, iv] = [suite.newPassphrase(), suite.newIv()];
+  const payload = await suite.seal(passphrase, plaintext, iv);
+  return new SealedMessage(await suite.wrap(key, passphrase), payload, iv);
+}
+
+/**
+ * The passphrase and the plaintext, if everything about them was right.
+ * @param {Classic} suite
+ * @param {RsaPrivateKey} key
+ * @param {SealedMessage} sealed
+ */
+export async function openFrom(suite, key, sealed) {
+  const passphrase = await suite.unwrap(key, sealed.key);
+  const plaintext = passphrase && (await suite.open(passphrase, sealed.payload, sealed.iv));
+  if (!plaintext) throw new DecryptionFailed('the message is not sealed to us');
+  return { passphrase, plaintext };
+}
+
+/**
+ * The members of a payload. One that is no object did not open: another key would do the same.
+ * @param {Uint8Array} plaintext
+ */
+export function membersOf(plaintext) {
+  try {
+    return parseJsonObject(plaintext);
+  } catch (error) {
+    if (error instanceof MalformedMessage) throw new DecryptionFailed('no payload inside');
+    throw error;
+  }
+}
+
+/** A login that was sent; opens one answer. */
+export class PendingLogin {
+  #suite;
+  #privateKey;
+  #opened = new Once();
+
+  /** @param {Classic} suite @param {RsaPrivateKey} privateKey */
+  constructor(suite, privateKey) {
+    this.#suite = suite;
+    this.#privateKey = privateKey;
+  }
+
+  /**
+   * The keys of the session.
+   * @param {SealedMessage} reply
+   * @returns {Promise<ClientKeys>}
+   */
+  async open(reply) {
+    this.#opened.use("a login's answer");
+    const { plaintext } = await openFrom(this.#suite, this.#privateKey, reply);
+    const pem = member(membersOf(plaintext), this.#suite.dialect.names.publicKey);
+    if (typeof pem !== 'string') throw new DecryptionFailed('no public key inside');
+    return { privateKey: this.#privateKey, serverKey: admit(pem) };
+  }
+}
+
+/** A request that was sent; opens one answer, and only the one to it. */
+export class PendingResponse {
+  #suite;
+  #privateKey;
+  #nonce;
+  #opened = new Once();
+
+  /** @param {Classic} suite @param {RsaPrivateKey} privateKey @param {string} nonce */
+  constructor(suite, privateKey, nonce) {
+    this.#suite = suite;
+    this.#privateKey = privateKey;
+    this.#nonce = nonce;
+  }
+
+  /**
+   * The response inside (PROTOCOL §6.2).
+   * @param {SealedMessage} reply
+   */
+  async open(reply) {
+    const { names } = this.#suite.dialect;
+    const members = membersOf(await this.openPlaintext(reply));
+    if (member(members, names.nonce) !== this.#nonce) {
+      throw new ReplayedNonce('the answer is to another request');
+    }
+    return HttpResponse.parse(member(members, names.response));
+  }
+
+  /**
+   * An answer in place (PROTOCOL §6.1): the body as it is.
+   * @param {SealedMessage} reply
+   */
+  async openPlaintext(reply) {
+    this.#opened.use("a request's answer");
+    const { plaintext } = await openFrom(this.#suite, this.#privateKey, reply);
+    return plaintext;
+  }
+}
+
+/** The client's side of the classic suite. One is made for each login. */
+export class ClientExchange {
+  /** @type {Map<string, { message: Promise<AuthenticateRequest>, password: string | undefined }>} */
+  #logins = new Map();
+
+  /** @param {Classic} suite */
+  constructor(suite) {
+    this.suite = suite;
+  }
+
+  /** @param {number} nowMs */
+  #fresh(nowMs) {
+    const { names, timestamp } = this.suite.dialect;
+    const nonce = this.suite.newNonce();
+    const stamp = formatTimestamp(timestamp, nowMs);
+    return { nonce, members: { [names.timestamp]: stamp, [names.nonce]: nonce } };
+  }
+
+  /**
+   * The login payload under `code`, and what opens its answer (PROTOCOL §4.2). Under the same code
+   * it is the same message again: two payloads would share a key stream (§4.4).
+   * @param {string} token
+   * @param {string} code
+   * @param {RsaKeyPair} keyPair
+   * @param {number} nowMs
+   * @param {string} [password]
+   * @throws {Refused} the code was used with another password; it takes a new code
+   */
+  async sealLogin(token, code, keyPair, nowMs, password) {
+    const pending = new PendingLogin(this.suite, keyPair.privateKey);
+    const used = this.#logins.get(code);
+    if (used && used.password !== password) throw new Refused(403, 'rejected');
+    const message = used?.message ?? this.#loginUnder(code, token, keyPair, nowMs, password);
+    // Set before it is made: of two calls at once the second finds it.
+    this.#logins.set(code, { message, password });
+    return { message: await message, pending };
+  }
+
+  /**
+   * @param {string} code
+   * @param {string} token
+   * @param {RsaKeyPair} keyPair
+   * @param {number} nowMs
+   * @param {string} [password]
+   */
+  async #loginUnder(code, token, keyPair, nowMs, password) {
+    const { suite } = this;
+    const { names } = suite.dialect;
+    /** @type {JsonObject} */
+    const members = { ...this.#fresh(nowMs).members, [names.publicKey]: keyPair.publicKey.toPem() };
+    if (password !== undefined) members[names.password] = password;
+    const iv = suite.newIv();
+    const payload = await suite.seal(suite.codePassphrase(code), serializeJson(members), iv);
+    return new AuthenticateRequest(token, payload, iv);
+  }
+
+  /**
+   * `fields` with timestamp and nonce, sealed to the session (PROTOCOL §5.1, §6.1).
+   * @param {string} token
+   * @param {ClientKeys} keys
+   * @param {JsonObject} fields
+   * @param {number} nowMs
+   */
+  async sealFields(token, keys, fields, nowMs) {
+    const { nonce, members } = this.#fresh(nowMs);
+    const plaintext = serializeJson({ ...fields, ...members });
+    const sealed = await sealTo(this.suite, keys.serverKey, plaintext);
+    const pending = new PendingResponse(this.suite, keys.privateKey, nonce);
+    return { message: new SealedRequest(token, sealed), pending };
+  }
+
+  /**
+   * A whole HTTP request, sealed to the session (PROTOCOL §6.2).
+   * @param {string} token
+   * @param {ClientKeys} keys
+   * @param {HttpRequest} request
+   * @param {number} nowMs
+   */
+  async sealRequest(token, keys, request, nowMs) {
+    const inside = { [this.suite.dialect.names.request]: request.serialize() };
+    return this.sealFields(token, keys, inside, nowMs);
+  }
+}

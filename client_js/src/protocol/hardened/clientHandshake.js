@@ -1,0 +1,277 @@
+/**
+ * Logging in and resuming at the client (PROTOCOL §15, §19).
+ *
+ *     beginLogin -> M0         PendingGreeting.open -> AwaitedCode
+ *     AwaitedCode.enter -> M2                         PendingShare.open -> M4
+ *     beginResumption -> R1                           PendingResumption.open -> R3
+ *     PendingConfirmation.open -> a ClientSession, and a ClientTicket or none
+ *
+ * Nothing of the server's box is used, and so no session is had, before the server has proven that
+ * it knows the code, or the ticket's secret.
+ */
+import { Members, serializeMembers } from '../envelopes.js';
+import { CodeRefused, KeyNotAdmitted, LocalProtocolError, TicketRefused } from '../../common/errors.js';
+import { MAX_SESSION_MS, NONCE_BYTES, TICKET_BYTES } from './handshakeMessages.js';
+import { VERSION, chooseSuite, findSuite } from './suites.js';
+import { Handshake, codeScalar, greetingTranscript, loginTranscript, resumptionTranscript } from './keySchedule.js';
+import { Once } from '../../common/once.js';
+import { equal } from '../../primitives/hashes.js';
+import { SCALAR_SEED_BYTES, ecdh, encodePoint, ofGenerator, scalar } from '../../primitives/p256.js';
+import { admitDer } from '../rsaKeys.js';
+import { MAX_FRESH_VALUE } from './sealedMessages.js';
+import { admitShare, agree, clientSecret, clientShare, identities } from './spake2.js';
+
+/** @typedef {import('./clientSession.js').ClientSession} ClientSession */
+/** @typedef {import('./clientSession.js').ClientTicket} ClientTicket */
+/** @typedef {import('../../common/codec.js').Bytes} Bytes */
+/** @typedef {import('./suites.js').Freshness} Freshness */
+/** @typedef {import('./suites.js').HardenedSuite} HardenedSuite */
+/** @typedef {import('../../primitives/contract.js').Primitives} Primitives */
+/** @typedef {import('../../primitives/contract.js').RsaKeyPair} RsaKeyPair */
+/** @typedef {ReturnType<typeof import('./handshakeMessages.js').HELLO.parse>} Hello */
+/** @typedef {ReturnType<typeof import('./handshakeMessages.js').GREETING.parse>} Greeting */
+/** @typedef {ReturnType<typeof import('./handshakeMessages.js').RESUMPTION_HELLO.parse>} ResumptionHello */
+/** @typedef {ReturnType<typeof import('./handshakeMessages.js').RESUMPTION_GREETING.parse>} ResumptionGreeting */
+/** @typedef {ReturnType<typeof import('./handshakeMessages.js').SERVER_CONFIRMATION.parse>} ServerConfirmation */
+/** @typedef {new (message: string) => Error} Refusal */
+
+/** Whose session it will be, and of what kind. @typedef {{ username: string, realm: string, fresh: Freshness }} Subject */
+
+const MAX_TICKET_S = 0xffff_ffff;
+const NOTHING = new Uint8Array();
+
+/** The client has proven itself; opens the server's proof. */
+export class PendingConfirmation {
+  #subject;
+  #sid;
+  #handshake;
+  #clientBox;
+  #Refused;
+  #opened = new Once();
+
+  /**
+   * @param {Subject} subject
+   * @param {Bytes} sid
+   * @param {Handshake} handshake
+   * @param {Bytes} clientBox empty where there was none
+   * @param {Refusal} Refused
+   */
+  constructor(subject, sid, handshake, clientBox, Refused) {
+    this.#subject = subject;
+    this.#sid = sid;
+    this.#handshake = handshake;
+    this.#clientBox = clientBox;
+    this.#Refused = Refused;
+  }
+
+  /**
+   * The session, how long it lives (milliseconds), and the ticket that was granted, or null: to be
+   * kept before the session is used.
+   * @param {ServerConfirmation} message
+   * @param {number} nowMs
+   * @returns {Promise<{ session: ClientSession, expiresMs: number, ticket: ClientTicket | null }>}
+   */
+  async open({ cB, box }, nowMs) {
+    this.#opened.use("a server's confirmation");
+    const handshake = this.#handshake;
+    if (!equal(cB, handshake.cB)) throw new this.#Refused('the server has not proven itself');
+    const inside = new Members('msgpack', await handshake.openServerBox(this.#clientBox, box));
+    const offsetMs = inside.number('time_ms', MAX_FRESH_VALUE) - nowMs;
+    const expiresMs = nowMs + inside.number('session_s', MAX_SESSION_MS / 1000) * 1000;
+    const { c2s, s2c, resume } = handshake.secrets(this.#clientBox, box);
+    const ticket = inside.has('ticket')
+      ? {
+          ticket: inside.raw('ticket', TICKET_BYTES),
+          secret: resume,
+          expiresMs: nowMs + inside.number('ticket_s', MAX_TICKET_S) * 1000,
+        }
+      : null;
+    const { suite } = handshake;
+    const serverKey = suite.wraps ? inside.raw('public_key') : NOTHING;
+    inside.end();
+    if (suite.wraps) admitDer(serverKey);
+    const { fresh } = this.#subject;
+    const first = { epoch: 0, epochStartedMs: nowMs, c2s, s2c, sequence: 0, heard: false };
+    const session = { sid: this.#sid, suite: suite.name, fresh, offsetMs, ...first, serverKey };
+    return { session, expiresMs, ticket };
+  }
+}
+
+/**
+ * M4 or R3, and what opens its answer.
+ * @param {Subject} subject
+ * @param {Bytes} sid
+ * @param {Handshake} handshake
+ * @param {RsaKeyPair | null} pair
+ * @param {Refusal} Refused
+ */
+async function confirm(subject, sid, handshake, pair, Refused) {
+  if (handshake.suite.wraps !== (pair !== null)) {
+    throw new LocalProtocolError('a pair of keys belongs to rsa-gcm, and to it alone');
+  }
+  const inside = pair && serializeMembers('msgpack', { public_key: pair.publicKey.der });
+  const box = inside && (await handshake.sealClientBox(inside));
+  const pending = new PendingConfirmation(subject, sid, handshake, box ?? NOTHING, Refused);
+  return { message: { sid, cA: handshake.cA, box }, pending };
+}
+
+/** pA was sent; opens pB. */
+export class PendingShare {
+  #primitives;
+  #awaited;
+  #w;
+  #x;
+  #pA;
+  #opened = new Once();
+
+  /** @param {Primitives} primitives @param {AwaitedCode} awaited @param {bigint} w @param {bigint} x @param {Bytes} pA */
+  constructor(primitives, awaited, w, x, pA) {
+    this.#primitives = primitives;
+    this.#awaited = awaited;
+    this.#w = w;
+    this.#x = x;
+    this.#pA = pA;
+  }
+
+  /**
+   * M4. What it says lets whoever made pB test one guess of the code, and no more.
+   * @param {{ pB: Bytes }} message
+   * @param {RsaKeyPair | null} pair the client's where the suite wraps
+   * @throws {KeyNotAdmitted}
+   */
+  async open({ pB }, pair) {
+    this.#opened.use("a server's share");
+    const [w, pA] = [this.#w, this.#pA];
+    const point = equal(pB, pA) ? null : admitShare(pB);
+    const secret = point && clientSecret(w, this.#x, point);
+    if (!secret) throw new KeyNotAdmitted('pB is not a point that a server makes');
+    const { subject, suite, greeting, transcript } = this.#awaited;
+    const th = loginTranscript(transcript, pA, pB);
+    const agreed = agree(identities(subject.username, subject.realm), pA, pB, secret, w, th);
+    const handshake = new Handshake(this.#primitives, suite, th, agreed);
+    return confirm(subject, greeting.sid, handshake, pair, CodeRefused);
+  }
+}
+
+/** A login that waits for what the mail says. Each code that is entered costs an attempt. */
+export class AwaitedCode {
+  #primitives;
+
+  /**
+   * @param {Primitives} primitives
+   * @param {Subject} subject
+   * @param {HardenedSuite} suite
+   * @param {Greeting} greeting
+   * @param {Bytes} transcript
+   */
+  constructor(primitives, subject, suite, greeting, transcript) {
+    this.#primitives = primitives;
+    this.subject = subject;
+    this.suite = suite;
+    this.greeting = greeting;
+    this.transcript = transcript;
+  }
+
+  /** M2, with a code as `typedCodes.js` read it. @param {string} code */
+  async enter(code) {
+    const { subject, suite, greeting } = this;
+    const w = await codeScalar(this.#primitives, code, suite, subject.username, greeting);
+    const x = scalar(this.#primitives.randomBytes(SCALAR_SEED_BYTES));
+    const pA = clientShare(w, x);
+    const pending = new PendingShare(this.#primitives, this, w, x, pA);
+    return { message: { sid: greeting.sid, pA }, pending };
+  }
+}
+
+/** A login was begun; opens the greeting. */
+class PendingGreeting {
+  #primitives;
+  #hello;
+  #realm;
+  #opened = new Once();
+
+  /** @param {Primitives} primitives @param {Hello} hello @param {string} realm */
+  constructor(primitives, hello, realm) {
+    this.#primitives = primitives;
+    this.#hello = hello;
+    this.#realm = realm;
+  }
+
+  /** @param {Greeting} greeting @throws {import('../../common/errors.js').UnsupportedSuite} a suite that was not offered */
+  open(greeting) {
+    this.#opened.use('a greeting');
+    const [hello, realm] = [this.#hello, this.#realm];
+    const suite = chooseSuite(VERSION, [greeting.suite], hello.suites);
+    const subject = { username: hello.username, realm, fresh: hello.fresh };
+    const transcript = greetingTranscript(hello, greeting, suite, realm);
+    return new AwaitedCode(this.#primitives, subject, suite, greeting, transcript);
+  }
+}
+
+/**
+ * M0. `suites` in the order of preference; no other will be used, whatever is answered.
+ * @param {Primitives} primitives
+ * @param {Subject} subject
+ * @param {string[]} suites
+ */
+export function beginLogin(primitives, { username, realm, fresh }, suites) {
+  const message = { v: VERSION, username, suites, fresh, cn: primitives.randomBytes(NONCE_BYTES) };
+  return { message, pending: new PendingGreeting(primitives, message, realm) };
+}
+
+/** A ticket was presented; opens the server's share. */
+class PendingResumption {
+  #primitives;
+  #subject;
+  #ticketSecret;
+  #hello;
+  #secret;
+  #opened = new Once();
+
+  /**
+   * @param {Primitives} primitives
+   * @param {Subject} subject
+   * @param {Bytes} ticketSecret
+   * @param {ResumptionHello} hello
+   * @param {bigint} secret
+   */
+  constructor(primitives, subject, ticketSecret, hello, secret) {
+    this.#primitives = primitives;
+    this.#subject = subject;
+    this.#ticketSecret = ticketSecret;
+    this.#hello = hello;
+    this.#secret = secret;
+  }
+
+  /**
+   * R3.
+   * @param {ResumptionGreeting} greeting
+   * @param {RsaKeyPair | null} pair the client's where the suite wraps
+   * @throws {KeyNotAdmitted}
+   */
+  async open(greeting, pair) {
+    this.#opened.use("a server's share");
+    const [hello, subject] = [this.#hello, this.#subject];
+    const agreed = equal(greeting.eS, hello.eC) ? null : ecdh(this.#secret, greeting.eS);
+    if (!agreed) throw new KeyNotAdmitted('eS is not a point that a server makes');
+    const suite = findSuite(hello.suite);
+    const th = resumptionTranscript(hello, greeting, suite, subject.username, subject.realm);
+    const handshake = Handshake.ofResumption(this.#primitives, suite, th, this.#ticketSecret, agreed);
+    return confirm(subject, greeting.sid, handshake, pair, TicketRefused);
+  }
+}
+
+/**
+ * R1.
+ * @param {Primitives} primitives
+ * @param {Subject} subject
+ * @param {string} suite that of the ticket
+ * @param {Pick<ClientTicket, 'ticket' | 'secret'>} held
+ */
+export function beginResumption(primitives, subject, suite, { ticket, secret: ticketSecret }) {
+  const secret = scalar(primitives.randomBytes(SCALAR_SEED_BYTES));
+  const cn = primitives.randomBytes(NONCE_BYTES);
+  const eC = encodePoint(ofGenerator(secret));
+  const message = { v: VERSION, ticket, suite, fresh: subject.fresh, cn, eC };
+  return { message, pending: new PendingResumption(primitives, subject, ticketSecret, message, secret) };
+}

@@ -1,0 +1,129 @@
+/**
+ * The messages that begin a session: login M0 to M5, resumption R1 to R4 (PROTOCOL §15, §19).
+ *
+ * Each is a table of its members, from which it is read and written in either format. R3 and R4 are
+ * M4 and M5.
+ */
+import { Members, serializeMembers } from '../envelopes.js';
+import { MalformedMessage } from '../../common/errors.js';
+import { FRESHNESS } from './suites.js';
+import { POINT_BYTES } from '../../primitives/p256.js';
+
+/** @typedef {import('../../common/codec.js').Bytes} Bytes */
+/** @typedef {import('../envelopes.js').Format} Format */
+/** @typedef {import('./suites.js').Freshness} Freshness */
+
+export const SESSION_ID_BYTES = 16;
+export const NONCE_BYTES = 32;
+export const TICKET_BYTES = 16;
+export const CONFIRMATION_BYTES = 32;
+export const MAX_BOX_BYTES = 4096;
+export const MAX_SESSION_MS = 43_200_000;
+
+/**
+ * @template Value
+ * @typedef {(members: Members, name: string) => Value} Take
+ */
+
+/**
+ * @template {Record<string, Take<any>>} Table
+ * @typedef {{ [Name in keyof Table]: ReturnType<Table[Name]> }} MessageOf
+ */
+
+/** @param {number} length @returns {Take<Bytes>} */
+const raw = (length) => (members, name) => members.raw(name, length);
+
+/** @param {number} highest @returns {Take<number>} */
+const number = (highest) => (members, name) => members.number(name, highest);
+
+/** @type {Take<string>} */
+const text = (members, name) => members.text(name);
+
+/** @type {Take<string[]>} */
+const texts = (members, name) => members.texts(name);
+
+/** @type {Take<Freshness>} */
+const fresh = (members, name) => {
+  const value = members.text(name);
+  if (!Object.hasOwn(FRESHNESS, value)) throw new MalformedMessage('fresh must be clock or counter');
+  return /** @type {Freshness} */ (value);
+};
+
+/** @type {Take<Bytes>} */
+const box = (members, name) => {
+  const value = members.raw(name);
+  if (value.length > MAX_BOX_BYTES) throw new MalformedMessage(`a box has at most ${MAX_BOX_BYTES} bytes`);
+  return value;
+};
+
+/** @type {Take<Bytes | null>} */
+const optionalBox = (members, name) => (members.has(name) ? box(members, name) : null);
+
+/**
+ * @template {Record<string, Take<any>>} Table
+ * @param {Table} table
+ */
+function message(table) {
+  return {
+    /**
+     * @param {Format} format
+     * @param {Bytes} data
+     * @returns {MessageOf<Table>}
+     * @throws {MalformedMessage}
+     */
+    parse(format, data) {
+      const members = new Members(format, data);
+      const found = Object.entries(table).map(([name, take]) => [name, take(members, name)]);
+      members.end();
+      return Object.fromEntries(found);
+    },
+    /** @param {Format} format @param {MessageOf<Table>} values */
+    serialize(format, values) {
+      return serializeMembers(format, Object.fromEntries(Object.keys(table).map((name) => [name, values[name]])));
+    },
+  };
+}
+
+/** M0, C->S: who logs in, with which suites, and how its messages will be fresh. */
+export const HELLO = message({ v: number(0xffff), username: text, suites: texts, fresh, cn: raw(NONCE_BYTES) });
+
+/** M1, S->C: the session to be and the one suite that its code is for; the same for anybody. */
+export const GREETING = message({
+  sid: raw(SESSION_ID_BYTES),
+  suite: text,
+  sn: raw(NONCE_BYTES),
+  expires_s: number(0xffff_ffff),
+});
+
+/** M2, C->S: pA of SPAKE2. It costs one of the code's attempts. */
+export const CLIENT_SHARE = message({ sid: raw(SESSION_ID_BYTES), pA: raw(POINT_BYTES) });
+
+/** M3, S->C: pB of SPAKE2. */
+export const SERVER_SHARE = message({ pB: raw(POINT_BYTES) });
+
+/** M4 and R3, C->S: the client's proof; in rsa-gcm a box with its public key. */
+export const CLIENT_CONFIRMATION = message({
+  sid: raw(SESSION_ID_BYTES),
+  cA: raw(CONFIRMATION_BYTES),
+  box: optionalBox,
+});
+
+/** M5 and R4, S->C: the server's proof, and a box with what the session begins with. */
+export const SERVER_CONFIRMATION = message({ cB: raw(CONFIRMATION_BYTES), box });
+
+/** R1, C->S: a ticket, and the client's point for ECDH. */
+export const RESUMPTION_HELLO = message({
+  v: number(0xffff),
+  ticket: raw(TICKET_BYTES),
+  suite: text,
+  fresh,
+  cn: raw(NONCE_BYTES),
+  eC: raw(POINT_BYTES),
+});
+
+/** R2, S->C: the session to be, and the server's point for ECDH. */
+export const RESUMPTION_GREETING = message({
+  sid: raw(SESSION_ID_BYTES),
+  sn: raw(NONCE_BYTES),
+  eS: raw(POINT_BYTES),
+});

@@ -1,0 +1,211 @@
+/**
+ * Transcripts, and every key that is made from one (PROTOCOL §16).
+ *
+ * A transcript is a hash of typed fields, each behind its length, under a label of its own: no two
+ * lists of fields have one encoding. A label names the protocol, the suite and the purpose, so that
+ * no two keys are made alike. The two directions never share a key.
+ */
+import { concat, unsigned } from '../../common/bytes.js';
+import { utf8 } from '../../common/codec.js';
+import { DecryptionFailed } from '../../common/errors.js';
+import { FRESHNESS, VERSION } from './suites.js';
+import { hkdfExpand, hkdfExtract, sha256 } from '../../primitives/hashes.js';
+import { SCALAR_SEED_BYTES, scalar } from '../../primitives/p256.js';
+
+/** @typedef {import('../../common/codec.js').Bytes} Bytes */
+/** @typedef {import('./suites.js').HardenedSuite} HardenedSuite */
+/** @typedef {import('../../primitives/contract.js').Primitives} Primitives */
+/** @typedef {'c2s' | 's2c'} Direction */
+
+export const CODE_ITERATIONS = 1000;
+
+const PROTOCOL = `certless/${VERSION}`;
+const KEY_BYTES = 32;
+const KEY_AND_IV_BYTES = 44;
+const NOTHING = new Uint8Array();
+
+/** LP(f1) ‖ LP(f2) ‖ ...: a length of four bytes, big-endian, before each. @param {...Uint8Array} fields */
+export function lengthPrefixed(...fields) {
+  return concat(...fields.flatMap((field) => [unsigned(field.length, 4), field]));
+}
+
+/** SHA-256 over the label of `purpose` and the fields. @param {string} purpose @param {...Uint8Array} fields */
+export function transcript(purpose, ...fields) {
+  return sha256(lengthPrefixed(utf8(`${PROTOCOL} ${purpose}`), ...fields));
+}
+
+/** The label of a key. @param {HardenedSuite} suite @param {string} purpose */
+function label(suite, purpose) {
+  return lengthPrefixed(utf8(PROTOCOL), utf8(suite.name), utf8(purpose));
+}
+
+/** A block of HKDF as AES key and IV. @param {Bytes} block 44 bytes */
+const keyAndIv = (block) => ({ key: block.slice(0, KEY_BYTES), iv: block.slice(KEY_BYTES) });
+
+/**
+ * w of SPAKE2 (1 to n - 1) from the eight characters of a code (PROTOCOL §15.3).
+ * @param {Primitives} primitives
+ * @param {string} code
+ * @param {HardenedSuite} suite
+ * @param {string} username
+ * @param {{ sid: Bytes, sn: Bytes }} greeting
+ */
+export async function codeScalar(primitives, code, suite, username, { sid, sn }) {
+  const salt = lengthPrefixed(utf8('w'), utf8(suite.name), utf8(username), sid, sn);
+  const stretched = await primitives.pbkdf2(utf8(code), salt, CODE_ITERATIONS);
+  return scalar(hkdfExpand(stretched, label(suite, 'w'), SCALAR_SEED_BYTES));
+}
+
+/**
+ * th0: everything of M0 and M1, and the realm (PROTOCOL §16.1).
+ * @param {import('./clientHandshake.js').Hello} hello
+ * @param {import('./clientHandshake.js').Greeting} greeting
+ * @param {HardenedSuite} suite
+ * @param {string} realm
+ */
+export function greetingTranscript(hello, greeting, suite, realm) {
+  return transcript(
+    'greeting',
+    unsigned(hello.v, 2),
+    utf8(hello.username),
+    lengthPrefixed(...hello.suites.map(utf8)),
+    unsigned(FRESHNESS[hello.fresh], 1),
+    hello.cn,
+    greeting.sid,
+    unsigned(suite.number, 2),
+    greeting.sn,
+    unsigned(greeting.expires_s, 4),
+    utf8(realm),
+  );
+}
+
+/** th of a login; the two empty fields are the place of ML-KEM. @param {Bytes} th0 @param {Bytes} pA @param {Bytes} pB */
+export function loginTranscript(th0, pA, pB) {
+  return transcript('login', th0, pA, pB, NOTHING, NOTHING);
+}
+
+/**
+ * th of a resumption: everything of R1 and R2, the user and the realm.
+ * @param {import('./clientHandshake.js').ResumptionHello} hello
+ * @param {import('./clientHandshake.js').ResumptionGreeting} greeting
+ * @param {HardenedSuite} suite
+ * @param {string} username
+ * @param {string} realm
+ */
+export function resumptionTranscript(hello, greeting, suite, username, realm) {
+  return transcript(
+    'resumption',
+    unsigned(hello.v, 2),
+    hello.ticket,
+    unsigned(suite.number, 2),
+    unsigned(FRESHNESS[hello.fresh], 1),
+    hello.cn,
+    hello.eC,
+    greeting.sid,
+    greeting.sn,
+    greeting.eS,
+    utf8(username),
+    utf8(realm),
+    NOTHING,
+    NOTHING,
+  );
+}
+
+/** What both sides have before either has confirmed; one login, or one resumption. */
+export class Handshake {
+  #primitives;
+  #th;
+  #shared;
+
+  /**
+   * @param {Primitives} primitives
+   * @param {HardenedSuite} suite
+   * @param {Bytes} th 32 bytes
+   * @param {{ shared: Bytes, cA: Bytes, cB: Bytes }} agreed Ke of SPAKE2 or its like; the
+   *   confirmations, 32 bytes each
+   */
+  constructor(primitives, suite, th, { shared, cA, cB }) {
+    this.#primitives = primitives;
+    this.suite = suite;
+    this.#th = th;
+    this.#shared = shared;
+    this.cA = cA;
+    this.cB = cB;
+  }
+
+  /**
+   * From the secret of a ticket (32 bytes) and what ECDH agreed on (32 bytes).
+   * @param {Primitives} primitives
+   * @param {HardenedSuite} suite
+   * @param {Bytes} th
+   * @param {Bytes} resume
+   * @param {Bytes} agreed
+   */
+  static ofResumption(primitives, suite, th, resume, agreed) {
+    const prk = hkdfExtract(th, concat(resume, agreed));
+    /** @param {string} purpose */
+    const key = (purpose) => hkdfExpand(prk, label(suite, purpose));
+    const parts = { shared: key('resumed'), cA: key('confirm c2s'), cB: key('confirm s2c') };
+    return new Handshake(primitives, suite, th, parts);
+  }
+
+  /** Each direction has one box, so that its key and IV are used once. @param {Direction} direction @param {...Bytes} before */
+  #box(direction, ...before) {
+    const prk = hkdfExtract(this.#th, this.#shared);
+    const block = hkdfExpand(prk, label(this.suite, `box ${direction}`), KEY_AND_IV_BYTES);
+    return { ...keyAndIv(block), aad: transcript(`box ${direction}`, this.#th, ...before) };
+  }
+
+  /** The box of M4 or R3. @param {Bytes} plaintext */
+  async sealClientBox(plaintext) {
+    const { key, iv, aad } = this.#box('c2s', this.cA);
+    return this.#primitives.aesGcmSeal(key, iv, plaintext, aad);
+  }
+
+  /** @param {Bytes} sealed @throws {DecryptionFailed} */
+  async openClientBox(sealed) {
+    const { key, iv, aad } = this.#box('c2s', this.cA);
+    return opened(await this.#primitives.aesGcmOpen(key, iv, sealed, aad));
+  }
+
+  /** The box of M5 or R4. @param {Bytes} clientBox empty where there was none @param {Bytes} plaintext */
+  async sealServerBox(clientBox, plaintext) {
+    const { key, iv, aad } = this.#box('s2c', this.cA, clientBox, this.cB);
+    return this.#primitives.aesGcmSeal(key, iv, plaintext, aad);
+  }
+
+  /** @param {Bytes} clientBox @param {Bytes} sealed @throws {DecryptionFailed} */
+  async openServerBox(clientBox, sealed) {
+    const { key, iv, aad } = this.#box('s2c', this.cA, clientBox, this.cB);
+    return opened(await this.#primitives.aesGcmOpen(key, iv, sealed, aad));
+  }
+
+  /**
+   * The first keys of the session and the secret of the next ticket: they depend on every byte
+   * that either side has sent.
+   * @param {Bytes} clientBox
+   * @param {Bytes} serverBox
+   */
+  secrets(clientBox, serverBox) {
+    const th2 = transcript('session', this.#th, this.cA, clientBox, this.cB, serverBox);
+    const prk = hkdfExtract(th2, this.#shared);
+    /** @param {string} purpose */
+    const key = (purpose) => hkdfExpand(prk, label(this.suite, purpose));
+    return { c2s: key('c2s'), s2c: key('s2c'), resume: key('resume') };
+  }
+}
+
+/** @param {Bytes | null} plaintext */
+function opened(plaintext) {
+  if (!plaintext) throw new DecryptionFailed('the box does not open');
+  return plaintext;
+}
+
+/**
+ * The key of the next epoch, from which that of this one cannot be told (PROTOCOL §18.1).
+ * @param {HardenedSuite} suite
+ * @param {Bytes} key
+ */
+export function nextEpochKey(suite, key) {
+  return hkdfExpand(key, label(suite, 'rekey'));
+}

@@ -1,0 +1,139 @@
+/**
+ * Which keys of a server are admitted (PROTOCOL §4.3).
+ *
+ * One public key in PEM, SubjectPublicKeyInfo or PKCS#1, in a text of at most 4096 characters that
+ * Node.js would read (`readPem`); RSA, 2048 to 4096 bits, e = 65537; n odd, without a factor below 2000, no square, no prime, no close primes within 100
+ * steps of Fermat's method, and without the mark of CVE-2017-15361 (ROCA). A passphrase wrapped
+ * under a key that fails could be read by others than its owner.
+ */
+import { pow, sqrt } from 'micro-rsa-dsa-dh/utils.js';
+import { decodeBytes } from '../common/codec.js';
+import { KeyNotAdmitted } from '../common/errors.js';
+import { EXPONENT } from '../primitives/contract.js';
+import { subjectPublicKeyInfo } from '../primitives/der.js';
+import { RsaPublicKey } from '../primitives/rsaPublicKey.js';
+
+/** @typedef {import('../common/codec.js').Bytes} Bytes */
+
+export const MAX_PEM_CHARS = 4096;
+export const MIN_BITS = 2048;
+export const MAX_BITS = 4096;
+export const FERMAT_STEPS = 100;
+
+const BEGIN = '-----BEGIN ';
+const LABELS = /** @type {const} */ ({ spki: 'PUBLIC KEY', pkcs1: 'RSA PUBLIC KEY' });
+// What OpenSSL passes over at the end of a line.
+const AT_LINE_END = /[\t\v\f\r ]+$/;
+
+/** @type {number[]} */
+const SMALL_PRIMES = [];
+for (let candidate = 3; candidate < 2000; candidate += 2) {
+  if (SMALL_PRIMES.every((prime) => candidate % prime)) SMALL_PRIMES.push(candidate);
+}
+const ROCA_PRIMES = SMALL_PRIMES.filter((prime) => prime <= 167);
+
+/** @param {bigint} n */
+function hasSmallFactor(n) {
+  return n % 2n === 0n || SMALL_PRIMES.some((prime) => n % BigInt(prime) === 0n);
+}
+
+/**
+ * Whether `residue` is a power of 65537 modulo `prime`.
+ * @param {number} residue
+ * @param {number} prime
+ */
+function isPowerOfExponent(residue, prime) {
+  let power = 1;
+  do {
+    if (power === residue) return true;
+    power = (power * (EXPONENT % prime)) % prime;
+  } while (power !== 1);
+  return false;
+}
+
+/** The primes of a ROCA key are such powers modulo each of these; so is their product. @param {bigint} n */
+function isRoca(n) {
+  return ROCA_PRIMES.every((prime) => isPowerOfExponent(Number(n % BigInt(prime)), prime));
+}
+
+// What is no square modulo 64, 63, 65 or 11 is no square: that settles 99 of 100 without a root.
+const SQUARES = [64n, 63n, 65n, 11n].map((modulus) => {
+  const residues = Array.from({ length: Number(modulus) }, (_, i) => BigInt(i) ** 2n % modulus);
+  return /** @type {const} */ ([modulus, new Set(residues)]);
+});
+
+/** @param {bigint} value not negative */
+function isSquare(value) {
+  if (value === 0n) return true;
+  if (SQUARES.some(([modulus, residues]) => !residues.has(value % modulus))) return false;
+  return sqrt(value) ** 2n === value;
+}
+
+/** @param {bigint} n */
+function hasClosePrimes(n) {
+  // n = a² - b² with b small is n = (a-b)(a+b): two primes that a walk from √n soon meets.
+  const a = sqrt(n - 1n) + 1n;
+  for (let step = 0n; step < FERMAT_STEPS; step += 1n) {
+    if (isSquare((a + step) ** 2n - n)) return true;
+  }
+  return false;
+}
+
+/**
+ * The DER of the one public key in `text`, as OpenSSL finds it, or null.
+ *
+ * Lines are of any length. Text above and below, spaces at the ends of lines, a blank line above
+ * the base64 and spaces in it do not count. Two blocks are refused, which OpenSSL does not do: it
+ * is not for us to say which of them is meant.
+ * @param {string} text
+ * @returns {Bytes | null} SubjectPublicKeyInfo, whatever the form was; empty where it is no base64
+ */
+function readPem(text) {
+  if (text.length > MAX_PEM_CHARS || text.split(BEGIN).length !== 2) return null;
+  const lines = text.replace(/^\ufeff/, '').split('\n').map((line) => line.replace(AT_LINE_END, ''));
+  for (const form of /** @type {const} */ (['spki', 'pkcs1'])) {
+    const label = LABELS[form];
+    const [begin, end] = [lines.indexOf(`${BEGIN}${label}-----`), lines.indexOf(`-----END ${label}-----`)];
+    if (begin < 0 || end < 0) continue;
+    const body = lines.slice(begin + 1, end);
+    if (body[0] === '') body.shift();
+    if (!body.length || body.includes('')) return null;
+    const der = decodeBytes('base64', body.join('').replace(/[\t ]/g, '')) ?? new Uint8Array();
+    return form === 'pkcs1' ? subjectPublicKeyInfo(der) : der;
+  }
+  return null;
+}
+
+/**
+ * The key in `pem`, if it is one we encrypt to. Some 20 ms of arithmetic.
+ * @param {string} pem
+ * @returns {RsaPublicKey}
+ * @throws {KeyNotAdmitted}
+ */
+export function admit(pem) {
+  const der = readPem(pem);
+  if (!der) throw new KeyNotAdmitted('not one public key PEM');
+  return admitDer(der);
+}
+
+/**
+ * The key in `der` (SubjectPublicKeyInfo), by the same rules.
+ * @param {Bytes} der
+ * @returns {RsaPublicKey}
+ * @throws {KeyNotAdmitted}
+ */
+export function admitDer(der) {
+  const key = der.length <= MAX_PEM_CHARS ? RsaPublicKey.fromDer(der) : null;
+  if (!key) throw new KeyNotAdmitted('not an RSA public key');
+  const { n, e, bits } = key;
+  if (bits < MIN_BITS || bits > MAX_BITS) {
+    throw new KeyNotAdmitted(`a key of ${bits} bits: make one of ${MIN_BITS} to ${MAX_BITS}`);
+  }
+  if (e !== BigInt(EXPONENT)) throw new KeyNotAdmitted('an exponent that is not 65537');
+  if (hasSmallFactor(n)) throw new KeyNotAdmitted('a small factor');
+  // Primes pass Fermat's test to base 2, RSA moduli do not.
+  if (hasClosePrimes(n) || isRoca(n) || pow(2n, n - 1n, n) === 1n) {
+    throw new KeyNotAdmitted('a weak modulus');
+  }
+  return key;
+}

@@ -1,0 +1,148 @@
+/** From a username to a session: the token, the code, the session's keys (PROTOCOL §4). */
+import { orCancelled, throwIfCancelled } from '../common/abort.js';
+import { normaliseUsername } from '../protocol/codes.js';
+import { AnswerNotTrusted, CertlessError, ProtocolError, Refused } from '../common/errors.js';
+import { codeOf, readClassicCode } from '../protocol/typedCodes.js';
+
+/** @typedef {import('./gatewayClient.js').GatewayClient} GatewayClient */
+/** @typedef {import('./stores.js').KeptSession} KeptSession */
+
+/**
+ * `keys`: a key pair is being made, usually for `usualMs`. `mail`: the code is on its way.
+ * `code`: the code is being tried. `done`: the session is open.
+ * @typedef {{ stage: 'keys', elapsedMs: number, usualMs: number }
+ *   | { stage: 'keys made' | 'mail' | 'code' | 'done' }} Progress
+ */
+
+/**
+ * @typedef {{
+ *   username: string,
+ *   onProgress?: (progress: Progress) => void,
+ *   signal?: AbortSignal | null,
+ * }} EnrolmentOptions
+ */
+
+/** A session that is open: its number in the engine, and what can be kept of it. @typedef {{ session: number, kept: KeptSession }} Enrolled */
+
+/** What keys take on a phone of some years; the first second of making them gives a better figure. */
+export const USUAL_MS = 1500;
+
+const NO_CODE = 'There is no code of 26 characters here. Copy the line from the newest mail.';
+
+export const CODE_REFUSED =
+  'The code was not accepted. Copy it again from the newest mail; it is good for 10 minutes. ' +
+  'If it is right, check the clock of this device.';
+
+// PROTOCOL §4.4: two payloads under one code would share a key stream.
+const SPENT = ' A right code is spent by now: ask for a new one.';
+
+/**
+ * What the gateway would refuse anyway, said before a message goes out.
+ * @param {string} username
+ */
+export function checkUsername(username) {
+  try {
+    normaliseUsername(username);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    throw new CertlessError('username', 'This is no name of a user. Check what you typed.', { cause: error });
+  }
+}
+
+/** One classic login under way. The code may be tried again until the gateway ends it (five times). */
+export class Enrolment {
+  #client;
+  #options;
+  #keys;
+  #controller;
+  #token = '';
+
+  /** @param {GatewayClient} client @param {EnrolmentOptions} options */
+  constructor(client, options) {
+    this.#client = client;
+    this.#options = options;
+    this.#controller = new AbortController();
+    const { signal } = options;
+    if (signal?.aborted) this.cancel(signal.reason);
+    signal?.addEventListener('abort', () => this.cancel(signal.reason), { once: true });
+    this.#keys = this.#generate();
+    // Whoever waits for the keys hears of a failure; until then nobody does.
+    this.#keys.catch(() => {});
+  }
+
+  get signal() {
+    return this.#controller.signal;
+  }
+
+  /**
+   * Asks for a code. The keys are made meanwhile, and while the person reads the mail.
+   * @param {GatewayClient} client
+   * @param {EnrolmentOptions} options
+   */
+  static async begin(client, options) {
+    checkUsername(options.username);
+    throwIfCancelled(options.signal);
+    const enrolment = new Enrolment(client, options);
+    try {
+      const { dialect } = client;
+      const { username } = options;
+      const asked = { route: client.route('session'), dialect, username };
+      enrolment.#token = await client.ask('initiate', asked, { signal: enrolment.signal });
+    } catch (error) {
+      enrolment.cancel();
+      if (!(error instanceof AnswerNotTrusted)) throw error;
+      // Nothing is sealed yet: what makes no sense is not from a gateway.
+      throw new Refused(200, 'no_gateway');
+    }
+    options.onProgress?.({ stage: 'mail' });
+    return enrolment;
+  }
+
+  async #generate() {
+    const { onProgress } = this.#options;
+    onProgress?.({ stage: 'keys', elapsedMs: 0, usualMs: USUAL_MS });
+    const made = await this.#client.ask(
+      'generate',
+      { dialect: this.#client.dialect },
+      {
+        signal: this.signal,
+        onProgress: (progress) => onProgress?.({ stage: 'keys', ...progress }),
+      },
+    );
+    onProgress?.({ stage: 'keys made' });
+    return made;
+  }
+
+  /**
+   * Opens the session. Refused with code `rejected`: try another code, or begin anew.
+   * @param {string} code as it was typed, or a mail with a code in it
+   * @param {string} [password]
+   * @returns {Promise<Enrolled>}
+   */
+  async submit(code, password) {
+    const { signal } = this;
+    const client = this.#client;
+    const { clock, dialect } = client;
+    const text = codeOf(readClassicCode(code), NO_CODE);
+    const { pair, stored } = await orCancelled(signal, this.#keys);
+    this.#options.onProgress?.({ stage: 'code' });
+    const token = this.#token;
+    const route = client.route('authenticate');
+    const login = { route, pair, token, code: text, nowMs: clock(), password };
+    const { session, serverKey } = await client.ask('authenticate', login, { signal }).catch((error) => {
+      const isRejected = error instanceof Refused && error.code === 'rejected';
+      throw isRejected ? new Refused(error.status, error.code, error.detail, CODE_REFUSED + SPENT) : error;
+    });
+    void client.ask('forgetPair', { pair }).catch(() => {});
+    const { username } = this.#options;
+    const expiresMs = clock() + client.lifetimeMs;
+    this.#options.onProgress?.({ stage: 'done' });
+    const kept = { username, dialect, token, serverKey, privateKey: stored, expiresMs };
+    return { session, kept: { version: 1, ...kept } };
+  }
+
+  /** @param {unknown} [reason] */
+  cancel(reason) {
+    this.#controller.abort(reason);
+  }
+}

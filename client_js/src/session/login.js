@@ -1,0 +1,147 @@
+/** The ways to a session: log in at once, log in step by step, or go on with one that was kept. */
+import { throwIfCancelled } from '../common/abort.js';
+import { isForLater } from '../common/errors.js';
+import { GatewayClient } from './gatewayClient.js';
+import { Keeper, hasTicket } from './persistence.js';
+import { Session, beginEnrolment, enrol } from './session.js';
+
+/** @typedef {import('./gatewayClient.js').GatewayOptions} GatewayOptions */
+/** @typedef {import('./session.js').AskCode} AskCode */
+/** @typedef {import('./session.js').SessionOptions} SessionOptions */
+/** @typedef {GatewayOptions & SessionOptions & { username: string, signal?: AbortSignal | null }} RequestLoginOptions */
+/** @typedef {RequestLoginOptions & { code: AskCode }} LoginOptions */
+/** @typedef {GatewayOptions & SessionOptions} ResumeOptions */
+
+/**
+ * Asks for a code by mail, takes it from `code()`, opens a session.
+ * @param {LoginOptions} options
+ * @returns {Promise<Session>}
+ */
+export async function login(options) {
+  const { username, code, password, onProgress, signal } = options;
+  const client = new GatewayClient(options);
+  try {
+    const given = { username, onProgress, signal };
+    const enrolled = await enrol(client, given, 'login', code, password);
+    return await new Session(client, enrolled, options).keep();
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+}
+
+/** A login whose code is yet to come: for forms, where a wrong code is typed again. */
+export class LoginRequest {
+  #client;
+  #enrolment;
+  #options;
+
+  /** @param {GatewayClient} client @param {Awaited<ReturnType<typeof beginEnrolment>>} enrolment @param {RequestLoginOptions} options */
+  constructor(client, enrolment, options) {
+    this.#client = client;
+    this.#enrolment = enrolment;
+    this.#options = options;
+  }
+
+  get username() {
+    return this.#options.username;
+  }
+
+  /**
+   * Opens the session. After Refused with code `rejected` it may be called again with another
+   * code; the gateway takes five attempts.
+   * @param {string} code
+   * @param {string} [password]
+   * @returns {Promise<Session>}
+   */
+  async submit(code, password = this.#options.password) {
+    const enrolled = await this.#enrolment.submit(code, password);
+    throwIfCancelled(this.#enrolment.signal);
+    return new Session(this.#client, enrolled, this.#options).keep();
+  }
+
+  /** Gives up: whatever is under way ends. */
+  cancel() {
+    this.#enrolment.cancel();
+    this.#client.close();
+  }
+}
+
+/**
+ * Asks for a code by mail; the keys are made meanwhile.
+ * @param {RequestLoginOptions} options
+ * @returns {Promise<LoginRequest>}
+ */
+export async function requestLogin(options) {
+  const { username, onProgress, signal } = options;
+  const client = new GatewayClient(options);
+  try {
+    const enrolment = await beginEnrolment(client, { username, onProgress, signal });
+    return new LoginRequest(client, enrolment, options);
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+}
+
+/**
+ * The session that a store has kept, or a new one for the ticket that it has kept; null where there
+ * is neither.
+ * @param {ResumeOptions} [options]
+ * @returns {Promise<Session | null>}
+ * @throws {import('../common/errors.js').CertlessError} there is a ticket, and the gateway does not answer,
+ *   or asks to come later
+ */
+export async function resume(options = {}) {
+  return takeUp(options, true);
+}
+
+/**
+ * As `resume`; with or without what takes a request, a ticket.
+ * @param {ResumeOptions} options
+ * @param {boolean} byTicket
+ */
+export async function takeUp(options, byTicket) {
+  const asked = new GatewayClient(options);
+  const kept = await asked.store.load(asked.name).catch(() => null);
+  if (!kept) return null;
+  const isOver = kept.expiresMs <= asked.clock();
+  if (isOver && !hasTicket(kept, asked.clock())) {
+    await asked.store.remove(asked.name, kept.token).catch(() => {});
+    return null;
+  }
+  if (isOver && !byTicket) return null;
+  const client = clientOf(kept, { ...options, store: asked.store });
+  if (!client) return null;
+  const keeper = new Keeper(client, true);
+  try {
+    const enrolled = isOver
+      ? await keeper.fromTicket(kept, new AbortController().signal)
+      : { session: await client.ask('adopt', { kept }), kept };
+    const was = { isProven: !isOver, isKept: keeper.isKept };
+    if (enrolled) return new Session(client, enrolled, options, was);
+  } catch (error) {
+    client.close();
+    if (isForLater(error)) throw error;
+    // What was kept is no session that this version can go on with.
+    return null;
+  }
+  client.close();
+  return null;
+}
+
+/**
+ * The gateway in the suite of what was kept, or null: it is none of this version.
+ * @param {import('./stores.js').KeptSession} kept
+ * @param {ResumeOptions} options
+ */
+function clientOf(kept, { suite: _, dialect: __, ...options }) {
+  try {
+    if (kept.version === 1) return new GatewayClient({ ...options, dialect: kept.dialect });
+    const { suite, realm, fresh } = kept;
+    const rsaKey = options.rsaKey ?? kept.rsaKey;
+    return new GatewayClient({ ...options, suite, realm, fresh, ...(rsaKey && { rsaKey }) });
+  } catch {
+    return null;
+  }
+}
