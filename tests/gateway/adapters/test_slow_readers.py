@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from itertools import count
 from pathlib import Path
 
 import aiohttp
@@ -11,6 +12,7 @@ from aiohttp import web
 from frameworks import serving
 
 import gateway.adapters.aiohttp.places
+import gateway.adapters.aiohttp.reading
 import gateway.adapters.aiohttp.reverse_proxy
 from gateway.service.listener import listening
 
@@ -25,8 +27,17 @@ async def slow_readers(tmp_path: Path, addresses: list[str]) -> AsyncIterator[st
     async def large(_: web.Request) -> web.Response:
         return web.Response(body=bytes(SIZE))
 
+    async def events(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for number in count():
+            await response.write(f"data: {number}\n\n".encode())
+            await asyncio.sleep(0.1)
+        return response
+
     api = web.Application()
     api.router.add_get("/large", large)
+    api.router.add_get("/events", events)
     async with serving(api) as upstream, contextlib.AsyncExitStack() as lines:
         trusted = {"trusted_proxies": ["127.0.0.1"], "mail": f"dir:{tmp_path}"}
         options = {**OPTIONS, **trusted, "upstream": upstream}
@@ -62,6 +73,30 @@ async def test_who_reads_slowest_makes_room_for_others(
     monkeypatch.setattr(gateway.adapters.aiohttp.reverse_proxy, "_PUBLIC_REQUESTS", 4)
     async with slow_readers(tmp_path, [f"192.0.2.{number}" for number in range(4)]) as url:
         assert await read_all(url, "192.0.2.9") == SIZE
+
+
+async def test_an_event_stream_lives_on_while_slow_readers_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It carries far less than a reader has to take, but none of it waits."""
+    monkeypatch.setattr(gateway.adapters.aiohttp.reverse_proxy, "_PUBLIC_REQUESTS", 4)
+    monkeypatch.setattr(gateway.adapters.aiohttp.reading, "_AT_LEAST_S", 1)
+    monkeypatch.setattr(gateway.adapters.aiohttp.reading, "_WINDOW_S", 2)
+    async with slow_readers(tmp_path, [f"192.0.2.{number}" for number in range(3)]) as url:
+        headers = {"X-Forwarded-For": "192.0.2.8"}
+        async with asyncio.timeout(90), aiohttp.ClientSession() as http:
+            async with http.get(url.replace("/large", "/events"), headers=headers) as stream:
+                assert await stream.content.readline() == b"data: 0\n"
+                # All places are taken, so this one has to wait until somebody has to go.
+                others = asyncio.create_task(read_all(url, "192.0.2.9"))
+                seen = 0
+                while not others.done() or seen < 50:
+                    line = await stream.content.readline()
+                    assert line, "the stream was cut off"
+                    if line != b"\n":
+                        seen += 1
+                        assert line == f"data: {seen}\n".encode()
+                assert await others == SIZE
 
 
 async def test_who_waits_without_end_is_told(
