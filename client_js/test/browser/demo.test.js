@@ -68,6 +68,8 @@ function hardenedMessage(suite, kind, wrapped = '') {
 async function askForCode(page, visitor, address) {
   await page.getByLabel('Name or e-mail address').fill(address);
   await page.getByRole('button', { name: 'Send me a code' }).click();
+  // The step with the code moves the link down: a click that begins before it ends beside the link.
+  await page.getByLabel('Code from the mail').waitFor();
   const opened = visitor.waitForEvent('page');
   await page.getByRole('link', { name: 'Open the mailbox' }).click();
   const mailbox = await opened;
