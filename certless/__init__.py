@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gateway import events as events
     from gateway.adapters.aiohttp.inner import SESSION as SESSION
     from gateway.adapters.aiohttp.inner import USER as USER
     from gateway.adapters.aiohttp.setup import reverse_proxy as reverse_proxy
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from gateway.users.directory import AnyAddress as AnyAddress
     from gateway.users.directory import Directory as Directory
 
+    from . import asgi as asgi
+    from . import client as client
     from .client import Client as Client
 
 # Loaded when it is first asked for, so that a program loads what it uses and no more.
@@ -49,13 +52,20 @@ _HOME = {
     "reverse_proxy": "gateway.adapters.aiohttp.setup",
     "setup": "gateway.adapters.aiohttp.setup",
 }
+_MODULES = {
+    "asgi": "certless.asgi",
+    "client": "certless.client",
+    "events": "gateway.events",
+}
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *_HOME, *_MODULES})
