@@ -467,7 +467,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.M
     monkeypatch.setattr("gateway.pipeline.request_body._READ_TIMEOUT_S", 0.05)
     async with running() as at:
         said = await on_the_wire(at, HEAD + b"Content-Length: 500\r\n\r\n{")
-        assert said.split()[1] == b"400"
+        assert said.split()[1] == b"408"
 
 
 # Each took seconds to minutes of everybody's time for some 100 kB: a second look at the rest of
