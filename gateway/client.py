@@ -2,47 +2,8 @@
 
 import warnings
 
-from certless.client import (
-    AnswerNotTrusted,
-    Client,
-    ClientError,
-    ClockNotAccepted,
-    CodeMistyped,
-    CodeNotAccepted,
-    NoAnswer,
-    NoGateway,
-    NotLoggedIn,
-    PasswordNotAccepted,
-    Refused,
-    Response,
-    RsaDecrypter,
-    SuiteNotAccepted,
-    TicketFile,
-    TicketNotAccepted,
-    TicketNotKept,
-    Tickets,
-)
-
-__all__ = [
-    "AnswerNotTrusted",
-    "Client",
-    "ClientError",
-    "ClockNotAccepted",
-    "CodeMistyped",
-    "CodeNotAccepted",
-    "NoAnswer",
-    "NoGateway",
-    "NotLoggedIn",
-    "PasswordNotAccepted",
-    "Refused",
-    "Response",
-    "RsaDecrypter",
-    "SuiteNotAccepted",
-    "TicketFile",
-    "TicketNotAccepted",
-    "TicketNotKept",
-    "Tickets",
-]
+from certless.client import *  # noqa: F403
+from certless.client import __all__ as __all__  # noqa: PLC0414
 
 warnings.warn(
     "gateway.client is now certless.client: import that", DeprecationWarning, stacklevel=2

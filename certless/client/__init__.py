@@ -1,11 +1,8 @@
 """The Python client. It loads nothing of the gateway."""
 
-from .client import (
-    CLASSIC,
-    DEFAULT_SUITE,
-    SUITES,
+from .client import CLASSIC, DEFAULT_SUITE, SUITES, Client, Suite
+from .errors import (
     AnswerNotTrusted,
-    Client,
     ClientError,
     ClockNotAccepted,
     CodeMistyped,
@@ -15,15 +12,13 @@ from .client import (
     NotLoggedIn,
     PasswordNotAccepted,
     Refused,
-    Response,
-    RsaDecrypter,
-    Suite,
     SuiteNotAccepted,
-    TicketFile,
     TicketNotAccepted,
     TicketNotKept,
-    Tickets,
 )
+from .response import Response
+from .rsa_key import RsaDecrypter
+from .tickets import TicketFile, Tickets
 
 __all__ = [
     "CLASSIC",

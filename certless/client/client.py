@@ -34,21 +34,6 @@ from protocol.hardened.suites import (
 
 from .classic import ClassicConversation
 from .clock import Clock, steady_clock, system_clock
-from .errors import (
-    AnswerNotTrusted,
-    ClientError,
-    ClockNotAccepted,
-    CodeMistyped,
-    CodeNotAccepted,
-    NoAnswer,
-    NoGateway,
-    NotLoggedIn,
-    PasswordNotAccepted,
-    Refused,
-    SuiteNotAccepted,
-    TicketNotAccepted,
-    TicketNotKept,
-)
 from .handshake import Choices
 from .hardened import HardenedConversation
 from .protocol import CodeEntry, CodeSource, Conversation
@@ -57,27 +42,6 @@ from .response import RequestContext, Response
 from .rsa_key import ExternalKey, RsaDecrypter
 from .tickets import TicketFile, Tickets
 from .transport import Transport
-
-__all__ = [
-    "AnswerNotTrusted",
-    "Client",
-    "ClientError",
-    "ClockNotAccepted",
-    "CodeMistyped",
-    "CodeNotAccepted",
-    "NoAnswer",
-    "NoGateway",
-    "NotLoggedIn",
-    "PasswordNotAccepted",
-    "Refused",
-    "Response",
-    "RsaDecrypter",
-    "SuiteNotAccepted",
-    "TicketFile",
-    "TicketNotAccepted",
-    "TicketNotKept",
-    "Tickets",
-]
 
 Suite: TypeAlias = Literal["ecdh-gcm", "rsa-gcm", "classic"]
 

@@ -1,4 +1,4 @@
-"""HTTP to protocol and back. The only room where errors become statuses.
+"""HTTP to protocol and back.
 
 The middleware stands before every route of the application. Below the prefix it serves the
 protocol's own routes. Elsewhere a public route passes as it is; any other must come sealed, in
@@ -14,15 +14,11 @@ from dataclasses import replace
 
 from gateway.config.settings import Settings
 from gateway.errors import (
-    BodyTooLarge,
-    BodyTooSlow,
-    BrokenBody,
     CodingRefused,
     ForeignOrigin,
     LoginRequired,
     NoHost,
     NoRoom,
-    StoreUnavailable,
     TooMany,
 )
 from gateway.events import Events, LimitHit, MessageRejected, MessageServed
@@ -33,7 +29,7 @@ from gateway.policy.route_patterns import RoutePatterns
 from gateway.policy.suites import Requirements
 from gateway.sessions.session import Session
 from protocol.common.codec import MAX_JSON_MARKS, JsonObject, parse_json_envelope
-from protocol.common.envelopes import Members, serialize_members
+from protocol.common.envelopes import Members
 from protocol.common.errors import (
     MalformedMessage,
     RejectedMessage,
@@ -45,11 +41,12 @@ from protocol.common.messages import HttpRequest, HttpResponse
 from .classic_routes import ClassicRoutes
 from .client_script import ClientScript
 from .cross_site import is_of_another_page
-from .hardened_routes import HELLO, HardenedRoutes, format_of, packed
+from .hardened_routes import HELLO, HardenedRoutes, format_of
 from .header_names import folded
 from .hosts import is_one_host
-from .inner import log_failure, told_inside
+from .inner import told_inside
 from .outer import OuterRequest, Reply
+from .responses import error_reply, status_and_text
 from .turns import give_way
 
 # Apart from the rest, for those whose access log shows OUTCOME as well.
@@ -136,7 +133,7 @@ class Middleware:
             return self._refuse(request, error)
 
     def _refuse(self, request: OuterRequest, error: Exception) -> Reply:
-        status, code, text = _visible(error)
+        status, code, text = status_and_text(error)
         if status == 413 and not str(error):
             text = (
                 f"the body is larger than {self._settings.max_body_bytes} bytes as it travels: "
@@ -154,7 +151,7 @@ class Middleware:
         exact = error.code if isinstance(error, RemoteProtocolError) else code
         self._events.tell(MessageRejected(exact, request.remote))
         _refusals.info("%s %s: %s", request.remote, word(request.raw_path), request.outcome)
-        reply = _told(request, status, code, text)
+        reply = error_reply(request, status, code, text)
         if isinstance(error, TooMany):
             self._events.tell(LimitHit(error.limit, request.remote, error.user_tag))
             reply.headers["Retry-After"] = str(error.retry_after_s)
@@ -173,10 +170,10 @@ class Middleware:
             return script
         if serve is None:
             request.outcome = "not_found"
-            return _told(request, 404, "not_found", "no such route")
+            return error_reply(request, 404, "not_found", "no such route")
         if request.method != "POST":
             request.outcome = "method"
-            reply = _told(request, 405, "method", "use POST")
+            reply = error_reply(request, 405, "method", "use POST")
             reply.headers["Allow"] = "POST"
             return reply
         if path in self._asks_for_mails:
@@ -225,14 +222,14 @@ class Middleware:
             if not is_one_host(hosts, may_be_none=True):
                 raise NoHost("send one header Host inside, like example.org, or none")
         except (CodingRefused, NoHost) as error:
-            return told_inside(*_visible(error))
+            return told_inside(*status_and_text(error))
         try:
             await self._limits.message(session.id)
         except TooMany as error:
             request.outcome = f"session {session.id} (too_many)"
             tag = self._tag_of(session.user)
             self._events.tell(LimitHit(error.limit, request.remote, tag))
-            told = told_inside(*_visible(error))
+            told = told_inside(*status_and_text(error))
             later = ("Retry-After", str(error.retry_after_s))
             return replace(told, headers=(*told.headers, later))
         demanded = self._requirements.missed_by(session.suite, path)
@@ -271,41 +268,3 @@ def _may_be_dense(request: OuterRequest) -> bool:
     """Whether as many values as are refused inside a seal have room in the request."""
     length = request.headers.get("Content-Length", "")
     return length.isascii() and length.isdigit() and int(length[:20]) > 2 * MAX_JSON_MARKS
-
-
-def _told(request: OuterRequest, status: int, code: str, text: str) -> Reply:
-    """An error outside a seal, in the format of the request."""
-    body = serialize_members(format_of(request), {"error": code, "message": text})
-    return packed(request, body, status)
-
-
-def _visible(error: Exception) -> tuple[int, str, str]:
-    """Status, public code and text of what went wrong. A rejection has one of each."""
-    match error:
-        case RejectedMessage():
-            return 403, error.public_code, "not accepted; if this lasts, log in again"
-        case RemoteProtocolError():
-            return 400, error.public_code, str(error)
-        case LoginRequired():
-            return 401, "login_required", str(error)
-        case BodyTooLarge():
-            return 413, "too_large", str(error)
-        case BodyTooSlow():
-            return 408, "too_slow", str(error)
-        case NoRoom():
-            return 503, "unavailable", str(error)
-        case BrokenBody() | NoHost():
-            return 400, "malformed", str(error)
-        case CodingRefused():
-            return 415, "content_encoding", str(error)
-        case ForeignOrigin():
-            return 403, "foreign_origin", str(error)
-        case TooMany():
-            return 429, "too_many", str(error)
-        case StoreUnavailable():
-            # In words of our own, which hold no secret.
-            _log.error("%s", error)
-            return 503, "unavailable", "not accepted; try again in a moment"
-        case _:
-            log_failure("gateway", error)
-            return 500, "internal", "the gateway failed"

@@ -8,6 +8,8 @@ of classic logins are those of PROTOCOL §8.1; of hardened logins a store counts
 Where a method raises StoreUnavailable, nothing was accepted. Most of the time nothing was changed
 either; but where an answer was lost on its way, the step may have been made, and what it took (a
 claim, an attempt, a code) is gone. No store asks a second time by itself.
+
+The contract is one interface, so it stays in one module although that is long.
 """
 
 from abc import ABC, abstractmethod

@@ -2,7 +2,8 @@
 
 ``parse`` turns an outer JSON object into a value or raises MalformedMessage; ``serialize`` gives
 the object back. The names of the members are data (``FieldNames``), for they differ between the
-Node programs that speak this protocol.
+Node programs that speak this protocol. The module is long because it holds each message of these
+chapters.
 """
 
 import contextlib

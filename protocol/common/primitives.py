@@ -1,4 +1,4 @@
-"""The only room that knows a crypto library (hence its length); one implementation per primitive.
+"""The only module that knows a crypto library (hence its length); one implementation per primitive.
 
 ``cryptography`` (OpenSSL) does RSA, AES, key derivation, ECDH and multiples of the base point: it
 is on the way of every message. ``pycryptodome`` does the arithmetic on numbers and on points of

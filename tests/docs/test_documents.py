@@ -6,7 +6,7 @@ import re
 import pytest
 from documents import read, table, tables
 
-from certless.client import client
+from certless import client
 from gateway.adapters.aiohttp import places
 from gateway.adapters.aiohttp import reverse_proxy as proxy
 from gateway.config.settings import Settings

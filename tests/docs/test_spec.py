@@ -10,7 +10,7 @@ import pytest
 from processes import ROOT
 
 import gateway.stores
-from gateway.pipeline import middleware
+from gateway.pipeline import responses
 from protocol.classic import freshness, suites
 from protocol.classic.dialects import DEFAULT_DIALECT, DIALECTS, Paths
 from protocol.classic.session import TRANSITIONS
@@ -170,7 +170,7 @@ def _remote_errors() -> list[type[errors.RemoteProtocolError]]:
 def test_errors() -> None:
     spoken = {row[0]: int(row[1]) for row in table("9. Errors")}
     for kind in _remote_errors():
-        status, code, _ = middleware._visible(kind())
+        status, code, _ = responses.status_and_text(kind())
         assert spoken[code] == status
         if code == "rejected" and kind is not errors.RejectedMessage:
             assert f"`{kind.code}`" in SPEC

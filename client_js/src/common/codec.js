@@ -1,9 +1,9 @@
 /**
  * Strict JSON and strict text encodings, with limits (PROTOCOL §3).
  *
- * JSON.parse takes the last of two equal names, rounds numbers and knows no depth; so this room
- * reads JSON itself, and leaves to JSON.parse what it is strict about: single strings. One reader
- * is one idea, and its length is that of the grammar.
+ * JSON.parse takes the last of two equal names, rounds numbers and knows no depth; so this module
+ * reads JSON itself, and leaves to JSON.parse what it is strict about: single strings. It is long
+ * because the grammar is.
  */
 import { MalformedMessage } from './errors.js';
 

@@ -1,8 +1,8 @@
 /**
- * The one session of a page: who is logged in, and what waits until somebody is.
+ * The one session of a page: its user, and the requests that wait for a login.
  *
- * What other tabs do may come between any two steps of it, so they stay in one room, and make it long;
- * `test/tabs.test.js` goes through their orders.
+ * Other tabs may act between any two of its steps. So the steps stay in one module, which makes it
+ * long; `test/tabs.test.js` tries their orders.
  */
 import { orCancelled, throwIfCancelled } from '../common/abort.js';
 import { normaliseUsername } from '../protocol/codes.js';

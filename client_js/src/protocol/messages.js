@@ -2,8 +2,8 @@
  * Every message of the classic suite (PROTOCOL §4 to §7).
  *
  * `parse` turns an outer JSON object into a value or throws MalformedMessage; `serialize` gives the
- * object back. Members are read as own ones only: a name like `constructor` finds nothing. The room is
- * long because each message of the chapters has its place here, in Python as well.
+ * object back. Members are read as own ones only: a name like `constructor` finds nothing. The module is
+ * long because it holds each message of these chapters, as in Python.
  */
 import { decodeBytes, encodeBytes, isJsonObject, serializeJson, utf8, utf8Text } from '../common/codec.js';
 import { MalformedMessage } from '../common/errors.js';

@@ -1,8 +1,8 @@
 /**
  * A session that feels like fetch.
  *
- * State and renewal stay in one room, and make it long: each step of one decides what the other may
- * do. What is kept, and tickets, are in `keeping.js`.
+ * State and renewal stay in one module, and make it long: each step of one decides what the other may
+ * do. What is kept, and tickets, are in `persistence.js`.
  */
 import { orCancelled, throwIfCancelled } from '../common/abort.js';
 import { Enrolment } from './enrolment.js';
@@ -336,7 +336,7 @@ export class Session extends EventTarget {
     try {
       const found = await this.#withoutACode(lost, isFresh);
       if (found) return await this.#take(found);
-      // Before it is told: who hears of it looks for what is kept.
+      // Forget it first: a tab that hears of the loss looks at what is kept.
       await this.#keeper.lose(lost.kept);
       this.#become('expired');
       if (isFresh) throw new Refused(403, 'rejected', '', REJECTED_AT_ONCE);

@@ -2,7 +2,7 @@
 import { claimsOf, newHolder } from './claims.js';
 
 // Longer than a gateway waits for the second half of an exchange (60 s, PROTOCOL §15.5), and longer
-// than a redemption takes (`keeping.js`).
+// than a redemption takes (`persistence.js`).
 export const CLAIM_MS = 90_000;
 const LOOK_AGAIN_MS = 150;
 

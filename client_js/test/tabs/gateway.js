@@ -1,6 +1,6 @@
 /** The gateway of the model: who is logged in, which tickets are good, what was mailed (PROTOCOL §19.3). */
 
-/** Every request has a limit; of a redemption this one (keeping.js). */
+/** Every request has a limit; of a redemption this one (persistence.js). */
 const DEADLINE_MS = 40_000;
 const SESSION_MS = 43_200_000;
 const TICKET_MS = 2_592_000_000;

@@ -1,7 +1,7 @@
 """A store in this process's memory: one process, nothing left after it ends.
 
 Here: classic logins, sessions, claims, mails. Hardened logins, tickets and codes stand in
-``memory_handshakes.py``, what is kept in ``memory_records.py``.
+``handshakes.py``, what is kept in ``records.py``.
 """
 
 from gateway.stores import (

@@ -1,8 +1,8 @@
 """A store in Redis or Valkey, shared by all gateways that name the same server and the same name.
 
 Here: classic logins, sessions, claims, counters. Hardened logins, tickets and codes stand in
-``redis_handshakes.py``, what goes over many records in ``redis_records.py``, the server and its
-fence in ``redis_server.py``. What is atomic stands in ``lua/``.
+``handshakes.py``, what goes over many records in ``records.py``, the server and its
+fence in ``server.py``. What is atomic stands in ``lua/``.
 """
 
 from gateway.stores import (

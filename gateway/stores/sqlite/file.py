@@ -2,7 +2,7 @@
 
 Whatever waits when the thread is free is carried out in one transaction and answered after the
 commit, so that under load many claims share one sync to the disk. What is carried out, the
-statements of the store say (``sqlite.py``).
+statements of the store say (``store.py``).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """A store in one SQLite file: sessions and claims outlive the process, also one killed with -9.
 
 Here: classic logins, sessions, claims, mails. Hardened logins, tickets and codes stand in
-``sqlite_handshakes.py``, the thread that runs all statements in ``sqlite_file.py``.
+``handshakes.py``, the thread that runs all statements in ``file.py``.
 """
 
 import sqlite3

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 from gateways import running
-from test_slow_readers import slow_readers
+from slow_readers import slow_readers
 
 import gateway.adapters.aiohttp.places
 import gateway.adapters.aiohttp.reverse_proxy

@@ -3,7 +3,7 @@
  *
  * `sealRequest` gives the message and a `PendingResponse`, which can open one answer and only the
  * one to it. What it opens is the only way to the plaintext. The objects are used once; a second
- * use is a LocalProtocolError. The server's side, for peers and tests, is in serverExchange.js.
+ * use is a LocalProtocolError. The server's side, for peers and tests, is in test/support/serverExchange.js.
  */
 import { parseJsonObject, serializeJson } from '../../common/codec.js';
 import {
