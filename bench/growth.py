@@ -84,11 +84,9 @@ async def fill(store: Store, keyring: KeyRing, count: int) -> list[ClientSession
 
     async def enrol(number: int) -> ClientSession:
         enrolment, client = new_session(number)
-        opening = sessions.opening(enrolment, enrolment.session.username, system_clock())
-        await store.add_handshake(
-            opening.session_id, b"spent", opening.expires_ms, opening.user_tag
-        )
-        enrolment.accept(await store.open_login(opening))
+        record = sessions.new_session(enrolment, enrolment.session.username, system_clock())
+        await store.add_handshake(record.session_id, b"spent", record.expires_ms, record.user_tag)
+        enrolment.accept(await store.open_login(record))
         return client
 
     clients: list[ClientSession] = []

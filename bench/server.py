@@ -14,7 +14,7 @@ from typing import Any
 import uvloop
 from aiohttp import web
 
-from gateway import AnyAddress, CodeMail, Delivery, setup
+from gateway import AnyAddress, CodeMail, MailTransport, setup
 from gateway.config.settings import MAX_WINDOW_MS
 from gateway.policy.rates import RATES
 
@@ -22,7 +22,7 @@ DIALECT = "sfet-3"
 ROUTE = "/echo"
 
 
-class PrintedCodes(Delivery):
+class PrintedCodes(MailTransport):
     """Hands each code to whoever started this process."""
 
     async def deliver(self, address: str, mail: CodeMail) -> None:

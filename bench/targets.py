@@ -32,7 +32,7 @@ from protocol.common.codec import parse_json_object, serialize_json
 from protocol.common.codes import Code
 from protocol.common.messages import HttpRequest, SealedMessage
 from protocol.common.primitives import RsaPrivateKey
-from protocol.common.rsa_keys import admit
+from protocol.common.rsa_keys import validate_public_key
 
 ROOT = Path(__file__).parent.parent
 NODE_SERVER = ROOT / "bench" / "node_server.mjs"
@@ -244,4 +244,6 @@ class NodeTarget(SealedTarget):
 
     async def open_session(self) -> OpenSession:
         answer = await self.post("/sessions", {"publicKey": self._pair.public.to_pem()})
-        return OpenSession(answer["token"], ClientKeys(self._pair, admit(answer["publicKey"])))
+        return OpenSession(
+            answer["token"], ClientKeys(self._pair, validate_public_key(answer["publicKey"]))
+        )

@@ -6,6 +6,7 @@ stay as they are; they find the session under ``request[SESSION]`` and the user'
 client.
 """
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gateway.errors import MailNotSent as MailNotSent
     from gateway.events import Event as Event
     from gateway.mail.message import CodeMail as CodeMail
-    from gateway.mail.transports import Delivery as Delivery
+    from gateway.mail.transports import MailTransport as MailTransport
     from gateway.sessions.session import Session as Session
     from gateway.stores import Store as Store
     from gateway.users.directory import Account as Account
@@ -39,11 +40,11 @@ _HOME = {
     "Client": "certless.client",
     "CodeMail": "gateway.mail.message",
     "ConfigError": "gateway.errors",
-    "Delivery": "gateway.mail.transports",
     "Directory": "gateway.users.directory",
     "Event": "gateway.events",
     "GatewayError": "gateway.errors",
     "MailNotSent": "gateway.errors",
+    "MailTransport": "gateway.mail.transports",
     "SESSION": "gateway.adapters.aiohttp.inner",
     "Session": "gateway.sessions.session",
     "Settings": "gateway.config.settings",
@@ -52,6 +53,8 @@ _HOME = {
     "reverse_proxy": "gateway.adapters.aiohttp.setup",
     "setup": "gateway.adapters.aiohttp.setup",
 }
+# Names from before 0.2.0.
+_FORMER = {"Delivery": "MailTransport"}
 _MODULES = {
     "asgi": "certless.asgi",
     "client": "certless.client",
@@ -62,6 +65,10 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(_MODULES[name])
+    if name in _FORMER:
+        new = _FORMER[name]
+        warnings.warn(f"{name} is now {new}: use that", DeprecationWarning, stacklevel=2)
+        name = new
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

@@ -34,7 +34,7 @@ class Customers(certless.Directory):
         return hmac.compare_digest(digest(password), self._digests[account.name])
 
 
-class Pager(certless.Delivery):
+class Pager(certless.MailTransport):
     """How codes travel: whatever reaches the user."""
 
     async def deliver(self, address: str, mail: certless.CodeMail) -> None:

@@ -3,6 +3,7 @@
 The public names are those of ``certless``; they are here as well, as they were before 0.2.0.
 """
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from gateway.adapters.aiohttp.setup import setup as setup
     from gateway.config.settings import Settings as Settings
     from gateway.mail.message import CodeMail as CodeMail
-    from gateway.mail.transports import Delivery as Delivery
+    from gateway.mail.transports import MailTransport as MailTransport
     from gateway.sessions.session import Session as Session
     from gateway.users.directory import Account as Account
     from gateway.users.directory import AnyAddress as AnyAddress
@@ -33,11 +34,11 @@ _HOME = {
     "AnyAddress": "gateway.users.directory",
     "CodeMail": "gateway.mail.message",
     "ConfigError": "gateway.errors",
-    "Delivery": "gateway.mail.transports",
     "Directory": "gateway.users.directory",
     "Event": "gateway.events",
     "GatewayError": "gateway.errors",
     "MailNotSent": "gateway.errors",
+    "MailTransport": "gateway.mail.transports",
     "SESSION": "gateway.adapters.aiohttp.inner",
     "Session": "gateway.sessions.session",
     "Settings": "gateway.config.settings",
@@ -46,9 +47,15 @@ _HOME = {
     "reverse_proxy": "gateway.adapters.aiohttp.setup",
     "setup": "gateway.adapters.aiohttp.setup",
 }
+# Names from before 0.2.0.
+_FORMER = {"Delivery": "MailTransport"}
 
 
 def __getattr__(name: str) -> Any:
+    if name in _FORMER:
+        new = _FORMER[name]
+        warnings.warn(f"{name} is now {new}: use that", DeprecationWarning, stacklevel=2)
+        name = new
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

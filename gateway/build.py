@@ -21,9 +21,9 @@ from gateway.login.classic import Login
 from gateway.login.hardened import HardenedLogin
 from gateway.login.resumption import Resumption
 from gateway.mail.codes import CodeMails
-from gateway.mail.queue import Courier
-from gateway.mail.transports import Delivery
-from gateway.mail.url import delivery_from_url
+from gateway.mail.queue import MailQueue
+from gateway.mail.transports import MailTransport
+from gateway.mail.url import transport_from_url
 from gateway.monitoring.audit import AuditLog
 from gateway.monitoring.metrics import Metrics
 from gateway.pipeline.classic_routes import ClassicRoutes
@@ -32,12 +32,12 @@ from gateway.pipeline.middleware import Middleware
 from gateway.policy.rate_limits import Limits
 from gateway.policy.suites import CLASSIC, SUITES, needs_keys
 from gateway.sessions.classic import Sessions
-from gateway.sessions.expiry import Lifetimes
+from gateway.sessions.expiry import SessionExpiry
 from gateway.sessions.hardened import HardenedSessions
 from gateway.stores.instrumented import timed
 from gateway.stores.urls import default_key_file, is_redis, store_from_url
 from gateway.users.directory import Directory, TomlDirectory
-from gateway.users.removal import Departures
+from gateway.users.removal import UserRemoval
 from protocol.classic.dialects import DEFAULT_DIALECT, Dialect
 from protocol.classic.exchange import TAG_KEY_BYTES, ServerExchange, SessionKeys
 from protocol.classic.suites import Classic
@@ -63,8 +63,8 @@ class Assembly:
     tags: UserTags
     sessions: Sessions
     hardened: HardenedSessions
-    lifetimes: Lifetimes
-    courier: Courier
+    session_expiry: SessionExpiry
+    mail_queue: MailQueue
     key_pool: KeyPool
     reloads: Reloads
     audit: AuditLog | None
@@ -83,8 +83,8 @@ class Assembly:
             if needs_keys(self.settings.suites):
                 self.key_pool.start()
             stack.push_async_callback(self.key_pool.close)
-            stack.push_async_callback(self.courier.close)
-            stack.push_async_callback(self.courier.finish)
+            stack.push_async_callback(self.mail_queue.close)
+            stack.push_async_callback(self.mail_queue.finish)
             sweeper = asyncio.create_task(self._keep_sweeping())
             stack.push_async_callback(asyncio.wait, [sweeper])
             stack.callback(sweeper.cancel)
@@ -104,13 +104,13 @@ class Assembly:
         await self.tags.open()
         await self.hardened.sweep(self.settings.clock())
         await self.sessions.sweep()
-        await self.lifetimes.sweep(self.settings.clock())
+        await self.session_expiry.sweep(self.settings.clock())
 
 
 def assemble(
     *,
     users: str | Path | Directory,
-    mail: str | Delivery,
+    mail: str | MailTransport,
     store: str | Store = "memory:",
     dialect: str | Dialect = DEFAULT_DIALECT,
     public: Iterable[str] = (),
@@ -137,34 +137,36 @@ def assemble(
     except TypeError as error:
         raise ConfigError(str(error).replace("Settings.__init__()", "setup()")) from None
     directory = users if isinstance(users, Directory) else TomlDirectory.from_file(Path(users))
-    delivery = mail if isinstance(mail, Delivery) else delivery_from_url(mail, mail_from, mail_helo)
-    keeper = store if isinstance(store, Store) else store_from_url(store, chosen.clock)
+    transport = (
+        mail if isinstance(mail, MailTransport) else transport_from_url(mail, mail_from, mail_helo)
+    )
+    kept_in = store if isinstance(store, Store) else store_from_url(store, chosen.clock)
     keyring = _keyring(store, key_file)
 
     events = Events(*([watch] if watch else []))
     registry = CollectorRegistry()
     if admin is not None:
-        events.watch(Metrics(registry))
+        events.subscribe(Metrics(registry))
     audit_log = AuditLog(Path(audit), events, chosen.clock) if audit else None
     if audit_log:
-        events.watch(audit_log)
+        events.subscribe(audit_log)
     if events.watched:
-        keeper = timed(keeper, events)
-    lifetimes = Lifetimes(keeper, events, chosen.clock, chosen.sweep_interval_s * 1000)
+        kept_in = timed(kept_in, events)
+    session_expiry = SessionExpiry(kept_in, events, chosen.clock, chosen.sweep_interval_s * 1000)
     listener = None
     if admin is not None:
-        own = (keeper, keyring, chosen.clock)
+        own = (kept_in, keyring, chosen.clock)
         listener = Admin(admin, registry, *own, needs_keys=needs_keys(chosen.suites))
     key_pool = KeyPool(chosen.key_pool_size, events, chosen.key_queue_size)
-    courier = Courier(delivery, events)
-    tags = UserTags(keeper, keyring)
-    mails = CodeMails(chosen, keeper, tags.of, courier)
-    limits = Limits(chosen.rates, keeper, tags.of_counter, chosen.clock)
+    mail_queue = MailQueue(transport, events)
+    tags = UserTags(kept_in, keyring)
+    mails = CodeMails(chosen, kept_in, tags.of, mail_queue)
+    limits = Limits(chosen.rates, kept_in, tags.of_counter, chosen.clock)
     middleware = Middleware(chosen, limits, tags.of, events)
 
     suite = Classic(chosen.dialect)
     lifetime_ms = chosen.session_lifetime_s * 1000
-    sessions = Sessions(keeper, keyring, chosen.clock, suite.name, lifetime_ms, events)
+    sessions = Sessions(kept_in, keyring, chosen.clock, suite.name, lifetime_ms, events)
     classic = None
     if CLASSIC in chosen.suites:
         exchange = ServerExchange(suite, _decoy(), secrets.token_bytes, chosen.window_ms)
@@ -173,8 +175,8 @@ def assemble(
 
     accepted = tuple(name for name in chosen.suites if name in HARDENED_SUITES)
     server = HandshakeServer(chosen.realm, accepted)
-    hardened = HardenedSessions(keeper, keyring, tags, accepted, events)
-    kept = (keeper, keyring, tags, directory)
+    hardened = HardenedSessions(kept_in, keyring, tags, accepted, events)
+    kept = (kept_in, keyring, tags, directory)
     middleware.serve(
         HardenedRoutes(
             chosen,
@@ -188,12 +190,12 @@ def assemble(
         classic,
     )
     reloads = Reloads()
-    reloads.add("users", Departures(directory, keeper, tags.of, events).reload)
+    reloads.add("users", UserRemoval(directory, kept_in, tags.of, events).reload)
     reloads.add("keys", keyring.reload)
     if audit_log:
         reloads.add("audit log", audit_log.reload)
-    beside = (lifetimes, courier, key_pool, reloads, audit_log, listener)
-    return Assembly(chosen, middleware, keeper, tags, sessions, hardened, *beside)
+    beside = (session_expiry, mail_queue, key_pool, reloads, audit_log, listener)
+    return Assembly(chosen, middleware, kept_in, tags, sessions, hardened, *beside)
 
 
 def _keyring(store: str | Store, key_file: str | Path | None) -> KeyRing:

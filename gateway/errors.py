@@ -7,12 +7,12 @@
     |- BodyTooLarge        above the cap, found before buffering
     |- BrokenBody          it broke off
     |- BodyTooSlow         it came too slowly
-    |- NoRoom              others send as well, and there is no room for this body
+    |- TooManyBodies              others send as well, and there is no room for this body
     |- NoHost              no Host, more than one, or none that is a host
-    |- CodingRefused       a Content-Encoding on the way in
+    |- UnsupportedContentEncoding       a Content-Encoding on the way in
     |- ForeignOrigin       a page of another site asks for a mail
     |- StoreUnavailable    nothing was accepted
-    |- TooMany             a limit is reached
+    |- RateLimited             a limit is reached
     |- MailNotSent         one try at one address
     |- MailOutcomeUnknown  one try, of which nobody knows how it ended
     |- UpstreamFailed      no answer, or none that can be passed on
@@ -40,7 +40,7 @@ class BodyTooSlow(GatewayError):
     """A body did not come in time."""
 
 
-class NoRoom(GatewayError):
+class TooManyBodies(GatewayError):
     """All bodies together are more than may be held; nothing was done with this one."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class NoHost(GatewayError):
     """A request does not say once, and as it should, which host it is for."""
 
 
-class CodingRefused(GatewayError):
+class UnsupportedContentEncoding(GatewayError):
     """A body came with a Content-Encoding."""
 
 
@@ -63,7 +63,7 @@ class StoreUnavailable(GatewayError):
     """The store did not answer; nothing was accepted."""
 
 
-class TooMany(GatewayError):
+class RateLimited(GatewayError):
     """A limit is reached, for ``retry_after_s`` seconds more (1 at least).
 
     ``limit`` is the name of the setting, ``user_tag`` that of the user, where it is one's own.

@@ -6,15 +6,16 @@ username or plaintext. ``session_id`` has 16 bytes (in classic a hash of the tok
 """
 
 import logging
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 _log = logging.getLogger("certless")
 
 
 @dataclass(frozen=True, slots=True)
-class LoginAsked:
+class LoginRequested:
     """Somebody named himself; known or not."""
 
     user_tag: bytes
@@ -85,7 +86,7 @@ class SessionExpired:
 
 
 @dataclass(frozen=True, slots=True)
-class UserDeparted:
+class UserRemoved:
     """Somebody is among the users no more; of his, ``sessions`` were open and were ended."""
 
     user_tag: bytes
@@ -102,7 +103,7 @@ class TicketUsed:
 
 
 @dataclass(frozen=True, slots=True)
-class TicketReturned:
+class TicketReuseDetected:
     """A spent ticket came back: two hold its secrets. Its chain is revoked."""
 
     chain_id: bytes
@@ -163,7 +164,7 @@ class AuditLineLost:
 
 
 Event: TypeAlias = (
-    LoginAsked
+    LoginRequested
     | CodeSent
     | CodeMaybeSent
     | CodeNotSent
@@ -171,9 +172,9 @@ Event: TypeAlias = (
     | SessionOpened
     | SessionEnded
     | SessionExpired
-    | UserDeparted
+    | UserRemoved
     | TicketUsed
-    | TicketReturned
+    | TicketReuseDetected
     | LimitHit
     | MessageServed
     | MessageRejected
@@ -196,14 +197,30 @@ class Events:
         """Whether anybody watches."""
         return bool(self._watchers)
 
-    def watch(self, watcher: Watcher) -> None:
+    def subscribe(self, watcher: Watcher) -> None:
         """``watcher`` is called on the event loop, so it must not take long."""
         self._watchers.append(watcher)
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Whatever a watcher raises is logged, and stops nothing."""
         for watcher in self._watchers:
             try:
                 watcher(event)
             except Exception as error:
                 _log.error("a watcher of events failed: %s", type(error).__name__)
+
+
+# Names from before 0.2.0.
+_FORMER = {
+    "LoginAsked": "LoginRequested",
+    "TicketReturned": "TicketReuseDetected",
+    "UserDeparted": "UserRemoved",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FORMER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    new = _FORMER[name]
+    warnings.warn(f"{name} is now {new}: use that", DeprecationWarning, stacklevel=2)
+    return globals()[new]

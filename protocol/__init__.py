@@ -14,7 +14,7 @@ Of the classic suite::
 
 Of the hardened suites::
 
-    record, envelopes, hardened_suites, hardened_states, counter_window
+    record, envelopes, hardened_suites, hardened_states, replay_window
            <- spake2, handshake_messages, sealed_messages <- key_schedule <- records
            <- handshake_server, confirmation, message_server
            <- client_session <- client_confirmation <- client_handshake

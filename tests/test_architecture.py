@@ -30,7 +30,7 @@ LAYERS: list[set[str]] = [
     {"common.codes", "common.rsa_keys", "common.once", "common.record", "common.envelopes"},
     {"classic.dialects", "hardened.suites", "hardened.states", "common.typed_codes"},
     {"classic.freshness", "classic.suites", "classic.session"},
-    {"hardened.counter_window", "hardened.spake2", "hardened.handshake_messages"},
+    {"hardened.replay_window", "hardened.spake2", "hardened.handshake_messages"},
     {"hardened.sealed_messages", "classic.sealing", "hardened.key_schedule"},
     {"hardened.records", "classic.exchange", "classic.client_exchange"},
     {"hardened.handshake_server", "hardened.confirmation", "hardened.message_server"},

@@ -28,7 +28,7 @@ from .errors import (
     SuiteNotAccepted,
     answers_checked,
 )
-from .protocol import CodeEntry, Conversation, given_code
+from .protocol import ClientProtocol, CodeEntry, given_code
 from .transport import MESSAGE_BYTES, SMALL_ANSWER_BYTES, Transport
 
 
@@ -47,7 +47,7 @@ _THEN = (
 )
 
 
-class ClassicConversation(Conversation):
+class ClassicClientProtocol(ClientProtocol):
     """A session in ``dialect``. Every request goes as ``{prefix}/message``."""
 
     def __init__(self, transport: Transport, dialect: Dialect, clock: Clock) -> None:

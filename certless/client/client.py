@@ -32,11 +32,11 @@ from protocol.hardened.suites import (
     Freshness,
 )
 
-from .classic import ClassicConversation
+from .classic import ClassicClientProtocol
 from .clock import Clock, steady_clock, system_clock
 from .handshake import Choices
-from .hardened import HardenedConversation
-from .protocol import CodeEntry, CodeSource, Conversation
+from .hardened import HardenedClientProtocol
+from .protocol import ClientProtocol, CodeEntry, CodeSource
 from .request import Data, FormRequest, form_request, http_request
 from .response import RequestContext, Response
 from .rsa_key import ExternalKey, RsaDecrypter
@@ -91,19 +91,19 @@ class Client:
         if rsa_key is not None and spoken != RSA_GCM.name:
             raise ValueError(f"rsa_key is for rsa-gcm, not for {spoken}: give suite='rsa-gcm'")
         external = None if rsa_key is None else ExternalKey(rsa_key, timeout_s)
-        self._conversation: Conversation
+        self._protocol: ClientProtocol
         if spoken == CLASSIC:
             if tickets is not None or fresh != "clock":
                 raise ValueError("classic has neither tickets nor counters: choose another suite")
             chosen = DEFAULT_DIALECT if dialect is None else dialect
             chosen = _dialect_by_name(chosen) if isinstance(chosen, str) else chosen
-            self._conversation = ClassicConversation(self._transport, chosen, clock)
+            self._protocol = ClassicClientProtocol(self._transport, chosen, clock)
         else:
             if dialect is not None:
                 raise ValueError(f"{spoken} has no dialects: name a suite or a dialect, not both")
             choices = Choices(HARDENED_SUITES[spoken], fresh, envelope, realm, external)
             kept = TicketFile(tickets) if isinstance(tickets, str | Path) else tickets
-            self._conversation = HardenedConversation(self._transport, choices, kept, clock, steady)
+            self._protocol = HardenedClientProtocol(self._transport, choices, kept, clock, steady)
 
     async def __aenter__(self) -> Self:
         self._transport.open()
@@ -137,7 +137,7 @@ class Client:
         gives.
         Raises: ClientError.
         """
-        await self._conversation.login(username, CodeEntry(code, attempts), password)
+        await self._protocol.login(username, CodeEntry(code, attempts), password)
 
     async def resume(self) -> None:
         """Open a new session without a code, by the ticket that ``tickets`` keeps.
@@ -145,14 +145,14 @@ class Client:
         Where the answer is lost the ticket is still good: call it again.
         Raises: NotLoggedIn (no ticket is kept), ClientError.
         """
-        await self._conversation.resume()
+        await self._protocol.resume()
 
     async def logout(self) -> None:
         """End the session on the server, and forget the ticket.
 
         Raises: ClientError.
         """
-        await self._conversation.logout()
+        await self._protocol.logout()
 
     def request(
         self,
@@ -199,7 +199,7 @@ class Client:
         return self.request("DELETE", path, **options)
 
     async def _send(self, inside: HttpRequest) -> Response:
-        response = await self._conversation.send(inside)
+        response = await self._protocol.send(inside)
         url = URL(f"{self._url.origin()}{inside.target}", encoded=True)
         return Response(inside.method, url, response)
 

@@ -9,12 +9,12 @@ from .clock import Clock
 from .errors import NotLoggedIn, PasswordNotAccepted, Refused, TicketNotKept
 from .handshake import Choices, Enrolled, Handshake
 from .messages import Messages
-from .protocol import CodeEntry, Conversation
+from .protocol import ClientProtocol, CodeEntry
 from .tickets import Tickets
 from .transport import Transport
 
 
-class HardenedConversation(Conversation):
+class HardenedClientProtocol(ClientProtocol):
     """A session in the suite of ``choices``; ``tickets`` is where its ticket is kept, if it is."""
 
     def __init__(

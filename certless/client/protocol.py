@@ -73,7 +73,7 @@ class CodeEntry:
         return await given if inspect.isawaitable(given) else given
 
 
-class Conversation(ABC):
+class ClientProtocol(ABC):
     """One user's session with one gateway, in one suite."""
 
     @abstractmethod

@@ -7,9 +7,9 @@ key, and a way to have 256 to 512 bytes unwrapped.
 import asyncio
 from typing import Protocol
 
-from protocol.common.errors import KeyNotAdmitted
+from protocol.common.errors import InvalidPublicKey
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
-from protocol.common.rsa_keys import admit, admit_der
+from protocol.common.rsa_keys import validate_public_key, validate_public_key_der
 from protocol.hardened.sealed_messages import unwrap
 
 from .errors import NoAnswer
@@ -88,9 +88,11 @@ class ExternalKey:
 def _admitted(given: str | bytes) -> RsaPublicKey:
     try:
         if isinstance(given, bytes) and _PEM not in given:
-            return admit_der(given)
-        return admit(given if isinstance(given, str) else given.decode("ascii", "replace"))
-    except KeyNotAdmitted as error:
+            return validate_public_key_der(given)
+        return validate_public_key(
+            given if isinstance(given, str) else given.decode("ascii", "replace")
+        )
+    except InvalidPublicKey as error:
         raise ValueError(
             f"rsa_key cannot be used: {error}. Its public_key is an RSA key of 2048 to 4096 bits "
             "with the exponent 65537, as SubjectPublicKeyInfo in PEM or DER"

@@ -16,9 +16,9 @@ import {
 import { HttpResponse } from '../src/protocol/messages.js';
 import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
 import { equal } from '../src/primitives/hashes.js';
-import { admit } from '../src/protocol/rsaKeys.js';
+import { validatePublicKey } from '../src/protocol/rsaKeys.js';
 import { Envelope } from '../src/protocol/hardened/sealedMessages.js';
-import { CounterWindow, advance, answerResumption, answerShare, enrol, greet, openRequest, proven } from './hardenedServer.js';
+import { ReplayWindow, advance, answerResumption, answerShare, enrol, greet, openRequest, proven } from './hardenedServer.js';
 import { privateDer, publicPem } from './vectors.js';
 
 export const CODE = '7K3QWXYZ';
@@ -50,7 +50,7 @@ export class HardenedGateway {
 
   async start() {
     const privateKey = await nodeCrypto.importPrivateKey(privateDer('test-session'));
-    this.pair = { publicKey: admit(publicPem('test-session')), privateKey };
+    this.pair = { publicKey: validatePublicKey(publicPem('test-session')), privateKey };
     this.server = http.createServer((request, response) => void this.#serve(request, response));
     this.server.listen(0, '127.0.0.1');
     await once(this.server, 'listening');
@@ -140,7 +140,7 @@ export class HardenedGateway {
     const enrolled = await enrol(exchange, message, clientKey, grant, this.nowMs);
     const { username } = exchange;
     if (ticket) this.tickets.set(hex(ticket), { suite: suite.name, username, secret: enrolled.resume });
-    this.sessions.set(hex(message.sid), { ...enrolled.session, window: new CounterWindow(), salts: [] });
+    this.sessions.set(hex(message.sid), { ...enrolled.session, window: new ReplayWindow(), salts: [] });
     return SERVER_CONFIRMATION.serialize(FORMAT, enrolled.message);
   }
 

@@ -2,7 +2,7 @@
 import {
   CodeRefused,
   DecryptionFailed,
-  KeyNotAdmitted,
+  InvalidPublicKey,
   ReplayedNonce,
   StaleTimestamp,
   TicketRefused,
@@ -27,11 +27,11 @@ const COUNTER_WINDOW = 1024;
 const SUITES = ['ecdh-gcm', 'rsa-gcm'];
 
 /** `ticket_returned` is known to servers alone. */
-class TicketReturned extends TicketRefused {}
-TicketReturned.code = 'ticket_returned';
+class TicketReuseDetected extends TicketRefused {}
+TicketReuseDetected.code = 'ticket_returned';
 
 /** Numbers that were claimed, as PROTOCOL §17.4 has it. */
-export class CounterWindow {
+export class ReplayWindow {
   constructor(top = 0, seen = [0]) {
     this.top = top;
     this.seen = new Set(seen);
@@ -62,7 +62,7 @@ export async function answerShare(primitives, login, { pA }, code) {
   const y = scalar(primitives.randomBytes(SCALAR_SEED_BYTES));
   const point = admitShare(pA);
   const secret = point && serverSecret(w, y, point);
-  if (!secret) throw new KeyNotAdmitted();
+  if (!secret) throw new InvalidPublicKey();
   const pB = serverShare(w, y);
   const th = loginTranscript(login.transcript, pA, pB);
   const agreed = agree(identities(username, realm), pA, pB, secret, w, th);
@@ -76,7 +76,7 @@ export function answerResumption(primitives, hello, ticket, realm) {
   if (ticket?.suite !== suite.name) throw new TicketRefused();
   const secret = scalar(primitives.randomBytes(SCALAR_SEED_BYTES));
   const agreed = ecdh(secret, hello.eC);
-  if (!agreed) throw new KeyNotAdmitted();
+  if (!agreed) throw new InvalidPublicKey();
   const sid = primitives.randomBytes(SESSION_ID_BYTES);
   const sn = primitives.randomBytes(NONCE_BYTES);
   const message = { sid, sn, eS: encodePoint(ofGenerator(secret)) };
@@ -120,7 +120,7 @@ export async function enrol({ handshake, sid, fresh }, { box: clientBox }, clien
 /** A chain takes the ticket redeemed last, or its successor. */
 export function redeem(chain, ticket, nowMs) {
   if (!chain || nowMs > chain.expiresMs) throw new TicketRefused();
-  if (![chain.used, chain.next].some((good) => good && equal(good, ticket))) throw new TicketReturned();
+  if (![chain.used, chain.next].some((good) => good && equal(good, ticket))) throw new TicketReuseDetected();
 }
 
 function keysOf(session, epoch, nowMs) {

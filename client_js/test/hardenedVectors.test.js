@@ -6,7 +6,7 @@ import { describe, test } from './limited.js';
 import { beginLogin, beginResumption } from '../src/protocol/hardened/clientHandshake.js';
 import { ClockRefused, PendingMessage, readied, rekeyed, sealRequest } from '../src/protocol/hardened/clientSession.js';
 import { encodeBytes, utf8, utf8Text } from '../src/common/codec.js';
-import { CodeRefused, KeyNotAdmitted, RemoteProtocolError } from '../src/common/errors.js';
+import { CodeRefused, InvalidPublicKey, RemoteProtocolError } from '../src/common/errors.js';
 import {
   CLIENT_CONFIRMATION,
   CLIENT_SHARE,
@@ -26,11 +26,11 @@ import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
 import { encodePoint } from '../src/primitives/p256.js';
 import { pure } from '../src/primitives/pure.js';
 import { webCrypto } from '../src/primitives/webCrypto.js';
-import { admit } from '../src/protocol/rsaKeys.js';
+import { validatePublicKey } from '../src/protocol/rsaKeys.js';
 import { Envelope } from '../src/protocol/hardened/sealedMessages.js';
 import { admitShare, agree, clientSecret, clientShare, serverSecret, serverShare } from '../src/protocol/hardened/spake2.js';
 import { readCode } from '../src/protocol/typedCodes.js';
-import { CounterWindow, answerResumption, answerShare, enrol, greet, openRequest, proven, redeem } from './hardenedServer.js';
+import { ReplayWindow, answerResumption, answerShare, enrol, greet, openRequest, proven, redeem } from './hardenedServer.js';
 import { HARDENED_VECTORS, privateDer, publicPem, unhex } from './vectors.js';
 
 const NOTHING = new Uint8Array();
@@ -61,7 +61,7 @@ const plain = (value) => {
 /** One function a kind, as RUNNERS in tests/protocol/test_hardened_vectors.py. */
 function runners(primitives) {
   const key = async (name) => ({
-    publicKey: admit(publicPem(name)),
+    publicKey: validatePublicKey(publicPem(name)),
     privateKey: await primitives.importPrivateKey(privateDer(name)),
   });
   const pairOf = async (suite, name) => (HARDENED_SUITES.get(suite)?.wraps ? key(name) : null);
@@ -98,14 +98,14 @@ function runners(primitives) {
         epochUntilMs: stored.epoch_until_ms ?? given.now_ms,
         extended: stored.extended === 1,
         privateKey: suite.wraps ? (await key('test-session')).privateKey : null,
-        clientKey: suite.wraps ? admit(publicPem('test-client')) : null,
+        clientKey: suite.wraps ? validatePublicKey(publicPem('test-client')) : null,
       };
     }
     const envelope = Envelope.parse(...wire(given.message));
     const { top, seen } = given.window ?? { top: 0, seen: [0] };
     const claim = ({ fresh, value }, salt) =>
       fresh === 'counter'
-        ? new CounterWindow(top, seen).claim(value)
+        ? new ReplayWindow(top, seen).claim(value)
         : !given.claimed_salts_hex.includes(hex(salt));
     return openRequest(own, envelope, session, given.now_ms, given.window_ms, claim);
   };
@@ -249,7 +249,7 @@ function runners(primitives) {
     },
     async spake2_share({ share_hex: digits }) {
       const share = admitShare(unhex(digits));
-      if (!share) throw new KeyNotAdmitted();
+      if (!share) throw new InvalidPublicKey();
       return { share_hex: hex(encodePoint(share)) };
     },
     async code_scalar({ typed, suite, username, sid_hex: sid, sn_hex: sn }) {
@@ -263,7 +263,7 @@ function runners(primitives) {
       return { c2s_hex: hex(after.c2s), s2c_hex: hex(after.s2c) };
     },
     async window({ values }) {
-      const state = new CounterWindow();
+      const state = new ReplayWindow();
       return { taken: values.map((value) => state.claim(value)) };
     },
     async parse_msgpack({ hex: digits }) {

@@ -8,7 +8,7 @@ import { describeError, restoreError } from '../src/common/errors.js';
 import { decodeBytes, encodeBytes, parseJsonObject, serializeJson, utf8 } from '../src/common/codec.js';
 import { AuthenticateRequest, HttpResponse, SealedRequest } from '../src/protocol/messages.js';
 import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
-import { admit } from '../src/protocol/rsaKeys.js';
+import { validatePublicKey } from '../src/protocol/rsaKeys.js';
 import { ServerExchange } from './support/serverExchange.js';
 import { sealTo } from '../src/protocol/classic/exchange.js';
 import { Classic } from '../src/protocol/classic/suites.js';
@@ -63,7 +63,7 @@ class HostileServer {
     const message = AuthenticateRequest.parse(members, this.names);
     const accepted = await this.exchange.openLogin(message, CODE, Date.now());
     this.clientKey = accepted.clientKey;
-    const honest = async () => accepted.sealResponse(admit(publicPem('test-session')));
+    const honest = async () => accepted.sealResponse(validatePublicKey(publicPem('test-session')));
     const sealed = this.harm.login ? await this.harm.login(this, honest) : await honest();
     return sealed.serialize ? sealed.serialize(this.names) : sealed;
   }
@@ -127,7 +127,7 @@ const ANSWERS = {
   'the key cut': (_, honest) => ({ ...honest, key: honest.key.slice(0, 340) }),
   'the key changed': (_, honest) => ({ ...honest, key: flipped('base64', honest.key, 7) }),
   'the key not canonical': (_, honest) => ({ ...honest, key: `${honest.key}\n` }),
-  'sealed to another': (server, _, nonce) => server.seal(inside(nonce, FINE), admit(publicPem('test-other'))),
+  'sealed to another': (server, _, nonce) => server.seal(inside(nonce, FINE), validatePublicKey(publicPem('test-other'))),
   'another nonce': (server, _, nonce) => server.seal(inside(`${nonce}x`, FINE)),
   'no nonce': (server) => server.seal(`{"response":${FINE}}`),
   'a nonce that is a list': (server, _, nonce) => server.seal(`{"nonce":["${nonce}"],"response":${FINE}}`),
@@ -231,7 +231,7 @@ for (const dialect of ['article-2016', 'sfet-3', 'sfet-4-gcm']) {
     });
 
     test('a logout that is answered by another', async () => {
-      server.harm = { logout: (one) => one.seal('{}', admit(publicPem('test-other'))) };
+      server.harm = { logout: (one) => one.seal('{}', validatePublicKey(publicPem('test-other'))) };
       await assert.rejects(session.close(), isNotTrusted);
       assert.equal(session.state, 'closed');
     });
@@ -256,7 +256,7 @@ describe('hostile logins', () => {
   const KEYS = {
     'no key inside': (server) => server.seal('{}'),
     'a key that is a number': (server) => server.seal('{"publicKey":1}'),
-    'sealed to another': (server) => server.seal('{}', admit(publicPem('test-other'))),
+    'sealed to another': (server) => server.seal('{}', validatePublicKey(publicPem('test-other'))),
     'a weak key': (server) => {
       const pem = '-----BEGIN PUBLIC KEY-----\nMA==\n-----END PUBLIC KEY-----\n';
       return server.seal(JSON.stringify({ publicKey: pem }));

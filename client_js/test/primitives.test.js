@@ -14,7 +14,7 @@ import { ORDER, decodePoint, ecdh, encodePoint, ofGenerator, scalar } from '../s
 import { pure } from '../src/primitives/pure.js';
 import { webCrypto } from '../src/primitives/webCrypto.js';
 import { RsaPublicKey } from '../src/primitives/rsaPublicKey.js';
-import { admit } from '../src/protocol/rsaKeys.js';
+import { validatePublicKey } from '../src/protocol/rsaKeys.js';
 import { Classic } from '../src/protocol/classic/suites.js';
 import { privateDer, publicPem } from './vectors.js';
 
@@ -29,7 +29,7 @@ for (const primitives of ALL) {
     for (const padding of PADDINGS) {
       test(`a new key for ${padding} is admitted, kept, and opens what others wrap`, async () => {
         const { publicKey, privateKey } = await primitives.generateKeyPair({ padding });
-        const admitted = admit(publicKey.toPem());
+        const admitted = validatePublicKey(publicKey.toPem());
         assert.equal(admitted.bits, 2048);
         const kept = await primitives.importPrivateKey(privateKey.stored);
         for (const other of ALL) {
@@ -42,7 +42,7 @@ for (const primitives of ALL) {
 
       test(`what is wrong with ${padding} gives null`, async () => {
         const key = await primitives.importPrivateKey(privateDer('test-client'));
-        const wrapped = await primitives.wrap(admit(publicPem('test-client')), SECRET, padding);
+        const wrapped = await primitives.wrap(validatePublicKey(publicPem('test-client')), SECRET, padding);
         const changed = wrapped.map((byte, i) => (i === 100 ? byte ^ 1 : byte));
         const wrong = [changed, wrapped.slice(1), new Uint8Array(256), new Uint8Array(256).fill(255), new Uint8Array()];
         for (const one of wrong) assert.equal(await key.unwrap(one, padding), null);

@@ -18,7 +18,7 @@ import {
 import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
 import { pure } from '../src/primitives/pure.js';
 import { webCrypto } from '../src/primitives/webCrypto.js';
-import { admit } from '../src/protocol/rsaKeys.js';
+import { validatePublicKey } from '../src/protocol/rsaKeys.js';
 import { ServerExchange } from './support/serverExchange.js';
 import { Classic } from '../src/protocol/classic/suites.js';
 import { KEY_NAMES, VECTORS, privateDer, publicPem, unhex } from './vectors.js';
@@ -56,7 +56,7 @@ function runners(primitives) {
     async open_request(given, suite) {
       const keys = given.private_key && {
         privateKey: await privateKey(given.private_key),
-        clientKey: admit(publicPem('test-client')),
+        clientKey: validatePublicKey(publicPem('test-client')),
         tagKey: unhex(given.tag_key_hex),
       };
       const server = new ServerExchange(suite, primitives, WINDOW_MS);
@@ -100,7 +100,7 @@ function runners(primitives) {
       return { passphrase: utf8Text(suite.codePassphrase(code)) };
     },
     async admit_key({ pem, pem_parts: parts }) {
-      return { bits: admit(parts ? utf8Text(joined(parts)) : pem).bits };
+      return { bits: validatePublicKey(parts ? utf8Text(joined(parts)) : pem).bits };
     },
     async parse_json({ text_hex: text, text_parts: parts }) {
       return { value: parseJson(parts ? joined(parts) : unhex(text)) };

@@ -8,7 +8,7 @@ from gateway.errors import ConfigError
 from gateway.keys.keyring import VARIABLE
 from gateway.keys.rotation import drop, records_by_key, rotate, seal_anew, seal_anew_by
 
-from .offline_gateway import GatewayBeside, add_gateway_options
+from .offline_gateway import OfflineGateway, add_gateway_options
 
 _NEW_IN_ENVIRONMENT = (
     f"No key was made: to change it, put a new one first in {VARIABLE} and leave this one second, "
@@ -39,7 +39,7 @@ def add_keys(commands: Any) -> None:
 
 
 async def _list(arguments: argparse.Namespace) -> int:
-    gateway = GatewayBeside(arguments)
+    gateway = OfflineGateway(arguments)
     keyring = gateway.keyring()
     async with gateway.store() as store:
         counted = await records_by_key(store, keyring)
@@ -53,7 +53,7 @@ async def _list(arguments: argparse.Namespace) -> int:
 
 
 async def _rotate(arguments: argparse.Namespace) -> int:
-    gateway = GatewayBeside(arguments)
+    gateway = OfflineGateway(arguments)
     keyring, file = gateway.keyring(), gateway.key_file()
     async with gateway.store() as store:
         if file is None:
@@ -71,7 +71,7 @@ async def _rotate(arguments: argparse.Namespace) -> int:
 
 
 async def _drop(arguments: argparse.Namespace) -> int:
-    gateway = GatewayBeside(arguments)
+    gateway = OfflineGateway(arguments)
     file = gateway.key_file()
     if file is None:
         raise ConfigError(

@@ -19,7 +19,7 @@ from protocol.common.codes import normalise_username
 from protocol.common.errors import RejectedMessage
 
 
-class GatewayBeside:
+class OfflineGateway:
     """The options that say which gateway it is, from arguments and the config file."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:

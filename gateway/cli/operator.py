@@ -14,7 +14,7 @@ from gateway.errors import GatewayError
 from gateway.logs import on_one_line
 from gateway.sessions.management import GoodTicket, OpenSession, Operators
 
-from .offline_gateway import GatewayBeside, add_gateway_options
+from .offline_gateway import OfflineGateway, add_gateway_options
 
 
 class NothingThere(GatewayError):
@@ -64,14 +64,14 @@ def add_operator(commands: Any) -> None:
         add_gateway_options(command)
 
 
-async def _run(gateway: GatewayBeside, work: Callable[[Operators], Awaitable[int]]) -> int:
+async def _run(gateway: OfflineGateway, work: Callable[[Operators], Awaitable[int]]) -> int:
     keyring = gateway.keyring()
     async with gateway.store() as store:
         return await work(Operators(store, keyring, system_clock))
 
 
 async def _issue_code(arguments: argparse.Namespace) -> int:
-    gateway = GatewayBeside(arguments)
+    gateway = OfflineGateway(arguments)
     user = await gateway.user(arguments.name, must_exist=True)
 
     async def work(operators: Operators) -> int:
@@ -87,7 +87,7 @@ async def _issue_code(arguments: argparse.Namespace) -> int:
 
 
 async def _revoke_code(arguments: argparse.Namespace) -> int:
-    gateway = GatewayBeside(arguments)
+    gateway = OfflineGateway(arguments)
     user = await gateway.user(arguments.name)
 
     async def work(operators: Operators) -> int:
@@ -106,11 +106,11 @@ async def _list_sessions(arguments: argparse.Namespace) -> int:
         )
         return 0
 
-    return await _run(GatewayBeside(arguments), work)
+    return await _run(OfflineGateway(arguments), work)
 
 
 async def _end_session(arguments: argparse.Namespace) -> int:
-    gateway = GatewayBeside(arguments)
+    gateway = OfflineGateway(arguments)
 
     async def work(operators: Operators) -> int:
         if arguments.user is None:
@@ -133,7 +133,7 @@ async def _list_tickets(arguments: argparse.Namespace) -> int:
         )
         return 0
 
-    return await _run(GatewayBeside(arguments), work)
+    return await _run(OfflineGateway(arguments), work)
 
 
 async def _revoke_ticket(arguments: argparse.Namespace) -> int:
@@ -143,11 +143,11 @@ async def _revoke_ticket(arguments: argparse.Namespace) -> int:
         _tell("The ticket is revoked, and its session is ended.")
         return 0
 
-    return await _run(GatewayBeside(arguments), work)
+    return await _run(OfflineGateway(arguments), work)
 
 
 async def _show_tag(arguments: argparse.Namespace) -> int:
-    gateway = GatewayBeside(arguments)
+    gateway = OfflineGateway(arguments)
     user = await gateway.user(arguments.name)
 
     async def work(operators: Operators) -> int:

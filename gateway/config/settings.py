@@ -8,9 +8,9 @@ from yarl import URL
 
 from gateway.clock import Clock, system_clock
 from gateway.errors import ConfigError
-from gateway.policy.client_address import Visitors
+from gateway.policy.client_address import ClientAddresses
 from gateway.policy.rates import NONE, RATES, read_rate
-from gateway.policy.suites import SUITES, Requirements, check_suites
+from gateway.policy.suites import SUITES, SuitePolicy, check_suites
 from gateway.stores import MAIL_LIMIT, SessionCaps
 from protocol.classic.dialects import DEFAULT_DIALECT, DEFAULT_PREFIX, DIALECTS, Dialect
 from protocol.common.codes import BITS_PER_CHAR, CLASSIC_CODE_CHARS, CLASSIC_MIN_CODE_BITS
@@ -75,7 +75,7 @@ class Settings:
             if not text or not text.isprintable() or len(text) > 100:
                 raise ConfigError(f"{name} must be 1 to 100 printable characters on one line")
         check_suites(self.suites)
-        Requirements(self.require)
+        SuitePolicy(self.require)
         if self.code_chars * BITS_PER_CHAR < CLASSIC_MIN_CODE_BITS:
             raise ConfigError(
                 f"a classic code of {self.code_chars} characters can be guessed offline: "
@@ -103,7 +103,7 @@ class Settings:
                 raise ConfigError(
                     f"{name} must be one rate like '10 per 15 minutes', or '{NONE}'"
                 ) from None
-        Visitors(self.trusted_proxies)
+        ClientAddresses(self.trusted_proxies)
 
     @property
     def rates(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway.policy.rates import NONE, RATES
 from gateway.policy.route_patterns import RoutePatterns
-from gateway.policy.suites import CLASSIC, Requirements, is_hardened
+from gateway.policy.suites import CLASSIC, SuitePolicy, is_hardened
 from gateway.service.options import application, host_and_port
 from gateway.service.serve import CLASSIC_WARNING
 from gateway.users.directory import TomlDirectory
@@ -74,7 +74,7 @@ def _routes(service: Service) -> Iterator[Finding]:
     settings = service.settings
     targets = service.options.get("targets")
     passed_on = RoutePatterns(targets if targets is not None else ("/", "/*"))
-    demands = Requirements(settings.require)
+    demands = SuitePolicy(settings.require)
     contradictions = False
     for pattern in settings.public:
         path = _a_path_of(pattern)

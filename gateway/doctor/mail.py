@@ -9,10 +9,10 @@ from pathlib import Path
 import aiosmtplib
 from yarl import URL
 
-from gateway.mail.smtp import LOOPBACK, NotOffered, SmtpDelivery
+from gateway.mail.smtp import LOOPBACK, NotOffered, SmtpTransport
 from gateway.mail.smtp_tls import CertificateRefused, Tls, Trust
-from gateway.mail.transports import ConsoleDelivery, FolderDelivery, WebhookDelivery
-from gateway.mail.url import delivery_from_url
+from gateway.mail.transports import ConsoleTransport, FolderTransport, WebhookTransport
+from gateway.mail.url import transport_from_url
 
 from . import ANSWER_S, Finding, Service, fix, ok, warn
 
@@ -26,39 +26,38 @@ async def check_mail(service: Service) -> AsyncIterator[Finding]:
         return
     sender = service.options.get("mail_from", _UNSET_SENDER)
     helo = service.options.get("mail_helo")
-    match delivery_from_url(service.options["mail"], sender, helo):
-        case SmtpDelivery() as delivery:
-            async for finding in _smtp(delivery):
+    match transport_from_url(service.options["mail"], sender, helo):
+        case SmtpTransport() as transport:
+            async for finding in _smtp(transport):
                 yield finding
-        case FolderDelivery() as delivery:
-            yield await asyncio.to_thread(_folder, delivery.folder)
-        case WebhookDelivery() as delivery:
-            yield await _webhook(URL(delivery.url))
-        case ConsoleDelivery():
+        case FolderTransport() as transport:
+            yield await asyncio.to_thread(_folder, transport.folder)
+        case WebhookTransport() as transport:
+            yield await _webhook(URL(transport.url))
+        case ConsoleTransport():
             yield warn(ABOUT, "codes are printed to the console: set mail to smtp://… for service")
 
 
-async def _smtp(delivery: SmtpDelivery) -> AsyncIterator[Finding]:
-    server = delivery.server
+async def _smtp(transport: SmtpTransport) -> AsyncIterator[Finding]:
+    server = transport.server
     try:
-        async with asyncio.timeout(2 * ANSWER_S), delivery.connected() as smtp:
+        async with asyncio.timeout(2 * ANSWER_S), transport.connected() as smtp:
             is_sealed = smtp.get_transport_info("sslcontext") is not None
             name = smtp.local_hostname
-            await smtp.mail(delivery.sender)
+            await smtp.mail(transport.sender)
             await smtp.rset()
     except (aiosmtplib.SMTPException, OSError) as error:
-        yield fix(ABOUT, f"SMTP server {server} {_refusal(error, delivery.sender)}")
+        yield fix(ABOUT, f"SMTP server {server} {_refusal(error, transport.sender)}")
         return
-    way = _way(delivery.trust) if is_sealed else "in plain"
-    login = " after a login" if delivery.logs_in else ""
-    text = (
-        f"SMTP server {server} takes {delivery.sender}{login} from {name}, {way} (no mail was sent)"
-    )
-    if delivery.tls is Tls.OFFERED and not delivery.is_local:
+    way = _way(transport.trust) if is_sealed else "in plain"
+    login = " after a login" if transport.logs_in else ""
+    takes = f"takes {transport.sender}{login} from {name}, {way} (no mail was sent)"
+    text = f"SMTP server {server} {takes}"
+    if transport.tls is Tls.OFFERED and not transport.is_local:
         yield warn(ABOUT, f"{text}: the codes can be read on the way; use smtp+starttls://")
     else:
         yield ok(ABOUT, text)
-    if delivery.sender == _UNSET_SENDER and not delivery.is_local:
+    if transport.sender == _UNSET_SENDER and not transport.is_local:
         yield warn(ABOUT, f"mails come from {_UNSET_SENDER}: set mail_from to an address of yours")
 
 

@@ -12,7 +12,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from gateway.errors import TooMany
+from gateway.errors import RateLimited
 from gateway.events import Events, KeyGenerated, KeyPoolChanged
 from protocol.common.primitives import RsaPrivateKey
 
@@ -51,19 +51,19 @@ class KeyPool:
         self._filler = asyncio.create_task(self._fill())
 
     def admit(self) -> None:
-        """Raises: TooMany, where as many wait as may; to be asked before a code is spent."""
+        """Raises: RateLimited, where as many wait as may; to be asked before a code is spent."""
         if self._queue_size and self._ready.empty() and self._waiting >= self._queue_size:
-            raise TooMany("too many logins wait for keys", _RETRY_AFTER_S, "key_queue_size")
+            raise RateLimited("too many logins wait for keys", _RETRY_AFTER_S, "key_queue_size")
 
     async def take(self) -> RsaPrivateKey:
-        """A pair nobody else has; waits its turn when there is none. Raises: TooMany."""
+        """A pair nobody else has; waits its turn when there is none. Raises: RateLimited."""
         self.admit()
         self._waiting += 1
         try:
             pair = await self._ready.get()
         finally:
             self._waiting -= 1
-        self._events.tell(KeyPoolChanged(self._ready.qsize()))
+        self._events.emit(KeyPoolChanged(self._ready.qsize()))
         return pair
 
     async def generate(self) -> RsaPrivateKey:
@@ -72,13 +72,13 @@ class KeyPool:
             self._executor, RsaPrivateKey.generate
         )
         self.generated += 1
-        self._events.tell(KeyGenerated())
+        self._events.emit(KeyGenerated())
         return pair
 
     async def _fill(self) -> None:
         while True:
             await self._ready.put(await self.generate())
-            self._events.tell(KeyPoolChanged(self._ready.qsize()))
+            self._events.emit(KeyPoolChanged(self._ready.qsize()))
 
     async def close(self) -> None:
         """Stop filling; the pair in the making is waited for, for a thread cannot be cancelled."""

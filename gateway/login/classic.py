@@ -6,7 +6,7 @@ import secrets
 
 from gateway import events
 from gateway.config.settings import Settings
-from gateway.errors import TooMany
+from gateway.errors import RateLimited
 from gateway.events import Events
 from gateway.keys.rsa_pool import KeyPool
 from gateway.keys.user_tags import UserTags
@@ -56,13 +56,15 @@ class Login:
         """A token, and a mail in the background where there is somebody to write to.
 
         Known or not, over the limit of mails or not: the same work is done before the answer.
-        Raises: RejectedMessage, TooMany, StoreUnavailable.
+        Raises: RejectedMessage, RateLimited, StoreUnavailable.
         """
         username = normalise_username(message.username)
         await self._limits.login(remote, self._tags.of(username))
         account = await self._directory.named(message.username)
         user = account.name if account else username
-        self._events.tell(events.LoginAsked(self._tags.of(user), remote, self._exchange.suite.name))
+        self._events.emit(
+            events.LoginRequested(self._tags.of(user), remote, self._exchange.suite.name)
+        )
         code = mint_code(secrets.token_bytes, self._settings.code_chars)
         token = mint_token(secrets.token_bytes)
         await self._sessions.await_code(token, username, self._tags.of(user), code)
@@ -73,14 +75,14 @@ class Login:
     async def authenticate(self, message: AuthenticateRequest, remote: str) -> SealedMessage:
         """The sealed answer that opens the session.
 
-        Raises: RejectedMessage, TooMany, StoreUnavailable.
+        Raises: RejectedMessage, RateLimited, StoreUnavailable.
         """
         await self._limits.guess(remote)
         self._key_pool.admit()
         try:
             return await self._redeem(message, remote)
         except RejectedMessage as error:
-            self._events.tell(events.CodeRefused(session_id(message.token), error.code, remote))
+            self._events.emit(events.CodeRefused(session_id(message.token), error.code, remote))
             raise
 
     async def _redeem(self, message: AuthenticateRequest, remote: str) -> SealedMessage:
@@ -105,7 +107,7 @@ class Login:
             )
             if session is None:
                 raise CodeRefused("the login has expired meanwhile")
-        except (RejectedMessage, TooMany) as error:
+        except (RejectedMessage, RateLimited) as error:
             await self._sessions.end_login(message.token)
             cause = error.code if isinstance(error, RejectedMessage) else error.limit
             key = session_id(message.token)
@@ -113,5 +115,5 @@ class Login:
             raise
         _log.info("session %s opened", session.id)
         key, tag = session_id(message.token), self._tags.of(session.user)
-        self._events.tell(events.SessionOpened(key, tag, session.suite, session.expires_ms, remote))
+        self._events.emit(events.SessionOpened(key, tag, session.suite, session.expires_ms, remote))
         return login.seal_response(pair.public, secrets.token_bytes)

@@ -78,14 +78,16 @@ class HardenedLogin:
         """M1, and a mail in the background where there is somebody to write to.
 
         Known or not, over the limit of mails or not: the same work is done before the answer.
-        Raises: UnsupportedSuite, RejectedMessage, TooMany, StoreUnavailable.
+        Raises: UnsupportedSuite, RejectedMessage, RateLimited, StoreUnavailable.
         """
         username = normalise_username(hello.username)
         await self._limits.login(remote, self._tags.of(username))
         invitation = self._server.greet(hello, CODE_LIFETIME_MS // 1000, secrets.token_bytes)
         account = await self._directory.named(hello.username)
         user = account.name if account else username
-        self._events.tell(events.LoginAsked(self._tags.of(user), remote, invitation.greeting.suite))
+        self._events.emit(
+            events.LoginRequested(self._tags.of(user), remote, invitation.greeting.suite)
+        )
         now_ms = self._settings.clock()
         may_mail = await self._mails.may_be_sent(account, user)
         code_id, code = await self._issued(user, now_ms)
@@ -96,7 +98,7 @@ class HardenedLogin:
         if code is not None and account:
             login = invitation.for_code(code)
         else:
-            login = invitation.for_nobody(secrets.token_bytes)
+            login = invitation.decoy_for_unknown_user(secrets.token_bytes)
         session_id = login.session_id
         sealed = self._keyring.seal("handshake", session_id, login.serialize())
         expires_ms = now_ms + CODE_LIFETIME_MS
@@ -118,7 +120,7 @@ class HardenedLogin:
     async def share(self, message: ClientShare, remote: str) -> ServerShare:
         """M3; the attempt is counted before anything is computed.
 
-        Raises: RejectedMessage, TooMany, StoreUnavailable.
+        Raises: RejectedMessage, RateLimited, StoreUnavailable.
         """
         await self._limits.guess(remote)
         session_id, now_ms = message.session_id, self._settings.clock()
@@ -128,7 +130,7 @@ class HardenedLogin:
         answer, exchange = self._server.answer_share(message, login, secrets.token_bytes)
         if attempt is not None and attempt.is_void:
             # An unknown user has no code to lose, so the answer must not tell.
-            exchange = exchange.for_nobody(secrets.token_bytes)
+            exchange = exchange.decoy_for_unknown_user(secrets.token_bytes)
         sealed = self._keyring.seal("exchange", session_id, exchange.serialize())
         number = attempt.number if attempt else 0
         expires_ms = now_ms + EXCHANGE_LIFETIME_MS
@@ -139,13 +141,13 @@ class HardenedLogin:
     async def confirm(self, message: ClientConfirmation, remote: str) -> ServerConfirmation:
         """M5, which opens the session.
 
-        After TooMany the code is as good as before. Raises: RejectedMessage, TooMany,
+        After RateLimited the code is as good as before. Raises: RejectedMessage, RateLimited,
         StoreUnavailable.
         """
         try:
             return await self._redeem(message, remote)
         except RejectedMessage as error:
-            self._events.tell(events.CodeRefused(message.session_id, error.code, remote))
+            self._events.emit(events.CodeRefused(message.session_id, error.code, remote))
             raise
 
     async def _redeem(self, message: ClientConfirmation, remote: str) -> ServerConfirmation:
@@ -185,14 +187,18 @@ class HardenedLogin:
         )
         enrolment = client.enrol(terms, now_ms)
         caps = self._settings.caps(now_ms)
-        opening = self._sessions.opening(
+        new_session = self._sessions.new_session(
             enrolment, account.name, now_ms, caps, awaits_password=awaits_password
         )
-        answer = enrolment.accept(await self._store.open_login(opening))
+        answer = enrolment.accept(await self._store.open_login(new_session))
         _log.info("session %s opened", client.session_id.hex())
-        self._events.tell(
+        self._events.emit(
             events.SessionOpened(
-                client.session_id, opening.user_tag, client.suite.name, opening.expires_ms, remote
+                client.session_id,
+                new_session.user_tag,
+                client.suite.name,
+                new_session.expires_ms,
+                remote,
             )
         )
         return answer

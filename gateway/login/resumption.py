@@ -13,10 +13,10 @@ from gateway.keys.rsa_pool import KeyPool
 from gateway.keys.user_tags import UserTags
 from gateway.policy.rate_limits import Limits
 from gateway.sessions.hardened import HardenedSessions
-from gateway.stores import Opening, Store
+from gateway.stores import NewSession, Store
 from gateway.users.directory import Directory
 from protocol.common.codes import normalise_username
-from protocol.common.errors import TicketRefused, TicketReturned
+from protocol.common.errors import TicketRefused, TicketReuseDetected
 from protocol.hardened.confirmation import confirm_resumption
 from protocol.hardened.handshake_messages import (
     ClientConfirmation,
@@ -62,7 +62,7 @@ class Resumption:
     async def greet(self, hello: ResumptionHello, remote: str) -> ResumptionGreeting:
         """R2, for a ticket good or spent.
 
-        Raises: UnsupportedSuite, RejectedMessage, TooMany, StoreUnavailable.
+        Raises: UnsupportedSuite, RejectedMessage, RateLimited, StoreUnavailable.
         """
         await self._limits.resumption(remote)
         now_ms = self._settings.clock()
@@ -90,7 +90,7 @@ class Resumption:
     async def redeem(self, message: ClientConfirmation, remote: str) -> ServerConfirmation:
         """R4, which opens the session and ends the one before.
 
-        After TooMany the ticket is as good as before. Raises: RejectedMessage, TooMany,
+        After RateLimited the ticket is as good as before. Raises: RejectedMessage, RateLimited,
         StoreUnavailable.
         """
         session_id, now_ms = message.session_id, self._settings.clock()
@@ -109,7 +109,7 @@ class Resumption:
         terms = await new_terms(self._settings, self._key_pool, ticket.suite, ticket.chain_id)
         try:
             enrolment = ticket.redeem(terms, now_ms)
-        except TicketReturned:
+        except TicketReuseDetected:
             await self._store.end_chain(ticket.chain_id)
             tag = self._tags.of(account.name)
             _log.warning(
@@ -118,30 +118,30 @@ class Resumption:
                 ticket.chain_id.hex(),
                 tag.hex(),
             )
-            self._events.tell(events.TicketReturned(ticket.chain_id, tag, remote))
+            self._events.emit(events.TicketReuseDetected(ticket.chain_id, tag, remote))
             raise
         caps = self._settings.caps(now_ms)
-        opening = self._sessions.opening(enrolment, account.name, now_ms, caps)
-        answer = enrolment.accept(await self._open(opening, previous, ticket.ticket_hash))
+        new_session = self._sessions.new_session(enrolment, account.name, now_ms, caps)
+        answer = enrolment.accept(await self._open(new_session, previous, ticket.ticket_hash))
         _log.info("session %s opened by a ticket", session_id.hex())
-        tag = opening.user_tag
-        self._events.tell(events.TicketUsed(ticket.chain_id, session_id, tag))
-        self._events.tell(
-            events.SessionOpened(session_id, tag, ticket.suite.name, opening.expires_ms, remote)
+        tag = new_session.user_tag
+        self._events.emit(events.TicketUsed(ticket.chain_id, session_id, tag))
+        self._events.emit(
+            events.SessionOpened(session_id, tag, ticket.suite.name, new_session.expires_ms, remote)
         )
         return answer
 
-    async def _open(self, opening: Opening, previous: bytes, ticket: bytes) -> bool:
-        if await self._store.open_resumed(opening, previous):
+    async def _open(self, new_session: NewSession, previous: bytes, ticket: bytes) -> bool:
+        if await self._store.open_resumed(new_session, previous):
             return True
         # Where keys were rotated since R2, the chain is what it was, in other bytes.
         stored = await self._store.load_ticket(ticket, self._settings.clock())
         if stored is None:
             return False
         chains = [
-            self._keyring.open("chain", opening.chain_id, sealed)
+            self._keyring.open("chain", new_session.chain_id, sealed)
             for sealed in (previous, stored.chain)
         ]
         if chains[0] is None or chains[0] != chains[1]:
             return False
-        return await self._store.open_resumed(opening, stored.chain)
+        return await self._store.open_resumed(new_session, stored.chain)

@@ -9,7 +9,7 @@ from gateway.users.directory import Account
 from protocol.common.codes import CODE_LIFETIME_MS, Code
 
 from .message import CodeMail
-from .queue import Courier
+from .queue import MailQueue
 
 _log = logging.getLogger("certless")
 
@@ -18,12 +18,16 @@ class CodeMails:
     """Counts mails to each user, and sends them in the background."""
 
     def __init__(
-        self, settings: Settings, store: Store, tag_of: Callable[[str], bytes], courier: Courier
+        self,
+        settings: Settings,
+        store: Store,
+        tag_of: Callable[[str], bytes],
+        mail_queue: MailQueue,
     ) -> None:
         self._settings = settings
         self._store = store
         self._tag_of = tag_of
-        self._courier = courier
+        self._courier = mail_queue
 
     async def may_be_sent(self, account: Account | None, user: str) -> bool:
         """Count a mail to ``user``; whether there is such a user and his limit is not reached.

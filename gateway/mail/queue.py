@@ -1,4 +1,4 @@
-"""Carries mails to a Delivery in the background, so that no login waits for one.
+"""Carries mails to a MailTransport in the background, so that no login waits for one.
 
 A login is answered before its mail is even written. Each address then has tries of its own, until
 one works or the code has expired.
@@ -13,7 +13,7 @@ from gateway.errors import MailNotSent, MailOutcomeUnknown
 from gateway.events import CodeMaybeSent, CodeNotSent, CodeSent, Events
 
 from .message import CodeMail
-from .transports import Delivery
+from .transports import MailTransport
 
 # The answer to the login has left by then, whether there was a mail to write or not.
 _FIRST_TRY_S = 0.05
@@ -26,11 +26,11 @@ _CHANNELS = 32
 _log = logging.getLogger("certless")
 
 
-class Courier:
-    """Hands mails to a Delivery in the background, again and again until they expire."""
+class MailQueue:
+    """Hands mails to a MailTransport in the background, again and again until they expire."""
 
-    def __init__(self, delivery: Delivery, events: Events | None = None) -> None:
-        self._delivery = delivery
+    def __init__(self, transport: MailTransport, events: Events | None = None) -> None:
+        self._transport = transport
         self._events = events or Events()
         self._closing = False
         self._channels = asyncio.Semaphore(_CHANNELS)
@@ -68,7 +68,7 @@ class Courier:
                             return
             except TimeoutError:
                 _log.warning("mail not sent, given up: its code has expired")
-                self._events.tell(CodeNotSent(user_tag, True))
+                self._events.emit(CodeNotSent(user_tag, True))
                 return
             self._was_tried(tried)
             pause_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
@@ -79,22 +79,22 @@ class Courier:
     async def _try(self, address: str, mail: CodeMail, user_tag: bytes) -> bool:
         """Whether there is nothing left to try."""
         try:
-            await self._delivery.deliver(address, mail)
+            await self._transport.deliver(address, mail)
         except MailNotSent as error:
             again = "given up" if error.final else "will try again"
             _log.warning("mail not sent, %s: %s", again, error)
-            self._events.tell(CodeNotSent(user_tag, error.final))
+            self._events.emit(CodeNotSent(user_tag, error.final))
             return error.final
         except MailOutcomeUnknown as error:
             # Where every answer gets lost, a mail that is sent again comes until its code expires.
             _log.warning("mail may have been sent, and is not sent again: %s", error)
-            self._events.tell(CodeMaybeSent(user_tag))
+            self._events.emit(CodeMaybeSent(user_tag))
             return True
-        except Exception as error:  # an integrator's Delivery may raise anything
+        except Exception as error:  # an integrator's MailTransport may raise anything
             _log.warning("mail not sent, will try again: %s", type(error).__name__)
-            self._events.tell(CodeNotSent(user_tag, False))
+            self._events.emit(CodeNotSent(user_tag, False))
             return False
-        self._events.tell(CodeSent(user_tag))
+        self._events.emit(CodeSent(user_tag))
         return True
 
     async def finish(self) -> None:
@@ -110,4 +110,4 @@ class Courier:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._delivery.close()
+        await self._transport.close()

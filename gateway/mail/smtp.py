@@ -22,7 +22,7 @@ from gateway.users.addresses import address_literal, is_public_name, wire_addres
 
 from .message import CodeMail, sender_of
 from .smtp_tls import CertificateRefused, Tls, Trust
-from .transports import Delivery
+from .transports import MailTransport
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _CONNECT_S = 20
@@ -61,7 +61,7 @@ class _NoHandshake(Exception):
     """TLS was agreed on and did not come about."""
 
 
-class SmtpDelivery(Delivery):
+class SmtpTransport(MailTransport):
     """To an SMTP server. ``helo`` is what this host calls itself; else its name, or its address."""
 
     def __init__(

@@ -1,6 +1,6 @@
 """How a code reaches its user without a mail server: a folder, the console, a webhook.
 
-A Delivery tries once and says whether it worked; ``gateway.mail.queue`` decides what
+A MailTransport tries once and says whether it worked; ``gateway.mail.queue`` decides what
 then. The one by SMTP is in ``gateway.mail.smtp``.
 """
 
@@ -24,7 +24,7 @@ _LATER = frozenset({408, 425, 429})
 _NOBODY_KNOWS = 504
 
 
-class Delivery(ABC):
+class MailTransport(ABC):
     """The contract: derive from it to reach users by another channel."""
 
     @abstractmethod
@@ -35,7 +35,7 @@ class Delivery(ABC):
         """Let go of connections."""
 
 
-class FolderDelivery(Delivery):
+class FolderTransport(MailTransport):
     """To a folder, one .eml file a mail, mode 0600."""
 
     def __init__(self, folder: Path, sender: str) -> None:
@@ -60,7 +60,7 @@ class FolderDelivery(Delivery):
         part.rename(self.folder / f"{name}.eml")
 
 
-class ConsoleDelivery(Delivery):
+class ConsoleTransport(MailTransport):
     """To standard output, for trying things out."""
 
     async def deliver(self, address: str, mail: CodeMail) -> None:
@@ -68,7 +68,7 @@ class ConsoleDelivery(Delivery):
         sys.stdout.flush()
 
 
-class WebhookDelivery(Delivery):
+class WebhookTransport(MailTransport):
     """To a URL, as ``POST {"to", "subject", "text"}``: for SMS gateways and the like."""
 
     def __init__(self, url: str) -> None:

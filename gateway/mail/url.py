@@ -1,4 +1,4 @@
-"""From the URL in ``mail`` to the Delivery that it names."""
+"""From the URL in ``mail`` to the MailTransport that it names."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,16 +9,16 @@ from gateway.errors import ConfigError
 from gateway.users.addresses import ascii_host, helo_name
 
 from .message import sender_of
-from .smtp import LOOPBACK, Login, SmtpDelivery
+from .smtp import LOOPBACK, Login, SmtpTransport
 from .smtp_tls import Tls, Trust
-from .transports import ConsoleDelivery, Delivery, FolderDelivery, WebhookDelivery
+from .transports import ConsoleTransport, FolderTransport, MailTransport, WebhookTransport
 
 _SCHEMES = frozenset(way.value for way in Tls)
 _FORM = "mail: an SMTP server is smtp://[USER:PASSWORD@]HOST[:PORT], smtp+starttls://… or smtps://…"
 
 
-def delivery_from_url(url: str, sender: str, helo: str | None = None) -> Delivery:
-    """The Delivery that ``url`` names. Raises: ConfigError.
+def transport_from_url(url: str, sender: str, helo: str | None = None) -> MailTransport:
+    """The MailTransport that ``url`` names. Raises: ConfigError.
 
     ``smtp://[user:password@]host[:port]`` takes STARTTLS where offered, and demands it before it
     sends a password anywhere but to this machine; ``smtp+starttls://`` always demands it;
@@ -41,16 +41,16 @@ def delivery_from_url(url: str, sender: str, helo: str | None = None) -> Deliver
         return _smtp(url, sender, helo)
     match scheme:
         case "dir" if rest:
-            return FolderDelivery(Path(rest), sender)
+            return FolderTransport(Path(rest), sender)
         case "console" if colon and not rest:
-            return ConsoleDelivery()
+            return ConsoleTransport()
         case "webhook" if http_url(rest):
-            return WebhookDelivery(rest)
+            return WebhookTransport(rest)
     # The URL may hold a password, so it is not repeated here.
     raise ConfigError("mail must be smtp://HOST:PORT, smtps://…, dir:PATH, console: or webhook:URL")
 
 
-def _smtp(url: str, sender: str, helo: str | None) -> SmtpDelivery:
+def _smtp(url: str, sender: str, helo: str | None) -> SmtpTransport:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -64,7 +64,7 @@ def _smtp(url: str, sender: str, helo: str | None) -> SmtpDelivery:
     tls = Tls(parts.scheme)
     if tls is Tls.OFFERED and parts.username and host not in LOOPBACK:
         tls = Tls.STARTTLS
-    return SmtpDelivery(
+    return SmtpTransport(
         host,
         port or _default_port(tls, parts),
         sender,

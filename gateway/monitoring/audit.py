@@ -31,16 +31,16 @@ from protocol.common.primitives import sha256
 _log = logging.getLogger("certless")
 
 RECORDED: dict[type[Event], str] = {
-    events.LoginAsked: "login_asked",
+    events.LoginRequested: "login_asked",
     events.CodeSent: "code_sent",
     events.CodeMaybeSent: "code_maybe_sent",
     events.CodeNotSent: "code_not_sent",
     events.CodeRefused: "code_refused",
     events.SessionOpened: "session_opened",
     events.SessionEnded: "session_ended",
-    events.UserDeparted: "user_departed",
+    events.UserRemoved: "user_departed",
     events.TicketUsed: "ticket_used",
-    events.TicketReturned: "ticket_returned",
+    events.TicketReuseDetected: "ticket_returned",
     events.LimitHit: "limit_hit",
 }
 
@@ -147,4 +147,4 @@ class AuditLog:
                 "audit log %s: %s; lines are lost until it can be written to", self._path, reason
             )
         self._lost += 1
-        self._events.tell(AuditLineLost())
+        self._events.emit(AuditLineLost())

@@ -23,7 +23,7 @@ from protocol.common.messages import (
     SessionRequest,
 )
 
-from .inner import Dispatch, told_inside
+from .inner import Dispatch, sealed_error
 from .outer import OuterRequest, Reply
 from .turns import give_way, read_login
 
@@ -83,7 +83,7 @@ class ClassicRoutes:
             await give_way(len(inside.body))
             response = await self._dispatch(request, inside, session)
         except MalformedMessage as error:
-            response = told_inside(400, error.public_code, str(error))
+            response = sealed_error(400, error.public_code, str(error))
         await give_way(len(response.body))
         plaintext = accepted.write_http_response(response, self._settings.clock())
         await give_way(len(plaintext))

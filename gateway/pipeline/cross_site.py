@@ -11,7 +11,7 @@ from protocol.common.envelopes import CONTENT_TYPES
 from .outer import OuterRequest
 
 
-def is_of_another_page(request: OuterRequest) -> bool:
+def is_cross_site(request: OuterRequest) -> bool:
     """Whether ``request`` may have been sent by a page that is not of this site."""
     origin = request.headers.get("Origin")
     if origin is None or request.content_type in CONTENT_TYPES:

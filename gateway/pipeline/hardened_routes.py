@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from multidict import CIMultiDict
 
 from gateway.config.settings import Settings
-from gateway.errors import TooMany
+from gateway.errors import RateLimited
 from gateway.events import Events, MessageRejected
 from gateway.login.hardened import HardenedLogin
 from gateway.login.resumption import Resumption
@@ -16,7 +16,6 @@ from protocol.common.codec import parse_json_envelope
 from protocol.common.envelopes import CONTENT_TYPES, MAX_LOGIN_BYTES, Format, Members
 from protocol.common.errors import DecryptionFailed, MalformedMessage
 from protocol.common.messages import HttpRequest, HttpResponse
-from protocol.hardened.counter_window import FreshnessClaim
 from protocol.hardened.handshake_messages import (
     ClientConfirmation,
     ClientShare,
@@ -24,9 +23,10 @@ from protocol.hardened.handshake_messages import (
     ResumptionHello,
 )
 from protocol.hardened.message_server import AcceptedMessage, StaleMessage, open_request
+from protocol.hardened.replay_window import FreshnessClaim
 from protocol.hardened.sealed_messages import Envelope
 
-from .inner import Dispatch, json_inside, log_failure, told_inside
+from .inner import Dispatch, json_inside, log_failure, sealed_error
 from .outer import OuterRequest, Reply
 from .turns import give_way, read_login
 
@@ -144,7 +144,7 @@ class HardenedRoutes:
         request.outcome = f"session {live.session.id}"
         if isinstance(decided, StaleMessage):
             request.outcome = f"session {live.session.id} ({decided.error})"
-            self._events.tell(MessageRejected(decided.error, request.remote))
+            self._events.emit(MessageRejected(decided.error, request.remote))
             answer = decided.seal_refusal(clock(), secrets.token_bytes)
         else:
             request.session = live.session
@@ -158,7 +158,7 @@ class HardenedRoutes:
     async def _count_ahead(self, live: LiveSession, now_ms: int) -> None:
         try:
             await self._limits.message_ahead(live.session.id)
-        except TooMany:
+        except RateLimited:
             # What was not claimed must not be carried out when its time has come.
             await self._sessions.end(live, now_ms, with_tickets=False)
             raise
@@ -173,7 +173,7 @@ class HardenedRoutes:
         try:
             inside = accepted.http_request()
         except MalformedMessage as error:
-            return told_inside(400, error.public_code, str(error))
+            return sealed_error(400, error.public_code, str(error))
         path = inside.target.partition("?")[0]
         if (inside.method, path) == ("POST", self._logout_path):
             await self._sessions.end(live, self._settings.clock())
@@ -181,7 +181,7 @@ class HardenedRoutes:
         if (inside.method, path) == ("POST", self._password_path):
             return await self._authenticate(live, inside)
         if live.kept.awaits_password:
-            return told_inside(
+            return sealed_error(
                 401, "password_required", f"send the password to {self._password_path} first"
             )
         return await self._dispatch(request, inside, live.session)
@@ -192,25 +192,25 @@ class HardenedRoutes:
             return json_inside(200, {})
         if len(inside.body) > MAX_LOGIN_BYTES:
             text = f"what a password is sent in has at most {MAX_LOGIN_BYTES} bytes"
-            return told_inside(413, "too_large", text)
+            return sealed_error(413, "too_large", text)
         try:
             payload = parse_json_envelope(inside.body)
         except MalformedMessage as error:
-            return told_inside(400, error.public_code, str(error))
+            return sealed_error(400, error.public_code, str(error))
         now_ms = self._settings.clock()
         live_now = await self._sessions.begin_check(live, now_ms)
         if live_now is None:
-            return told_inside(403, "rejected", "a password is being looked at already")
+            return sealed_error(403, "rejected", "a password is being looked at already")
         is_right = False
         try:
             is_right = await self._login.second_check(live.record.username, live.kept.user, payload)
         except Exception as error:
             log_failure("directory", error)
-            return told_inside(500, "internal", "the gateway failed; log in again")
+            return sealed_error(500, "internal", "the gateway failed; log in again")
         finally:
             if not is_right:
                 await self._sessions.end(live, now_ms)
         if not is_right:
-            return told_inside(403, "rejected", "not accepted; log in again")
+            return sealed_error(403, "rejected", "not accepted; log in again")
         await self._sessions.end_check(live_now, now_ms)
         return json_inside(200, {})

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from gateway.errors import NoRoom
+from gateway.errors import TooManyBodies
 from gateway.policy.client_address import block_of
 
 # All of them, in one process; or some that are as large as the settings allow.
@@ -50,12 +50,12 @@ class Held:
         self.limit = asyncio.timeout(None)
 
     def add(self, size: int) -> None:
-        """So much more is held. Raises: NoRoom, for this one; another one is ended."""
+        """So much more is held. Raises: TooManyBodies, for this one; another one is ended."""
         self.pace.came(size)
         self.size += size
         self._bodies.count(size)
         if self.has_to_go:
-            raise NoRoom
+            raise TooManyBodies
 
 
 class Bodies:
@@ -69,7 +69,10 @@ class Bodies:
     async def hold(
         self, address: str, max_bytes: int, within_s: float | None = None
     ) -> AsyncIterator[Held]:
-        """For a body of ``max_bytes`` at most. Raises: NoRoom, and TimeoutError after so long."""
+        """For a body of at most ``max_bytes``.
+
+        Raises: TooManyBodies, and TimeoutError after ``within_s``.
+        """
         held = Held(self, block_of(address), max_bytes)
         self._all.add(held)
         try:
@@ -79,7 +82,7 @@ class Bodies:
                 yield held
         except TimeoutError:
             if held.has_to_go:
-                raise NoRoom from None
+                raise TooManyBodies from None
             raise
         finally:
             self._forget(held)

@@ -69,7 +69,7 @@ def headers_for(inside: HttpRequest, host: str) -> CIMultiDict[str]:
     return headers
 
 
-def answered(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> HttpResponse:
+def captured_response(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> HttpResponse:
     """What the application answered, to be sealed; 500 where no client would open it."""
     kept = tuple(end_to_end(headers))
     chars = sum(len(name) + len(value) for name, value in kept)
@@ -97,7 +97,7 @@ def json_inside(status: int, value: JsonValue) -> HttpResponse:
     return HttpResponse(status, headers, serialize_json(value))
 
 
-def told_inside(status: int, code: str, text: str, **more: JsonValue) -> HttpResponse:
+def sealed_error(status: int, code: str, text: str, **more: JsonValue) -> HttpResponse:
     """An error of the gateway's own, to be sealed."""
     return json_inside(status, {"error": code, "message": text, **more})
 

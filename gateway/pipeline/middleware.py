@@ -14,19 +14,19 @@ from dataclasses import replace
 
 from gateway.config.settings import Settings
 from gateway.errors import (
-    CodingRefused,
     ForeignOrigin,
     LoginRequired,
     NoHost,
-    NoRoom,
-    TooMany,
+    RateLimited,
+    TooManyBodies,
+    UnsupportedContentEncoding,
 )
 from gateway.events import Events, LimitHit, MessageRejected, MessageServed
 from gateway.logs import word
 from gateway.policy.own_paths import OwnPaths
 from gateway.policy.rate_limits import Limits
 from gateway.policy.route_patterns import RoutePatterns
-from gateway.policy.suites import Requirements
+from gateway.policy.suites import SuitePolicy
 from gateway.sessions.session import Session
 from protocol.common.codec import MAX_JSON_MARKS, JsonObject, parse_json_envelope
 from protocol.common.envelopes import Members
@@ -40,11 +40,11 @@ from protocol.common.messages import HttpRequest, HttpResponse
 
 from .classic_routes import ClassicRoutes
 from .client_script import ClientScript
-from .cross_site import is_of_another_page
+from .cross_site import is_cross_site
 from .hardened_routes import HELLO, HardenedRoutes, format_of
 from .header_names import folded
 from .hosts import is_one_host
-from .inner import told_inside
+from .inner import sealed_error
 from .outer import OuterRequest, Reply
 from .responses import error_reply, status_and_text
 from .turns import give_way
@@ -74,7 +74,7 @@ class Middleware:
         self._script = ClientScript(settings)
         self._own_paths = OwnPaths(settings.prefix)
         self._public = RoutePatterns(settings.public)
-        self._requirements = Requirements(settings.require)
+        self._suite_policy = SuitePolicy(settings.require)
         self._classic: ClassicRoutes | None = None
         self._hardened: HardenedRoutes | None = None
         self._own_routes: dict[str, Callable[[OuterRequest], Awaitable[Reply]]] = {}
@@ -107,7 +107,7 @@ class Middleware:
         return (
             self._public.match(raw_path)
             and not self._own_paths.may_have(raw_path)
-            and self._requirements.of(raw_path) is None
+            and self._suite_policy.of(raw_path) is None
         )
 
     async def answer(self, request: OuterRequest) -> Reply:
@@ -121,12 +121,12 @@ class Middleware:
             reply = await (self._own(request, path) if is_own else self._in_place(request))
             if (session := request.session) is not None:
                 seconds = time.monotonic() - arrived_s
-                self._events.tell(MessageServed(bytes.fromhex(session.id), session.suite, seconds))
+                self._events.emit(MessageServed(bytes.fromhex(session.id), session.suite, seconds))
             return reply
         except RejectedMessage as error:
             await _wait_for_step(arrived_s)
             return self._refuse(request, error)
-        except TooMany as error:
+        except RateLimited as error:
             await asyncio.sleep(_LATER_S * random.uniform(0.5, 1.5))  # noqa: S311 (no secret)
             return self._refuse(request, error)
         except Exception as error:
@@ -149,15 +149,15 @@ class Middleware:
         if isinstance(error, RejectedMessage):
             request.outcome = f"{code} ({error.code}: {error})"
         exact = error.code if isinstance(error, RemoteProtocolError) else code
-        self._events.tell(MessageRejected(exact, request.remote))
+        self._events.emit(MessageRejected(exact, request.remote))
         _refusals.info("%s %s: %s", request.remote, word(request.raw_path), request.outcome)
         reply = error_reply(request, status, code, text)
-        if isinstance(error, TooMany):
-            self._events.tell(LimitHit(error.limit, request.remote, error.user_tag))
+        if isinstance(error, RateLimited):
+            self._events.emit(LimitHit(error.limit, request.remote, error.user_tag))
             reply.headers["Retry-After"] = str(error.retry_after_s)
         if status == 401:
             reply.headers["WWW-Authenticate"] = f'Certless prefix="{self._settings.prefix}"'
-        if status in (408, 413, 415) or isinstance(error, NoRoom):
+        if status in (408, 413, 415) or isinstance(error, TooManyBodies):
             reply.closes = True
         return reply
 
@@ -177,7 +177,7 @@ class Middleware:
             reply.headers["Allow"] = "POST"
             return reply
         if path in self._asks_for_mails:
-            if is_of_another_page(request):
+            if is_cross_site(request):
                 raise ForeignOrigin("no logins from pages of other sites: send JSON or msgpack")
             self._limits.refuse_logins_from(request.remote)
         return await serve(request)
@@ -215,28 +215,28 @@ class Middleware:
         """What the application answers to ``inside``; what the gateway refuses, it says inside."""
         path = inside.target.partition("?")[0]
         if self._own_paths.may_have(path):
-            return told_inside(404, "not_found", "no route of the gateway exists inside a message")
+            return sealed_error(404, "not_found", "no route of the gateway exists inside a message")
         try:
             _check_no_coding(name for name, _ in inside.headers)
             hosts = [value for name, value in inside.headers if name.lower() == "host"]
             if not is_one_host(hosts, may_be_none=True):
                 raise NoHost("send one header Host inside, like example.org, or none")
-        except (CodingRefused, NoHost) as error:
-            return told_inside(*status_and_text(error))
+        except (UnsupportedContentEncoding, NoHost) as error:
+            return sealed_error(*status_and_text(error))
         try:
             await self._limits.message(session.id)
-        except TooMany as error:
+        except RateLimited as error:
             request.outcome = f"session {session.id} (too_many)"
             tag = self._tag_of(session.user)
-            self._events.tell(LimitHit(error.limit, request.remote, tag))
-            told = told_inside(*status_and_text(error))
+            self._events.emit(LimitHit(error.limit, request.remote, tag))
+            told = sealed_error(*status_and_text(error))
             later = ("Retry-After", str(error.retry_after_s))
             return replace(told, headers=(*told.headers, later))
-        demanded = self._requirements.missed_by(session.suite, path)
+        demanded = self._suite_policy.violated_by(session.suite, path)
         if demanded is not None:
             request.outcome = f"session {session.id} (suite_required)"
             text = f"this route takes {demanded}: log in by a hardened suite"
-            return told_inside(403, "suite_required", text, suite=demanded)
+            return sealed_error(403, "suite_required", text, suite=demanded)
         return await request.run(inside, session)
 
     async def _read(self, request: OuterRequest) -> bytes:
@@ -245,7 +245,7 @@ class Middleware:
 
 def _check_no_coding(names: Iterable[str]) -> None:
     if any(folded(name) == "content-encoding" for name in names):
-        raise CodingRefused("send the body without a Content-Encoding")
+        raise UnsupportedContentEncoding("send the body without a Content-Encoding")
 
 
 async def _without_classic(_: OuterRequest) -> Reply:

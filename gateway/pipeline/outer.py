@@ -49,7 +49,7 @@ class OuterRequest(ABC):
 
     @abstractmethod
     async def read(self, max_bytes: int) -> bytes:
-        """The whole body. Raises: BodyTooLarge, BodyTooSlow, BrokenBody, NoRoom."""
+        """The whole body. Raises: BodyTooLarge, BodyTooSlow, BrokenBody, TooManyBodies."""
 
     @abstractmethod
     async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:

@@ -22,7 +22,7 @@ _TOO_SLOW = (
 async def collect(next_chunk: Callable[[], Awaitable[bytes]], max_bytes: int, of: str) -> bytes:
     """The body of the visitor ``of`` an address; the first empty chunk ends it.
 
-    Raises: BodyTooLarge, BodyTooSlow, BrokenBody, NoRoom, and what ``next_chunk`` raises.
+    Raises: BodyTooLarge, BodyTooSlow, BrokenBody, TooManyBodies, and what ``next_chunk`` raises.
     """
     body = bytearray()
     end_s = asyncio.get_running_loop().time() + _READ_TIMEOUT_S

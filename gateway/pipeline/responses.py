@@ -6,13 +6,13 @@ from gateway.errors import (
     BodyTooLarge,
     BodyTooSlow,
     BrokenBody,
-    CodingRefused,
     ForeignOrigin,
     LoginRequired,
     NoHost,
-    NoRoom,
+    RateLimited,
     StoreUnavailable,
-    TooMany,
+    TooManyBodies,
+    UnsupportedContentEncoding,
 )
 from protocol.common.envelopes import serialize_members
 from protocol.common.errors import RejectedMessage, RemoteProtocolError
@@ -43,15 +43,15 @@ def status_and_text(error: Exception) -> tuple[int, str, str]:
             return 413, "too_large", str(error)
         case BodyTooSlow():
             return 408, "too_slow", str(error)
-        case NoRoom():
+        case TooManyBodies():
             return 503, "unavailable", str(error)
         case BrokenBody() | NoHost():
             return 400, "malformed", str(error)
-        case CodingRefused():
+        case UnsupportedContentEncoding():
             return 415, "content_encoding", str(error)
         case ForeignOrigin():
             return 403, "foreign_origin", str(error)
-        case TooMany():
+        case RateLimited():
             return 429, "too_many", str(error)
         case StoreUnavailable():
             # In words of our own, which hold no secret.

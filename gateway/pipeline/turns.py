@@ -18,7 +18,7 @@ _LARGE_BYTES = 128 * 1024
 async def read_login(request: OuterRequest, max_body_bytes: int) -> bytes:
     """The body of a message that begins or ends a session.
 
-    Raises: BodyTooLarge, BodyTooSlow, BrokenBody, NoRoom.
+    Raises: BodyTooLarge, BodyTooSlow, BrokenBody, TooManyBodies.
     """
     most = min(MAX_LOGIN_BYTES, max_body_bytes)
     try:

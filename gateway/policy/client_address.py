@@ -39,7 +39,7 @@ _log = logging.getLogger("certless")
 _Address: TypeAlias = IPv4Address | IPv6Address
 
 
-class Visitors:
+class ClientAddresses:
     """Tells visitors by their addresses, also behind the proxies of ``trusted``.
 
     ``trusted`` are addresses and networks like ``10.0.0.0/8``, and ``unix``. Raises: ConfigError.

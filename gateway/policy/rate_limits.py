@@ -16,7 +16,7 @@ from limits.aio.storage import Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 
 from gateway.clock import Clock
-from gateway.errors import StoreUnavailable, TooMany
+from gateway.errors import RateLimited, StoreUnavailable
 from gateway.stores import Counter, Store
 
 from .client_address import block_of
@@ -91,7 +91,7 @@ class _Counted:
 
 
 class Limits:
-    """Every method counts once, and raises TooMany where that is too often, or StoreUnavailable."""
+    """Counts requests. Each method counts once. Raises: RateLimited, StoreUnavailable."""
 
     def __init__(
         self,
@@ -170,9 +170,9 @@ class Limits:
 
 
 def _refuse(now_ms: int, ends: Iterable[tuple[int | None, _Counted]]) -> None:
-    """Raises TooMany for the window that ends last, if one is full."""
+    """Raises RateLimited for the window that ends last, if one is full."""
     full = [(ends_ms, one) for ends_ms, one in ends if ends_ms is not None]
     if full:
         ends_ms, one = max(full, key=lambda entry: entry[0])
         user_tag = bytes.fromhex(one.who) if one.limit == "logins_per_user" else b""
-        raise TooMany(_TEXTS[one.limit], (ends_ms - now_ms) // 1000 + 1, one.limit, user_tag)
+        raise RateLimited(_TEXTS[one.limit], (ends_ms - now_ms) // 1000 + 1, one.limit, user_tag)

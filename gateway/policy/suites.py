@@ -21,7 +21,7 @@ def needs_keys(suites: Iterable[str]) -> bool:
     return not {CLASSIC, RSA_GCM.name}.isdisjoint(suites)
 
 
-class Requirements:
+class SuitePolicy:
     """Patterns of routes, each with the weakest suite that it takes."""
 
     def __init__(self, require: Mapping[str, str]) -> None:
@@ -49,7 +49,7 @@ class Requirements:
                 return suite
         return None
 
-    def missed_by(self, suite: str, raw_path: str) -> str | None:
+    def violated_by(self, suite: str, raw_path: str) -> str | None:
         """What ``raw_path`` demands and a session in ``suite`` does not give, or None."""
         return None if is_hardened(suite) else self.of(raw_path)
 

@@ -24,11 +24,11 @@ from .open_files import Complaints, allow_all_files
 from .options import application
 
 # So long requests that were begun may take when a process is told to stop.
-STOP_S = 30
+SHUTDOWN_TIMEOUT_S = 30
 # So long a connection is kept on which no request comes, or only a part of a head, or whose answer
 # nobody reads. A thousand of them keep everybody else out, for an hour by aiohttp, and by TCP for
 # ever. Longer than proxies keep theirs (60 s).
-KEPT_S = 75
+IDLE_TIMEOUT_S = 75
 _log = logging.getLogger("certless")
 
 
@@ -88,8 +88,8 @@ async def listening(
         access_log_class=AccessLog,
         access_log=_log,
         handle_signals=False,
-        shutdown_timeout=STOP_S,
-        keepalive_timeout=KEPT_S,
+        shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+        keepalive_timeout=IDLE_TIMEOUT_S,
         # What was refused unread is thrown away unread, not inflated first.
         auto_decompress=False,
         lingering_time=2,
@@ -138,7 +138,9 @@ def _give_up_who_does_not_read(site: web.TCPSite) -> None:
     """Connections take it over from what they came to."""
     if sys.platform == "linux" and isinstance(site._server, asyncio.Server):
         for listener in site._server.sockets:
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(KEPT_S * 1000))
+            listener.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(IDLE_TIMEOUT_S * 1000)
+            )
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:

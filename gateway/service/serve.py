@@ -4,8 +4,8 @@ import argparse
 import logging
 from contextlib import ExitStack
 
-from gateway.mail.smtp import SmtpDelivery
-from gateway.mail.url import delivery_from_url
+from gateway.mail.smtp import SmtpTransport
+from gateway.mail.url import transport_from_url
 from gateway.policy.suites import CLASSIC
 
 from .listener import listening, set_up_log
@@ -50,9 +50,9 @@ async def serve(arguments: argparse.Namespace) -> int:
 
 async def _try_smtp(mail: str) -> None:
     """Say early that a mail server does not answer; logins are served and mails kept meanwhile."""
-    delivery = delivery_from_url(mail, "certless@localhost")
-    if isinstance(delivery, SmtpDelivery) and not await delivery.answers():
+    transport = transport_from_url(mail, "certless@localhost")
+    if isinstance(transport, SmtpTransport) and not await transport.answers():
         _log.warning(
             "SMTP server %s does not answer: codes wait until it does; is --mail right?",
-            delivery.server,
+            transport.server,
         )

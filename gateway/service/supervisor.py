@@ -17,7 +17,7 @@ from gateway.admin.worker_metrics import watched_workers
 from gateway.config.reload import Reloads
 from gateway.errors import GatewayError
 
-from .listener import STOP_S, Service, reserved
+from .listener import SHUTDOWN_TIMEOUT_S, Service, reserved
 from .worker import Job, WorkerProcess
 
 # Before it is replaced, a worker that ended at once; it comes to the last of these by and by.
@@ -25,7 +25,7 @@ _PAUSES_S = (0, 1, 2, 5, 10, 30)
 # Who has served for so long did not end at once.
 _SETTLED_S = 60
 # A worker that is told to stop ends its requests, then what they ran; this is more than both.
-_PATIENCE_S = 2 * STOP_S + 10
+_PATIENCE_S = 2 * SHUTDOWN_TIMEOUT_S + 10
 _log = logging.getLogger("certless")
 
 

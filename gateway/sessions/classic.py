@@ -95,7 +95,7 @@ class Sessions:
         client_key: RsaPublicKey,
         caps: SessionCaps | None = None,
     ) -> Session | None:
-        """Open the session. None where another got there first. Raises: TooMany."""
+        """Open the session. None where another got there first. Raises: RateLimited."""
         key = session_id(token)
         tag_key = secrets.token_bytes(TAG_KEY_BYTES)
         expires_ms = self._clock() + self._lifetime_ms
@@ -154,7 +154,7 @@ class Sessions:
         self._live.pop(key, None)
         await self._store.end(key)
         opened_ms = session.expires_ms - self._lifetime_ms
-        self._events.tell(SessionEnded(key, self._clock() - opened_ms))
+        self._events.emit(SessionEnded(key, self._clock() - opened_ms))
 
     async def end_login(self, token: str) -> None:
         """Spend the code of a login that opens nothing."""

@@ -8,7 +8,7 @@ from gateway.stores import Store
 _LAST_SWEEPS = 2
 
 
-class Lifetimes:
+class SessionExpiry:
     """A watcher of events: the sessions that this process has opened and nobody has ended in it.
 
     What another process has ended, a ticket replaced, or a user lost, the store alone knows.
@@ -22,7 +22,7 @@ class Lifetimes:
         self._opened_until_ms: dict[bytes, tuple[int, int]] = {}
         # Where nobody else watches, nobody is told.
         if events.watched:
-            events.watch(self)
+            events.subscribe(self)
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, SessionOpened):
@@ -35,7 +35,7 @@ class Lifetimes:
         for session_id, (opened_ms, expires_ms) in list(self._opened_until_ms.items()):
             if now_ms > expires_ms:
                 self._opened_until_ms.pop(session_id, None)
-                self._events.tell(SessionExpired(session_id, expires_ms - opened_ms))
+                self._events.emit(SessionExpired(session_id, expires_ms - opened_ms))
             elif expires_ms - now_ms <= self._last_ms and await self._is_gone(session_id, now_ms):
                 self._opened_until_ms.pop(session_id, None)
 

@@ -15,13 +15,13 @@ from typing import ClassVar
 from gateway.events import Events, SessionEnded
 from gateway.keys.keyring import KeyRing
 from gateway.keys.user_tags import UserTags
-from gateway.stores import Opening, SessionCaps, Store
+from gateway.stores import NewSession, SessionCaps, Store
 from protocol.common.errors import DecryptionFailed
 from protocol.common.record import Record
 from protocol.hardened.confirmation import Enrolment
-from protocol.hardened.counter_window import FreshnessClaim
 from protocol.hardened.message_server import ServerSession
 from protocol.hardened.records import SessionRecord
+from protocol.hardened.replay_window import FreshnessClaim
 
 from .session import Session
 
@@ -78,7 +78,7 @@ class HardenedSessions:
         self._with_rsa: OrderedDict[bytes, LiveSession] = OrderedDict()
         self._overlap_until_ms: dict[bytes, int] = {}
 
-    def opening(
+    def new_session(
         self,
         enrolment: Enrolment,
         user: str,
@@ -86,11 +86,11 @@ class HardenedSessions:
         caps: SessionCaps | None = None,
         *,
         awaits_password: bool = False,
-    ) -> Opening:
+    ) -> NewSession:
         """``enrolment`` of ``user``, as a store keeps it."""
         record, ticket, chain = enrolment.session, enrolment.ticket, enrolment.chain
         kept = KeptSession(record.serialize(), user, _AWAITED if awaits_password else 0, now_ms)
-        opening = Opening(
+        new_session = NewSession(
             record.session_id,
             self._tags.of(user),
             self._seal(record.session_id, kept),
@@ -98,10 +98,10 @@ class HardenedSessions:
             caps=caps,
         )
         if ticket is None or chain is None:
-            return opening
+            return new_session
         sealed_ticket = self._keyring.seal("ticket", ticket.ticket_hash, ticket.serialize())
         return replace(
-            opening,
+            new_session,
             chain_id=chain.chain_id,
             chain=self._keyring.seal("chain", chain.chain_id, chain.serialize()),
             chain_expires_ms=chain.expires_ms,
@@ -193,7 +193,7 @@ class HardenedSessions:
         if live.record.chain_id and with_tickets:
             await self._store.end_chain(live.record.chain_id)
         await self._store.end(live.record.session_id)
-        self._events.tell(SessionEnded(live.record.session_id, now_ms - live.kept.opened_ms))
+        self._events.emit(SessionEnded(live.record.session_id, now_ms - live.kept.opened_ms))
 
     async def sweep(self, now_ms: int) -> None:
         """Forget keys of epochs that are over, and what has expired."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from protocol.classic.freshness import NonceClaim
-from protocol.hardened.counter_window import FreshnessClaim
+from protocol.hardened.replay_window import FreshnessClaim
 
 MAIL_LIMIT = 3
 MAIL_WINDOW_MS = 900_000
@@ -61,7 +61,7 @@ class SessionCaps:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class NewSession:
     """A hardened session to be opened, with its chain and the next ticket of it.
 
     ``sealed``, ``chain`` and ``ticket`` are records; those of chain and ticket are empty where no
@@ -153,7 +153,7 @@ class Store(ABC):
     ) -> bool:
         """CODE_CLAIMED -> ENROLLED, with a sealed record of the session. False: another state.
 
-        Raises: TooMany, where a cap is reached; then nothing is changed.
+        Raises: RateLimited, where a cap is reached; then nothing is changed.
         """
 
     # --- logging in and resuming, hardened ---
@@ -191,19 +191,20 @@ class Store(ABC):
         """The sealed exchange, which is not there any more; None where there is none in time."""
 
     @abstractmethod
-    async def open_login(self, opening: Opening) -> bool:
+    async def open_login(self, new_session: NewSession) -> bool:
         """Spend the code of a login; open its session, if it is of the same user, and its chain.
 
-        False: no login, or it was another user's. Raises: TooMany, where a cap is reached; then
+        False: no login, or it was another user's. Raises: RateLimited, where a cap is reached; then
         nothing is changed.
         """
 
     @abstractmethod
-    async def open_resumed(self, opening: Opening, previous: bytes) -> bool:
+    async def open_resumed(self, new_session: NewSession, previous: bytes) -> bool:
         """Replace a chain that still is ``previous``, end its session and open the next.
 
         The chain's spent tickets are kept beside the new one. False: the chain has changed, or is
-        another user's. Raises: TooMany, as ``open_login``; the session that ends does not count.
+        another user's. Raises: RateLimited, as ``open_login``; the session that ends is not
+        counted.
         """
 
     # --- sessions ---

@@ -1,6 +1,6 @@
 """What all stores say where a cap of sessions is reached."""
 
-from gateway.errors import TooMany
+from gateway.errors import RateLimited
 
 from . import SessionCaps
 
@@ -8,9 +8,9 @@ OF_THIS_USER, OF_ALL_USERS = "of this user", "of all users"
 _SETTINGS = {OF_THIS_USER: "sessions_per_user", OF_ALL_USERS: "sessions"}
 
 
-def cap_reached(caps: SessionCaps, whose: str, first_ms: int) -> TooMany:
+def cap_reached(caps: SessionCaps, whose: str, first_ms: int) -> RateLimited:
     """For ``whose`` sessions, of which the first is open through the millisecond ``first_ms``."""
-    return TooMany(
+    return RateLimited(
         f"as many sessions {whose} are open as may be: end one, or wait",
         (first_ms - caps.now_ms) // 1000 + 1,
         _SETTINGS[whose],

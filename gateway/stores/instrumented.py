@@ -28,6 +28,6 @@ def _timed(method: Callable[..., Awaitable[Any]], events: Events) -> "staticmeth
             failed = True
             raise
         finally:
-            events.tell(StoreAsked(name, time.perf_counter() - began_s, failed))
+            events.emit(StoreAsked(name, time.perf_counter() - began_s, failed))
 
     return staticmethod(call)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from gateway.errors import StoreUnavailable
-from gateway.events import Events, UserDeparted
+from gateway.events import Events, UserRemoved
 from gateway.stores import Store
 from protocol.common.codes import normalise_username
 from protocol.common.errors import RejectedMessage
@@ -14,7 +14,7 @@ from .directory import Directory
 _log = logging.getLogger("certless")
 
 
-class Departures:
+class UserRemoval:
     """Reloads a directory and ends sessions, logins, tickets and codes of who has left it."""
 
     def __init__(
@@ -37,7 +37,7 @@ class Departures:
                     _log.info("user %s is gone: %d sessions ended", tag.hex(), count)
                     # Of several gateways, the one that was first.
                     if count:
-                        self._events.tell(UserDeparted(tag, count))
+                        self._events.emit(UserRemoved(tag, count))
                 self._left.discard(user)
         except StoreUnavailable as error:
             count = len(self._left)

@@ -17,7 +17,7 @@ from protocol.common.messages import (
 )
 from protocol.common.once import Once
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
-from protocol.common.rsa_keys import admit
+from protocol.common.rsa_keys import validate_public_key
 
 from .freshness import format_timestamp
 from .sealing import read_members, seal_to
@@ -54,13 +54,13 @@ class PendingLogin:
         self._opened = Once()
 
     def open(self, reply: SealedMessage) -> ClientKeys:
-        """The keys of the session. Raises: DecryptionFailed, KeyNotAdmitted."""
+        """The keys of the session. Raises: DecryptionFailed, InvalidPublicKey."""
         self._opened.use("a login's answer")
         plaintext, valid = _open_from(self._suite, self._private_key, reply, self._entropy)
         pem = (read_members(plaintext, valid) or {}).get(self._suite.dialect.names.public_key)
         if not isinstance(pem, str):
             raise DecryptionFailed("the answer is not sealed to us")
-        return ClientKeys(self._private_key, admit(pem))
+        return ClientKeys(self._private_key, validate_public_key(pem))
 
 
 class PendingResponse:

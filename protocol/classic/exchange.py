@@ -26,7 +26,7 @@ from protocol.common.messages import (
 )
 from protocol.common.once import Once
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
-from protocol.common.rsa_keys import admit
+from protocol.common.rsa_keys import validate_public_key
 from protocol.common.window import WINDOW_MS, within_window
 
 from .freshness import (
@@ -181,7 +181,7 @@ class OpenedLogin:
         """The payload, if it is fresh and its key is admitted.
 
         Up to 20 ms of arithmetic for a key of 4096 bits.
-        Raises: DecryptionFailed, StaleTimestamp, KeyNotAdmitted.
+        Raises: DecryptionFailed, StaleTimestamp, InvalidPublicKey.
         """
         self.__decided.use("an opened login")
         names = self.__suite.dialect.names
@@ -196,7 +196,7 @@ class OpenedLogin:
             raise DecryptionFailed("a password needs a code of at least 112 bits")
         if not within_window(stamp, now_ms, self.__window_ms):
             raise StaleTimestamp(_away(stamp, now_ms))
-        return AcceptedLogin(self.__suite, self.__members, admit(public_key))
+        return AcceptedLogin(self.__suite, self.__members, validate_public_key(public_key))
 
 
 class ServerExchange:

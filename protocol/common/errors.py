@@ -13,8 +13,8 @@
           |- ReplayedNonce          nonce or passphrase seen before
           |- CodeRefused            no such login, or the code is spent, expired or wrong
           |- TicketRefused          no such ticket, or it is expired or of another suite
-          |  `- TicketReturned      a ticket that was spent: its chain is to be revoked
-          `- KeyNotAdmitted         the peer's RSA key or point
+          |  `- TicketReuseDetected      a ticket that was spent: its chain is to be revoked
+          `- InvalidPublicKey         the peer's RSA key or point
 
 A peer sees ``public_code`` and nothing else. ``code`` is for logs and tests. Messages of these
 errors never hold a key, a code, a token, a password or plaintext.
@@ -97,13 +97,13 @@ class TicketRefused(RejectedMessage):
     code = "ticket_refused"
 
 
-class TicketReturned(TicketRefused):
+class TicketReuseDetected(TicketRefused):
     """A spent ticket came back with a valid proof: two hold it, so its chain is to be revoked."""
 
     code = "ticket_returned"
 
 
-class KeyNotAdmitted(RejectedMessage):
+class InvalidPublicKey(RejectedMessage):
     """The peer's public key, RSA or a point of P-256, is not one we use."""
 
     code = "key_not_admitted"

@@ -10,7 +10,7 @@ could be read by others than its owner.
 from math import gcd, isqrt, prod
 
 from .codec import decode_bytes
-from .errors import KeyNotAdmitted
+from .errors import InvalidPublicKey
 from .primitives import RsaKeyForm, RsaPublicKey, is_fermat_prime
 
 MAX_PEM_CHARS = 4096
@@ -73,29 +73,29 @@ def _read_pem(text: str) -> tuple[RsaKeyForm, str] | None:
     return None
 
 
-def admit(pem: str) -> RsaPublicKey:
-    """The key in ``pem``, if it is one we encrypt to. Raises: KeyNotAdmitted."""
+def validate_public_key(pem: str) -> RsaPublicKey:
+    """The key in ``pem``, if it is one we encrypt to. Raises: InvalidPublicKey."""
     read = _read_pem(pem)
     if read is None:
-        raise KeyNotAdmitted("not one public key PEM")
+        raise InvalidPublicKey("not one public key PEM")
     form, base64 = read
-    return admit_der(decode_bytes("base64", base64) or b"", form)
+    return validate_public_key_der(decode_bytes("base64", base64) or b"", form)
 
 
-def admit_der(der: bytes, form: RsaKeyForm = "spki") -> RsaPublicKey:
-    """The key in ``der``, by the same rules. Raises: KeyNotAdmitted."""
+def validate_public_key_der(der: bytes, form: RsaKeyForm = "spki") -> RsaPublicKey:
+    """The key in ``der``, by the same rules. Raises: InvalidPublicKey."""
     key = RsaPublicKey.from_der(der, form) if len(der) <= MAX_PEM_CHARS else None
     if key is None:
-        raise KeyNotAdmitted("not an RSA public key")
+        raise InvalidPublicKey("not an RSA public key")
     n = key.n
     if not MIN_BITS <= n.bit_length() <= MAX_BITS:
-        raise KeyNotAdmitted(
+        raise InvalidPublicKey(
             f"a key of {n.bit_length()} bits: make one of {MIN_BITS} to {MAX_BITS}"
         )
     if key.e != EXPONENT:
-        raise KeyNotAdmitted("an exponent that is not 65537")
+        raise InvalidPublicKey("an exponent that is not 65537")
     if n % 2 == 0 or gcd(n, _SMALL_FACTORS) != 1:
-        raise KeyNotAdmitted("a small factor")
+        raise InvalidPublicKey("a small factor")
     if _has_close_primes(n) or _is_roca(n) or is_fermat_prime(n):
-        raise KeyNotAdmitted("a weak modulus")
+        raise InvalidPublicKey("a weak modulus")
     return key

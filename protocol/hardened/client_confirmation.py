@@ -10,10 +10,9 @@ from protocol.common.envelopes import Members, serialize_members
 from protocol.common.errors import LocalProtocolError, RejectedMessage
 from protocol.common.once import Once
 from protocol.common.primitives import RsaPublicKey, equal
-from protocol.common.rsa_keys import admit_der
+from protocol.common.rsa_keys import validate_public_key_der
 
 from .client_session import ClientSession, ClientTicket
-from .counter_window import MAX_FRESH_VALUE
 from .handshake_messages import (
     MAX_SESSION_MS,
     TICKET_BYTES,
@@ -21,6 +20,7 @@ from .handshake_messages import (
     ServerConfirmation,
 )
 from .key_schedule import Handshake
+from .replay_window import MAX_FRESH_VALUE
 from .suites import Freshness
 
 _MAX_TICKET_S = 0xFFFFFFFF
@@ -59,7 +59,7 @@ class PendingConfirmation:
         """The session and, where one was granted, the ticket: to be kept before it is used.
 
         Raises: CodeRefused or TicketRefused (the server has not proven itself),
-        DecryptionFailed, MalformedMessage, KeyNotAdmitted.
+        DecryptionFailed, MalformedMessage, InvalidPublicKey.
         """
         self._opened.use("a server's confirmation")
         handshake, subject = self._handshake, self._subject
@@ -81,7 +81,7 @@ class PendingConfirmation:
                 secrets.resume,
             )
         wraps = handshake.suite.wraps
-        server_key = admit_der(inside.raw("public_key")).to_der() if wraps else b""
+        server_key = validate_public_key_der(inside.raw("public_key")).to_der() if wraps else b""
         inside.end()
         session = ClientSession(
             self._session_id,

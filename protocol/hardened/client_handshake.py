@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from protocol.common.codes import Code, Entropy
-from protocol.common.errors import CodeRefused, KeyNotAdmitted, TicketRefused
+from protocol.common.errors import CodeRefused, InvalidPublicKey, TicketRefused
 from protocol.common.once import Once
 from protocol.common.primitives import SCALAR_SEED_BYTES, Point, RsaPublicKey, ecdh, scalar
 
@@ -58,17 +58,17 @@ class PendingShare:
     def open(
         self, message: ServerShare, public_key: RsaPublicKey | None = None
     ) -> tuple[ClientConfirmation, PendingConfirmation]:
-        """M4; ``public_key`` is the client's where the suite wraps. Raises: KeyNotAdmitted.
+        """M4; ``public_key`` is the client's where the suite wraps. Raises: InvalidPublicKey.
 
         What M4 says lets whoever made pB test one guess of the code, and no more.
         """
         self._opened.use("a server's share")
         p_b = None if message.p_b == self._p_a else admit_share(message.p_b)
         if p_b is None:
-            raise KeyNotAdmitted("pB is not a point that a server makes")
+            raise InvalidPublicKey("pB is not a point that a server makes")
         secret = client_secret(self._blinding, self._x, p_b)
         if secret is None:
-            raise KeyNotAdmitted("pB leads to the point at infinity")
+            raise InvalidPublicKey("pB leads to the point at infinity")
         awaited = self._awaited
         subject, suite = awaited.subject, awaited.suite
         th = login_transcript(awaited.transcript, self._p_a, message.p_b)
@@ -154,12 +154,12 @@ class PendingResumption:
     def open(
         self, greeting: ResumptionGreeting, public_key: RsaPublicKey | None = None
     ) -> tuple[ClientConfirmation, PendingConfirmation]:
-        """R3; ``public_key`` is the client's where the suite wraps. Raises: KeyNotAdmitted."""
+        """R3; ``public_key`` is the client's where the suite wraps. Raises: InvalidPublicKey."""
         self._opened.use("a server's share")
         ticket, hello = self._ticket, self._hello
         agreed = ecdh(self._secret, greeting.server_point)
         if agreed is None or greeting.server_point == hello.client_point:
-            raise KeyNotAdmitted("eS is not a point that a server makes")
+            raise InvalidPublicKey("eS is not a point that a server makes")
         suite = HARDENED_SUITES[ticket.suite]
         th = resumption_transcript(
             hello.version,

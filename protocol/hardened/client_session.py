@@ -23,8 +23,8 @@ from protocol.common.once import Once
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
 from protocol.common.record import Record
 
-from .counter_window import MAX_FRESH_VALUE
 from .key_schedule import EpochKeys
+from .replay_window import MAX_FRESH_VALUE
 from .sealed_messages import Envelope, Header, Kind, open_message, seal_message, unwrap
 from .suites import HARDENED_SUITES, Freshness
 

@@ -15,7 +15,7 @@ from protocol.common.errors import (
 )
 from protocol.common.once import Once
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey, equal
-from protocol.common.rsa_keys import admit_der
+from protocol.common.rsa_keys import validate_public_key_der
 
 from .handshake_messages import MAX_SESSION_MS, ClientConfirmation, ServerConfirmation
 from .key_schedule import Handshake
@@ -175,7 +175,7 @@ def _client_key(handshake: Handshake, box: bytes) -> RsaPublicKey:
     inside = Members("msgpack", handshake.open_client_box(box))
     der = inside.raw("public_key")
     inside.end()
-    return admit_der(der)
+    return validate_public_key_der(der)
 
 
 def confirm_login(message: ClientConfirmation, exchange: ExchangeRecord | None) -> ConfirmedClient:
@@ -183,7 +183,7 @@ def confirm_login(message: ClientConfirmation, exchange: ExchangeRecord | None) 
 
     Up to 20 ms of arithmetic in rsa-gcm, and only for who knew the code.
     Raises: CodeRefused (another code, or no exchange), DecryptionFailed, MalformedMessage,
-    KeyNotAdmitted (the code is spent).
+    InvalidPublicKey (the code is spent).
     """
     if exchange is None or exchange.chain:
         raise CodeRefused("no exchange is open: begin with pA")
@@ -210,8 +210,8 @@ class ConfirmedTicket:
     def redeem(self, terms: Terms, now_ms: int) -> Enrolment:
         """The session, and what the chain becomes; ``terms.ticket`` is the successor.
 
-        Raises: TicketRefused, TicketReturned (end the chain, whatever has become of it, and its
-        session, and write it down: two hold its secrets), LocalProtocolError.
+        Raises: TicketRefused, LocalProtocolError, TicketReuseDetected (two parties hold the secrets
+        of the ticket: end the chain and its session, and log it).
         """
         before = self.__chain
         if terms.ticket is None or before.chain_id != terms.chain_id:
@@ -231,7 +231,7 @@ def confirm_resumption(
 ) -> ConfirmedTicket:
     """R3: the ticket to redeem from the chain that it names.
 
-    Raises: TicketRefused, DecryptionFailed, MalformedMessage, KeyNotAdmitted.
+    Raises: TicketRefused, DecryptionFailed, MalformedMessage, InvalidPublicKey.
     """
     if exchange is None or not exchange.chain:
         raise TicketRefused("no resumption is open")

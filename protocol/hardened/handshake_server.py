@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from protocol.common.codes import HARDENED_CODE_CHARS, Code, Entropy, mint_code
 from protocol.common.errors import (
     CodeRefused,
-    KeyNotAdmitted,
+    InvalidPublicKey,
     LocalProtocolError,
     TicketRefused,
 )
@@ -58,7 +58,7 @@ class Invitation:
         """The login that ``code`` opens; it forgets the code. Half a millisecond."""
         return self._record(self._scalar(code))
 
-    def for_nobody(self, entropy: Entropy) -> LoginRecord:
+    def decoy_for_unknown_user(self, entropy: Entropy) -> LoginRecord:
         """A login that no code opens: the user is unknown, or has had enough mails."""
         self._scalar(mint_code(entropy, HARDENED_CODE_CHARS))  # for the work, which is the same
         return self._record(scalar(entropy(SCALAR_SEED_BYTES)))
@@ -115,18 +115,18 @@ class HandshakeServer:
         """M3, and what M4 will be tried against; the exchange before it is void.
 
         ``login`` is what the store gave for an attempt that it has counted, None where there was
-        none to count. Raises: CodeRefused, KeyNotAdmitted.
+        none to count. Raises: CodeRefused, InvalidPublicKey.
         """
         if login is None:
             raise CodeRefused("no code waits: unknown, spent or expired")
         _check_session(login.session_id, message.session_id)
         p_a = admit_share(message.p_a)
         if p_a is None:
-            raise KeyNotAdmitted("pA is not a point that a client makes")
+            raise InvalidPublicKey("pA is not a point that a client makes")
         blinding, y = login.load_blinding(), scalar(entropy(SCALAR_SEED_BYTES))
         secret, p_b = server_secret(blinding, y, p_a), server_share(blinding, y)
         if secret is None:
-            raise KeyNotAdmitted("pA leads to the point at infinity")
+            raise InvalidPublicKey("pA leads to the point at infinity")
         th = login_transcript(login.greeting, message.p_a, p_b)
         who = Identities.of(login.username, self.realm)
         agreement = agree(who, message.p_a, p_b, secret, blinding.w, th)
@@ -152,7 +152,7 @@ class HandshakeServer:
 
         A spent ticket is answered like a good one: only R3 shows whether the client holds its
         secret, or has merely seen it go by. Raises: UnsupportedSuite, TicketRefused,
-        KeyNotAdmitted.
+        InvalidPublicKey.
         """
         suite = choose_suite(message.version, [message.suite], self.accepted)
         if ticket is None or chain is None or ticket.suite != suite.name:
@@ -162,7 +162,7 @@ class HandshakeServer:
         secret = scalar(entropy(SCALAR_SEED_BYTES))
         agreed = ecdh(secret, message.client_point)
         if agreed is None:
-            raise KeyNotAdmitted("eC is not a point")
+            raise InvalidPublicKey("eC is not a point")
         greeting = ResumptionGreeting(
             entropy(SESSION_ID_BYTES), entropy(NONCE_BYTES), Point.of_generator(secret).encode()
         )

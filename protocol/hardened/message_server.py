@@ -19,9 +19,9 @@ from protocol.common.once import Once
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
 from protocol.common.window import WINDOW_MS, within_window
 
-from .counter_window import FreshnessClaim
 from .key_schedule import EpochKeys
 from .records import SessionRecord
+from .replay_window import FreshnessClaim
 from .sealed_messages import Envelope, Header, Kind, open_message, seal_message, unwrap
 
 STALE_TIMESTAMP = "stale_timestamp"

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from protocol.common.codes import Entropy
-from protocol.common.errors import TicketRefused, TicketReturned
+from protocol.common.errors import TicketRefused, TicketReuseDetected
 from protocol.common.primitives import sha256
 from protocol.common.record import Record
 
@@ -70,7 +70,7 @@ class ExchangeRecord(Record):
     ticket_hash: bytes = b""
     chain: bytes = b""
 
-    def for_nobody(self, entropy: Entropy) -> "ExchangeRecord":
+    def decoy_for_unknown_user(self, entropy: Entropy) -> "ExchangeRecord":
         """The same, of a login whose code is gone: no confirmation is right."""
         return replace(self, confirm_client=entropy(len(self.confirm_client)))
 
@@ -193,14 +193,14 @@ class TicketChain(Record):
     ) -> "TicketChain":
         """The chain after ``ticket`` was redeemed for ``successor`` (both hashes).
 
-        Raises: TicketRefused (expired), TicketReturned (spent: revoke the chain). The chain is
+        Raises: TicketRefused (expired), TicketReuseDetected (spent: revoke the chain). The chain is
         that of R2: a proof begun while its ticket was good is no sign of a second holder,
         however late it comes.
         """
         if now_ms > self.expires_ms:
             raise TicketRefused("the ticket has expired")
         if ticket not in (self.used, self.next):
-            raise TicketReturned("a spent ticket came back")
+            raise TicketReuseDetected("a spent ticket came back")
         return replace(
             self, used=ticket, next=successor, session_id=session_id, expires_ms=expires_ms
         )

@@ -27,7 +27,7 @@ from protocol.common.primitives import (
     sha256,
 )
 
-from .counter_window import MAX_FRESH_VALUE
+from .replay_window import MAX_FRESH_VALUE
 from .suites import FRESHNESS, Freshness, HardenedSuite, suite_of_number
 
 MAGIC = b"CG1"

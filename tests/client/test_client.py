@@ -91,7 +91,7 @@ async def test_the_code_as_text_function_or_coroutine() -> None:
 async def test_logout_ends_the_session() -> None:
     async with running() as at, at.client() as client:
         await client.login("ann@example.org", code=at.mails.code)
-        session: Any = client._conversation
+        session: Any = client._protocol
         keys = session._keys
         await client.logout()
         with pytest.raises(NotLoggedIn):

@@ -511,5 +511,5 @@ async def test_errors_hold_no_secret(tmp_path: Path) -> None:
         await client.login("Ada", code=CODE)
         secret = ClientTicket.parse((tmp_path / "t").read_bytes()).secret
         # The file alone holds it.
-        session: Any = client._conversation
+        session: Any = client._protocol
         assert repr(secret) not in repr((vars(session), vars(session._messages)))

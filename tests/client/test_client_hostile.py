@@ -14,7 +14,7 @@ from processes import python
 from certless.client import AnswerNotTrusted, Client, NoAnswer, NoGateway, Refused
 from gateway.errors import MailNotSent
 from gateway.mail.message import CodeMail
-from gateway.mail.transports import WebhookDelivery
+from gateway.mail.transports import WebhookTransport
 
 MSGPACK = "application/msgpack"
 CHUNKED = "Transfer-Encoding: chunked"
@@ -182,7 +182,7 @@ async def test_a_webhook_is_read_for_its_status_alone(status: int) -> None:
     webhook = lists_in_gzip(status)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     async with hostile(webhook) as server:
-        delivery = WebhookDelivery(server.url)
+        delivery = WebhookTransport(server.url)
         try:
             mail = CodeMail("shop", "ann", "7K3QWXYZ", "192.0.2.1", 10)
             if status == 200:

@@ -131,7 +131,7 @@ async def test_new_keys_every_15_minutes(suite: Any) -> None:
 
 
 def epoch_of(client: Client) -> int:
-    conversation: Any = client._conversation
+    conversation: Any = client._protocol
     epoch: int = conversation._messages._session.epoch
     return epoch
 

@@ -7,11 +7,11 @@ import pytest
 from documents import read, table, tables
 
 from certless import client
-from gateway.adapters.aiohttp import places
 from gateway.adapters.aiohttp import reverse_proxy as proxy
+from gateway.adapters.aiohttp import upstream_slots
 from gateway.config.settings import Settings
-from gateway.mail.smtp import SmtpDelivery
-from gateway.mail.url import delivery_from_url
+from gateway.mail.smtp import SmtpTransport
+from gateway.mail.url import transport_from_url
 from gateway.pipeline import held_bodies, request_body
 from gateway.pipeline.header_names import _BEGINNINGS, _OF_A_PROXY, folded, is_of_a_proxy
 from gateway.policy.rate_limits import _AHEAD
@@ -102,7 +102,7 @@ def test_sessions() -> None:
         ("docs/limits.md", f"{handshake_messages.MAX_SESSION_MS // HOUR_MS} hours at most"),
         ("docs/limits.md", f"more than {str(_AHEAD).split()[0]} messages in an hour"),
         ("docs/limits.md", f"a window has {_MAX_WINDOW_S // 86400} days at most"),
-        ("docs/limits.md", f"after {listening.KEPT_S} s"),
+        ("docs/limits.md", f"after {listening.IDLE_TIMEOUT_S} s"),
         ("docs/limits.md", f"A body has {request_body._READ_TIMEOUT_S} s"),
         ("docs/limits.md", f"go on at {request_body._LEAST_BYTES_PER_S // 1024} KiB a second"),
         ("docs/limits.md", f"with {request_body._PATIENCE_S} s of patience"),
@@ -113,13 +113,13 @@ def test_sessions() -> None:
             "docs/suites.md",
             f"{codes.CLASSIC_CODE_CHARS} characters ({26 * codes.BITS_PER_CHAR} bits)",
         ),
-        ("docs/serving.md", f"(up to {listening.STOP_S} s)"),
+        ("docs/serving.md", f"(up to {listening.SHUTDOWN_TIMEOUT_S} s)"),
         ("docs/serving.md", f"has {proxy._CONNECT_TIMEOUT_S} s to take a connection and 60 s"),
         ("docs/serving.md", f"{proxy._CONNECTIONS} connections to it at most"),
         ("docs/serving.md", f"share {proxy._PUBLIC_REQUESTS} of these"),
         ("docs/serving.md", f"has {proxy._PUBLIC_SHARE} at most"),
-        ("docs/serving.md", f"below {places._SLOW_BYTES_PER_S // 1024} KiB a second"),
-        ("docs/serving.md", f"who waits for {places._PATIENCE_S} s gets 503"),
+        ("docs/serving.md", f"below {upstream_slots._SLOW_BYTES_PER_S // 1024} KiB a second"),
+        ("docs/serving.md", f"who waits for {upstream_slots._PATIENCE_S} s gets 503"),
     ],
 )
 def test_numbers_in_the_text(page: str, said: str) -> None:
@@ -148,11 +148,11 @@ def test_mail_urls() -> None:
         scheme = row[0].partition(":")[0]
         told = [int(number) for number in re.findall(r"\d+", row[1])]
         for port, url in zip(told, (f"{scheme}://h", f"{scheme}://ann:secret@h"), strict=False):
-            made = delivery_from_url(url, "codes@example.org")
-            assert isinstance(made, SmtpDelivery)
+            made = transport_from_url(url, "codes@example.org")
+            assert isinstance(made, SmtpTransport)
             assert made.server == f"h:{port}"
     for url in ("dir:mails", "console:", "webhook:http://127.0.0.1:9000/sms"):
-        delivery_from_url(url, "codes@example.org")
+        transport_from_url(url, "codes@example.org")
 
 
 def test_figures_in_readme_are_those_of_the_page_on_sizing() -> None:

@@ -29,10 +29,10 @@ from protocol.common.messages import FieldNames
 from protocol.hardened import (
     client_session,
     confirmation,
-    counter_window,
     handshake_messages,
     key_schedule,
     records,
+    replay_window,
     sealed_messages,
 )
 from protocol.hardened import (
@@ -92,7 +92,7 @@ def test_names_and_paths() -> None:
 def test_constants(heading: str) -> None:
     rooms = (
         *(codec, codes, freshness, messages, primitives, rsa_keys, suites, gateway.stores),
-        *(client_session, confirmation, counter_window, envelopes, handshake_messages),
+        *(client_session, confirmation, replay_window, envelopes, handshake_messages),
         *(hardened_suites, key_schedule, records, sealed_messages, typed_codes, window),
     )
     for name, value in table(heading):

@@ -29,7 +29,7 @@ from protocol.common.codec import JsonObject
 from protocol.common.codes import Code
 from protocol.common.errors import (
     DecryptionFailed,
-    KeyNotAdmitted,
+    InvalidPublicKey,
     ReplayedNonce,
     StaleTimestamp,
 )
@@ -41,7 +41,7 @@ from protocol.common.messages import (
     SealedRequest,
 )
 from protocol.common.primitives import RsaPadding, RsaPrivateKey, evp_bytes_to_key
-from protocol.common.rsa_keys import admit
+from protocol.common.rsa_keys import validate_public_key
 from protocol.common.window import WINDOW_MS
 
 PEER = ROOT / "tests" / "support" / "node" / "classic_peer.mjs"
@@ -298,7 +298,7 @@ def test_node_client_must_not_send_its_private_key(node: NodePeer, pairs: Pairs)
     pem = node("generate_key")["pkcs8"]
     login = node("seal_login", token=TOKEN, code=CODE.text, public_key=pem, now=NOW_MS)
     message = AuthenticateRequest.parse(login["message"], node.suite.dialect.names)
-    with pytest.raises(KeyNotAdmitted):
+    with pytest.raises(InvalidPublicKey):
         server_of(node.suite, pairs).open_login(message, CODE).accept(NOW_MS)
 
 
@@ -489,7 +489,7 @@ def test_node_takes_our_private_key(node: NodePeer, pairs: Pairs, container: str
 
 def test_keys_of_node_are_admitted(node: NodePeer) -> None:
     pem = node("generate_key")["spki"]
-    assert admit(pem).to_pem() == pem
+    assert validate_public_key(pem).to_pem() == pem
 
 
 def test_both_derive_the_same_key_and_iv(node: NodePeer) -> None:

@@ -10,10 +10,10 @@ from http_2 import over_http_2, status
 from starlette.applications import Starlette
 
 import gateway
-from gateway import CodeMail, Delivery, MailNotSent
+from gateway import CodeMail, MailNotSent, MailTransport
 from gateway.adapters.asgi.app import Certless
 from gateway.logs import LOGGERS, on_one_line, word
-from gateway.mail.queue import Courier
+from gateway.mail.queue import MailQueue
 
 SOURCES = sorted((Path(gateway.__file__).parent).rglob("*.py"))
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
@@ -124,7 +124,7 @@ async def test_a_path_by_http_2(caplog: pytest.LogCaptureFixture) -> None:
 # --- texts of other servers ---
 
 
-class Refusing(Delivery):
+class Refusing(MailTransport):
     """A mail server that says something."""
 
     def __init__(self, said: str) -> None:
@@ -136,12 +136,12 @@ class Refusing(Delivery):
 
 @pytest.mark.parametrize("evil", EVIL)
 async def test_the_words_of_a_mail_server(evil: str, caplog: pytest.LogCaptureFixture) -> None:
-    courier = Courier(Refusing(evil))
-    courier.send(
+    mail_queue = MailQueue(Refusing(evil))
+    mail_queue.send(
         ("ann@example.org",), CodeMail("a shop", "ann", "CODE", "192.0.2.7", 10), bytes(16)
     )
-    await courier.finish()
-    await courier.close()
+    await mail_queue.finish()
+    await mail_queue.close()
     (line,) = (record.getMessage() for record in caplog.records)
     assert "mail not sent" in line
     assert is_plain(line)

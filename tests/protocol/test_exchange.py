@@ -15,7 +15,7 @@ from protocol.common.codes import Code
 from protocol.common.errors import (
     CodeRefused,
     DecryptionFailed,
-    KeyNotAdmitted,
+    InvalidPublicKey,
     LocalProtocolError,
     MalformedMessage,
     ReplayedNonce,
@@ -244,7 +244,7 @@ def test_a_stale_login_has_opened_and_so_spent_its_code() -> None:
 def test_a_login_with_a_weak_key_has_opened_and_so_spent_its_code() -> None:
     peer = Peer()
     opened = peer.server.open_login(_login(peer, publicKey=weak_keys()["roca"]), peer.code)
-    with pytest.raises(KeyNotAdmitted):
+    with pytest.raises(InvalidPublicKey):
         opened.accept(NOW_MS)
 
 
@@ -316,7 +316,7 @@ def test_a_session_key_that_is_weak_is_refused_by_the_client() -> None:
         peer.suite.wrap(peer.client_pair.public, passphrase),
         peer.suite.seal(passphrase, plaintext, None),
     )
-    with pytest.raises(KeyNotAdmitted):
+    with pytest.raises(InvalidPublicKey):
         pending.open(reply)
 
 

@@ -11,7 +11,7 @@ from protocol.common.codes import CODE_ATTEMPTS, Code, mint_code
 from protocol.common.errors import (
     CodeRefused,
     DecryptionFailed,
-    KeyNotAdmitted,
+    InvalidPublicKey,
     LocalProtocolError,
     MalformedMessage,
     TicketRefused,
@@ -87,7 +87,7 @@ def test_a_bad_share_spends_an_attempt() -> None:
     peer = HardenedPeer()
     awaited = peer.greet()
     for _ in range(CODE_ATTEMPTS):
-        with pytest.raises(KeyNotAdmitted):
+        with pytest.raises(InvalidPublicKey):
             peer.answer_share(ClientShare(awaited.greeting.session_id, bad_points()["zero"]))
     with pytest.raises(CodeRefused):
         peer.answer_share(share_of(awaited, peer))
@@ -121,7 +121,7 @@ def test_an_exchange_for_nobody_refuses_the_right_code() -> None:
     exchange = peer.memory.take_exchange(message.session_id)
     assert exchange
     with pytest.raises(CodeRefused):
-        confirm_login(message, exchange.for_nobody(peer.entropy))
+        confirm_login(message, exchange.decoy_for_unknown_user(peer.entropy))
     confirm_login(message, exchange)
 
 
@@ -215,17 +215,17 @@ def test_a_point_that_is_none_is_refused_by_both_sides(name: str) -> None:
         with pytest.raises(MalformedMessage):
             ClientShare.parse("json", ClientShare(bytes(16), data).serialize("json"))
         return
-    with pytest.raises(KeyNotAdmitted):
+    with pytest.raises(InvalidPublicKey):
         peer.answer_share(ClientShare(awaited.greeting.session_id, data))
     _, pending = awaited.enter(CODE8, peer.entropy)
-    with pytest.raises(KeyNotAdmitted):
+    with pytest.raises(InvalidPublicKey):
         pending.open(ServerShare(data))
 
 
 def test_a_share_that_comes_back_is_refused() -> None:
     peer = HardenedPeer()
     share, pending = peer.greet().enter(CODE8, peer.entropy)
-    with pytest.raises(KeyNotAdmitted):
+    with pytest.raises(InvalidPublicKey):
         pending.open(ServerShare(share.p_a))
 
 
@@ -235,10 +235,10 @@ def test_who_knows_w_alone_cannot_force_the_secret() -> None:
     (stored,) = peer.memory.logins.values()
     blinding = LoginRecord.parse(stored).load_blinding()
     share = ClientShare(awaited.greeting.session_id, blinding.w_m.encode())
-    with pytest.raises(KeyNotAdmitted, match="infinity"):
+    with pytest.raises(InvalidPublicKey, match="infinity"):
         peer.answer_share(share)
     _, pending = awaited.enter(CODE8, peer.entropy)
-    with pytest.raises(KeyNotAdmitted, match="infinity"):
+    with pytest.raises(InvalidPublicKey, match="infinity"):
         pending.open(ServerShare(blinding.w_n.encode()))
 
 
@@ -448,7 +448,7 @@ def test_a_client_key_that_is_weak_is_refused_after_the_proof() -> None:
     exchange = peer.memory.take_exchange(message.session_id)
     assert exchange is not None
     for inside, error in (
-        (b"\x81\xaapublic_key\xc4\x01\x00", KeyNotAdmitted),
+        (b"\x81\xaapublic_key\xc4\x01\x00", InvalidPublicKey),
         (b"\x80", MalformedMessage),
         (b"\xc0", MalformedMessage),
     ):

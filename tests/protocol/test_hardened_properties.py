@@ -37,14 +37,13 @@ from protocol.common.errors import (
     RemoteProtocolError,
     ReplayedNonce,
     TicketRefused,
-    TicketReturned,
+    TicketReuseDetected,
 )
 from protocol.common.messages import HttpRequest, HttpResponse
 from protocol.common.typed_codes import NoCode, read_code
 from protocol.hardened.client_confirmation import PendingConfirmation
 from protocol.hardened.client_handshake import PendingShare, begin_resumption
 from protocol.hardened.client_session import EPOCH_LIFETIME_MS, ClientSession, ClientTicket
-from protocol.hardened.counter_window import COUNTER_WINDOW, MAX_FRESH_VALUE, CounterWindow
 from protocol.hardened.handshake_messages import (
     ClientConfirmation,
     ClientShare,
@@ -56,6 +55,7 @@ from protocol.hardened.handshake_messages import (
     ServerShare,
 )
 from protocol.hardened.message_server import AcceptedMessage, StaleMessage
+from protocol.hardened.replay_window import COUNTER_WINDOW, MAX_FRESH_VALUE, ReplayWindow
 from protocol.hardened.sealed_messages import Envelope, Header
 from protocol.hardened.states import (
     HARDENED_TRANSITIONS,
@@ -319,17 +319,17 @@ FAR = st.integers(0, MAX_FRESH_VALUE) | st.integers(
 @given(st.lists(NEAR, max_size=60) | st.lists(NEAR | FAR, max_size=20))
 @example([COUNTER_WINDOW, 1, COUNTER_WINDOW + 1, 1, 2, 2**53 - 1, 2**53 - 1024, 2**53 - 1025])
 def test_the_window_is_the_rule(values: list[int]) -> None:
-    window, naive = CounterWindow(), NaiveWindow()
+    window, naive = ReplayWindow(), NaiveWindow()
     for value in values:
         claimed = window.claim(value)
         assert (claimed is not None) == naive.claim(value), value
-        window = CounterWindow.parse((claimed or window).serialize())
+        window = ReplayWindow.parse((claimed or window).serialize())
         assert window.top == max(naive.seen)
 
 
 def test_a_window_of_another_length_is_our_own_fault() -> None:
     with pytest.raises(LocalProtocolError):
-        CounterWindow.parse(bytes(135))
+        ReplayWindow.parse(bytes(135))
 
 
 # --- the login, step by step --------------------------------------------------------------------
@@ -512,7 +512,7 @@ class TicketWalk(RuleBasedStateMachine):
             return
         message, confirmation = self._begin(self.tickets[number])
         if number not in (self.used, self.next):
-            with pytest.raises(TicketReturned):
+            with pytest.raises(TicketReuseDetected):
                 self.peer.redeem(message)
             self.revoked = True
             return
@@ -629,7 +629,7 @@ TestStateWalk.settings = walking(60, 25)
 
 
 def test_rejections_are_one_to_the_peer() -> None:
-    for kind in (CodeRefused, TicketRefused, TicketReturned, DecryptionFailed, ReplayedNonce):
+    for kind in (CodeRefused, TicketRefused, TicketReuseDetected, DecryptionFailed, ReplayedNonce):
         assert issubclass(kind, RejectedMessage)
         assert kind.public_code == "rejected"
 

@@ -20,7 +20,7 @@ from protocol.common.codes import Code, Entropy
 from protocol.common.envelopes import Format
 from protocol.common.errors import (
     CodeRefused,
-    KeyNotAdmitted,
+    InvalidPublicKey,
     RemoteProtocolError,
     StaleTimestamp,
 )
@@ -37,7 +37,6 @@ from protocol.hardened.client_session import (
     seal_request,
 )
 from protocol.hardened.confirmation import Enrolment, Terms, confirm_login, confirm_resumption
-from protocol.hardened.counter_window import CounterWindow
 from protocol.hardened.handshake_messages import (
     ClientConfirmation,
     ClientShare,
@@ -64,6 +63,7 @@ from protocol.hardened.records import (
     TicketRecord,
     ticket_hash,
 )
+from protocol.hardened.replay_window import ReplayWindow
 from protocol.hardened.sealed_messages import Envelope
 from protocol.hardened.spake2 import (
     Blinding,
@@ -177,7 +177,7 @@ def server_login(given: Json) -> Json:
     invitation = server.greet(Hello.parse(form, m0), given["expires_s"], draw)
     login = invitation.for_code(Code(given["code"]))
     if not given.get("known", True):
-        login = invitation.for_nobody(bytes)
+        login = invitation.decoy_for_unknown_user(bytes)
     claimed = LoginRecord.parse(login.serialize()) if given.get("attempt", True) else None
     share, exchange = server.answer_share(ClientShare.parse(*wire(given["M2"])), claimed, draw)
     exchange = ExchangeRecord.parse(exchange.serialize())
@@ -292,7 +292,7 @@ def decide(given: Json) -> AcceptedMessage | StaleMessage:
         return opened.accept(claim.salt.hex() not in given["claimed_salts_hex"], given["now_ms"])
     window = given.get("window", {"top": 0, "seen": [0]})
     seen = sum(1 << window["top"] - value for value in window["seen"])
-    claimed = CounterWindow(window["top"], seen).claim(claim.value) is not None
+    claimed = ReplayWindow(window["top"], seen).claim(claim.value) is not None
     return opened.accept(claimed, given["now_ms"])
 
 
@@ -407,7 +407,7 @@ def spake2(given: Json) -> Json:
 def spake2_share(given: Json) -> Json:
     share = admit_share(bytes.fromhex(given["share_hex"]))
     if share is None:
-        raise KeyNotAdmitted
+        raise InvalidPublicKey
     return {"share_hex": share.encode().hex()}
 
 
@@ -427,11 +427,11 @@ def rekey(given: Json) -> Json:
 
 
 def window(given: Json) -> Json:
-    state, taken = CounterWindow(), []
+    state, taken = ReplayWindow(), []
     for value in given["values"]:
         claimed = state.claim(value)
         taken.append(claimed is not None)
-        state = CounterWindow.parse((claimed or state).serialize())
+        state = ReplayWindow.parse((claimed or state).serialize())
     return {"taken": taken}
 
 
@@ -501,7 +501,7 @@ def test_every_error_of_the_hardened_suites_has_a_vector() -> None:
         errors.ReplayedNonce,
         errors.CodeRefused,
         errors.TicketRefused,
-        errors.TicketReturned,
-        errors.KeyNotAdmitted,
+        errors.TicketReuseDetected,
+        errors.InvalidPublicKey,
     }
     assert {kind.code for kind in caused} <= {case["expect"] for case in LOADED.values()}

@@ -54,7 +54,7 @@ from protocol.common.messages import (
     SessionRequest,
 )
 from protocol.common.primitives import RsaPrivateKey
-from protocol.common.rsa_keys import admit
+from protocol.common.rsa_keys import validate_public_key
 
 # ``make fuzz`` tries this many times as many examples.
 FUZZ = int(os.environ.get("FUZZ", "1"))
@@ -218,7 +218,7 @@ PEM = key_pair("test-session").public.to_pem()
 def test_a_key_with_one_character_changed_is_refused_or_as_strong(at: int, char: str) -> None:
     text = PEM[:at] + char + PEM[at + 1 :]
     try:
-        key = admit(text)
+        key = validate_public_key(text)
     except RejectedMessage:
         return
     # Other digits may be another modulus, of more bits where they fall on its leading zero; the

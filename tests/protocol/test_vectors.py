@@ -40,7 +40,7 @@ from protocol.common.messages import (
     SealedRequest,
     SessionRequest,
 )
-from protocol.common.rsa_keys import admit
+from protocol.common.rsa_keys import validate_public_key
 
 FILES = sorted(path for path in VECTORS.glob("*.json") if path != KEYS_FILE)
 LOADED: dict[str, Json] = {path.stem: json.loads(path.read_text()) for path in FILES}
@@ -93,7 +93,7 @@ def open_login(case: Json) -> Json:
     message = AuthenticateRequest.parse(_object(given["message"]), suite.dialect.names)
     accepted = _server(suite).open_login(message, code).accept(given["now_ms"])
     members = suite.dialect.names
-    assert accepted.client_key == admit(accepted.payload[members.public_key])  # type: ignore[arg-type]
+    assert accepted.client_key == validate_public_key(accepted.payload[members.public_key])  # type: ignore[arg-type]
     assert accepted.password == accepted.payload.get(members.password)
     return {"payload": accepted.payload}
 
@@ -142,7 +142,7 @@ def code_passphrase(case: Json) -> Json:
 def admit_key(case: Json) -> Json:
     given = case["input"]
     pem = _joined(given["pem_parts"]).decode() if "pem_parts" in given else given["pem"]
-    return {"bits": admit(pem).n.bit_length()}
+    return {"bits": validate_public_key(pem).n.bit_length()}
 
 
 def run_parse_json(case: Json) -> Json:

@@ -19,7 +19,7 @@ from frameworks import Seen, application, serving
 
 import gateway
 from certless.client import Client
-from gateway import Account, AnyAddress, CodeMail, Delivery
+from gateway import Account, AnyAddress, CodeMail, MailTransport
 from gateway.adapters.aiohttp.app import ASSEMBLY
 from gateway.adapters.asgi.app import Certless
 from gateway.adapters.asgi.inner import ASGIApp
@@ -36,8 +36,8 @@ from protocol.common.primitives import RsaPrivateKey
 CLIENT_PAIR = RsaPrivateKey.generate()
 
 
-class CaughtMails(Delivery):
-    """A Delivery that keeps what it is given."""
+class CaughtMails(MailTransport):
+    """A MailTransport that keeps what it is given."""
 
     def __init__(self) -> None:
         self.mails: asyncio.Queue[tuple[str, CodeMail]] = asyncio.Queue()

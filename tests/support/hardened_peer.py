@@ -10,7 +10,7 @@ from peer import key_pair, seeded
 
 from protocol.common.codes import CODE_ATTEMPTS, Code
 from protocol.common.envelopes import Format
-from protocol.common.errors import TicketReturned
+from protocol.common.errors import TicketReuseDetected
 from protocol.common.messages import HttpRequest, HttpResponse
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
 from protocol.hardened.client_handshake import (
@@ -26,7 +26,6 @@ from protocol.hardened.client_session import (
     seal_request,
 )
 from protocol.hardened.confirmation import Enrolment, Terms, confirm_login, confirm_resumption
-from protocol.hardened.counter_window import CounterWindow, FreshnessClaim
 from protocol.hardened.handshake_messages import (
     ClientConfirmation,
     ClientShare,
@@ -53,6 +52,7 @@ from protocol.hardened.records import (
     TicketRecord,
     ticket_hash,
 )
+from protocol.hardened.replay_window import FreshnessClaim, ReplayWindow
 from protocol.hardened.sealed_messages import Envelope
 from protocol.hardened.suites import HARDENED_SUITES, Freshness
 
@@ -101,7 +101,7 @@ class Memory:
         else:
             self.sessions.pop(previous.session_id, None)
         self.sessions[session.session_id] = session.serialize()
-        self.windows[session.session_id] = CounterWindow().serialize()
+        self.windows[session.session_id] = ReplayWindow().serialize()
         if enrolment.ticket is not None:
             self.tickets[enrolment.ticket.ticket_hash] = enrolment.ticket.serialize()
         if chain is not None:
@@ -114,7 +114,7 @@ class Memory:
 
     def claim(self, session_id: bytes, claim: FreshnessClaim) -> bool:
         if claim.fresh == "counter":
-            window = CounterWindow.parse(self.windows[session_id]).claim(claim.value)
+            window = ReplayWindow.parse(self.windows[session_id]).claim(claim.value)
             if window is None:
                 return False
             self.windows[session_id] = window.serialize()
@@ -192,7 +192,11 @@ class HardenedPeer:
         """M0 and M1, and the mail."""
         hello, pending = self.hello()
         invitation = self.server.greet(hello, 600, self.entropy)
-        login = invitation.for_code(self.code) if known else invitation.for_nobody(self.entropy)
+        login = (
+            invitation.for_code(self.code)
+            if known
+            else invitation.decoy_for_unknown_user(self.entropy)
+        )
         self.memory.logins[login.session_id] = login.serialize()
         greeting = Greeting.parse(self.form, invitation.greeting.serialize(self.form))
         return pending.open(greeting)
@@ -237,7 +241,7 @@ class HardenedPeer:
         ticket = confirm_resumption(message, self.memory.take_exchange(message.session_id))
         try:
             enrolment = ticket.redeem(self.terms(ticket.chain_id), self.now_ms)
-        except TicketReturned:
+        except TicketReuseDetected:
             self.memory.revoke(ticket.chain_id)
             raise
         answer = enrolment.accept(self.memory.enrol(enrolment))

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import pytest
 
-from gateway.errors import TooMany
-from gateway.stores import TAG_KEY_ID, Opening, SessionCaps, Store, StoredChain, StoredSession
+from gateway.errors import RateLimited
+from gateway.stores import TAG_KEY_ID, NewSession, SessionCaps, Store, StoredChain, StoredSession
 from protocol.common.codes import CODE_ATTEMPTS
-from protocol.hardened.counter_window import COUNTER_WINDOW, MAX_FRESH_VALUE, FreshnessClaim
+from protocol.hardened.replay_window import COUNTER_WINDOW, MAX_FRESH_VALUE, FreshnessClaim
 
 T = TypeVar("T")
 NOW_MS = 1_000_000
@@ -22,7 +22,7 @@ USER, OTHER_USER = b"a user" + bytes(10), b"another" + bytes(9)
 CODE, CHAIN = b"code" + bytes(12), b"chain" + bytes(11)
 LOGIN, EXCHANGE, SESSION = b"a sealed login", b"a sealed exchange", b"a sealed session"
 FIRST_CHAIN, SECOND_CHAIN = b"a sealed chain", b"that chain later"
-OPENING = Opening(ADA, USER, SESSION, EXPIRES_MS)
+OPENING = NewSession(ADA, USER, SESSION, EXPIRES_MS)
 CHAINED = replace(
     OPENING,
     chain_id=CHAIN,
@@ -73,9 +73,9 @@ async def confirming(store: Store) -> None:
     assert await store.add_exchange(ADA, EXCHANGE, NOW_MS + 60_000, attempt.number)
 
 
-async def opened(store: Store, opening: Opening = OPENING) -> None:
+async def opened(store: Store, new_session: NewSession = OPENING) -> None:
     await greeted(store)
-    assert await store.open_login(opening)
+    assert await store.open_login(new_session)
 
 
 async def resumed(store: Store) -> None:
@@ -296,7 +296,7 @@ class HardenedStoreContract:
             replace(RESUMED, session_id=salt(n), ticket_hash=bytes(31) + bytes([n]))
             for n in range(20)
         ]
-        tries = [store.open_resumed(opening, FIRST_CHAIN) for opening in openings]
+        tries = [store.open_resumed(one, FIRST_CHAIN) for one in openings]
         assert (await asyncio.gather(*tries)).count(True) == 1
         assert len(await store.sessions(NOW_MS)) == 1
 
@@ -352,7 +352,7 @@ class HardenedStoreContract:
         assert await store.open_login(replace(OPENING, session_id=BEN, expires_ms=NOW_MS + 5000))
         await greeted(store, CODE)
         for caps in (SessionCaps(1, 0, NOW_MS), SessionCaps(0, 1, NOW_MS)):
-            with pytest.raises(TooMany) as caught:
+            with pytest.raises(RateLimited) as caught:
                 await store.open_login(replace(CHAINED, caps=caps))
             assert caught.value.retry_after_s == 6
         # Neither the login nor its code is spent, and nothing was opened.
@@ -382,11 +382,11 @@ class HardenedStoreContract:
         await opened(store, replace(CHAINED, expires_ms=NOW_MS + 1000))
         for number in range(2):
             await store.add_handshake(salt(number), LOGIN, EXPIRES_MS, USER)
-            opening = replace(OPENING, session_id=salt(number), expires_ms=NOW_MS + 7000)
-            assert await store.open_login(opening)
+            new_session = replace(OPENING, session_id=salt(number), expires_ms=NOW_MS + 7000)
+            assert await store.open_login(new_session)
         for caps in (SessionCaps(2, 0, NOW_MS), SessionCaps(0, 2, NOW_MS)):
             assert not await store.open_resumed(replace(RESUMED, caps=caps), b"another chain")
-            with pytest.raises(TooMany) as caught:
+            with pytest.raises(RateLimited) as caught:
                 await store.open_resumed(replace(RESUMED, caps=caps), FIRST_CHAIN)
             # The session that it would end is not one of those to wait for.
             assert caught.value.retry_after_s == 8
@@ -402,7 +402,7 @@ class HardenedStoreContract:
         await store.end(ADA)
         await store.add_handshake(NOBODY, LOGIN, EXPIRES_MS, USER)
         assert await store.open_login(replace(OPENING, session_id=NOBODY))
-        with pytest.raises(TooMany):
+        with pytest.raises(RateLimited):
             await store.open_resumed(replace(RESUMED, caps=SessionCaps(1, 0, NOW_MS)), FIRST_CHAIN)
 
     # --- the key of user tags ---
@@ -440,7 +440,7 @@ class HardenedStoreContract:
         again = replace(RESUMED, user_tag=new)
         assert not await store.open_resumed(RESUMED, FIRST_CHAIN)
         await store.add_handshake(BEN, LOGIN, EXPIRES_MS, new)
-        with pytest.raises(TooMany):
+        with pytest.raises(RateLimited):
             await store.open_login(replace(again, caps=SessionCaps(1, 0, NOW_MS)))
         assert await store.open_resumed(again, FIRST_CHAIN)
         assert await store.end_user(USER) == 0

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from hardened_store_contract import USER, HardenedStoreContract, in_turns
 
-from gateway.errors import StoreUnavailable, TooMany
+from gateway.errors import RateLimited, StoreUnavailable
 from gateway.stores import MAIL_LIMIT, MAIL_WINDOW_MS, Counter, SessionCaps, Store
 from protocol.classic.freshness import MAX_MESSAGES, PASSPHRASE_ATTEMPTS, TAG_BYTES, NonceClaim
 from protocol.common.codes import CODE_ATTEMPTS
@@ -367,7 +367,7 @@ class StoreContract(HardenedStoreContract):
             await reach_code_claimed(store, tag(number))
             assert await store.enrol(tag(number), SESSION, ends_ms, caps)
         await reach_code_claimed(store, ANN)
-        with pytest.raises(TooMany) as caught:
+        with pytest.raises(RateLimited) as caught:
             await store.enrol(ANN, SESSION, EXPIRES_MS, caps)
         # Through 9.001 s, so it is over after ten.
         assert caught.value.retry_after_s == 10
@@ -386,7 +386,7 @@ class StoreContract(HardenedStoreContract):
             assert await store.claim_code(tag(number), NOW_MS)
         for number in range(2):
             assert await store.enrol(tag(number), SESSION, NOW_MS, caps)
-        with pytest.raises(TooMany) as caught:
+        with pytest.raises(RateLimited) as caught:
             await store.enrol(tag(2), SESSION, EXPIRES_MS, caps)
         assert caught.value.retry_after_s == 1
         # The others have expired by then, swept or not.
@@ -416,7 +416,7 @@ class StoreContract(HardenedStoreContract):
             *(store.enrol(key, SESSION, EXPIRES_MS, caps) for key in keys), return_exceptions=True
         )
         assert results.count(True) == 3
-        assert sum(isinstance(result, TooMany) for result in results) == 17
+        assert sum(isinstance(result, RateLimited) for result in results) == 17
         assert await store.count_sessions(NOW_MS) == 3
 
     async def test_open_sessions_are_counted(self, store: Store) -> None:

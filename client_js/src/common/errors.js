@@ -8,7 +8,7 @@
  *        |- UnsupportedSuite           no suite or version that both speak
  *        `- RejectedMessage
  *           |- DecryptionFailed  StaleTimestamp  ReplayedNonce  CodeRefused  TicketRefused
- *           `- KeyNotAdmitted
+ *           `- InvalidPublicKey
  *
  *     CertlessError(code)              what a user of this package catches; words for a person
  *     |- Refused                       the gateway said no; `status` and `code` are its words
@@ -74,8 +74,8 @@ export class TicketRefused extends RejectedMessage {}
 TicketRefused.code = 'ticket_refused';
 
 /** The peer's public key, RSA or a point of P-256, is not one that we use. */
-export class KeyNotAdmitted extends RejectedMessage {}
-KeyNotAdmitted.code = 'key_not_admitted';
+export class InvalidPublicKey extends RejectedMessage {}
+InvalidPublicKey.code = 'key_not_admitted';
 
 export class CertlessError extends Error {
   /**
@@ -216,7 +216,7 @@ export class Cancelled extends CertlessError {
  * Whether an error decides nothing: what was shown, a ticket above all, is as good as before.
  * @param {unknown} error
  */
-export function isForLater(error) {
+export function isRetryable(error) {
   return error instanceof NoAnswer || (error instanceof Refused && FOR_LATER.includes(error.code));
 }
 
@@ -237,7 +237,7 @@ const PROTOCOL_ERRORS = [
   ReplayedNonce,
   CodeRefused,
   TicketRefused,
-  KeyNotAdmitted,
+  InvalidPublicKey,
 ];
 
 /**

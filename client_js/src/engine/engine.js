@@ -14,7 +14,7 @@ import { findSuite } from '../protocol/hardened/suites.js';
 import { LiveClassic, sendJson } from './liveClassic.js';
 import { LiveHardened } from './liveHardened.js';
 import { SealedMessage, SessionGrant, SessionRequest } from '../protocol/messages.js';
-import { admit } from '../protocol/rsaKeys.js';
+import { validatePublicKey } from '../protocol/rsaKeys.js';
 import { Classic } from '../protocol/classic/suites.js';
 
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
@@ -208,7 +208,7 @@ export class Engine {
       if (!kept.session) throw new LocalProtocolError('a ticket alone is no session');
       return this.#sessions.add(new LiveHardened(this.#primitives, kept.session, privateKey));
     }
-    const keys = { privateKey: /** @type {RsaPrivateKey} */ (privateKey), serverKey: admit(kept.serverKey) };
+    const keys = { privateKey: /** @type {RsaPrivateKey} */ (privateKey), serverKey: validatePublicKey(kept.serverKey) };
     return this.#sessions.add(new LiveClassic(this.#exchangeIn(kept.dialect), kept.token, keys));
   }
 

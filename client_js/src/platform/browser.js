@@ -1,5 +1,5 @@
 /** What a browser has: perhaps WebCrypto, perhaps Workers, perhaps a place to keep a session. */
-import { aloneInTabs } from '../session/tabLock.js';
+import { tabLock } from '../session/tabLock.js';
 import { localEngine } from '../engine/engine.js';
 import { pure } from '../primitives/pure.js';
 import { webCrypto } from '../primitives/webCrypto.js';
@@ -39,7 +39,7 @@ const neverAlone = async () => {
 /** @returns {Store} */
 export function persistentStore() {
   try {
-    if (globalThis.indexedDB) return indexedDbStore(indexedDB, aloneInTabs(indexedDB));
+    if (globalThis.indexedDB) return indexedDbStore(indexedDB, tabLock(indexedDB));
     if (globalThis.localStorage) return localStorageStore(localStorage, neverAlone);
   } catch {
     // A browser set to keep nothing throws at the mere look.

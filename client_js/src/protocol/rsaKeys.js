@@ -8,7 +8,7 @@
  */
 import { pow, sqrt } from 'micro-rsa-dsa-dh/utils.js';
 import { decodeBytes } from '../common/codec.js';
-import { KeyNotAdmitted } from '../common/errors.js';
+import { InvalidPublicKey } from '../common/errors.js';
 import { EXPONENT } from '../primitives/contract.js';
 import { subjectPublicKeyInfo } from '../primitives/der.js';
 import { RsaPublicKey } from '../primitives/rsaPublicKey.js';
@@ -108,11 +108,11 @@ function readPem(text) {
  * The key in `pem`, if it is one we encrypt to. Some 20 ms of arithmetic.
  * @param {string} pem
  * @returns {RsaPublicKey}
- * @throws {KeyNotAdmitted}
+ * @throws {InvalidPublicKey}
  */
-export function admit(pem) {
+export function validatePublicKey(pem) {
   const der = readPem(pem);
-  if (!der) throw new KeyNotAdmitted('not one public key PEM');
+  if (!der) throw new InvalidPublicKey('not one public key PEM');
   return admitDer(der);
 }
 
@@ -120,20 +120,20 @@ export function admit(pem) {
  * The key in `der` (SubjectPublicKeyInfo), by the same rules.
  * @param {Bytes} der
  * @returns {RsaPublicKey}
- * @throws {KeyNotAdmitted}
+ * @throws {InvalidPublicKey}
  */
 export function admitDer(der) {
   const key = der.length <= MAX_PEM_CHARS ? RsaPublicKey.fromDer(der) : null;
-  if (!key) throw new KeyNotAdmitted('not an RSA public key');
+  if (!key) throw new InvalidPublicKey('not an RSA public key');
   const { n, e, bits } = key;
   if (bits < MIN_BITS || bits > MAX_BITS) {
-    throw new KeyNotAdmitted(`a key of ${bits} bits: make one of ${MIN_BITS} to ${MAX_BITS}`);
+    throw new InvalidPublicKey(`a key of ${bits} bits: make one of ${MIN_BITS} to ${MAX_BITS}`);
   }
-  if (e !== BigInt(EXPONENT)) throw new KeyNotAdmitted('an exponent that is not 65537');
-  if (hasSmallFactor(n)) throw new KeyNotAdmitted('a small factor');
+  if (e !== BigInt(EXPONENT)) throw new InvalidPublicKey('an exponent that is not 65537');
+  if (hasSmallFactor(n)) throw new InvalidPublicKey('a small factor');
   // Primes pass Fermat's test to base 2, RSA moduli do not.
   if (hasClosePrimes(n) || isRoca(n) || pow(2n, n - 1n, n) === 1n) {
-    throw new KeyNotAdmitted('a weak modulus');
+    throw new InvalidPublicKey('a weak modulus');
   }
   return key;
 }

@@ -1,8 +1,8 @@
 /** The ways to a session: log in at once, log in step by step, or go on with one that was kept. */
 import { throwIfCancelled } from '../common/abort.js';
-import { isForLater } from '../common/errors.js';
+import { isRetryable } from '../common/errors.js';
 import { GatewayClient } from './gatewayClient.js';
-import { Keeper, hasTicket } from './persistence.js';
+import { SessionPersistence, hasTicket } from './persistence.js';
 import { Session, beginEnrolment, enrol } from './session.js';
 
 /** @typedef {import('./gatewayClient.js').GatewayOptions} GatewayOptions */
@@ -113,16 +113,16 @@ export async function takeUp(options, byTicket) {
   if (isOver && !byTicket) return null;
   const client = clientOf(kept, { ...options, store: asked.store });
   if (!client) return null;
-  const keeper = new Keeper(client, true);
+  const persistence = new SessionPersistence(client, true);
   try {
     const enrolled = isOver
-      ? await keeper.fromTicket(kept, new AbortController().signal)
+      ? await persistence.fromTicket(kept, new AbortController().signal)
       : { session: await client.ask('adopt', { kept }), kept };
-    const was = { isProven: !isOver, isKept: keeper.isKept };
+    const was = { isProven: !isOver, isKept: persistence.isKept };
     if (enrolled) return new Session(client, enrolled, options, was);
   } catch (error) {
     client.close();
-    if (isForLater(error)) throw error;
+    if (isRetryable(error)) throw error;
     // What was kept is no session that this version can go on with.
     return null;
   }

@@ -5,7 +5,7 @@
  * What stands in the store is the truth: it is looked at before something is made of our own copy.
  */
 import { isEpochOver } from '../protocol/hardened/clientSession.js';
-import { isForLater } from '../common/errors.js';
+import { isRetryable } from '../common/errors.js';
 import { changeKept } from './stores.js';
 
 /** @typedef {import('../protocol/hardened/clientSession.js').ClientSession} ClientSession */
@@ -35,7 +35,7 @@ function isLater(found, lost) {
   return a > b;
 }
 
-export class Keeper {
+export class SessionPersistence {
   #client;
   isKept;
 
@@ -161,7 +161,7 @@ export class Keeper {
     try {
       return await alone(name, work);
     } catch (error) {
-      if (isForLater(error) || signal.aborted) throw error;
+      if (isRetryable(error) || signal.aborted) throw error;
       return null;
     }
   }

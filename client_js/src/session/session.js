@@ -6,10 +6,10 @@
  */
 import { orCancelled, throwIfCancelled } from '../common/abort.js';
 import { Enrolment } from './enrolment.js';
-import { Cancelled, NoAnswer, NotLoggedIn, OutcomeUnknown, Refused, isForLater } from '../common/errors.js';
+import { Cancelled, NoAnswer, NotLoggedIn, OutcomeUnknown, Refused, isRetryable } from '../common/errors.js';
 import { WINDOW_MS } from '../protocol/classic/freshness.js';
 import { HardenedEnrolment } from './hardenedEnrolment.js';
-import { Keeper, hasTicket } from './persistence.js';
+import { SessionPersistence, hasTicket } from './persistence.js';
 import { plainRequest, responseOf } from './plainHttp.js';
 
 /** @typedef {import('../engine/engine.js').PlainRequest} PlainRequest */
@@ -78,7 +78,7 @@ export class Session extends EventTarget {
   #state = 'ready';
   /** @type {Promise<Current> | undefined} */
   #renewal;
-  #keeper;
+  #persistence;
   /** @type {Promise<void> | undefined} */
   #catchingUp;
   #closing = new AbortController();
@@ -97,7 +97,7 @@ export class Session extends EventTarget {
     this.#client = client;
     this.#options = options;
     this.#current = { ...enrolled, since: client.clock(), isProven, isFromOtherTab: false };
-    this.#keeper = new Keeper(client, isKept);
+    this.#persistence = new SessionPersistence(client, isKept);
     this.#watchExpiry();
   }
 
@@ -138,7 +138,7 @@ export class Session extends EventTarget {
 
   /** Where the session is kept for the next load of the page: a store's name, or `memory`. */
   get keptIn() {
-    return this.#keeper.isKept ? this.#client.store.name : 'memory';
+    return this.#persistence.isKept ? this.#client.store.name : 'memory';
   }
 
   /**
@@ -163,7 +163,7 @@ export class Session extends EventTarget {
     const target = this.#client.prefix + this.#client.dialect.paths.session;
     const probe = { method: 'GET', target, headers: [], body: new Uint8Array() };
     await this.#sendAgain(current, probe, signal).catch((error) => {
-      throw error instanceof NotLoggedIn || isForLater(error) ? new OutcomeUnknown({ cause: error }) : error;
+      throw error instanceof NotLoggedIn || isRetryable(error) ? new OutcomeUnknown({ cause: error }) : error;
     });
     throw new OutcomeUnknown();
   }
@@ -171,7 +171,7 @@ export class Session extends EventTarget {
   /** Logs out: the session ends on the gateway and is forgotten here, whether or not it answers. */
   async close() {
     // A ticket outlives the session.
-    if (this.#state === 'closed') return this.#keeper.forget(this.#current.kept);
+    if (this.#state === 'closed') return this.#persistence.forget(this.#current.kept);
     const { session } = this.#current;
     const client = this.#client;
     const wasReady = this.#state === 'ready';
@@ -184,19 +184,19 @@ export class Session extends EventTarget {
       // A session that the gateway no longer knows has ended as it should.
       if (!(error instanceof Refused && error.code === 'rejected')) throw error;
     } finally {
-      await this.#keeper.forget(this.#current.kept);
+      await this.#persistence.forget(this.#current.kept);
       this.#end();
     }
   }
 
   /** Nothing is kept for the next load any more, be it this session or what another tab has made of it. */
   async forget() {
-    await this.#keeper.forgetAll();
+    await this.#persistence.forgetAll();
   }
 
   /** For `login`: a new session is kept before anybody uses it. */
   async keep() {
-    await this.#keeper.keep(this.#current.kept);
+    await this.#persistence.keep(this.#current.kept);
     return this;
   }
 
@@ -255,7 +255,7 @@ export class Session extends EventTarget {
   async #catchUp() {
     const current = this.#current;
     const { kept } = current;
-    const state = await this.#keeper.laterEpoch(kept);
+    const state = await this.#persistence.laterEpoch(kept);
     if (!state || kept.version !== 2 || this.#current !== current) return;
     current.kept = { ...kept, session: state };
     await this.#client.ask('follow', { session: current.session, state });
@@ -297,7 +297,7 @@ export class Session extends EventTarget {
     try {
       const response = await client.ask('exchange', given, signal ? { signal } : {});
       current.isProven = true;
-      if (response.session && kept.version === 2) current.kept = await this.#keeper.goOn(kept, response.session);
+      if (response.session && kept.version === 2) current.kept = await this.#persistence.goOn(kept, response.session);
       return response;
     } catch (error) {
       if (error instanceof Refused && error.code === 'rejected') return null;
@@ -337,7 +337,7 @@ export class Session extends EventTarget {
       const found = await this.#withoutACode(lost, isFresh);
       if (found) return await this.#take(found);
       // Forget it first: a tab that hears of the loss looks at what is kept.
-      await this.#keeper.lose(lost.kept);
+      await this.#persistence.lose(lost.kept);
       this.#become('expired');
       if (isFresh) throw new Refused(403, 'rejected', '', REJECTED_AT_ONCE);
       const { code, password, onLoginNeeded, onProgress } = this.#options;
@@ -346,11 +346,11 @@ export class Session extends EventTarget {
       const { signal } = this.#closing;
       const { username } = lost.kept;
       const enrolled = await enrol(client, { username, onProgress, signal }, 'expired', code, password);
-      await this.#keeper.keep(enrolled.kept);
+      await this.#persistence.keep(enrolled.kept);
       return await this.#take(this.#asCurrent(enrolled, false));
     } catch (error) {
       // While the gateway does not answer, or has too much to do, its ticket is as good as before.
-      if (isForLater(error) && this.#hasTicket && this.#state === 'ready') throw error;
+      if (isRetryable(error) && this.#hasTicket && this.#state === 'ready') throw error;
       this.#end();
       throw error;
     }
@@ -362,10 +362,10 @@ export class Session extends EventTarget {
    * @param {boolean} isFresh
    */
   async #withoutACode(lost, isFresh) {
-    const other = await this.#keeper.fromOtherTab(lost.kept);
+    const other = await this.#persistence.fromOtherTab(lost.kept);
     if (other) return this.#asCurrent(other, true);
     // A second new session would not be taken either.
-    const redeemed = isFresh ? null : await this.#keeper.fromTicket(lost.kept, this.#closing.signal);
+    const redeemed = isFresh ? null : await this.#persistence.fromTicket(lost.kept, this.#closing.signal);
     return redeemed && this.#asCurrent(redeemed, redeemed.isFromOtherTab);
   }
 
@@ -382,7 +382,7 @@ export class Session extends EventTarget {
   async #take(current) {
     if (this.#closing.signal.aborted) {
       // Somebody has logged out meanwhile: that is meant of what follows, too.
-      if (!current.isFromOtherTab) await this.#keeper.end(current);
+      if (!current.isFromOtherTab) await this.#persistence.end(current);
       throw new NotLoggedIn();
     }
     const { session } = this.#current;

@@ -10,7 +10,7 @@ const LOOK_AGAIN_MS = 150;
  * @param {IDBFactory} factory
  * @returns {import('./stores.js').Alone}
  */
-export function aloneInTabs(factory) {
+export function tabLock(factory) {
   const claims = claimsOf(factory);
   return async (gateway, work) => {
     const holder = newHolder();

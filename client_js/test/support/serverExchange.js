@@ -11,7 +11,7 @@ import { membersOf, openFrom, sealTo } from '../../src/protocol/classic/exchange
 import { WINDOW_MS, formatTimestamp, isNonce, parseTimestamp, withinWindow } from '../../src/protocol/classic/freshness.js';
 import { HttpRequest, member } from '../../src/protocol/messages.js';
 import { Once } from '../../src/common/once.js';
-import { admit } from '../../src/protocol/rsaKeys.js';
+import { validatePublicKey } from '../../src/protocol/rsaKeys.js';
 
 /** @typedef {import('../../src/common/codec.js').Bytes} Bytes */
 /** @typedef {import('../../src/common/codec.js').JsonObject} JsonObject */
@@ -175,7 +175,7 @@ export class ServerExchange {
       if (typeof password !== 'string' || bits < PASSWORD_MIN_CODE_BITS) throw new DecryptionFailed();
     }
     if (!isFresh) throw new StaleTimestamp();
-    return new AcceptedLogin(suite, members, admit(publicKey));
+    return new AcceptedLogin(suite, members, validatePublicKey(publicKey));
   }
 
   /**

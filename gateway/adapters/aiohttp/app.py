@@ -10,7 +10,7 @@ from gateway.errors import ConfigError
 from gateway.pipeline.freed_memory import FREED
 from gateway.pipeline.hosts import is_one_host
 from gateway.pipeline.outer import OuterRequest, Reply
-from gateway.policy.client_address import FORWARDED_FOR, UNKNOWN, Visitors
+from gateway.policy.client_address import FORWARDED_FOR, UNKNOWN, ClientAddresses
 from gateway.sessions.session import Session
 from protocol.common.messages import HttpRequest, HttpResponse
 
@@ -25,7 +25,7 @@ OUTCOME: web.RequestKey[str] = web.RequestKey("certless_outcome", str)
 def install(app: web.Application, assembly: Assembly) -> None:
     """Put what was assembled in front of every route of ``app``, which has not started."""
     middleware, max_bytes = assembly.middleware, assembly.settings.max_body_bytes
-    visitors = Visitors(assembly.settings.trusted_proxies)
+    client_addresses = ClientAddresses(assembly.settings.trusted_proxies)
 
     @web.middleware
     async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -43,7 +43,9 @@ def install(app: web.Application, assembly: Assembly) -> None:
         if refusal := refusal_of(request):
             request[OUTCOME] = "framing"
             return refusal
-        visitor = visitors.address(request.remote, request.headers.getall(FORWARDED_FOR, []))
+        visitor = client_addresses.address(
+            request.remote, request.headers.getall(FORWARDED_FOR, [])
+        )
         if visitor not in (request.remote, UNKNOWN):
             # For whoever asks from here on, also the access log, which would not see a clone.
             request._cache["remote"] = visitor

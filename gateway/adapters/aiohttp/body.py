@@ -13,7 +13,7 @@ from gateway.policy.client_address import UNKNOWN
 async def read_body(request: web.Request, max_bytes: int) -> bytes:
     """The body; one that is larger by its own account is refused before any of it is read.
 
-    Raises: BodyTooLarge, BodyTooSlow, BrokenBody, NoRoom.
+    Raises: BodyTooLarge, BodyTooSlow, BrokenBody, TooManyBodies.
     """
     if (request.content_length or 0) > max_bytes:
         raise BodyTooLarge

@@ -17,7 +17,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from gateway.errors import BodyTooLarge
-from gateway.pipeline.inner import answered, failed, headers_for
+from gateway.pipeline.inner import captured_response, failed, headers_for
 from gateway.sessions.session import Session
 from protocol.common.messages import HttpRequest, HttpResponse
 
@@ -135,7 +135,7 @@ async def run(handler: Handler, request: InnerRequest) -> HttpResponse:
         request.finish()
     captured = request.captured
     headers = ((name, _as_text(value)) for name, value in captured.headers.items())
-    return answered(response.status, headers, bytes(captured.body))
+    return captured_response(response.status, headers, bytes(captured.body))
 
 
 def _as_text(value: str) -> str:

@@ -25,7 +25,7 @@ from gateway.errors import (
     BrokenBody,
     ConfigError,
     GatewayError,
-    NoRoom,
+    TooManyBodies,
     UpstreamFailed,
 )
 from gateway.pipeline.freed_memory import FREED
@@ -37,9 +37,9 @@ from gateway.policy.route_patterns import RoutePatterns
 
 from .body import read_body
 from .inner import SESSION, USER, InnerRequest
-from .places import Places
 from .reading import Reading
 from .uploads import Upload
+from .upstream_slots import UpstreamSlots
 
 USER_HEADER = "X-Certless-User"
 SESSION_HEADER = "X-Certless-Session"
@@ -93,7 +93,7 @@ class Proxy:
         self._max_body_bytes = max_body_bytes
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=_CONNECT_TIMEOUT_S)
         self._session: aiohttp.ClientSession | None = None
-        self._public = Places(_PUBLIC_REQUESTS, _PUBLIC_SHARE)
+        self._public = UpstreamSlots(_PUBLIC_REQUESTS, _PUBLIC_SHARE)
 
     async def lifespan(self, _: web.Application) -> AsyncIterator[None]:
         """A cleanup context: the connections to the upstream live as long as the application."""
@@ -161,7 +161,7 @@ class Proxy:
             return await self._while_visited(request, upload)
         except BodyTooLarge:
             raise web.HTTPRequestEntityTooLarge(self._max_body_bytes) from None
-        except (BodyTooSlow, BrokenBody, NoRoom, UpstreamFailed) as error:
+        except (BodyTooSlow, BrokenBody, TooManyBodies, UpstreamFailed) as error:
             kind = _kind_of(error)
             raise kind(text=f"{kind.status_code}: {error}\n") from None
 
@@ -253,7 +253,7 @@ def _kind_of(error: GatewayError) -> type[web.HTTPError]:
             return web.HTTPBadRequest
         case BodyTooSlow():
             return web.HTTPRequestTimeout
-        case NoRoom() | UpstreamFailed(is_full=True):
+        case TooManyBodies() | UpstreamFailed(is_full=True):
             return web.HTTPServiceUnavailable
         case UpstreamFailed(timed_out=True):
             return web.HTTPGatewayTimeout

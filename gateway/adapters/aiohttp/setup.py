@@ -10,7 +10,7 @@ from aiohttp import web
 from gateway.build import assemble
 from gateway.config.settings import DEFAULT_MAX_BODY_BYTES
 from gateway.events import Watcher
-from gateway.mail.transports import Delivery
+from gateway.mail.transports import MailTransport
 from gateway.policy.suites import SUITES
 from gateway.stores import Store
 from gateway.users.directory import Directory
@@ -24,7 +24,7 @@ def setup(
     app: web.Application,
     *,
     users: str | Path | Directory,
-    mail: str | Delivery,
+    mail: str | MailTransport,
     store: str | Store = "memory:",
     dialect: str | Dialect = DEFAULT_DIALECT,
     public: Iterable[str] = (),
@@ -40,7 +40,8 @@ def setup(
     """Put Certless in front of every route of ``app``; call it once, before the app starts.
 
     ``users``     a TOML file of users, ``AnyAddress()``, or a Directory of your own
-    ``mail``      ``smtp://HOST:PORT``, ``dir:PATH``, ``console:``, ``webhook:URL``, or a Delivery
+    ``mail``      ``smtp://HOST:PORT``, ``dir:PATH``, ``console:``, ``webhook:URL``, or a
+                  MailTransport
     ``store``     ``memory:``, ``sqlite:PATH``, ``redis://...``, or a Store
     ``dialect``   a name from PROTOCOL §2, or a Dialect of your own
     ``public``    patterns of routes that need no login; every other is protected

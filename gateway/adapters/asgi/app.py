@@ -13,13 +13,13 @@ from typing import Any, Protocol
 
 from gateway.build import assemble
 from gateway.errors import ConfigError
-from gateway.policy.client_address import Visitors
+from gateway.policy.client_address import ClientAddresses
 from gateway.sessions.session import Session
 
 from .framing import framing_fault, refuse
 from .inner import SESSION, USER, ASGIApp, Receive, Scope, Send, is_below_root
 from .lifespan import Lifespan
-from .outer import AsgiRequest, has_one_host, raw_path_of, with_visitor
+from .outer import AsgiRequest, has_one_host, raw_path_of, with_client_address
 
 __all__ = ["SESSION", "USER", "Certless", "session", "user"]
 
@@ -68,7 +68,7 @@ class Certless:
             # Starlette makes its middlewares in the lifespan, whose errors servers keep quiet.
             _log.critical("%s", error)
             raise
-        self._visitors = Visitors(self.assembly.settings.trusted_proxies)
+        self._client_addresses = ClientAddresses(self.assembly.settings.trusted_proxies)
         self._is_running = False
         self._has_run = False
 
@@ -108,7 +108,7 @@ class Certless:
         if kind == "http" and (found := framing_fault(scope)):
             await refuse(*found, send)
             return
-        scope = with_visitor(scope, self._visitors)
+        scope = with_client_address(scope, self._client_addresses)
         raw_path = raw_path_of(scope)
         is_public = self.assembly.middleware.is_public(raw_path) and has_one_host(scope)
         if not (is_public and is_below_root(scope, raw_path)):

@@ -6,12 +6,12 @@ from urllib.parse import quote, unquote
 
 from multidict import CIMultiDict
 
-from gateway.errors import BodyTooLarge, BodyTooSlow, BrokenBody, NoRoom
+from gateway.errors import BodyTooLarge, BodyTooSlow, BrokenBody, TooManyBodies
 from gateway.pipeline.hosts import is_one_host
-from gateway.pipeline.inner import told_inside
+from gateway.pipeline.inner import sealed_error
 from gateway.pipeline.outer import OuterRequest, Reply
 from gateway.pipeline.request_body import collect
-from gateway.policy.client_address import FORWARDED_FOR, UNKNOWN, Visitors, address_of
+from gateway.policy.client_address import FORWARDED_FOR, UNKNOWN, ClientAddresses, address_of
 from gateway.sessions.session import Session
 from protocol.common.messages import HttpRequest, HttpResponse
 
@@ -73,7 +73,7 @@ class AsgiRequest(OuterRequest):
             raise BodyTooLarge
         try:
             return await collect(self._next_chunk, max_bytes, self.remote)
-        except (BodyTooSlow, BrokenBody, NoRoom):
+        except (BodyTooSlow, BrokenBody, TooManyBodies):
             self._is_cut = True
             raise
 
@@ -90,7 +90,7 @@ class AsgiRequest(OuterRequest):
     async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:
         if not is_below_root(self._scope, inside.target.partition("?")[0]):
             root = self._scope.get("root_path") or "/"
-            return told_inside(404, "not_found", f"only what is below {root} can be reached here")
+            return sealed_error(404, "not_found", f"only what is below {root} can be reached here")
         exchange = InnerExchange(inside, self._receive, self._max_bytes)
         scope = inner_scope(self._scope, inside, session, self.headers.get("Host", ""))
         self._group.create_task(exchange.call(self._app, scope))
@@ -119,13 +119,13 @@ def has_one_host(scope: Scope) -> bool:
     return is_one_host(hosts, may_be_none=scope.get("http_version") == "1.0")
 
 
-def with_visitor(scope: Scope, visitors: Visitors) -> Scope:
+def with_client_address(scope: Scope, client_addresses: ClientAddresses) -> Scope:
     """``scope`` as if the visitor had come without the proxies between him and this server."""
     peer = scope["client"][0] if scope.get("client") else None
     forwarded_for = [
         value.decode("latin-1") for name, value in scope["headers"] if name == _FORWARDED_FOR
     ]
-    address = visitors.address(peer, forwarded_for)
+    address = client_addresses.address(peer, forwarded_for)
     return scope if address in (peer, UNKNOWN) else {**scope, "client": (address, 0)}
 
 

@@ -1,6 +1,6 @@
 """Hardened logins, tickets and issued codes in memory."""
 
-from gateway.stores import Attempt, IssuedCode, Opening, StoredChain, StoredTicket
+from gateway.stores import Attempt, IssuedCode, NewSession, StoredChain, StoredTicket
 from protocol.classic.session import State
 from protocol.common.codes import CODE_ATTEMPTS
 
@@ -56,46 +56,48 @@ class MemoryHandshakes(MemoryRecords):
         exchange = self._exchanges.pop(session_id, None)
         return exchange.sealed if exchange and now_ms <= exchange.expires_ms else None
 
-    async def open_login(self, opening: Opening) -> bool:
-        login = self._handshakes.get(opening.session_id)
-        fits = login is not None and login.user_tag == opening.user_tag
+    async def open_login(self, new_session: NewSession) -> bool:
+        login = self._handshakes.get(new_session.session_id)
+        fits = login is not None and login.user_tag == new_session.user_tag
         if login is not None and login.code_id:
             code = self._codes.get(login.user_tag)
             fits = fits and code is not None and code.code_id == login.code_id
         if fits:
-            self._check_caps(opening.caps, opening.user_tag)
-        self._handshakes.pop(opening.session_id, None)
+            self._check_caps(new_session.caps, new_session.user_tag)
+        self._handshakes.pop(new_session.session_id, None)
         if login is None or not fits:
             return False
         if login.code_id:
             del self._codes[login.user_tag]
-        if opening.chain_id:
-            self._chains[opening.chain_id] = Chain(
-                opening.chain, opening.chain_expires_ms, opening.user_tag
+        if new_session.chain_id:
+            self._chains[new_session.chain_id] = Chain(
+                new_session.chain, new_session.chain_expires_ms, new_session.user_tag
             )
-        self._open(opening)
+        self._open(new_session)
         return True
 
-    async def open_resumed(self, opening: Opening, previous: bytes) -> bool:
-        chain = self._chains.get(opening.chain_id)
-        if chain is None or (chain.sealed, chain.user_tag) != (previous, opening.user_tag):
+    async def open_resumed(self, new_session: NewSession, previous: bytes) -> bool:
+        chain = self._chains.get(new_session.chain_id)
+        if chain is None or (chain.sealed, chain.user_tag) != (previous, new_session.user_tag):
             return False
-        self._check_caps(opening.caps, opening.user_tag, replaced=chain.session_id)
-        chain.sealed, chain.expires_ms = opening.chain, opening.chain_expires_ms
+        self._check_caps(new_session.caps, new_session.user_tag, replaced=chain.session_id)
+        chain.sealed, chain.expires_ms = new_session.chain, new_session.chain_expires_ms
         self._forget_session(chain.session_id)
-        self._open(opening)
+        self._open(new_session)
         return True
 
-    def _open(self, opening: Opening) -> None:
+    def _open(self, new_session: NewSession) -> None:
         self._keep_session(
-            opening.session_id,
-            Session(State.ENROLLED, opening.sealed, opening.expires_ms, opening.user_tag),
+            new_session.session_id,
+            Session(
+                State.ENROLLED, new_session.sealed, new_session.expires_ms, new_session.user_tag
+            ),
         )
-        if opening.chain_id:
-            chain = self._chains[opening.chain_id]
-            chain.session_id = opening.session_id
-            chain.tickets[opening.ticket_hash] = opening.ticket
-            self._chain_of[opening.ticket_hash] = opening.chain_id
+        if new_session.chain_id:
+            chain = self._chains[new_session.chain_id]
+            chain.session_id = new_session.session_id
+            chain.tickets[new_session.ticket_hash] = new_session.ticket
+            self._chain_of[new_session.ticket_hash] = new_session.chain_id
 
     # --- tickets ---
 

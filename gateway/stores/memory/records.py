@@ -9,7 +9,7 @@ from typing import TypeVar
 from gateway.stores import Counter, Retag, SessionCaps, Store
 from gateway.stores.caps import OF_ALL_USERS, OF_THIS_USER, cap_reached
 from protocol.classic.session import State
-from protocol.hardened.counter_window import CounterWindow, FreshnessClaim
+from protocol.hardened.replay_window import FreshnessClaim, ReplayWindow
 
 # Salts are forgotten once there are twice as many as there were left the last time, and these.
 _SPARE_SALTS = 1024
@@ -54,7 +54,7 @@ class Session:
     # By tag: how often it was tried, or CLAIMED. The garbage collector need not walk such a dict.
     tags: dict[bytes, int] = field(default_factory=dict)
     salts: Salts = field(default_factory=Salts)
-    window: CounterWindow = field(default_factory=CounterWindow)
+    window: ReplayWindow = field(default_factory=ReplayWindow)
 
     def is_open(self, now_ms: int) -> bool:
         return self.state is State.ENROLLED and now_ms <= self.expires_ms
@@ -159,7 +159,7 @@ class MemoryRecords(Store):
             del self._sessions_of[session.user_tag]
 
     def _check_caps(self, caps: SessionCaps | None, user_tag: bytes, replaced: bytes = b"") -> None:
-        """Raises: TooMany, where one session more than there are without ``replaced`` is not."""
+        """Raises: RateLimited, if there is no place for one more session than ``replaced``."""
         if caps is None:
             return
         of_user = self._sessions_of.get(user_tag, ())

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.stores import Attempt, IssuedCode, Opening, SessionCaps, StoredChain, StoredTicket
+from gateway.stores import Attempt, IssuedCode, NewSession, SessionCaps, StoredChain, StoredTicket
 from gateway.stores.caps import OF_ALL_USERS, OF_THIS_USER, cap_reached
 from protocol.common.codes import CODE_ATTEMPTS
 
@@ -12,7 +12,7 @@ _NO_CAPS = SessionCaps(0, 0, 0)
 
 
 def opened(answer: Any, caps: SessionCaps | None) -> bool:
-    """What a script says that opens a session. Raises: TooMany."""
+    """What a script says that opens a session. Raises: RateLimited."""
     if caps is not None and isinstance(answer, list):
         whose, first_ms = answer
         raise cap_reached(caps, OF_THIS_USER if whose == b"user" else OF_ALL_USERS, int(first_ms))
@@ -81,35 +81,35 @@ class RedisHandshakes(RedisRecords):
         )
         return sealed
 
-    async def open_login(self, opening: Opening) -> bool:
+    async def open_login(self, new_session: NewSession) -> bool:
         answer = await self._run(
-            "open_login", [("handshake", opening.session_id)], *self._named(opening)
+            "open_login", [("handshake", new_session.session_id)], *self._named(new_session)
         )
-        return opened(answer, opening.caps)
+        return opened(answer, new_session.caps)
 
-    async def open_resumed(self, opening: Opening, previous: bytes) -> bool:
+    async def open_resumed(self, new_session: NewSession, previous: bytes) -> bool:
         answer = await self._run(
             "open_resumed",
-            [("chain", opening.chain_id)],
-            *self._named(opening),
+            [("chain", new_session.chain_id)],
+            *self._named(new_session),
             *("previous", previous),
         )
-        return opened(answer, opening.caps)
+        return opened(answer, new_session.caps)
 
-    def _named(self, opening: Opening) -> list[object]:
-        per_user, in_all, now_ms = cap_args(opening.caps)
+    def _named(self, new_session: NewSession) -> list[object]:
+        per_user, in_all, now_ms = cap_args(new_session.caps)
         named = {
-            "session_id": opening.session_id.hex(),
-            "user": opening.user_tag.hex(),
-            "sealed": opening.sealed,
-            "expires_ms": opening.expires_ms,
-            "ttl_ms": self._ttl_ms(opening.expires_ms),
-            "chain_id": opening.chain_id.hex(),
-            "chain": opening.chain,
-            "chain_expires_ms": opening.chain_expires_ms,
-            "chain_ttl_ms": self._ttl_ms(opening.chain_expires_ms),
-            "ticket_hash": opening.ticket_hash.hex(),
-            "ticket": opening.ticket,
+            "session_id": new_session.session_id.hex(),
+            "user": new_session.user_tag.hex(),
+            "sealed": new_session.sealed,
+            "expires_ms": new_session.expires_ms,
+            "ttl_ms": self._ttl_ms(new_session.expires_ms),
+            "chain_id": new_session.chain_id.hex(),
+            "chain": new_session.chain,
+            "chain_expires_ms": new_session.chain_expires_ms,
+            "chain_ttl_ms": self._ttl_ms(new_session.chain_expires_ms),
+            "ticket_hash": new_session.ticket_hash.hex(),
+            "ticket": new_session.ticket,
             "per_user": per_user,
             "in_all": in_all,
             "now_ms": now_ms,

@@ -18,7 +18,7 @@ from protocol.classic.session import Event, State, advance
 from protocol.common.codes import CODE_ATTEMPTS
 from protocol.common.errors import LocalProtocolError
 from protocol.common.primitives import sha256
-from protocol.hardened.counter_window import COUNTER_WINDOW
+from protocol.hardened.replay_window import COUNTER_WINDOW
 
 from .handshakes import RedisHandshakes, cap_args, opened
 

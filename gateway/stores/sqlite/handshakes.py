@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from gateway.stores import Attempt, IssuedCode, Opening, SessionCaps, StoredChain, StoredTicket
+from gateway.stores import Attempt, IssuedCode, NewSession, SessionCaps, StoredChain, StoredTicket
 from gateway.stores.caps import OF_ALL_USERS, OF_THIS_USER, cap_reached
 from protocol.classic.session import State
 from protocol.common.codes import CODE_ATTEMPTS
@@ -15,7 +15,7 @@ _OPEN = "FROM sessions WHERE state = ? AND expires_ms >= ?"
 def check_caps(
     db: sqlite3.Connection, caps: SessionCaps | None, user_tag: bytes, chain_id: bytes = b""
 ) -> None:
-    """Raises: TooMany, where one session more than there are without that of a chain is not."""
+    """Raises: RateLimited, where one session more than there are without that of a chain is not."""
     if caps is None:
         return
     is_open = (State.ENROLLED.value, caps.now_ms)
@@ -115,72 +115,72 @@ class SqliteHandshakes(SqliteFile):
 
         return await self._do(run)
 
-    async def open_login(self, opening: Opening) -> bool:
+    async def open_login(self, new_session: NewSession) -> bool:
         def run(db: sqlite3.Connection) -> bool:
             row = db.execute(
                 "SELECT code_id FROM handshakes LEFT JOIN codes ON codes.id = code_id"
                 " WHERE handshakes.id = ? AND handshakes.user_tag = ?"
                 " AND (code_id = x'' OR codes.id IS NOT NULL)",
-                (opening.session_id, opening.user_tag),
+                (new_session.session_id, new_session.user_tag),
             ).fetchone()
             if row is not None:
-                check_caps(db, opening.caps, opening.user_tag)
-            db.execute("DELETE FROM handshakes WHERE id = ?", (opening.session_id,))
+                check_caps(db, new_session.caps, new_session.user_tag)
+            db.execute("DELETE FROM handshakes WHERE id = ?", (new_session.session_id,))
             if row is None:
                 return False
             db.execute("DELETE FROM codes WHERE id = ?", row)
-            if opening.chain_id:
+            if new_session.chain_id:
                 db.execute(
                     "INSERT INTO chains (id, sealed, expires_ms, user_tag) VALUES (?, ?, ?, ?)",
                     (
-                        opening.chain_id,
-                        opening.chain,
-                        opening.chain_expires_ms,
-                        opening.user_tag,
+                        new_session.chain_id,
+                        new_session.chain,
+                        new_session.chain_expires_ms,
+                        new_session.user_tag,
                     ),
                 )
-            self._open(db, opening)
+            self._open(db, new_session)
             return True
 
         return await self._do(run)
 
-    async def open_resumed(self, opening: Opening, previous: bytes) -> bool:
+    async def open_resumed(self, new_session: NewSession, previous: bytes) -> bool:
         def run(db: sqlite3.Connection) -> bool:
             row = db.execute(
                 "SELECT id FROM chains WHERE id = ? AND sealed = ? AND user_tag = ?",
-                (opening.chain_id, previous, opening.user_tag),
+                (new_session.chain_id, previous, new_session.user_tag),
             ).fetchone()
             if row is None:
                 return False
-            check_caps(db, opening.caps, opening.user_tag, opening.chain_id)
+            check_caps(db, new_session.caps, new_session.user_tag, new_session.chain_id)
             db.execute(
                 "UPDATE chains SET sealed = ?, expires_ms = ? WHERE id = ?",
-                (opening.chain, opening.chain_expires_ms, opening.chain_id),
+                (new_session.chain, new_session.chain_expires_ms, new_session.chain_id),
             )
-            db.execute("DELETE FROM sessions WHERE chain_id = ?", (opening.chain_id,))
-            self._open(db, opening)
+            db.execute("DELETE FROM sessions WHERE chain_id = ?", (new_session.chain_id,))
+            self._open(db, new_session)
             return True
 
         return await self._do(run)
 
     @staticmethod
-    def _open(db: sqlite3.Connection, opening: Opening) -> None:
+    def _open(db: sqlite3.Connection, new_session: NewSession) -> None:
         db.execute(
             "INSERT INTO sessions (id, state, sealed, expires_ms, user_tag, chain_id)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             (
-                opening.session_id,
+                new_session.session_id,
                 State.ENROLLED.value,
-                opening.sealed,
-                opening.expires_ms,
-                opening.user_tag,
-                opening.chain_id or None,
+                new_session.sealed,
+                new_session.expires_ms,
+                new_session.user_tag,
+                new_session.chain_id or None,
             ),
         )
-        if opening.chain_id:
+        if new_session.chain_id:
             db.execute(
                 "INSERT INTO tickets (hash, chain_id, sealed) VALUES (?, ?, ?)",
-                (opening.ticket_hash, opening.chain_id, opening.ticket),
+                (new_session.ticket_hash, new_session.chain_id, new_session.ticket),
             )
 
     # --- tickets ---

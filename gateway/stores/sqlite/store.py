@@ -19,7 +19,7 @@ from gateway.stores import (
 from protocol.classic.freshness import MAX_MESSAGES, PASSPHRASE_ATTEMPTS, NonceClaim
 from protocol.classic.session import Event, State, advance
 from protocol.common.codes import CODE_ATTEMPTS
-from protocol.hardened.counter_window import CounterWindow, FreshnessClaim
+from protocol.hardened.replay_window import FreshnessClaim, ReplayWindow
 
 from .handshakes import SqliteHandshakes, check_caps
 from .reseal import find_tag_key, keep_tag_key, reseal_all
@@ -183,7 +183,7 @@ class SqliteStore(SqliteHandshakes):
         row = db.execute(
             "SELECT numbers FROM windows WHERE session_id = ?", (session_id,)
         ).fetchone()
-        window = CounterWindow() if row is None else CounterWindow.parse(row[0])
+        window = ReplayWindow() if row is None else ReplayWindow.parse(row[0])
         claimed = window.claim(claim.value)
         if claimed is None:
             return False

@@ -7,9 +7,9 @@ import aiohttp
 import pytest
 from slow_readers import SIZE, slow_readers
 
-import gateway.adapters.aiohttp.places
 import gateway.adapters.aiohttp.reading
 import gateway.adapters.aiohttp.reverse_proxy
+import gateway.adapters.aiohttp.upstream_slots
 
 
 async def read_all(url: str, address: str) -> int:
@@ -61,7 +61,7 @@ async def test_who_waits_without_end_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway.adapters.aiohttp.reverse_proxy, "_PUBLIC_SHARE", 1)
-    monkeypatch.setattr(gateway.adapters.aiohttp.places, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(gateway.adapters.aiohttp.upstream_slots, "_PATIENCE_S", 0.1)
     async with slow_readers(tmp_path, ["192.0.2.1"]) as url, aiohttp.ClientSession() as http:
         async with http.get(url, headers={"X-Forwarded-For": "192.0.2.1"}) as answer:
             assert answer.status == 503

@@ -105,7 +105,7 @@ async def test_every_figure_moves_as_it_should(tmp_path: Path) -> None:
 
 
 async def test_a_mail_that_fails_is_counted(tmp_path: Path) -> None:
-    class Full(gateway.Delivery):
+    class Full(gateway.MailTransport):
         async def deliver(self, address: str, mail: gateway.CodeMail) -> None:
             tried.set()
             raise MailNotSent("the mailbox is full", final=True)

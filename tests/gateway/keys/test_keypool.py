@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from mailboxes import eventually
 
-from gateway.errors import TooMany
+from gateway.errors import RateLimited
 from gateway.keys import rsa_pool as room
 from gateway.keys.rsa_pool import KeyPool
 from protocol.common.primitives import SESSION_KEY_BITS, RsaPrivateKey
@@ -203,10 +203,10 @@ async def test_only_so_many_wait_for_a_pair(bench: Bench) -> None:
         waiting = [asyncio.create_task(pool.take()) for _ in range(3)]
         await asyncio.sleep(0)
         for refused in (pool.take(), pool.take()):
-            with pytest.raises(TooMany) as caught:
+            with pytest.raises(RateLimited) as caught:
                 await refused
             assert caught.value.limit == "key_queue_size"
-        with pytest.raises(TooMany):
+        with pytest.raises(RateLimited):
             pool.admit()
         bench.finish.release()
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

@@ -265,7 +265,7 @@ async def test_a_weak_client_key_spends_the_code(caplog: pytest.LogCaptureFixtur
 
 
 async def test_an_smtp_server_that_fails_does_not_hold_up_a_login() -> None:
-    class Broken(gateway.Delivery):
+    class Broken(gateway.MailTransport):
         tried = 0
 
         async def deliver(self, address: str, mail: gateway.CodeMail) -> None:

@@ -12,11 +12,11 @@ from make_hardened_vectors import bad_points
 from protocol.common.errors import (
     CodeRefused,
     DecryptionFailed,
-    KeyNotAdmitted,
+    InvalidPublicKey,
     LocalProtocolError,
     MalformedMessage,
     TicketRefused,
-    TicketReturned,
+    TicketReuseDetected,
     UnsupportedSuite,
 )
 from protocol.hardened.client_confirmation import PendingConfirmation
@@ -110,7 +110,7 @@ def test_a_ticket_that_returns_after_its_successor_was_used_revokes_the_chain() 
     peer, _, stolen = enrolled()
     _, second = peer.resume(stolen)
     session, third = peer.resume(second)
-    with pytest.raises(TicketReturned) as raised:
+    with pytest.raises(TicketReuseDetected) as raised:
         peer.resume(stolen)
     assert raised.value.public_code == "rejected"
     assert len(peer.memory.revoked) == 1
@@ -127,7 +127,7 @@ def test_a_thief_who_was_first_is_thrown_out_when_the_owner_comes() -> None:
     stolen = ticket
     _, thief = peer.resume(stolen)
     session, thief = peer.resume(thief)
-    with pytest.raises(TicketReturned):
+    with pytest.raises(TicketReuseDetected):
         peer.resume(ticket)
     with pytest.raises(DecryptionFailed):
         peer.open(peer.send(session)[0])
@@ -140,7 +140,7 @@ def test_a_thief_who_repeats_a_good_ticket_is_found_out_by_the_owners_next_step(
     _, owners = peer.resume(ticket)
     session, thief = peer.resume(ticket)
     # The owner's successor was spent unused; its return shows that two hold the chain.
-    with pytest.raises(TicketReturned):
+    with pytest.raises(TicketReuseDetected):
         peer.resume(owners)
     with pytest.raises(DecryptionFailed):
         peer.open(peer.send(session)[0])
@@ -234,16 +234,16 @@ def test_a_point_that_is_none_is_refused_by_both_sides(name: str) -> None:
         with pytest.raises(MalformedMessage):
             peer.answer_resumption(replace(hello, client_point=data))
         return
-    with pytest.raises(KeyNotAdmitted):
+    with pytest.raises(InvalidPublicKey):
         peer.answer_resumption(replace(hello, client_point=data))
-    with pytest.raises(KeyNotAdmitted):
+    with pytest.raises(InvalidPublicKey):
         pending.open(ResumptionGreeting(bytes(16), bytes(32), data))
 
 
 def test_a_point_that_comes_back_is_refused() -> None:
     peer, _, ticket = enrolled()
     hello, pending = begin_resumption(ticket, peer.entropy)
-    with pytest.raises(KeyNotAdmitted):
+    with pytest.raises(InvalidPublicKey):
         pending.open(ResumptionGreeting(bytes(16), bytes(32), hello.client_point))
 
 

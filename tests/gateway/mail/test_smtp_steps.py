@@ -27,10 +27,10 @@ from gateway.errors import ConfigError, MailNotSent, MailOutcomeUnknown
 from gateway.mail import queue as room
 from gateway.mail import smtp
 from gateway.mail.message import CodeMail
-from gateway.mail.queue import Courier
-from gateway.mail.smtp import Login, Patience, SmtpDelivery
+from gateway.mail.queue import MailQueue
+from gateway.mail.smtp import Login, Patience, SmtpTransport
 from gateway.mail.smtp_tls import Tls
-from gateway.mail.url import delivery_from_url
+from gateway.mail.url import transport_from_url
 
 ANN, BOB, EVE, ZOE = "ann@example.org", "bob@example.org", "eve@example.org", "zoe@example.org"
 SENDER = "codes@shop.example"
@@ -82,14 +82,14 @@ def table() -> list[tuple[str, str, str]]:
     return rows
 
 
-def delivery(peer: ScriptedPeer, step: str = "", answer: str = "") -> SmtpDelivery:
+def delivery(peer: ScriptedPeer, step: str = "", answer: str = "") -> SmtpTransport:
     """To ``peer``; impatient with it where it will not answer."""
     slow = answer in (HANG, DRIP)
     patience = {
         "DATA": Patience(data_s=SHORT_S),
         "end": Patience(end_s=SHORT_S),
     }.get(step, Patience(command_s=SHORT_S))
-    return SmtpDelivery(
+    return SmtpTransport(
         "127.0.0.1",
         peer.port,
         SENDER,
@@ -107,7 +107,7 @@ def scripted(step: str, answers: list[str]) -> ScriptedPeer:
     return ScriptedPeer(by_step, offers)
 
 
-async def outcome(smtp_delivery: SmtpDelivery, address: str = ANN) -> str:
+async def outcome(smtp_delivery: SmtpTransport, address: str = ANN) -> str:
     meaning, said = SENT, ""
     try:
         async with asyncio.timeout(20):
@@ -136,7 +136,7 @@ def test_the_waits_are_those_of_rfc_5321() -> None:
     assert Patience() == Patience(command_s=300, data_s=120, end_s=600)
 
 
-# --- what the courier makes of it ---
+# --- what the mail_queue makes of it ---
 
 
 @pytest.fixture
@@ -147,28 +147,28 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Carried:
-    """A courier, and what it told."""
+    """A mail_queue, and what it told."""
 
-    def __init__(self, to: SmtpDelivery) -> None:
+    def __init__(self, to: SmtpTransport) -> None:
         self.told: list[events.Event] = []
-        self.courier = Courier(to, events.Events(self.told.append))
+        self.mail_queue = MailQueue(to, events.Events(self.told.append))
 
     def count(self, kind: type[events.Event]) -> int:
         return sum(isinstance(event, kind) for event in self.told)
 
 
 @contextlib.asynccontextmanager
-async def carrying(to: SmtpDelivery, *addresses: str) -> AsyncIterator[Carried]:
+async def carrying(to: SmtpTransport, *addresses: str) -> AsyncIterator[Carried]:
     """Until every mail is at its end."""
     before = asyncio.all_tasks()
     carried = Carried(to)
-    carried.courier.send(addresses, MAIL, TAG)
+    carried.mail_queue.send(addresses, MAIL, TAG)
     mine = asyncio.all_tasks() - before
     try:
         await eventually(lambda: all(task.done() for task in mine))
         yield carried
     finally:
-        await carried.courier.close()
+        await carried.mail_queue.close()
 
 
 @pytest.mark.usefixtures("quick")
@@ -280,14 +280,14 @@ async def test_a_host_with_a_name_says_it(monkeypatch: pytest.MonkeyPatch) -> No
 )
 async def test_a_name_that_was_set(helo: str, said: str) -> None:
     async with listening_peer(ScriptedPeer()) as peer:
-        await delivery_from_url(f"smtp://127.0.0.1:{peer.port}", SENDER, helo).deliver(ANN, MAIL)
+        await transport_from_url(f"smtp://127.0.0.1:{peer.port}", SENDER, helo).deliver(ANN, MAIL)
     assert peer.commands[0] == f"EHLO {said}"
 
 
 @pytest.mark.parametrize("helo", ["a b", "a\r\nMAIL", "my_host", "-a.b", "[a]", "a..b", "x" * 64])
 def test_a_name_that_cannot_be(helo: str) -> None:
     with pytest.raises(ConfigError, match="mail_helo") as caught:
-        delivery_from_url("smtp://127.0.0.1", SENDER, helo)
+        transport_from_url("smtp://127.0.0.1", SENDER, helo)
     assert "\n" not in str(caught.value)
 
 
@@ -402,7 +402,7 @@ async def test_a_line_that_begins_with_a_dot_arrives() -> None:
 )
 async def test_the_sender(sender: str, envelope: str, domain: str) -> None:
     async with listening_peer(ScriptedPeer()) as peer:
-        await delivery_from_url(f"smtp://127.0.0.1:{peer.port}", sender).deliver(ANN, MAIL)
+        await transport_from_url(f"smtp://127.0.0.1:{peer.port}", sender).deliver(ANN, MAIL)
     assert peer.said("MAIL") == [f"MAIL FROM:<{envelope}>"]
     message = parse_mail(peer.mails[0][1])
     assert message["From"].addresses[0].addr_spec == envelope
@@ -415,4 +415,4 @@ async def test_the_sender(sender: str, envelope: str, domain: str) -> None:
 )
 def test_a_sender_that_cannot_be(sender: str) -> None:
     with pytest.raises(ConfigError, match="mail_from"):
-        delivery_from_url("smtp://127.0.0.1", sender)
+        transport_from_url("smtp://127.0.0.1", sender)

@@ -16,14 +16,14 @@ from gateway.events import (
     Events,
     KeyGenerated,
     KeyPoolChanged,
-    LoginAsked,
+    LoginRequested,
     MessageRejected,
     MessageServed,
     SessionEnded,
     SessionExpired,
     SessionOpened,
     StoreAsked,
-    TicketReturned,
+    TicketReuseDetected,
     TicketUsed,
 )
 from gateway.stores.memory.store import MemoryStore
@@ -47,8 +47,8 @@ async def test_a_classic_session_from_login_to_logout(told: list[Event]) -> None
             await client.login("ann@example.org", code=at.mails.code)
             await client.logout()
     assert kinds(told) == [
-        *(LoginAsked, CodeSent, SessionOpened, MessageServed),
-        *(LoginAsked, CodeSent, SessionOpened, SessionEnded, MessageServed),
+        *(LoginRequested, CodeSent, SessionOpened, MessageServed),
+        *(LoginRequested, CodeSent, SessionOpened, SessionEnded, MessageServed),
     ]
 
 
@@ -67,8 +67,15 @@ async def test_a_hardened_session_with_a_wrong_code_and_tickets(told: list[Event
         await device.resume(second.ticket)
         await device.redeem(online.ticket)
     assert kinds(told) == [
-        *(LoginAsked, CodeSent, CodeRefused, MessageRejected, SessionOpened, MessageServed),
-        *(TicketUsed, SessionOpened, TicketUsed, SessionOpened, TicketReturned, MessageRejected),
+        *(LoginRequested, CodeSent, CodeRefused, MessageRejected, SessionOpened, MessageServed),
+        *(
+            TicketUsed,
+            SessionOpened,
+            TicketUsed,
+            SessionOpened,
+            TicketReuseDetected,
+            MessageRejected,
+        ),
     ]
     rejected = [event.code for event in told if isinstance(event, MessageRejected)]
     assert rejected == ["code_refused", "ticket_returned"]
@@ -149,8 +156,8 @@ def test_a_watcher_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) ->
 
     told: list[Event] = []
     events = Events(fails)
-    events.watch(told.append)
-    events.tell(KeyGenerated())
+    events.subscribe(told.append)
+    events.emit(KeyGenerated())
     assert told == [KeyGenerated()]
     assert "a watcher of events failed: RuntimeError" in caplog.text
     assert "ann@example.org" not in caplog.text

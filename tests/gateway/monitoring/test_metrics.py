@@ -20,7 +20,7 @@ from gateway.events import (
     KeyGenerated,
     KeyPoolChanged,
     LimitHit,
-    LoginAsked,
+    LoginRequested,
     MessageRejected,
     MessageServed,
     SessionEnded,
@@ -113,7 +113,7 @@ def test_files_have_room_for_all_that_is_counted_before_it_is(tmp_path: Path) ->
         "count = metrics.Metrics(CollectorRegistry())\n"
         "for suite in ('ecdh-gcm', 'rsa-gcm', *(f'classic/{name}' for name in DIALECTS)):\n"
         "    count(events.MessageServed(b'', suite, 0.1))\n"
-        "    count(events.LoginAsked(b'', '', suite))\n"
+        "    count(events.LoginRequested(b'', '', suite))\n"
         "    count(events.SessionOpened(b'', b'', suite, 1, ''))\n"
         "for method in Store.__abstractmethods__:\n"
         "    count(events.StoreAsked(method, 0.1, True))\n"
@@ -171,7 +171,7 @@ def test_a_point_is_what_was_added_a_second() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     metrics(MessageServed(b"", "ecdh-gcm", 9.0))
-    metrics(LoginAsked(b"", "", "ecdh-gcm"))
+    metrics(LoginRequested(b"", "", "ecdh-gcm"))
     before = Figures.of(registry)
     more: list[Event] = [
         *(MessageServed(b"", "ecdh-gcm", 0.004) for _ in range(3)),

@@ -10,8 +10,8 @@ import pytest
 from gateways import running
 from slow_readers import slow_readers
 
-import gateway.adapters.aiohttp.places
 import gateway.adapters.aiohttp.reverse_proxy
+import gateway.adapters.aiohttp.upstream_slots
 import gateway.pipeline.held_bodies
 import gateway.pipeline.request_body
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from gateways import SetClock
 
-from gateway.errors import StoreUnavailable, TooMany
+from gateway.errors import RateLimited, StoreUnavailable
 from gateway.keys.keyring import KeyRing
 from gateway.keys.user_tags import UserTags
 from gateway.policy.rate_limits import Limits
@@ -43,8 +43,8 @@ def limits(store: Store, clock: SetClock, **rates: str) -> Limits:
     return Limits({**NONE, **rates}, store, TAGS.of_counter, clock)
 
 
-async def refusal(asked: Any) -> TooMany:
-    with pytest.raises(TooMany) as caught:
+async def refusal(asked: Any) -> RateLimited:
+    with pytest.raises(RateLimited) as caught:
         await asked
     return caught.value
 
@@ -154,7 +154,7 @@ async def test_never_more_than_the_rate_however_many_come_at_once(
     asked = (room.login(f"10.0.{n // 250}.{n % 250}", n.to_bytes(16)) for n in range(500))
     results = await asyncio.gather(*asked, return_exceptions=True)
     assert results.count(None) == 7
-    assert all(result is None or isinstance(result, TooMany) for result in results)
+    assert all(result is None or isinstance(result, RateLimited) for result in results)
 
 
 async def test_two_gateways_on_one_store_share_their_limits(

@@ -21,7 +21,7 @@ async def test_a_connection_without_a_request_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:
     """As many as a process may have files open would keep all others out."""
-    monkeypatch.setattr(gateway.service.listener, "KEPT_S", 0.1)
+    monkeypatch.setattr(gateway.service.listener, "IDLE_TIMEOUT_S", 0.1)
     async with listening({**OPTIONS, "mail": f"dir:{tmp_path}"}, "127.0.0.1", 0) as service:
         reader, writer = await asyncio.open_connection(*service.addresses[0].split(":"))
         writer.write(said)
@@ -38,7 +38,7 @@ async def test_who_does_not_read_makes_room_for_others(
 
     api = web.Application()
     api.router.add_get("/{page}", large)
-    monkeypatch.setattr(gateway.service.listener, "KEPT_S", 1)
+    monkeypatch.setattr(gateway.service.listener, "IDLE_TIMEOUT_S", 1)
     # Visitors of public pages share so many.
     monkeypatch.setattr(gateway.adapters.aiohttp.reverse_proxy, "_PUBLIC_REQUESTS", 1)
     async with serving(api) as upstream:

@@ -58,7 +58,7 @@ from gateway.stores.redis.store import RedisStore
 from gateway.stores.redis.url import parse_redis_url
 from protocol.common.codes import Code
 from protocol.common.primitives import RsaPrivateKey
-from protocol.hardened.counter_window import COUNTER_WINDOW, MAX_FRESH_VALUE, CounterWindow
+from protocol.hardened.replay_window import COUNTER_WINDOW, MAX_FRESH_VALUE, ReplayWindow
 
 
 @asynccontextmanager
@@ -329,7 +329,7 @@ def test_the_window_agrees_with_the_protocols(
     async def run() -> None:
         async with opened(f"{redis_server.url}?name={secrets.token_hex(8)}") as store:
             await reach_opened(store)
-            window = CounterWindow()
+            window = ReplayWindow()
             number = start
             for step in (0, *steps, 0, -COUNTER_WINDOW, 1 - COUNTER_WINDOW):
                 number = min(max(0, number + step), MAX_FRESH_VALUE)

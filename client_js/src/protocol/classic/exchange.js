@@ -15,7 +15,7 @@ import {
 import { formatTimestamp } from './freshness.js';
 import { AuthenticateRequest, HttpResponse, SealedMessage, SealedRequest, member } from '../messages.js';
 import { Once } from '../../common/once.js';
-import { admit } from '../rsaKeys.js';
+import { validatePublicKey } from '../rsaKeys.js';
 
 /** @typedef {import('../../common/codec.js').Bytes} Bytes */
 /** @typedef {import('../../common/codec.js').JsonObject} JsonObject */
@@ -89,7 +89,7 @@ export class PendingLogin {
     const { plaintext } = await openFrom(this.#suite, this.#privateKey, reply);
     const pem = member(membersOf(plaintext), this.#suite.dialect.names.publicKey);
     if (typeof pem !== 'string') throw new DecryptionFailed('no public key inside');
-    return { privateKey: this.#privateKey, serverKey: admit(pem) };
+    return { privateKey: this.#privateKey, serverKey: validatePublicKey(pem) };
   }
 }
 

@@ -10,7 +10,7 @@
  * it knows the code, or the ticket's secret.
  */
 import { Members, serializeMembers } from '../envelopes.js';
-import { CodeRefused, KeyNotAdmitted, LocalProtocolError, TicketRefused } from '../../common/errors.js';
+import { CodeRefused, InvalidPublicKey, LocalProtocolError, TicketRefused } from '../../common/errors.js';
 import { MAX_SESSION_MS, NONCE_BYTES, TICKET_BYTES } from './handshakeMessages.js';
 import { VERSION, chooseSuite, findSuite } from './suites.js';
 import { Handshake, codeScalar, greetingTranscript, loginTranscript, resumptionTranscript } from './keySchedule.js';
@@ -137,14 +137,14 @@ export class PendingShare {
    * M4. What it says lets whoever made pB test one guess of the code, and no more.
    * @param {{ pB: Bytes }} message
    * @param {RsaKeyPair | null} pair the client's where the suite wraps
-   * @throws {KeyNotAdmitted}
+   * @throws {InvalidPublicKey}
    */
   async open({ pB }, pair) {
     this.#opened.use("a server's share");
     const [w, pA] = [this.#w, this.#pA];
     const point = equal(pB, pA) ? null : admitShare(pB);
     const secret = point && clientSecret(w, this.#x, point);
-    if (!secret) throw new KeyNotAdmitted('pB is not a point that a server makes');
+    if (!secret) throw new InvalidPublicKey('pB is not a point that a server makes');
     const { subject, suite, greeting, transcript } = this.#awaited;
     const th = loginTranscript(transcript, pA, pB);
     const agreed = agree(identities(subject.username, subject.realm), pA, pB, secret, w, th);
@@ -247,13 +247,13 @@ class PendingResumption {
    * R3.
    * @param {ResumptionGreeting} greeting
    * @param {RsaKeyPair | null} pair the client's where the suite wraps
-   * @throws {KeyNotAdmitted}
+   * @throws {InvalidPublicKey}
    */
   async open(greeting, pair) {
     this.#opened.use("a server's share");
     const [hello, subject] = [this.#hello, this.#subject];
     const agreed = equal(greeting.eS, hello.eC) ? null : ecdh(this.#secret, greeting.eS);
-    if (!agreed) throw new KeyNotAdmitted('eS is not a point that a server makes');
+    if (!agreed) throw new InvalidPublicKey('eS is not a point that a server makes');
     const suite = findSuite(hello.suite);
     const th = resumptionTranscript(hello, greeting, suite, subject.username, subject.realm);
     const handshake = Handshake.ofResumption(this.#primitives, suite, th, this.#ticketSecret, agreed);

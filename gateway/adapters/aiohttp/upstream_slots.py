@@ -21,7 +21,7 @@ _SLOW_BYTES_PER_S = 65536
 _STOPPED_BYTES_PER_S = 1024
 
 
-class Places:
+class UpstreamSlots:
     """``total`` places, of which one address has ``share`` at most."""
 
     def __init__(self, total: int, share: int) -> None:

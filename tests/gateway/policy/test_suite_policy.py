@@ -3,9 +3,9 @@
 import pytest
 
 from gateway.errors import ConfigError
-from gateway.policy.suites import Requirements
+from gateway.policy.suites import SuitePolicy
 
-DEMANDS = Requirements(
+DEMANDS = SuitePolicy(
     {
         "/admin/*": "rsa-gcm",
         "/orders/{id}": "ecdh-gcm",
@@ -37,9 +37,9 @@ DEMANDS = Requirements(
 )
 def test_routes_and_their_demands(path: str, suite: str | None) -> None:
     assert DEMANDS.of(path) == suite
-    assert DEMANDS.missed_by("classic/sfet-3", path) == suite
+    assert DEMANDS.violated_by("classic/sfet-3", path) == suite
     for hardened in ("ecdh-gcm", "rsa-gcm"):
-        assert DEMANDS.missed_by(hardened, path) is None
+        assert DEMANDS.violated_by(hardened, path) is None
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_no_spelling_leads_around_a_demand(path: str) -> None:
     ],
 )
 def test_what_a_demand_covers(pattern: str, covered: list[str], free: list[str]) -> None:
-    demands = Requirements({pattern: "ecdh-gcm"})
+    demands = SuitePolicy({pattern: "ecdh-gcm"})
     for path in covered:
         assert demands.of(path) == "ecdh-gcm", path
     for path in free:
@@ -107,10 +107,10 @@ def test_what_a_demand_covers(pattern: str, covered: list[str], free: list[str])
 @pytest.mark.parametrize("pattern", ["/admin?x=1", "/admin#top"])
 def test_a_demand_that_no_path_meets_is_refused(pattern: str) -> None:
     with pytest.raises(ConfigError, match="without a query"):
-        Requirements({pattern: "ecdh-gcm"})
+        SuitePolicy({pattern: "ecdh-gcm"})
 
 
 def test_without_demands_every_path_is_free() -> None:
     for path in ("/", "//", "/%zz"):
-        assert Requirements({}).of(path) is None
-        assert Requirements({"/a": "classic"}).of(path) is None
+        assert SuitePolicy({}).of(path) is None
+        assert SuitePolicy({"/a": "classic"}).of(path) is None

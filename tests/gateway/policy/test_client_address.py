@@ -1,18 +1,18 @@
-"""Addresses of visitors: who is believed about them, and which count as one."""
+"""Addresses of client_addresses: who is believed about them, and which count as one."""
 
 import tracemalloc
 
 import pytest
 
 from gateway.errors import ConfigError
-from gateway.policy.client_address import UNKNOWN, Visitors, block_of
+from gateway.policy.client_address import UNKNOWN, ClientAddresses, block_of
 
 PROXY, INNER, VISITOR = "10.0.0.1", "10.0.0.2", "192.0.2.7"
-BEHIND = Visitors(["10.0.0.0/8", "2001:db8:ffff::/48"])
+BEHIND = ClientAddresses(["10.0.0.0/8", "2001:db8:ffff::/48"])
 
 
 def test_without_trusted_proxies_only_the_peer_counts() -> None:
-    assert Visitors().address(PROXY, [VISITOR]) == PROXY
+    assert ClientAddresses().address(PROXY, [VISITOR]) == PROXY
 
 
 def test_a_peer_that_is_not_trusted_says_nothing() -> None:
@@ -59,14 +59,14 @@ def test_what_cannot_be_read_leaves_the_peer(lines: list[str]) -> None:
 
 
 def test_an_address_of_ipv4_has_one_spelling() -> None:
-    assert Visitors().address("::ffff:192.0.2.7", []) == VISITOR
+    assert ClientAddresses().address("::ffff:192.0.2.7", []) == VISITOR
     assert BEHIND.address("::ffff:10.0.0.1", ["::ffff:c000:207"]) == VISITOR
 
 
 def test_an_address_of_ipv6_has_one_spelling_and_no_zone() -> None:
     spelled = "2001:0DB8:0:0:0:0:0:1"
     assert BEHIND.address(PROXY, [spelled]) == "2001:db8::1"
-    assert Visitors().address("fe80::1%eth0", []) == "fe80::1"
+    assert ClientAddresses().address("fe80::1%eth0", []) == "fe80::1"
 
 
 @pytest.mark.parametrize(
@@ -84,16 +84,18 @@ def test_what_is_no_port_is_not(spelled: str) -> None:
 
 @pytest.mark.parametrize("peer", [None, ""])
 def test_a_unix_socket(peer: str | None) -> None:
-    assert Visitors().address(peer, [VISITOR]) == UNKNOWN
+    assert ClientAddresses().address(peer, [VISITOR]) == UNKNOWN
     assert BEHIND.address(peer, [VISITOR]) == UNKNOWN
-    assert Visitors(["unix"]).address(peer, [VISITOR]) == VISITOR
-    assert Visitors(["unix"]).address(peer, ["broken"]) == UNKNOWN
-    assert Visitors(["unix"]).address(PROXY, [VISITOR]) == PROXY
+    assert ClientAddresses(["unix"]).address(peer, [VISITOR]) == VISITOR
+    assert ClientAddresses(["unix"]).address(peer, ["broken"]) == UNKNOWN
+    assert ClientAddresses(["unix"]).address(PROXY, [VISITOR]) == PROXY
 
 
 @pytest.mark.parametrize("peer", ["see http://evil.example", "\x1b[2J", "10.0.0.1x", "x" * 9000])
 def test_a_peer_that_is_no_address_is_nobody(peer: str) -> None:
-    assert Visitors().address(peer, []) == Visitors().address(peer, [VISITOR]) == UNKNOWN
+    assert (
+        ClientAddresses().address(peer, []) == ClientAddresses().address(peer, [VISITOR]) == UNKNOWN
+    )
     assert BEHIND.address(peer, [VISITOR]) == UNKNOWN
 
 
@@ -110,7 +112,7 @@ def test_what_is_too_long_for_an_address_is_not_remembered() -> None:
 @pytest.mark.parametrize("trusted", [["the proxy"], ["10.0.0.0/33"], [""], "10.0.0.1"])
 def test_a_network_that_is_none_is_a_config_error(trusted: list[str]) -> None:
     with pytest.raises(ConfigError, match="trusted_proxies"):
-        Visitors(trusted)
+        ClientAddresses(trusted)
 
 
 def test_blocks() -> None:
@@ -126,10 +128,10 @@ def test_blocks() -> None:
 
 
 def test_a_proxy_that_nobody_named_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    visitors = Visitors()
-    visitors.address(PROXY, [])
+    client_addresses = ClientAddresses()
+    client_addresses.address(PROXY, [])
     assert not caplog.messages
     for _ in range(3):
-        visitors.address(PROXY, [VISITOR])
+        client_addresses.address(PROXY, [VISITOR])
     BEHIND.address("198.51.100.1", [VISITOR])
     assert [PROXY in message for message in caplog.messages] == [True]

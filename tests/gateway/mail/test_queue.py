@@ -21,9 +21,9 @@ from gateway.errors import MailNotSent
 from gateway.events import CodeNotSent, Event, Events
 from gateway.mail import queue as room
 from gateway.mail.message import CodeMail
-from gateway.mail.queue import Courier
-from gateway.mail.transports import Delivery
-from gateway.mail.url import delivery_from_url
+from gateway.mail.queue import MailQueue
+from gateway.mail.transports import MailTransport
+from gateway.mail.url import transport_from_url
 
 ANN, BOB, EVE = "ann@example.org", "bob@example.org", "eve@example.org"
 SENDER = "codes@shop.example"
@@ -42,16 +42,16 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextlib.asynccontextmanager
-async def courier_of(delivery: Delivery) -> AsyncIterator[Courier]:
-    courier = Courier(delivery)
+async def courier_of(delivery: MailTransport) -> AsyncIterator[MailQueue]:
+    mail_queue = MailQueue(delivery)
     try:
-        yield courier
+        yield mail_queue
     finally:
         async with asyncio.timeout(10):
-            await courier.close()
+            await mail_queue.close()
 
 
-class Scripted(Delivery):
+class Scripted(MailTransport):
     """Fails as it is told, then delivers."""
 
     def __init__(self, *failures: Exception) -> None:
@@ -97,8 +97,8 @@ class Deaf(Scripted):
 
 async def test_send_returns_before_anything_is_delivered() -> None:
     scripted = Scripted()
-    async with courier_of(scripted) as courier:
-        courier.send((ANN, BOB), MAIL, TAG)
+    async with courier_of(scripted) as mail_queue:
+        mail_queue.send((ANN, BOB), MAIL, TAG)
         assert scripted.tries == []
         await eventually(lambda: sorted(scripted.tries) == [ANN, BOB])
 
@@ -107,9 +107,9 @@ async def test_send_returns_before_anything_is_delivered() -> None:
 async def test_a_server_that_is_down_at_first(
     free_port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    smtp = delivery_from_url(f"smtp://127.0.0.1:{free_port}", SENDER)
-    async with courier_of(smtp) as courier:
-        courier.send((ANN, BOB), MAIL, TAG)
+    smtp = transport_from_url(f"smtp://127.0.0.1:{free_port}", SENDER)
+    async with courier_of(smtp) as mail_queue:
+        mail_queue.send((ANN, BOB), MAIL, TAG)
         await eventually(lambda: caplog.text.count("will try again") >= 4)
         async with smtp_server(port=free_port) as mailbox:
             await eventually(lambda: mailbox.to(ANN) and mailbox.to(BOB))
@@ -121,9 +121,9 @@ async def test_a_server_that_is_down_at_first(
 async def test_a_refused_address_is_given_up_at_once_and_the_others_get_theirs() -> None:
     answers = {ANN: ["550 no such user"] * 9, EVE: ["451 later", "421 later"]}
     async with smtp_server(Mailbox(answers=answers)) as mailbox:
-        smtp = delivery_from_url(f"smtp://127.0.0.1:{mailbox.port}", SENDER)
-        async with courier_of(smtp) as courier:
-            courier.send((ANN, BOB, EVE), MAIL, TAG)
+        smtp = transport_from_url(f"smtp://127.0.0.1:{mailbox.port}", SENDER)
+        async with courier_of(smtp) as mail_queue:
+            mail_queue.send((ANN, BOB, EVE), MAIL, TAG)
             await eventually(lambda: mailbox.to(BOB) and mailbox.to(EVE))
     assert mailbox.asked.count(ANN) == 1
     assert mailbox.asked.count(EVE) == 3
@@ -139,8 +139,8 @@ async def test_anything_that_a_delivery_raises_is_tried_again(
     scripted = Scripted(
         RuntimeError(f"{ANN} {CODE}"), TimeoutError(), OSError(5, "x"), KeyError(CODE), ValueError()
     )
-    async with courier_of(scripted) as courier:
-        courier.send((ANN,), MAIL, TAG)
+    async with courier_of(scripted) as mail_queue:
+        mail_queue.send((ANN,), MAIL, TAG)
         await eventually(lambda: len(scripted.tries) == 6)
     assert "RuntimeError" in caplog.text
     assert CODE not in caplog.text
@@ -151,8 +151,8 @@ async def test_anything_that_a_delivery_raises_is_tried_again(
 async def test_what_is_final_is_not_tried_again() -> None:
     scripted = Scripted(MailNotSent("no", final=True))
     tasks = asyncio.all_tasks()
-    async with courier_of(scripted) as courier:
-        courier.send((ANN,), MAIL, TAG)
+    async with courier_of(scripted) as mail_queue:
+        mail_queue.send((ANN,), MAIL, TAG)
         await eventually(lambda: asyncio.all_tasks() == tasks)
     assert scripted.tries == [ANN]
 
@@ -161,8 +161,8 @@ async def test_what_is_final_is_not_tried_again() -> None:
 async def test_a_mail_whose_code_has_expired_is_dropped() -> None:
     stuck = Stuck()
     tasks = asyncio.all_tasks()
-    async with courier_of(stuck) as courier:
-        courier.send((ANN,), CodeMail("Shop", "ann", CODE, "192.0.2.7", minutes=0), TAG)
+    async with courier_of(stuck) as mail_queue:
+        mail_queue.send((ANN,), CodeMail("Shop", "ann", CODE, "192.0.2.7", minutes=0), TAG)
         await eventually(lambda: asyncio.all_tasks() == tasks)
     assert stuck.cancelled == len(stuck.tries) <= 1
 
@@ -174,24 +174,24 @@ async def test_an_operator_hears_of_a_mail_whose_code_has_expired(
     told: list[Event] = []
     minutes: Any = 0.005
     mail = CodeMail("Shop", "ann", CODE, "192.0.2.7", minutes)
-    courier = Courier(Stuck(), Events(told.append))
+    mail_queue = MailQueue(Stuck(), Events(told.append))
     tasks = asyncio.all_tasks()
-    courier.send((ANN,), mail, TAG)
+    mail_queue.send((ANN,), mail, TAG)
     await eventually(lambda: asyncio.all_tasks() == tasks)
     assert told == [CodeNotSent(TAG, True)]
     assert "given up: its code has expired" in caplog.text
-    await courier.close()
+    await mail_queue.close()
 
 
 async def test_closing_gives_up_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_FIRST_TRY_S", 0)
     tasks = asyncio.all_tasks()
     stuck = Stuck()
-    courier = Courier(stuck)
-    courier.send((ANN, BOB), MAIL, TAG)
+    mail_queue = MailQueue(stuck)
+    mail_queue.send((ANN, BOB), MAIL, TAG)
     await eventually(lambda: len(stuck.tries) == 2)
-    courier.send((EVE,), MAIL, TAG)
-    await courier.close()
+    mail_queue.send((EVE,), MAIL, TAG)
+    await mail_queue.close()
     assert stuck.cancelled == 2
     assert stuck.closed
     assert EVE not in stuck.tries
@@ -201,10 +201,10 @@ async def test_closing_gives_up_what_is_under_way(monkeypatch: pytest.MonkeyPatc
 async def test_a_stop_gives_every_mail_its_first_try() -> None:
     # At once, as where a login was answered the moment before.
     scripted = Scripted(MailNotSent("later"))
-    courier = Courier(scripted)
-    courier.send((ANN, BOB), MAIL, TAG)
-    await courier.finish()
-    await courier.close()
+    mail_queue = MailQueue(scripted)
+    mail_queue.send((ANN, BOB), MAIL, TAG)
+    await mail_queue.finish()
+    await mail_queue.close()
     assert sorted(scripted.tries) == [ANN, BOB]
 
 
@@ -214,11 +214,11 @@ async def test_a_stop_does_not_wait_for_a_server_that_does_not_answer(
 ) -> None:
     monkeypatch.setattr(room, "_FINISH_S", 0.05)
     stuck = Stuck()
-    courier = Courier(stuck)
-    courier.send((ANN,), MAIL, TAG)
-    await courier.finish()
+    mail_queue = MailQueue(stuck)
+    mail_queue.send((ANN,), MAIL, TAG)
+    await mail_queue.finish()
     assert stuck.tries == [ANN]
-    await courier.close()
+    await mail_queue.close()
     assert stuck.cancelled == 1
 
 
@@ -228,22 +228,22 @@ async def test_closing_gives_up_what_waits_for_its_next_try(
 ) -> None:
     monkeypatch.setattr(room, "_RETRY_S", (3600,))
     scripted = Scripted(MailNotSent("later"))
-    courier = Courier(scripted)
-    courier.send((ANN,), MAIL, TAG)
+    mail_queue = MailQueue(scripted)
+    mail_queue.send((ANN,), MAIL, TAG)
     await eventually(lambda: scripted.tries)
     async with asyncio.timeout(5):
-        await courier.close()
+        await mail_queue.close()
     assert scripted.tries == [ANN]
 
 
 @pytest.mark.usefixtures("quick")
 async def test_closing_ends_though_a_cancellation_was_lost() -> None:
     deaf = Deaf()
-    courier = Courier(deaf)
-    courier.send((ANN,), MAIL, TAG)
+    mail_queue = MailQueue(deaf)
+    mail_queue.send((ANN,), MAIL, TAG)
     await eventually(lambda: deaf.tries)
     async with asyncio.timeout(2):
-        await courier.close()
+        await mail_queue.close()
     assert deaf.tries == [ANN]
 
 
@@ -251,8 +251,8 @@ async def test_closing_ends_though_a_cancellation_was_lost() -> None:
 async def test_an_expired_mail_is_dropped_though_a_cancellation_was_lost() -> None:
     deaf = Deaf()
     tasks = asyncio.all_tasks()
-    async with courier_of(deaf) as courier:
-        courier.send((ANN,), CodeMail("Shop", "ann", CODE, "192.0.2.7", minutes=0), TAG)
+    async with courier_of(deaf) as mail_queue:
+        mail_queue.send((ANN,), CodeMail("Shop", "ann", CODE, "192.0.2.7", minutes=0), TAG)
         async with asyncio.timeout(2):
             await eventually(lambda: asyncio.all_tasks() == tasks)
     assert len(deaf.tries) <= 1
@@ -264,12 +264,12 @@ async def test_closing_in_the_middle_of_talks_with_a_server() -> None:
     async with smtp_server(password="another", login_in_the_clear=True) as mailbox:
         url = f"smtp://ann:{QUOTED_PASSWORD}@127.0.0.1:{mailbox.port}"
         for rounds in range(100):
-            courier = Courier(delivery_from_url(url, SENDER))
-            courier.send((ANN, BOB, EVE), MAIL, TAG)
+            mail_queue = MailQueue(transport_from_url(url, SENDER))
+            mail_queue.send((ANN, BOB, EVE), MAIL, TAG)
             for _ in range(rounds):
                 await asyncio.sleep(0)
             async with asyncio.timeout(2):
-                await courier.close()
+                await mail_queue.close()
 
 
 def test_tries_are_spread_over_the_life_of_a_code() -> None:
@@ -300,10 +300,10 @@ async def test_no_code_and_no_password_in_any_log(
         ]
         async with contextlib.AsyncExitStack() as stack:
             for url in urls:
-                courier = await stack.enter_async_context(
-                    courier_of(delivery_from_url(url, SENDER))
+                mail_queue = await stack.enter_async_context(
+                    courier_of(transport_from_url(url, SENDER))
                 )
-                courier.send((ANN,), MAIL, TAG)
+                mail_queue.send((ANN,), MAIL, TAG)
             await eventually(lambda: good.mails and wrong.passwords and refusing.asked)
             await eventually(lambda: caplog.text.count("will try again") >= 8)
     # The servers stand in for others, and keep logs of their own.

@@ -30,10 +30,15 @@ from mailboxes import (
 
 from gateway.errors import ConfigError, MailNotSent, MailOutcomeUnknown
 from gateway.mail.message import CodeMail
-from gateway.mail.smtp import SmtpDelivery
+from gateway.mail.smtp import SmtpTransport
 from gateway.mail.smtp_tls import Tls, Trust
-from gateway.mail.transports import ConsoleDelivery, Delivery, FolderDelivery, WebhookDelivery
-from gateway.mail.url import delivery_from_url
+from gateway.mail.transports import (
+    ConsoleTransport,
+    FolderTransport,
+    MailTransport,
+    WebhookTransport,
+)
+from gateway.mail.url import transport_from_url
 
 ANN, BOB, EVE = "ann@example.org", "bob@example.org", "eve@example.org"
 SENDER = "codes@shop.example"
@@ -107,7 +112,7 @@ def test_a_mail_does_not_show_its_code() -> None:
 
 async def test_plain_smtp_on_this_machine() -> None:
     async with smtp_server() as mailbox:
-        await delivery_from_url(f"smtp://127.0.0.1:{mailbox.port}", SENDER).deliver(ANN, MAIL)
+        await transport_from_url(f"smtp://127.0.0.1:{mailbox.port}", SENDER).deliver(ANN, MAIL)
     (received,) = mailbox.mails
     assert received.recipients == [ANN]
     assert received.message["From"] == SENDER
@@ -120,7 +125,7 @@ async def test_plain_smtp_on_this_machine() -> None:
 async def test_words_in_other_letters_arrive() -> None:
     mail = CodeMail("Лавка", "зоя@пример.рф", CODE, "192.0.2.7", 10)
     async with smtp_server() as mailbox:
-        await delivery_from_url(f"smtp://127.0.0.1:{mailbox.port}", SENDER).deliver(ANN, mail)
+        await transport_from_url(f"smtp://127.0.0.1:{mailbox.port}", SENDER).deliver(ANN, mail)
     assert text_of(mailbox.mails[0].message) == mail.text
     assert mailbox.mails[0].message["Subject"] == "Your code for Лавка"
 
@@ -130,7 +135,7 @@ async def test_words_in_other_letters_arrive() -> None:
 async def test_starttls_and_a_password(server_context: ssl.SSLContext, scheme: str) -> None:
     async with smtp_server(starttls=server_context, password=PASSWORD) as mailbox:
         url = f"{scheme}://ann%40shop:{QUOTED_PASSWORD}@localhost:{mailbox.port}"
-        await delivery_from_url(url, SENDER).deliver(ANN, MAIL)
+        await transport_from_url(url, SENDER).deliver(ANN, MAIL)
     (received,) = mailbox.mails
     assert received.encrypted
     assert received.login == ("ann@shop", PASSWORD)
@@ -139,7 +144,7 @@ async def test_starttls_and_a_password(server_context: ssl.SSLContext, scheme: s
 @pytest.mark.usefixtures("trusted")
 async def test_starttls_is_taken_where_it_is_offered(server_context: ssl.SSLContext) -> None:
     async with smtp_server(starttls=server_context) as mailbox:
-        await delivery_from_url(f"smtp://127.0.0.1:{mailbox.port}", SENDER).deliver(ANN, MAIL)
+        await transport_from_url(f"smtp://127.0.0.1:{mailbox.port}", SENDER).deliver(ANN, MAIL)
     assert mailbox.mails[0].encrypted
 
 
@@ -147,7 +152,7 @@ async def test_starttls_is_taken_where_it_is_offered(server_context: ssl.SSLCont
 async def test_tls_from_the_start(server_context: ssl.SSLContext) -> None:
     async with smtp_server(tls=server_context, password=PASSWORD) as mailbox:
         url = f"smtps://ann:{QUOTED_PASSWORD}@127.0.0.1:{mailbox.port}"
-        await delivery_from_url(url, SENDER).deliver(ANN, MAIL)
+        await transport_from_url(url, SENDER).deliver(ANN, MAIL)
     (received,) = mailbox.mails
     assert received.encrypted
     assert received.login == ("ann", PASSWORD)
@@ -173,7 +178,7 @@ async def test_a_self_signed_certificate_by_file_or_fingerprint(
     async with smtp_server(password=PASSWORD, **tls_of(scheme, server_context)) as mailbox:
         for option in options:
             url = f"{scheme}://ann:{QUOTED_PASSWORD}@localhost:{mailbox.port}?{option}"
-            await delivery_from_url(url, SENDER).deliver(ANN, MAIL)
+            await transport_from_url(url, SENDER).deliver(ANN, MAIL)
     assert [mail.encrypted for mail in mailbox.mails] == [True] * 3
 
 
@@ -188,7 +193,7 @@ async def test_another_certificate_than_the_one_that_is_named(
         for option in (f"ca={file}", f"fingerprint={fingerprint(other)}"):
             url = f"{scheme}://ann:{QUOTED_PASSWORD}@localhost:{mailbox.port}?{option}"
             with pytest.raises(MailNotSent) as caught:
-                await delivery_from_url(url, SENDER).deliver(ANN, MAIL)
+                await transport_from_url(url, SENDER).deliver(ANN, MAIL)
             assert not caught.value.final
             assert PASSWORD not in str(caught.value)
     assert (mailbox.passwords, mailbox.mails) == ([], [])
@@ -200,14 +205,14 @@ async def test_a_fingerprint_is_enough_though_the_name_is_another(
     async with smtp_server(tls=server_context) as mailbox:
         option = f"fingerprint={fingerprint(self_signed())}"
         url = f"smtps://mail.example:{mailbox.port}?{option}"
-        await delivery_from_url(url, SENDER).deliver(ANN, MAIL)
+        await transport_from_url(url, SENDER).deliver(ANN, MAIL)
     assert mailbox.mails[0].encrypted
 
 
 async def test_smtp_takes_any_certificate(server_context: ssl.SSLContext, elsewhere: None) -> None:
     # It takes no TLS at all just as well.
     async with smtp_server(starttls=server_context) as mailbox:
-        await delivery_from_url(f"smtp://mail.example:{mailbox.port}", SENDER).deliver(ANN, MAIL)
+        await transport_from_url(f"smtp://mail.example:{mailbox.port}", SENDER).deliver(ANN, MAIL)
     assert mailbox.mails[0].encrypted
 
 
@@ -218,9 +223,9 @@ async def test_smtp_goes_on_in_plain_where_no_handshake_succeeds(
     server_context.maximum_version = ssl.TLSVersion.TLSv1_2
     async with smtp_server(starttls=server_context, needs_starttls=False) as mailbox:
         at = f"127.0.0.1:{mailbox.port}"
-        await delivery_from_url(f"smtp://{at}", SENDER).deliver(ANN, MAIL)
+        await transport_from_url(f"smtp://{at}", SENDER).deliver(ANN, MAIL)
         with pytest.raises(MailNotSent):
-            await delivery_from_url(f"smtp+starttls://{at}", SENDER).deliver(BOB, MAIL)
+            await transport_from_url(f"smtp+starttls://{at}", SENDER).deliver(BOB, MAIL)
     (received,) = mailbox.mails
     assert not received.encrypted
 
@@ -232,7 +237,7 @@ async def test_a_certificate_that_nobody_vouches_for(
     async with smtp_server(password=PASSWORD, **tls_of(scheme, server_context)) as mailbox:
         url = f"{scheme}://ann:{QUOTED_PASSWORD}@localhost:{mailbox.port}"
         with pytest.raises(MailNotSent) as caught:
-            await delivery_from_url(url, SENDER).deliver(ANN, MAIL)
+            await transport_from_url(url, SENDER).deliver(ANN, MAIL)
     assert not caught.value.final
     assert (mailbox.passwords, mailbox.mails) == ([], [])
 
@@ -253,7 +258,7 @@ async def test_a_certificate_of_another_host(server_context: ssl.SSLContext) -> 
     async with smtp_server(tls=server_context, password=PASSWORD) as mailbox:
         url = f"smtps://ann:{QUOTED_PASSWORD}@mail.example:{mailbox.port}"
         with pytest.raises(MailNotSent):
-            await delivery_from_url(url, SENDER).deliver(ANN, MAIL)
+            await transport_from_url(url, SENDER).deliver(ANN, MAIL)
     assert (mailbox.passwords, mailbox.mails) == ([], [])
 
 
@@ -266,7 +271,7 @@ async def test_a_password_leaves_this_machine_encrypted_or_not_at_all(
     async with smtp_server(password=PASSWORD, login_in_the_clear=True) as mailbox:
         url = f"{scheme}://ann:{QUOTED_PASSWORD}@127.0.0.1:{mailbox.port}"
         with pytest.raises(MailNotSent):
-            await delivery_from_url(url, SENDER).deliver(ANN, MAIL)
+            await transport_from_url(url, SENDER).deliver(ANN, MAIL)
     assert (mailbox.passwords, mailbox.mails) == ([], [])
 
 
@@ -274,14 +279,14 @@ async def test_starttls_that_was_demanded_is_demanded_without_a_password_too() -
     async with smtp_server() as mailbox:
         url = f"smtp+starttls://127.0.0.1:{mailbox.port}"
         with pytest.raises(MailNotSent):
-            await delivery_from_url(url, SENDER).deliver(ANN, MAIL)
+            await transport_from_url(url, SENDER).deliver(ANN, MAIL)
     assert mailbox.mails == []
 
 
 async def test_a_password_in_the_clear_stays_on_this_machine() -> None:
     async with smtp_server(password=PASSWORD, login_in_the_clear=True) as mailbox:
         url = f"smtp://ann:{QUOTED_PASSWORD}@127.0.0.1:{mailbox.port}"
-        await delivery_from_url(url, SENDER).deliver(ANN, MAIL)
+        await transport_from_url(url, SENDER).deliver(ANN, MAIL)
     assert mailbox.mails[0].login == ("ann", PASSWORD)
 
 
@@ -289,7 +294,7 @@ async def test_a_wrong_password() -> None:
     async with smtp_server(password="another", login_in_the_clear=True) as mailbox:
         url = f"smtp://ann:{QUOTED_PASSWORD}@127.0.0.1:{mailbox.port}"
         with pytest.raises(MailNotSent) as caught:
-            await delivery_from_url(url, SENDER).deliver(ANN, MAIL)
+            await transport_from_url(url, SENDER).deliver(ANN, MAIL)
     assert mailbox.mails == []
     assert PASSWORD not in str(caught.value)
     assert "password (535)" in str(caught.value)
@@ -303,13 +308,13 @@ async def test_a_wrong_password() -> None:
 async def test_an_address_that_the_server_refuses(answer: str, final: bool) -> None:
     async with smtp_server(Mailbox(answers={ANN: [answer]})) as mailbox:
         with pytest.raises(MailNotSent) as caught:
-            await delivery_from_url(f"smtp://127.0.0.1:{mailbox.port}", SENDER).deliver(ANN, MAIL)
+            await transport_from_url(f"smtp://127.0.0.1:{mailbox.port}", SENDER).deliver(ANN, MAIL)
     assert caught.value.final is final
     assert ANN not in str(caught.value)
 
 
 async def test_a_server_that_is_not_there(free_port: int) -> None:
-    smtp = SmtpDelivery("127.0.0.1", free_port, SENDER)
+    smtp = SmtpTransport("127.0.0.1", free_port, SENDER)
     assert not await smtp.answers()
     with pytest.raises(MailNotSent, match=f"127.0.0.1:{free_port}") as caught:
         await smtp.deliver(ANN, MAIL)
@@ -318,12 +323,12 @@ async def test_a_server_that_is_not_there(free_port: int) -> None:
 
 async def test_a_server_that_is_there() -> None:
     async with smtp_server() as mailbox:
-        assert await SmtpDelivery("127.0.0.1", mailbox.port, SENDER).answers()
+        assert await SmtpTransport("127.0.0.1", mailbox.port, SENDER).answers()
 
 
 async def test_a_server_that_speaks_something_else() -> None:
     async with serving(web.Application()) as url:
-        smtp = delivery_from_url(url.replace("http", "smtp"), SENDER)
+        smtp = transport_from_url(url.replace("http", "smtp"), SENDER)
         # HTTP waits for the client to speak first; the mail's own time limit ends the silence.
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
@@ -335,8 +340,8 @@ async def test_a_server_that_speaks_something_else() -> None:
 
 def built(url: str) -> dict[str, Any]:
     """What was built from an SMTP URL."""
-    smtp = delivery_from_url(url, SENDER)
-    assert isinstance(smtp, SmtpDelivery)
+    smtp = transport_from_url(url, SENDER)
+    assert isinstance(smtp, SmtpTransport)
     login = smtp._login
     return {
         "sender": smtp.sender,
@@ -427,7 +432,7 @@ def test_user_and_password_are_unquoted() -> None:
 def test_a_bad_url_is_refused_and_not_repeated(url: str) -> None:
     # A password with an unquoted character in it is the usual way to get here.
     with pytest.raises(ConfigError) as caught:
-        delivery_from_url(url, SENDER)
+        transport_from_url(url, SENDER)
     text = str(caught.value)
     assert "\n" not in text
     assert "smtp://" in text
@@ -438,15 +443,15 @@ def test_a_bad_url_is_refused_and_not_repeated(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "kind"),
     [
-        ("dir:mails", FolderDelivery),
-        ("dir:/var/mails", FolderDelivery),
-        ("console:", ConsoleDelivery),
-        ("webhook:http://127.0.0.1:1/x", WebhookDelivery),
-        ("webhook:https://sms.example/send?key=1", WebhookDelivery),
+        ("dir:mails", FolderTransport),
+        ("dir:/var/mails", FolderTransport),
+        ("console:", ConsoleTransport),
+        ("webhook:http://127.0.0.1:1/x", WebhookTransport),
+        ("webhook:https://sms.example/send?key=1", WebhookTransport),
     ],
 )
-def test_other_urls(url: str, kind: type[Delivery]) -> None:
-    assert type(delivery_from_url(url, SENDER)) is kind
+def test_other_urls(url: str, kind: type[MailTransport]) -> None:
+    assert type(transport_from_url(url, SENDER)) is kind
 
 
 @pytest.mark.parametrize(
@@ -458,7 +463,7 @@ def test_other_urls(url: str, kind: type[Delivery]) -> None:
     ],
 )
 def test_a_delivery_does_not_show_its_password(url: str) -> None:
-    built_delivery = delivery_from_url(url, SENDER)
+    built_delivery = transport_from_url(url, SENDER)
     for shown in (repr(built_delivery), str(built_delivery)):
         assert PASSWORD not in shown
         assert QUOTED_PASSWORD not in shown
@@ -469,7 +474,7 @@ def test_a_delivery_does_not_show_its_password(url: str) -> None:
 
 async def test_a_folder_of_mails(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "mails"
-    to_folder = delivery_from_url(f"dir:{folder}", SENDER)
+    to_folder = transport_from_url(f"dir:{folder}", SENDER)
     await asyncio.gather(*(to_folder.deliver(address, MAIL) for address in (ANN, BOB, EVE)))
     mails = mails_in(folder)
     assert sorted(mail["To"] for mail in mails) == [ANN, BOB, EVE]
@@ -481,7 +486,7 @@ async def test_a_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
     folder = tmp_path / "mails"
     before = os.umask(0)
     try:
-        await FolderDelivery(folder, SENDER).deliver(ANN, MAIL)
+        await FolderTransport(folder, SENDER).deliver(ANN, MAIL)
     finally:
         os.umask(before)
     (file,) = folder.iterdir()
@@ -493,7 +498,7 @@ async def test_a_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
 async def test_the_code_in_a_file_can_be_copied_as_it_is(tmp_path: Path) -> None:
     # People look into this folder with cat and grep.
     mail = CodeMail("the service at 127.0.0.1:8440", ANN, CODE, "192.0.2.7", 10)
-    await FolderDelivery(tmp_path, SENDER).deliver(ANN, mail)
+    await FolderTransport(tmp_path, SENDER).deliver(ANN, mail)
     (file,) = tmp_path.iterdir()
     assert CODE.encode() in file.read_bytes().splitlines()
 
@@ -501,15 +506,15 @@ async def test_the_code_in_a_file_can_be_copied_as_it_is(tmp_path: Path) -> None
 async def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "mails").write_text("a file")
     with pytest.raises(MailNotSent) as caught:
-        await FolderDelivery(tmp_path / "mails", SENDER).deliver(ANN, MAIL)
+        await FolderTransport(tmp_path / "mails", SENDER).deliver(ANN, MAIL)
     assert not caught.value.final
     (tmp_path / "mails").unlink()
-    await FolderDelivery(tmp_path / "mails", SENDER).deliver(ANN, MAIL)
+    await FolderTransport(tmp_path / "mails", SENDER).deliver(ANN, MAIL)
     assert len(mails_in(tmp_path / "mails")) == 1
 
 
 async def test_the_console(capsys: pytest.CaptureFixture[str]) -> None:
-    await delivery_from_url("console:", SENDER).deliver(ANN, MAIL)
+    await transport_from_url("console:", SENDER).deliver(ANN, MAIL)
     out, err = capsys.readouterr()
     assert ANN in out.splitlines()[0]
     assert MAIL.text in out
@@ -553,7 +558,7 @@ async def hook_url(hook: Hook) -> AsyncIterator[str]:
 
 
 async def test_a_webhook(hook: Hook, hook_url: str) -> None:
-    to_hook = delivery_from_url(f"webhook:{hook_url}", SENDER)
+    to_hook = transport_from_url(f"webhook:{hook_url}", SENDER)
     hook.statuses = [200, 201, 204]
     for _ in range(3):
         await to_hook.deliver("+49 30 901820", MAIL)
@@ -571,7 +576,7 @@ async def test_a_webhook(hook: Hook, hook_url: str) -> None:
 )
 async def test_a_webhook_that_refuses(hook: Hook, hook_url: str, status: int, final: bool) -> None:
     hook.statuses = [status]
-    to_hook = delivery_from_url(f"webhook:{hook_url}", SENDER)
+    to_hook = transport_from_url(f"webhook:{hook_url}", SENDER)
     with pytest.raises(MailNotSent, match=str(status)) as caught:
         await to_hook.deliver(ANN, MAIL)
     await to_hook.close()
@@ -582,7 +587,7 @@ async def test_a_webhook_that_refuses(hook: Hook, hook_url: str, status: int, fi
 
 
 async def test_a_webhook_of_which_nobody_knows(hook: Hook, hook_url: str) -> None:
-    to_hook = delivery_from_url(f"webhook:{hook_url}", SENDER)
+    to_hook = transport_from_url(f"webhook:{hook_url}", SENDER)
     for hook.statuses in ([504], [0]):  # 0 closes the connection
         with pytest.raises(MailOutcomeUnknown) as caught:
             await to_hook.deliver(ANN, MAIL)
@@ -592,7 +597,7 @@ async def test_a_webhook_of_which_nobody_knows(hook: Hook, hook_url: str) -> Non
 
 
 async def test_a_webhook_that_is_not_there(free_port: int) -> None:
-    to_hook = delivery_from_url(f"webhook:http://127.0.0.1:{free_port}/s3cret", SENDER)
+    to_hook = transport_from_url(f"webhook:http://127.0.0.1:{free_port}/s3cret", SENDER)
     with pytest.raises(MailNotSent) as caught:
         await to_hook.deliver(ANN, MAIL)
     await to_hook.close()
@@ -601,4 +606,4 @@ async def test_a_webhook_that_is_not_there(free_port: int) -> None:
 
 
 async def test_a_webhook_that_was_never_used_closes() -> None:
-    await WebhookDelivery("http://127.0.0.1:1/").close()
+    await WebhookTransport("http://127.0.0.1:1/").close()

@@ -24,7 +24,7 @@ class FreshnessClaim:
 
     ``clock``    ``salt`` (16 bytes) was not claimed in this session before. It may be forgotten
                  when the store's clock is past ``expires_ms``.
-    ``counter``  ``CounterWindow.claim(value)`` of the session's window is not None, which is the
+    ``counter``  ``ReplayWindow.claim(value)`` of the session's window is not None, which is the
                  new window. ``salt`` and ``expires_ms`` are of no meaning.
     """
 
@@ -35,7 +35,7 @@ class FreshnessClaim:
 
 
 @dataclass(frozen=True, slots=True)
-class CounterWindow:
+class ReplayWindow:
     """The numbers that were seen: ``top`` is the highest, bit i of ``seen`` is ``top - i``.
 
     A new window has seen 0 alone, so that the first message has the number 1.
@@ -44,24 +44,24 @@ class CounterWindow:
     top: int = 0
     seen: int = 1
 
-    def claim(self, value: int) -> "CounterWindow | None":
+    def claim(self, value: int) -> "ReplayWindow | None":
         """The window with ``value`` in it, or None where it was seen or is too old."""
         if value > self.top:
             ahead = value - self.top
             # A number far ahead must not become a shift by as many bits.
             seen = self.seen << ahead & _SEEN_MASK if ahead < COUNTER_WINDOW else 0
-            return CounterWindow(value, seen | 1)
+            return ReplayWindow(value, seen | 1)
         bit = 1 << min(self.top - value, COUNTER_WINDOW)
         if bit > _SEEN_MASK or self.seen & bit:
             return None
-        return CounterWindow(self.top, self.seen | bit)
+        return ReplayWindow(self.top, self.seen | bit)
 
     def serialize(self) -> bytes:
         """136 bytes, for a store."""
         return self.top.to_bytes(8) + self.seen.to_bytes(COUNTER_WINDOW // 8)
 
     @classmethod
-    def parse(cls, data: bytes) -> "CounterWindow":
+    def parse(cls, data: bytes) -> "ReplayWindow":
         """What ``serialize`` gave. Raises: LocalProtocolError."""
         if len(data) != WINDOW_RECORD_BYTES:
             raise LocalProtocolError("a stored window has another length")

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ConfigError, StoreUnavailable
-from gateway.events import Event, Events, UserDeparted
+from gateway.events import Event, Events, UserRemoved
 from gateway.keys.keyring import KeyRing
 from gateway.keys.user_tags import UserTags
-from gateway.stores import Opening
+from gateway.stores import NewSession
 from gateway.stores.memory.store import MemoryStore
 from gateway.users.directory import AnyAddress, TomlDirectory
-from gateway.users.removal import Departures
+from gateway.users.removal import UserRemoval
 
 NOW_MS = 1_000_000
 ANN, BEN = "ann", "Ben-7"
@@ -40,7 +40,7 @@ def write(path: Path, *users: str, slip: str = "") -> None:
 async def log_in(store: Failing, user: str) -> None:
     key = store.tags.of(user)
     await store.add_handshake(key, b"a login", NOW_MS, key)
-    assert await store.open_login(Opening(key, key, b"a session", NOW_MS))
+    assert await store.open_login(NewSession(key, key, b"a session", NOW_MS))
 
 
 async def online(store: MemoryStore) -> set[bytes]:
@@ -65,23 +65,23 @@ async def store() -> Failing:
 
 async def test_who_has_left_is_logged_out(path: Path, store: Failing) -> None:
     told = list[Event]()
-    departures = Departures(
+    user_removal = UserRemoval(
         TomlDirectory.from_file(path), store, store.tags.of, Events(told.append)
     )
-    await departures.reload()
+    await user_removal.reload()
     assert await online(store) == {store.tags.of(ANN), store.tags.of(BEN)}
     assert not told
     write(path, ANN, "cleo")
-    await departures.reload()
+    await user_removal.reload()
     assert await online(store) == {store.tags.of(ANN)}
-    assert told == [UserDeparted(store.tags.of(BEN), 1)]
+    assert told == [UserRemoved(store.tags.of(BEN), 1)]
 
 
 async def test_a_file_with_a_mistake_logs_nobody_out(path: Path, store: Failing) -> None:
     directory = TomlDirectory.from_file(path)
     write(path, ANN, slip="[users.")
     with pytest.raises(ConfigError):
-        await Departures(directory, store, store.tags.of, Events()).reload()
+        await UserRemoval(directory, store, store.tags.of, Events()).reload()
     assert await online(store) == {store.tags.of(ANN), store.tags.of(BEN)}
     assert await directory.find(ANN)
 
@@ -91,31 +91,31 @@ async def test_a_store_that_fails_is_asked_again(
 ) -> None:
     caplog.set_level(logging.INFO)
     directory = TomlDirectory.from_file(path)
-    departures = Departures(directory, store, store.tags.of, Events())
+    user_removal = UserRemoval(directory, store, store.tags.of, Events())
     write(path, ANN)
     store.is_down = True
-    await departures.reload()
+    await user_removal.reload()
     # Nobody new comes in by the old name, and the log says what is still to be done.
     assert await directory.find("ben-7") is None
     assert "sessions of 1 users who are gone go on, reload again" in caplog.text
     store.is_down = False
-    await departures.reload()
+    await user_removal.reload()
     assert await online(store) == {store.tags.of(ANN)}
     assert BEN not in caplog.text
 
 
 async def test_who_is_back_by_then_stays(path: Path, store: Failing) -> None:
-    departures = Departures(TomlDirectory.from_file(path), store, store.tags.of, Events())
+    user_removal = UserRemoval(TomlDirectory.from_file(path), store, store.tags.of, Events())
     write(path, ANN)
     store.is_down = True
-    await departures.reload()
+    await user_removal.reload()
     write(path, ANN, BEN)
     store.is_down = False
-    await departures.reload()
+    await user_removal.reload()
     assert await online(store) == {store.tags.of(ANN), store.tags.of(BEN)}
 
 
 async def test_where_there_is_no_file_nobody_leaves(store: Failing) -> None:
     for directory in (AnyAddress(), TomlDirectory([])):
-        await Departures(directory, store, store.tags.of, Events()).reload()
+        await UserRemoval(directory, store, store.tags.of, Events()).reload()
     assert await online(store) == {store.tags.of(ANN), store.tags.of(BEN)}
