@@ -159,6 +159,6 @@ def test_figures_in_readme_are_those_of_the_page_on_sizing() -> None:
     readme, sizing = read("README.md"), read("docs/sizing.md")
     short = readme.partition("## How much machine")[2].partition("\n## ")[0]
     figures = {row[0]: row[1:] for row in table(readme, "Suites and sessions")}
-    said = [*figures["1 KiB messages of a core, in a second"], *re.findall(r"\d[\d,]*", short)]
+    said = [*figures["1 KiB messages per second and core"], *re.findall(r"\d[\d,]*", short)]
     assert len(said) > 10
     assert [number for number in said if not re.search(rf"\b{number}\b", sizing)] == []

@@ -42,7 +42,7 @@ def test_the_python_examples_are_shown(name: str, page: str) -> None:
     ("name", "page", "language"),
     [
         ("page.html", "README.md", "html"),
-        ("package_client.mjs", "README.md", "js"),
+        ("package_client.mjs", "docs/clients.md", "js"),
         ("node_client.mjs", "docs/dialects.md", "js"),
     ],
 )
