@@ -1,4 +1,4 @@
-/** Every file of spec/vectors/hardened through every implementation of the primitives, both ways. */
+/** The vectors of the hardened suites at both sides, with each implementation of the primitives. */
 import './globalCrypto.js';
 import assert from 'node:assert/strict';
 import { webcrypto } from 'node:crypto';

@@ -1,21 +1,19 @@
 /** Codes as people bring them (PROTOCOL §4.6): the vectors, and what holds for every code. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { CertlessError } from '../src/common/errors.js';
 import { codeOf, readClassicCode, readCode } from '../src/protocol/typedCodes.js';
+import { TYPED_CODES } from './vectors.js';
 
-const FILE = new URL('../../spec/vectors/typed/codes.json', import.meta.url);
-const { cases } = JSON.parse(readFileSync(FILE, 'utf8'));
 const READERS = { hardened: readCode, classic: readClassicCode };
 const CHARS = { hardened: 8, classic: 26 };
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
 describe('vectors of typed codes', () => {
-  for (const { name, suite, text, expect, code } of cases) {
+  for (const { name, input, expect, output } of TYPED_CODES) {
     test(name, () => {
       const refusal = expect === 'ok' ? null : expect;
-      assert.deepEqual(READERS[suite](text), { code: code ?? null, refusal });
+      assert.deepEqual(READERS[input.suite](input.text), { code: output?.code ?? null, refusal });
     });
   }
 });

@@ -1,18 +1,33 @@
-/** The folder spec/vectors, and the published test keys in it. */
+/** The files of spec/vectors, and the published test keys there. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { decodeBytes } from '../src/common/codec.js';
 
 const FOLDER = new URL('../../spec/vectors/', import.meta.url);
 
 /** @param {string} name */
-const load = (name) => JSON.parse(readFileSync(new URL(name, FOLDER), 'utf8'));
+const load = (name) => JSON.parse(readFileSync(new URL(`${name}.json`, FOLDER), 'utf8'));
 
-const { keys } = load('keys.json');
+/** The tests of a file, each with its whole input and what its group says (README.md there). */
+function read(name) {
+  return load(name).groups.flatMap(({ shared, tests, ...group }) =>
+    tests.map((one) => ({ ...group, ...one, input: { ...shared, ...one.input } })),
+  );
+}
 
-export const VECTORS = readdirSync(FOLDER)
+const names = readdirSync(FOLDER)
   .filter((name) => name.endsWith('.json') && name !== 'keys.json')
-  .sort()
-  .map(load);
+  .map((name) => name.slice(0, -'.json'.length))
+  .sort();
+const isHardened = (name) => name.startsWith('hardened_');
+
+/** The classic suite, and what both suites share. */
+export const VECTORS = names.filter((name) => !isHardened(name) && name !== 'typed_codes').flatMap(read);
+
+export const HARDENED_VECTORS = names.filter(isHardened).flatMap(read);
+
+export const TYPED_CODES = read('typed_codes');
+
+const { keys } = load('keys');
 
 export const KEY_NAMES = Object.keys(keys);
 
@@ -26,10 +41,3 @@ export function privateDer(name) {
 
 /** @param {string} text */
 export const unhex = (text) => decodeBytes('hex', text);
-
-const HARDENED = new URL('hardened/', FOLDER);
-
-export const HARDENED_VECTORS = readdirSync(HARDENED)
-  .filter((name) => name.endsWith('.json'))
-  .sort()
-  .map((name) => load(`hardened/${name}`));

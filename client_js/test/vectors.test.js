@@ -1,4 +1,4 @@
-/** Every file of spec/vectors through every implementation of the primitives. */
+/** The vectors of the classic suite and of what both share, with each implementation of the primitives. */
 import './globalCrypto.js';
 import assert from 'node:assert/strict';
 import { describe, test } from './limited.js';

@@ -1,23 +1,20 @@
-"""What people paste, and the code in it: every case of spec/vectors/typed (PROTOCOL §4.6)."""
-
-import json
+"""Texts that people paste, and the code in each (PROTOCOL §4.6)."""
 
 import pytest
-from processes import ROOT
+from vector_files import Json, read
 
 from protocol.common.codes import Code
 from protocol.common.typed_codes import MAX_PASTED_CHARS, NoCode, read_classic_code, read_code
 
-FILE = ROOT / "spec" / "vectors" / "typed" / "codes.json"
 READERS = {"hardened": read_code, "classic": read_classic_code}
-CASES = json.loads(FILE.read_text())["cases"]
+LOADED = read("typed_codes")
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
-def test_vector(case: dict[str, str]) -> None:
-    found = READERS[case["suite"]](case["text"])
+@pytest.mark.parametrize("case", LOADED.values(), ids=LOADED)
+def test_vector(case: Json) -> None:
+    found = READERS[case["input"]["suite"]](case["input"]["text"])
     if case["expect"] == "ok":
-        assert found == Code(case["code"])
+        assert found == Code(case["output"]["code"])
     else:
         assert found is NoCode(case["expect"])
 
@@ -27,5 +24,5 @@ def test_vector(case: dict[str, str]) -> None:
     ["a\u0328\u0301" * 5_000, "\ufdfa" * MAX_PASTED_CHARS, "waitsforit0" * 1_400, "7" * 10**6],
 )
 def test_a_text_that_is_made_to_take_long(text: str) -> None:
-    for read in READERS.values():
-        assert read(text) is NoCode.ABSENT
+    for reader in READERS.values():
+        assert reader(text) is NoCode.ABSENT

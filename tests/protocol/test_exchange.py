@@ -1,4 +1,4 @@
-"""One message and its answer (PROTOCOL §8.2). Single faults are in spec/vectors."""
+"""One message and its answer (PROTOCOL §8.2). spec/vectors has the single faults."""
 
 from dataclasses import replace
 

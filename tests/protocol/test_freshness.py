@@ -1,4 +1,4 @@
-"""Time, nonces and tags (PROTOCOL §7). Single timestamps are in spec/vectors."""
+"""Time, nonces and tags (PROTOCOL §7). spec/vectors has single timestamps."""
 
 import hashlib
 import hmac

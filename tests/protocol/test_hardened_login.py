@@ -1,4 +1,4 @@
-"""Logging in with a short code (PROTOCOL §15, §16). Single faults are in spec/vectors/hardened."""
+"""Logging in with a short code (PROTOCOL §15, §16). spec/vectors has the single faults."""
 
 from dataclasses import replace
 

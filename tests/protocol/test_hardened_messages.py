@@ -1,6 +1,6 @@
 """Sealed messages, clock and counter, and epochs (PROTOCOL §17, §18).
 
-Single faults are in spec/vectors/hardened.
+spec/vectors has the single faults.
 """
 
 from dataclasses import replace

@@ -1,18 +1,17 @@
-"""Every file in spec/vectors/hardened, and that the folder is complete.
+"""The vectors of the hardened suites.
 
-The JS client runs the same folder; what a kind means is written down in ``RUNNERS`` below.
+The JavaScript client runs the same files. ``RUNNERS`` has one function for each kind of test.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hardened_reference import FOLDER, RSA_PAIRS
-from make_hardened_vectors import cases
-from make_vectors import Json, text_of
+from hardened_reference import RSA_PAIRS
+from make_hardened_vectors import subjects
 from peer import key_pair
+from vector_files import Json, names_of_files, read_all, stale
 
 from protocol.common import errors
 from protocol.common.codec import parse_msgpack
@@ -77,8 +76,8 @@ from protocol.hardened.spake2 import (
 )
 from protocol.hardened.suites import HARDENED_SUITES
 
-FILES = sorted(FOLDER.glob("*.json"))
-LOADED: dict[str, Json] = {path.stem: json.loads(path.read_text()) for path in FILES}
+FILES = [name for name in names_of_files() if name.startswith("hardened_")]
+LOADED = read_all(FILES)
 CHAIN_ID = b"chain of vectors"
 
 
@@ -470,19 +469,15 @@ def test_vector(name: str) -> None:
         assert raised.value.code == case["expect"]
 
 
-def test_the_folder_holds_what_the_generator_writes() -> None:
-    made = cases()
-    expected = {case.name: text_of(case.to_json()) for case in made}
-    assert len(expected) == len(made), "two cases share a name"
-    assert set(expected) == set(LOADED)
-    changed = [name for name in expected if (FOLDER / f"{name}.json").read_text() != expected[name]]
-    assert changed == []
+def test_the_files_are_what_the_generator_writes() -> None:
+    made = subjects()
+    assert set(made) == set(FILES)
+    assert stale(made) == []
 
 
 def test_every_case_is_well_formed() -> None:
     for name, case in LOADED.items():
-        assert case["name"] == name
-        assert set(case) <= {"name", "kind", "input", "expect", "output"}
+        assert set(case) <= {"name", "comment", "kind", "suite", "input", "expect", "output"}
         assert (case["expect"] == "ok") == ("output" in case) == name.endswith("-ok")
     assert {case["kind"] for case in LOADED.values()} == set(RUNNERS)
 

@@ -1,4 +1,4 @@
-"""Messages on the wire (PROTOCOL §4 to §7). Single faults are in spec/vectors."""
+"""Messages on the wire (PROTOCOL §4 to §7). spec/vectors has the single faults."""
 
 from dataclasses import FrozenInstanceError, fields
 

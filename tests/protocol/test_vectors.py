@@ -1,27 +1,21 @@
-"""Every file in spec/vectors, and that the folder is complete.
+"""The vectors of the classic suite and of what both suites share.
 
-The JS client runs the same folder; what a kind means is written down in ``RUNNERS`` below.
+The JavaScript client runs the same files. ``RUNNERS`` has one function for each kind of test.
 """
 
 import ast
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from make_vectors import (
-    KEYS_FILE,
-    VECTORS,
-    WINDOW_MS,
-    Json,
-    cases,
-    dialect_of,
-    text_of,
-)
+from make_vectors import WINDOW_MS, dialect_of, subjects
 from peer import key_pair
+from vector_files import KEYS_FILE, VECTORS, Json, names_of_files, read, read_all, stale
 
 import protocol
 from protocol.classic.client_exchange import PendingLogin, PendingResponse
@@ -42,8 +36,10 @@ from protocol.common.messages import (
 )
 from protocol.common.rsa_keys import validate_public_key
 
-FILES = sorted(path for path in VECTORS.glob("*.json") if path != KEYS_FILE)
-LOADED: dict[str, Json] = {path.stem: json.loads(path.read_text()) for path in FILES}
+FILES = [
+    name for name in names_of_files() if name != "typed_codes" and not name.startswith("hardened_")
+]
+LOADED = read_all(FILES)
 
 
 def _suite(case: Json) -> Classic:
@@ -212,21 +208,16 @@ def test_vector(name: str) -> None:
         assert raised.value.code == case["expect"]
 
 
-def test_the_folder_holds_what_the_generator_writes() -> None:
-    expected = {case.name: text_of(case.to_json()) for case in cases()}
-    assert len(expected) == len(cases()), "two cases share a name"
-    # Kept as one assertion per side: a diff of the whole folder would not be readable.
-    assert set(expected) == set(LOADED)
-    changed = [
-        name for name in expected if (VECTORS / f"{name}.json").read_text() != expected[name]
-    ]
-    assert changed == []
+def test_the_files_are_what_the_generator_writes() -> None:
+    made = subjects()
+    assert set(made) == set(FILES)
+    assert stale(made) == []
 
 
 def test_every_case_is_well_formed() -> None:
     for name, case in LOADED.items():
-        assert case["name"] == name
-        assert set(case) <= {"name", "kind", "dialect", "input", "expect", "output"}
+        members = {"name", "comment", "kind", "dialect", "input", "expect", "output"}
+        assert set(case) <= members
         assert (
             (case["expect"] == "ok")
             == ("output" in case)
@@ -241,6 +232,48 @@ def test_every_case_is_well_formed() -> None:
                 )
             )
         )
+
+
+@pytest.mark.parametrize("file", names_of_files())
+def test_a_file_states_how_many_tests_it_has(file: str) -> None:
+    whole = json.loads((VECTORS / f"{file}.json").read_text())
+    assert set(whole) == {"comment", "number_of_tests", "groups"}
+    assert whole["number_of_tests"] == sum(len(group["tests"]) for group in whole["groups"]) > 0
+    for group in whole["groups"]:
+        assert {"kind", "shared", "tests"} <= set(group)
+        assert set(group) <= {"kind", "dialect", "suite", "shared", "tests"}
+
+
+def test_no_two_tests_share_a_name() -> None:
+    assert len(read_all(names_of_files())) == sum(len(read(file)) for file in names_of_files())
+
+
+def _documented() -> dict[str, tuple[set[str], set[str]]]:
+    """Kind by kind, the members of input and output that README.md lists in its tables."""
+    found = {}
+    for line in (VECTORS / "README.md").read_text().splitlines():
+        if re.match(r"\| `\w+` \|", line):
+            cells = line.strip("|").split("|")
+            if len(cells) == 4:
+                kind, _, *members = (set(re.findall(r"`(\w+)`", cell)) for cell in cells)
+                found[kind.pop()] = (members[0], members[1])
+    return found
+
+
+def test_the_readme_lists_every_kind_and_its_members() -> None:
+    used: dict[str, tuple[set[str], set[str]]] = {}
+    for case in read_all(names_of_files()).values():
+        given, output = used.setdefault(case["kind"], (set(), set()))
+        given |= set(case["input"])
+        output |= set(case.get("output", ()))
+    assert _documented() == used
+
+
+def test_the_readme_lists_every_file() -> None:
+    text = (VECTORS / "README.md").read_text()
+    listed = re.findall(r"^\| \[(\w+)\.json\]\(\1\.json\)", text, re.MULTILINE)
+    assert listed == ["keys", *names_of_files()]
+    assert f"\n{len(read_all(names_of_files()))} tests of [PROTOCOL.md]" in text
 
 
 def test_failures_outnumber_successes() -> None:
@@ -268,9 +301,7 @@ def test_every_code_that_a_peer_can_cause_has_a_vector() -> None:
         getattr(errors, name).code for name in _raised_in_protocol() if hasattr(errors, name)
     }
     assert caused >= {"malformed", "rejected", "decryption_failed", "stale_timestamp"}
-    hardened = (VECTORS / "hardened").glob("*.json")
-    every = [*LOADED.values(), *(json.loads(path.read_text()) for path in hardened)]
-    assert caused <= {case["expect"] for case in every}
+    assert caused <= {case["expect"] for case in read_all(names_of_files()).values()}
 
 
 @pytest.mark.parametrize("kind", ["open_request", "open_login", "open_response", "seal_payload"])

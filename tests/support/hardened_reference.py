@@ -15,17 +15,14 @@ from typing import Any
 from Crypto.Cipher import AES
 from make_vectors import (
     NOW_MS,
-    VECTORS,
-    Case,
-    Json,
     b64,
     pad_oaep,
     raw_wrap,
     stream,
     test_keys,
 )
+from vector_files import Case, Json
 
-FOLDER = VECTORS / "hardened"
 REALM = "gateway.example"
 NUMBERS = {"ecdh-gcm": 1, "rsa-gcm": 2}
 FRESH = {"clock": 1, "counter": 2}
@@ -374,7 +371,7 @@ class Login:
             "ticket_hex": self.grant.ticket.hex() if self.grant.ticket else None,
             "offset_ms": self.grant.time_ms - NOW_MS,
         }
-        return finish(f"login-client-{name}", "client_login", given, expect, output)
+        return finish(f"login-client-{name}", "client_login", self.suite, given, expect, output)
 
     def server_case(self, name: str, expect: str = "ok", **changed: Any) -> Case:
         """The server's side: M0, M2 and M4 come in. An ``attempt`` of false was not counted."""
@@ -395,7 +392,7 @@ class Login:
             "M5": wire(self.form, self.shake.server()),
             **self.shake.session.to_json(self.grant),
         }
-        return finish(f"login-server-{name}", "server_login", given, expect, output)
+        return finish(f"login-server-{name}", "server_login", self.suite, given, expect, output)
 
     def _common(self) -> Json:
         return {
@@ -526,7 +523,9 @@ class Resumption:
             **self.shake.session.to_json(self.grant),
             "successor_hex": self.grant.ticket.hex() if self.grant.ticket else None,
         }
-        return finish(f"resumption-client-{name}", "client_resumption", given, expect, output)
+        return finish(
+            f"resumption-client-{name}", "client_resumption", self.suite, given, expect, output
+        )
 
     def server_case(
         self, name: str, expect: str = "ok", chain: Json | None = NO_CHANGES, **changed: Json
@@ -548,13 +547,15 @@ class Resumption:
             "R4": wire(self.form, self.shake.server()),
             **self.shake.session.to_json(self.grant),
         }
-        return finish(f"resumption-server-{name}", "server_resumption", given, expect, output)
+        return finish(
+            f"resumption-server-{name}", "server_resumption", self.suite, given, expect, output
+        )
 
 
-def finish(name: str, kind: str, given: Json, expect: str, output: Json) -> Case:
+def finish(name: str, kind: str, suite: str, given: Json, expect: str, output: Json) -> Case:
     if expect == "ok":
-        return Case(f"{name}-ok", kind, given, output=output)
-    return Case(name, kind, given, expect)
+        return Case(f"{name}-ok", kind, given, output=output, suite=suite)
+    return Case(name, kind, given, expect, suite=suite)
 
 
 # --- messages -----------------------------------------------------------------------------------

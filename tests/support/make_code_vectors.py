@@ -1,18 +1,16 @@
-"""Writes spec/vectors/typed/codes.json: what people paste, and the code in it (PROTOCOL §4.6).
+"""Makes the texts that people paste, and the code in each (PROTOCOL §4.6).
 
-Each case is ``{"name", "suite", "text", "expect", "code"?}``; ``suite`` is hardened or classic,
-``expect`` ok, no_code or two_codes. The mails are those that the gateway writes today.
+``python tests/support/make_vectors.py`` writes them. The mails are those that the gateway writes
+today.
 """
 
-import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TypeAlias
 
-from processes import ROOT
+from vector_files import Case, Subject
 
 from gateway.mail.message import CodeMail
-
-FILE = ROOT / "spec" / "vectors" / "typed" / "codes.json"
 
 SHORT, LONG = "7K3QWXYZ", "0123456789ABCDEFGHJKMNPQRS"
 OTHER_SHORT, OTHER_LONG = "00AB12CD", "SRQPNMKJHGFEDCBA9876543210"
@@ -223,25 +221,19 @@ def of_classic() -> Iterator[Row]:
     yield "own-too-long", "u" * 257, NO_CODE
 
 
-def cases() -> list[dict[str, str]]:
+def cases() -> list[Case]:
     rows = [(suite, *row) for suite, codes in CODES.items() for row in of_both(*codes)]
     rows += [("hardened", *row) for row in of_hardened()]
     rows += [("classic", *row) for row in of_classic()]
     written = []
     for suite, name, text, result in rows:
-        case = {"name": f"{suite}-{name}", "suite": suite, "text": text}
+        case = Case(f"{suite}-{name}", "read_code", {"suite": suite, "text": text}, suite=suite)
         if result in (NO_CODE, TWO_CODES):
-            written.append({**case, "expect": result})
+            written.append(replace(case, expect=result))
         else:
-            written.append({**case, "expect": "ok", "code": result})
+            written.append(replace(case, output={"code": result}))
     return written
 
 
-def text_of(written: list[dict[str, str]]) -> str:
-    # In ASCII, since half of a surrogate pair is no UTF-8.
-    return json.dumps({"name": "typed-codes", "cases": written}, indent=1) + "\n"
-
-
-if __name__ == "__main__":
-    FILE.parent.mkdir(exist_ok=True)
-    FILE.write_text(text_of(cases()))
+def subjects() -> dict[str, Subject]:
+    return {"typed_codes": Subject("Texts that people paste, and the code in each.", cases())}

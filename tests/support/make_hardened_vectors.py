@@ -1,20 +1,19 @@
-"""Writes the cases in spec/vectors/hardened; ``python tests/support/make_vectors.py`` runs it too.
+"""Makes the cases of the hardened suites; ``python tests/support/make_vectors.py`` writes them.
 
-A case is ``{"name", "kind", "input", "expect", "output"?}``, as in make_vectors. A message on the
-wire is ``{"format": "json", "text"}`` or ``{"format": "msgpack", "hex"}``. ``entropy_hex`` lists
-what is drawn, in order; RSA keys are named as in keys.json. The expected values come from
-hardened_reference, not from protocol/.
+A message on the wire is ``{"format": "json", "text"}`` or ``{"format": "msgpack", "hex"}``.
+``entropy_hex`` lists what is drawn, in order; RSA keys are named as in keys.json. The expected
+values come from hardened_reference, not from protocol/.
+
+Longer than other modules because each group of cases is a list.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from hardened_reference import (
     DAY_MS,
-    FOLDER,
     FRESH,
     MAX_VALUE,
     NO_CHANGES,
@@ -34,7 +33,8 @@ from hardened_reference import (
     next_key,
     times,
 )
-from make_vectors import NOW_MS, WINDOW_MS, Case, Json, flip, stream, test_keys, text_of
+from make_vectors import NOW_MS, WINDOW_MS, flip, stream, test_keys
+from vector_files import Case, Json, Subject, noted
 
 REQUEST: list[Any] = ["PUT", "/fan?speed=2", [["Accept", "*/*"]], b"\xff\x00 21.5"]
 RESPONSE: list[Any] = [201, [["X-Unit", "rpm"]], b"1200"]
@@ -81,7 +81,9 @@ def request_case(
     if expect == "ok":
         method, target, headers, body = message.plaintext
         output["request"] = [method, target, headers, body.hex()]
-    return finish(f"message-request-{name}", "open_sealed_request", given, expect, output)
+    return finish(
+        f"message-request-{name}", "open_sealed_request", message.suite, given, expect, output
+    )
 
 
 def requests() -> Iterator[Case]:
@@ -93,10 +95,12 @@ def requests() -> Iterator[Case]:
                 yield request_case(f"{suite}-{fresh}-{form}", message)
     for suite in NUMBERS:
         yield from _spoilt_requests(suite)
+
+
+def requests_in_order() -> Iterator[Case]:
     yield from _requests_out_of_order()
     yield from _requests_of_other_epochs()
     yield from _requests_of_a_long_epoch()
-    yield from _requests_that_are_none()
 
 
 def _spoilt_requests(suite: str) -> Iterator[Case]:
@@ -150,13 +154,12 @@ def _requests_out_of_order() -> Iterator[Case]:
         yield request_case(f"clock-stale-{name}", good, "stale_timestamp", now_ms=now)
     claimed = (good.salt.hex(),)
     yield request_case("clock-replayed", good, "replayed_nonce", claimed=claimed)
-    # A replay that is stale as well must not get the sealed word of a stale one.
-    yield request_case(
-        "clock-replayed-and-stale",
-        good,
-        "replayed_nonce",
-        now_ms=NOW_MS + WINDOW_MS + 1,
-        claimed=claimed,
+    late = NOW_MS + WINDOW_MS + 1
+    yield noted(
+        request_case(
+            "clock-replayed-and-stale", good, "replayed_nonce", now_ms=late, claimed=claimed
+        ),
+        "A replay gets no sealed refusal, even if it is stale as well.",
     )
     yield request_case("session-expired", good, "decryption_failed", {"expires_ms": NOW_MS})
     top = {"top": 5000, "seen": [5000, 4999, 4500]}
@@ -223,7 +226,7 @@ def _requests_of_other_epochs() -> Iterator[Case]:
             )
 
 
-def _requests_that_are_none() -> Iterator[Case]:
+def requests_that_are_none() -> Iterator[Case]:
     malformed = "malformed"
     good = Message(REQUEST, seed="none")
     long = Message(REQUEST, "rsa-gcm", seed="none")
@@ -294,7 +297,7 @@ def response_case(
     if expect == "ok" and output is None:
         status, headers, body = answer.plaintext
         output = {"response": [status, headers, body.hex()]}
-    return finish(f"message-response-{name}", kind, given, expect, output or {})
+    return finish(f"message-response-{name}", kind, asked.suite, given, expect, output or {})
 
 
 def answer_to(asked: Message, plaintext: Any = RESPONSE, **changes: Any) -> Message:
@@ -431,6 +434,7 @@ def senders() -> Iterator[Case]:
                     "entropy_hex": [asked.salt.hex()],
                 },
                 output={"message": asked.wire()},
+                suite=asked.suite,
             )
             for kind, plaintext in (
                 ("response", RESPONSE),
@@ -459,6 +463,7 @@ def senders() -> Iterator[Case]:
                     "seal_sealed_answer",
                     given,
                     output={"message": answer.wire()},
+                    suite=asked.suite,
                 )
 
 
@@ -654,9 +659,11 @@ def resumptions() -> Iterator[Case]:
     spent = {"used_hex": stream("later", 16).hex(), "next_hex": stream("latest", 16).hex()}
     refused = "ticket_refused"
     yield good.server_case("spent-ticket", "ticket_returned", chain=spent)
-    # Whoever has only seen the ticket go by revokes nothing.
     wrong = shake.client(cA=flip(shake.c_a, 0))
-    yield good.server_case("spent-ticket-without-proof", refused, chain=spent, R3=wrong)
+    yield noted(
+        good.server_case("spent-ticket-without-proof", refused, chain=spent, R3=wrong),
+        "A client that knows the ticket but not its secret must not revoke the chain.",
+    )
     yield good.server_case("chain-expired", refused, chain={"expires_ms": NOW_MS - 1})
     yield good.server_case("chain-revoked", refused, chain=None)
     for name, r3 in (
@@ -694,7 +701,7 @@ def resumptions() -> Iterator[Case]:
 # --- parts --------------------------------------------------------------------------------------
 
 
-def parts() -> Iterator[Case]:
+def spake2s() -> Iterator[Case]:
     for index, vector in enumerate(RFC_VECTORS, 1):
         given = {key: vector[key] for key in ("idA", "idB", "w_hex", "x_hex", "y_hex")}
         output = {key: value for key, value in vector.items() if key not in given}
@@ -704,6 +711,9 @@ def parts() -> Iterator[Case]:
         yield Case(f"spake2-share-{name}", "spake2_share", given, "key_not_admitted")
     share = encode_point(times(7, G)).hex()
     yield Case("spake2-share-ok", "spake2_share", {"share_hex": share}, output={"share_hex": share})
+
+
+def key_schedule() -> Iterator[Case]:
     login = Login()
     for name, typed in (
         ("as-printed", "7K3Q-WXYZ"),
@@ -740,8 +750,6 @@ def parts() -> Iterator[Case]:
             "s2c_hex": next_key(suite, key[::-1]).hex(),
         }
         yield Case(f"rekey-{suite}-ok", "rekey", given, output=output)
-    yield from windows()
-    yield from msgpacks()
 
 
 RFC_VECTORS: list[Json] = [
@@ -847,13 +855,59 @@ def msgpacks() -> Iterator[Case]:
         yield Case(f"msgpack-{name}", "parse_msgpack", {"hex": spelled}, "malformed")
 
 
-def cases() -> list[Case]:
-    """Every case, in the order of the files' names."""
-    every = [*logins(), *resumptions(), *requests(), *responses(), *senders(), *parts()]
-    return sorted(every, key=lambda case: case.name)
+def subjects() -> dict[str, Subject]:
+    """Every file of this module: its name, and what is in it."""
+    login_cases, resumption_cases = list(logins()), list(resumptions())
 
+    def of_kind(cases: list[Case], kind: str) -> list[Case]:
+        return [case for case in cases if case.kind == kind]
 
-def write_all() -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for case in cases():
-        Path(FOLDER / f"{case.name}.json").write_text(text_of(case.to_json()))
+    return {
+        "hardened_client_logins": Subject(
+            "Logins at the client, with every message that it gets.",
+            of_kind(login_cases, "client_login"),
+        ),
+        "hardened_server_logins": Subject(
+            "Logins at the server, with every message that it gets.",
+            of_kind(login_cases, "server_login"),
+        ),
+        "hardened_client_resumptions": Subject(
+            "Resumptions at the client, with every message that it gets.",
+            of_kind(resumption_cases, "client_resumption"),
+        ),
+        "hardened_server_resumptions": Subject(
+            "Resumptions at the server, with every message that it gets.",
+            of_kind(resumption_cases, "server_resumption"),
+        ),
+        "hardened_requests": Subject(
+            "Sealed requests that reach the server, and one fault in each part.", requests()
+        ),
+        "hardened_request_order": Subject(
+            "Requests that are replayed, stale, out of order, or from another epoch.",
+            requests_in_order(),
+        ),
+        "hardened_request_shapes": Subject(
+            "Bodies that are not sealed requests, and plaintexts that are not HTTP requests.",
+            requests_that_are_none(),
+        ),
+        "hardened_responses": Subject(
+            "Sealed responses and refusals that reach the client.", responses()
+        ),
+        "hardened_sent_messages": Subject(
+            "What each side writes, byte for byte. Only in ecdh-gcm, because OAEP draws random "
+            "bytes of its own.",
+            senders(),
+        ),
+        "hardened_spake2": Subject(
+            "The vectors of RFC 9382, and shares that are not valid.", spake2s()
+        ),
+        "hardened_key_schedule": Subject(
+            "From a typed code to a scalar, and from an epoch to the next.", key_schedule()
+        ),
+        "hardened_replay_window": Subject(
+            "Which of the counters are accepted, one after the other.", windows()
+        ),
+        "hardened_msgpack": Subject(
+            "The part of MessagePack that messages use, in its shortest form.", msgpacks()
+        ),
+    }

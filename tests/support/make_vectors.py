@@ -1,15 +1,14 @@
-"""Writes the cases in spec/vectors, one file each; ``python tests/support/make_vectors.py``.
+"""Writes spec/vectors; this module makes the classic cases and those that both suites share.
 
-A case is ``{"name", "kind", "dialect"?, "input", "expect", "output"?}``. ``expect`` is "ok" or the
-code of an error. ``dialect`` is a name, or a table of a ``base`` and what differs from it. Bytes
-end in ``_hex``, times in ``_ms``; ``private_key`` and ``public_key`` name a pair of keys.json, a
-private key of null is a session that the server does not have. A ``*_parts`` input is a list of
-``{"hex", "times"}`` to be written one behind the other.
+``python tests/support/make_vectors.py`` writes every file. The README.md there says what the
+members mean.
 
 The expected values do not come from protocol/: padding, ciphers and tags are done here once more,
-from the RFCs, with another library and with fixed bytes where a program would draw random ones.
-So everything but the keys follows from this file, and test_vectors compares. keys.json is kept;
+from the RFCs, with another library, and with fixed bytes where a program would draw random ones.
+So everything but the keys follows from this file, and a test compares. keys.json is kept;
 ``--new-keys`` makes new pairs and with them new files.
+
+Longer than other modules because each group of cases is a list.
 """
 
 import base64
@@ -21,18 +20,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from math import gcd, prod
-from pathlib import Path
 from typing import Any, cast
 
 from Crypto.Cipher import AES
 from Crypto.PublicKey import ECC, RSA
 from Crypto.Util.number import isPrime
-from processes import ROOT
+from vector_files import KEYS_FILE, VECTORS, Case, Json, Subject, noted, pretty, write
 
 from protocol.classic.dialects import DIALECTS, Dialect, derive
 
-VECTORS = ROOT / "spec" / "vectors"
-KEYS_FILE = VECTORS / "keys.json"
 KEY_BITS = {"test-session": 2048, "test-client": 2048, "test-other": 2048, "test-wide": 4096}
 
 NOW_MS = 1_767_225_600_000
@@ -41,8 +37,9 @@ TOKEN = "00112233-4455-6677-8899-aabbccddeeff"
 CODE = "0123456789ABCDEFGHJKMNPQRS"
 TAG_KEY = bytes(range(32))
 STAND_IN = "0" * 32
-
-Json = dict[str, Any]
+UNDER_STAND_IN = (
+    "The payload is right under 32 zeros, which a server may use when it cannot unwrap."
+)
 
 
 # --- bytes and numbers --------------------------------------------------------------------------
@@ -112,7 +109,7 @@ def new_keys() -> None:
             "public_key_pem": key.public_key().export_key().decode() + "\n",
         }
     note = "TEST KEYS, published with the source. Never use them for anything else."
-    write(KEYS_FILE, {"name": "keys", "kind": "keys", "note": note, "keys": pairs})
+    KEYS_FILE.write_text(pretty({"comment": note, "keys": pairs}))
     test_keys.cache_clear()
 
 
@@ -380,25 +377,6 @@ def good_keys() -> dict[str, str]:
 # --- cases --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Case:
-    name: str
-    kind: str
-    input: Json
-    expect: str = "ok"
-    output: Json | None = None
-    dialect: str | Json | None = None
-
-    def to_json(self) -> Json:
-        whole: Json = {"name": self.name, "kind": self.kind}
-        if self.dialect is not None:
-            whole["dialect"] = self.dialect
-        whole |= {"input": self.input, "expect": self.expect}
-        if self.output is not None:
-            whole["output"] = self.output
-        return whole
-
-
 def dialect_of(spelled: str | Json | None) -> Dialect:
     """The dialect that a case names, or spells as a base and what differs."""
     if isinstance(spelled, dict):
@@ -520,7 +498,10 @@ def requests_of_every_dialect() -> Iterator[Case]:
             # The payload is right under what is wrapped, so that only its length is wrong. A raw
             # key cannot have another length; there it is right under the stand-in.
             sealed_under = STAND_IN if dialect.key_derivation == "raw" else "0" * chars
-            yield sized.case(passphrase=sealed_under, secret=b"0" * chars)
+            yield noted(
+                sized.case(passphrase=sealed_under, secret=b"0" * chars),
+                "Only the length of the wrapped passphrase is wrong.",
+            )
         yield RequestCase("other-session", name).case(private_key="test-other")
         yield RequestCase("payload-empty", name).case(payload=b"")
 
@@ -595,16 +576,22 @@ def requests_replayed() -> Iterator[Case]:
         8 * compact(flipped.inside).index(flipped.nonce.encode()) + 7,
     )
     claimed = tags(flipped.nonce, flipped.passphrase)
-    yield flipped.case("replayed_nonce", claimed=claimed, payload=flipped_payload)
+    yield noted(
+        flipped.case("replayed_nonce", claimed=claimed, payload=flipped_payload),
+        "The nonce was changed in the CTR ciphertext; the passphrase still shows the replay.",
+    )
     later = RequestCase("replayed-timestamp-changed-in-the-cipher")
     later.inside["timestamp"] = NOW_MS + 3_600_000
     changed = later.message()["payload"]
     later.inside["timestamp"] = NOW_MS
-    yield later.case(
-        "replayed_nonce",
-        now_ms=NOW_MS + 3_600_000,
-        claimed=tags(later.nonce, later.passphrase),
-        changes={"payload": changed},
+    yield noted(
+        later.case(
+            "replayed_nonce",
+            now_ms=NOW_MS + 3_600_000,
+            claimed=tags(later.nonce, later.passphrase),
+            changes={"payload": changed},
+        ),
+        "The timestamp was changed in the CTR ciphertext; the passphrase still shows the replay.",
     )
     yield RequestCase("unknown-session").case(private_key=None)
 
@@ -622,7 +609,9 @@ def requests_with_a_wrong_key() -> Iterator[Case]:
     ):
         for dialect in ("article-2016", "sfet-3"):
             case = RequestCase(name, dialect)
-            yield case.case(passphrase=STAND_IN, wrapped=number.to_bytes(256))
+            yield noted(
+                case.case(passphrase=STAND_IN, wrapped=number.to_bytes(256)), UNDER_STAND_IN
+            )
 
     over = RequestCase("wrapped-plus-n")
     wrapped = raw_wrap(key, pad_pkcs1(over.passphrase.encode(), 256, over.name))
@@ -666,9 +655,11 @@ def requests_with_a_wrong_key() -> Iterator[Case]:
         ("pkcs1-no-separator", filled.replace(b"\0" + STAND_IN.encode(), b"\1" * 33)),
         ("pkcs1-separator-at-7", b"\0\2" + short + b"\0" + filled[10:223] + STAND_IN.encode()),
     ):
-        yield RequestCase(name).case(passphrase=STAND_IN, block=block.ljust(256, b"\1"))
+        padded = RequestCase(name).case(passphrase=STAND_IN, block=block.ljust(256, b"\1"))
+        yield noted(padded, UNDER_STAND_IN)
     label = pad_oaep(STAND_IN.encode(), 256, "label", "sha256", b"label")
-    yield RequestCase("oaep-label", "sfet-3").case(passphrase=STAND_IN, block=label)
+    labelled = RequestCase("oaep-label", "sfet-3").case(passphrase=STAND_IN, block=label)
+    yield noted(labelled, UNDER_STAND_IN)
 
 
 def requests_with_a_wrong_payload() -> Iterator[Case]:
@@ -711,7 +702,7 @@ def requests_with_a_wrong_payload() -> Iterator[Case]:
         # Spaces are JSON, so that nothing but the padding is wrong.
         spaces = b" " * (-(len(inside) + len(tail)) % 16)
         payload = seal(case.dialect, case.passphrase, inside + spaces + tail, None, padded=True)
-        yield case.case(payload=payload)
+        yield noted(case.case(payload=payload), "Only the padding of the last block is wrong.")
     for name, cut in (("cbc-half-a-block", 8), ("cbc-last-block-cut", 16)):
         case = RequestCase(name, "sfet-4-cbc")
         yield case.case(payload=base64.b64decode(case.message()["payload"])[:-cut])
@@ -749,7 +740,10 @@ def requests_with_a_wrong_payload() -> Iterator[Case]:
         yield RequestCase(name, "sfet-4-gcm").case(changes={"iv": iv})
     # The ciphertext is right under the IV of zeros that stands for one that is missing.
     zeros = RequestCase("gcm-iv-missing-sealed-under-zeros", "sfet-4-gcm")
-    yield zeros.case(iv="0" * 12, changes={"iv": ...})
+    yield noted(
+        zeros.case(iv="0" * 12, changes={"iv": ...}),
+        "The payload is right under an IV of zeros, which must not stand in for a missing one.",
+    )
     for name, iv in (("iv-of-15", "1" * 15), ("iv-of-17", "1" * 17), ("iv-not-ascii", "é" * 16)):
         yield RequestCase(name, "sfet-2").case(iv="0" * 16, changes={"iv": iv})
 
@@ -1228,46 +1222,57 @@ def names_of_users() -> Iterator[Case]:
     yield Case("session-id-ok", "session_id", {"token": TOKEN}, output={"session_id_hex": digest})
 
 
-def cases() -> list[Case]:
-    """Every case, in the order of the files' names."""
-    every = [
-        *requests_of_every_dialect(),
-        *requests_with_other_shapes(),
-        *requests_out_of_time(),
-        *requests_replayed(),
-        *requests_with_a_wrong_key(),
-        *requests_with_a_wrong_payload(),
-        *requests_that_are_none(),
-        *logins(),
-        *responses(),
-        *payloads(),
-        *keys(),
-        *json_texts(),
-        *timestamps(),
-        *http(),
-        *names_of_users(),
-    ]
-    return sorted(every, key=lambda case: case.name)
-
-
-def text_of(value: Json) -> str:
-    return json.dumps(value, indent=1, allow_nan=False) + "\n"
-
-
-def write(path: Path, value: Json) -> None:
-    path.write_text(text_of(value))
+def subjects() -> dict[str, Subject]:
+    """Every file of this module: its name, and what is in it."""
+    return {
+        "classic_requests": Subject(
+            "Sealed requests that reach the server, in every dialect and in custom ones.",
+            [*requests_of_every_dialect(), *requests_with_other_shapes()],
+        ),
+        "classic_request_times": Subject(
+            "Timestamps at and beyond the edge of the window, and values that are no timestamp.",
+            requests_out_of_time(),
+        ),
+        "classic_request_replays": Subject(
+            "Nonces and passphrases that were used before, and nonces that are not valid.",
+            requests_replayed(),
+        ),
+        "classic_request_keys": Subject(
+            "Faults in the wrapped passphrase. All must give one and the same error.",
+            requests_with_a_wrong_key(),
+        ),
+        "classic_request_payloads": Subject(
+            "Faults in the encrypted payload, its IV, its padding or tag, and its plaintext.",
+            requests_with_a_wrong_payload(),
+        ),
+        "classic_request_shapes": Subject(
+            "Bodies that are not sealed requests.", requests_that_are_none()
+        ),
+        "classic_logins": Subject("Logins that reach the server.", logins()),
+        "classic_responses": Subject("Responses that reach the client.", responses()),
+        "classic_payloads": Subject(
+            "Plaintexts under a passphrase, and the passphrase that a login code gives.", payloads()
+        ),
+        "classic_timestamps": Subject("The three forms of a timestamp.", timestamps()),
+        "public_keys": Subject("RSA public keys as PEM text, valid and invalid.", keys()),
+        "json_texts": Subject("JSON as the protocol reads it, which is strict.", json_texts()),
+        "http_requests": Subject("HTTP requests as JSON inside of a message.", http()),
+        "usernames": Subject(
+            "Usernames, requests for a login, and the id of a session.", names_of_users()
+        ),
+    }
 
 
 def main() -> None:
     VECTORS.mkdir(parents=True, exist_ok=True)
     if "--new-keys" in sys.argv or not KEYS_FILE.exists():
         new_keys()
-    for case in cases():
-        write(VECTORS / f"{case.name}.json", case.to_json())
-    # Only now, for it takes its tools from here.
-    from make_hardened_vectors import write_all
+    # Only now, because they take their tools from here.
+    import make_code_vectors
+    import make_hardened_vectors
 
-    write_all()
+    for generator in (subjects, make_hardened_vectors.subjects, make_code_vectors.subjects):
+        write(generator())
 
 
 if __name__ == "__main__":

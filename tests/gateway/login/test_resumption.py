@@ -1,6 +1,6 @@
 """Coming back with a ticket, and chains of tickets (PROTOCOL §19).
 
-Single faults are in spec/vectors/hardened.
+spec/vectors has the single faults.
 """
 
 from dataclasses import replace
