@@ -77,7 +77,9 @@ def test_options_of_commands() -> None:
     ours = argparse.ArgumentParser(add_help=False)
     add_gateway_options(ours)
     beside = {action.option_strings[0] for action in ours._actions}
-    assert beside == set(re.findall(r"--[a-z-]+", prose(text).rpartition("They\ntake")[2]))
+    assert beside == set(
+        re.findall(r"--[a-z-]+", " ".join(prose(text).split()).rpartition("They take")[2])
+    )
     rows = {re.sub(r" [A-Z]+$", "", row[0]): row[1] for row in table(text, "Commands")}
     for name, parser in commands().items():
         options = {one.option_strings[-1] for one in parser._actions if one.option_strings}
