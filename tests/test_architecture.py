@@ -28,7 +28,7 @@ LAYERS: list[set[str]] = [
     {"common.messages"},
     {"common.primitives", "common.window"},
     {"common.codes", "common.rsa_keys", "common.once", "common.record", "common.envelopes"},
-    {"classic.dialects", "hardened.suites", "hardened.states", "common.typed_codes"},
+    {"classic.dialects", "hardened.suites", "common.typed_codes"},
     {"classic.freshness", "classic.suites", "classic.session"},
     {"hardened.replay_window", "hardened.spake2", "hardened.handshake_messages"},
     {"hardened.sealed_messages", "classic.sealing", "hardened.key_schedule"},
@@ -121,6 +121,13 @@ def package_of(name: str) -> str:
 
 each_of_protocol = pytest.mark.parametrize("path", PROTOCOL, ids=module)
 each_of_gateway = pytest.mark.parametrize("path", GATEWAY, ids=module)
+
+
+def test_no_module_is_there_only_for_tests() -> None:
+    paths = (*PROTOCOL, *GATEWAY, *CERTLESS)
+    used = set().union(*(known_modules(path) for path in paths))
+    starts = {module(path) for path in paths if path.stem in ("__init__", "__main__")}
+    assert ALL - used - starts <= {f"gateway.{name}" for name in FORMER}
 
 
 # --- protocol ---

@@ -7,6 +7,7 @@ from typing import Any
 
 import documents
 import pytest
+from hardened_states import HARDENED_TRANSITIONS
 from processes import ROOT
 
 import gateway.stores
@@ -39,7 +40,6 @@ from protocol.hardened import (
     suites as hardened_suites,
 )
 from protocol.hardened.sealed_messages import Envelope, Header, Kind
-from protocol.hardened.states import HARDENED_TRANSITIONS
 from protocol.hardened.suites import FRESHNESS, HARDENED_SUITES
 
 SPEC = documents.read("spec/PROTOCOL.md")

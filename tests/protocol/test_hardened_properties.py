@@ -8,6 +8,12 @@ from typing import Any
 import msgpack
 import pytest
 from hardened_peer import CODE8, OTHER_CODE8, RESPONSE, HardenedPeer
+from hardened_states import (
+    HARDENED_TRANSITIONS,
+    HardenedEvent,
+    HardenedState,
+    advance_hardened,
+)
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -57,12 +63,6 @@ from protocol.hardened.handshake_messages import (
 from protocol.hardened.message_server import AcceptedMessage, StaleMessage
 from protocol.hardened.replay_window import COUNTER_WINDOW, MAX_FRESH_VALUE, ReplayWindow
 from protocol.hardened.sealed_messages import Envelope, Header
-from protocol.hardened.states import (
-    HARDENED_TRANSITIONS,
-    HardenedEvent,
-    HardenedState,
-    advance_hardened,
-)
 from protocol.hardened.suites import HARDENED_SUITES
 
 # ``make fuzz`` tries this many times as many examples.

@@ -1,11 +1,14 @@
-"""The state table of a hardened session (PROTOCOL §21.1). A missing key is the error.
+"""The state table of a hardened session (PROTOCOL §21.1), for property tests.
+
+The stores do these steps in one transaction each, so no code looks them up. The property tests
+compare this table with a model of a session, and another test compares it with PROTOCOL.md.
 
 ::
 
     NEW -> AWAITING_CODE <-> CONFIRMING -> ENROLLED -> CLOSED
 
-An attempt is counted on the way to CONFIRMING, before anything is computed. Another M2 stays
-there: it voids the exchange before it. A process that dies in between has lost that exchange and
+An attempt is counted on the way to CONFIRMING, before anything is computed. Another M2 stays in
+that state and voids the exchange before it. A process that dies in between loses that exchange and
 its attempt, and nothing else.
 """
 
@@ -15,7 +18,7 @@ from protocol.common.errors import LocalProtocolError
 
 
 class HardenedState(Enum):
-    """Where a session stands."""
+    """The state of a session."""
 
     NEW = "NEW"
     AWAITING_CODE = "AWAITING_CODE"
@@ -76,7 +79,7 @@ HARDENED_TRANSITIONS: dict[HardenedState, dict[HardenedEvent, HardenedState]] = 
 
 
 def advance_hardened(state: HardenedState, event: HardenedEvent) -> HardenedState:
-    """The state after ``event``. Raises: LocalProtocolError, where the table has no such step."""
+    """The state after ``event``. Raises: LocalProtocolError if the table has no such step."""
     try:
         return HARDENED_TRANSITIONS[state][event]
     except KeyError:
