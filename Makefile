@@ -10,7 +10,7 @@ BUNDLE := gateway/bundle/client.js
 
 WITH_PYTHON := CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: run test test-node test-browser test-firefox test-python check bench fuzz bundle clean
+.PHONY: run test test-node test-browser test-firefox test-python check docs-options bench fuzz bundle clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run $(BUNDLE)
@@ -35,6 +35,10 @@ check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(WITHIN) 5m $(BIN)/mypy
+
+# The tables of docs/options.md and docs/limits.md.
+docs-options: $(VENV)/.test
+	$(BIN)/python tests/support/make_option_tables.py
 
 bench: $(VENV)/.bench .make/redis .make/deploy
 	$(WITHIN) 60m $(BIN)/python -m bench.run

@@ -35,7 +35,7 @@ async def echo(request: web.Request) -> web.Response:
 
 
 # What is measured is how fast logins are, not how many are let in; but for the flood.
-NO_LIMITS = dict.fromkeys(RATES, "none")
+NO_LIMITS: dict[str, Any] = dict.fromkeys(RATES, "none")
 DEFAULT_LIMITS = {"trusted_proxies": ("127.0.0.1",)}
 
 

@@ -3,17 +3,18 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from prometheus_client import CollectorRegistry
 
+from gateway.config.options import default_of
 from gateway.config.reload import Reloads
-from gateway.config.settings import Settings, find_dialect
+from gateway.config.settings import Settings, settings_from
 from gateway.keys.keyring import VARIABLE, KeyRing
 from gateway.keys.rsa_pool import KeyPool
 from gateway.keys.user_tags import UserTags
@@ -30,7 +31,7 @@ from gateway.pipeline.classic_routes import ClassicRoutes
 from gateway.pipeline.hardened_routes import HardenedRoutes
 from gateway.pipeline.middleware import Middleware
 from gateway.policy.rate_limits import Limits
-from gateway.policy.suites import CLASSIC, SUITES, needs_keys
+from gateway.policy.suites import CLASSIC, needs_keys
 from gateway.sessions.classic import Sessions
 from gateway.sessions.expiry import SessionExpiry
 from gateway.sessions.hardened import HardenedSessions
@@ -38,16 +39,16 @@ from gateway.stores.instrumented import timed
 from gateway.stores.urls import default_key_file, is_redis, store_from_url
 from gateway.users.directory import Directory, TomlDirectory
 from gateway.users.removal import UserRemoval
-from protocol.classic.dialects import DEFAULT_DIALECT, Dialect
 from protocol.classic.exchange import TAG_KEY_BYTES, ServerExchange, SessionKeys
 from protocol.classic.suites import Classic
 from protocol.common.primitives import RsaPrivateKey
 from protocol.hardened.handshake_server import HandshakeServer
 from protocol.hardened.suites import HARDENED_SUITES
 
-from .admin import Admin, Place
+from .admin import Admin
 from .errors import ConfigError, GatewayError
-from .events import Events, Watcher
+from .events import Events
+from .options import SetupOptions, check_names
 from .stores import Store
 
 _log = logging.getLogger("certless")
@@ -107,41 +108,22 @@ class Assembly:
         await self.session_expiry.sweep(self.settings.clock())
 
 
-def assemble(
-    *,
-    users: str | Path | Directory,
-    mail: str | MailTransport,
-    store: str | Store = "memory:",
-    dialect: str | Dialect = DEFAULT_DIALECT,
-    public: Iterable[str] = (),
-    suites: Iterable[str] = SUITES,
-    key_file: str | Path | None = None,
-    mail_from: str = "certless@localhost",
-    mail_helo: str | None = None,
-    watch: Watcher | None = None,
-    audit: str | Path | None = None,
-    admin: Place | None = None,
-    **settings: Any,
-) -> Assembly:
-    """All parts, from the options of ``gateway.setup``. Raises: ConfigError, in one line."""
-    for name, given in (("public", public), ("suites", suites)):
-        if isinstance(given, str):
-            raise ConfigError(f"{name} is a list, not one string")
-    try:
-        chosen = Settings(
-            dialect=find_dialect(dialect) if isinstance(dialect, str) else dialect,
-            public=tuple(public),
-            suites=tuple(suites),
-            **settings,
-        )
-    except TypeError as error:
-        raise ConfigError(str(error).replace("Settings.__init__()", "setup()")) from None
+def assemble(**options: Unpack[SetupOptions]) -> Assembly:
+    """All parts, from the options of ``certless.setup``. Raises: ConfigError, in one line."""
+    check_names(options)
+    chosen = settings_from(options)
+    users, mail = options["users"], options["mail"]
+    store = options.get("store", default_of("store"))
+    sender = options.get("mail_from", default_of("mail_from"))
+    watch, audit, admin = options.get("watch"), options.get("audit"), options.get("admin")
     directory = users if isinstance(users, Directory) else TomlDirectory.from_file(Path(users))
     transport = (
-        mail if isinstance(mail, MailTransport) else transport_from_url(mail, mail_from, mail_helo)
+        mail
+        if isinstance(mail, MailTransport)
+        else transport_from_url(mail, sender, options.get("mail_helo"))
     )
     kept_in = store if isinstance(store, Store) else store_from_url(store, chosen.clock)
-    keyring = _keyring(store, key_file)
+    keyring = _keyring(store, options.get("key_file"))
 
     events = Events(*([watch] if watch else []))
     registry = CollectorRegistry()

@@ -52,6 +52,7 @@ PACKAGES: dict[str, set[str]] = {
     "users": {"stores", "config"},
     "sessions": {"stores", "keys", "policy", "users"},
     "mail": {"stores", "config", "users"},
+    "options": {"stores", "users", "mail"},
     "login": {"stores", "keys", "policy", "config", "users", "sessions", "mail"},
     "pipeline": {"login", "sessions", "policy", "config", "users"},
     "monitoring": set(),
@@ -59,7 +60,7 @@ PACKAGES: dict[str, set[str]] = {
     "admin": {"monitoring", "sessions", "users", "keys", "policy", "stores", "pages"},
 }
 PACKAGES["build"] = set(PACKAGES) - {"pages"}
-PACKAGES["adapters"] = {"build", "pipeline", "policy", "config", "sessions"}
+PACKAGES["adapters"] = {"build", "options", "pipeline", "policy", "config", "sessions"}
 PACKAGES["service"] = {"adapters", "config", "policy", "mail", "monitoring", "admin"}
 PACKAGES["doctor"] = set(PACKAGES)
 PACKAGES["demo"] = set(PACKAGES) - {"doctor"}

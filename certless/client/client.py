@@ -16,7 +16,7 @@ itself. Who names a ``dialect`` means ``classic``.
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, get_args
+from typing import Any, Literal, Self, TypeAlias, Unpack, get_args
 
 from aiohttp import FormData
 from yarl import URL
@@ -37,7 +37,7 @@ from .clock import Clock, steady_clock, system_clock
 from .handshake import Choices
 from .hardened import HardenedClientProtocol
 from .protocol import ClientProtocol, CodeEntry, CodeSource
-from .request import Data, FormRequest, form_request, http_request
+from .request import Data, FormRequest, RequestOptions, form_request, http_request
 from .response import RequestContext, Response
 from .rsa_key import ExternalKey, RsaDecrypter
 from .tickets import TicketFile, Tickets
@@ -178,23 +178,23 @@ class Client:
         inside = http_request(method, path, params=params, headers=headers, json=json, data=data)
         return RequestContext(self._send(inside))
 
-    def get(self, path: str, **options: Any) -> RequestContext:
+    def get(self, path: str, **options: Unpack[RequestOptions]) -> RequestContext:
         """``request("GET", path, ...)``."""
         return self.request("GET", path, **options)
 
-    def post(self, path: str, **options: Any) -> RequestContext:
+    def post(self, path: str, **options: Unpack[RequestOptions]) -> RequestContext:
         """``request("POST", path, ...)``."""
         return self.request("POST", path, **options)
 
-    def put(self, path: str, **options: Any) -> RequestContext:
+    def put(self, path: str, **options: Unpack[RequestOptions]) -> RequestContext:
         """``request("PUT", path, ...)``."""
         return self.request("PUT", path, **options)
 
-    def patch(self, path: str, **options: Any) -> RequestContext:
+    def patch(self, path: str, **options: Unpack[RequestOptions]) -> RequestContext:
         """``request("PATCH", path, ...)``."""
         return self.request("PATCH", path, **options)
 
-    def delete(self, path: str, **options: Any) -> RequestContext:
+    def delete(self, path: str, **options: Unpack[RequestOptions]) -> RequestContext:
         """``request("DELETE", path, ...)``."""
         return self.request("DELETE", path, **options)
 

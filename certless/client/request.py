@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 from urllib.parse import quote
 
 from aiohttp import FormData, payload
@@ -14,6 +14,16 @@ from protocol.common.errors import MalformedMessage
 from protocol.common.messages import HttpRequest
 
 Data: TypeAlias = bytes | str | Mapping[str, str] | FormData
+
+
+class RequestOptions(TypedDict, total=False):
+    """The keywords of ``Client.request``."""
+
+    params: Mapping[str, Any] | None
+    headers: Mapping[str, str] | None
+    json: Any
+    data: Data | None
+
 
 # What may stand in a target as it is, and "%": what was escaped is not escaped again.
 _AS_WRITTEN = "/?%!$&'()*+,;=:@-._~[]"

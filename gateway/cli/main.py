@@ -13,12 +13,13 @@ from typing import Any, NoReturn
 
 from certless.client import ClientError
 from gateway import __version__
+from gateway.config.arguments import add_argument, add_arguments
+from gateway.config.settings import find_dialect
 from gateway.errors import ConfigError, GatewayError
 from gateway.logs import on_one_line
-from gateway.policy.suites import SUITES
 from gateway.service.serve import serve
 from gateway.service.signals import told_to_stop
-from protocol.classic.dialects import DEFAULT_DIALECT, DIALECTS
+from protocol.classic.dialects import DEFAULT_DIALECT
 
 from .doctor import doctor
 from .keys import add_keys
@@ -41,85 +42,22 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
 
     service = commands.add_parser("serve", help="put Certless in front of an HTTP API")
-    add_service_options(service)
+    add_arguments(service)
     service.set_defaults(run=serve)
 
     check = commands.add_parser("doctor", help="say what stands in the way of such a service")
-    add_service_options(check)
+    add_arguments(check)
     check.set_defaults(run=doctor)
 
     demo = commands.add_parser("demo", help="a gateway, a sample API and a mailbox to look into")
     demo.add_argument("--port", type=int, default=8440, help="the gateway; the next four are used")
-    demo.add_argument("--dialect", choices=DIALECTS, default=DEFAULT_DIALECT)
+    add_argument(demo, "dialect")
     demo.set_defaults(run=_demo)
 
     add_request(commands)
     add_operator(commands)
     add_keys(commands)
     return parser
-
-
-def add_service_options(service: argparse.ArgumentParser) -> None:
-    """What a gateway is set up by, for every command that takes the same as ``serve``."""
-    service.add_argument("--listen", metavar="HOST:PORT", help="default 127.0.0.1:8440")
-    service.add_argument("--upstream", metavar="URL", help="the API, e.g. http://127.0.0.1:9000")
-    who = service.add_mutually_exclusive_group()
-    who.add_argument("--users", metavar="FILE", help="TOML file of users and their addresses")
-    who.add_argument(
-        "--any-address", action="store_true", default=None, help="any mail address may log in"
-    )
-    service.add_argument("--mail", metavar="URL", help="smtp://…, dir:PATH, console:, webhook:URL")
-    service.add_argument("--mail-from", metavar="ADDRESS", help="sender of the codes")
-    service.add_argument("--mail-helo", metavar="NAME", help="this host, to mail servers")
-    service.add_argument("--site", metavar="NAME", help="what the mail calls this service")
-    service.add_argument(
-        "--store", metavar="URL", help="memory: (default), sqlite:PATH or redis://…"
-    )
-    service.add_argument(
-        "--key-file",
-        metavar="FILE",
-        help="seals the store; made on first start, for SQLite as PATH.key",
-    )
-    service.add_argument("--suites", metavar="NAMES", help=f"default {','.join(SUITES)}")
-    service.add_argument(
-        "--require",
-        metavar="PATTERN=SUITE",
-        action="append",
-        help="a route that takes this suite or a stronger one, e.g. '/admin/*=ecdh-gcm'",
-    )
-    service.add_argument(
-        "--dialect", metavar="NAME", help=f"how classic is spoken; default {DEFAULT_DIALECT}"
-    )
-    service.add_argument(
-        "--realm", metavar="NAME", help="what clients call this service; default certless"
-    )
-    service.add_argument(
-        "--public", metavar="PATTERN", action="append", help="a route without login, e.g. /static/*"
-    )
-    service.add_argument(
-        "--target",
-        metavar="PATTERN",
-        action="append",
-        help="pass on these paths only; name public ones here as well",
-    )
-    service.add_argument(
-        "--workers", metavar="N", type=int, help="processes that share the port and the store"
-    )
-    service.add_argument(
-        "--trusted-proxy",
-        metavar="NETWORK",
-        action="append",
-        help="a reverse proxy in front, by address or network: its X-Forwarded-For is believed",
-    )
-    service.add_argument(
-        "--admin", metavar="[HOST:]PORT", help="figures and charts, without a login; on loopback"
-    )
-    service.add_argument(
-        "--audit", metavar="FILE", help="JSON, a line for each login, code, session, limit"
-    )
-    service.add_argument(
-        "--config", metavar="FILE", help="TOML file of all these, and own dialects"
-    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -169,7 +107,7 @@ async def _demo(arguments: argparse.Namespace) -> int:
         api_port=port + 2 * step,
         smtp_port=port + 3 * step,
         figures_port=port + 4 * step,
-        dialect=arguments.dialect,
+        dialect=find_dialect(arguments.dialect or DEFAULT_DIALECT).name,
         stop=told_to_stop(),
         announce=_announce,
     )

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from gateway.config.arguments import add_argument
 from gateway.config.file import read_config
 from gateway.errors import ConfigError
 from gateway.keys.key_file import KeyFile
@@ -100,6 +101,5 @@ def _must_exist(path: Path, option: str) -> None:
 def add_gateway_options(command: argparse.ArgumentParser) -> None:
     """What says which gateway it is, for ``argparse``."""
     command.add_argument("--config", metavar="FILE", help="the gateway's gateway.toml")
-    command.add_argument("--store", metavar="URL", help="the gateway's: sqlite:PATH or redis://…")
-    command.add_argument("--key-file", metavar="FILE", help="the gateway's; default PATH.key")
-    command.add_argument("--users", metavar="FILE", help="the gateway's users")
+    for name in ("store", "key_file", "users"):
+        add_argument(command, name)

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from certless.client import CLASSIC, DEFAULT_SUITE, SUITES, Client, ClientError, Response, Suite
+from gateway.config.arguments import add_argument
 from gateway.config.file import read_config
+from gateway.config.options import default_of
 from gateway.config.settings import find_dialect, http_url
 from gateway.errors import ConfigError
 from gateway.logs import on_one_line
-from protocol.classic.dialects import DEFAULT_DIALECT, DEFAULT_PREFIX
 from protocol.common.codes import CODE_ATTEMPTS
 from protocol.common.typed_codes import read_classic_code, read_code
-from protocol.hardened.suites import DEFAULT_REALM, FRESHNESS
+from protocol.hardened.suites import FRESHNESS
 
 from .code import ask_code
 
@@ -36,11 +37,8 @@ def add_request(commands: Any) -> None:
     request.add_argument(
         "--fresh", choices=tuple(FRESHNESS), default="clock", help="by time or by number"
     )
-    request.add_argument("--realm", metavar="NAME", help=f"as the gateway's; {DEFAULT_REALM}")
-    request.add_argument(
-        "--dialect", metavar="NAME", help=f"of classic, as the gateway's; {DEFAULT_DIALECT}"
-    )
-    request.add_argument("--prefix", metavar="PATH", help=f"as the gateway's; {DEFAULT_PREFIX}")
+    for name in ("realm", "dialect", "prefix"):
+        add_argument(request, name, f"the gateway's {name} (default {default_of(name)})")
     request.add_argument("--config", metavar="FILE", help="realm, dialect, prefix: gateway.toml")
     request.add_argument("-d", "--data", help="body; @FILE reads a file")
     request.add_argument("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'")
@@ -82,7 +80,7 @@ def _client(arguments: argparse.Namespace, url: str) -> Client:
     suite = _suite(arguments)
     dialect = arguments.dialect
     if suite == CLASSIC:
-        name = dialect or options.get("dialect", DEFAULT_DIALECT)
+        name = dialect or options.get("dialect", default_of("dialect"))
         dialect = find_dialect(name, options.get("dialects"))
     try:
         return Client(
@@ -90,8 +88,8 @@ def _client(arguments: argparse.Namespace, url: str) -> Client:
             suite=suite,
             dialect=dialect,
             fresh=arguments.fresh,
-            realm=arguments.realm or options.get("realm", DEFAULT_REALM),
-            prefix=arguments.prefix or options.get("prefix", DEFAULT_PREFIX),
+            realm=arguments.realm or options.get("realm", default_of("realm")),
+            prefix=arguments.prefix or options.get("prefix", default_of("prefix")),
         )
     except ValueError as error:
         raise ConfigError(str(error)) from None

@@ -7,14 +7,14 @@ A check changes nothing that lasts, sends no mail, and tells no password.
 import asyncio
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from gateway.config.settings import Settings, find_dialect
+from gateway.config.options import default_of
+from gateway.config.settings import Settings, settings_from
 from gateway.errors import GatewayError
-from protocol.classic.dialects import DEFAULT_DIALECT
 
 # One answer that a check waits for; and all that a check may take.
 ANSWER_S = 4.0
@@ -63,14 +63,11 @@ class Service:
     @property
     def settings(self) -> Settings:
         """Those of the gateway. Raises: ConfigError."""
-        names = {field.name for field in fields(Settings)} - {"dialect"}
-        chosen: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in self.options.items()
-            if name in names
-        }
-        dialect = self.options.get("dialect") or DEFAULT_DIALECT
-        return Settings(dialect=find_dialect(dialect, self.options.get("dialects")), **chosen)
+        return settings_from(self.options, self.options.get("dialects"))
+
+    def option(self, name: str) -> Any:
+        """The value of an option, or its default."""
+        return self.options.get(name, default_of(name))
 
 
 Check: TypeAlias = Callable[[Service], AsyncIterator[Finding]]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
+from gateway.config.options import default_of
 from gateway.policy.rates import NONE, RATES
 from gateway.policy.route_patterns import RoutePatterns
 from gateway.policy.suites import CLASSIC, SuitePolicy, is_hardened
@@ -28,7 +29,7 @@ async def check_configuration(service: Service) -> AsyncIterator[Finding]:
     """All that is wrong with the options, and what they leave open."""
     options = {name: value for name, value in service.options.items() if name != "listen"}
     # The mere look would make a key file and an audit log; the store has a check of its own.
-    unmade = {"store": "memory:", "key_file": None, "audit": None}
+    unmade = {"store": default_of("store"), "key_file": None, "audit": None}
     await asyncio.to_thread(application, {**options, **unmade})
     settings = service.settings
     source = service.config.name if service.config else "the command line"
@@ -38,7 +39,7 @@ async def check_configuration(service: Service) -> AsyncIterator[Finding]:
         f"realm {settings.realm}",
     )
     yield await _users(options)
-    workers, cores = service.options.get("workers", 1), os.cpu_count() or 1
+    workers, cores = service.option("workers"), os.cpu_count() or 1
     if workers > cores:
         yield warn(ABOUT, f"{workers} workers share {cores} cores: more than those gain nothing")
     yield _suites(settings.suites, settings.dialect.name)

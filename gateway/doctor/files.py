@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gateway.config.options import default_of
 from gateway.keys.keyring import VARIABLE
 
 from . import Finding, Service, fix, ok, warn
@@ -79,7 +80,7 @@ def _regroup(path: Path, status: os.stat_result, mended: int) -> str:
 
 def _files_of(service: Service) -> Iterator[_Kept]:
     options = service.options
-    scheme, _, rest = options.get("store", "memory:").partition(":")
+    scheme, _, rest = options.get("store", default_of("store")).partition(":")
     keys = options.get("key_file")
     if scheme == "sqlite":
         if not os.environ.get(VARIABLE):

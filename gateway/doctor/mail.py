@@ -9,6 +9,7 @@ from pathlib import Path
 import aiosmtplib
 from yarl import URL
 
+from gateway.config.options import default_of
 from gateway.mail.smtp import LOOPBACK, NotOffered, SmtpTransport
 from gateway.mail.smtp_tls import CertificateRefused, Tls, Trust
 from gateway.mail.transports import ConsoleTransport, FolderTransport, WebhookTransport
@@ -17,14 +18,13 @@ from gateway.mail.url import transport_from_url
 from . import ANSWER_S, Finding, Service, fix, ok, warn
 
 ABOUT = "mail"
-_UNSET_SENDER = "certless@localhost"
 
 
 async def check_mail(service: Service) -> AsyncIterator[Finding]:
     """Whether a code would leave this machine."""
     if not service.options.get("mail"):
         return
-    sender = service.options.get("mail_from", _UNSET_SENDER)
+    sender = service.option("mail_from")
     helo = service.options.get("mail_helo")
     match transport_from_url(service.options["mail"], sender, helo):
         case SmtpTransport() as transport:
@@ -57,8 +57,10 @@ async def _smtp(transport: SmtpTransport) -> AsyncIterator[Finding]:
         yield warn(ABOUT, f"{text}: the codes can be read on the way; use smtp+starttls://")
     else:
         yield ok(ABOUT, text)
-    if transport.sender == _UNSET_SENDER and not transport.is_local:
-        yield warn(ABOUT, f"mails come from {_UNSET_SENDER}: set mail_from to an address of yours")
+    if transport.sender == default_of("mail_from") and not transport.is_local:
+        yield warn(
+            ABOUT, f"mails come from {transport.sender}: set mail_from to an address of yours"
+        )
 
 
 def _way(trust: Trust) -> str:

@@ -27,7 +27,7 @@ _NOWHERE = "no key file"
 
 async def check_store(service: Service) -> AsyncIterator[Finding]:
     """It opens, keeps a record and gives it back; and its keys fit."""
-    url, key_file = service.options.get("store", "memory:"), service.options.get("key_file")
+    url, key_file = service.option("store"), service.option("key_file")
     path = sqlite_path(url)
     if path is not None:
         found = _sqlite(path, key_file)

@@ -4,6 +4,7 @@ import argparse
 import logging
 from contextlib import ExitStack
 
+from gateway.config.options import default_of
 from gateway.mail.smtp import SmtpTransport
 from gateway.mail.url import transport_from_url
 from gateway.policy.suites import CLASSIC
@@ -50,7 +51,7 @@ async def serve(arguments: argparse.Namespace) -> int:
 
 async def _try_smtp(mail: str) -> None:
     """Say early that a mail server does not answer; logins are served and mails kept meanwhile."""
-    transport = transport_from_url(mail, "certless@localhost")
+    transport = transport_from_url(mail, default_of("mail_from"))
     if isinstance(transport, SmtpTransport) and not await transport.answers():
         _log.warning(
             "SMTP server %s does not answer: codes wait until it does; is --mail right?",

@@ -1,160 +1,66 @@
-"""docs/options.md and docs/limits.md: every option, its argument, default and range, as it is."""
+"""docs/options.md and docs/limits.md: the tables are the declarations, and what is shown works."""
 
-import argparse
 import ast
-import inspect
 import json
-import re
 import tomllib
-from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any
 
 import pytest
-from documents import NAMES, blocks, read, table, tables
+from documents import NAMES, blocks, lead_nowhere, read
+from make_option_tables import with_tables
+from processes import ROOT
 
-import gateway
-from gateway.cli.main import _parser, add_service_options
+from gateway.cli.main import _parser
 from gateway.config.file import read_config
-from gateway.config.settings import Settings
+from gateway.config.option import Section
+from gateway.config.options import OPTIONS
 from gateway.doctor import Mark, Service
 from gateway.doctor.configuration import check_configuration
-from gateway.errors import ConfigError
-from gateway.policy.rates import RATES
-from gateway.service.options import MAX_WORKERS, service_options
+from gateway.options import SetupOptions
+from gateway.service.options import service_options
 from gateway.stores.urls import default_key_file
 from gateway.users.directory import TomlDirectory
-from protocol.classic.dialects import DEFAULT_DIALECT
 
 # Calls that take options by their names.
 CALLED = ("setup", "Certless", "add_middleware")
 
 
-def documented() -> dict[str, dict[str, str]]:
-    """Every option by its name in gateway.toml: the other cells of its row, by their heads."""
-    found: dict[str, dict[str, str]] = {}
-    for page in ("docs/options.md", "docs/limits.md"):
-        for head, *rows in tables(read(page)):
-            if head[0] != "in gateway.toml":
-                continue
-            for row in rows:
-                cells = dict(zip(head, row, strict=True))
-                name = cells.pop("in gateway.toml")
-                if name:
-                    assert name not in found, f"{name} stands in two places"
-                    found[name] = cells
-    return found
+@pytest.mark.parametrize("page", sorted({section.page for section in Section}))
+def test_the_tables_are_those_of_the_declarations(page: str) -> None:
+    text = read(f"docs/{page}")
+    assert with_tables(page, text) == text, "run: make docs-options"
 
 
-OPTIONS = documented()
-OF_A_SERVICE = [row[0] for row in table(read("docs/options.md"), "Only a service") if row[0]]
+@pytest.mark.parametrize("page", sorted({section.page for section in Section}))
+def test_another_table_is_noticed(page: str) -> None:
+    text = read(f"docs/{page}")
+    assert with_tables(page, text.replace(" to ", " and ")) != text.replace(" to ", " and ")
 
 
-def names_in_files(tmp_path: Path) -> set[str]:
-    """What gateway.toml may hold, as the error for anything else says it."""
-    path = tmp_path / "gateway.toml"
-    path.write_text("nonsense = 1", "utf-8")
-    with pytest.raises(ConfigError) as caught:
-        read_config(path)
-    return set(str(caught.value).rpartition("there are: ")[2].split(", "))
+def test_a_page_without_the_heading_is_an_error() -> None:
+    with pytest.raises(ValueError, match="needs a heading 'Storage'"):
+        with_tables("options.md", read("docs/options.md").replace("## Storage", "## Stores"))
 
 
-def arguments_of_serve() -> dict[str, argparse.Action]:
-    parser = argparse.ArgumentParser(add_help=False)
-    add_service_options(parser)
-    return {
-        action.option_strings[-1]: action for action in parser._actions if action.dest != "help"
-    }
+def test_links_of_the_tables_lead_somewhere() -> None:
+    for option in OPTIONS.values():
+        path = ROOT / "docs" / option.section.page
+        assert lead_nowhere(path, f"{path.read_text('utf-8')}\n{option.more}") == []
 
 
-def test_every_option_of_the_file_is_documented(tmp_path: Path) -> None:
-    assert set(OPTIONS) == names_in_files(tmp_path) - {"dialects"}
+def test_other_options_that_the_page_names() -> None:
     assert "[dialects.NAME]" in read("docs/options.md")
-
-
-def test_every_argument_is_documented() -> None:
-    said = [row[1] for head, *rows in tables(read("docs/options.md")) for row in rows]
-    said = [cell for cell in said if cell.startswith("--")]
-    arguments = arguments_of_serve()
-    assert sorted(cell.split()[0] for cell in said) == sorted(arguments)
-    for cell in said:
-        name, _, value = cell.partition(" ")
-        assert value == (arguments[name].metavar or ""), name
-
-
-def test_every_option_of_setup_is_documented() -> None:
-    signature = inspect.signature(gateway.setup).parameters
-    taken = set(signature) - {"app", "settings", "watch"}
-    taken |= {field.name for field in fields(Settings)} - {"clock"}
-    assert set(OPTIONS) - set(OF_A_SERVICE) == taken
     assert "takes `watch`" in read("docs/options.md")
-
-
-def test_defaults() -> None:
+    assert str(default_key_file("sqlite:PATH")) == "PATH.key"
+    assert OPTIONS["key_file"].default_text == "for SQLite `PATH.key`"
     served = service_options(_parser().parse_args(["serve"]))
-    signature = inspect.signature(gateway.setup).parameters
-    defaults: dict[str, Any] = {
-        **{name: one.default for name, one in signature.items()},
-        **{field.name: field.default for field in fields(Settings)},
-        "listen": served["listen"],
-        "workers": served["workers"],
-        "dialect": DEFAULT_DIALECT,
-        "any_address": False,
-        "upstream": inspect.Parameter.empty,
-        "require": (),
-        "targets": None,
-    }
-    for name, cells in OPTIONS.items():
-        said, default = cells["default"].split(";")[0], defaults[name]
-        assert default is not MISSING, name
-        if name == "key_file":
-            assert (said, default) == ("for SQLite PATH.key", None)
-            assert str(default_key_file("sqlite:PATH")) == "PATH.key"
-        elif default is inspect.Parameter.empty:
-            assert said.startswith("must be set"), name
-        elif name == "suites":
-            assert said == ",".join(default)
-        elif default in ((), None):
-            assert said == ("all paths" if name == "targets" else "none"), name
-        else:
-            assert said == str(default).replace("False", "false"), name
     assert served["site"] == "the service at 127.0.0.1:8440"
-    assert OPTIONS["site"]["default"].endswith("; in serve the service at and its address")
-
-
-def ranges() -> dict[str, tuple[int, int]]:
-    found = {}
-    for name, cells in OPTIONS.items():
-        text = cells.get("from, to", cells.get("", ""))
-        if match := re.search(r"\b(\d+)(?: to |, )(\d+)$", text):
-            found[name] = (int(match[1]), int(match[2]))
-    return found
-
-
-def test_numbers_have_the_range_that_is_said() -> None:
-    said = ranges()
-    assert said.pop("workers") == (1, MAX_WORKERS)
-    numbers = {field.name for field in fields(Settings) if type(field.default) is int}
-    assert set(said) == numbers
-    for name, (least, most) in said.items():
-        for value in (least, most):
-            inside: dict[str, Any] = {name: value}
-            assert getattr(Settings(**inside), name) == value
-        for value in (least - 1, most + 1):
-            outside: dict[str, Any] = {name: value}
-            with pytest.raises(ConfigError):
-                Settings(**outside)
-
-
-def test_rates_are_where_limits_are() -> None:
-    rows = table(read("docs/limits.md"), "How often")
-    assert [row[0] for row in rows] == list(RATES)
+    assert OPTIONS["site"].default_text == "`this site`; for `serve` `the service at HOST:PORT`"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_options_in_python_are_options(name: str) -> None:
-    known = set(inspect.signature(gateway.setup).parameters) - {"settings"}
-    known |= {field.name for field in fields(Settings)}
+    known = set(SetupOptions.__annotations__) | {"app"}
     for code in blocks(read(name), "python"):
         tree = compile(
             code,
@@ -165,11 +71,7 @@ def test_options_in_python_are_options(name: str) -> None:
         )
         for call in ast.walk(tree):
             name_called = getattr(getattr(call, "func", None), "attr", "")
-            if isinstance(call, ast.Call) and name_called in (
-                "setup",
-                "Certless",
-                "add_middleware",
-            ):
+            if isinstance(call, ast.Call) and name_called in CALLED:
                 assert {keyword.arg for keyword in call.keywords} <= known
 
 

@@ -109,7 +109,7 @@ def test_sessions() -> None:
         ("docs/limits.md", f"with {request_body._PATIENCE_S} s of tolerance"),
         ("docs/limits.md", f"After its first {held_bodies.SMALL_BYTES // 1024} KiB"),
         ("docs/limits.md", f"can use at most {held_bodies._MOST_BYTES >> 20} MiB in a process"),
-        ("docs/limits.md", f"suites have {codes.HARDENED_CODE_CHARS} |"),
+        ("docs/limits.md", f"suites have {codes.HARDENED_CODE_CHARS};"),
         (
             "docs/suites.md",
             f"{codes.CLASSIC_CODE_CHARS} characters ({26 * codes.BITS_PER_CHAR} bits)",

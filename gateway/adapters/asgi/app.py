@@ -9,10 +9,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Protocol, Unpack
 
 from gateway.build import assemble
 from gateway.errors import ConfigError
+from gateway.options import SetupOptions
 from gateway.policy.client_address import ClientAddresses
 from gateway.sessions.session import Session
 
@@ -52,7 +53,7 @@ class Certless:
     sees sealed messages only. Raises: ConfigError, in one line.
     """
 
-    def __init__(self, app: ASGIApp, /, **options: Any) -> None:
+    def __init__(self, app: ASGIApp, /, **options: Unpack[SetupOptions]) -> None:
         self._app = app
         self._options = options
         try:

@@ -555,8 +555,15 @@ async def test_mounted_below_a_path() -> None:
         below = Starlette(
             routes=[Route("/orders", hello), Route("/open", hello), Route("/admin", hello)]
         )
-        paths = {"prefix": "/shop/.gateway", "public": ["/shop/open"]}
-        certless.append(Certless(below, **options, **paths, require={"/shop/admin": "ecdh-gcm"}))
+        certless.append(
+            Certless(
+                below,
+                **options,
+                prefix="/shop/.gateway",
+                public=["/shop/open"],
+                require={"/shop/admin": "ecdh-gcm"},
+            )
+        )
 
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:

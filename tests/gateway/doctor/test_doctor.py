@@ -195,7 +195,7 @@ async def test_a_file_that_hangs_does_not_keep_the_process(patient: Patient) -> 
         ("settings", "fix prefix 'x' must be", {"prefix": "x"}),
         ("settings", "warn 256 workers share", {"workers": 256}),
         ("settings", "fix 2 workers need a store", {"workers": 2, "store": None}),
-        ("settings", "fix say who may log in", {"users": None}),
+        ("settings", "fix say who can log in", {"users": None}),
         ("settings", "fix users file", {"users": "gone.toml"}),
         ("settings", "fix a classic code of 10", {"code_chars": 10}),
         ("routes", "fix public /* leaves no route", {"public": ["/*"]}),
