@@ -28,9 +28,11 @@ from gateway.mail.url import transport_from_url
 from gateway.monitoring.audit import AuditLog
 from gateway.monitoring.metrics import Metrics
 from gateway.pipeline.classic_routes import ClassicRoutes
+from gateway.pipeline.dispatch import Dispatcher
 from gateway.pipeline.hardened_routes import HardenedRoutes
 from gateway.pipeline.middleware import Middleware
 from gateway.policy.rate_limits import Limits
+from gateway.policy.routes import RoutePolicy
 from gateway.policy.suites import CLASSIC, needs_keys
 from gateway.sessions.classic import Sessions
 from gateway.sessions.expiry import SessionExpiry
@@ -144,40 +146,52 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     tags = UserTags(kept_in, keyring)
     mails = CodeMails(chosen, kept_in, tags.of, mail_queue)
     limits = Limits(chosen.rates, kept_in, tags.of_counter, chosen.clock)
-    middleware = Middleware(chosen, limits, tags.of, events)
+    routes = RoutePolicy(chosen.prefix, chosen.public, chosen.require)
+    dispatcher = Dispatcher(routes, limits, tags.of, events)
 
     suite = Classic(chosen.dialect)
-    lifetime_ms = chosen.session_lifetime_s * 1000
-    sessions = Sessions(kept_in, keyring, chosen.clock, suite.name, lifetime_ms, events)
+    sessions = Sessions(
+        kept_in, keyring, chosen.clock, suite.name, chosen.session_lifetime_s * 1000, events
+    )
     classic = None
     if CLASSIC in chosen.suites:
         exchange = ServerExchange(suite, _decoy(), secrets.token_bytes, chosen.window_ms)
         login = Login(chosen, exchange, sessions, tags, directory, mails, key_pool, limits, events)
-        classic = ClassicRoutes(chosen, exchange, sessions, login, middleware.dispatch)
+        classic = ClassicRoutes(chosen, exchange, sessions, login, dispatcher)
 
     accepted = tuple(name for name in chosen.suites if name in HARDENED_SUITES)
     server = HandshakeServer(chosen.realm, accepted)
     hardened = HardenedSessions(kept_in, keyring, tags, accepted, events)
     kept = (kept_in, keyring, tags, directory)
-    middleware.serve(
-        HardenedRoutes(
-            chosen,
-            HardenedLogin(chosen, server, hardened, *kept, mails, key_pool, limits, events),
-            Resumption(chosen, server, hardened, *kept, key_pool, limits, events),
-            hardened,
-            middleware.dispatch,
-            limits,
-            events,
-        ),
-        classic,
+    hardened_routes = HardenedRoutes(
+        chosen,
+        HardenedLogin(chosen, server, hardened, *kept, mails, key_pool, limits, events),
+        Resumption(chosen, server, hardened, *kept, key_pool, limits, events),
+        hardened,
+        dispatcher,
+        limits,
+        events,
     )
+    middleware = Middleware(chosen, routes, limits, hardened_routes, classic, events)
     reloads = Reloads()
     reloads.add("users", UserRemoval(directory, kept_in, tags.of, events).reload)
     reloads.add("keys", keyring.reload)
     if audit_log:
         reloads.add("audit log", audit_log.reload)
-    beside = (session_expiry, mail_queue, key_pool, reloads, audit_log, listener)
-    return Assembly(chosen, middleware, kept_in, tags, sessions, hardened, *beside)
+    return Assembly(
+        settings=chosen,
+        middleware=middleware,
+        store=kept_in,
+        tags=tags,
+        sessions=sessions,
+        hardened=hardened,
+        session_expiry=session_expiry,
+        mail_queue=mail_queue,
+        key_pool=key_pool,
+        reloads=reloads,
+        audit=audit_log,
+        admin=listener,
+    )
 
 
 def _keyring(store: str | Store, key_file: str | Path | None) -> KeyRing:

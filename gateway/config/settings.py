@@ -11,7 +11,8 @@ from gateway.clock import Clock, system_clock
 from gateway.errors import ConfigError
 from gateway.policy.client_address import ClientAddresses
 from gateway.policy.rates import NONE, RATES
-from gateway.policy.suites import SUITES, SuitePolicy, check_suites
+from gateway.policy.routes import SuitePolicy
+from gateway.policy.suites import SUITES, check_suites
 from gateway.stores import MAIL_LIMIT, SessionCaps
 from protocol.classic.dialects import DEFAULT_DIALECT, DEFAULT_PREFIX, DIALECTS, Dialect
 from protocol.common.codes import BITS_PER_CHAR, CLASSIC_CODE_CHARS, CLASSIC_MIN_CODE_BITS

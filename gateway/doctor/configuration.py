@@ -10,7 +10,8 @@ from pathlib import Path
 from gateway.config.options import default_of
 from gateway.policy.rates import NONE, RATES
 from gateway.policy.route_patterns import RoutePatterns
-from gateway.policy.suites import CLASSIC, SuitePolicy, is_hardened
+from gateway.policy.routes import SuitePolicy
+from gateway.policy.suites import CLASSIC, is_hardened
 from gateway.service.options import application, host_and_port
 from gateway.service.serve import CLASSIC_WARNING
 from gateway.users.directory import TomlDirectory

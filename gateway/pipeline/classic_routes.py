@@ -2,9 +2,6 @@
 
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Any
-
-from multidict import CIMultiDict
 
 from gateway.config.settings import Settings
 from gateway.login.classic import Login
@@ -17,17 +14,15 @@ from protocol.common.errors import MalformedMessage, RejectedMessage
 from protocol.common.messages import (
     AuthenticateRequest,
     HttpRequest,
-    HttpResponse,
     SealedMessage,
     SealedRequest,
     SessionRequest,
 )
 
-from .inner import Dispatch, sealed_error
-from .outer import OuterRequest, Reply
-from .turns import give_way, read_login
+from .dispatch import Dispatched, Dispatcher
+from .outer import OuterRequest, Reply, give_way, read_login, reply_in
+from .responses import sealed_error
 
-_JSON_HEADERS = CIMultiDict({"Content-Type": "application/json", "Cache-Control": "no-store"})
 # Statuses that cannot carry a body, and so no seal.
 _BODILESS = frozenset({204, 205, 304})
 _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "date", "server"})
@@ -47,13 +42,13 @@ class ClassicRoutes:
         exchange: ServerExchange,
         sessions: Sessions,
         login: Login,
-        dispatch: Dispatch,
+        dispatcher: Dispatcher,
     ) -> None:
         self._settings = settings
         self._exchange = exchange
         self._sessions = sessions
         self._login = login
-        self._dispatch = dispatch
+        self._dispatcher = dispatcher
         prefix, paths = settings.prefix, settings.dialect.paths
         self.routes: dict[str, Callable[[OuterRequest], Awaitable[Reply]]] = {
             prefix + paths.session: self._initiate,
@@ -63,17 +58,15 @@ class ClassicRoutes:
 
     async def _initiate(self, request: OuterRequest) -> Reply:
         names = self._settings.dialect.names
-        request.outcome = "login asked"
         message = SessionRequest.parse(await self._read_object(request), names)
         grant = await self._login.initiate(message, request.remote)
-        return json_response(201, grant.serialize(names))
+        return reply_in("json", serialize_json(grant.serialize(names)), "login asked", status=201)
 
     async def _authenticate(self, request: OuterRequest) -> Reply:
         names = self._settings.dialect.names
         message = AuthenticateRequest.parse(await self._read_object(request), names)
-        request.outcome = f"login {session_id(message.token).hex()}"
         sealed = await self._login.authenticate(message, request.remote)
-        return self._sealed_response(sealed)
+        return self._reply(sealed, f"login {session_id(message.token).hex()}")
 
     async def message(self, request: OuterRequest, members: JsonObject) -> Reply:
         """A whole sealed request, and the sealed answer to it."""
@@ -81,20 +74,21 @@ class ClassicRoutes:
         try:
             inside = accepted.http_request()
             await give_way(len(inside.body))
-            response = await self._dispatch(request, inside, session)
+            ran = await self._dispatcher.dispatch(request, inside, session)
         except MalformedMessage as error:
-            response = sealed_error(400, error.public_code, str(error))
-        await give_way(len(response.body))
-        plaintext = accepted.write_http_response(response, self._settings.clock())
+            ran = Dispatched(sealed_error(400, error.public_code, str(error)))
+        await give_way(len(ran.response.body))
+        plaintext = accepted.write_http_response(ran.response, self._settings.clock())
         await give_way(len(plaintext))
         sealed = accepted.seal_response(plaintext, secrets.token_bytes)
         await give_way(len(sealed.payload))
-        return self._sealed_response(sealed)
+        return self._reply(sealed, _outcome(session, ran), session)
 
     async def _logout(self, request: OuterRequest) -> Reply:
         accepted, session = await self._accept(request, await self._read_object(request))
         await self._sessions.end(session)
-        return self._sealed_response(accepted.seal_response(b"{}", secrets.token_bytes))
+        sealed = accepted.seal_response(b"{}", secrets.token_bytes)
+        return self._reply(sealed, f"session {session.id}", session)
 
     # --- sealed in place ---
 
@@ -115,16 +109,17 @@ class ClassicRoutes:
         headers = (*kept, ("Content-Type", "application/json"))
         inside = HttpRequest(request.method, request.raw_target, headers, body)
         await give_way(len(body))
-        response = await self._dispatch(request, inside, session)
-        await give_way(len(response.body))
-        return await self._sealed_in_place(response, accepted)
-
-    async def _sealed_in_place(self, response: HttpResponse, accepted: AcceptedRequest) -> Reply:
-        """The handler's status and headers as they are, and its body sealed (PROTOCOL §6.1)."""
-        sealed = accepted.seal_response(response.body, secrets.token_bytes)
+        ran = await self._dispatcher.dispatch(request, inside, session)
+        await give_way(len(ran.response.body))
+        sealed = accepted.seal_response(ran.response.body, secrets.token_bytes)
         await give_way(len(sealed.payload))
+        return self._reply_in_place(sealed, ran, session)
+
+    def _reply_in_place(self, sealed: SealedMessage, ran: Dispatched, session: Session) -> Reply:
+        """The handler's status and headers as they are, and its body sealed (PROTOCOL §6.1)."""
+        response = ran.response
         status = 200 if response.status in _BODILESS else response.status
-        outer = self._sealed_response(sealed, status)
+        outer = self._reply(sealed, _outcome(session, ran), session, status)
         for name, value in response.headers:
             if name.lower() not in _BODY_HEADERS | _FILES_INSTEAD:
                 outer.headers.add(name, value)
@@ -157,17 +152,21 @@ class ClassicRoutes:
         await give_way(size)
         claimed = await self._sessions.claim(live.session, opened.nonce_claim)
         accepted = opened.accept(claimed)
-        request.outcome = f"session {live.session.id}"
-        request.session = live.session
         return accepted, live.session
 
     async def _read_object(self, request: OuterRequest) -> JsonObject:
         return parse_json_envelope(await read_login(request, self._settings.max_body_bytes))
 
-    def _sealed_response(self, sealed: SealedMessage, status: int = 200) -> Reply:
-        return json_response(status, sealed.serialize(self._settings.dialect.names))
+    def _reply(
+        self,
+        sealed: SealedMessage,
+        outcome: str,
+        session: Session | None = None,
+        status: int = 200,
+    ) -> Reply:
+        body = serialize_json(sealed.serialize(self._settings.dialect.names))
+        return reply_in("json", body, outcome, session, status)
 
 
-def json_response(status: int, value: Any) -> Reply:
-    """``value`` as JSON, not to be kept by anybody."""
-    return Reply(status, _JSON_HEADERS.copy(), serialize_json(value))
+def _outcome(session: Session, ran: Dispatched) -> str:
+    return f"session {session.id} ({ran.refusal})" if ran.refusal else f"session {session.id}"

@@ -21,6 +21,7 @@ from .outer import OuterRequest, Reply
 BUNDLE = Path(__file__).parent.parent / "bundle" / "client.js"
 
 _NAME = "client.js"
+_OUTCOME = "client script"
 _HASH_CHARS = 16
 _HASHED_NAME = re.compile(r"client\.[0-9a-f]{16}\.js")
 # So long a page may go on with the former script after an update.
@@ -52,7 +53,7 @@ class ClientScript:
             return _missing() if name == _NAME else None
         if name == _NAME:
             lead = {"Location": self._hashed_name, "Cache-Control": _REDIRECT}
-            return Reply(302, CIMultiDict(lead), b"")
+            return Reply(302, CIMultiDict(lead), b"", _OUTCOME)
         if not _HASHED_NAME.fullmatch(name):
             return None
         headers = CIMultiDict(
@@ -65,15 +66,16 @@ class ClientScript:
             }
         )
         if "gzip" not in request.headers.get("Accept-Encoding", "").lower():
-            return Reply(200, headers, self._script)
+            return Reply(200, headers, self._script, _OUTCOME)
         headers["Content-Encoding"] = "gzip"
-        return Reply(200, headers, self._gzipped)
+        return Reply(200, headers, self._gzipped, _OUTCOME)
 
 
 def _missing() -> Reply:
     text = "this gateway was installed without its browser client: `make bundle`, install again"
     body = serialize_json({"error": "not_found", "message": text})
-    return Reply(404, CIMultiDict({"Content-Type": "application/json; charset=utf-8"}), body)
+    headers = CIMultiDict({"Content-Type": "application/json; charset=utf-8"})
+    return Reply(404, headers, body, _OUTCOME)
 
 
 def _given(settings: Settings) -> bytes:

@@ -3,8 +3,6 @@
 import secrets
 from collections.abc import Awaitable, Callable
 
-from multidict import CIMultiDict
-
 from gateway.config.settings import Settings
 from gateway.errors import RateLimited
 from gateway.events import Events, MessageRejected
@@ -13,7 +11,7 @@ from gateway.login.resumption import Resumption
 from gateway.policy.rate_limits import Limits
 from gateway.sessions.hardened import HardenedSessions, LiveSession
 from protocol.common.codec import parse_json_envelope
-from protocol.common.envelopes import CONTENT_TYPES, MAX_LOGIN_BYTES, Format, Members
+from protocol.common.envelopes import MAX_LOGIN_BYTES, Members
 from protocol.common.errors import DecryptionFailed, MalformedMessage
 from protocol.common.messages import HttpRequest, HttpResponse
 from protocol.hardened.handshake_messages import (
@@ -26,27 +24,14 @@ from protocol.hardened.message_server import AcceptedMessage, StaleMessage, open
 from protocol.hardened.replay_window import FreshnessClaim
 from protocol.hardened.sealed_messages import Envelope
 
-from .inner import Dispatch, json_inside, log_failure, sealed_error
-from .outer import OuterRequest, Reply
-from .turns import give_way, read_login
-
-_CONTENT_TYPE_OF = {form: content_type for content_type, form in CONTENT_TYPES.items()}
+from .dispatch import Dispatched, Dispatcher
+from .inner import log_failure
+from .outer import OuterRequest, Reply, format_of, give_way, read_login, reply_in
+from .responses import json_inside, sealed_error
 
 HELLO = "/session/hello"
 LOGOUT = "/session/logout"
 PASSWORD = "/session/authenticate"
-
-
-def format_of(request: OuterRequest) -> Format:
-    """In which format a message came, and is answered."""
-    return CONTENT_TYPES.get(request.content_type, "json")
-
-
-def packed(request: OuterRequest, body: bytes, status: int = 200) -> Reply:
-    """``body``, which was written in the format of the request."""
-    content_type = _CONTENT_TYPE_OF[format_of(request)]
-    headers = CIMultiDict({"Content-Type": content_type, "Cache-Control": "no-store"})
-    return Reply(status, headers, body)
 
 
 class HardenedRoutes:
@@ -58,7 +43,7 @@ class HardenedRoutes:
         login: HardenedLogin,
         resumption: Resumption,
         sessions: HardenedSessions,
-        dispatch: Dispatch,
+        dispatcher: Dispatcher,
         limits: Limits,
         events: Events,
     ) -> None:
@@ -67,7 +52,7 @@ class HardenedRoutes:
         self._login = login
         self._resumption = resumption
         self._sessions = sessions
-        self._dispatch = dispatch
+        self._dispatcher = dispatcher
         self._events = events
         self._logout_path = settings.prefix + LOGOUT
         self._password_path = settings.prefix + PASSWORD
@@ -88,39 +73,35 @@ class HardenedRoutes:
     # --- handshakes ---
 
     async def _hello(self, request: OuterRequest) -> Reply:
-        request.outcome = "login asked"
         form = format_of(request)
         hello = Hello.parse(form, await self._read(request))
         greeting = await self._login.greet(hello, request.remote)
-        return packed(request, greeting.serialize(form))
+        return reply_in(form, greeting.serialize(form), "login asked")
 
     async def _share(self, request: OuterRequest) -> Reply:
         form = format_of(request)
         message = ClientShare.parse(form, await self._read(request))
-        request.outcome = f"attempt {message.session_id.hex()}"
-        return packed(request, (await self._login.share(message, request.remote)).serialize(form))
+        share = await self._login.share(message, request.remote)
+        return reply_in(form, share.serialize(form), f"attempt {message.session_id.hex()}")
 
     async def _confirm(self, request: OuterRequest) -> Reply:
         form = format_of(request)
         message = ClientConfirmation.parse(form, await self._read(request))
-        request.outcome = f"login {message.session_id.hex()}"
         confirmation = await self._login.confirm(message, request.remote)
-        return packed(request, confirmation.serialize(form))
+        return reply_in(form, confirmation.serialize(form), f"login {message.session_id.hex()}")
 
     async def _resume(self, request: OuterRequest) -> Reply:
-        request.outcome = "resumption asked"
         form = format_of(request)
         hello = ResumptionHello.parse(form, await self._read(request))
-        return packed(
-            request, (await self._resumption.greet(hello, request.remote)).serialize(form)
-        )
+        greeting = await self._resumption.greet(hello, request.remote)
+        return reply_in(form, greeting.serialize(form), "resumption asked")
 
     async def _redeem(self, request: OuterRequest) -> Reply:
         form = format_of(request)
         message = ClientConfirmation.parse(form, await self._read(request))
-        request.outcome = f"resumption {message.session_id.hex()}"
         confirmation = await self._resumption.redeem(message, request.remote)
-        return packed(request, confirmation.serialize(form))
+        outcome = f"resumption {message.session_id.hex()}"
+        return reply_in(form, confirmation.serialize(form), outcome)
 
     # --- sealed messages ---
 
@@ -141,19 +122,19 @@ class HardenedRoutes:
         # A clock that is set back at this moment must not make fresh what the store took for late.
         now_ms = max(now_ms, clock())
         decided = opened.accept(claimed, now_ms)
-        request.outcome = f"session {live.session.id}"
+        form, outcome = format_of(request), f"session {live.session.id}"
         if isinstance(decided, StaleMessage):
-            request.outcome = f"session {live.session.id} ({decided.error})"
             self._events.emit(MessageRejected(decided.error, request.remote))
-            answer = decided.seal_refusal(clock(), secrets.token_bytes)
-        else:
-            request.session = live.session
-            await self._sessions.keep(live, decided.session, now_ms)
-            response = await self._run(request, decided, live)
-            await give_way(len(response.body))
-            answer = decided.seal_response(response, clock(), secrets.token_bytes)
-            await give_way(len(answer.sealed))
-        return packed(request, answer.serialize(format_of(request)))
+            refusal = decided.seal_refusal(clock(), secrets.token_bytes)
+            return reply_in(form, refusal.serialize(form), f"{outcome} ({decided.error})")
+        await self._sessions.keep(live, decided.session, now_ms)
+        ran = await self._run(request, decided, live)
+        await give_way(len(ran.response.body))
+        answer = decided.seal_response(ran.response, clock(), secrets.token_bytes)
+        await give_way(len(answer.sealed))
+        if ran.refusal:
+            outcome = f"{outcome} ({ran.refusal})"
+        return reply_in(form, answer.serialize(form), outcome, live.session)
 
     async def _count_ahead(self, live: LiveSession, now_ms: int) -> None:
         try:
@@ -169,22 +150,21 @@ class HardenedRoutes:
 
     async def _run(
         self, request: OuterRequest, accepted: AcceptedMessage, live: LiveSession
-    ) -> HttpResponse:
+    ) -> Dispatched:
         try:
             inside = accepted.http_request()
         except MalformedMessage as error:
-            return sealed_error(400, error.public_code, str(error))
+            return Dispatched(sealed_error(400, error.public_code, str(error)))
         path = inside.target.partition("?")[0]
         if (inside.method, path) == ("POST", self._logout_path):
             await self._sessions.end(live, self._settings.clock())
-            return json_inside(200, {})
+            return Dispatched(json_inside(200, {}))
         if (inside.method, path) == ("POST", self._password_path):
-            return await self._authenticate(live, inside)
+            return Dispatched(await self._authenticate(live, inside))
         if live.kept.awaits_password:
-            return sealed_error(
-                401, "password_required", f"send the password to {self._password_path} first"
-            )
-        return await self._dispatch(request, inside, live.session)
+            text = f"send the password to {self._password_path} first"
+            return Dispatched(sealed_error(401, "password_required", text))
+        return await self._dispatcher.dispatch(request, inside, live.session)
 
     async def _authenticate(self, live: LiveSession, inside: HttpRequest) -> HttpResponse:
         """The directory's second check; one that fails ends the session (PROTOCOL §15.7)."""

@@ -6,21 +6,14 @@ a handler writes is captured, to be sealed.
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Set
-from typing import TypeAlias
+from collections.abc import Iterable, Set
 
 from multidict import CIMultiDict
 
 from gateway.errors import BodyTooLarge
-from gateway.sessions.session import Session
-from protocol.common.codec import JsonValue, serialize_json
 from protocol.common.messages import MAX_HEADER_CHARS, MAX_HEADERS, HttpRequest, HttpResponse
 
-from .header_names import folded, is_of_a_proxy
-from .outer import OuterRequest
-
-# The request that it came in, what was inside of the message, and whose it is.
-Dispatch: TypeAlias = Callable[[OuterRequest, HttpRequest, Session], Awaitable[HttpResponse]]
+from .request_headers import folded, is_of_a_proxy
 
 # RFC 9110 §7.6.1, and what only makes sense on the connection that was left behind.
 _HOP_BY_HOP = frozenset(
@@ -89,17 +82,6 @@ def failed(error: BaseException) -> HttpResponse:
     if isinstance(error, BodyTooLarge):
         return HttpResponse(500, _TEXT, f"500: {error}".encode())
     return _FAILED
-
-
-def json_inside(status: int, value: JsonValue) -> HttpResponse:
-    """An answer of the gateway's own, to be sealed."""
-    headers = (("Content-Type", "application/json"),)
-    return HttpResponse(status, headers, serialize_json(value))
-
-
-def sealed_error(status: int, code: str, text: str, **more: JsonValue) -> HttpResponse:
-    """An error of the gateway's own, to be sealed."""
-    return json_inside(status, {"error": code, "message": text, **more})
 
 
 def log_failure(what: str, error: BaseException) -> None:

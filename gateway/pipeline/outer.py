@@ -1,28 +1,33 @@
-"""What comes over the wire and what goes back, in the terms of no framework.
+"""The request as it came over the wire, and the reply to it, independent of a framework.
 
-An adapter (``aiohttp_app``, ``asgi``) makes an ``OuterRequest`` of its framework's request, asks
-the ``Middleware``, and sends the ``Reply``. What was inside of a sealed message goes back to the
-adapter by ``OuterRequest.run``.
+An adapter (``gateway.adapters``) makes an ``OuterRequest`` of the request of its framework, asks
+the ``Middleware`` and sends the ``Reply``. The ``Dispatcher`` calls ``OuterRequest.run`` to run
+the request that was inside a sealed message.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from multidict import CIMultiDict
 
+from gateway.errors import BodyTooLarge
 from gateway.sessions.session import Session
+from protocol.common.envelopes import CONTENT_TYPES, MAX_LOGIN_BYTES, Format
 from protocol.common.messages import HttpRequest, HttpResponse
+
+# The work on a smaller message takes a few milliseconds.
+_LARGE_BYTES = 128 * 1024
+_CONTENT_TYPE_OF = {form: content_type for content_type, form in CONTENT_TYPES.items()}
 
 
 class OuterRequest(ABC):
     """A request as it came.
 
-    ``raw_path`` and ``raw_target`` (with the query) are as they stand in the request line.
-    ``remote`` is the visitor's address, as ``gateway.policy.client_address`` tells it.
-    ``has_one_host`` where it names its Host as it should (``gateway.pipeline.hosts``).
-    ``outcome`` is what became of the request, in words for the access log; ``session`` is set once
-    a message of it was accepted.
+    ``raw_path`` and ``raw_target`` (with the query) are those of the request line, unchanged.
+    ``remote`` is the address of the client (``gateway.policy.client_address``).
+    ``has_one_host`` says whether the header Host is valid (``gateway.pipeline.request_headers``).
     """
 
     __slots__ = (
@@ -30,11 +35,9 @@ class OuterRequest(ABC):
         "has_one_host",
         "headers",
         "method",
-        "outcome",
         "raw_path",
         "raw_target",
         "remote",
-        "session",
     )
 
     method: str
@@ -44,8 +47,6 @@ class OuterRequest(ABC):
     content_type: str
     has_one_host: bool
     remote: str
-    outcome: str
-    session: Session | None
 
     @abstractmethod
     async def read(self, max_bytes: int) -> bytes:
@@ -53,21 +54,58 @@ class OuterRequest(ABC):
 
     @abstractmethod
     async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:
-        """What the application answers to ``inside``, as if it had come in this request's place.
+        """The response of the application to ``inside``, as if ``inside`` had come in plain.
 
-        Nothing of it goes over the wire. An application that fails has answered 500.
+        Nothing is sent over the wire. If the application fails, the response is a 500.
         """
 
 
 @dataclass(slots=True)
 class Reply:
-    """An answer to an ``OuterRequest``.
+    """The reply to an ``OuterRequest``.
 
-    After one that ``closes`` the connection takes no other request: what was not read of this one
-    must not be taken for the next.
+    If ``closes`` is set, the connection takes no other request: the unread rest of this body must
+    not be read as a request. ``outcome`` is for the access log. ``session`` is the session of an
+    accepted sealed message.
     """
 
     status: int
     headers: CIMultiDict[str]
     body: bytes
+    outcome: str = ""
+    session: Session | None = None
     closes: bool = False
+
+
+def format_of(request: OuterRequest) -> Format:
+    """The format of the message in ``request``. The reply has the same format."""
+    return CONTENT_TYPES.get(request.content_type, "json")
+
+
+def reply_in(
+    form: Format, body: bytes, outcome: str, session: Session | None = None, status: int = 200
+) -> Reply:
+    """A reply with a message of the protocol, written in ``form``. Caches must not store it."""
+    headers = CIMultiDict({"Content-Type": _CONTENT_TYPE_OF[form], "Cache-Control": "no-store"})
+    return Reply(status, headers, body, outcome, session)
+
+
+async def read_login(request: OuterRequest, max_body_bytes: int) -> bytes:
+    """The body of a message that begins or ends a session. Such messages are small.
+
+    Raises: BodyTooLarge, BodyTooSlow, BrokenBody, TooManyBodies.
+    """
+    most = min(MAX_LOGIN_BYTES, max_body_bytes)
+    try:
+        return await request.read(most)
+    except BodyTooLarge:
+        raise BodyTooLarge(f"a message of a login or logout has at most {most} bytes") from None
+
+
+async def give_way(size: int) -> None:
+    """Let other requests run between two steps of the work on ``size`` bytes.
+
+    No step takes 100 ms, so a large message does not delay the other requests for longer.
+    """
+    if size > _LARGE_BYTES:
+        await asyncio.sleep(0)

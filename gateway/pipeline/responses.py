@@ -1,4 +1,4 @@
-"""Errors as responses: the only module where an error becomes a status (PROTOCOL §9)."""
+"""Errors as responses: the only module that turns an error into a status (PROTOCOL §9)."""
 
 import logging
 
@@ -14,24 +14,39 @@ from gateway.errors import (
     TooManyBodies,
     UnsupportedContentEncoding,
 )
+from protocol.common.codec import JsonValue, serialize_json
 from protocol.common.envelopes import serialize_members
 from protocol.common.errors import RejectedMessage, RemoteProtocolError
+from protocol.common.messages import HttpResponse
 
-from .hardened_routes import format_of, packed
 from .inner import log_failure
-from .outer import OuterRequest, Reply
+from .outer import OuterRequest, Reply, format_of, reply_in
 
 _log = logging.getLogger("certless")
 
 
-def error_reply(request: OuterRequest, status: int, code: str, text: str) -> Reply:
-    """An error outside a seal, in the format of the request."""
-    body = serialize_members(format_of(request), {"error": code, "message": text})
-    return packed(request, body, status)
+def error_reply(
+    request: OuterRequest, status: int, code: str, text: str, outcome: str = ""
+) -> Reply:
+    """An error outside a seal, in the format of the request. ``outcome`` is ``code`` if empty."""
+    form = format_of(request)
+    body = serialize_members(form, {"error": code, "message": text})
+    return reply_in(form, body, outcome or code, status=status)
+
+
+def json_inside(status: int, value: JsonValue) -> HttpResponse:
+    """A response of the gateway itself, to be sealed."""
+    headers = (("Content-Type", "application/json"),)
+    return HttpResponse(status, headers, serialize_json(value))
+
+
+def sealed_error(status: int, code: str, text: str, **more: JsonValue) -> HttpResponse:
+    """An error of the gateway itself, to be sealed."""
+    return json_inside(status, {"error": code, "message": text, **more})
 
 
 def status_and_text(error: Exception) -> tuple[int, str, str]:
-    """Status, public code and text of what went wrong. A rejection has one of each."""
+    """Status, public code and text of ``error``. All rejections have the same three."""
     match error:
         case RejectedMessage():
             return 403, error.public_code, "not accepted; if this lasts, log in again"
@@ -54,7 +69,7 @@ def status_and_text(error: Exception) -> tuple[int, str, str]:
         case RateLimited():
             return 429, "too_many", str(error)
         case StoreUnavailable():
-            # In words of our own, which hold no secret.
+            # The text is ours and holds no secret.
             _log.error("%s", error)
             return 503, "unavailable", "not accepted; try again in a moment"
         case _:

@@ -13,7 +13,7 @@ from gateway.config.settings import Settings
 from gateway.mail.smtp import SmtpTransport
 from gateway.mail.url import transport_from_url
 from gateway.pipeline import held_bodies, request_body
-from gateway.pipeline.header_names import _BEGINNINGS, _OF_A_PROXY, folded, is_of_a_proxy
+from gateway.pipeline.request_headers import _BEGINNINGS, _OF_A_PROXY, folded, is_of_a_proxy
 from gateway.policy.rate_limits import _AHEAD
 from gateway.policy.rates import _MAX_WINDOW_S
 from gateway.service import listener as listening

@@ -8,8 +8,8 @@ from aiohttp.web_urldispatcher import _default_expect_handler
 from gateway.build import Assembly
 from gateway.errors import ConfigError
 from gateway.pipeline.freed_memory import FREED
-from gateway.pipeline.hosts import is_one_host
 from gateway.pipeline.outer import OuterRequest, Reply
+from gateway.pipeline.request_headers import is_one_host
 from gateway.policy.client_address import FORWARDED_FOR, UNKNOWN, ClientAddresses
 from gateway.sessions.session import Session
 from protocol.common.messages import HttpRequest, HttpResponse
@@ -55,12 +55,12 @@ def install(app: web.Application, assembly: Assembly) -> None:
             return await handler(request)
         outer = _AiohttpRequest(request, has_one_host, app, max_bytes)
         reply = await middleware.answer(outer)
-        request[OUTCOME] = outer.outcome
+        request[OUTCOME] = reply.outcome
         return _response(reply)
 
     app[ASSEMBLY] = assembly
     app.middlewares.insert(0, handle)
-    for path in middleware.own_paths:
+    for path in middleware.protocol_paths:
         # The middleware answers before these; without them aiohttp would build a 404 each time.
         app.router.add_route("*", path, _not_found)
     app.on_startup.insert(0, _refuse_expect_handlers)
@@ -99,8 +99,6 @@ class _AiohttpRequest(OuterRequest):
         self.content_type = request.content_type
         self.has_one_host = has_one_host
         self.remote = request.remote or UNKNOWN
-        self.outcome = ""
-        self.session = None
         self._request = request
         self._app = app
         self._max_bytes = max_bytes

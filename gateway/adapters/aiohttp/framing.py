@@ -11,7 +11,7 @@ from aiohttp import hdrs, web, web_response
 from yarl import URL
 
 from gateway.pipeline.framing import fault
-from gateway.pipeline.hosts import is_host
+from gateway.pipeline.request_headers import is_host
 
 _BAD_TARGET: web.RequestKey[bool] = web.RequestKey("certless_bad_target", bool)
 

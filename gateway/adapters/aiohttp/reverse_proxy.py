@@ -2,7 +2,7 @@
 
 The upstream learns user and session from ``X-Certless-User`` and ``X-Certless-Session``, and from
 nobody else: whatever a client sends under such a name is dropped, in any spelling, and so is what
-else upstreams believe because a reverse proxy would have set it (``header_names``).
+else upstreams believe because a reverse proxy would have set it (``request_headers``).
 """
 
 import asyncio
@@ -29,9 +29,9 @@ from gateway.errors import (
     UpstreamFailed,
 )
 from gateway.pipeline.freed_memory import FREED
-from gateway.pipeline.header_names import folded, is_of_a_proxy
 from gateway.pipeline.held_bodies import BODIES
 from gateway.pipeline.inner import end_to_end
+from gateway.pipeline.request_headers import folded, is_of_a_proxy
 from gateway.policy.client_address import UNKNOWN, block_of
 from gateway.policy.route_patterns import RoutePatterns
 

@@ -7,10 +7,10 @@ from urllib.parse import quote, unquote
 from multidict import CIMultiDict
 
 from gateway.errors import BodyTooLarge, BodyTooSlow, BrokenBody, TooManyBodies
-from gateway.pipeline.hosts import is_one_host
-from gateway.pipeline.inner import sealed_error
 from gateway.pipeline.outer import OuterRequest, Reply
 from gateway.pipeline.request_body import collect
+from gateway.pipeline.request_headers import is_one_host
+from gateway.pipeline.responses import sealed_error
 from gateway.policy.client_address import FORWARDED_FOR, UNKNOWN, ClientAddresses, address_of
 from gateway.sessions.session import Session
 from protocol.common.messages import HttpRequest, HttpResponse
@@ -57,8 +57,6 @@ class AsgiRequest(OuterRequest):
         self.content_type = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         self.has_one_host = has_one_host(scope)
         self.remote = address_of(scope["client"][0] if scope.get("client") else None)
-        self.outcome = ""
-        self.session = None
         self._app = app
         self._scope = scope
         self._receive = receive

@@ -16,7 +16,7 @@ from upstreams import said
 
 import gateway
 from gateway.adapters.asgi.app import Certless
-from gateway.policy.own_paths import OwnPaths
+from gateway.policy.routes import OwnPaths
 from protocol.common.messages import HttpRequest
 
 OWN = [

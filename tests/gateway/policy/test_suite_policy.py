@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.errors import ConfigError
-from gateway.policy.suites import SuitePolicy
+from gateway.policy.routes import SuitePolicy
 
 DEMANDS = SuitePolicy(
     {

@@ -1,0 +1,69 @@
+"""The request inside a sealed message: the checks before it runs, and its response.
+
+A refusal is a response too: it is sealed, so only the client learns of it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from gateway.errors import NoHost, RateLimited, UnsupportedContentEncoding
+from gateway.events import Events, LimitHit
+from gateway.policy.rate_limits import Limits
+from gateway.policy.routes import RoutePolicy
+from gateway.sessions.session import Session
+from protocol.common.messages import HttpRequest, HttpResponse
+
+from .outer import OuterRequest
+from .request_headers import check_inside
+from .responses import sealed_error, status_and_text
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """The response to seal. ``refusal`` is for the access log, empty unless a limit or a suite
+    policy refused the request.
+    """
+
+    response: HttpResponse
+    refusal: str = ""
+
+
+class Dispatcher:
+    """Runs requests that came inside accepted messages."""
+
+    def __init__(
+        self, routes: RoutePolicy, limits: Limits, tag_of: Callable[[str], bytes], events: Events
+    ) -> None:
+        """``tag_of`` gives the tag of a user by their name, for events."""
+        self._routes = routes
+        self._limits = limits
+        self._tag_of = tag_of
+        self._events = events
+
+    async def dispatch(
+        self, request: OuterRequest, inside: HttpRequest, session: Session
+    ) -> Dispatched:
+        """The response to ``inside``, a request of ``session`` that came in ``request``."""
+        path = inside.target.partition("?")[0]
+        if self._routes.may_be_own(path):
+            text = "no route of the gateway exists inside a message"
+            return Dispatched(sealed_error(404, "not_found", text))
+        try:
+            check_inside(inside.headers)
+        except (UnsupportedContentEncoding, NoHost) as error:
+            return Dispatched(sealed_error(*status_and_text(error)))
+        try:
+            await self._limits.message(session.id)
+        except RateLimited as error:
+            tag = self._tag_of(session.user)
+            self._events.emit(LimitHit(error.limit, request.remote, tag))
+            refused = sealed_error(*status_and_text(error))
+            later = ("Retry-After", str(error.retry_after_s))
+            response = replace(refused, headers=(*refused.headers, later))
+            return Dispatched(response, "too_many")
+        demanded = self._routes.violated_by(session.suite, path)
+        if demanded is not None:
+            text = f"this route takes {demanded}: log in by a hardened suite"
+            response = sealed_error(403, "suite_required", text, suite=demanded)
+            return Dispatched(response, "suite_required")
+        return Dispatched(await request.run(inside, session))

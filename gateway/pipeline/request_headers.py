@@ -1,0 +1,117 @@
+"""Rules for request headers: their names, Host, Content-Encoding, and Origin.
+
+Programs behind CGI (PHP, WSGI, Rack) replace each character of a name that is no letter or digit
+with ``_``, so they read ``Content_Encoding`` and ``Content-Encoding`` as one header. Therefore
+names are compared folded.
+
+A request names one Host, as ``name``, ``name:port`` or ``[address]:port``. Applications and
+upstreams build links and choose sites by it. RFC 3986 allows more characters in a name than DNS
+and local networks use. The others are refused: a comma would make two values of one where headers
+are lists.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv6Address
+
+from gateway.errors import NoHost, UnsupportedContentEncoding
+from protocol.common.envelopes import CONTENT_TYPES
+
+from .outer import OuterRequest
+
+_NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]")
+# Some programs read from these the client's name, address, host or scheme, the path (which would
+# not be the path that was checked), or a file to send. ``Proxy`` becomes HTTP_PROXY, the proxy for
+# the requests that the program sends.
+_OF_A_PROXY = frozenset(
+    {
+        "cf-connecting-ip",
+        "client-ip",
+        "forwarded",
+        "proxy",
+        "script-name",
+        "true-client-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-forwarded",
+        "x-host",
+        "x-http-host-override",
+        "x-scheme",
+        "x-script-name",
+        "x-sendfile-type",
+    }
+)
+_BEGINNINGS = (
+    "remote-",
+    "ssl-client-",
+    "x-accel-",
+    "x-auth-request-",
+    "x-certless-",
+    "x-forwarded-",
+    "x-original-",
+    "x-real-",
+    "x-remote-",
+    "x-rewrite-",
+    "x-ssl-client-",
+)
+_LONGEST_HOST = 261  # a name of 255 characters, a colon and a port
+_HOST = re.compile(r"(?:[A-Za-z0-9_~.-]+|\[([0-9A-Fa-f:.]+)\])(?::[0-9]{0,5})?")
+
+
+def folded(name: str) -> str:
+    """``name`` in one form for all spellings that CGI reads as the same header."""
+    return _NOT_ALPHANUMERIC.sub("-", name.lower())
+
+
+def is_of_a_proxy(folded_name: str) -> bool:
+    """Whether programs trust that header because reverse proxies set it."""
+    return folded_name in _OF_A_PROXY or folded_name.startswith(_BEGINNINGS)
+
+
+def is_host(text: str) -> bool:
+    """Whether ``text`` is a host, with or without a port."""
+    found = _HOST.fullmatch(text)
+    if found is None or len(text) > _LONGEST_HOST:
+        return False
+    try:
+        return found[1] is None or bool(IPv6Address(found[1]))
+    except ValueError:
+        return False
+
+
+def is_one_host(values: Sequence[str], *, may_be_none: bool = False) -> bool:
+    """Whether ``values``, the headers Host of a request, are one valid host.
+
+    ``may_be_none`` is for HTTP/1.0 and for the request inside a message.
+    """
+    return is_host(values[0]) if len(values) == 1 else may_be_none and not values
+
+
+def check_no_content_encoding(names: Iterable[str]) -> None:
+    """Raises: UnsupportedContentEncoding, if ``names`` has that header in any spelling."""
+    if any(folded(name) == "content-encoding" for name in names):
+        raise UnsupportedContentEncoding("send the body without a Content-Encoding")
+
+
+def check_inside(headers: Sequence[tuple[str, str]]) -> None:
+    """Check the headers of a request inside a message.
+
+    Raises: UnsupportedContentEncoding, NoHost.
+    """
+    check_no_content_encoding(name for name, _ in headers)
+    hosts = [value for name, value in headers if name.lower() == "host"]
+    if not is_one_host(hosts, may_be_none=True):
+        raise NoHost("send one header Host inside, like example.org, or none")
+
+
+def is_cross_site(request: OuterRequest) -> bool:
+    """Whether a page of another site may have sent ``request``.
+
+    A page can send to another site without a preflight only what a form can send, and the browser
+    adds the page's Origin. JSON and msgpack need a preflight (OPTIONS), which the gateway does not
+    grant. So their Origin is not compared, and it does not matter if a proxy changes Host.
+    """
+    origin = request.headers.get("Origin")
+    if origin is None or request.content_type in CONTENT_TYPES:
+        return False
+    return origin.partition("://")[2].lower() != request.headers.get("Host", "").lower()
