@@ -1,21 +1,12 @@
-"""The Certless protocol: pure functions and frozen values, as numbered in spec/PROTOCOL.md.
+"""The Certless protocol of spec/PROTOCOL.md, as pure functions and frozen values.
 
-No I/O, no clock, no logging. Time enters as ``now_ms: int``, entropy as
-``entropy: Callable[[int], bytes]``. The one exception is RSA: the padding and the key generation
-of OpenSSL draw from OpenSSL's own generator, which no caller can replace.
+No I/O, no clock, no logging. Callers pass the time as ``now_ms: int`` and random bytes as
+``entropy: Callable[[int], bytes]``. RSA is the one exception: OpenSSL's padding and key generation
+use OpenSSL's own random generator, which a caller cannot replace.
 
-The rooms, each knowing only those before it. Of all suites::
+Packages::
 
-    errors <- codec <- messages <- primitives, rsa_keys, codes <- once
-
-Of the classic suite::
-
-    dialects, freshness <- suites <- sealing, session <- exchange, client_exchange
-
-Of the hardened suites::
-
-    record, envelopes, hardened_suites, hardened_states, replay_window
-           <- spake2, handshake_messages, sealed_messages <- key_schedule <- records
-           <- handshake_server, confirmation, message_server
-           <- client_session <- client_confirmation <- client_handshake
+    common     errors, codecs, messages, primitives: shared by all suites
+    classic    the suite of 2016, in its dialects
+    hardened   ecdh-gcm and rsa-gcm: handshake, sealed messages, resumption
 """

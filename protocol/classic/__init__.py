@@ -1,1 +1,1 @@
-"""The suite of 2016 (PROTOCOL, Part III)."""
+"""The classic suite of 2016 (PROTOCOL, Part III)."""

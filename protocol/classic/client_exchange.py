@@ -1,6 +1,6 @@
-"""One message at the client, and what opens its answer (PROTOCOL §4.2, §6).
+"""One classic message and its answer, at the client (PROTOCOL §4.2, §6).
 
-``seal_request`` gives the message and a ``PendingResponse`` that opens one answer: the one to it.
+``seal_request`` returns the message and a ``PendingResponse``, which opens the answer to it.
 """
 
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ NONCE_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class ClientKeys:
-    """What a client keeps of a session: its own pair and the session's public key."""
+    """The keys of a session at the client: its own pair and the session's public key."""
 
     private_key: RsaPrivateKey = field(repr=False)
     server_key: RsaPublicKey = field(repr=False)
@@ -37,7 +37,7 @@ class ClientKeys:
 def _open_from(
     suite: Classic, key: RsaPrivateKey, sealed: SealedMessage, entropy: Entropy
 ) -> tuple[bytes, bool]:
-    """The plaintext of an answer, and whether everything about it was right."""
+    """The plaintext of an answer, and whether the answer is valid."""
     passphrase = suite.unwrap(key, sealed.key)
     stand_in = suite.new_passphrase(entropy)
     plaintext, opened = suite.open(passphrase or stand_in, sealed.payload, sealed.iv)
@@ -45,7 +45,7 @@ def _open_from(
 
 
 class PendingLogin:
-    """A login that was sent; opens one answer."""
+    """A login that was sent. It opens the answer once."""
 
     def __init__(self, suite: Classic, private_key: RsaPrivateKey, entropy: Entropy) -> None:
         self._suite = suite
@@ -64,7 +64,7 @@ class PendingLogin:
 
 
 class PendingResponse:
-    """A request that was sent; opens one answer, and only the one to it."""
+    """A request that was sent. It opens the answer to this request once."""
 
     def __init__(
         self, suite: Classic, private_key: RsaPrivateKey, nonce: str, entropy: Entropy
@@ -76,7 +76,7 @@ class PendingResponse:
         self._opened = Once()
 
     def open(self, reply: SealedMessage) -> HttpResponse:
-        """The response inside (§6.2). Raises: DecryptionFailed, MalformedMessage, ReplayedNonce."""
+        """The HTTP response (§6.2). Raises: DecryptionFailed, MalformedMessage, ReplayedNonce."""
         self._opened.use("a request's answer")
         plaintext, valid = _open_from(self._suite, self._private_key, reply, self._entropy)
         members = read_members(plaintext, valid)
@@ -88,7 +88,7 @@ class PendingResponse:
         return HttpResponse.parse(members.get(names.response))
 
     def open_plaintext(self, reply: SealedMessage) -> bytes:
-        """An answer in place (§6.1): the body as it is. Raises: DecryptionFailed."""
+        """The body of an answer in place (§6.1), unchanged. Raises: DecryptionFailed."""
         self._opened.use("a request's answer")
         plaintext, valid = _open_from(self._suite, self._private_key, reply, self._entropy)
         if not valid:
@@ -97,7 +97,7 @@ class PendingResponse:
 
 
 class ClientExchange:
-    """The client's side of the classic suite."""
+    """The client side of the classic suite."""
 
     def __init__(self, suite: Classic) -> None:
         self.suite = suite
@@ -117,7 +117,7 @@ class ClientExchange:
         entropy: Entropy,
         password: str | None = None,
     ) -> tuple[AuthenticateRequest, PendingLogin]:
-        """The login payload under ``code``, and what opens its answer (§4.2)."""
+        """The login message under ``code``, and the object that opens its answer (§4.2)."""
         names = self.suite.dialect.names
         members, _ = self._fresh(now_ms, entropy)
         members[names.public_key] = private_key.public.to_pem()
@@ -132,7 +132,7 @@ class ClientExchange:
     def seal_fields(
         self, token: str, keys: ClientKeys, fields: JsonObject, now_ms: int, entropy: Entropy
     ) -> tuple[SealedRequest, PendingResponse]:
-        """``fields`` with timestamp and nonce, sealed to the session (§5.1, §6.1)."""
+        """``fields`` with timestamp and nonce, sealed for the server (§5.1, §6.1)."""
         fresh, nonce = self._fresh(now_ms, entropy)
         plaintext = serialize_json({**fields, **fresh})
         sealed = seal_to(self.suite, keys.server_key, plaintext, entropy)
@@ -143,6 +143,6 @@ class ClientExchange:
     def seal_request(
         self, token: str, keys: ClientKeys, request: HttpRequest, now_ms: int, entropy: Entropy
     ) -> tuple[SealedRequest, PendingResponse]:
-        """A whole HTTP request, sealed to the session (§6.2)."""
+        """A whole HTTP request, sealed for the server (§6.2)."""
         inside: JsonObject = {self.suite.dialect.names.request: request.serialize()}
         return self.seal_fields(token, keys, inside, now_ms, entropy)

@@ -1,7 +1,7 @@
 """The Node dialects, as data (PROTOCOL §2).
 
-A dialect fixes every name and shape on the wire that differs between the Node programs that
-speak this protocol. ``DIALECTS`` holds the published ones; ``derive`` makes an integrator's own.
+A dialect fixes every name and format on the wire that differs between the Node programs that
+speak this protocol. ``DIALECTS`` holds the published dialects. ``derive`` makes a new one.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ DEFAULT_PREFIX = "/.gateway"
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """The routes below the prefix, which is ``DEFAULT_PREFIX`` unless it is set."""
+    """The routes below the prefix; the default prefix is ``DEFAULT_PREFIX``."""
 
     session: str = "/session"
     authenticate: str = "/session/authenticate"
@@ -40,12 +40,12 @@ class Dialect:
     ``code_passphrase`` how the verification code becomes a passphrase
     ``key_derivation``  how a passphrase becomes the AES key
     ``rsa_padding``     how a passphrase is wrapped
-    ``tag``             where GCM puts its tag: behind the ciphertext, or before it
+    ``tag``             where GCM puts its tag: after the ciphertext, or before it
     ``encoding``        how key and payload become text
     ``timestamp``       how time is written
 
-    With ``evp-bytes-to-key`` the IV is derived as well; otherwise it is ASCII text, sixteen
-    ``0`` characters unless ``iv`` travels along. GCM always sends its ``iv`` of 12 characters.
+    With ``evp-bytes-to-key`` the IV is derived as well. Otherwise it is ASCII text: the member
+    ``iv``, or sixteen ``0`` characters without it. GCM always sends an ``iv`` of 12 characters.
     Raises: ValueError, for a combination that Node does not have.
     """
 
@@ -110,9 +110,9 @@ DIALECTS: dict[str, Dialect] = {
 
 
 def derive(name: str, base: Dialect, changes: Mapping[str, Any]) -> Dialect:
-    """``base`` under a new name with ``changes``; ``names`` and ``paths`` may be changed in part.
+    """``base`` with ``changes`` under a new name; ``names`` and ``paths`` may be given in part.
 
-    Raises: ValueError, naming what is wrong.
+    Raises: ValueError, with the option that is wrong.
     """
     known = {f.name for f in fields(Dialect)} - {"name"}
     if unknown := sorted(set(changes) - known):

@@ -1,14 +1,17 @@
-"""One message at the server, in the one order that is safe (PROTOCOL §8.2).
+"""One classic message at the server, in the only safe order (PROTOCOL §8.2).
 
-``unwrap_request`` gives an ``UnwrappedRequest``, which shows only its ``passphrase_tag``;
-``decrypt(tried)`` gives a ``DecryptedRequest``, which shows nothing, since to read a large one is a
-step of its own; ``read()`` gives an ``OpenedRequest``, which shows only its ``nonce_claim``; and
-``accept(claimed)`` gives the ``AcceptedRequest``, which alone holds the plaintext and can seal one
-response. Logging in is the same chain, behind a code that the store has claimed.
+Each step returns an object that exposes only what the next step needs:
 
-Every way to a rejection runs the same work: one private operation, one decryption, one parse,
-under a random passphrase where the message gave none that may be used. The objects are used once;
-a second use is a LocalProtocolError.
+``unwrap_request``   an ``UnwrappedRequest``, with its ``passphrase_tag``
+``decrypt(tried)``   a ``DecryptedRequest``, with nothing: a large plaintext is parsed separately
+``read()``           an ``OpenedRequest``, with its ``nonce_claim``
+``accept(claimed)``  an ``AcceptedRequest``, with the plaintext; it can seal one response
+
+A login has the same steps, after the store has claimed its code.
+
+Every rejection follows the same work: one private operation, one decryption and one parse, under a
+random passphrase if the message has no passphrase that may be used. Each object can be used once;
+a second use raises LocalProtocolError.
 """
 
 from collections.abc import Callable
@@ -45,7 +48,7 @@ TAG_KEY_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class SessionKeys:
-    """What a server keeps of an enrolled client: its own pair, the client's key, the tag key."""
+    """The keys of a session at the server: its own pair, the client's key and the tag key."""
 
     private_key: RsaPrivateKey = field(repr=False)
     client_key: RsaPublicKey = field(repr=False)
@@ -57,7 +60,7 @@ def _away(stamp: int, now_ms: int) -> str:
 
 
 class AcceptedRequest:
-    """A message that counts: its plaintext, and the right to one response."""
+    """A message that was claimed: its plaintext, and one response."""
 
     def __init__(self, suite: Classic, keys: SessionKeys, members: JsonObject, nonce: str) -> None:
         self._suite = suite
@@ -68,7 +71,7 @@ class AcceptedRequest:
 
     @property
     def fields(self) -> JsonObject:
-        """The payload without timestamp and nonce: what an in-place handler sees (§6.1)."""
+        """The payload without timestamp and nonce, for an in-place handler (§6.1)."""
         names = self._suite.dialect.names
         return {
             name: value
@@ -77,16 +80,16 @@ class AcceptedRequest:
         }
 
     def http_request(self) -> HttpRequest:
-        """The whole request inside (§6.2). Raises: MalformedMessage."""
+        """The HTTP request in the payload (§6.2). Raises: MalformedMessage."""
         return HttpRequest.parse(self._members.get(self._suite.dialect.names.request))
 
     def seal_response(self, plaintext: bytes, entropy: Entropy) -> SealedMessage:
-        """``plaintext`` as it is, sealed to the client (§6.1)."""
+        """``plaintext`` unchanged, sealed for the client (§6.1)."""
         self._answered.use("the right to answer")
         return seal_to(self._suite, self._keys.client_key, plaintext, entropy)
 
     def write_http_response(self, response: HttpResponse, now_ms: int) -> bytes:
-        """A whole response as it is to be sealed, with the nonce of its request (§6.2)."""
+        """The plaintext of a whole response, with the nonce of its request (§6.2)."""
         dialect = self._suite.dialect
         payload = {
             dialect.names.timestamp: format_timestamp(dialect.timestamp, now_ms),
@@ -97,7 +100,7 @@ class AcceptedRequest:
 
 
 class OpenedRequest:
-    """A message that was opened and may still be a replay: only its claim can be seen."""
+    """A message that was opened but can still be a replay. It exposes only its claim."""
 
     def __init__(self, claim: NonceClaim, accept: Callable[[], AcceptedRequest]) -> None:
         self.nonce_claim = claim
@@ -113,7 +116,7 @@ class OpenedRequest:
 
 
 class AcceptedLogin:
-    """A login that counts: its payload, and the right to one response."""
+    """A login that was accepted: its payload, and one response."""
 
     def __init__(self, suite: Classic, members: JsonObject, client_key: RsaPublicKey) -> None:
         self._suite = suite
@@ -127,27 +130,27 @@ class AcceptedLogin:
         return value if isinstance(value, str) else None
 
     def seal_response(self, server_key: RsaPublicKey, entropy: Entropy) -> SealedMessage:
-        """The session's public key, sealed to the client (§4.2)."""
+        """The session's public key, sealed for the client (§4.2)."""
         self._answered.use("the right to answer")
         plaintext = serialize_json({self._suite.dialect.names.public_key: server_key.to_pem()})
         return seal_to(self._suite, self.client_key, plaintext, entropy)
 
 
 class DecryptedRequest:
-    """A message that was decrypted, whatever came of it; nothing of it can be seen."""
+    """A message that was decrypted, with or without success. It exposes nothing."""
 
     def __init__(self, read: Callable[[int], OpenedRequest]) -> None:
         self.__read = read
         self.__decided = Once()
 
     def read(self, now_ms: int) -> OpenedRequest:
-        """The message, parsed. Raises: DecryptionFailed, StaleTimestamp, ReplayedNonce."""
+        """Parses the message. Raises: DecryptionFailed, StaleTimestamp, ReplayedNonce."""
         self.__decided.use("a decrypted request")
         return self.__read(now_ms)
 
 
 class UnwrappedRequest:
-    """A message whose passphrase may be known and has not been used: only its tag can be seen."""
+    """A message that was unwrapped. It exposes only the tag of its passphrase."""
 
     def __init__(
         self, passphrase_tag: bytes | None, decrypt_with: Callable[[bool], DecryptedRequest]
@@ -157,10 +160,10 @@ class UnwrappedRequest:
         self.__decided = Once()
 
     def decrypt(self, tried: bool) -> DecryptedRequest:
-        """The message decrypted, if the store has counted this try of its passphrase.
+        """Decrypts the message. ``tried``: the store has counted this try of its passphrase.
 
-        Otherwise the same work is done under a random passphrase: how long the parsing of a
-        plaintext takes tells something of it, and so must not be had from a message that was
+        If it has not, the same work is done under a random passphrase. The time to parse a
+        plaintext reveals something about it, so nobody may measure it on a message that was
         answered before.
         """
         self.__decided.use("an unwrapped request")
@@ -168,7 +171,7 @@ class UnwrappedRequest:
 
 
 class OpenedLogin:
-    """A login payload that the code has opened. From here on the code is spent (§4.4)."""
+    """A login payload that the code has opened. The code is spent now (§4.4)."""
 
     def __init__(self, suite: Classic, members: JsonObject, code: Code, window_ms: int) -> None:
         self.__suite = suite
@@ -178,9 +181,9 @@ class OpenedLogin:
         self.__decided = Once()
 
     def accept(self, now_ms: int) -> AcceptedLogin:
-        """The payload, if it is fresh and its key is admitted.
+        """The payload, if it is fresh and its key is valid.
 
-        Up to 20 ms of arithmetic for a key of 4096 bits.
+        A key of 4096 bits takes up to 20 ms of arithmetic.
         Raises: DecryptionFailed, StaleTimestamp, InvalidPublicKey.
         """
         self.__decided.use("an opened login")
@@ -200,9 +203,9 @@ class OpenedLogin:
 
 
 class ServerExchange:
-    """The server's side of the classic suite.
+    """The server side of the classic suite.
 
-    ``decoy`` are keys of no session: what is worked on when a message names none that exists.
+    ``decoy`` are keys without a session. They are used if a message names no existing session.
     """
 
     def __init__(
@@ -214,7 +217,7 @@ class ServerExchange:
         self._entropy = entropy
 
     def open_login(self, message: AuthenticateRequest, code: Code | None) -> OpenedLogin:
-        """The payload under ``code``, which the store has claimed; None where there is no login.
+        """Opens the payload with ``code``, which the store has claimed; None if there is no login.
 
         Raises: CodeRefused (no login), DecryptionFailed (the code does not fit: give it back).
         """
@@ -228,7 +231,7 @@ class ServerExchange:
         return OpenedLogin(self.suite, members, code, self.window_ms)
 
     def unwrap_request(self, message: SealedRequest, keys: SessionKeys | None) -> UnwrappedRequest:
-        """The message under ``keys`` of its session; None where there is no such session."""
+        """Unwraps the message with ``keys`` of its session; None if there is no such session."""
         suite = self.suite
         unwrapped = suite.unwrap((keys or self._decoy).private_key, message.sealed.key)
         passphrase = unwrapped if keys else None

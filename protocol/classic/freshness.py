@@ -1,9 +1,9 @@
-"""When a message is fresh: rules only, no state (PROTOCOL §7).
+"""Freshness of classic messages: rules without state (PROTOCOL §7).
 
-A message is fresh if its timestamp is at most ``window_ms`` from now, either way, and neither its
+A message is fresh if its timestamp is at most ``window_ms`` before or after now, and neither its
 nonce nor its passphrase was claimed in this session before. A passphrase is tried at most five
-times, each counted before it is used. What a store keeps of the two are
-16-byte tags under a key of the session, so that a stolen store tells nothing.
+times, and each try is counted before it is used. A store keeps tags of 16 bytes of both, under a
+key of the session, so that a stolen store reveals neither.
 """
 
 import re
@@ -58,7 +58,7 @@ def _parse_iso8601(value: str) -> int | None:
 
 
 def parse_timestamp(form: TimestampFormat, value: JsonValue) -> int | None:
-    """Milliseconds since 1970 UTC, or None for any other type, sign or size (PROTOCOL §7.1)."""
+    """Milliseconds since 1970 UTC, or None for another type, sign or size (PROTOCOL §7.1)."""
     if form == "iso8601":
         return _parse_iso8601(value) if isinstance(value, str) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -67,12 +67,12 @@ def parse_timestamp(form: TimestampFormat, value: JsonValue) -> int | None:
         return None
     if form == "ms":
         return value if isinstance(value, int) else None
-    # A Node program divides Date.now() by 1000 and may leave the fraction.
+    # A Node program divides Date.now() by 1000 and may keep the fraction.
     return round(value * 1000)
 
 
 def format_timestamp(form: TimestampFormat, ms: int) -> JsonValue:
-    """``ms`` since 1970 UTC as the dialect writes it; whole seconds for ``s``."""
+    """``ms`` since 1970 UTC in the form of the dialect; whole seconds for ``s``."""
     if form == "ms":
         return ms
     if form == "s":
@@ -91,9 +91,9 @@ def is_nonce(value: JsonValue) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class NonceClaim:
-    """What a store must claim, both or neither, before a message counts (PROTOCOL §7.3).
+    """The two tags that a store must claim together before a message counts (PROTOCOL §7.3).
 
-    Two tags of 16 bytes, under the session's tag key.
+    Each tag has 16 bytes and is made with the session's tag key.
     """
 
     nonce_tag: bytes
@@ -101,7 +101,7 @@ class NonceClaim:
 
 
 def passphrase_tag(tag_key: bytes, passphrase: bytes) -> bytes:
-    """The tag (16 bytes) by which a store counts the tries of a passphrase (PROTOCOL §7.3)."""
+    """The tag (16 bytes) under which a store counts tries of a passphrase (PROTOCOL §7.3)."""
     return hmac_sha256(tag_key, b"passphrase\x00" + passphrase)[:TAG_BYTES]
 
 

@@ -4,8 +4,9 @@
 
     NEW -> AWAITING_CODE <-> CODE_CLAIMED -> ENROLLED -> CLOSED
 
-A code is claimed before it is tried and given back only when it did not fit. A process that dies
-in between leaves CODE_CLAIMED behind, from where no second try starts: the code is spent.
+The server claims a code before it tries the code, and gives it back only if the code was wrong. If
+the process dies in between, the session stays in CODE_CLAIMED, where no other try can start: the
+code is spent.
 """
 
 from enum import Enum
@@ -14,7 +15,7 @@ from protocol.common.errors import LocalProtocolError
 
 
 class State(Enum):
-    """Where a session stands."""
+    """The state of a session."""
 
     NEW = "NEW"
     AWAITING_CODE = "AWAITING_CODE"
@@ -24,7 +25,7 @@ class State(Enum):
 
 
 class Event(Enum):
-    """What happened to a session."""
+    """An event of a session."""
 
     SESSION_REQUESTED = "SessionRequested"
     CODE_CLAIMED = "CodeClaimed"
@@ -62,7 +63,7 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
 
 
 def advance(state: State, event: Event) -> State:
-    """The state after ``event``. Raises: LocalProtocolError, where the table has no such step."""
+    """The state after ``event``. Raises: LocalProtocolError, if the table has no such step."""
     try:
         return TRANSITIONS[state][event]
     except KeyError:

@@ -1,7 +1,6 @@
-"""The suites: how a secret is wrapped and a payload sealed (PROTOCOL §2.3, §5).
+"""How the classic suite wraps a passphrase and seals a payload (PROTOCOL §2.3, §5).
 
-``Classic`` is the suite of the 2016 article in one of its dialects. ``unwrap`` and ``open`` never
-raise: they say that something was wrong, after the same work.
+``unwrap`` and ``open`` never raise. They return whether they succeeded, after the same work.
 """
 
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ PASSPHRASE_CHARS = 32
 IV_CHARS = 16
 GCM_IV_CHARS = 12
 
-# A byte stands for the character at its low six bits.
+# Maps a byte to the character that its low six bits select.
 _BYTE_TO_TEXT = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" * 4
 _PRINTABLE = bytes(range(0x20, 0x7F))
 
@@ -51,7 +50,7 @@ class Classic:
         return f"classic/{self.dialect.name}"
 
     def code_passphrase(self, code: Code) -> bytes:
-        """The passphrase that ``code`` stands for: its MD5 in hex, or the code itself."""
+        """The passphrase of ``code``: its MD5 in hex, or the code itself."""
         text = code.text.encode()
         return md5(text).hex().encode() if self.dialect.code_passphrase == "md5hex" else text
 
@@ -60,14 +59,14 @@ class Classic:
         return _random_text(entropy, PASSPHRASE_CHARS).encode()
 
     def new_iv(self, entropy: Entropy) -> str | None:
-        """The ``iv`` to send along: 12 random characters for GCM, else none.
+        """The ``iv`` to send: 12 random characters for GCM, otherwise None.
 
-        A key seals one message, so that a constant IV repeats no pair of key and IV.
+        A key seals one message, so a constant IV repeats no pair of key and IV.
         """
         return _random_text(entropy, GCM_IV_CHARS) if self.dialect.aes == "gcm" else None
 
     def wrap(self, key: RsaPublicKey, passphrase: bytes) -> str:
-        """``passphrase`` encrypted to ``key``, as text."""
+        """``passphrase`` encrypted under ``key``, as text."""
         return encode_bytes(self.dialect.encoding, key.wrap(passphrase, self.dialect.rsa_padding))
 
     def unwrap(self, key: RsaPrivateKey, wrapped: str) -> bytes | None:
@@ -96,7 +95,7 @@ class Classic:
         return key, iv.encode() if valid else b"0" * chars, valid
 
     def seal(self, passphrase: bytes, plaintext: bytes, iv: str | None) -> str:
-        """``plaintext`` under ``passphrase``, as text; ``iv`` as ``new_iv`` gave it."""
+        """``plaintext`` under ``passphrase``, as text; ``iv`` comes from ``new_iv``."""
         key, iv_bytes, _ = self._key_and_iv(passphrase, iv)
         match self.dialect.aes:
             case "ctr":
@@ -110,9 +109,9 @@ class Classic:
         return encode_bytes(self.dialect.encoding, sealed)
 
     def open(self, passphrase: bytes, payload: str, iv: str | None) -> tuple[bytes, bool]:
-        """The plaintext and whether everything about it was right.
+        """The plaintext, and whether it is valid.
 
-        Where it was not, the plaintext is of no meaning and only there to be worked on.
+        An invalid plaintext has no meaning. The caller does the same work on it.
         """
         key, iv_bytes, valid = self._key_and_iv(passphrase, iv)
         data = decode_bytes(self.dialect.encoding, payload)

@@ -1,1 +1,1 @@
-"""What both families of suites share: errors, codecs, messages, primitives."""
+"""Code that all suites share: errors, codecs, messages, primitives."""

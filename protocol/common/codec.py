@@ -1,16 +1,16 @@
 """Strict JSON, strict msgpack and strict text encodings, with limits (PROTOCOL §3, §14.2).
 
-Rules: UTF-8 without a byte order mark; no duplicate member names; no member named ``__proto__``;
-no NaN, no Infinity, no number that overflows; integers of at most 20 characters; nesting of at
-most 64; nothing after the value. One text stands for one byte string: base64 with its padding
-and its own alphabet, hex in lower case.
+JSON: UTF-8 without a byte order mark; no duplicate member names; no member named ``__proto__``;
+no NaN, no Infinity, no number that overflows; integers of at most 20 characters; a nesting depth of
+at most 64; nothing after the value. Each byte string has one text: base64 with padding in the
+standard alphabet, or hex in lower case.
 
-msgpack: integers, text, bytes, arrays and maps with names that are text, nothing else; nesting of
-at most 4; at most 128 items in an array or a map; the shortest spelling of everything. The last
-rule is checked by writing what was read once more, which also finds a name that occurs twice.
+msgpack: integers, texts, bytes, arrays, and maps with texts as names; nothing else. The nesting
+depth is at most 4, and an array or a map has at most 128 items. Every value has its shortest
+encoding. The parser checks this by encoding the value again, which also finds a duplicate name.
 
-No text has more values than its reader wants, and that is seen before they are made: 8 MB of empty
-lists are half a gigabyte and seconds. Work on any text of 8 MiB takes well below 100 ms.
+The parsers limit the number of values before they create any: 8 MB of empty lists would take half
+a gigabyte of memory and several seconds. Any text of 8 MiB takes well below 100 ms.
 """
 
 import binascii
@@ -75,16 +75,16 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 
 
 def _marks(data: bytes) -> int:
-    """Commas and opening brackets: a text has at most one value more than these."""
+    """The number of commas and opening brackets; a text has at most one value more."""
     return data.count(b",") + data.count(b"[") + data.count(b"{")
 
 
 def _check_marks(data: bytes) -> None:
-    """Raises: MalformedMessage, where there are too many outside of strings."""
+    """Raises: MalformedMessage, if there are too many outside of strings."""
     if _marks(data) <= MAX_JSON_MARKS:
         return
-    # Without escapes every quote begins or ends a string. There are at most two strings to a
-    # value, its name and itself; so the number of quotes shows at once where strings are too many.
+    # Without escapes every quote begins or ends a string. Each value has at most two strings, its
+    # name and itself. So the number of quotes alone shows that there are too many strings.
     quoted = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     if quoted.count(b'"') <= 4 * (MAX_JSON_MARKS + 1):
         bare = b"".join(quoted.split(b'"')[::2])
@@ -107,20 +107,20 @@ def _check_depth(value: JsonValue) -> None:
 
 
 def parse_json(data: bytes) -> JsonValue:
-    """The value that ``data`` (UTF-8 JSON) stands for.
+    """The value of ``data`` (UTF-8 JSON).
 
     Raises: MalformedMessage. Source: PROTOCOL §3, RFC 8259.
     """
     try:
-        # First of all, since what was decrypted under a wrong key fails in its first bytes.
+        # Decode first: a plaintext that was decrypted under a wrong key fails in its first bytes.
         text = data.decode()
         _check_marks(data)
         value: JsonValue = _DECODER.decode(text)
-        # Fewer opening brackets than the limit cannot nest deeper; that settles nearly every text.
+        # A text with fewer opening brackets than the limit cannot nest deeper. Most texts end here.
         if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
             _check_depth(value)
         if "\\ud" in text or "\\uD" in text:
-            # An escape can spell half of a surrogate pair, which is no character at all.
+            # An escape can encode half of a surrogate pair, which is not a character.
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise MalformedMessage("not JSON") from None
@@ -128,7 +128,7 @@ def parse_json(data: bytes) -> JsonValue:
 
 
 def parse_json_object(data: bytes) -> JsonObject:
-    """As ``parse_json``, for a text that must be an object. Raises: MalformedMessage."""
+    """As ``parse_json``, but the value must be an object. Raises: MalformedMessage."""
     value = parse_json(data)
     if not isinstance(value, dict):
         raise MalformedMessage("not a JSON object")
@@ -136,9 +136,9 @@ def parse_json_object(data: bytes) -> JsonObject:
 
 
 def parse_json_envelope(data: bytes) -> JsonObject:
-    """As ``parse_json_object``, for what has not proven yet who sent it.
+    """As ``parse_json_object``, for a message whose sender is not authenticated yet.
 
-    Such an object is nearly flat: at most 4096 commas and opening brackets. Raises:
+    Such an object is nearly flat: it has at most 4096 commas and opening brackets. Raises:
     MalformedMessage.
     """
     if _marks(data) > MAX_ENVELOPE_MARKS:
@@ -147,7 +147,10 @@ def parse_json_envelope(data: bytes) -> JsonObject:
 
 
 def serialize_json(value: Any) -> bytes:
-    """Compact UTF-8 JSON of ``value``; NaN and Infinity are a ValueError. Source: PROTOCOL §3."""
+    """Compact UTF-8 JSON of ``value``. Raises: ValueError, for NaN and Infinity.
+
+    Source: PROTOCOL §3.
+    """
     return _ENCODER.encode(value).encode()
 
 
@@ -156,7 +159,7 @@ def _check_msgpack(value: object, depth: int) -> None:
     if kind is str or kind is bytes or kind is int:
         return
     if depth == MAX_MSGPACK_DEPTH or (kind is not list and kind is not dict):
-        raise MalformedMessage("a type that has no place in a message, or nested too deeply")
+        raise MalformedMessage("a type that is not allowed in a message, or nested too deeply")
     inner: Any = value
     if kind is dict:
         if not all(type(name) is str for name in inner):
@@ -167,7 +170,7 @@ def _check_msgpack(value: object, depth: int) -> None:
 
 
 def _counting() -> Callable[[Any], Any]:
-    """Sees every array and map as it is made, and has enough of them at some time."""
+    """A hook that counts the arrays and maps, and raises MalformedMessage above the limit."""
     left = MAX_MSGPACK_PARTS
 
     def count(part: Any) -> Any:
@@ -181,7 +184,7 @@ def _counting() -> Callable[[Any], Any]:
 
 
 def parse_msgpack(data: bytes) -> MsgpackValue:
-    """The value that ``data`` stands for, if it is the one spelling of it.
+    """The value of ``data``, if ``data`` is the shortest encoding of it.
 
     Raises: MalformedMessage. Source: PROTOCOL §14.2.
     """
@@ -204,7 +207,7 @@ def parse_msgpack(data: bytes) -> MsgpackValue:
 
 
 def serialize_msgpack(value: Any) -> bytes:
-    """The one spelling of ``value``. Source: PROTOCOL §14.2."""
+    """The shortest encoding of ``value``. Source: PROTOCOL §14.2."""
     packed: bytes = msgpack.packb(value)
     return packed
 
@@ -217,10 +220,10 @@ def encode_bytes(encoding: TextEncoding, data: bytes) -> str:
 
 
 def decode_bytes(encoding: TextEncoding, text: str) -> bytes | None:
-    """The bytes that ``text`` spells in its one canonical form, else None.
+    """The bytes that ``text`` encodes, or None if ``text`` is not in the canonical form.
 
-    None rather than an error: a wrong text must cost its sender the same time as a wrong key
-    (PROTOCOL §8.3), so the caller goes on with a stand-in.
+    It returns None instead of raising, because a wrong text must take the same time as a wrong key
+    (PROTOCOL §8.3): the caller continues with other bytes.
     """
     try:
         if encoding == "hex":
@@ -229,6 +232,6 @@ def decode_bytes(encoding: TextEncoding, text: str) -> bytes | None:
         raw = binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
         return None
-    # Strict about all but the spare bits, which are in the last four characters.
+    # a2b_base64 does not check the unused bits, which are in the last four characters.
     last = encode_bytes(encoding, raw[-(len(raw) % 3 or 3) :])
     return raw if last == text[-4:] else None

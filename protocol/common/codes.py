@@ -1,10 +1,10 @@
 """Tokens, verification codes and names of users (PROTOCOL §4.1).
 
-A token is 16 random bytes written like a GUID. A code is text from the Crockford base32 alphabet,
-5 bits a character: no I, L, O or U, so that it can be read aloud. In the classic suite the code
-is an AES key for a message with known plaintext, so it can be guessed offline; only its length
-protects it. In the hardened suites nothing that travels can be tested against a guess, so eight
-characters and five attempts do.
+A token is 16 random bytes in the form of a GUID. A code is text of the Crockford base32 alphabet,
+with 5 bits per character: no I, L, O or U, so that people can read it aloud. In the classic suite
+the code is an AES key for a message with known plaintext, so it can be guessed offline, and only
+its length protects it. In the hardened suites a recording does not let anyone test a guess, so
+eight characters and five attempts are enough.
 """
 
 import unicodedata
@@ -31,7 +31,7 @@ MAX_USERNAME_CHARS = 254
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A verification code; ``text`` never leaves the server except in the mail."""
+    """A verification code. The server sends ``text`` in the mail and nowhere else."""
 
     text: str
 
@@ -55,17 +55,17 @@ def mint_token(entropy: Entropy) -> str:
 
 
 def session_id(token: str) -> bytes:
-    """The 16 bytes that stand for ``token`` in stores and logs and do not give it away."""
+    """The 16 bytes that identify ``token`` in stores and logs without revealing it."""
     return sha256(b"session\x00" + token.encode(errors="surrogatepass"))[:SESSION_ID_BYTES]
 
 
 def normalise_username(username: str) -> str:
-    """The one form of a name: outer space dropped, case folded, NFC.
+    """The normalised name: case folded, in NFC, without spaces at the ends.
 
-    Raises: RejectedMessage, for an empty name, one above 254 characters, or one with control or
-    line-breaking characters.
+    Raises: RejectedMessage, if the name is empty, has more than 254 characters, or has control,
+    format or line-breaking characters.
     """
-    # Normalising takes quadratic time on marks in the wrong order; case folding at most triples.
+    # Normalising marks in the wrong order takes quadratic time. Case folding at most triples.
     if len(username) > 4 * MAX_USERNAME_CHARS:
         raise RejectedMessage("a username has 1 to 254 characters")
     name = unicodedata.normalize("NFC", unicodedata.normalize("NFC", username).casefold()).strip(

@@ -1,8 +1,8 @@
 """An object of named members, written as JSON or as msgpack (PROTOCOL §14.2).
 
-One message has one set of members in both; bytes are base64 in JSON and raw in msgpack. A reader
-takes what it knows by name and type and then asks for the ``end``: what nobody took is an error,
-so that nothing travels which no transcript and no seal covers.
+A message has the same members in both formats. Bytes are base64 in JSON and raw in msgpack. A
+parser takes each member by name and type, and then calls ``end``: a member that was not taken is an
+error. So no message has a member that neither a transcript nor a seal covers.
 """
 
 from collections.abc import Mapping
@@ -24,15 +24,15 @@ CONTENT_TYPES: dict[str, Format] = {
     "application/msgpack": "msgpack",
 }
 MAX_TEXT_CHARS = 1024
-# Of a message that begins or ends a session, and of what a second check is given.
+# The limit of a message that begins or ends a session, and of the body of a second check.
 MAX_LOGIN_BYTES = 65_536
 
 
 class Members:
-    """The members of one message, each to be taken once."""
+    """The members of one message. Each can be taken once."""
 
     def __init__(self, form: Format, data: bytes) -> None:
-        """Raises: MalformedMessage, where ``data`` is no object of ``form``."""
+        """Raises: MalformedMessage, if ``data`` is not an object in ``form``."""
         self._form = form
         whole: Any = parse_json_envelope(data) if form == "json" else parse_msgpack(data)
         if not isinstance(whole, dict):
@@ -46,7 +46,7 @@ class Members:
             raise MalformedMessage(f"member {name!r} is missing") from None
 
     def has(self, name: str) -> bool:
-        """Whether ``name`` is there and not yet taken."""
+        """Whether ``name`` is present and was not taken yet."""
         return name in self._left
 
     def number(self, name: str, highest: int) -> int:
@@ -57,11 +57,11 @@ class Members:
         return value
 
     def text(self, name: str) -> str:
-        """At most 1024 characters."""
+        """A text of at most 1024 characters."""
         return _text(name, self._take(name))
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """A list of 1 to 16 texts, none twice."""
+        """A list of 1 to 16 different texts."""
         value = self._take(name)
         if not isinstance(value, list) or not 1 <= len(value) <= 16:
             raise MalformedMessage(f"member {name!r} must be a list of 1 to 16 strings")
@@ -71,7 +71,7 @@ class Members:
         return texts
 
     def raw(self, name: str, *lengths: int) -> bytes:
-        """Bytes, of one of ``lengths`` where any is given."""
+        """Bytes, with one of ``lengths`` if any are given."""
         value = self._take(name)
         if self._form == "json":
             value = decode_bytes("base64", value) if isinstance(value, str) else None
@@ -81,15 +81,15 @@ class Members:
         return value
 
     def optional_raw(self, name: str, *lengths: int) -> bytes | None:
-        """As ``raw``, or None where the member is not there."""
+        """As ``raw``, or None if the member is absent."""
         return self.raw(name, *lengths) if self.has(name) else None
 
     def left(self) -> dict[str, Any]:
-        """What nobody has taken, as it came."""
+        """The members that were not taken, as they came."""
         return self._left
 
     def end(self) -> None:
-        """Raises: MalformedMessage, where a member is left."""
+        """Raises: MalformedMessage, if a member was not taken."""
         if self._left:
             raise MalformedMessage(f"no member is called {next(iter(self._left))[:64]!r} here")
 
@@ -101,7 +101,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def serialize_members(form: Format, members: Mapping[str, Any]) -> bytes:
-    """``members`` as ``form``, without those that are None."""
+    """``members`` in ``form``, without those that are None."""
     present = {name: value for name, value in members.items() if value is not None}
     if form == "msgpack":
         return serialize_msgpack(present)

@@ -1,28 +1,28 @@
-"""What can go wrong, and who may learn of it (PROTOCOL §9).
+"""The errors of the protocol, and what a peer may learn of them (PROTOCOL §9).
 
 ::
 
     ProtocolError(code)
-    |- LocalProtocolError           our own bug: wrong state, an object used twice
+    |- LocalProtocolError           a bug of the caller: wrong state, an object used twice
     `- RemoteProtocolError          the peer's message
-       |- MalformedMessage          visible: not a message at all
-       |- UnsupportedSuite          visible: no suite or version that both speak
+       |- MalformedMessage          visible: not a message of this protocol
+       |- UnsupportedSuite          visible: no suite or version that both sides speak
        `- RejectedMessage           visible only as "rejected"
           |- DecryptionFailed       key, padding, cipher or structure inside
           |- StaleTimestamp         outside the time window
-          |- ReplayedNonce          nonce or passphrase seen before
+          |- ReplayedNonce          nonce, passphrase, salt or number was seen before
           |- CodeRefused            no such login, or the code is spent, expired or wrong
           |- TicketRefused          no such ticket, or it is expired or of another suite
-          |  `- TicketReuseDetected      a ticket that was spent: its chain is to be revoked
-          `- InvalidPublicKey         the peer's RSA key or point
+          |  `- TicketReuseDetected a spent ticket: its chain must be revoked
+          `- InvalidPublicKey       the peer's RSA key or point
 
-A peer sees ``public_code`` and nothing else. ``code`` is for logs and tests. Messages of these
-errors never hold a key, a code, a token, a password or plaintext.
+A peer sees only ``public_code``. ``code`` is for logs and tests. The text of an error never holds a
+key, a code, a token, a password or plaintext.
 """
 
 
 class ProtocolError(Exception):
-    """Any failure of the protocol; ``code`` names it in words of PROTOCOL §9."""
+    """Any failure of the protocol; ``code`` is its name in PROTOCOL §9."""
 
     code = "protocol_error"
 
@@ -31,13 +31,13 @@ class ProtocolError(Exception):
 
 
 class LocalProtocolError(ProtocolError):
-    """We used the protocol wrongly; the peer did nothing."""
+    """The caller used the protocol wrongly; the peer is not at fault."""
 
     code = "local_error"
 
 
 class RemoteProtocolError(ProtocolError):
-    """The peer's message cannot be served; ``public_code`` is all the peer may be told."""
+    """The peer's message cannot be served; the peer may learn only ``public_code``."""
 
     code = "remote_error"
     public_code = "malformed"
@@ -46,7 +46,7 @@ class RemoteProtocolError(ProtocolError):
 class MalformedMessage(RemoteProtocolError):
     """Not a message of this protocol.
 
-    Outside a seal it is decided from public bytes, before any key is used. Inside one, the answer
+    Outside a seal only public bytes decide this, before any key is used. Inside a seal the answer
     is sealed as well.
     """
 
@@ -54,14 +54,14 @@ class MalformedMessage(RemoteProtocolError):
 
 
 class UnsupportedSuite(RemoteProtocolError):
-    """The version, or every suite that was offered, is not one that we speak."""
+    """This side does not speak the version, or none of the suites that were offered."""
 
     code = "unsupported_suite"
     public_code = "unsupported_suite"
 
 
 class RejectedMessage(RemoteProtocolError):
-    """The uniform rejection: one code, one body, one status, one time class."""
+    """The uniform rejection: always the same code, body and status, after the same work."""
 
     code = "rejected"
     public_code = "rejected"
@@ -80,30 +80,30 @@ class StaleTimestamp(RejectedMessage):
 
 
 class ReplayedNonce(RejectedMessage):
-    """The message, or what makes it new, was seen before in this session."""
+    """The nonce, passphrase, salt or number of the message was seen before in this session."""
 
     code = "replayed_nonce"
 
 
 class CodeRefused(RejectedMessage):
-    """No login awaits this code: unknown, spent, expired, out of attempts, or another code."""
+    """No login waits for this code: it is unknown, spent, expired, out of attempts, or wrong."""
 
     code = "code_refused"
 
 
 class TicketRefused(RejectedMessage):
-    """No such ticket: unknown, expired, revoked, or of another suite."""
+    """The ticket is unknown, expired, revoked, or of another suite."""
 
     code = "ticket_refused"
 
 
 class TicketReuseDetected(TicketRefused):
-    """A spent ticket came back with a valid proof: two hold it, so its chain is to be revoked."""
+    """A spent ticket came back with a valid proof: two parties hold it, so revoke its chain."""
 
     code = "ticket_returned"
 
 
 class InvalidPublicKey(RejectedMessage):
-    """The peer's public key, RSA or a point of P-256, is not one we use."""
+    """The peer's public key (RSA, or a point of P-256) is not acceptable."""
 
     code = "key_not_admitted"

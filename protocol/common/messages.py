@@ -1,9 +1,9 @@
-"""Every message of the classic suite, and the HTTP inside of all (PROTOCOL §4 to §7).
+"""The messages of the classic suite, and the HTTP messages inside all suites (PROTOCOL §4 to §7).
 
-``parse`` turns an outer JSON object into a value or raises MalformedMessage; ``serialize`` gives
-the object back. The names of the members are data (``FieldNames``), for they differ between the
-Node programs that speak this protocol. The module is long because it holds each message of these
-chapters.
+``parse`` turns an outer JSON object into a value or raises MalformedMessage. ``serialize`` returns
+the object. The names of the members are data (``FieldNames``), because they differ between the
+Node programs that speak this protocol. The module is long because it holds every message of Part
+III.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ _REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:
-    """The names of members on the wire; each is a field of a dialect."""
+    """The names of members on the wire. A dialect can change each of them."""
 
     username: str = "username"
     token: str = "token"
@@ -65,7 +65,7 @@ def _optional_text(members: JsonObject, name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
-    """C->S: the user names himself. The only plaintext of the protocol (PROTOCOL §4.1)."""
+    """Client to server: the username, in plaintext (PROTOCOL §4.1)."""
 
     username: str
 
@@ -79,7 +79,7 @@ class SessionRequest:
 
 @dataclass(frozen=True, slots=True)
 class SessionGrant:
-    """S->C: the token of the session to be (PROTOCOL §4.1)."""
+    """Server to client: the token of the future session (PROTOCOL §4.1)."""
 
     token: str
 
@@ -93,7 +93,7 @@ class SessionGrant:
 
 @dataclass(frozen=True, slots=True)
 class AuthenticateRequest:
-    """C->S: a payload under the code (PROTOCOL §4.2). ``payload`` is text as it came."""
+    """Client to server: a payload under the code (PROTOCOL §4.2). ``payload`` is still encoded."""
 
     token: str
     payload: str
@@ -114,7 +114,7 @@ class AuthenticateRequest:
 
 @dataclass(frozen=True, slots=True)
 class SealedMessage:
-    """A wrapped passphrase and the payload under it, as text (PROTOCOL §5.1)."""
+    """A wrapped passphrase and the payload under it, still encoded (PROTOCOL §5.1)."""
 
     key: str
     payload: str
@@ -135,7 +135,7 @@ class SealedMessage:
 
 @dataclass(frozen=True, slots=True)
 class SealedRequest:
-    """C->S: the session's token and a sealed message (PROTOCOL §5.1)."""
+    """Client to server: the session's token and a sealed message (PROTOCOL §5.1)."""
 
     token: str
     sealed: SealedMessage
@@ -149,7 +149,7 @@ class SealedRequest:
 
 
 def _headers(value: JsonValue) -> tuple[tuple[str, str], ...]:
-    """Header fields from an object of names or a list of pairs; checked, order kept."""
+    """Checked header fields in order, from an object or a list of pairs."""
     if value is None:
         return ()
     pairs: list[JsonValue] = (
@@ -189,19 +189,19 @@ def _pairs_of(headers: tuple[tuple[str, str], ...]) -> list[MsgpackValue]:
 
 
 def _request_line(method: str, target: str) -> tuple[str, str]:
-    """Method and target, checked, in the form in which they go on."""
+    """The checked method in upper case, and the checked target percent-encoded."""
     if len(method) > MAX_METHOD_CHARS or not _HTTP_TOKEN.fullmatch(method):
         raise MalformedMessage("method is not valid")
     if method.upper() in _REFUSED_METHODS:
         raise MalformedMessage("method is not valid")
     if len(target) > MAX_TARGET_CHARS or not _TARGET.fullmatch(target):
         raise MalformedMessage("path must start with one slash and hold no space or #")
-    # Characters beyond ASCII are percent-encoded as UTF-8; what is encoded already stays.
+    # Characters beyond ASCII are percent-encoded as UTF-8. Existing escapes stay.
     return method.upper(), quote(target, safe="/?%!$&'()*+,;=:@-._~[]")
 
 
 def _body(members: JsonObject) -> tuple[bytes, bool]:
-    """The bytes of a body, and whether it was given as a JSON value."""
+    """The bytes of a body, and whether the body is a JSON value."""
     body, encoding = members.get("body"), members.get("encoding")
     if encoding not in (None, "utf8", "base64"):
         raise MalformedMessage("encoding must be utf8 or base64")
@@ -220,8 +220,9 @@ def _body(members: JsonObject) -> tuple[bytes, bool]:
 
 
 def _body_members(body: bytes) -> JsonObject:
-    # JSON writes a control character in six, and these in two: beyond a third of them the body is
-    # shorter in base64, and with any control character it nearly always is.
+    # JSON takes six characters for a control character, and two for quotes, backslashes, tabs and
+    # line ends. If a third of a body takes two, or any character takes six, base64 is shorter (in
+    # the latter case nearly always).
     has_control = len(body.translate(None, _CONTROLS)) < len(body)
     longer = len(body) - len(body.translate(None, _ESCAPED_IN_TWO))
     if not has_control and longer * 3 <= len(body):
@@ -232,9 +233,9 @@ def _body_members(body: bytes) -> JsonObject:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """The whole request inside a sealed message (PROTOCOL §6.2).
+    """The HTTP request inside a sealed message (PROTOCOL §6.2).
 
-    ``target`` is in origin form (path and query, ASCII); ``headers`` are pairs in order.
+    ``target`` is in origin form (path and query, ASCII). ``headers`` are pairs in order.
     """
 
     method: str
@@ -244,7 +245,7 @@ class HttpRequest:
 
     @classmethod
     def parse(cls, value: JsonValue) -> Self:
-        """Raises: MalformedMessage, for anything that is not one plain HTTP request."""
+        """From the JSON of the classic suite. Raises: MalformedMessage."""
         if not isinstance(value, dict):
             raise MalformedMessage("request must be an object")
         method, target = _request_line(
@@ -280,7 +281,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """The whole response inside a sealed message (PROTOCOL §6.2)."""
+    """The HTTP response inside a sealed message (PROTOCOL §6.2)."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -288,7 +289,7 @@ class HttpResponse:
 
     @classmethod
     def parse(cls, value: JsonValue) -> Self:
-        """Raises: MalformedMessage, for anything that is not one plain HTTP response."""
+        """From the JSON of the classic suite. Raises: MalformedMessage."""
         if not isinstance(value, dict):
             raise MalformedMessage("response must be an object")
         status = value.get("status")

@@ -1,10 +1,10 @@
-"""Rights that are used up: of what may happen once, the second time is our own bug."""
+"""A guard for actions that are allowed once; a second use is a bug of the caller."""
 
 from .errors import LocalProtocolError
 
 
 class Once:
-    """A right that is used up by its first use."""
+    """Allows one use."""
 
     __slots__ = ("_used",)
 
@@ -12,6 +12,7 @@ class Once:
         self._used = False
 
     def use(self, what: str) -> None:
+        """Raises: LocalProtocolError, at the second use; ``what`` names the action."""
         if self._used:
             raise LocalProtocolError(f"{what} used twice")
         self._used = True

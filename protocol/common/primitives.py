@@ -1,13 +1,13 @@
-"""The only module that knows a crypto library (hence its length); one implementation per primitive.
+"""The cryptographic primitives. No other module imports a crypto library, so this one is long.
 
-``cryptography`` (OpenSSL) does RSA, AES, key derivation, ECDH and multiples of the base point: it
-is on the way of every message. ``pycryptodome`` does the arithmetic on numbers and on points of
-P-256 that OpenSSL's binding does not give. Its authors mean multiplication of a point by a secret
-to take constant time; what Python does around it (the sign of a number, its length) does not.
+``cryptography`` (OpenSSL) does RSA, AES, key derivation, ECDH and multiples of the base point;
+every message uses it. ``pycryptodome`` does the arithmetic on integers and on points of P-256 that
+OpenSSL's binding does not offer. Its authors intend the multiplication of a point by a secret to
+take constant time. The Python code around it (the sign and the length of a number) does not.
 
-Functions that open something return None, or a flag, instead of raising: the caller has to do
-the same work whether it worked or not (PROTOCOL §8.3). RSA padding and RSA key generation draw
-from OpenSSL's own generator.
+Functions that open something return None, or a flag, instead of raising: the caller must do the
+same work after a failure (PROTOCOL §8.3). RSA padding and RSA key generation use OpenSSL's own
+random generator.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ _FORMS: dict[RsaKeyForm, serialization.PublicFormat] = {
 
 
 def md5(data: bytes) -> bytes:
-    """MD5, 16 bytes: a format of Node programs here, never a protection."""
+    """MD5, 16 bytes. A format of Node programs; nothing relies on it for security."""
     return hashlib.md5(data, usedforsecurity=False).digest()
 
 
@@ -65,7 +65,7 @@ def hmac_sha256(key: bytes, data: bytes) -> bytes:
 
 
 def equal(a: bytes, b: bytes) -> bool:
-    """Whether two secrets are equal, in a time that depends on their lengths alone."""
+    """Whether two secrets are equal, in a time that depends only on their lengths."""
     return hmac.compare_digest(a, b)
 
 
@@ -90,7 +90,7 @@ def pbkdf2(password: bytes, salt: bytes, iterations: int) -> bytes:
 
 
 def evp_bytes_to_key(passphrase: bytes) -> tuple[bytes, bytes]:
-    """Key (32 bytes) and IV (16 bytes) as Node's ``createCipher`` makes them for AES-256.
+    """Key (32 bytes) and IV (16 bytes) as Node's ``createCipher`` derives them for AES-256.
 
     OpenSSL's EVP_BytesToKey with MD5, one round and no salt. Source: PROTOCOL §2.3.
     """
@@ -102,7 +102,7 @@ def evp_bytes_to_key(passphrase: bytes) -> tuple[bytes, bytes]:
 
 
 def aes_ctr(key: bytes, iv: bytes, data: bytes) -> bytes:
-    """AES-256-CTR both ways; ``key`` 32 bytes, ``iv`` the first counter block of 16 bytes."""
+    """AES-256-CTR, both directions; ``key`` 32 bytes, ``iv`` the first counter block (16 bytes)."""
     return Cipher(algorithms.AES(key), modes.CTR(iv)).encryptor().update(data)
 
 
@@ -113,10 +113,10 @@ def aes_cbc_seal(key: bytes, iv: bytes, data: bytes) -> bytes:
 
 
 def aes_cbc_open(key: bytes, iv: bytes, data: bytes) -> tuple[bytes, bool]:
-    """The plaintext and whether length and PKCS#7 padding were right.
+    """The plaintext, and whether its length and its PKCS#7 padding are right.
 
-    Where they were not, the plaintext is whatever the cipher gave, for the caller to do the same
-    work on and throw away.
+    If they are not, the plaintext is the raw output of the cipher: the caller does the same work on
+    it and discards it.
     """
     whole = len(data) - len(data) % AES_BLOCK_BYTES
     block = Cipher(algorithms.AES(key), modes.CBC(iv)).decryptor().update(data[:whole])
@@ -126,12 +126,12 @@ def aes_cbc_open(key: bytes, iv: bytes, data: bytes) -> tuple[bytes, bool]:
 
 
 def aes_gcm_seal(key: bytes, iv: bytes, data: bytes, aad: bytes = b"") -> bytes:
-    """AES-256-GCM; ``key`` 32 bytes, ``iv`` 12 bytes. Ciphertext with the 16-byte tag behind it."""
+    """AES-256-GCM; ``key`` 32 bytes, ``iv`` 12 bytes. Returns ciphertext ‖ tag (16 bytes)."""
     return AESGCM(key).encrypt(iv, data, aad)
 
 
 def aes_gcm_open(key: bytes, iv: bytes, data: bytes, aad: bytes = b"") -> bytes | None:
-    """The plaintext of ``data`` (ciphertext, 16-byte tag), or None."""
+    """The plaintext of ``data`` (ciphertext ‖ tag), or None."""
     try:
         return AESGCM(key).decrypt(iv, data, aad)
     except (InvalidTag, ValueError):
@@ -139,7 +139,7 @@ def aes_gcm_open(key: bytes, iv: bytes, data: bytes, aad: bytes = b"") -> bytes 
 
 
 def scalar(seed: bytes) -> int:
-    """A number from 1 to n - 1; ``seed`` has 48 random bytes, so that none is likelier."""
+    """A number from 1 to n - 1. ``seed`` has 48 random bytes, so that the bias is negligible."""
     return int.from_bytes(seed) % (P256_ORDER - 1) + 1
 
 
@@ -147,16 +147,17 @@ def scalar(seed: bytes) -> int:
 class Point:
     """A point of P-256. As bytes: ``04``, x, y. Source: SEC 1 §2.3.3.
 
-    Infinity may come of a sum. It is written as zeros, which ``decode`` does not take.
+    A sum can be infinity. ``encode`` writes it as zeros, which ``decode`` refuses.
     """
 
     _point: EccPoint = field(repr=False)
 
     @classmethod
     def decode(cls, data: bytes) -> "Point | None":
-        """The point, other than infinity, that ``data`` spells, else None.
+        """The point that ``data`` encodes, or None if it is not a point, or infinity.
 
-        The library reduces coordinates and takes (0, 0) for infinity: both are kept from it.
+        pycryptodome reduces coordinates modulo p and reads (0, 0) as infinity, so both are refused
+        before it is called.
         """
         if len(data) != POINT_BYTES or data[0] != 4:
             return None
@@ -193,7 +194,7 @@ class Point:
 
 
 def ecdh(secret: int, peer: bytes) -> bytes | None:
-    """The x coordinate (32 bytes) of ``secret`` times ``peer``; None where that is no point.
+    """The x coordinate (32 bytes) of ``secret`` times ``peer``; None if ``peer`` is not a point.
 
     Source: SEC 1 §3.3.1, with the checks of ``Point.decode``.
     """
@@ -208,7 +209,7 @@ def ecdh(secret: int, peer: bytes) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class RsaPublicKey:
-    """An RSA public key that may be encrypted to; admitted, or made here."""
+    """An RSA public key to encrypt to: validated, or generated here."""
 
     _key: rsa.RSAPublicKey = field(repr=False)
 
@@ -232,7 +233,7 @@ class RsaPublicKey:
 
     @classmethod
     def from_der(cls, der: bytes, form: RsaKeyForm = "spki") -> "RsaPublicKey | None":
-        """The RSA key in ``der``, or None where there is none in its one canonical form."""
+        """The RSA key in ``der``, or None if ``der`` is not a key in canonical form."""
         try:
             key = serialization.load_der_public_key(der)
         except (ValueError, UnsupportedAlgorithm):
@@ -241,13 +242,13 @@ class RsaPublicKey:
         return loaded if loaded and loaded.to_der(form) == der else None
 
     def wrap(self, secret: bytes, scheme: RsaPadding) -> bytes:
-        """``secret`` encrypted, as long as the modulus. Source: RFC 8017 §7.1, §7.2."""
+        """``secret`` encrypted; as long as the modulus. Source: RFC 8017 §7.1, §7.2."""
         return self._key.encrypt(secret, _PADDINGS[scheme])
 
 
 @dataclass(frozen=True, slots=True)
 class RsaPrivateKey:
-    """An RSA key pair of our own."""
+    """An RSA key pair of this side."""
 
     _key: rsa.RSAPrivateKey = field(repr=False)
     public: RsaPublicKey = field(repr=False)
@@ -262,15 +263,15 @@ class RsaPrivateKey:
 
     @classmethod
     def generate(cls, bits: int = SESSION_KEY_BITS) -> "RsaPrivateKey":
-        """A new pair, e = 65537. Tens to hundreds of milliseconds; OpenSSL lets go of the GIL."""
+        """A new pair with e = 65537. It takes tens to hundreds of ms; OpenSSL releases the GIL."""
         return cls._of(rsa.generate_private_key(65537, bits))
 
     @classmethod
     def from_der(cls, der: bytes) -> "RsaPrivateKey":
-        """A pair that ``to_der`` gave and an authenticated seal has kept since.
+        """A pair that ``to_der`` wrote and that was kept under an authenticated seal.
 
-        The primality checks (30 ms) are left out: the seal has already shown that this is the
-        pair we made. Raises: ValueError, TypeError.
+        It skips the primality checks (30 ms), because the seal proves that this side made the
+        pair. Raises: ValueError, TypeError.
         """
         key = serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
         if not isinstance(key, rsa.RSAPrivateKey):
@@ -278,7 +279,7 @@ class RsaPrivateKey:
         return cls._of(key)
 
     def to_der(self) -> bytes:
-        """PKCS#8 DER, unencrypted: to be sealed before it goes anywhere."""
+        """PKCS#8 DER, unencrypted: seal it before you store it."""
         return self._key.private_bytes(
             serialization.Encoding.DER,
             serialization.PrivateFormat.PKCS8,
@@ -286,12 +287,12 @@ class RsaPrivateKey:
         )
 
     def unwrap(self, wrapped: bytes | None, scheme: RsaPadding) -> bytes | None:
-        """What was wrapped, or None; one private operation whatever ``wrapped`` is.
+        """The wrapped secret, or None; one private operation in every case.
 
-        A text that is no number below the modulus is replaced by one that is, since refusing it
-        early would let a prober find the modulus by bisection (PROTOCOL §8.3). PKCS#1 v1.5 goes
-        through OpenSSL's implicit rejection: wrong padding gives random bytes of a random
-        length, not an error. Source: RFC 8017 §7.1.2, §7.2.2.
+        A value that is not a number below the modulus is replaced by a number that is, because an
+        early refusal would let an attacker find the modulus by bisection (PROTOCOL §8.3). PKCS#1
+        v1.5 uses OpenSSL's implicit rejection: bad padding gives random bytes of a random length,
+        not an error. Source: RFC 8017 §7.1.2, §7.2.2.
         """
         valid = (
             wrapped is not None
@@ -309,5 +310,5 @@ class RsaPrivateKey:
 
 
 def is_fermat_prime(n: int) -> bool:
-    """Whether odd ``n`` passes Fermat's test to base 2, as primes do and RSA moduli do not."""
+    """Whether odd ``n`` passes Fermat's test to base 2. Primes pass it, RSA moduli do not."""
     return bool(pow(Integer(2), Integer(n - 1), Integer(n)) == 1)

@@ -1,6 +1,6 @@
-"""A frozen value that can be written as bytes and read back by the version that wrote it.
+"""Frozen values that a side stores as bytes, under a seal of its own.
 
-For what one side keeps for itself, under a seal of its own; never for what a peer sends.
+Only the version that wrote a record can read it. Records are not for messages of a peer.
 """
 
 from dataclasses import fields
@@ -15,7 +15,7 @@ RECORD_VERSION = 1
 
 
 class Record:
-    """The base of dataclasses whose fields are text, bytes and numbers."""
+    """The base of dataclasses whose fields are texts, bytes and numbers."""
 
     KIND: ClassVar[str]
 
@@ -25,9 +25,9 @@ class Record:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """What ``serialize`` gave. Raises: LocalProtocolError, for another kind or version."""
+        """Reads the bytes of ``serialize``. Raises: LocalProtocolError, for other records."""
         try:
-            # Not as strict as with a peer: the seal was ours, and this is done for many messages.
+            # Less strict than for a peer: this side sealed the record, and most messages parse one.
             value = msgpack.unpackb(data)
         except ValueError:
             value = []

@@ -1,10 +1,10 @@
-"""Which client keys are admitted (PROTOCOL §4.3).
+"""The rules for RSA public keys of a peer (PROTOCOL §4.3).
 
-Rules: one public key in PEM, SubjectPublicKeyInfo or PKCS#1, in a text of at most 4096 characters
-that Node.js would read (``_read_pem``); RSA, 2048 to 4096 bits, e = 65537; n odd, without a factor
-below 2000, no square, no prime, no close primes within 100 steps of Fermat's method, and without
-the mark of CVE-2017-15361 (ROCA). A key that fails is refused because a passphrase wrapped under it
-could be read by others than its owner.
+The text is one public key in PEM, as SubjectPublicKeyInfo or PKCS#1, of at most 4096 characters, in
+a layout that Node.js reads (``_read_pem``). The key is RSA with 2048 to 4096 bits and e = 65537. n
+is odd, has no factor below 2000, is neither a square nor a prime, has no primes that 100 steps of
+Fermat's method find, and does not have the mark of CVE-2017-15361 (ROCA). A key that breaks a rule
+is refused, because somebody other than its owner could read a passphrase wrapped under it.
 """
 
 from math import gcd, isqrt, prod
@@ -20,7 +20,7 @@ FERMAT_STEPS = 100
 
 _BEGIN = "-----BEGIN "
 _LABELS: dict[str, RsaKeyForm] = {"PUBLIC KEY": "spki", "RSA PUBLIC KEY": "pkcs1"}
-# What OpenSSL passes over at the end of a line, and inside one of base64.
+# Characters that OpenSSL ignores at the end of a line, and inside a line of base64.
 _AT_LINE_END = "\t\v\f\r "
 _IN_BASE64 = str.maketrans("", "", "\t ")
 _SMALL_PRIMES = [p for p in range(3, 2000, 2) if all(p % d for d in range(3, isqrt(p) + 1, 2))]
@@ -35,7 +35,7 @@ def _powers_of_exponent(p: int) -> frozenset[int]:
     return frozenset(powers)
 
 
-# The primes of a ROCA key are powers of 65537 modulo each of these, and so is their product.
+# The primes of a ROCA key are powers of 65537 modulo each of these primes; so is their product.
 _ROCA_RESIDUES = [(p, _powers_of_exponent(p)) for p in _SMALL_PRIMES if p <= 167]
 
 
@@ -44,7 +44,7 @@ def _is_roca(n: int) -> bool:
 
 
 def _has_close_primes(n: int) -> bool:
-    # n = a² - b² with b small is n = (a-b)(a+b): two primes that a walk from √n soon meets.
+    # If b is small in n = a² - b² = (a-b)(a+b), a search from √n upwards finds a in a few steps.
     a = isqrt(n - 1) + 1
     for step in range(FERMAT_STEPS):
         b_squared = (a + step) ** 2 - n
@@ -54,11 +54,11 @@ def _has_close_primes(n: int) -> bool:
 
 
 def _read_pem(text: str) -> tuple[RsaKeyForm, str] | None:
-    """The form and the base64 of the one public key in ``text``, as OpenSSL finds it.
+    """The form and the base64 of the public key in ``text``, read as OpenSSL reads it.
 
-    Lines are of any length. Text above and below, spaces at the ends of lines, a blank line above
-    the base64 and spaces in it do not count. Two blocks are refused, which OpenSSL does not do:
-    it is not for us to say which of them is meant.
+    Lines can have any length. Text above and below the key, spaces at the ends of lines, a blank
+    line above the base64, and spaces in it are ignored. Unlike OpenSSL it refuses two blocks,
+    because it cannot know which one is meant.
     """
     if len(text) > MAX_PEM_CHARS or text.count(_BEGIN) != 1:
         return None
@@ -74,7 +74,7 @@ def _read_pem(text: str) -> tuple[RsaKeyForm, str] | None:
 
 
 def validate_public_key(pem: str) -> RsaPublicKey:
-    """The key in ``pem``, if it is one we encrypt to. Raises: InvalidPublicKey."""
+    """The key in ``pem``, checked by all rules. Raises: InvalidPublicKey."""
     read = _read_pem(pem)
     if read is None:
         raise InvalidPublicKey("not one public key PEM")
@@ -83,7 +83,7 @@ def validate_public_key(pem: str) -> RsaPublicKey:
 
 
 def validate_public_key_der(der: bytes, form: RsaKeyForm = "spki") -> RsaPublicKey:
-    """The key in ``der``, by the same rules. Raises: InvalidPublicKey."""
+    """The key in ``der``, checked by the same rules. Raises: InvalidPublicKey."""
     key = RsaPublicKey.from_der(der, form) if len(der) <= MAX_PEM_CHARS else None
     if key is None:
         raise InvalidPublicKey("not an RSA public key")

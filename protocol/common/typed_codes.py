@@ -1,8 +1,8 @@
-"""A code as a person brings it: typed in any way, or inside a whole mail (PROTOCOL §4.6).
+"""Finds a code in the text that a user types or pastes, even a whole mail (PROTOCOL §4.6).
 
-The text is made uniform (NFKC), and then it is looked for a code in steps, from what a mail prints
-to what somebody may have typed. The first step that finds anything decides; if it finds two codes,
-none is taken, for only the person knows which of them is the newest.
+The text is converted to NFKC. Four steps then look for a code, from the form in which a mail prints
+it to a form that a user may have typed. The first step that finds a code decides. If it finds two
+different codes, the text is refused, because only the user knows which one is the newest.
 """
 
 import re
@@ -18,30 +18,30 @@ OWN_CODE_CHARS = range(22, 257)
 
 _PRINTED = f"[{CODE_ALPHABET}]"
 _LINE_ENDS = re.compile("[\n\r\v\f\x85\u2028\u2029]")
-# Between these words our mails have the code, whatever became of the lines.
+# The server's mails have the code between these words, however their lines were changed.
 _FRAME = re.compile(f"waitsforit({_PRINTED}+?)(?=Smallletters|Itworksonce)")
-# Two dashes that Unicode counts among other things: minus, and the long vowel of Japanese.
+# Two dashes that Unicode puts into other categories: minus, and the long vowel of Japanese.
 _DASHES = str.maketrans("\u2212\u30fc", "--")
 _MEANT = str.maketrans("abcdefghijklmnopqrstuvwxyzILO", "ABCDEFGH1JK1MN0PQRSTUVWXYZ110")
 _ALL_PRINTED = re.compile(f"{_PRINTED}+")
 
 
 class NoCode(Enum):
-    """Why there is no code in a text."""
+    """Why a text has no code."""
 
     ABSENT = "no_code"
     TWO = "two_codes"
 
 
 def read_code(text: str) -> Code | NoCode:
-    """The hardened code in what a person typed or pasted (PROTOCOL §15.3)."""
+    """The hardened code in ``text`` (PROTOCOL §15.3)."""
     return _read(text, HARDENED_CODE_CHARS, HARDENED_CODE_CHARS)
 
 
 def read_classic_code(text: str) -> Code | NoCode:
-    """The classic code in it: what was printed, to the byte, for its bytes are the key.
+    """The classic code in ``text``, byte for byte as it was printed, because its bytes are the key.
 
-    A code that is not of Certless's form goes through as it stands.
+    A code in another form than that of Certless is returned unchanged.
     """
     found = _read(text, CLASSIC_CODE_CHARS, MAX_PRINTED_CHARS)
     if found is not NoCode.ABSENT or len(text) > MAX_PASTED_CHARS:
@@ -51,7 +51,7 @@ def read_classic_code(text: str) -> Code | NoCode:
         return NoCode.ABSENT
     typed = _squeezed(_uniform(own)).translate(_MEANT)
     if len(typed) < CLASSIC_CODE_CHARS and _ALL_PRINTED.fullmatch(typed):
-        return NoCode.ABSENT  # one of our own, and a character is missing
+        return NoCode.ABSENT  # a code of Certless with a character missing
     return Code(own)
 
 
@@ -73,24 +73,24 @@ def _read(text: str, chars: int, most: int) -> Code | NoCode:
 
 
 def _framed(text: str, chars: int, most: int) -> Iterator[str]:
-    """Between the words of our own mail."""
+    """Codes between the words of the server's mail."""
     for found in _FRAME.findall(_squeezed(text)):
         if chars <= len(found) <= most:
             yield found
 
 
 def _alone(lines: list[str], chars: int) -> Iterator[str]:
-    """On a line of its own, as printed."""
+    """Codes on a line of their own, as printed."""
     for line in map(_squeezed, lines):
         if len(line) == chars and _ALL_PRINTED.fullmatch(line):
             yield line
 
 
 def _in_sentences(lines: list[str], chars: int, most: int) -> Iterator[str]:
-    """As a word among others, as printed.
+    """Codes as a word in a sentence, as printed.
 
-    A short one has letters and digits, as hardly any word in capitals and no date has. A line
-    without small letters is no sentence, but a code of another length in groups.
+    A short code must have both letters and digits: hardly any word in capitals and no date has
+    both. A line without lower-case letters is not a sentence; it can be a longer code in groups.
     """
     for line in lines:
         is_sentence = any("a" <= char <= "z" for char in line)
@@ -104,7 +104,7 @@ def _in_sentences(lines: list[str], chars: int, most: int) -> Iterator[str]:
 
 
 def _typed(text: str, lines: list[str], chars: int) -> Iterator[str]:
-    """As somebody may have typed it: the whole text, or a word that is too long to be another."""
+    """Codes as a user may have typed them: the whole text, or in classic a word of that length."""
     candidates = [text]
     if chars != HARDENED_CODE_CHARS:
         candidates += [word for line in lines for word in _words(line)]
@@ -118,7 +118,7 @@ def _uniform(text: str) -> str:
 
 
 def _counts(char: str) -> bool:
-    """Whether it is a letter, a mark or a number; nothing else counts in a code."""
+    """Whether ``char`` is a letter, a mark or a number. A code ignores everything else."""
     return unicodedata.category(char)[0] in "LMN"
 
 
@@ -127,7 +127,7 @@ def _squeezed(text: str) -> str:
 
 
 def _words(line: str) -> list[str]:
-    """Runs of what counts, with the dashes and the invisible characters in them."""
+    """Runs of significant characters, dashes and format characters."""
     return "".join(
         char if _counts(char) or unicodedata.category(char) in ("Pd", "Cf") else " "
         for char in line
@@ -139,6 +139,6 @@ def _is_mixed(word: str) -> bool:
 
 
 def _trimmed(text: str) -> str:
-    """``text`` without spaces, line ends and invisible characters around it."""
+    """``text`` without spaces, line ends and control characters at its ends."""
     kept = [i for i, char in enumerate(text) if unicodedata.category(char)[0] not in "ZC"]
     return text[kept[0] : kept[-1] + 1] if kept else ""

@@ -1,7 +1,7 @@
-"""The server has to prove itself too: M4 and M5, R3 and R4, at the client (PROTOCOL §15.5, §15.6).
+"""ClientConfirmation and ServerConfirmation at the client (PROTOCOL §15.5, §15.6).
 
-Nothing of the server's box is used, and so no session is had, before the server has proven that
-it knows the code, or the ticket's secret.
+The client opens the server's box, and has a session, only after the server has proven that it knows
+the code or the secret of the ticket.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _MAX_TICKET_S = 0xFFFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose session it will be, and what kind."""
+    """The user, the realm and the freshness of the future session."""
 
     username: str
     realm: str
@@ -36,7 +36,7 @@ class Subject:
 
 
 class PendingConfirmation:
-    """The client has proven itself; opens the server's proof."""
+    """ClientConfirmation was sent. It opens ServerConfirmation once."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class PendingConfirmation:
     def open(
         self, message: ServerConfirmation, now_ms: int
     ) -> tuple[ClientSession, ClientTicket | None]:
-        """The session and, where one was granted, the ticket: to be kept before it is used.
+        """The session, and the ticket if the server granted one. Store the ticket before you send.
 
         Raises: CodeRefused or TicketRefused (the server has not proven itself),
         DecryptionFailed, MalformedMessage, InvalidPublicKey.
@@ -107,9 +107,12 @@ def confirm(
     public_key: RsaPublicKey | None,
     refused: type[RejectedMessage],
 ) -> tuple[ClientConfirmation, PendingConfirmation]:
-    """M4 or R3, and what opens its answer; ``refused`` is the error of a proof that is wrong."""
+    """ClientConfirmation, and the object that opens its answer.
+
+    ``refused`` is the error for a wrong proof of the server.
+    """
     if handshake.suite.wraps != (public_key is not None):
-        raise LocalProtocolError("a key of the client belongs to rsa-gcm, and to it alone")
+        raise LocalProtocolError("pass a key of the client in rsa-gcm, and only there")
     box = None
     if public_key is not None:
         inside = serialize_members("msgpack", {"public_key": public_key.to_der()})

@@ -1,11 +1,11 @@
-"""Logging in and resuming at the client (PROTOCOL §15, §19).
+"""Login and resumption at the client (PROTOCOL §15, §19).
 
-::
+Each function returns a message to send and an object that opens the answer::
 
-    begin_login -> Hello           PendingGreeting.open -> AwaitedCode
-    AwaitedCode.enter -> ClientShare                       PendingShare.open -> M4
-    begin_resumption -> ResumptionHello                    PendingResumption.open -> R3
-    PendingConfirmation.open -> ClientSession, ClientTicket
+    begin_login        ClientHello             PendingGreeting.open      -> AwaitedCode
+    AwaitedCode.enter  ClientShare             PendingShare.open         -> ClientConfirmation
+    begin_resumption   ResumptionClientHello   PendingResumption.open    -> ClientConfirmation
+                                               PendingConfirmation.open  -> ClientSession
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ from .suites import ECDH_GCM, HARDENED_SUITES, VERSION, Freshness, HardenedSuite
 
 
 class PendingShare:
-    """pA was sent; opens pB."""
+    """pA was sent. It opens pB once."""
 
     def __init__(
         self,
@@ -58,14 +58,14 @@ class PendingShare:
     def open(
         self, message: ServerShare, public_key: RsaPublicKey | None = None
     ) -> tuple[ClientConfirmation, PendingConfirmation]:
-        """M4; ``public_key`` is the client's where the suite wraps. Raises: InvalidPublicKey.
+        """ClientConfirmation; ``public_key`` is the client's, in rsa-gcm. Raises: InvalidPublicKey.
 
-        What M4 says lets whoever made pB test one guess of the code, and no more.
+        ClientConfirmation lets the peer that made pB test one guess of the code.
         """
         self._opened.use("a server's share")
         p_b = None if message.p_b == self._p_a else admit_share(message.p_b)
         if p_b is None:
-            raise InvalidPublicKey("pB is not a point that a server makes")
+            raise InvalidPublicKey("pB is not a valid share of a server")
         secret = client_secret(self._blinding, self._x, p_b)
         if secret is None:
             raise InvalidPublicKey("pB leads to the point at infinity")
@@ -82,7 +82,7 @@ class PendingShare:
 
 @dataclass(frozen=True, slots=True)
 class AwaitedCode:
-    """A login that waits for what the mail says. Each code that is entered costs an attempt."""
+    """A login that waits for the code. Each code that is entered costs an attempt."""
 
     subject: Subject
     suite: HardenedSuite
@@ -90,7 +90,7 @@ class AwaitedCode:
     transcript: bytes = field(repr=False)
 
     def enter(self, code: Code, entropy: Entropy) -> tuple[ClientShare, PendingShare]:
-        """M2, with a code as ``typed_codes.read_code`` gave it."""
+        """ClientShare, with a code from ``typed_codes.read_code``."""
         session_id = self.greeting.session_id
         w = code_scalar(
             code.text, self.suite, self.subject.username, session_id, self.greeting.server_nonce
@@ -101,7 +101,7 @@ class AwaitedCode:
 
 
 class PendingGreeting:
-    """A login was begun; opens the greeting."""
+    """ClientHello was sent. It opens ServerHello once."""
 
     def __init__(self, hello: Hello, realm: str) -> None:
         self._hello = hello
@@ -109,7 +109,7 @@ class PendingGreeting:
         self._opened = Once()
 
     def open(self, greeting: Greeting) -> AwaitedCode:
-        """Raises: UnsupportedSuite, where the server chose what was not offered."""
+        """Raises: UnsupportedSuite, if the client did not offer the suite of the server."""
         self._opened.use("a greeting")
         hello = self._hello
         suite = choose_suite(VERSION, [greeting.suite], hello.suites)
@@ -137,13 +137,13 @@ def begin_login(
     suites: Sequence[str] = (ECDH_GCM.name,),
     fresh: Freshness = "clock",
 ) -> tuple[Hello, PendingGreeting]:
-    """M0. ``suites`` in the order of preference; no other will be used, whatever is answered."""
+    """ClientHello. ``suites`` in order of preference; the client accepts no other suite."""
     hello = Hello(VERSION, username, tuple(suites), fresh, entropy(NONCE_BYTES))
     return hello, PendingGreeting(hello, realm)
 
 
 class PendingResumption:
-    """A ticket was presented; opens the server's share."""
+    """ResumptionClientHello was sent. It opens ResumptionServerHello once."""
 
     def __init__(self, ticket: ClientTicket, hello: ResumptionHello, secret: int) -> None:
         self._ticket = ticket
@@ -154,12 +154,12 @@ class PendingResumption:
     def open(
         self, greeting: ResumptionGreeting, public_key: RsaPublicKey | None = None
     ) -> tuple[ClientConfirmation, PendingConfirmation]:
-        """R3; ``public_key`` is the client's where the suite wraps. Raises: InvalidPublicKey."""
+        """ClientConfirmation; ``public_key`` as in a login. Raises: InvalidPublicKey."""
         self._opened.use("a server's share")
         ticket, hello = self._ticket, self._hello
         agreed = ecdh(self._secret, greeting.server_point)
         if agreed is None or greeting.server_point == hello.client_point:
-            raise InvalidPublicKey("eS is not a point that a server makes")
+            raise InvalidPublicKey("eS is not a valid point of a server")
         suite = HARDENED_SUITES[ticket.suite]
         th = resumption_transcript(
             hello.version,
@@ -182,7 +182,7 @@ class PendingResumption:
 def begin_resumption(
     ticket: ClientTicket, entropy: Entropy, fresh: Freshness = "clock"
 ) -> tuple[ResumptionHello, PendingResumption]:
-    """R1."""
+    """ResumptionClientHello, and the object that opens its answer."""
     secret = scalar(entropy(SCALAR_SEED_BYTES))
     hello = ResumptionHello(
         VERSION,

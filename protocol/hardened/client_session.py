@@ -1,9 +1,9 @@
-"""A hardened session at the client, as values that the client may keep (PROTOCOL §17, §18).
+"""A hardened session at the client, as values that the client can store (PROTOCOL §17, §18).
 
-``seal_request`` gives the message, a ``PendingMessage`` that opens one answer, and the session
-as it is from then on: with ``counter`` a client MUST keep that before it sends. An answer is opened
-in two steps, for the client's RSA key may be elsewhere: ``receive`` tells what is to be unwrapped,
-and ``ReceivedAnswer.open`` takes what it was.
+``seal_request`` returns the message, a ``PendingMessage`` that opens the answer, and the new state
+of the session. With ``counter`` a client MUST store that state before it sends. An answer is opened
+in two steps, because the client's RSA key can be in another place: ``receive`` returns what that
+key must unwrap, and ``ReceivedAnswer.open`` takes the result.
 """
 
 from dataclasses import dataclass, field, replace
@@ -33,23 +33,24 @@ CLOCK_MARGIN_MS = 1_000
 
 
 class ClockRefused(StaleTimestamp):
-    """The server has used the message up unread, for its time; ``server_ms`` is the server's.
+    """The server has used the message up unread, because of its time.
 
-    ``may_retry``: at no moment of its journey was the message within the window. Otherwise it
-    may have been carried out before, and its answer held back: ask a person, not the server.
+    ``server_ms`` is the server's time. ``may_retry``: the message was never inside the window on
+    its way. Otherwise the server may have carried it out before, and an attacker may have held the
+    answer back: let the user decide.
     """
 
     def __init__(self, server_ms: int, may_retry: bool) -> None:
-        super().__init__("the server's clock is another")
+        super().__init__("the server's clock differs")
         self.server_ms = server_ms
         self.may_retry = may_retry
 
 
 class EpochRefused(RejectedMessage):
-    """The server has used the message up unread, for its epoch has lasted too long.
+    """The server has used the message up unread, because its epoch has lasted too long.
 
-    What has a salt or a number that was not claimed before was not carried out before: it may go
-    out once more, in the next epoch.
+    The server claimed it only now, so it was not carried out before. The client may send the
+    request once more, in the next epoch.
     """
 
     code = "stale_epoch"
@@ -57,7 +58,7 @@ class EpochRefused(RejectedMessage):
 
 @dataclass(frozen=True, slots=True)
 class ClientTicket(Record):
-    """What a client keeps to come back without a code. ``expires_ms`` by its own clock."""
+    """A ticket with its secret. ``expires_ms`` is by the client's clock."""
 
     KIND: ClassVar[str] = "client ticket"
 
@@ -71,10 +72,12 @@ class ClientTicket(Record):
 
 @dataclass(frozen=True, slots=True)
 class ClientSession(Record):
-    """A session at the client. Times are of its own clock, ``offset_ms`` leads to the server's.
+    """A session at the client. Times are by the client's clock.
 
-    ``sequence`` is the number of the last message, ``heard`` 1 when this epoch was answered in,
-    ``server_key`` the server's public key (SPKI DER) where the suite wraps.
+    ``offset_ms``   add it to the client's clock to get the server's
+    ``sequence``    the number of the last message
+    ``heard``       1 after the client has opened a response in this epoch, otherwise 0
+    ``server_key``  the server's public key (SPKI DER) in rsa-gcm, otherwise empty
     """
 
     KIND: ClassVar[str] = "client session"
@@ -98,7 +101,7 @@ class ClientSession(Record):
         return EpochKeys(HARDENED_SUITES[self.suite], self.epoch, self.c2s, self.s2c)
 
     def rekeyed(self, now_ms: int) -> "ClientSession":
-        """The session in its next epoch. Not before an answer came in this one (§18.1)."""
+        """The session in its next epoch. Call it only after an answer in this one (§18.1)."""
         keys = self.keys().next()
         return replace(
             self,
@@ -112,16 +115,16 @@ class ClientSession(Record):
     def answered(self, epoch: int) -> "ClientSession":
         """The session after a response to a message of ``epoch`` was opened.
 
-        A refusal does not count: what is refused moves no epoch at the server.
+        A refusal does not count: a refused message does not move the server to the next epoch.
         """
         return replace(self, heard=1) if epoch == self.epoch and not self.heard else self
 
     def refused(self, epoch: int, now_ms: int) -> "ClientSession":
-        """The session after EpochRefused of a message of ``epoch``, which is the server's."""
+        """The session after EpochRefused for a message of ``epoch``."""
         return self.rekeyed(now_ms) if epoch == self.epoch else self
 
     def corrected(self, server_ms: int, now_ms: int) -> "ClientSession":
-        """The session with the server's time, as a refusal gave it."""
+        """The session with the server's time from a refusal."""
         return replace(self, offset_ms=server_ms - now_ms)
 
     def _ready(self, now_ms: int) -> "ClientSession":
@@ -131,10 +134,10 @@ class ClientSession(Record):
 
 
 class ReceivedAnswer:
-    """The answer to a request, as far as it can be told without the client's key.
+    """The answer to a request, before the client's RSA key is used.
 
-    ``wrapped`` is what that key has to unwrap: RSA-OAEP, SHA-256 for itself and for MGF1, no
-    label. It is empty where the suite wraps nothing.
+    ``wrapped`` is what that key must unwrap: RSA-OAEP with SHA-256 for both hash and MGF1, no
+    label. It is empty in ecdh-gcm.
     """
 
     def __init__(self, asked: Header, answer: Envelope, s2c: bytes) -> None:
@@ -145,11 +148,11 @@ class ReceivedAnswer:
         self._opened = Once()
 
     def open(self, unwrapped: bytes | None, elapsed_ms: int) -> HttpResponse:
-        """The response inside; ``unwrapped`` is what came out of ``wrapped``, None if nothing did.
+        """The response. ``unwrapped`` is the result for ``wrapped``, or None if that failed.
 
-        ``elapsed_ms``: from before the request was sealed until the answer came, by a clock that
-        nobody sets. Raises: DecryptionFailed (whatever is wrong with ``unwrapped`` or the seal),
-        ClockRefused, EpochRefused, MalformedMessage.
+        ``elapsed_ms`` is the time since before the request was sealed, by a monotonic clock.
+        Raises: DecryptionFailed (``unwrapped`` or the seal is wrong), ClockRefused, EpochRefused,
+        MalformedMessage.
         """
         self._opened.use("an answer that was received")
         plaintext = open_message(self._s2c, self._answer, unwrapped)
@@ -170,8 +173,8 @@ class ReceivedAnswer:
         if error != "stale_timestamp" or self._asked.fresh != "clock":
             raise MalformedMessage("a refusal that this version does not know")
         stamp = self._asked.fresh_value
-        # What is refused was used up, so only acceptance before the refusal is to be feared: the
-        # server's clock went from server_ms - elapsed_ms to server_ms while the message was away.
+        # The refused message is used up. The server can only have accepted it before the refusal,
+        # while its clock went from server_ms - elapsed_ms to server_ms.
         window_ms += CLOCK_MARGIN_MS
         early = server_ms < stamp - window_ms
         late = server_ms - elapsed_ms > stamp + window_ms
@@ -179,7 +182,7 @@ class ReceivedAnswer:
 
 
 class PendingMessage:
-    """A request that was sent; takes one answer, and only the one to it."""
+    """A request that was sent. It takes the answer to this request once."""
 
     def __init__(self, request: Envelope, s2c: bytes, private_key: RsaPrivateKey | None) -> None:
         self._request = request
@@ -192,7 +195,7 @@ class PendingMessage:
         return self._request.header.epoch
 
     def receive(self, answer: Envelope) -> ReceivedAnswer:
-        """What opens the answer, once its key was unwrapped.
+        """The object that opens the answer after its key was unwrapped.
 
         Raises: DecryptionFailed (not the answer to this request).
         """
@@ -212,7 +215,7 @@ class PendingMessage:
         return ReceivedAnswer(asked, answer, self._s2c)
 
     def open(self, answer: Envelope, elapsed_ms: int) -> HttpResponse:
-        """Both steps, with the key that ``seal_request`` was given. Raises as they do."""
+        """``receive`` and ``ReceivedAnswer.open``, with the key given to ``seal_request``."""
         received = self.receive(answer)
         return received.open(unwrap(self._private_key, received.wrapped), elapsed_ms)
 
@@ -224,8 +227,10 @@ def seal_request(
     entropy: Entropy,
     private_key: RsaPrivateKey | None = None,
 ) -> tuple[Envelope, PendingMessage, ClientSession]:
-    """``request``, sealed. ``private_key`` is the client's where the suite wraps and the key is in
-    this process; without it ``PendingMessage.receive`` says what another has to unwrap."""
+    """Seals ``request``. ``private_key`` is the client's in rsa-gcm, if it is in this process.
+
+    Without it, use ``PendingMessage.receive`` and unwrap elsewhere.
+    """
     session = session._ready(now_ms)
     keys = session.keys()
     clock = max(0, now_ms + session.offset_ms)

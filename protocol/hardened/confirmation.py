@@ -1,7 +1,7 @@
-"""The client has proven itself: M4 and M5, R3 and R4, at the server (PROTOCOL §15.5, §19.2).
+"""ClientConfirmation and ServerConfirmation at the server (PROTOCOL §15.5, §19.2).
 
-``confirm_login`` gives a ``ConfirmedClient``, ``confirm_resumption`` a ``ConfirmedTicket``. Either
-becomes an ``Enrolment`` once, which gives the answer when it was stored.
+``confirm_login`` returns a ``ConfirmedClient``, ``confirm_resumption`` a ``ConfirmedTicket``. Each
+becomes an ``Enrolment`` once. An enrolment returns the answer after the store has accepted it.
 """
 
 from dataclasses import dataclass, field
@@ -34,9 +34,9 @@ TICKET_LIFETIME_MS = 2_592_000_000
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a gateway grants: the session's lifetime, a ticket or none, and its pair in rsa-gcm.
+    """What the server grants: the session's lifetime, an optional ticket, its pair in rsa-gcm.
 
-    ``ticket`` is 16 new random bytes; ``chain_id`` that of its chain.
+    ``ticket`` is 16 new random bytes; ``chain_id`` is the id of its chain.
     """
 
     session_ms: int
@@ -47,11 +47,12 @@ class Terms:
 
 
 class Enrolment:
-    """What is to be stored, in one step, and M5 or R4 when it was.
+    """The records to store in one step, and ServerConfirmation after that.
 
-    A login: ``session``, ``ticket`` and ``chain`` if there are any, if the login still waits to be
-    confirmed; its code is spent by that. A resumption: the chain becomes ``chain`` if it still is
-    ``previous``, and the session that ``previous`` names is ended.
+    For a login the step stores ``session``, and ``ticket`` and ``chain`` if there are any, if the
+    login still waits for its confirmation; this spends the code. For a resumption the step also
+    replaces ``previous`` by ``chain``, if the chain is still ``previous``, and ends the session
+    that ``previous`` names.
     """
 
     def __init__(
@@ -70,16 +71,16 @@ class Enrolment:
         self.__decided = Once()
 
     def accept(self, stored: bool) -> ServerConfirmation:
-        """M5 or R4. Raises: CodeRefused, TicketRefused, where another was first."""
+        """ServerConfirmation. Raises: CodeRefused or TicketRefused, if nothing was stored."""
         self.__decided.use("an enrolment")
         if not stored:
             refused = CodeRefused if self.previous is None else TicketRefused
-            raise refused("another was first, or it was revoked")
+            raise refused("another client was first, or it was revoked")
         return self.__message
 
 
 class ConfirmedClient:
-    """A client that has proven its code or its ticket. The code is spent; enrol it once."""
+    """A client that has proven its code or its ticket. Enrol it once."""
 
     def __init__(
         self, record: ExchangeRecord, client_box: bytes, client_key: RsaPublicKey | None
@@ -97,7 +98,7 @@ class ConfirmedClient:
         return self._handshake.suite
 
     def enrol(self, terms: Terms, now_ms: int) -> Enrolment:
-        """The session, and with a ticket the chain that begins. Raises: LocalProtocolError."""
+        """The session, and a new chain if a ticket is granted. Raises: LocalProtocolError."""
         return self._enrol(terms, now_ms, None)
 
     def _enrol(
@@ -107,9 +108,9 @@ class ConfirmedClient:
         if not 0 < terms.session_ms <= MAX_SESSION_MS:
             raise LocalProtocolError("a session lives 12 hours at most")
         if self.suite.wraps != (terms.private_key is not None):
-            raise LocalProtocolError("a pair of keys belongs to rsa-gcm, and to it alone")
+            raise LocalProtocolError("pass a key pair in rsa-gcm, and only there")
         if (terms.ticket is None) != (not terms.chain_id):
-            raise LocalProtocolError("a ticket belongs to a chain, and a chain has a ticket")
+            raise LocalProtocolError("pass ticket and chain_id together")
         pair, ticket = terms.private_key, terms.ticket
         plaintext = serialize_members(
             "msgpack",
@@ -166,7 +167,7 @@ def _confirm(message: ClientConfirmation, record: ExchangeRecord) -> ConfirmedCl
         return None
     box = message.box
     if handshake.suite.wraps != (box is not None):
-        raise DecryptionFailed("a box belongs to rsa-gcm, and to it alone")
+        raise DecryptionFailed("a box is for rsa-gcm, and only for it")
     client_key = None if box is None else _client_key(handshake, box)
     return ConfirmedClient(record, box or b"", client_key)
 
@@ -179,22 +180,22 @@ def _client_key(handshake: Handshake, box: bytes) -> RsaPublicKey:
 
 
 def confirm_login(message: ClientConfirmation, exchange: ExchangeRecord | None) -> ConfirmedClient:
-    """M4; ``exchange`` is what the store had for it and has let go of, None where it had none.
+    """The client of a login; ``exchange`` is what the store removed, None if there was none.
 
-    Up to 20 ms of arithmetic in rsa-gcm, and only for who knew the code.
-    Raises: CodeRefused (another code, or no exchange), DecryptionFailed, MalformedMessage,
+    In rsa-gcm it takes up to 20 ms of arithmetic, but only if the client knew the code.
+    Raises: CodeRefused (wrong code, or no exchange), DecryptionFailed, MalformedMessage,
     InvalidPublicKey (the code is spent).
     """
     if exchange is None or exchange.chain:
         raise CodeRefused("no exchange is open: begin with pA")
     confirmed = _confirm(message, exchange)
     if confirmed is None:
-        raise CodeRefused("the code does not fit, or someone stands between")
+        raise CodeRefused("the code is wrong, or an attacker changed the handshake")
     return confirmed
 
 
 class ConfirmedTicket:
-    """A client that has proven to hold a ticket, good or spent: the chain of R2 decides."""
+    """A client that holds a ticket, good or spent. The chain at ResumptionServerHello decides."""
 
     def __init__(self, record: ExchangeRecord, confirmed: ConfirmedClient) -> None:
         self.suite = confirmed.suite
@@ -208,14 +209,14 @@ class ConfirmedTicket:
         return self.__chain.chain_id
 
     def redeem(self, terms: Terms, now_ms: int) -> Enrolment:
-        """The session, and what the chain becomes; ``terms.ticket`` is the successor.
+        """The session and the new chain; ``terms.ticket`` is the successor.
 
-        Raises: TicketRefused, LocalProtocolError, TicketReuseDetected (two parties hold the secrets
+        Raises: TicketRefused, LocalProtocolError, TicketReuseDetected (two parties hold the secret
         of the ticket: end the chain and its session, and log it).
         """
         before = self.__chain
         if terms.ticket is None or before.chain_id != terms.chain_id:
-            raise LocalProtocolError("a resumption goes on with a ticket of its chain")
+            raise LocalProtocolError("a resumption needs a new ticket of the same chain")
         after = before.redeemed(
             self.ticket_hash,
             ticket_hash(terms.ticket),
@@ -229,7 +230,7 @@ class ConfirmedTicket:
 def confirm_resumption(
     message: ClientConfirmation, exchange: ExchangeRecord | None
 ) -> ConfirmedTicket:
-    """R3: the ticket to redeem from the chain that it names.
+    """The ticket of a resumption, to be redeemed in its chain.
 
     Raises: TicketRefused, DecryptionFailed, MalformedMessage, InvalidPublicKey.
     """

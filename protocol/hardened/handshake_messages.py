@@ -1,6 +1,7 @@
-"""The messages that begin a session: login M0 to M5, resumption R1 to R4 (PROTOCOL §15, §19).
+"""The messages of a login and of a resumption (PROTOCOL §15, §19).
 
-``parse`` and ``serialize`` take the format that the Content-Type names. R3 and R4 are M4 and M5.
+``parse`` and ``serialize`` take the format that the Content-Type names. A resumption ends with the
+same two confirmation messages as a login.
 """
 
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ def _box(box: bytes | None) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """M0, C->S: who logs in, with which suites, and how its messages will be fresh."""
+    """Client to server: the username, the offered suites and the kind of freshness."""
 
     version: int
     username: str
@@ -71,7 +72,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """M1, S->C: the session to be and the one suite that its code is for; the same for anybody."""
+    """Server to client: the id of the future session and its suite; alike for every user."""
 
     session_id: bytes
     suite: str
@@ -104,7 +105,7 @@ class Greeting:
 
 @dataclass(frozen=True, slots=True)
 class ClientShare:
-    """M2, C->S: pA of SPAKE2. It costs one of the code's attempts."""
+    """Client to server: pA of SPAKE2. It costs an attempt of the code."""
 
     session_id: bytes
     p_a: bytes
@@ -122,7 +123,7 @@ class ClientShare:
 
 @dataclass(frozen=True, slots=True)
 class ServerShare:
-    """M3, S->C: pB of SPAKE2."""
+    """Server to client: pB of SPAKE2."""
 
     p_b: bytes
 
@@ -139,7 +140,7 @@ class ServerShare:
 
 @dataclass(frozen=True, slots=True)
 class ClientConfirmation:
-    """M4 and R3, C->S: the client's proof; in rsa-gcm a box with its public key."""
+    """Client to server: the client's proof; in rsa-gcm also a box with its public key."""
 
     session_id: bytes
     confirmation: bytes
@@ -164,7 +165,7 @@ class ClientConfirmation:
 
 @dataclass(frozen=True, slots=True)
 class ServerConfirmation:
-    """M5 and R4, S->C: the server's proof, and a box with what the session begins with."""
+    """Server to client: the server's proof, and a box with the terms of the session."""
 
     confirmation: bytes
     box: bytes
@@ -183,7 +184,7 @@ class ServerConfirmation:
 
 @dataclass(frozen=True, slots=True)
 class ResumptionHello:
-    """R1, C->S: a ticket, and the client's point for ECDH."""
+    """Client to server: a ticket, and the client's point for ECDH."""
 
     version: int
     ticket: bytes
@@ -222,7 +223,7 @@ class ResumptionHello:
 
 @dataclass(frozen=True, slots=True)
 class ResumptionGreeting:
-    """R2, S->C: the session to be, and the server's point for ECDH."""
+    """Server to client: the id of the future session, and the server's point for ECDH."""
 
     session_id: bytes
     server_nonce: bytes

@@ -1,14 +1,14 @@
-"""Logging in and resuming at the server (PROTOCOL §15, §19).
+"""Login and resumption at the server (PROTOCOL §15, §19).
 
-The order is kept by what can be had from what::
+Each step needs the result of the step before, which enforces the order::
 
-    Hello -> Invitation -> LoginRecord                 M0, M1, and the mail
-    ClientShare + claimed LoginRecord -> exchange      M2, M3: the attempt is spent by then
-    ClientConfirmation + taken record -> Confirmed...  M4: only now is its box opened
-    ConfirmedClient -> Enrolment                       M5, and what is to be stored
+    ClientHello -> Invitation -> LoginRecord               ServerHello, and the mail
+    ClientShare + LoginRecord -> ExchangeRecord            ServerShare; the attempt was counted
+    ClientConfirmation + ExchangeRecord -> ConfirmedClient only now the box is opened
+    ConfirmedClient -> Enrolment                           ServerConfirmation, and the records
 
-A store gives a LoginRecord only by claiming an attempt, and an ExchangeRecord only by taking it
-away, so that one exchange is open for a session id and is confirmed or lost once.
+A store returns a LoginRecord only when it counts an attempt, and an ExchangeRecord only when it
+removes the record. So one exchange is open for a session id, and it is confirmed or lost once.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ from .suites import HARDENED_SUITES, HardenedSuite, choose_suite
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """A login that was greeted and has no code yet."""
+    """A login after ServerHello, which has no code yet."""
 
     greeting: Greeting
     suite: HardenedSuite
@@ -55,12 +55,12 @@ class Invitation:
     _transcript: bytes = field(repr=False)
 
     def for_code(self, code: Code) -> LoginRecord:
-        """The login that ``code`` opens; it forgets the code. Half a millisecond."""
+        """The login for ``code``. It does not keep the code. It takes half a millisecond."""
         return self._record(self._scalar(code))
 
     def decoy_for_unknown_user(self, entropy: Entropy) -> LoginRecord:
-        """A login that no code opens: the user is unknown, or has had enough mails."""
-        self._scalar(mint_code(entropy, HARDENED_CODE_CHARS))  # for the work, which is the same
+        """A login that no code opens: the user is unknown, or got the allowed number of mails."""
+        self._scalar(mint_code(entropy, HARDENED_CODE_CHARS))  # for equal work
         return self._record(scalar(entropy(SCALAR_SEED_BYTES)))
 
     def _scalar(self, code: Code) -> int:
@@ -86,13 +86,13 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True)
 class HandshakeServer:
-    """``realm`` names the service, as its clients know it; ``accepted`` the suites it takes."""
+    """``realm`` is the name of the service; ``accepted`` are the suites that it accepts."""
 
     realm: str
     accepted: Sequence[str] = tuple(HARDENED_SUITES)
 
     def greet(self, hello: Hello, expires_s: int, entropy: Entropy) -> Invitation:
-        """M1, alike for every user. Raises: UnsupportedSuite."""
+        """ServerHello, alike for every user. Raises: UnsupportedSuite."""
         suite = choose_suite(hello.version, hello.suites, self.accepted)
         greeting = Greeting(entropy(SESSION_ID_BYTES), suite.name, entropy(NONCE_BYTES), expires_s)
         transcript = greeting_transcript(
@@ -112,17 +112,17 @@ class HandshakeServer:
     def answer_share(
         self, message: ClientShare, login: LoginRecord | None, entropy: Entropy
     ) -> tuple[ServerShare, ExchangeRecord]:
-        """M3, and what M4 will be tried against; the exchange before it is void.
+        """ServerShare, and the exchange for ClientConfirmation. It voids an earlier exchange.
 
-        ``login`` is what the store gave for an attempt that it has counted, None where there was
-        none to count. Raises: CodeRefused, InvalidPublicKey.
+        ``login`` is what the store returned when it counted the attempt; None if no attempt was
+        left. Raises: CodeRefused, InvalidPublicKey.
         """
         if login is None:
             raise CodeRefused("no code waits: unknown, spent or expired")
         _check_session(login.session_id, message.session_id)
         p_a = admit_share(message.p_a)
         if p_a is None:
-            raise InvalidPublicKey("pA is not a point that a client makes")
+            raise InvalidPublicKey("pA is not a valid share of a client")
         blinding, y = login.load_blinding(), scalar(entropy(SCALAR_SEED_BYTES))
         secret, p_b = server_secret(blinding, y, p_a), server_share(blinding, y)
         if secret is None:
@@ -148,11 +148,11 @@ class HandshakeServer:
         chain: TicketChain | None,
         entropy: Entropy,
     ) -> tuple[ResumptionGreeting, ExchangeRecord]:
-        """R2, and what R3 will be tried against; ``chain`` is that of the ticket, as it is now.
+        """ResumptionServerHello, and the exchange for ClientConfirmation.
 
-        A spent ticket is answered like a good one: only R3 shows whether the client holds its
-        secret, or has merely seen it go by. Raises: UnsupportedSuite, TicketRefused,
-        InvalidPublicKey.
+        ``chain`` is the current chain of the ticket. A spent ticket gets the same answer as a good
+        one: only ClientConfirmation shows whether the client holds its secret or has merely seen
+        the ticket. Raises: UnsupportedSuite, TicketRefused, InvalidPublicKey.
         """
         suite = choose_suite(message.version, [message.suite], self.accepted)
         if ticket is None or chain is None or ticket.suite != suite.name:

@@ -1,8 +1,8 @@
-"""Transcripts, and every key that is made from one (PROTOCOL §16).
+"""Transcripts, and the keys that are derived from them (PROTOCOL §16).
 
-A transcript is a hash of typed fields, each behind its length, under a label of its own: no two
-lists of fields have one encoding. A label names the protocol, the suite and the purpose, so that
-no two keys are made alike. The two directions never share a key.
+A transcript is a hash of typed fields, each with its length before it, under a label of its own. So
+two different lists of fields never have the same encoding. The label of a key names the protocol,
+the suite and the purpose, so each key has its own label. The two directions never share a key.
 """
 
 from dataclasses import dataclass, field
@@ -64,7 +64,7 @@ def greeting_transcript(
     expires_s: int,
     realm: str,
 ) -> bytes:
-    """th0: everything of M0 and M1, and the realm (PROTOCOL §16.1)."""
+    """th0: all fields of ClientHello and ServerHello, and the realm (PROTOCOL §16.1)."""
     return transcript(
         "greeting",
         version.to_bytes(2),
@@ -81,7 +81,7 @@ def greeting_transcript(
 
 
 def login_transcript(greeting: bytes, p_a: bytes, p_b: bytes) -> bytes:
-    """th of a login; the two empty fields are the place of ML-KEM."""
+    """th of a login; the two empty fields are reserved for ML-KEM."""
     return transcript("login", greeting, p_a, p_b, b"", b"")
 
 
@@ -98,7 +98,7 @@ def resumption_transcript(
     username: str,
     realm: str,
 ) -> bytes:
-    """th of a resumption: everything of R1 and R2, the user and the realm."""
+    """th of a resumption: all fields of its two hellos, the user and the realm."""
     return transcript(
         "resumption",
         version.to_bytes(2),
@@ -119,9 +119,9 @@ def resumption_transcript(
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What both sides have before either has confirmed; one login, or one resumption.
+    """The secrets of one login or resumption, before either side has confirmed.
 
-    ``th`` 32 bytes, ``shared`` Ke of SPAKE2 or its like, the confirmations 32 bytes each.
+    ``th`` has 32 bytes. ``shared`` is Ke. The confirmations have 32 bytes each.
     """
 
     suite: HardenedSuite
@@ -132,7 +132,7 @@ class Handshake:
 
     @classmethod
     def of_resumption(cls, suite: HardenedSuite, th: bytes, resume: bytes, agreed: bytes) -> Self:
-        """From the secret of a ticket (32 bytes) and what ECDH agreed on (32 bytes)."""
+        """From the secret of a ticket (32 bytes) and the result of ECDH (32 bytes)."""
         prk = hkdf_extract(th, resume + agreed)
         return cls(
             suite,
@@ -143,7 +143,7 @@ class Handshake:
         )
 
     def _box(self, direction: Direction, *before: bytes) -> tuple[bytes, bytes, bytes]:
-        # Each direction has one box, so that its key and IV are used once.
+        # Each direction has one box, so its key and IV are used once.
         prk = hkdf_extract(self.th, self.shared)
         block = hkdf_expand(prk, info(self.suite, f"box {direction}"), 44)
         return block[:32], block[32:], transcript(f"box {direction}", self.th, *before)
@@ -155,7 +155,7 @@ class Handshake:
         return self._box("s2c", self.confirm_client, client_box, self.confirm_server)
 
     def seal_client_box(self, plaintext: bytes) -> bytes:
-        """The box of M4 or R3."""
+        """The box of ClientConfirmation."""
         key, iv, aad = self._client_box()
         return aes_gcm_seal(key, iv, plaintext, aad)
 
@@ -165,7 +165,7 @@ class Handshake:
         return _opened(aes_gcm_open(key, iv, box, aad))
 
     def seal_server_box(self, client_box: bytes, plaintext: bytes) -> bytes:
-        """The box of M5 or R4; ``client_box`` is empty where there was none."""
+        """The box of ServerConfirmation; ``client_box`` is empty if there was none."""
         key, iv, aad = self._server_box(client_box)
         return aes_gcm_seal(key, iv, plaintext, aad)
 
@@ -175,7 +175,7 @@ class Handshake:
         return _opened(aes_gcm_open(key, iv, box, aad))
 
     def secrets(self, client_box: bytes, server_box: bytes) -> "Secrets":
-        """The keys of the session: they depend on every byte that either side has sent."""
+        """The keys of the session. They depend on every byte that either side has sent."""
         th2 = transcript(
             "session",
             self.th,
@@ -210,7 +210,7 @@ class EpochKeys:
     s2c: bytes = field(repr=False)
 
     def next(self) -> "EpochKeys":
-        """The keys of the next epoch, from which those of this one cannot be told."""
+        """The keys of the next epoch. They do not reveal the keys of this one."""
         label = info(self.suite, "rekey")
         return EpochKeys(
             self.suite, self.epoch + 1, hkdf_expand(self.c2s, label), hkdf_expand(self.s2c, label)
@@ -219,7 +219,7 @@ class EpochKeys:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What a login or a resumption gives: the first keys, and the secret of the next ticket."""
+    """The result of a login or a resumption: the first keys, and the secret of the next ticket."""
 
     keys: EpochKeys
     resume: bytes = field(repr=False)

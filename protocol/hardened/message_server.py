@@ -1,10 +1,10 @@
-"""One sealed message at the server, in the one order that is safe (PROTOCOL §17.5).
+"""One sealed message at the server, in the only safe order (PROTOCOL §17.5).
 
-``open_request`` verifies the seal and gives an ``OpenedMessage``, which shows only its ``claim``.
-``accept(claimed, now_ms)`` gives an ``AcceptedMessage``, which alone holds the plaintext and can
-seal one response; or a ``StaleMessage``, which can seal one refusal and nothing else. The claim
-comes before the look at the clock and the epoch's age: what is refused is used up, so that a client
-which corrects its clock and sends once more cannot be made to act twice.
+``open_request`` verifies the seal and returns an ``OpenedMessage``, which exposes only its
+``claim``. ``accept(claimed, now_ms)`` returns an ``AcceptedMessage``, with the plaintext and one
+response, or a ``StaleMessage``, with one refusal. The claim comes before the checks of the clock
+and of the epoch's age: a refused message is used up, so a client that corrects its clock and sends
+the request again cannot cause it to run twice.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ STALE_EPOCH = "stale_epoch"
 
 @dataclass(frozen=True, slots=True)
 class ServerSession:
-    """A SessionRecord and its RSA keys, ready for use; may be kept as long as the record stands."""
+    """A SessionRecord with its RSA keys loaded. It may be cached as long as the record is valid."""
 
     record: SessionRecord
     private_key: RsaPrivateKey | None = field(repr=False)
@@ -48,7 +48,7 @@ class ServerSession:
 
 
 class _Answer:
-    """The right to one answer to a request, under the keys of its epoch."""
+    """Seals one answer to a request, under the keys of its epoch."""
 
     def __init__(self, request: Envelope, keys: EpochKeys, wrap_to: RsaPublicKey | None) -> None:
         self._request = request
@@ -72,10 +72,9 @@ class _Answer:
 
 
 class AcceptedMessage:
-    """A message that counts: its plaintext, and the right to one response.
+    """A message that was claimed: its plaintext, and one response.
 
-    ``session`` is what is to be stored of the session from now on, if ``moved``, before the
-    request is run.
+    If ``moved``, store ``session`` before you run the request.
     """
 
     def __init__(
@@ -87,19 +86,19 @@ class AcceptedMessage:
         self._answer = answer
 
     def http_request(self) -> HttpRequest:
-        """The request inside (§17.3). Raises: MalformedMessage, to be answered inside."""
+        """The request (§17.3). Raises: MalformedMessage; answer it inside the seal."""
         return HttpRequest.parse_array(parse_msgpack(self._plaintext))
 
     def seal_response(self, response: HttpResponse, now_ms: int, entropy: Entropy) -> Envelope:
-        """A whole response, bound to its request."""
+        """A response, bound to its request."""
         plaintext = serialize_msgpack(response.to_array())
         return self._answer.seal(Kind.RESPONSE, plaintext, now_ms, entropy)
 
 
 class StaleMessage:
-    """A message outside the time window, or of an epoch that has lasted too long (``error``).
+    """A message outside the window, or of an epoch that has lasted too long (``error``).
 
-    It was used up unread; this is the right to say so, under the seal.
+    It was used up unread. This object can seal one refusal.
     """
 
     def __init__(self, answer: _Answer, window_ms: int, error: str) -> None:
@@ -108,7 +107,7 @@ class StaleMessage:
         self._window_ms = window_ms
 
     def seal_refusal(self, now_ms: int, entropy: Entropy) -> Envelope:
-        """Why, and the server's time and window, for the client to correct its clock (§17.6)."""
+        """The error, and the server's time and window for clock correction (§17.6)."""
         plaintext = serialize_msgpack(
             {"error": self.error, "time_ms": now_ms, "window_ms": self._window_ms}
         )
@@ -116,7 +115,7 @@ class StaleMessage:
 
 
 class OpenedMessage:
-    """A message whose seal holds and which may still be a replay: only its claim can be seen."""
+    """A message with a valid seal that can still be a replay. It exposes only its claim."""
 
     def __init__(
         self, claim: FreshnessClaim, accept: Callable[[int], AcceptedMessage | StaleMessage]
@@ -126,11 +125,11 @@ class OpenedMessage:
         self.__decided = Once()
 
     def accept(self, claimed: bool, now_ms: int) -> AcceptedMessage | StaleMessage:
-        """The plaintext, or the right to refuse, if the store has claimed. Raises: ReplayedNonce.
+        """The message, or its refusal, if the store has claimed it. Raises: ReplayedNonce.
 
-        ``now_ms`` is taken after the claim: were the window looked at before, a claim that took
-        long could be made when the first one was forgotten. A replay is not answered under the
-        seal: who replays could pass the answer on as the answer to the first.
+        Take ``now_ms`` after the claim. If the window were checked before, a slow claim could
+        succeed after the store has forgotten the first one. A replay gets no sealed answer,
+        because an attacker could pass it off as the answer to the first message.
         """
         self.__decided.use("an opened message")
         if not claimed:
@@ -141,9 +140,9 @@ class OpenedMessage:
 def open_request(
     envelope: Envelope, session: ServerSession | None, now_ms: int, window_ms: int = WINDOW_MS
 ) -> OpenedMessage:
-    """The message, verified; ``session`` is None where there is none of its id.
+    """Verifies the message; ``session`` is None if there is no session with its id.
 
-    That a session is open is no secret, so a message without one is refused at once.
+    That a session is open is not a secret, so a message without a session is refused at once.
     Raises: DecryptionFailed.
     """
     header = envelope.header
@@ -159,7 +158,7 @@ def open_request(
     unwrapped = unwrap(session.private_key, envelope.wrapped or b"")
     plaintext = open_message(keys.c2s, envelope, unwrapped)
     if plaintext is None:
-        raise DecryptionFailed("the seal does not hold: changed, or other keys")
+        raise DecryptionFailed("the seal is not valid: changed, or other keys")
 
     def accept(then_ms: int) -> AcceptedMessage | StaleMessage:
         answer = _Answer(envelope, keys, session.client_key)
@@ -171,7 +170,7 @@ def open_request(
             return StaleMessage(answer, window_ms, STALE_EPOCH)
         return AcceptedMessage(plaintext, answer, after, after is not record)
 
-    # Until its time has left the window the message must not be forgotten.
+    # A store must remember the message until its time is outside the window.
     expires_ms = header.fresh_value + window_ms
     salt = envelope.salt if header.fresh == "clock" else b""
     return OpenedMessage(FreshnessClaim(header.fresh, header.fresh_value, salt, expires_ms), accept)

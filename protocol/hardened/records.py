@@ -1,15 +1,15 @@
-"""What a server keeps between messages, as values that a store can hold as bytes (PROTOCOL §20).
+"""The values that a server keeps between messages, as bytes for a store (PROTOCOL §20).
 
 ::
 
-    LoginRecord      by session id, from M0 until the code is spent or expired
-    ExchangeRecord   by session id, from M2 to M4 and from R1 to R3; taken once
+    LoginRecord      by session id, from ClientHello until the code is spent or expired
+    ExchangeRecord   by session id, from ServerShare to ClientConfirmation; removed once
     SessionRecord    by session id, while the session lives
     TicketRecord     by the hash of a ticket, while its chain lives
-    TicketChain      by chain id: which of its tickets may be used
+    TicketChain      by chain id: the tickets that are good
 
-All but the last hold secrets: a store sees them sealed. They are swapped whole, so that a store
-needs no more than bytes and a comparison.
+All except the last hold secrets, so a store gets them sealed. A record is always replaced as a
+whole, so a store needs only bytes and a comparison.
 """
 
 from dataclasses import dataclass, field, replace
@@ -30,10 +30,10 @@ MAX_EPOCH_MS = 1_200_000
 
 @dataclass(frozen=True, slots=True)
 class LoginRecord(Record):
-    """A login that waits for its code: whom, how, th0 of its greeting, and w for SPAKE2.
+    """A login that waits for its code.
 
-    ``username`` as it was sent. ``blinding`` is ``Blinding.serialize()``; that of a decoy is made
-    of no code.
+    ``username`` is as it was sent. ``greeting`` is th0. ``blinding`` is ``Blinding.serialize()``;
+    in a decoy no code gives it.
     """
 
     KIND: ClassVar[str] = "login"
@@ -51,10 +51,10 @@ class LoginRecord(Record):
 
 @dataclass(frozen=True, slots=True)
 class ExchangeRecord(Record):
-    """A handshake that waits for the client's confirmation (M4 or R3).
+    """A handshake that waits for ClientConfirmation.
 
-    ``ticket_hash`` and ``chain`` (a serialized TicketChain, as it was at R2) are those of a
-    resumption, else empty.
+    In a resumption ``ticket_hash`` is that of its ticket, and ``chain`` the serialized TicketChain
+    of the time of ResumptionServerHello. In a login both are empty.
     """
 
     KIND: ClassVar[str] = "exchange"
@@ -71,7 +71,7 @@ class ExchangeRecord(Record):
     chain: bytes = b""
 
     def decoy_for_unknown_user(self, entropy: Entropy) -> "ExchangeRecord":
-        """The same, of a login whose code is gone: no confirmation is right."""
+        """A copy for a login whose code is gone: no confirmation is right."""
         return replace(self, confirm_client=entropy(len(self.confirm_client)))
 
     def handshake(self) -> Handshake:
@@ -81,11 +81,11 @@ class ExchangeRecord(Record):
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord(Record):
-    """A session: its keys of this epoch and, for 30 s, of the one before.
+    """A session: its keys of this epoch and, for 30 s, of the previous one.
 
     ``private_key`` (PKCS#8 DER) is the server's, ``client_key`` (SPKI DER) the client's; both are
-    empty where the suite does not wrap. ``epoch_until_ms`` is when this epoch is over, and
-    ``extended`` 1 once it was let go on.
+    empty in ecdh-gcm. ``epoch_until_ms`` is the end of this epoch. ``extended`` is 1 after the
+    epoch was extended.
     """
 
     KIND: ClassVar[str] = "session"
@@ -108,7 +108,7 @@ class SessionRecord(Record):
     extended: int = 0
 
     def keys_of(self, epoch: int, now_ms: int) -> EpochKeys | None:
-        """The keys of this epoch, the next, or for its last 30 s the one before; else None."""
+        """The keys of this epoch, the next one, or for 30 s the previous one; otherwise None."""
         current = EpochKeys(HARDENED_SUITES[self.suite], self.epoch, self.c2s, self.s2c)
         if epoch == self.epoch:
             return current
@@ -119,10 +119,11 @@ class SessionRecord(Record):
         return None
 
     def moved_to(self, keys: EpochKeys, now_ms: int) -> "SessionRecord | None":
-        """The session after a message under ``keys``; None where their epoch has lasted too long.
+        """The session after a message under ``keys``; None if their epoch has lasted too long.
 
-        Itself, unless they are of the next epoch, or of this one and its time is over. Then it is
-        let go on once: the client may have had no answer in it yet, and so must not begin the next.
+        The record changes only if ``keys`` are of the next epoch, or of this one after its end. In
+        the latter case the epoch is extended once: the client may not have had an answer in it yet,
+        and then it must not begin the next epoch.
         """
         if keys.epoch == self.epoch and now_ms > self.epoch_until_ms:
             if self.extended:
@@ -143,22 +144,22 @@ class SessionRecord(Record):
         )
 
     def pruned(self, now_ms: int) -> "SessionRecord":
-        """The session without keys that are no longer good for anything; itself, if it has none."""
+        """The session without the keys of the previous epoch, if their time is over."""
         if not self.previous_c2s or now_ms <= self.previous_until_ms:
             return self
         return replace(self, previous_c2s=b"", previous_s2c=b"", previous_until_ms=0)
 
 
 def ticket_hash(ticket: bytes) -> bytes:
-    """What a store knows of a ticket (32 bytes)."""
+    """The hash (32 bytes) under which a store knows a ticket."""
     return sha256(b"ticket\x00" + ticket)
 
 
 @dataclass(frozen=True, slots=True)
 class TicketRecord(Record):
-    """A ticket's secret, and whose it is. Kept while its chain lives, also when it is spent:
+    """The secret and the user of a ticket.
 
-    so that its return is noticed.
+    It is kept while its chain lives, even after the ticket is spent, to detect its reuse.
     """
 
     KIND: ClassVar[str] = "ticket"
@@ -172,10 +173,10 @@ class TicketRecord(Record):
 
 @dataclass(frozen=True, slots=True)
 class TicketChain(Record):
-    """The tickets of one login, each given out for the one before (PROTOCOL §19.3).
+    """The tickets of one login, each of which replaces the one before (PROTOCOL §19.3).
 
-    ``used`` is the hash of the last ticket that was redeemed (empty at first), ``next`` of its
-    successor, ``session_id`` the session that came of it. Only these two tickets are good.
+    ``used`` is the hash of the last redeemed ticket (empty at first), ``next`` the hash of its
+    successor, and ``session_id`` the session of that resumption. Only these two tickets are good.
     """
 
     KIND: ClassVar[str] = "chain"
@@ -193,9 +194,9 @@ class TicketChain(Record):
     ) -> "TicketChain":
         """The chain after ``ticket`` was redeemed for ``successor`` (both hashes).
 
-        Raises: TicketRefused (expired), TicketReuseDetected (spent: revoke the chain). The chain is
-        that of R2: a proof begun while its ticket was good is no sign of a second holder,
-        however late it comes.
+        Raises: TicketRefused (expired), TicketReuseDetected (spent: revoke the chain). Call it on
+        the chain of ResumptionServerHello: a proof that began while its ticket was good does not
+        show a second holder, however late it arrives.
         """
         if now_ms > self.expires_ms:
             raise TicketRefused("the ticket has expired")

@@ -1,8 +1,8 @@
-"""Freshness of the hardened suites: one claim for clock and counter, and the counter's window.
+"""Freshness of the hardened suites: the claim of a message, and the counter's window.
 
-Rules only, no state (PROTOCOL §17.4). With ``clock`` a message is claimed by its salt, and its
-time is looked at afterwards. With ``counter`` it is claimed by its number: each once, and none
-that is 1024 or more below the highest so far. Source: RFC 6479, by a number in place of a ring.
+Rules without state (PROTOCOL §17.4). With ``clock`` a message is claimed by its salt, and its time
+is checked afterwards. With ``counter`` it is claimed by its number: each number once, and none that
+is 1024 or more below the highest so far. Source: RFC 6479, with an integer in place of a ring.
 """
 
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ _SEEN_MASK = (1 << COUNTER_WINDOW) - 1
 class FreshnessClaim:
     """What a store must claim, in one atomic and durable step, before a message counts.
 
-    ``clock``    ``salt`` (16 bytes) was not claimed in this session before. It may be forgotten
-                 when the store's clock is past ``expires_ms``.
-    ``counter``  ``ReplayWindow.claim(value)`` of the session's window is not None, which is the
-                 new window. ``salt`` and ``expires_ms`` are of no meaning.
+    ``clock``    Claim ``salt`` (16 bytes) if it was not claimed in this session before. Forget it
+                 only when the store's clock is past ``expires_ms``.
+    ``counter``  Replace the session's window by ``ReplayWindow.claim(value)``, if that is not
+                 None. ``salt`` and ``expires_ms`` have no meaning.
     """
 
     fresh: Freshness
@@ -38,17 +38,17 @@ class FreshnessClaim:
 class ReplayWindow:
     """The numbers that were seen: ``top`` is the highest, bit i of ``seen`` is ``top - i``.
 
-    A new window has seen 0 alone, so that the first message has the number 1.
+    A new window has seen only 0, so the first message has the number 1.
     """
 
     top: int = 0
     seen: int = 1
 
     def claim(self, value: int) -> "ReplayWindow | None":
-        """The window with ``value`` in it, or None where it was seen or is too old."""
+        """The window with ``value`` in it, or None if it was seen or is too old."""
         if value > self.top:
             ahead = value - self.top
-            # A number far ahead must not become a shift by as many bits.
+            # A number far ahead must not cause a shift by that many bits.
             seen = self.seen << ahead & _SEEN_MASK if ahead < COUNTER_WINDOW else 0
             return ReplayWindow(value, seen | 1)
         bit = 1 << min(self.top - value, COUNTER_WINDOW)
@@ -62,7 +62,7 @@ class ReplayWindow:
 
     @classmethod
     def parse(cls, data: bytes) -> "ReplayWindow":
-        """What ``serialize`` gave. Raises: LocalProtocolError."""
+        """Reads the bytes of ``serialize``. Raises: LocalProtocolError."""
         if len(data) != WINDOW_RECORD_BYTES:
             raise LocalProtocolError("a stored window has another length")
         return cls(int.from_bytes(data[:8]), int.from_bytes(data[8:]))

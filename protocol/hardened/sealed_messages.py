@@ -1,12 +1,11 @@
 """One sealed message: its header, its envelope, and the seal (PROTOCOL §17).
 
-Every message has an AES key of its own, made from the key of its direction, a salt and the
-header::
+Every message has its own AES key, derived from the key of its direction, a salt and the header::
 
     key ‖ iv = HKDF(ikm = k [‖ cek], salt, info = header, 44)
 
-so that no state has to be kept to use no pair of key and IV twice. What authenticates is k: a
-``cek`` can be wrapped by anybody who knows the public key.
+So no side needs state to avoid the reuse of a key and IV. k authenticates the message: anybody who
+knows the public key can wrap a ``cek``.
 """
 
 import struct
@@ -43,7 +42,7 @@ _NOTHING_WRAPPED = sha256(b"")
 
 
 class Kind(IntEnum):
-    """What a message is; its direction follows from it."""
+    """The kind of a message, which also fixes its direction."""
 
     REQUEST = 1
     RESPONSE = 2
@@ -55,10 +54,11 @@ _KINDS = frozenset(Kind)
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What travels in the clear and is authenticated by the seal (PROTOCOL §17.1).
+    """The unencrypted part of a message, which the seal authenticates (PROTOCOL §17.1).
 
-    ``fresh_value`` is a time in milliseconds or a number; ``wrapped_hash`` SHA-256 of the wrapped
-    key or of nothing; ``request_tag`` the last 16 bytes of the request that is answered.
+    ``fresh_value`` is a time in milliseconds or a number. ``wrapped_hash`` is SHA-256 of the
+    wrapped key, or of the empty string. ``request_tag`` is the last 16 bytes of the request, in an
+    answer.
     """
 
     suite: HardenedSuite
@@ -111,7 +111,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A sealed message as it travels. ``header`` is what ``raw_header`` says."""
+    """A sealed message on the wire. ``header`` is the parsed ``raw_header``."""
 
     raw_header: bytes
     header: Header = field(compare=False)
@@ -121,7 +121,7 @@ class Envelope:
 
     @property
     def tag(self) -> bytes:
-        """What a response to this message is bound to."""
+        """The tag, to which the answer is bound."""
         return self.sealed[-GCM_TAG_BYTES:]
 
     @classmethod
@@ -131,12 +131,12 @@ class Envelope:
 
     @classmethod
     def take(cls, members: Members) -> Self:
-        """From members that were read already, to see by ``header`` what they are (§15.1)."""
+        """From members that were parsed before, to tell the suite by ``header`` (§15.1)."""
         raw_header = members.raw("header", REQUEST_HEADER_BYTES, RESPONSE_HEADER_BYTES)
         header = Header.parse(raw_header)
         wrapped = members.optional_raw("wrapped")
         if header.suite.wraps != (wrapped is not None):
-            raise MalformedMessage("a wrapped key belongs to rsa-gcm, and to it alone")
+            raise MalformedMessage("a wrapped key is for rsa-gcm, and only for it")
         if wrapped is not None and not MIN_WRAPPED_BYTES <= len(wrapped) <= MAX_WRAPPED_BYTES:
             raise MalformedMessage("a wrapped key has 256 to 512 bytes")
         salt, sealed = members.raw("salt", SALT_BYTES), members.raw("sealed")
@@ -167,8 +167,8 @@ def seal_message(
 ) -> Envelope:
     """``plaintext`` under ``key`` (32 bytes) of the header's direction and epoch.
 
-    ``wrap_to`` is the receiver's key where the suite wraps, else None; the header's
-    ``wrapped_hash`` follows from it.
+    ``wrap_to`` is the receiver's key in rsa-gcm, otherwise None. It also sets the header's
+    ``wrapped_hash``.
     """
     cek, wrapped = b"", None
     if wrap_to is not None:
@@ -182,16 +182,15 @@ def seal_message(
 
 
 def unwrap(private_key: RsaPrivateKey | None, wrapped: bytes) -> bytes | None:
-    """What ``wrapped`` holds, by a key in this process; None where it does not open."""
+    """The content of ``wrapped``, with a key in this process; None if it does not open."""
     return None if private_key is None else private_key.unwrap(wrapped, "oaep-sha256")
 
 
 def open_message(key: bytes, envelope: Envelope, unwrapped: bytes | None) -> bytes | None:
-    """The plaintext, or None where anything about the message is not as it was sealed.
+    """The plaintext, or None if any part of the message was changed.
 
-    ``unwrapped`` is what our key has made of ``envelope.wrapped`` where the suite wraps; None where
-    it did not open. It is then replaced by a constant, so that it costs what a seal that does not
-    fit costs.
+    In rsa-gcm ``unwrapped`` is the content of ``envelope.wrapped``, or None if it did not open. It
+    is then replaced by a constant, so that the work is that of a seal that is not valid.
     """
     cek, valid = b"", True
     if envelope.header.suite.wraps:

@@ -1,4 +1,4 @@
-"""SPAKE2 on P-256: two sides that share a small secret agree on a large one (RFC 9382).
+"""SPAKE2 on P-256: two sides that share a short secret agree on a strong key (RFC 9382).
 
 The ciphersuite is SPAKE2-P256-SHA256-HKDF-HMAC. A is the client, B the server::
 
@@ -7,8 +7,8 @@ The ciphersuite is SPAKE2-P256-SHA256-HKDF-HMAC. A is the client, B the server::
     Ke ‖ Ka = SHA-256(TT)     KcA ‖ KcB = HKDF(Ka, "ConfirmationKeys" ‖ AAD)
     cA = HMAC(KcA, TT)     cB = HMAC(KcB, TT)
 
-Nothing that travels can be tested against a guess of w without a discrete logarithm; each run
-lets an active attacker test one guess. Who learns w can log in as either side, so that w is as
+An attacker cannot test a guess of w against a recording without computing a discrete logarithm.
+Each run lets an active attacker test one guess. Whoever knows w can act as either side, so w is as
 secret as the code. The cofactor of P-256 is 1.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from protocol.common.primitives import Point, hkdf, hmac_sha256, sha256
 
 # "1.2.840.10045.3.1.7 point generation seed (M)" and "(N)", hashed to the curve by RFC 9382 §4:
-# nobody knows a discrete logarithm of either.
+# nobody knows their discrete logarithms.
 M_BYTES = bytes.fromhex(
     "04886e2f97ace46e55ba9dd7242579f2993b64e16ef3dcab95afd497333d8fa12f"
     "5ff355163e43ce224e0b0e65ff02ac8e5c7be09419c785e0ca547d55a12e2d20"
@@ -39,7 +39,7 @@ _M, _N = _constant(M_BYTES), _constant(N_BYTES)
 
 @dataclass(frozen=True, slots=True)
 class Blinding:
-    """The secret number w and what it makes of M and N; half a millisecond, done once a code."""
+    """The secret number w, w*M and w*N. It takes half a millisecond, once for each code."""
 
     w: int = field(repr=False)
     w_m: Point = field(repr=False)
@@ -56,13 +56,13 @@ class Blinding:
 
     @classmethod
     def parse(cls, data: bytes) -> "Blinding":
-        """What ``serialize`` gave, from a seal of our own."""
+        """Reads the bytes of ``serialize``, from a seal of this side."""
         return cls(int.from_bytes(data[:32]), _constant(data[32:97]), _constant(data[97:]))
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What a run of SPAKE2 gives: Ke (16 bytes) and the two confirmations (32 bytes each)."""
+    """The result of SPAKE2: Ke (16 bytes) and the two confirmations (32 bytes each)."""
 
     shared: bytes = field(repr=False)
     confirm_client: bytes = field(repr=False)
@@ -71,21 +71,21 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """Who talks to whom, as bytes: idA and idB of the RFC."""
+    """The identities idA and idB of the RFC, as bytes."""
 
     client: bytes
     server: bytes
 
     @classmethod
     def of(cls, username: str, realm: str) -> "Identities":
-        """Those of this protocol (PROTOCOL §15.4)."""
+        """The identities of this protocol (PROTOCOL §15.4)."""
         return cls(b"client:" + username.encode(), b"server:" + realm.encode())
 
 
 def admit_share(data: bytes) -> Point | None:
-    """The peer's share (65 bytes), if it is a point of the curve and neither M nor N.
+    """The peer's share (65 bytes), or None if it is not a point, or is M or N.
 
-    No honest side sends M or N: their discrete logarithms are not known.
+    No honest side sends M or N, because their discrete logarithms are not known.
     """
     return None if data in (M_BYTES, N_BYTES) else Point.decode(data)
 
@@ -101,12 +101,12 @@ def server_share(blinding: Blinding, y: int) -> bytes:
 
 
 def client_secret(blinding: Blinding, x: int, share: Point) -> bytes | None:
-    """K (65 bytes) from pB. None where it is infinity: pB was made of w alone."""
+    """K (65 bytes) from pB. None if K is infinity, which happens if pB is w*N."""
     return _multiple(share.minus(blinding.w_n), x)
 
 
 def server_secret(blinding: Blinding, y: int, share: Point) -> bytes | None:
-    """K (65 bytes) from pA. None where it is infinity: pA was made of w alone."""
+    """K (65 bytes) from pA. None if K is infinity, which happens if pA is w*M."""
     return _multiple(share.minus(blinding.w_m), y)
 
 

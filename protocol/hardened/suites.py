@@ -1,7 +1,7 @@
-"""The hardened suites, as data (PROTOCOL §14.1): what they are called and whether they wrap.
+"""The hardened suites, as data (PROTOCOL §14.1): name, number, and whether they wrap keys by RSA.
 
-``hybrid-gcm`` (ML-KEM-768 beside P-256) will be number 3; until then its fields of a transcript
-are empty.
+Number 3 is reserved for ``hybrid-gcm`` (ML-KEM-768 beside P-256); its fields in a transcript are
+empty.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ FRESHNESS: dict[Freshness, int] = {"clock": 1, "counter": 2}
 
 @dataclass(frozen=True, slots=True)
 class HardenedSuite:
-    """``number`` is that of the wire; ``wraps``: every message carries a key wrapped by RSA."""
+    """``number`` is used on the wire. ``wraps``: every message carries a key wrapped by RSA."""
 
     name: str
     number: int
@@ -43,7 +43,7 @@ def suite_of_number(number: int) -> HardenedSuite:
 def choose_suite(
     version: int, offered: Sequence[str], accepted: Sequence[str] = tuple(HARDENED_SUITES)
 ) -> HardenedSuite:
-    """The first that was offered and is accepted here. Raises: UnsupportedSuite."""
+    """The first offered suite that this side accepts. Raises: UnsupportedSuite."""
     if version != VERSION:
         raise UnsupportedSuite(f"this is version {VERSION}")
     for name in offered:
