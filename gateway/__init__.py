@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .events import Event as Event
     from .stores import Store as Store
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Loaded when it is first asked for, so that a program loads what it uses and no more.
 _HOME = {
