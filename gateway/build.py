@@ -21,6 +21,7 @@ from gateway.keys.user_tags import UserTags
 from gateway.login.classic import Login
 from gateway.login.hardened import HardenedLogin
 from gateway.login.resumption import Resumption
+from gateway.login.services import LoginServices
 from gateway.mail.codes import CodeMails
 from gateway.mail.queue import MailQueue
 from gateway.mail.transports import MailTransport
@@ -149,6 +150,9 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     routes = RoutePolicy(chosen.prefix, chosen.public, chosen.require)
     dispatcher = Dispatcher(routes, limits, tags.of, events)
 
+    services = LoginServices(
+        chosen, kept_in, keyring, tags, directory, mails, key_pool, limits, events
+    )
     suite = Classic(chosen.dialect)
     sessions = Sessions(
         kept_in, keyring, chosen.clock, suite.name, chosen.session_lifetime_s * 1000, events
@@ -156,17 +160,16 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     classic = None
     if CLASSIC in chosen.suites:
         exchange = ServerExchange(suite, _decoy(), secrets.token_bytes, chosen.window_ms)
-        login = Login(chosen, exchange, sessions, tags, directory, mails, key_pool, limits, events)
+        login = Login(services, exchange, sessions)
         classic = ClassicRoutes(chosen, exchange, sessions, login, dispatcher)
 
     accepted = tuple(name for name in chosen.suites if name in HARDENED_SUITES)
     server = HandshakeServer(chosen.realm, accepted)
     hardened = HardenedSessions(kept_in, keyring, tags, accepted, events)
-    kept = (kept_in, keyring, tags, directory)
     hardened_routes = HardenedRoutes(
         chosen,
-        HardenedLogin(chosen, server, hardened, *kept, mails, key_pool, limits, events),
-        Resumption(chosen, server, hardened, *kept, key_pool, limits, events),
+        HardenedLogin(services, server, hardened),
+        Resumption(services, server, hardened),
         hardened,
         dispatcher,
         limits,

@@ -5,15 +5,8 @@ import logging
 import secrets
 
 from gateway import events
-from gateway.config.settings import Settings
 from gateway.errors import RateLimited
-from gateway.events import Events
-from gateway.keys.rsa_pool import KeyPool
-from gateway.keys.user_tags import UserTags
-from gateway.mail.codes import CodeMails
-from gateway.policy.rate_limits import Limits
 from gateway.sessions.classic import Sessions
-from gateway.users.directory import Directory
 from protocol.classic.exchange import ServerExchange
 from protocol.common.codes import mint_code, mint_token, normalise_username, session_id
 from protocol.common.errors import CodeRefused, DecryptionFailed, RejectedMessage
@@ -24,6 +17,8 @@ from protocol.common.messages import (
     SessionRequest,
 )
 
+from .services import LoginServices
+
 _log = logging.getLogger("certless")
 
 
@@ -31,26 +26,11 @@ class Login:
     """Grants tokens and turns codes into sessions."""
 
     def __init__(
-        self,
-        settings: Settings,
-        exchange: ServerExchange,
-        sessions: Sessions,
-        tags: UserTags,
-        directory: Directory,
-        mails: CodeMails,
-        key_pool: KeyPool,
-        limits: Limits,
-        events: Events,
+        self, services: LoginServices, exchange: ServerExchange, sessions: Sessions
     ) -> None:
-        self._settings = settings
+        self._services = services
         self._exchange = exchange
         self._sessions = sessions
-        self._tags = tags
-        self._directory = directory
-        self._mails = mails
-        self._key_pool = key_pool
-        self._limits = limits
-        self._events = events
 
     async def initiate(self, message: SessionRequest, remote: str) -> SessionGrant:
         """A token, and a mail in the background where there is somebody to write to.
@@ -59,17 +39,17 @@ class Login:
         Raises: RejectedMessage, RateLimited, StoreUnavailable.
         """
         username = normalise_username(message.username)
-        await self._limits.login(remote, self._tags.of(username))
-        account = await self._directory.named(message.username)
+        await self._services.limits.login(remote, self._services.tags.of(username))
+        account = await self._services.directory.named(message.username)
         user = account.name if account else username
-        self._events.emit(
-            events.LoginRequested(self._tags.of(user), remote, self._exchange.suite.name)
+        self._services.events.emit(
+            events.LoginRequested(self._services.tags.of(user), remote, self._exchange.suite.name)
         )
-        code = mint_code(secrets.token_bytes, self._settings.code_chars)
+        code = mint_code(secrets.token_bytes, self._services.settings.code_chars)
         token = mint_token(secrets.token_bytes)
-        await self._sessions.await_code(token, username, self._tags.of(user), code)
-        if await self._mails.may_be_sent(account, user) and account:
-            self._mails.send(account, code, remote)
+        await self._sessions.await_code(token, username, self._services.tags.of(user), code)
+        if await self._services.mails.may_be_sent(account, user) and account:
+            self._services.mails.send(account, code, remote)
         return SessionGrant(token)
 
     async def authenticate(self, message: AuthenticateRequest, remote: str) -> SealedMessage:
@@ -77,12 +57,14 @@ class Login:
 
         Raises: RejectedMessage, RateLimited, StoreUnavailable.
         """
-        await self._limits.guess(remote)
-        self._key_pool.admit()
+        await self._services.limits.guess(remote)
+        self._services.key_pool.admit()
         try:
             return await self._redeem(message, remote)
         except RejectedMessage as error:
-            self._events.emit(events.CodeRefused(session_id(message.token), error.code, remote))
+            self._services.events.emit(
+                events.CodeRefused(session_id(message.token), error.code, remote)
+            )
             raise
 
     async def _redeem(self, message: AuthenticateRequest, remote: str) -> SealedMessage:
@@ -96,12 +78,12 @@ class Login:
             raise CodeRefused("no code waits")
         # From here on the code is spent: whatever fails now ends this login.
         try:
-            login = await asyncio.to_thread(opened.accept, self._settings.clock())
-            account = await self._directory.find(claimed.username)
-            if account is None or not await self._directory.check(account, login.payload):
+            login = await asyncio.to_thread(opened.accept, self._services.settings.clock())
+            account = await self._services.directory.find(claimed.username)
+            if account is None or not await self._services.directory.check(account, login.payload):
                 raise CodeRefused("the directory refuses the user")
-            pair = await self._key_pool.take()
-            caps = self._settings.caps(self._settings.clock())
+            pair = await self._services.key_pool.take()
+            caps = self._services.settings.caps(self._services.settings.clock())
             session = await self._sessions.enrol(
                 message.token, account.name, pair, login.client_key, caps
             )
@@ -114,6 +96,8 @@ class Login:
             _log.info("login %s ended (%s): its code was opened and is spent", key, cause)
             raise
         _log.info("session %s opened", session.id)
-        key, tag = session_id(message.token), self._tags.of(session.user)
-        self._events.emit(events.SessionOpened(key, tag, session.suite, session.expires_ms, remote))
+        key, tag = session_id(message.token), self._services.tags.of(session.user)
+        self._services.events.emit(
+            events.SessionOpened(key, tag, session.suite, session.expires_ms, remote)
+        )
         return login.seal_response(pair.public, secrets.token_bytes)

@@ -5,8 +5,6 @@ import secrets
 from collections.abc import Callable
 from typing import TypeVar
 
-from gateway.config.settings import Settings
-from gateway.keys.rsa_pool import KeyPool
 from protocol.common.errors import DecryptionFailed, MalformedMessage
 from protocol.hardened.confirmation import Terms
 from protocol.hardened.handshake_messages import (
@@ -16,6 +14,8 @@ from protocol.hardened.handshake_messages import (
 )
 from protocol.hardened.records import ExchangeRecord
 from protocol.hardened.suites import HARDENED_SUITES, HardenedSuite
+
+from .services import LoginServices
 
 EXCHANGE_LIFETIME_MS = 60_000
 
@@ -37,11 +37,10 @@ async def confirm_by(
         raise DecryptionFailed("the box holds something else than a key") from None
 
 
-async def new_terms(
-    settings: Settings, key_pool: KeyPool, suite: HardenedSuite, chain_id: bytes
-) -> Terms:
+async def new_terms(services: LoginServices, suite: HardenedSuite, chain_id: bytes) -> Terms:
     """What a session begins with; without ``chain_id``, or where tickets are off, no ticket."""
-    pair = await key_pool.take() if suite.wraps else None
+    settings = services.settings
+    pair = await services.key_pool.take() if suite.wraps else None
     session_ms = min(settings.session_lifetime_s * 1000, MAX_SESSION_MS)
     if not chain_id or not settings.ticket_lifetime_s:
         return Terms(session_ms, private_key=pair)

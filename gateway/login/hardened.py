@@ -6,17 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway import events
-from gateway.config.settings import Settings
-from gateway.events import Events
-from gateway.keys.keyring import KeyRing
-from gateway.keys.rsa_pool import KeyPool
-from gateway.keys.user_tags import UserTags
-from gateway.mail.codes import CodeMails
-from gateway.policy.rate_limits import Limits
 from gateway.sessions.hardened import HardenedSessions
 from gateway.sessions.session import ID_BYTES
-from gateway.stores import Store
-from gateway.users.directory import Directory
 from protocol.common.codes import (
     CODE_LIFETIME_MS,
     HARDENED_CODE_CHARS,
@@ -38,6 +29,7 @@ from protocol.hardened.handshake_server import HandshakeServer
 from protocol.hardened.records import ExchangeRecord, LoginRecord
 
 from .enrolment import EXCHANGE_LIFETIME_MS, confirm_by, new_terms
+from .services import LoginServices
 
 _log = logging.getLogger("certless")
 
@@ -49,30 +41,11 @@ class HardenedLogin:
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        server: HandshakeServer,
-        sessions: HardenedSessions,
-        store: Store,
-        keyring: KeyRing,
-        tags: UserTags,
-        directory: Directory,
-        mails: CodeMails,
-        key_pool: KeyPool,
-        limits: Limits,
-        events: Events,
+        self, services: LoginServices, server: HandshakeServer, sessions: HardenedSessions
     ) -> None:
-        self._settings = settings
+        self._services = services
         self._server = server
         self._sessions = sessions
-        self._store = store
-        self._keyring = keyring
-        self._tags = tags
-        self._directory = directory
-        self._mails = mails
-        self._key_pool = key_pool
-        self._limits = limits
-        self._events = events
 
     async def greet(self, hello: Hello, remote: str) -> Greeting:
         """M1, and a mail in the background where there is somebody to write to.
@@ -81,15 +54,15 @@ class HardenedLogin:
         Raises: UnsupportedSuite, RejectedMessage, RateLimited, StoreUnavailable.
         """
         username = normalise_username(hello.username)
-        await self._limits.login(remote, self._tags.of(username))
+        await self._services.limits.login(remote, self._services.tags.of(username))
         invitation = self._server.greet(hello, CODE_LIFETIME_MS // 1000, secrets.token_bytes)
-        account = await self._directory.named(hello.username)
+        account = await self._services.directory.named(hello.username)
         user = account.name if account else username
-        self._events.emit(
-            events.LoginRequested(self._tags.of(user), remote, invitation.greeting.suite)
+        self._services.events.emit(
+            events.LoginRequested(self._services.tags.of(user), remote, invitation.greeting.suite)
         )
-        now_ms = self._settings.clock()
-        may_mail = await self._mails.may_be_sent(account, user)
+        now_ms = self._services.settings.clock()
+        may_mail = await self._services.mails.may_be_sent(account, user)
         code_id, code = await self._issued(user, now_ms)
         mailed = mint_code(secrets.token_bytes, HARDENED_CODE_CHARS)
         by_mail = code is None and may_mail
@@ -100,21 +73,21 @@ class HardenedLogin:
         else:
             login = invitation.decoy_for_unknown_user(secrets.token_bytes)
         session_id = login.session_id
-        sealed = self._keyring.seal("handshake", session_id, login.serialize())
+        sealed = self._services.keyring.seal("handshake", session_id, login.serialize())
         expires_ms = now_ms + CODE_LIFETIME_MS
-        await self._store.add_handshake(
-            session_id, sealed, expires_ms, self._tags.of(user), code_id
+        await self._services.store.add_handshake(
+            session_id, sealed, expires_ms, self._services.tags.of(user), code_id
         )
         if by_mail and account:
-            self._mails.send(account, mailed, remote)
+            self._services.mails.send(account, mailed, remote)
         return invitation.greeting
 
     async def _issued(self, user: str, now_ms: int) -> tuple[bytes, Code | None]:
         """The code that an operator has issued for ``user``, and its id."""
-        issued = await self._store.find_code(self._tags.of(user), now_ms)
+        issued = await self._services.store.find_code(self._services.tags.of(user), now_ms)
         if issued is None:
             return b"", None
-        text = self._keyring.open("issued code", issued.code_id, issued.sealed)
+        text = self._services.keyring.open("issued code", issued.code_id, issued.sealed)
         return (issued.code_id, Code(text.decode())) if text else (b"", None)
 
     async def share(self, message: ClientShare, remote: str) -> ServerShare:
@@ -122,19 +95,19 @@ class HardenedLogin:
 
         Raises: RejectedMessage, RateLimited, StoreUnavailable.
         """
-        await self._limits.guess(remote)
-        session_id, now_ms = message.session_id, self._settings.clock()
-        attempt = await self._store.claim_attempt(session_id, now_ms)
-        opened = attempt and self._keyring.open("handshake", session_id, attempt.sealed)
+        await self._services.limits.guess(remote)
+        session_id, now_ms = message.session_id, self._services.settings.clock()
+        attempt = await self._services.store.claim_attempt(session_id, now_ms)
+        opened = attempt and self._services.keyring.open("handshake", session_id, attempt.sealed)
         login = LoginRecord.parse(opened) if opened else None
         answer, exchange = self._server.answer_share(message, login, secrets.token_bytes)
         if attempt is not None and attempt.is_void:
             # An unknown user has no code to lose, so the answer must not tell.
             exchange = exchange.decoy_for_unknown_user(secrets.token_bytes)
-        sealed = self._keyring.seal("exchange", session_id, exchange.serialize())
+        sealed = self._services.keyring.seal("exchange", session_id, exchange.serialize())
         number = attempt.number if attempt else 0
         expires_ms = now_ms + EXCHANGE_LIFETIME_MS
-        if not await self._store.add_exchange(session_id, sealed, expires_ms, number):
+        if not await self._services.store.add_exchange(session_id, sealed, expires_ms, number):
             raise CodeRefused("another attempt was begun meanwhile")
         return answer
 
@@ -147,13 +120,15 @@ class HardenedLogin:
         try:
             return await self._redeem(message, remote)
         except RejectedMessage as error:
-            self._events.emit(events.CodeRefused(message.session_id, error.code, remote))
+            self._services.events.emit(events.CodeRefused(message.session_id, error.code, remote))
             raise
 
     async def _redeem(self, message: ClientConfirmation, remote: str) -> ServerConfirmation:
         session_id = message.session_id
-        sealed = await self._store.take_exchange(session_id, self._settings.clock())
-        opened = sealed and self._keyring.open("exchange", session_id, sealed)
+        sealed = await self._services.store.take_exchange(
+            session_id, self._services.settings.clock()
+        )
+        opened = sealed and self._services.keyring.open("exchange", session_id, sealed)
         exchange = ExchangeRecord.parse(opened) if opened else None
         try:
             client = await confirm_by(confirm_login, message, exchange)
@@ -162,37 +137,36 @@ class HardenedLogin:
             raise
         except RejectedMessage:
             # The code was right, so it is spent, whatever else was wrong.
-            await self._store.end(session_id)
+            await self._services.store.end(session_id)
             raise
 
     async def second_check(self, username: str, user: str, payload: Mapping[str, Any]) -> bool:
         """Whether ``username`` still is ``user``, and the directory takes ``payload``."""
-        account = await self._directory.find(normalise_username(username))
+        account = await self._services.directory.find(normalise_username(username))
         if account is None or account.name != user:
             return False
-        return await self._directory.check(account, payload)
+        return await self._services.directory.check(account, payload)
 
     async def _enrol(self, client: ConfirmedClient, remote: str) -> ServerConfirmation:
-        account = await self._directory.find(normalise_username(client.username))
+        account = await self._services.directory.find(normalise_username(client.username))
         if account is None:
-            await self._store.end(client.session_id)
+            await self._services.store.end(client.session_id)
             raise CodeRefused("the directory does not know the user any more")
-        awaits_password = not await self._directory.check(account, {})
-        now_ms = self._settings.clock()
+        awaits_password = not await self._services.directory.check(account, {})
+        now_ms = self._services.settings.clock()
         terms = await new_terms(
-            self._settings,
-            self._key_pool,
+            self._services,
             client.suite,
             b"" if awaits_password else secrets.token_bytes(ID_BYTES),
         )
         enrolment = client.enrol(terms, now_ms)
-        caps = self._settings.caps(now_ms)
+        caps = self._services.settings.caps(now_ms)
         new_session = self._sessions.new_session(
             enrolment, account.name, now_ms, caps, awaits_password=awaits_password
         )
-        answer = enrolment.accept(await self._store.open_login(new_session))
+        answer = enrolment.accept(await self._services.store.open_login(new_session))
         _log.info("session %s opened", client.session_id.hex())
-        self._events.emit(
+        self._services.events.emit(
             events.SessionOpened(
                 client.session_id,
                 new_session.user_tag,

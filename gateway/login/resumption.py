@@ -6,15 +6,8 @@ import secrets
 import msgpack
 
 from gateway import events
-from gateway.config.settings import Settings
-from gateway.events import Events
-from gateway.keys.keyring import KeyRing
-from gateway.keys.rsa_pool import KeyPool
-from gateway.keys.user_tags import UserTags
-from gateway.policy.rate_limits import Limits
 from gateway.sessions.hardened import HardenedSessions
-from gateway.stores import NewSession, Store
-from gateway.users.directory import Directory
+from gateway.stores import NewSession
 from protocol.common.codes import normalise_username
 from protocol.common.errors import TicketRefused, TicketReuseDetected
 from protocol.hardened.confirmation import confirm_resumption
@@ -28,6 +21,7 @@ from protocol.hardened.handshake_server import HandshakeServer
 from protocol.hardened.records import ExchangeRecord, TicketChain, TicketRecord, ticket_hash
 
 from .enrolment import EXCHANGE_LIFETIME_MS, confirm_by, new_terms
+from .services import LoginServices
 
 _log = logging.getLogger("certless")
 
@@ -36,54 +30,37 @@ class Resumption:
     """Redeems tickets."""
 
     def __init__(
-        self,
-        settings: Settings,
-        server: HandshakeServer,
-        sessions: HardenedSessions,
-        store: Store,
-        keyring: KeyRing,
-        tags: UserTags,
-        directory: Directory,
-        key_pool: KeyPool,
-        limits: Limits,
-        events: Events,
+        self, services: LoginServices, server: HandshakeServer, sessions: HardenedSessions
     ) -> None:
-        self._settings = settings
+        self._services = services
         self._server = server
         self._sessions = sessions
-        self._store = store
-        self._keyring = keyring
-        self._tags = tags
-        self._directory = directory
-        self._key_pool = key_pool
-        self._limits = limits
-        self._events = events
 
     async def greet(self, hello: ResumptionHello, remote: str) -> ResumptionGreeting:
         """R2, for a ticket good or spent.
 
         Raises: UnsupportedSuite, RejectedMessage, RateLimited, StoreUnavailable.
         """
-        await self._limits.resumption(remote)
-        now_ms = self._settings.clock()
+        await self._services.limits.resumption(remote)
+        now_ms = self._services.settings.clock()
         stored = None
-        if self._settings.ticket_lifetime_s:
-            stored = await self._store.load_ticket(ticket_hash(hello.ticket), now_ms)
+        if self._services.settings.ticket_lifetime_s:
+            stored = await self._services.store.load_ticket(ticket_hash(hello.ticket), now_ms)
         ticket = chain = None
         if stored is not None:
-            opened = self._keyring.open("ticket", ticket_hash(hello.ticket), stored.sealed)
+            opened = self._services.keyring.open("ticket", ticket_hash(hello.ticket), stored.sealed)
             ticket = TicketRecord.parse(opened) if opened else None
         if stored is not None and ticket is not None:
-            opened = self._keyring.open("chain", ticket.chain_id, stored.chain)
+            opened = self._services.keyring.open("chain", ticket.chain_id, stored.chain)
             chain = TicketChain.parse(opened) if opened else None
         greeting, exchange = self._server.answer_resumption(
             hello, ticket, chain, secrets.token_bytes
         )
         # The chain goes along as it is stored: R3 counts only where it still is that.
         kept = msgpack.packb([exchange.serialize(), stored.chain if stored else b""])
-        sealed = self._keyring.seal("resumption", greeting.session_id, kept)
+        sealed = self._services.keyring.seal("resumption", greeting.session_id, kept)
         expires_ms = now_ms + EXCHANGE_LIFETIME_MS
-        if not await self._store.add_exchange(greeting.session_id, sealed, expires_ms):
+        if not await self._services.store.add_exchange(greeting.session_id, sealed, expires_ms):
             raise TicketRefused("a login has the same session id")
         return greeting
 
@@ -93,55 +70,55 @@ class Resumption:
         After RateLimited the ticket is as good as before. Raises: RejectedMessage, RateLimited,
         StoreUnavailable.
         """
-        session_id, now_ms = message.session_id, self._settings.clock()
-        sealed = await self._store.take_exchange(session_id, now_ms)
-        opened = self._keyring.open("resumption", session_id, sealed) if sealed else None
+        session_id, now_ms = message.session_id, self._services.settings.clock()
+        sealed = await self._services.store.take_exchange(session_id, now_ms)
+        opened = self._services.keyring.open("resumption", session_id, sealed) if sealed else None
         exchange, previous = None, b""
         if opened:
             record, previous = msgpack.unpackb(opened)
             exchange = ExchangeRecord.parse(record)
         ticket = await confirm_by(confirm_resumption, message, exchange)
-        account = await self._directory.find(normalise_username(ticket.username))
+        account = await self._services.directory.find(normalise_username(ticket.username))
         if account is None:
             raise TicketRefused("the directory does not know the user any more")
-        if not await self._directory.check(account, {}):
+        if not await self._services.directory.check(account, {}):
             raise TicketRefused("the directory wants more than a ticket by now")
-        terms = await new_terms(self._settings, self._key_pool, ticket.suite, ticket.chain_id)
+        terms = await new_terms(self._services, ticket.suite, ticket.chain_id)
         try:
             enrolment = ticket.redeem(terms, now_ms)
         except TicketReuseDetected:
-            await self._store.end_chain(ticket.chain_id)
-            tag = self._tags.of(account.name)
+            await self._services.store.end_chain(ticket.chain_id)
+            tag = self._services.tags.of(account.name)
             _log.warning(
                 "chain %s of user %s: a spent ticket came back, so two hold its secrets; "
                 "revoked, its session ended",
                 ticket.chain_id.hex(),
                 tag.hex(),
             )
-            self._events.emit(events.TicketReuseDetected(ticket.chain_id, tag, remote))
+            self._services.events.emit(events.TicketReuseDetected(ticket.chain_id, tag, remote))
             raise
-        caps = self._settings.caps(now_ms)
+        caps = self._services.settings.caps(now_ms)
         new_session = self._sessions.new_session(enrolment, account.name, now_ms, caps)
         answer = enrolment.accept(await self._open(new_session, previous, ticket.ticket_hash))
         _log.info("session %s opened by a ticket", session_id.hex())
         tag = new_session.user_tag
-        self._events.emit(events.TicketUsed(ticket.chain_id, session_id, tag))
-        self._events.emit(
+        self._services.events.emit(events.TicketUsed(ticket.chain_id, session_id, tag))
+        self._services.events.emit(
             events.SessionOpened(session_id, tag, ticket.suite.name, new_session.expires_ms, remote)
         )
         return answer
 
     async def _open(self, new_session: NewSession, previous: bytes, ticket: bytes) -> bool:
-        if await self._store.open_resumed(new_session, previous):
+        if await self._services.store.open_resumed(new_session, previous):
             return True
         # Where keys were rotated since R2, the chain is what it was, in other bytes.
-        stored = await self._store.load_ticket(ticket, self._settings.clock())
+        stored = await self._services.store.load_ticket(ticket, self._services.settings.clock())
         if stored is None:
             return False
         chains = [
-            self._keyring.open("chain", new_session.chain_id, sealed)
+            self._services.keyring.open("chain", new_session.chain_id, sealed)
             for sealed in (previous, stored.chain)
         ]
         if chains[0] is None or chains[0] != chains[1]:
             return False
-        return await self._store.open_resumed(new_session, stored.chain)
+        return await self._services.store.open_resumed(new_session, stored.chain)

@@ -113,18 +113,7 @@ class PendingGreeting:
         self._opened.use("a greeting")
         hello = self._hello
         suite = choose_suite(VERSION, [greeting.suite], hello.suites)
-        transcript = greeting_transcript(
-            hello.version,
-            hello.username,
-            hello.suites,
-            hello.fresh,
-            hello.client_nonce,
-            greeting.session_id,
-            suite,
-            greeting.server_nonce,
-            greeting.expires_s,
-            self._realm,
-        )
+        transcript = greeting_transcript(hello, greeting, self._realm)
         return AwaitedCode(
             Subject(hello.username, self._realm, hello.fresh), suite, greeting, transcript
         )
@@ -161,19 +150,7 @@ class PendingResumption:
         if agreed is None or greeting.server_point == hello.client_point:
             raise InvalidPublicKey("eS is not a valid point of a server")
         suite = HARDENED_SUITES[ticket.suite]
-        th = resumption_transcript(
-            hello.version,
-            hello.ticket,
-            suite,
-            hello.fresh,
-            hello.client_nonce,
-            hello.client_point,
-            greeting.session_id,
-            greeting.server_nonce,
-            greeting.server_point,
-            ticket.username,
-            ticket.realm,
-        )
+        th = resumption_transcript(hello, greeting, ticket.username, ticket.realm)
         handshake = Handshake.of_resumption(suite, th, ticket.secret, agreed)
         subject = Subject(ticket.username, ticket.realm, hello.fresh)
         return confirm(subject, greeting.session_id, handshake, public_key, TicketRefused)

@@ -95,18 +95,7 @@ class HandshakeServer:
         """ServerHello, alike for every user. Raises: UnsupportedSuite."""
         suite = choose_suite(hello.version, hello.suites, self.accepted)
         greeting = Greeting(entropy(SESSION_ID_BYTES), suite.name, entropy(NONCE_BYTES), expires_s)
-        transcript = greeting_transcript(
-            hello.version,
-            hello.username,
-            hello.suites,
-            hello.fresh,
-            hello.client_nonce,
-            greeting.session_id,
-            suite,
-            greeting.server_nonce,
-            expires_s,
-            self.realm,
-        )
+        transcript = greeting_transcript(hello, greeting, self.realm)
         return Invitation(greeting, suite, hello, transcript)
 
     def answer_share(
@@ -166,19 +155,7 @@ class HandshakeServer:
         greeting = ResumptionGreeting(
             entropy(SESSION_ID_BYTES), entropy(NONCE_BYTES), Point.of_generator(secret).encode()
         )
-        th = resumption_transcript(
-            message.version,
-            message.ticket,
-            suite,
-            message.fresh,
-            message.client_nonce,
-            message.client_point,
-            greeting.session_id,
-            greeting.server_nonce,
-            greeting.server_point,
-            ticket.username,
-            self.realm,
-        )
+        th = resumption_transcript(message, greeting, ticket.username, self.realm)
         handshake = Handshake.of_resumption(suite, th, ticket.secret, agreed)
         return greeting, ExchangeRecord(
             greeting.session_id,

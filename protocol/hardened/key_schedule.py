@@ -20,7 +20,8 @@ from protocol.common.primitives import (
     sha256,
 )
 
-from .suites import FRESHNESS, VERSION, Freshness, HardenedSuite
+from .handshake_messages import Greeting, Hello, ResumptionGreeting, ResumptionHello
+from .suites import FRESHNESS, HARDENED_SUITES, VERSION, HardenedSuite
 
 Direction: TypeAlias = Literal["c2s", "s2c"]
 
@@ -52,30 +53,19 @@ def code_scalar(
     return scalar(hkdf_expand(stretched, info(suite, "w"), SCALAR_SEED_BYTES))
 
 
-def greeting_transcript(
-    version: int,
-    username: str,
-    suites: tuple[str, ...],
-    fresh: Freshness,
-    client_nonce: bytes,
-    session_id: bytes,
-    suite: HardenedSuite,
-    server_nonce: bytes,
-    expires_s: int,
-    realm: str,
-) -> bytes:
+def greeting_transcript(hello: Hello, greeting: Greeting, realm: str) -> bytes:
     """th0: all fields of ClientHello and ServerHello, and the realm (PROTOCOL §16.1)."""
     return transcript(
         "greeting",
-        version.to_bytes(2),
-        username.encode(),
-        length_prefixed(*(name.encode() for name in suites)),
-        bytes([FRESHNESS[fresh]]),
-        client_nonce,
-        session_id,
-        suite.number.to_bytes(2),
-        server_nonce,
-        expires_s.to_bytes(4),
+        hello.version.to_bytes(2),
+        hello.username.encode(),
+        length_prefixed(*(name.encode() for name in hello.suites)),
+        bytes([FRESHNESS[hello.fresh]]),
+        hello.client_nonce,
+        greeting.session_id,
+        HARDENED_SUITES[greeting.suite].number.to_bytes(2),
+        greeting.server_nonce,
+        greeting.expires_s.to_bytes(4),
         realm.encode(),
     )
 
@@ -86,30 +76,20 @@ def login_transcript(greeting: bytes, p_a: bytes, p_b: bytes) -> bytes:
 
 
 def resumption_transcript(
-    version: int,
-    ticket: bytes,
-    suite: HardenedSuite,
-    fresh: Freshness,
-    client_nonce: bytes,
-    client_point: bytes,
-    session_id: bytes,
-    server_nonce: bytes,
-    server_point: bytes,
-    username: str,
-    realm: str,
+    hello: ResumptionHello, greeting: ResumptionGreeting, username: str, realm: str
 ) -> bytes:
     """th of a resumption: all fields of its two hellos, the user and the realm."""
     return transcript(
         "resumption",
-        version.to_bytes(2),
-        ticket,
-        suite.number.to_bytes(2),
-        bytes([FRESHNESS[fresh]]),
-        client_nonce,
-        client_point,
-        session_id,
-        server_nonce,
-        server_point,
+        hello.version.to_bytes(2),
+        hello.ticket,
+        HARDENED_SUITES[hello.suite].number.to_bytes(2),
+        bytes([FRESHNESS[hello.fresh]]),
+        hello.client_nonce,
+        hello.client_point,
+        greeting.session_id,
+        greeting.server_nonce,
+        greeting.server_point,
         username.encode(),
         realm.encode(),
         b"",

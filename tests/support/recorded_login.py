@@ -162,11 +162,7 @@ class HardenedRecord:
         """Whether ``guess``, with one of ``secrets`` for K, gives the cA that was sent."""
         hello, greeting = self.hello, self.greeting
         p_a, p_b = self.client_share.p_a, self.server_share.p_b
-        th0 = greeting_transcript(
-            hello.version, hello.username, hello.suites, hello.fresh, hello.client_nonce,
-            greeting.session_id, HARDENED_SUITES[greeting.suite], greeting.server_nonce,
-            greeting.expires_s, realm,
-        )  # fmt: skip
+        th0 = greeting_transcript(hello, greeting, realm)
         who, th = Identities.of(hello.username, realm), login_transcript(th0, p_a, p_b)
         w, told = self.w_of(guess), self.client_confirmation.confirmation
         return any(agree(who, p_a, p_b, k, w, th).confirm_client == told for k in secrets)
