@@ -18,7 +18,7 @@ import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
 import { equal } from '../src/primitives/hashes.js';
 import { validatePublicKey } from '../src/protocol/rsaKeys.js';
 import { Envelope } from '../src/protocol/hardened/sealedMessages.js';
-import { ReplayWindow, advance, answerResumption, answerShare, enrol, greet, openRequest, proven } from './hardenedServer.js';
+import { ReplayWindow, advance, answerResumption, answerShare, enrol, greet, openRequest, proven } from './support/hardenedServer.js';
 import { privateDer, publicPem } from './vectors.js';
 
 export const CODE = '7K3QWXYZ';

@@ -28,9 +28,10 @@ import { pure } from '../src/primitives/pure.js';
 import { webCrypto } from '../src/primitives/webCrypto.js';
 import { validatePublicKey } from '../src/protocol/rsaKeys.js';
 import { Envelope } from '../src/protocol/hardened/sealedMessages.js';
-import { admitShare, agree, clientSecret, clientShare, serverSecret, serverShare } from '../src/protocol/hardened/spake2.js';
+import { admitShare, agree, clientSecret, clientShare } from '../src/protocol/hardened/spake2.js';
+import { serverSecret, serverShare } from './support/serverSpake2.js';
 import { readCode } from '../src/protocol/typedCodes.js';
-import { ReplayWindow, answerResumption, answerShare, enrol, greet, openRequest, proven, redeem } from './hardenedServer.js';
+import { ReplayWindow, answerResumption, answerShare, enrol, greet, openRequest, proven, redeem } from './support/hardenedServer.js';
 import { HARDENED_VECTORS, privateDer, publicPem, unhex } from './vectors.js';
 
 const NOTHING = new Uint8Array();

@@ -6,10 +6,11 @@ import { after, before, describe, test } from './limited.js';
 import { AnswerNotTrusted, DIALECTS, NoAnswer, Refused, login } from '../src/index.js';
 import { describeError, restoreError } from '../src/common/errors.js';
 import { decodeBytes, encodeBytes, parseJsonObject, serializeJson, utf8 } from '../src/common/codec.js';
-import { AuthenticateRequest, HttpResponse, SealedRequest } from '../src/protocol/messages.js';
+import { HttpResponse } from '../src/protocol/messages.js';
 import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
 import { validatePublicKey } from '../src/protocol/rsaKeys.js';
 import { ServerExchange } from './support/serverExchange.js';
+import { parseAuthenticateRequest, parseSealedRequest } from './support/serverMessages.js';
 import { sealTo } from '../src/protocol/classic/exchange.js';
 import { Classic } from '../src/protocol/classic/suites.js';
 import { privateDer, publicPem } from './vectors.js';
@@ -60,7 +61,7 @@ class HostileServer {
   }
 
   async #login(members) {
-    const message = AuthenticateRequest.parse(members, this.names);
+    const message = parseAuthenticateRequest(members, this.names);
     const accepted = await this.exchange.openLogin(message, CODE, Date.now());
     this.clientKey = accepted.clientKey;
     const honest = async () => accepted.sealResponse(validatePublicKey(publicPem('test-session')));
@@ -70,7 +71,7 @@ class HostileServer {
 
   async #opened(members) {
     const keys = { privateKey: this.privateKey, clientKey: this.clientKey, tagKey: new Uint8Array(32) };
-    const message = SealedRequest.parse(members, this.names);
+    const message = parseSealedRequest(members, this.names);
     return (await this.exchange.openRequest(message, keys, Date.now())).accept(true);
   }
 
@@ -91,7 +92,7 @@ class HostileServer {
   }
 
   async #plaintext(members) {
-    const { sealed } = SealedRequest.parse(members, this.names);
+    const { sealed } = parseSealedRequest(members, this.names);
     const passphrase = await this.suite.unwrap(this.privateKey, sealed.key);
     return this.suite.open(passphrase, sealed.payload, sealed.iv);
   }

@@ -12,9 +12,9 @@ import { MalformedMessage } from './errors.js';
 /** @typedef {null | boolean | number | bigint | string | JsonValue[] | JsonObject} JsonValue */
 /** @typedef {{ [name: string]: JsonValue }} JsonObject */
 
-export const MAX_DEPTH = 64;
-export const MAX_INTEGER_CHARS = 20;
-export const MAX_JSON_MARKS = 32_768;
+const MAX_DEPTH = 64;
+const MAX_INTEGER_CHARS = 20;
+const MAX_JSON_MARKS = 32_768;
 export const MAX_ENVELOPE_MARKS = 4096;
 
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;

@@ -32,8 +32,8 @@ import { Classic } from '../protocol/classic/suites.js';
 /** @typedef {{ signal?: AbortSignal, onProgress?: (progress: KeyProgress) => void }} Control */
 /** @typedef {{ url: string, maxAnswerBytes: number, timeoutMs: number }} Route where a message goes, how much may come back, and how long that may take */
 /** @typedef {import('./hardenedLogin.js').Base} Base */
-/** @typedef {import('../session/stores.js').KeptSession} KeptSession */
-/** @typedef {import('../session/stores.js').KeptHardened} KeptHardened */
+/** @typedef {import('./keptSession.js').KeptSession} KeptSession */
+/** @typedef {import('./keptSession.js').KeptHardened} KeptHardened */
 /** @typedef {{ method: string, target: string, headers: Header[], body: Bytes }} PlainRequest */
 /** `session` is what is to be kept from now on, where that has changed. @typedef {{ status: number, headers: Header[], body: Bytes, session?: ClientSession }} PlainResponse */
 /** @typedef {{ session: number, kept: KeptHardened }} EnrolledHardened */

@@ -30,7 +30,7 @@ import { otherTabs, visible, whenSeen } from './tabs.js';
 const OTHER_PERSON = 'Somebody else has logged in meanwhile, so this was not sent.';
 
 /** The event `state`: what the page's session has become. */
-export class PageStateEvent extends Event {
+class PageStateEvent extends Event {
   /** @param {PageState} state */
   constructor(state) {
     super('state');

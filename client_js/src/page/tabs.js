@@ -17,7 +17,7 @@ export function otherTabs(gateway, listen) {
   return (news) => channel.postMessage(news);
 }
 
-export const isHidden = () => document.visibilityState === 'hidden';
+const isHidden = () => document.visibilityState === 'hidden';
 
 /** @param {() => void} listen is called whenever a person comes to see this tab */
 export function whenSeen(listen) {

@@ -1,17 +1,14 @@
 /** What a browser has: perhaps WebCrypto, perhaps Workers, perhaps a place to keep a session. */
-import { tabLock } from '../session/tabLock.js';
 import { localEngine } from '../engine/engine.js';
 import { pure } from '../primitives/pure.js';
 import { webCrypto } from '../primitives/webCrypto.js';
-import { indexedDbStore, localStorageStore, memoryStore } from '../session/stores.js';
 import { WORKER_NAME, workerEngine } from '../engine/workerEngine.js';
 import { serveEngine } from '../engine/serveWorker.js';
 
 /** @typedef {import('../engine/engine.js').EngineLink} EngineLink */
-/** @typedef {import('../session/stores.js').Store} Store */
 
 /** Pages over plain HTTP have no `crypto.subtle`. */
-export function bestPrimitives() {
+function bestPrimitives() {
   return globalThis.crypto?.subtle ? webCrypto : pure;
 }
 
@@ -31,20 +28,18 @@ export async function createEngine() {
   return localEngine(bestPrimitives());
 }
 
-/** Where tabs cannot be told apart, a code is asked for. @type {import('../session/stores.js').Alone} */
-const neverAlone = async () => {
-  throw new Error('no IndexedDB');
-};
-
-/** @returns {Store} */
-export function persistentStore() {
+/**
+ * Where a session can be kept: IndexedDB, or localStorage if the browser has no IndexedDB.
+ * @returns {{ indexedDB?: IDBFactory, localStorage?: Storage }}
+ */
+export function storage() {
   try {
-    if (globalThis.indexedDB) return indexedDbStore(indexedDB, tabLock(indexedDB));
-    if (globalThis.localStorage) return localStorageStore(localStorage, neverAlone);
+    const { indexedDB } = globalThis;
+    return indexedDB ? { indexedDB } : { localStorage: globalThis.localStorage };
   } catch {
-    // A browser set to keep nothing throws at the mere look.
+    // A browser that is set to store nothing throws on mere access.
+    return {};
   }
-  return memoryStore();
 }
 
 export const defaultKeys = 'persistent';

@@ -1,16 +1,15 @@
 /** What Node.js has: node:crypto, and no place to keep a session. */
 import { localEngine } from '../engine/engine.js';
 import { nodeCrypto } from '../primitives/nodeCrypto.js';
-import { memoryStore } from '../session/stores.js';
 
 /** @returns {Promise<import('../engine/engine.js').EngineLink>} */
 export async function createEngine() {
   return localEngine(nodeCrypto);
 }
 
-/** @returns {import('../session/stores.js').Store} */
-export function persistentStore() {
-  return memoryStore();
+/** @returns {{ indexedDB?: IDBFactory, localStorage?: Storage }} */
+export function storage() {
+  return {};
 }
 
 export const defaultKeys = 'memory';

@@ -6,7 +6,7 @@
  * 32 bytes. Points of P-256 and hashes of short inputs are the same for all: p256.js, hashes.js.
  *
  * @typedef {import('../common/codec.js').Bytes} Bytes
- * @typedef {import('../protocol/classic/dialects.js').RsaPadding} RsaPadding
+ * @typedef {'pkcs1-v1.5' | 'oaep-sha1' | 'oaep-sha256'} RsaPadding
  * @typedef {import('./rsaPublicKey.js').RsaPublicKey} RsaPublicKey
  */
 

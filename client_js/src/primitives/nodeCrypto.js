@@ -7,7 +7,7 @@ import { unpadPkcs1 } from './pkcs1.js';
 import { RsaPublicKey } from './rsaPublicKey.js';
 
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
-/** @typedef {import('../protocol/classic/dialects.js').RsaPadding} RsaPadding */
+/** @typedef {import('./contract.js').RsaPadding} RsaPadding */
 /** @typedef {import('./contract.js').Primitives} Primitives */
 /** @typedef {import('./contract.js').RsaPrivateKey} RsaPrivateKey */
 

@@ -18,7 +18,7 @@ const UNCOMPRESSED = 4;
 
 // Source: SEC 2 §2.4.2.
 export const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
-export const Point = weierstrass({
+const Point = weierstrass({
   p: 0xffffffff00000001000000000000000000000000ffffffffffffffffffffffffn,
   n: ORDER,
   h: 1n,

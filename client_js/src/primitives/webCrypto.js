@@ -8,7 +8,7 @@ import { pure, pureMd5, pureWrap, randomBytes } from './pure.js';
 import { RsaPublicKey } from './rsaPublicKey.js';
 
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
-/** @typedef {import('../protocol/classic/dialects.js').RsaPadding} RsaPadding */
+/** @typedef {import('./contract.js').RsaPadding} RsaPadding */
 /** @typedef {import('./contract.js').Primitives} Primitives */
 /** @typedef {import('./contract.js').RsaPrivateKey} RsaPrivateKey */
 /** @typedef {import('./contract.js').StoredKey} StoredKey */

@@ -6,9 +6,7 @@
  */
 import { RejectedMessage } from '../common/errors.js';
 
-export const MAX_USERNAME_CHARS = 254;
-export const BITS_PER_CHAR = 5;
-export const PASSWORD_MIN_CODE_BITS = 112;
+const MAX_USERNAME_CHARS = 254;
 
 const CONTROL = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 

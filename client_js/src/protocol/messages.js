@@ -11,14 +11,19 @@ import { MalformedMessage } from '../common/errors.js';
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
 /** @typedef {import('../common/codec.js').JsonObject} JsonObject */
 /** @typedef {import('../common/codec.js').JsonValue} JsonValue */
-/** @typedef {import('./classic/dialects.js').FieldNames} FieldNames */
+/**
+ * The names of members on the wire; a dialect chooses them (PROTOCOL §2.4).
+ * @typedef {'username' | 'token' | 'key' | 'payload' | 'iv' | 'publicKey' | 'timestamp' | 'nonce'
+ *   | 'password' | 'request' | 'response'} FieldName
+ * @typedef {Readonly<Record<FieldName, string>>} FieldNames
+ */
 /** @typedef {import('./msgpack.js').MsgpackValue} MsgpackValue */
 /** @typedef {[name: string, value: string]} Header */
 
-export const MAX_TARGET_CHARS = 8192;
-export const MAX_METHOD_CHARS = 64;
-export const MAX_HEADERS = 128;
-export const MAX_HEADER_CHARS = 65_536;
+const MAX_TARGET_CHARS = 8192;
+const MAX_METHOD_CHARS = 64;
+const MAX_HEADERS = 128;
+const MAX_HEADER_CHARS = 65_536;
 
 const HTTP_TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const HEADER_VALUE = /^[^\x00-\x08\x0a-\x1f\x7f]*$/;
@@ -40,7 +45,7 @@ export function member(members, name) {
  * @param {JsonObject} members
  * @param {string} name
  */
-function text(members, name) {
+export function textMember(members, name) {
   const value = member(members, name);
   if (typeof value !== 'string') throw new MalformedMessage(`member '${name}' must be a string`);
   return value;
@@ -50,8 +55,8 @@ function text(members, name) {
  * @param {JsonObject} members
  * @param {string} name
  */
-function optionalText(members, name) {
-  return (member(members, name) ?? null) === null ? null : text(members, name);
+export function optionalTextMember(members, name) {
+  return (member(members, name) ?? null) === null ? null : textMember(members, name);
 }
 
 /**
@@ -70,11 +75,6 @@ export class SessionRequest {
     this.username = username;
   }
 
-  /** @param {JsonObject} members @param {FieldNames} names */
-  static parse(members, names) {
-    return new SessionRequest(text(members, names.username));
-  }
-
   /** @param {FieldNames} names @returns {JsonObject} */
   serialize(names) {
     return { [names.username]: this.username };
@@ -90,12 +90,7 @@ export class SessionGrant {
 
   /** @param {JsonObject} members @param {FieldNames} names */
   static parse(members, names) {
-    return new SessionGrant(text(members, names.token));
-  }
-
-  /** @param {FieldNames} names @returns {JsonObject} */
-  serialize(names) {
-    return { [names.token]: this.token };
+    return new SessionGrant(textMember(members, names.token));
   }
 }
 
@@ -106,12 +101,6 @@ export class AuthenticateRequest {
     this.token = token;
     this.payload = payload;
     this.iv = iv;
-  }
-
-  /** @param {JsonObject} members @param {FieldNames} names */
-  static parse(members, names) {
-    const [token, payload] = [text(members, names.token), text(members, names.payload)];
-    return new AuthenticateRequest(token, payload, optionalText(members, names.iv));
   }
 
   /** @param {FieldNames} names @returns {JsonObject} */
@@ -131,8 +120,8 @@ export class SealedMessage {
 
   /** @param {JsonObject} members @param {FieldNames} names */
   static parse(members, names) {
-    const [key, payload] = [text(members, names.key), text(members, names.payload)];
-    return new SealedMessage(key, payload, optionalText(members, names.iv));
+    const [key, payload] = [textMember(members, names.key), textMember(members, names.payload)];
+    return new SealedMessage(key, payload, optionalTextMember(members, names.iv));
   }
 
   /** @param {FieldNames} names @returns {JsonObject} */
@@ -149,11 +138,6 @@ export class SealedRequest {
     this.sealed = sealed;
   }
 
-  /** @param {JsonObject} members @param {FieldNames} names */
-  static parse(members, names) {
-    return new SealedRequest(text(members, names.token), SealedMessage.parse(members, names));
-  }
-
   /** @param {FieldNames} names @returns {JsonObject} */
   serialize(names) {
     return { [names.token]: this.token, ...this.sealed.serialize(names) };
@@ -167,14 +151,14 @@ export class SealedRequest {
  */
 function parseHeaders(value) {
   if (value === undefined || value === null) return [];
-  return parsePairs(isJsonObject(value) ? Object.entries(value) : value);
+  return parseHeaderPairs(isJsonObject(value) ? Object.entries(value) : value);
 }
 
 /**
  * @param {unknown} pairs
  * @returns {Header[]}
  */
-function parsePairs(pairs) {
+export function parseHeaderPairs(pairs) {
   if (!Array.isArray(pairs)) throw new MalformedMessage('headers must be a list of pairs');
   if (pairs.length > MAX_HEADERS) throw new MalformedMessage('too many headers');
   let left = MAX_HEADER_CHARS;
@@ -222,7 +206,7 @@ function parseBody(members) {
  * @param {Uint8Array} body
  * @returns {JsonObject}
  */
-function bodyMembers(body) {
+export function bodyMembers(body) {
   // JSON writes a control character in six: what holds any is shorter in base64.
   const content = utf8Text(body);
   if (content !== null && !CONTROL.test(content)) return { body: content };
@@ -255,12 +239,12 @@ export class HttpRequest {
   /** @param {JsonValue | undefined} value */
   static parse(value) {
     if (!isJsonObject(value)) throw new MalformedMessage('request must be an object');
-    const method = Object.hasOwn(value, 'method') ? text(value, 'method') : 'GET';
+    const method = Object.hasOwn(value, 'method') ? textMember(value, 'method') : 'GET';
     const isToken = method.length <= MAX_METHOD_CHARS && HTTP_TOKEN.test(method);
     if (!isToken || REFUSED_METHODS.includes(method.toUpperCase())) {
       throw new MalformedMessage('method is not valid');
     }
-    const path = text(value, 'path');
+    const path = textMember(value, 'path');
     if ([...path].length > MAX_TARGET_CHARS || !TARGET.test(path)) {
       throw new MalformedMessage('path must start with one slash and hold no space or #');
     }
@@ -272,23 +256,6 @@ export class HttpRequest {
     // Characters beyond ASCII are percent-encoded as UTF-8; what is encoded already stays.
     const target = path.replace(NOT_IN_A_TARGET, encodeURIComponent);
     return new HttpRequest(method.toUpperCase(), target, headers, body);
-  }
-
-  /**
-   * As the hardened suites write it (PROTOCOL §17.3).
-   * @param {MsgpackValue} value
-   * @throws {MalformedMessage}
-   */
-  static parseArray(value) {
-    if (!Array.isArray(value) || value.length !== 4) {
-      throw new MalformedMessage('a request is method, target, headers and body');
-    }
-    const [method, path, headers, body] = value;
-    if (typeof method !== 'string' || typeof path !== 'string' || !(body instanceof Uint8Array)) {
-      throw new MalformedMessage('method and target must be strings, the body bytes');
-    }
-    const line = HttpRequest.parse({ method, path });
-    return new HttpRequest(line.method, line.target, parsePairs(headers), body);
   }
 
   /** @returns {MsgpackValue[]} */
@@ -333,16 +300,6 @@ export class HttpResponse {
     if (!isStatus(status) || !(body instanceof Uint8Array)) {
       throw new MalformedMessage('status must be from 200 to 599, the body bytes');
     }
-    return new HttpResponse(status, parsePairs(headers), body);
-  }
-
-  /** @returns {MsgpackValue[]} */
-  toArray() {
-    return [this.status, this.headers, this.body];
-  }
-
-  /** @returns {JsonObject} */
-  serialize() {
-    return { status: this.status, headers: this.headers, ...bodyMembers(this.body) };
+    return new HttpResponse(status, parseHeaderPairs(headers), body);
   }
 }

@@ -13,8 +13,8 @@ import { MalformedMessage } from '../common/errors.js';
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
 /** @typedef {number | bigint | string | Bytes | MsgpackValue[] | Map<string, MsgpackValue>} MsgpackValue */
 
-export const MAX_MSGPACK_DEPTH = 4;
-export const MAX_MSGPACK_ITEMS = 128;
+const MAX_MSGPACK_DEPTH = 4;
+const MAX_MSGPACK_ITEMS = 128;
 export const MAX_MSGPACK_PARTS = 1024;
 
 const [U8, U16, U32] = [0x100, 0x1_0000, 0x1_0000_0000];

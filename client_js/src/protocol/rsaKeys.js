@@ -15,10 +15,10 @@ import { RsaPublicKey } from '../primitives/rsaPublicKey.js';
 
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
 
-export const MAX_PEM_CHARS = 4096;
+const MAX_PEM_CHARS = 4096;
 export const MIN_BITS = 2048;
 export const MAX_BITS = 4096;
-export const FERMAT_STEPS = 100;
+const FERMAT_STEPS = 100;
 
 const BEGIN = '-----BEGIN ';
 const LABELS = /** @type {const} */ ({ spki: 'PUBLIC KEY', pkcs1: 'RSA PUBLIC KEY' });

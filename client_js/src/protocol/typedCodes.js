@@ -7,9 +7,9 @@
  */
 import { CertlessError } from '../common/errors.js';
 
-export const HARDENED_CODE_CHARS = 8;
-export const CLASSIC_CODE_CHARS = 26;
-export const MAX_PASTED_CHARS = 16_384;
+const HARDENED_CODE_CHARS = 8;
+const CLASSIC_CODE_CHARS = 26;
+const MAX_PASTED_CHARS = 16_384;
 const MAX_PRINTED_CHARS = 64;
 const OWN_CODE_CHARS = [22, 256];
 

@@ -1,10 +1,11 @@
 /** One gateway as it is seen from here: where it is, how it is spoken to, what is kept of it. */
-import { createEngine, defaultKeys, defaultUrl, persistentStore } from '#platform';
+import { createEngine, defaultKeys, defaultUrl } from '#platform';
 import { DEFAULT_DIALECT, findDialect } from '../protocol/classic/dialects.js';
 import { AnswerNotTrusted, Cancelled, ProtocolError } from '../common/errors.js';
 import { checkKeyPair } from '../engine/externalKey.js';
 import { HARDENED_PATHS } from '../engine/hardenedLogin.js';
 import { DEFAULT_REALM, ECDH_GCM, HARDENED_SUITES, RSA_GCM } from '../protocol/hardened/suites.js';
+import { persistentStore } from './persistentStore.js';
 import { memoryStore } from './stores.js';
 import { SMALL_ANSWER_BYTES } from '../engine/transport.js';
 

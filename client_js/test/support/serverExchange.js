@@ -5,13 +5,14 @@
  * no promise of equal work for every rejection (PROTOCOL §8.3), as the gateway does.
  */
 import { serializeJson, utf8 } from '../../src/common/codec.js';
-import { BITS_PER_CHAR, PASSWORD_MIN_CODE_BITS } from '../../src/protocol/codes.js';
 import { CodeRefused, DecryptionFailed, ReplayedNonce, StaleTimestamp } from '../../src/common/errors.js';
 import { membersOf, openFrom, sealTo } from '../../src/protocol/classic/exchange.js';
-import { WINDOW_MS, formatTimestamp, isNonce, parseTimestamp, withinWindow } from '../../src/protocol/classic/freshness.js';
+import { WINDOW_MS, formatTimestamp } from '../../src/protocol/classic/freshness.js';
 import { HttpRequest, member } from '../../src/protocol/messages.js';
 import { Once } from '../../src/common/once.js';
 import { validatePublicKey } from '../../src/protocol/rsaKeys.js';
+import { isNonce, parseTimestamp, withinWindow } from './serverFreshness.js';
+import { serializeResponse } from './serverMessages.js';
 
 /** @typedef {import('../../src/common/codec.js').Bytes} Bytes */
 /** @typedef {import('../../src/common/codec.js').JsonObject} JsonObject */
@@ -24,6 +25,8 @@ import { validatePublicKey } from '../../src/protocol/rsaKeys.js';
 /** @typedef {import('../../src/protocol/classic/suites.js').Classic} Classic */
 
 const TAG_BYTES = 16;
+const BITS_PER_CHAR = 5;
+const PASSWORD_MIN_CODE_BITS = 112;
 
 /**
  * What a server keeps of an enrolled client.
@@ -89,7 +92,7 @@ class AcceptedRequest {
       serializeJson({
         [names.timestamp]: formatTimestamp(timestamp, nowMs),
         [names.nonce]: this.#nonce,
-        [names.response]: response.serialize(),
+        [names.response]: serializeResponse(response),
       }),
     );
   }

@@ -9,11 +9,11 @@
 /** @typedef {'ctr' | 'cbc' | 'gcm'} AesMode */
 /** @typedef {'md5hex' | 'as-is'} CodePassphrase */
 /** @typedef {'evp-bytes-to-key' | 'md5hex' | 'raw'} KeyDerivation */
-/** @typedef {'pkcs1-v1.5' | 'oaep-sha1' | 'oaep-sha256'} RsaPadding */
+/** @typedef {import('../../primitives/contract.js').RsaPadding} RsaPadding */
 /** @typedef {'last' | 'first'} TagPlace where GCM puts its tag: behind the ciphertext, or before it */
 /** @typedef {'ms' | 's' | 'iso8601'} TimestampFormat */
 
-/** The names of members on the wire (PROTOCOL §2.4). */
+/** The names of members on the wire (PROTOCOL §2.4). @type {FieldNames} */
 const FIELD_NAMES = {
   username: 'username',
   token: 'token',
@@ -36,7 +36,7 @@ const PATHS = {
   message: '/message',
 };
 
-/** @typedef {Readonly<typeof FIELD_NAMES>} FieldNames */
+/** @typedef {import('../messages.js').FieldNames} FieldNames */
 /** @typedef {Readonly<typeof PATHS>} Paths */
 
 /**

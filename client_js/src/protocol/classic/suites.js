@@ -13,9 +13,9 @@ import { GCM_TAG_BYTES } from '../../primitives/contract.js';
 /** @typedef {import('../../primitives/contract.js').RsaPrivateKey} RsaPrivateKey */
 /** @typedef {import('../../primitives/rsaPublicKey.js').RsaPublicKey} RsaPublicKey */
 
-export const PASSPHRASE_CHARS = 32;
-export const IV_CHARS = 16;
-export const GCM_IV_CHARS = 12;
+const PASSPHRASE_CHARS = 32;
+const IV_CHARS = 16;
+const GCM_IV_CHARS = 12;
 
 // A byte stands for the character at its low six bits.
 const ALPHABET = utf8('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_');

@@ -41,7 +41,7 @@ const MAX_TICKET_S = 0xffff_ffff;
 const NOTHING = new Uint8Array();
 
 /** The client has proven itself; opens the server's proof. */
-export class PendingConfirmation {
+class PendingConfirmation {
   #subject;
   #sid;
   #handshake;
@@ -116,7 +116,7 @@ async function confirm(subject, sid, handshake, pair, Refused) {
 }
 
 /** pA was sent; opens pB. */
-export class PendingShare {
+class PendingShare {
   #primitives;
   #awaited;
   #w;

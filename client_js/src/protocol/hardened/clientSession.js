@@ -22,8 +22,8 @@ import { KIND, MAX_FRESH_VALUE, openMessage, sealMessage } from './sealedMessage
 /** @typedef {import('../../primitives/contract.js').RsaPrivateKey} RsaPrivateKey */
 /** @typedef {import('./sealedMessages.js').Envelope} Envelope */
 
-export const EPOCH_LIFETIME_MS = 900_000;
-export const CLOCK_MARGIN_MS = 1000;
+const EPOCH_LIFETIME_MS = 900_000;
+const CLOCK_MARGIN_MS = 1000;
 
 /**
  * Times are of the client's clock; `offsetMs` leads to the server's. `sequence` is the number of

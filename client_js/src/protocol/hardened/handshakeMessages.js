@@ -16,8 +16,8 @@ import { POINT_BYTES } from '../../primitives/p256.js';
 export const SESSION_ID_BYTES = 16;
 export const NONCE_BYTES = 32;
 export const TICKET_BYTES = 16;
-export const CONFIRMATION_BYTES = 32;
-export const MAX_BOX_BYTES = 4096;
+const CONFIRMATION_BYTES = 32;
+const MAX_BOX_BYTES = 4096;
 export const MAX_SESSION_MS = 43_200_000;
 
 /**

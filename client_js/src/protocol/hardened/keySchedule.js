@@ -17,7 +17,7 @@ import { SCALAR_SEED_BYTES, scalar } from '../../primitives/p256.js';
 /** @typedef {import('../../primitives/contract.js').Primitives} Primitives */
 /** @typedef {'c2s' | 's2c'} Direction */
 
-export const CODE_ITERATIONS = 1000;
+const CODE_ITERATIONS = 1000;
 
 const PROTOCOL = `certless/${VERSION}`;
 const KEY_BYTES = 32;
@@ -25,7 +25,7 @@ const KEY_AND_IV_BYTES = 44;
 const NOTHING = new Uint8Array();
 
 /** LP(f1) ‖ LP(f2) ‖ ...: a length of four bytes, big-endian, before each. @param {...Uint8Array} fields */
-export function lengthPrefixed(...fields) {
+function lengthPrefixed(...fields) {
   return concat(...fields.flatMap((field) => [unsigned(field.length, 4), field]));
 }
 
@@ -156,27 +156,25 @@ export class Handshake {
     return { ...keyAndIv(block), aad: transcript(`box ${direction}`, this.#th, ...before) };
   }
 
-  /** The box of M4 or R3. @param {Bytes} plaintext */
+  /** Key, IV and associated data of the box of M4 or R3. */
+  clientBox() {
+    return this.#box('c2s', this.cA);
+  }
+
+  /** The same of the box of M5 or R4. @param {Bytes} clientBox empty if there was none */
+  serverBox(clientBox) {
+    return this.#box('s2c', this.cA, clientBox, this.cB);
+  }
+
+  /** Seals the box of M4 or R3. @param {Bytes} plaintext */
   async sealClientBox(plaintext) {
-    const { key, iv, aad } = this.#box('c2s', this.cA);
+    const { key, iv, aad } = this.clientBox();
     return this.#primitives.aesGcmSeal(key, iv, plaintext, aad);
   }
 
-  /** @param {Bytes} sealed @throws {DecryptionFailed} */
-  async openClientBox(sealed) {
-    const { key, iv, aad } = this.#box('c2s', this.cA);
-    return opened(await this.#primitives.aesGcmOpen(key, iv, sealed, aad));
-  }
-
-  /** The box of M5 or R4. @param {Bytes} clientBox empty where there was none @param {Bytes} plaintext */
-  async sealServerBox(clientBox, plaintext) {
-    const { key, iv, aad } = this.#box('s2c', this.cA, clientBox, this.cB);
-    return this.#primitives.aesGcmSeal(key, iv, plaintext, aad);
-  }
-
-  /** @param {Bytes} clientBox @param {Bytes} sealed @throws {DecryptionFailed} */
+  /** Opens the box of M5 or R4. @param {Bytes} clientBox @param {Bytes} sealed @throws {DecryptionFailed} */
   async openServerBox(clientBox, sealed) {
-    const { key, iv, aad } = this.#box('s2c', this.cA, clientBox, this.cB);
+    const { key, iv, aad } = this.serverBox(clientBox);
     return opened(await this.#primitives.aesGcmOpen(key, iv, sealed, aad));
   }
 

@@ -26,12 +26,12 @@ import { equal, hkdf, sha256 } from '../../primitives/hashes.js';
 /** @typedef {import('../../primitives/contract.js').RsaPrivateKey} RsaPrivateKey */
 /** @typedef {import('../../primitives/rsaPublicKey.js').RsaPublicKey} RsaPublicKey */
 
-export const SALT_BYTES = 16;
+const SALT_BYTES = 16;
 export const CEK_BYTES = 32;
-export const REQUEST_HEADER_BYTES = 67;
-export const RESPONSE_HEADER_BYTES = REQUEST_HEADER_BYTES + GCM_TAG_BYTES;
-export const MIN_WRAPPED_BYTES = 256;
-export const MAX_WRAPPED_BYTES = 512;
+const REQUEST_HEADER_BYTES = 67;
+const RESPONSE_HEADER_BYTES = REQUEST_HEADER_BYTES + GCM_TAG_BYTES;
+const MIN_WRAPPED_BYTES = 256;
+const MAX_WRAPPED_BYTES = 512;
 export const MAX_FRESH_VALUE = Number.MAX_SAFE_INTEGER;
 
 const MAGIC = utf8('CG1');
@@ -64,7 +64,7 @@ const FRESH_NAMES = /** @type {Freshness[]} */ (Object.keys(FRESHNESS));
  * @param {Omit<Header, 'wrappedHash' | 'requestTag'> & Partial<Header>} header
  * @returns {Bytes}
  */
-export function serializeHeader({ suite, kind, epoch, sid, fresh, value, wrappedHash, requestTag }) {
+function serializeHeader({ suite, kind, epoch, sid, fresh, value, wrappedHash, requestTag }) {
   const numbers = [unsigned(suite.number, 2), unsigned(kind, 1), unsigned(epoch, 4)];
   const freshness = [unsigned(FRESHNESS[fresh], 1), unsigned(value, 8)];
   return concat(MAGIC, ...numbers, sid, ...freshness, wrappedHash ?? NOTHING_WRAPPED, requestTag ?? NOTHING);
@@ -75,7 +75,7 @@ export function serializeHeader({ suite, kind, epoch, sid, fresh, value, wrapped
  * @returns {Header}
  * @throws {MalformedMessage | import('../../common/errors.js').UnsupportedSuite}
  */
-export function parseHeader(data) {
+function parseHeader(data) {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   if (data.length !== REQUEST_HEADER_BYTES && data.length !== RESPONSE_HEADER_BYTES) {
     throw new MalformedMessage('a header has 67 or 83 bytes');

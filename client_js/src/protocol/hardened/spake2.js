@@ -28,7 +28,8 @@ const M_HEX =
 const N_HEX =
   '04d8bbd6c639c62937b04d997f38c3770719c629d7014d49a24b4f98baa1292b49' +
   '07d60aa6bfade45008a636337f5168c64d9bd36034808cd564490b1e656edbe7';
-const [M, N] = [M_HEX, N_HEX].map((hex) => {
+/** The two points that blind the shares: M the client's, N the server's. */
+export const [M, N] = [M_HEX, N_HEX].map((hex) => {
   const bytes = /** @type {Bytes} */ (decodeBytes('hex', hex));
   return { bytes, point: /** @type {P256Point} */ (decodePoint(bytes)) };
 });
@@ -47,11 +48,6 @@ export function clientShare(w, x) {
   return encodePoint(ofGenerator(x).add(M.point.multiply(w)));
 }
 
-/** pB. @param {bigint} w @param {bigint} y */
-export function serverShare(w, y) {
-  return encodePoint(ofGenerator(y).add(N.point.multiply(w)));
-}
-
 /**
  * K (65 bytes) from pB. Null where it is infinity: pB was made of w alone.
  * @param {bigint} w
@@ -62,13 +58,8 @@ export function clientSecret(w, x, share) {
   return multiple(share.subtract(N.point.multiply(w)), x);
 }
 
-/** K (65 bytes) from pA, likewise. @param {bigint} w @param {bigint} y @param {P256Point} share */
-export function serverSecret(w, y, share) {
-  return multiple(share.subtract(M.point.multiply(w)), y);
-}
-
 /** @param {P256Point} unblinded @param {bigint} factor */
-function multiple(unblinded, factor) {
+export function multiple(unblinded, factor) {
   return unblinded.is0() ? null : encodePoint(unblinded.multiply(factor));
 }
 

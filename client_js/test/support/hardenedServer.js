@@ -6,19 +6,20 @@ import {
   ReplayedNonce,
   StaleTimestamp,
   TicketRefused,
-} from '../src/common/errors.js';
-import { Members, serializeMembers } from '../src/protocol/envelopes.js';
-import { EpochRefused } from '../src/protocol/hardened/clientSession.js';
-import { chooseSuite } from '../src/protocol/hardened/suites.js';
-import { NONCE_BYTES, SESSION_ID_BYTES } from '../src/protocol/hardened/handshakeMessages.js';
-import { Handshake, codeScalar, greetingTranscript, loginTranscript, nextEpochKey, resumptionTranscript } from '../src/protocol/hardened/keySchedule.js';
-import { HttpRequest } from '../src/protocol/messages.js';
-import { parseMsgpack, serializeMsgpack } from '../src/protocol/msgpack.js';
-import { equal } from '../src/primitives/hashes.js';
-import { SCALAR_SEED_BYTES, ecdh, encodePoint, ofGenerator, scalar } from '../src/primitives/p256.js';
-import { admitDer } from '../src/protocol/rsaKeys.js';
-import { KIND, openMessage, sealMessage } from '../src/protocol/hardened/sealedMessages.js';
-import { admitShare, agree, identities, serverSecret, serverShare } from '../src/protocol/hardened/spake2.js';
+} from '../../src/common/errors.js';
+import { Members, serializeMembers } from '../../src/protocol/envelopes.js';
+import { EpochRefused } from '../../src/protocol/hardened/clientSession.js';
+import { chooseSuite } from '../../src/protocol/hardened/suites.js';
+import { NONCE_BYTES, SESSION_ID_BYTES } from '../../src/protocol/hardened/handshakeMessages.js';
+import { Handshake, codeScalar, greetingTranscript, loginTranscript, nextEpochKey, resumptionTranscript } from '../../src/protocol/hardened/keySchedule.js';
+import { parseMsgpack, serializeMsgpack } from '../../src/protocol/msgpack.js';
+import { equal } from '../../src/primitives/hashes.js';
+import { SCALAR_SEED_BYTES, ecdh, encodePoint, ofGenerator, scalar } from '../../src/primitives/p256.js';
+import { admitDer } from '../../src/protocol/rsaKeys.js';
+import { KIND, openMessage, sealMessage } from '../../src/protocol/hardened/sealedMessages.js';
+import { admitShare, agree, identities } from '../../src/protocol/hardened/spake2.js';
+import { parseRequestArray, responseArray } from './serverMessages.js';
+import { serverSecret, serverShare } from './serverSpake2.js';
 
 const NOTHING = new Uint8Array();
 const OVERLAP_MS = 30_000;
@@ -67,7 +68,7 @@ export async function answerShare(primitives, login, { pA }, code) {
   const th = loginTranscript(login.transcript, pA, pB);
   const agreed = agree(identities(username, realm), pA, pB, secret, w, th);
   const handshake = new Handshake(primitives, suite, th, agreed);
-  return { message: { pB }, exchange: { handshake, sid: greeting.sid, username, fresh: login.fresh } };
+  return { message: { pB }, exchange: { primitives, handshake, sid: greeting.sid, username, fresh: login.fresh } };
 }
 
 /** R2, and what R3 is tried against. */
@@ -83,22 +84,28 @@ export function answerResumption(primitives, hello, ticket, realm) {
   const { username } = ticket;
   const th = resumptionTranscript(hello, message, suite, username, realm);
   const handshake = Handshake.ofResumption(primitives, suite, th, ticket.secret, agreed);
-  return { message, exchange: { handshake, sid, username, fresh: hello.fresh, isResumption: true } };
+  return { message, exchange: { primitives, handshake, sid, username, fresh: hello.fresh, isResumption: true } };
+}
+
+async function openBox(primitives, { key, iv, aad }, sealed) {
+  const plaintext = await primitives.aesGcmOpen(key, iv, sealed, aad);
+  if (!plaintext) throw new DecryptionFailed();
+  return plaintext;
 }
 
 /** Takes M4 or R3; the client's public key where the suite wraps. */
-export async function proven({ handshake, isResumption }, { cA, box }) {
+export async function proven({ primitives, handshake, isResumption }, { cA, box }) {
   if (!equal(cA, handshake.cA)) throw new (isResumption ? TicketRefused : CodeRefused)();
   if (handshake.suite.wraps !== (box !== null)) throw new DecryptionFailed();
   if (box === null) return null;
-  const inside = new Members('msgpack', await handshake.openClientBox(box));
+  const inside = new Members('msgpack', await openBox(primitives, handshake.clientBox(), box));
   const key = inside.raw('public_key');
   inside.end();
   return admitDer(key);
 }
 
 /** M5 or R4, and the session. `grant` is `{ ticket, sessionS, ticketS, pair }`. */
-export async function enrol({ handshake, sid, fresh }, { box: clientBox }, clientKey, grant, nowMs) {
+export async function enrol({ primitives, handshake, sid, fresh }, { box: clientBox }, clientKey, grant, nowMs) {
   const { ticket, sessionS, ticketS, pair } = grant;
   const inside = {
     time_ms: nowMs,
@@ -108,7 +115,8 @@ export async function enrol({ handshake, sid, fresh }, { box: clientBox }, clien
     public_key: pair && pair.publicKey.der,
   };
   const given = clientBox ?? NOTHING;
-  const box = await handshake.sealServerBox(given, serializeMembers('msgpack', inside));
+  const { key, iv, aad } = handshake.serverBox(given);
+  const box = await primitives.aesGcmSeal(key, iv, serializeMembers('msgpack', inside), aad);
   const { c2s, s2c, resume } = handshake.secrets(given, box);
   const epochs = { epoch: 0, c2s, s2c, previousC2s: NOTHING, previousS2c: NOTHING, previousUntilMs: 0 };
   const lasting = { epochUntilMs: nowMs + MAX_EPOCH_MS, extended: false };
@@ -173,10 +181,10 @@ export async function openRequest(primitives, envelope, session, nowMs, windowMs
     moved,
     request: () => {
       if (isStale) throw isLate ? new StaleTimestamp() : new EpochRefused();
-      return HttpRequest.parseArray(parseMsgpack(plaintext));
+      return parseRequestArray(parseMsgpack(plaintext));
     },
     seal,
-    sealResponse: (response) => seal(KIND.response, response.toArray()),
+    sealResponse: (response) => seal(KIND.response, responseArray(response)),
     sealRefusal: () =>
       seal(KIND.refusal, new Map([['error', isLate ? 'stale_timestamp' : 'stale_epoch'], ['time_ms', nowMs], ['window_ms', windowMs]])),
   };

@@ -1,0 +1,42 @@
+/** Messages as a server reads and writes them: the opposite direction of src/protocol/messages.js. */
+import { MalformedMessage } from '../../src/common/errors.js';
+import {
+  AuthenticateRequest,
+  HttpRequest,
+  SealedMessage,
+  SealedRequest,
+  SessionRequest,
+  bodyMembers,
+  optionalTextMember,
+  parseHeaderPairs,
+  textMember,
+} from '../../src/protocol/messages.js';
+
+export const parseSessionRequest = (members, names) => new SessionRequest(textMember(members, names.username));
+
+export function parseAuthenticateRequest(members, names) {
+  const [token, payload] = [textMember(members, names.token), textMember(members, names.payload)];
+  return new AuthenticateRequest(token, payload, optionalTextMember(members, names.iv));
+}
+
+export const parseSealedRequest = (members, names) =>
+  new SealedRequest(textMember(members, names.token), SealedMessage.parse(members, names));
+
+/** The request inside a hardened message (PROTOCOL §17.3). */
+export function parseRequestArray(value) {
+  if (!Array.isArray(value) || value.length !== 4) {
+    throw new MalformedMessage('a request is method, target, headers and body');
+  }
+  const [method, path, headers, body] = value;
+  if (typeof method !== 'string' || typeof path !== 'string' || !(body instanceof Uint8Array)) {
+    throw new MalformedMessage('method and target must be strings, the body bytes');
+  }
+  const line = HttpRequest.parse({ method, path });
+  return new HttpRequest(line.method, line.target, parseHeaderPairs(headers), body);
+}
+
+/** The response inside a hardened message (PROTOCOL §17.3). */
+export const responseArray = ({ status, headers, body }) => [status, headers, body];
+
+/** The response inside a classic message (PROTOCOL §6.2). */
+export const serializeResponse = ({ status, headers, body }) => ({ status, headers, ...bodyMembers(body) });
