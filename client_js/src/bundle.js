@@ -1,8 +1,8 @@
-/** The bundle's entry: the package on a page, the engine in the Worker that the page starts. */
+/** Entry point of the bundle: the package on a page, the engine in the Worker that the page starts. */
 import { serveIfWorker } from './platform/browser.js';
 
 export * from './index.js';
-// On a page, with the gateway's own settings as defaults; these stand before those of index.js.
+// These use the gateway's settings as defaults. They replace the exports of index.js with the same names.
 export { fetch, login, page, requestLogin, resume, start } from './page/start.js';
 
 serveIfWorker();

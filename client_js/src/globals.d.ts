@@ -1,2 +1,2 @@
-/** The whole bundle, as scripts/build.mjs wraps it; not there where src/ is run as it is. */
+/** The whole bundle as scripts/build.mjs wraps it; undefined if src/ runs unbundled. */
 declare const certlessBundle: (() => unknown) | undefined;

@@ -173,7 +173,7 @@ describe('a pair that cannot be used is told before anything is sent', () => {
     const halves = { publicKey, privateKey: rsaKey.privateKey };
     await assert.rejects(login(options({ url: 'http://127.0.0.1:1', rsaKey: halves })), (error) => {
       assert.ok(error instanceof CertlessError);
-      assert.deepEqual([error.code, /do not belong to each other/.test(error.message)], ['rsa_key', true]);
+      assert.deepEqual([error.code, /do not match/.test(error.message)], ['rsa_key', true]);
       return true;
     });
   });

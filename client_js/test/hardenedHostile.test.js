@@ -192,7 +192,7 @@ describe('a hardened login', () => {
     for (const [status, word] of [[404, 'not_found'], [400, 'unsupported_suite'], [401, 'login_required']]) {
       gateway.harm['session/hello'] = () => refusal(status, word);
       await rejects(enter(), Refused, word);
-      await assert.rejects(enter(), /does not log in by ecdh-gcm/);
+      await assert.rejects(enter(), /does not accept the suite ecdh-gcm/);
     }
     assert.deepEqual(Object.keys(gateway.counts), ['session/hello']);
   });

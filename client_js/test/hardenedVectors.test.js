@@ -21,7 +21,7 @@ import { HARDENED_SUITES, findSuite } from '../src/protocol/hardened/suites.js';
 import { codeScalar } from '../src/protocol/hardened/keySchedule.js';
 import { HttpRequest, HttpResponse } from '../src/protocol/messages.js';
 import { parseMsgpack } from '../src/protocol/msgpack.js';
-import { heldKey } from '../src/primitives/heldKey.js';
+import { privateKeyFrom } from '../src/primitives/cryptoKeys.js';
 import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
 import { encodePoint } from '../src/primitives/p256.js';
 import { pure } from '../src/primitives/pure.js';
@@ -279,7 +279,7 @@ const held = {
   name: 'keys that are held',
   importPrivateKey: async (der) => {
     const oaep = { name: 'RSA-OAEP', hash: 'SHA-256' };
-    return heldKey(webcrypto.subtle, await webcrypto.subtle.importKey('pkcs8', der, oaep, false, ['decrypt']));
+    return privateKeyFrom(webcrypto.subtle, await webcrypto.subtle.importKey('pkcs8', der, oaep, false, ['decrypt']));
   },
 };
 

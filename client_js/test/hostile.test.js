@@ -114,7 +114,7 @@ const FINE = '{"status":200,"headers":[],"body":""}';
 const isNotTrusted = (error) => {
   assert.ok(error instanceof AnswerNotTrusted, error.stack);
   assert.equal(error.code, 'answer_not_trusted');
-  assert.match(error.message, /^The answer did not come from your session/);
+  assert.match(error.message, /^The answer does not belong to your session/);
   return true;
 };
 
@@ -241,7 +241,7 @@ for (const dialect of ['article-2016', 'sfet-3', 'sfet-4-gcm']) {
 
 test('a refusal whose word every object knows', () => {
   for (const word of ['constructor', '__proto__', 'toString']) {
-    assert.equal(new Refused(400, word).message, 'The service refused.');
+    assert.equal(new Refused(400, word).message, 'The service refused the request.');
   }
 });
 

@@ -48,5 +48,5 @@ test('what is no code is said in words', () => {
   const words = (name, text) => (error) => error instanceof CertlessError && error.code === name && text.test(error.message);
   assert.equal(codeOf(readCode('7k3q wxyz'), 'none'), '7K3QWXYZ');
   assert.throws(() => codeOf(readCode('7k3q'), 'none'), words('no_code', /^none$/));
-  assert.throws(() => codeOf(readCode('7K3QWXYZ\n00000000'), 'none'), words('two_codes', /newest one alone/));
+  assert.throws(() => codeOf(readCode('7K3QWXYZ\n00000000'), 'none'), words('two_codes', /only the newest one/));
 });

@@ -1,4 +1,4 @@
-/** AbortSignals: their reasons become one error, and several become one. */
+/** AbortSignals: their reasons become Cancelled, and a signal is combined with a timeout. */
 import { Cancelled } from './errors.js';
 
 /** @param {AbortSignal | null | undefined} signal @throws {Cancelled} */
@@ -7,7 +7,8 @@ export function throwIfCancelled(signal) {
 }
 
 /**
- * `work`, or Cancelled as soon as `signal` says so: for what cannot be stopped, as a person typing.
+ * The result of `work`, or Cancelled as soon as `signal` aborts. For work that cannot be stopped, such as
+ * waiting for a person to type.
  * @template Result
  * @param {AbortSignal | null | undefined} signal
  * @param {Promise<Result>} work
@@ -24,8 +25,8 @@ export function orCancelled(signal, work) {
 }
 
 /**
- * A signal that ends with `given` or after `timeoutMs`, whichever is first: AbortSignal.any is not
- * in every browser. `release` lets go of the timer and of `given`.
+ * A signal that aborts with `given` or after `timeoutMs`, whichever comes first (some browsers have no
+ * AbortSignal.any). `release` removes the timer and the listener on `given`.
  * @param {AbortSignal | null | undefined} given
  * @param {number} timeoutMs
  */
@@ -33,7 +34,7 @@ export function deadline(given, timeoutMs) {
   const controller = new AbortController();
   /** @param {unknown} reason */
   const end = (reason) => controller.abort(reason);
-  const late = () => end(new DOMException(`no whole answer in ${timeoutMs} ms`, 'TimeoutError'));
+  const late = () => end(new DOMException(`no complete answer in ${timeoutMs} ms`, 'TimeoutError'));
   const follow = () => end(given?.reason);
   const timer = setTimeout(late, timeoutMs);
   given?.addEventListener('abort', follow, { once: true });

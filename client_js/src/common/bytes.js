@@ -1,4 +1,4 @@
-/** Byte strings put together. */
+/** Concatenation of byte strings, and integers as bytes. */
 
 /** @typedef {import('./codec.js').Bytes} Bytes */
 

@@ -1,8 +1,8 @@
 /**
  * Strict JSON and strict text encodings, with limits (PROTOCOL §3).
  *
- * JSON.parse takes the last of two equal names, rounds numbers and knows no depth; so this module
- * reads JSON itself, and leaves to JSON.parse what it is strict about: single strings. It is long
+ * JSON.parse accepts duplicate names, rounds large numbers and has no depth limit. So this module parses
+ * JSON itself, and uses JSON.parse for single strings only, where it is strict. The module is long
  * because the grammar is.
  */
 import { MalformedMessage } from './errors.js';
@@ -39,7 +39,7 @@ export function utf8(text) {
 }
 
 /**
- * The text that `data` is the UTF-8 of, or null. A byte order mark stays a character.
+ * `data` decoded as UTF-8, or null. A byte order mark is kept as a character.
  * @param {Uint8Array} data
  */
 export function utf8Text(data) {
@@ -67,13 +67,13 @@ class Reader {
     this.#skipSpace();
     const value = this.#value();
     this.#skipSpace();
-    if (this.#at !== this.#text.length) throw new MalformedMessage('something follows the value');
+    if (this.#at !== this.#text.length) throw new MalformedMessage('data follows the value');
     return value;
   }
 
   #skipSpace() {
     const first = this.#text.charCodeAt(this.#at);
-    // Compact JSON has no space at all; the expression is for the rest.
+    // Compact JSON has no spaces, so the regular expression is rarely needed.
     if (first > 0x20 || Number.isNaN(first)) return;
     SPACE.lastIndex = this.#at;
     SPACE.exec(this.#text);
@@ -121,7 +121,7 @@ class Reader {
     }
   }
 
-  /** Whether the list goes on behind the item just read. @param {string} end */
+  /** Whether the list continues after the item that was just read. @param {string} end */
   #goesOn(end) {
     this.#skipSpace();
     const sign = this.#text[this.#at];
@@ -176,7 +176,7 @@ class Reader {
       if (end < 0) throw new MalformedMessage('not JSON');
       let slashes = 0;
       while (text[end - 1 - slashes] === '\\') slashes += 1;
-      // The run of backslashes cannot reach over the opening quote, which is none itself.
+      // The run of backslashes stops at the opening quote at the latest.
       if (slashes % 2 === 0) break;
     }
     this.#at = end + 1;
@@ -188,9 +188,9 @@ class Reader {
     } catch {
       throw new MalformedMessage('not JSON');
     }
-    // Decoded UTF-8 has no half of a pair; only an escape can spell one.
+    // Decoded UTF-8 has no lone surrogate; only an escape sequence can produce one.
     if (token.includes('\\u') && LONE_SURROGATE.test(value)) {
-      throw new MalformedMessage('half of a surrogate pair is no character');
+      throw new MalformedMessage('a lone surrogate is not a character');
     }
     return value;
   }
@@ -204,7 +204,7 @@ class Reader {
     if (found[1] === undefined && found[2] === undefined) {
       if (found[0].length > MAX_INTEGER_CHARS) throw new MalformedMessage('an integer is too long');
       if (Number.isSafeInteger(value)) return value;
-      // A double might have rounded it, and the value would not be the one that was sent.
+      // A double may have rounded the value, which would then differ from the one that was sent.
       const exact = BigInt(found[0]);
       return Math.abs(value) === 2 ** 53 && BigInt(value) === exact ? value : exact;
     }
@@ -214,7 +214,7 @@ class Reader {
 }
 
 /**
- * The value that `data` (UTF-8 JSON) stands for; integers beyond 2^53 are bigints.
+ * The value of `data` (UTF-8 JSON); integers beyond 2^53 are bigints.
  * @param {Uint8Array} data
  * @returns {JsonValue}
  * @throws {MalformedMessage}
@@ -226,7 +226,7 @@ export function parseJson(data) {
 }
 
 /**
- * As `parseJson`, for a text that must be an object.
+ * Like `parseJson`, but the text must be an object.
  * @param {Uint8Array} data
  * @returns {JsonObject}
  * @throws {MalformedMessage}
@@ -238,15 +238,15 @@ export function parseJsonObject(data) {
 }
 
 /**
- * As `parseJsonObject`, for what has not proven yet who sent it: such an object is nearly flat.
+ * Like `parseJsonObject`, for a message that is not authenticated yet. Such an object is nearly flat.
  * @param {Uint8Array} data
  * @returns {JsonObject}
- * @throws {MalformedMessage} also where it has more than 4096 commas and opening brackets
+ * @throws {MalformedMessage} also for more than 4096 commas and opening brackets
  */
 export function parseJsonEnvelope(data) {
   let marks = 0;
   for (const byte of data) if (byte === COMMA || byte === BRACKET || byte === BRACE) marks += 1;
-  if (marks > MAX_ENVELOPE_MARKS) throw new MalformedMessage('more values than any message outside a seal has');
+  if (marks > MAX_ENVELOPE_MARKS) throw new MalformedMessage('more values than any unsealed message has');
   return parseJsonObject(data);
 }
 
@@ -262,14 +262,14 @@ export function isJsonObject(value) {
  * @param {JsonValue} value
  * @returns {string}
  */
-function written(value) {
-  if (Array.isArray(value)) return `[${value.map(written).join(',')}]`;
+function toText(value) {
+  if (Array.isArray(value)) return `[${value.map(toText).join(',')}]`;
   if (isJsonObject(value)) {
-    const members = Object.entries(value).map(([name, one]) => `${JSON.stringify(name)}:${written(one)}`);
+    const members = Object.entries(value).map(([name, one]) => `${JSON.stringify(name)}:${toText(one)}`);
     return `{${members.join(',')}}`;
   }
   if (typeof value === 'bigint') return value.toString();
-  if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError('not a JSON number');
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError('this number has no form in JSON');
   return JSON.stringify(value);
 }
 
@@ -279,7 +279,7 @@ function written(value) {
  * @returns {Bytes}
  */
 export function serializeJson(value) {
-  return utf8(written(value));
+  return utf8(toText(value));
 }
 
 const BASE64 = utf8('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/');
@@ -319,7 +319,7 @@ function decodeBase64(text) {
   const pads = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
   const digits = text.length - pads;
   const characters = utf8(text);
-  // A character beyond ASCII makes this longer than the text.
+  // A character outside ASCII makes this longer than the text.
   if (characters.length !== text.length) return null;
   const out = new Uint8Array((text.length / 4) * 3 - pads);
   let to = 0;
@@ -336,7 +336,7 @@ function decodeBase64(text) {
     if (to < out.length) out[to++] = word >> 8;
     if (to < out.length) out[to++] = word;
   }
-  // Spare bits that are not zero would be a second text for the same bytes.
+  // With other spare bits than zero, two texts would decode to the same bytes.
   const spare = word & ((1 << (8 * pads)) - 1);
   return wrong || spare ? null : out;
 }
@@ -377,7 +377,7 @@ export function encodeBytes(encoding, data) {
 }
 
 /**
- * The bytes that `text` spells in its one canonical form, else null.
+ * The bytes of `text`, or null if it is not in the canonical form.
  * @param {TextEncoding} encoding
  * @param {string} text
  * @returns {Bytes | null}

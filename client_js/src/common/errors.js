@@ -1,22 +1,22 @@
 /**
- * What can go wrong. Two families, for two readers.
+ * The errors, in two families.
  *
- *     ProtocolError(code)              a message that does not hold; for logs and tests (PROTOCOL §9)
- *     |- LocalProtocolError            our own bug: an object used twice
- *     `- RemoteProtocolError           the peer's message
- *        |- MalformedMessage           not a message at all
- *        |- UnsupportedSuite           no suite or version that both speak
+ *     ProtocolError(code)              an invalid message; for logs and tests (PROTOCOL §9)
+ *     |- LocalProtocolError            a bug on our side: an object was used twice
+ *     `- RemoteProtocolError           the peer's message is invalid
+ *        |- MalformedMessage           it is not a message of the protocol
+ *        |- UnsupportedSuite           client and server have no suite or version in common
  *        `- RejectedMessage
  *           |- DecryptionFailed  StaleTimestamp  ReplayedNonce  CodeRefused  TicketRefused
  *           `- InvalidPublicKey
  *
- *     CertlessError(code)              what a user of this package catches; words for a person
- *     |- Refused                       the gateway said no; `status` and `code` are its words
- *     |- AnswerNotTrusted              an answer that the gateway cannot have sealed for this request
+ *     CertlessError(code)              errors for programs that use this package; the message is for people
+ *     |- Refused                       the gateway refused; it sent `status` and `code`
+ *     |- AnswerNotTrusted              the gateway cannot have sealed this answer for this request
  *     |- NotLoggedIn                   there is no session (any more); nothing was done
- *     |- OutcomeUnknown                refused, and yet it may have been handled
+ *     |- OutcomeUnknown                the request failed, and the gateway may still have handled it
  *     |- NoAnswer                      the network failed
- *     `- Cancelled                     an AbortSignal or `cancel()` ended it
+ *     `- Cancelled                     an AbortSignal or `cancel()` ended the call
  *
  * None of them holds a key, a code, a token, a password or plaintext.
  */
@@ -26,14 +26,14 @@ export class ProtocolError extends Error {
   constructor(message) {
     super(message ?? '');
     this.name = new.target.name;
-    /** A word of PROTOCOL §9. */
+    /** A code of PROTOCOL §9. */
     this.code = /** @type {typeof ProtocolError} */ (new.target).code;
     this.message = message || this.code;
   }
 }
 ProtocolError.code = 'protocol_error';
 
-/** We used the protocol wrongly; the peer did nothing. */
+/** We used the protocol incorrectly; it is not the peer's fault. */
 export class LocalProtocolError extends ProtocolError {}
 LocalProtocolError.code = 'local_error';
 
@@ -45,7 +45,7 @@ RemoteProtocolError.code = 'remote_error';
 export class MalformedMessage extends RemoteProtocolError {}
 MalformedMessage.code = 'malformed';
 
-/** The version, or every suite that was offered, is not one that we speak. */
+/** We support neither the version nor any of the offered suites. */
 export class UnsupportedSuite extends RemoteProtocolError {}
 UnsupportedSuite.code = 'unsupported_suite';
 
@@ -65,27 +65,27 @@ StaleTimestamp.code = 'stale_timestamp';
 export class ReplayedNonce extends RejectedMessage {}
 ReplayedNonce.code = 'replayed_nonce';
 
-/** No login awaits this code, or the peer does not know it. */
+/** No login waits for this code, or the peer does not know the code. */
 export class CodeRefused extends RejectedMessage {}
 CodeRefused.code = 'code_refused';
 
-/** The peer does not know the ticket, or not its secret. */
+/** The peer does not know the ticket or its secret. */
 export class TicketRefused extends RejectedMessage {}
 TicketRefused.code = 'ticket_refused';
 
-/** The peer's public key, RSA or a point of P-256, is not one that we use. */
+/** The peer's public key (RSA or a point of P-256) is not acceptable. */
 export class InvalidPublicKey extends RejectedMessage {}
 InvalidPublicKey.code = 'key_not_admitted';
 
 export class CertlessError extends Error {
   /**
    * @param {string} code for programs
-   * @param {string} message for a person: what happened and what to do
+   * @param {string} message for people: what happened and what to do
    * @param {{ cause?: unknown }} [options]
    */
   constructor(code, message, options) {
     super(message, options);
-    // A bundle does not keep the names of classes.
+    // The bundle does not keep class names.
     this.name = /** @type {{ kind?: string }} */ (new.target).kind ?? 'CertlessError';
     this.code = code;
   }
@@ -94,39 +94,39 @@ export class CertlessError extends Error {
 const REFUSALS = new Map(
   Object.entries({
     malformed: 'The service did not understand this request.',
-    login_required: 'The service asks for a login, and has none at this address.',
+    login_required: 'The service requires a login, but has no login at this address.',
     unsupported_suite:
-      'The service does not log in this way. Whoever runs it knows which suites it takes.',
+      'The service does not accept this suite. Ask its operator which suites it accepts.',
     rejected: 'The service did not accept this message.',
     stale_timestamp:
-      'The clocks of this device and of the service do not agree. Nothing was done; try again.',
+      'The clocks of this device and of the service do not agree. Nothing was done. Try again.',
     not_found: 'The service has no such route.',
     too_large: 'This is too large for the service. Send less at once.',
-    too_slow: 'This came too slowly over this line. Send less at once.',
+    too_slow: 'The request arrived too slowly. Send less at once.',
     internal: 'The service failed. Try again later.',
-    unavailable: 'The service is not available just now. Try again in a moment.',
-    too_many: 'The service was asked too often, or has too much to do.',
+    unavailable: 'The service is not available now. Try again in a moment.',
+    too_many: 'There were too many requests, or the service is busy.',
     no_gateway: 'There is no Certless gateway at this address.',
   }),
 );
 
 /** @param {number} seconds */
-function inWords(seconds) {
+function formatDuration(seconds) {
   if (seconds < 120) return `${seconds} s`;
   const minutes = Math.ceil(seconds / 60);
   return minutes < 120 ? `${minutes} minutes` : `${Math.ceil(minutes / 60)} hours`;
 }
 
 /** @param {string} code @param {number | null} retryAfterS */
-function wordsFor(code, retryAfterS) {
-  const words = REFUSALS.get(code) ?? 'The service refused.';
-  return retryAfterS === null ? words : `${words} Try again in ${inWords(retryAfterS)}.`;
+function messageFor(code, retryAfterS) {
+  const words = REFUSALS.get(code) ?? 'The service refused the request.';
+  return retryAfterS === null ? words : `${words} Try again in ${formatDuration(retryAfterS)}.`;
 }
 
 /**
- * The gateway refused. `status` and `code` are its words (PROTOCOL §9), and `detail` its text: for
- * developers. What it says came unsealed: anybody on the way can have written it. `retryAfterS`:
- * how many seconds it asks to wait (429), or null.
+ * The gateway refused. It sent `status` and `code` (PROTOCOL §9), and `detail`, a text for
+ * developers. None of them is sealed: an attacker on the network can have written them.
+ * `retryAfterS` is the number of seconds to wait (429), or null.
  */
 export class Refused extends CertlessError {
   static kind = 'Refused';
@@ -139,14 +139,14 @@ export class Refused extends CertlessError {
    * @param {number | null} [retryAfterS]
    */
   constructor(status, code, detail = '', message = undefined, retryAfterS = null) {
-    super(code, message ?? wordsFor(code, retryAfterS));
+    super(code, message ?? messageFor(code, retryAfterS));
     this.status = status;
     this.detail = detail;
     this.retryAfterS = retryAfterS;
   }
 }
 
-/** An answer came that the gateway cannot have sealed for this request. */
+/** The gateway cannot have sealed this answer for this request. */
 export class AnswerNotTrusted extends CertlessError {
   static kind = 'AnswerNotTrusted';
 
@@ -154,7 +154,7 @@ export class AnswerNotTrusted extends CertlessError {
   constructor(cause) {
     super(
       'answer_not_trusted',
-      'The answer did not come from your session, or was changed on its way. It was thrown away.',
+      'The answer does not belong to your session, or was changed on the way. It was discarded.',
       { cause },
     );
   }
@@ -174,8 +174,8 @@ export class NotLoggedIn extends CertlessError {
 }
 
 /**
- * A request that must not be done twice was refused, and that proves nothing: refusals are not
- * sealed, and browsers send again what a broken connection took (PROTOCOL §9).
+ * A request that must not run twice failed, and it is not known whether it ran. Refusals are not sealed,
+ * and browsers repeat a request after a broken connection (PROTOCOL §9).
  */
 export class OutcomeUnknown extends CertlessError {
   static kind = 'OutcomeUnknown';
@@ -184,8 +184,8 @@ export class OutcomeUnknown extends CertlessError {
   constructor(options) {
     super(
       'outcome_unknown',
-      'It is not known whether this was done: the connection or the session was lost on the way. ' +
-        'Look first, then send it again.',
+      'It is not known whether this was done: the connection or the session was lost. ' +
+        'Check that first, then send it again.',
       options,
     );
   }
@@ -201,7 +201,7 @@ export class NoAnswer extends CertlessError {
   }
 }
 
-/** Ended on request. Its name is that of an aborted fetch, so that existing checks find it. */
+/** The caller ended the call. The name is the same as for an aborted fetch, so existing checks work. */
 export class Cancelled extends CertlessError {
   static kind = 'Cancelled';
 
@@ -213,14 +213,14 @@ export class Cancelled extends CertlessError {
 }
 
 /**
- * Whether an error decides nothing: what was shown, a ticket above all, is as good as before.
+ * Whether the same request can be sent again later. A ticket that was sent is still valid then.
  * @param {unknown} error
  */
 export function isRetryable(error) {
-  return error instanceof NoAnswer || (error instanceof Refused && FOR_LATER.includes(error.code));
+  return error instanceof NoAnswer || (error instanceof Refused && RETRYABLE.includes(error.code));
 }
 
-const FOR_LATER = ['too_many', 'unavailable'];
+const RETRYABLE = ['too_many', 'unavailable'];
 
 /**
  * @typedef {{ kind: string, code: string, message: string, status: number, detail: string,
@@ -241,7 +241,7 @@ const PROTOCOL_ERRORS = [
 ];
 
 /**
- * What of an error can be sent to another thread.
+ * An error as a plain object, which can be sent to another thread.
  * @param {any} error
  * @returns {DescribedError}
  */
@@ -254,7 +254,7 @@ export function describeError(error) {
 }
 
 /**
- * The error that was described.
+ * The error for a description of `describeError`.
  * @param {DescribedError} described
  * @returns {Error}
  */

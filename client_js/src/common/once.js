@@ -1,7 +1,7 @@
-/** What may be done once. */
+/** Objects that may be used once. */
 import { LocalProtocolError } from './errors.js';
 
-/** A right that is used up by its first use. */
+/** Allows one use; a second use is an error. */
 export class Once {
   #used = false;
 

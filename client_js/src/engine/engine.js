@@ -1,8 +1,9 @@
 /**
- * Everything heavy, behind messages that can be cloned: it runs in a Worker, or here.
+ * Cryptography and network requests. All arguments and results can be cloned, so an engine can run in a
+ * Worker or in the same thread.
  *
- * An engine keeps key pairs, logins and sessions, each under a number. JSON, base64, ciphers and RSA of
- * 5 MiB are no work for a page's thread, and neither is handing 9 MB of a message to the network.
+ * An engine has key pairs, logins and sessions, each under a number. JSON, base64, ciphers and RSA for
+ * 5 MiB, and sending a message of 9 MB, would block the page.
  */
 import { encodeBytes } from '../common/codec.js';
 import { findDialect } from '../protocol/classic/dialects.js';
@@ -11,8 +12,8 @@ import { ClientExchange } from '../protocol/classic/exchange.js';
 import { adoptKeyPair } from './externalKey.js';
 import { awaitCode, enterCode, redeemTicket } from './hardenedLogin.js';
 import { findSuite } from '../protocol/hardened/suites.js';
-import { LiveClassic, sendJson } from './liveClassic.js';
-import { LiveHardened } from './liveHardened.js';
+import { ClassicSession, sendJson } from './classicSession.js';
+import { HardenedSession } from './hardenedSession.js';
 import { SealedMessage, SessionGrant, SessionRequest } from '../protocol/messages.js';
 import { validatePublicKey } from '../protocol/rsaKeys.js';
 import { Classic } from '../protocol/classic/suites.js';
@@ -30,51 +31,51 @@ import { Classic } from '../protocol/classic/suites.js';
 /** @typedef {import('../primitives/contract.js').RsaPrivateKey} RsaPrivateKey */
 /** @typedef {import('../primitives/contract.js').StoredKey} StoredKey */
 /** @typedef {{ signal?: AbortSignal, onProgress?: (progress: KeyProgress) => void }} Control */
-/** @typedef {{ url: string, maxAnswerBytes: number, timeoutMs: number }} Route where a message goes, how much may come back, and how long that may take */
+/** @typedef {{ url: string, maxAnswerBytes: number, timeoutMs: number }} Route the URL for a message, and the limits for size and time of the answer */
 /** @typedef {import('./hardenedLogin.js').Base} Base */
 /** @typedef {import('./keptSession.js').KeptSession} KeptSession */
 /** @typedef {import('./keptSession.js').KeptHardened} KeptHardened */
 /** @typedef {{ method: string, target: string, headers: Header[], body: Bytes }} PlainRequest */
-/** `session` is what is to be kept from now on, where that has changed. @typedef {{ status: number, headers: Header[], body: Bytes, session?: ClientSession }} PlainResponse */
+/** `session` is the session to store, if it has changed. @typedef {{ status: number, headers: Header[], body: Bytes, session?: ClientSession }} PlainResponse */
 /** @typedef {{ session: number, kept: KeptHardened }} EnrolledHardened */
 
 /**
- * Things under numbers.
- * @template Thing
+ * Values under numbers.
+ * @template Value
  */
-class Numbered {
-  /** @type {Map<number, Thing>} */
-  #things = new Map();
+class HandleTable {
+  /** @type {Map<number, Value>} */
+  #values = new Map();
   #last = 0;
 
-  /** @param {Thing} thing */
-  add(thing) {
+  /** @param {Value} value */
+  add(value) {
     this.#last += 1;
-    this.#things.set(this.#last, thing);
+    this.#values.set(this.#last, value);
     return this.#last;
   }
 
   /** @param {number} id */
   get(id) {
-    const thing = this.#things.get(id);
-    if (thing === undefined) throw new LocalProtocolError('there is nothing of this number');
-    return thing;
+    const value = this.#values.get(id);
+    if (value === undefined) throw new LocalProtocolError('unknown number');
+    return value;
   }
 
   /** @param {number} id */
   drop(id) {
-    this.#things.delete(id);
+    this.#values.delete(id);
   }
 }
 
 export class Engine {
   #primitives;
-  /** `exchange` is that of a classic login. @type {Numbered<{ exchange: ClientExchange | null, pair: RsaKeyPair }>} */
-  #pairs = new Numbered();
-  /** @type {Numbered<AwaitedCode>} */
-  #logins = new Numbered();
-  /** @type {Numbered<LiveClassic | LiveHardened>} */
-  #sessions = new Numbered();
+  /** `exchange` is for classic logins only. @type {HandleTable<{ exchange: ClientExchange | null, pair: RsaKeyPair }>} */
+  #pairs = new HandleTable();
+  /** @type {HandleTable<AwaitedCode>} */
+  #logins = new HandleTable();
+  /** @type {HandleTable<ClassicSession | HardenedSession>} */
+  #sessions = new HandleTable();
 
   /** @param {Primitives} primitives */
   constructor(primitives) {
@@ -87,7 +88,7 @@ export class Engine {
   }
 
   /**
-   * The token of the session to be (PROTOCOL §4.1).
+   * The token of the future session (PROTOCOL §4.1).
    * @param {{ route: Route, dialect: Dialect, username: string }} given
    * @param {Control} [control]
    */
@@ -98,7 +99,7 @@ export class Engine {
   }
 
   /**
-   * A new key of our own, and the form of it that can be kept; without a dialect for `rsa-gcm`.
+   * A new key pair, and its private key in the form to store. Without a dialect it is for `rsa-gcm`.
    * @param {{ dialect: Dialect | null }} given
    * @param {Control} [control]
    * @returns {Promise<{ pair: number, stored: StoredKey }>}
@@ -111,7 +112,7 @@ export class Engine {
   }
 
   /**
-   * A pair that the caller made and that stays where it is, for `rsa-gcm`.
+   * A key pair that the caller has made, for `rsa-gcm`.
    * @param {{ rsaKey: CryptoKeyPair }} given
    * @returns {Promise<{ pair: number }>}
    */
@@ -120,7 +121,7 @@ export class Engine {
   }
 
   /**
-   * Opens a classic session under the code (PROTOCOL §4.2).
+   * Opens a classic session with the code (PROTOCOL §4.2).
    * @param {{ route: Route, pair: number, token: string, code: string, nowMs: number,
    *   password?: string }} given
    * @param {Control} [control]
@@ -133,12 +134,12 @@ export class Engine {
     const { message, pending } = await exchange.sealLogin(token, code, pair, nowMs, password);
     const answer = await sendJson(route, message.serialize(names), control);
     const keys = await pending.open(SealedMessage.parse(answer, names));
-    const session = this.#sessions.add(new LiveClassic(exchange, token, keys));
+    const session = this.#sessions.add(new ClassicSession(exchange, token, keys));
     return { session, serverKey: keys.serverKey.toPem() };
   }
 
   /**
-   * Begins a hardened login: the mail is on its way (PROTOCOL §15).
+   * Begins a hardened login, so that the gateway sends a code (PROTOCOL §15).
    * @param {{ base: Base, subject: Subject, suite: string }} given
    * @param {Control} [control]
    * @returns {Promise<number>}
@@ -162,7 +163,7 @@ export class Engine {
   }
 
   /**
-   * Opens a hardened session with a ticket (PROTOCOL §19), in `rsa-gcm` with the caller's pair or a new one.
+   * Opens a hardened session with a ticket (PROTOCOL §19); in `rsa-gcm` with the caller's key pair or a new one.
    * @param {{ base: Base, subject: Subject, suite: string, ticket: ClientTicket, nowMs: number,
    *   rsaKey: CryptoKeyPair | null }} given
    * @param {Control} [control]
@@ -188,16 +189,16 @@ export class Engine {
    */
   #enrolled({ username, realm, fresh }, { session, expiresMs, ticket }, pair) {
     const privateKey = pair?.privateKey ?? null;
-    const live = new LiveHardened(this.#primitives, session, privateKey);
+    const live = new HardenedSession(this.#primitives, session, privateKey);
     const [token, { suite }] = [encodeBytes('hex', session.sid), session];
     const kept = { username, realm, fresh, suite, token, expiresMs, session, ticket };
     const stored = { version: /** @type {const} */ (2), ...kept, privateKey: privateKey?.stored ?? null };
-    const held = pair?.held && { rsaKey: pair.held };
-    return { session: this.#sessions.add(live), kept: { ...stored, ...held } };
+    const external = pair?.external && { rsaKey: pair.external };
+    return { session: this.#sessions.add(live), kept: { ...stored, ...external } };
   }
 
   /**
-   * A session that was kept.
+   * Continues a session from a store.
    * @param {{ kept: KeptSession }} given
    * @returns {Promise<number>}
    */
@@ -205,20 +206,20 @@ export class Engine {
     const stored = kept.privateKey;
     const privateKey = stored && (await this.#primitives.importPrivateKey(stored));
     if (kept.version === 2) {
-      if (!kept.session) throw new LocalProtocolError('a ticket alone is no session');
-      return this.#sessions.add(new LiveHardened(this.#primitives, kept.session, privateKey));
+      if (!kept.session) throw new LocalProtocolError('a ticket alone is not a session');
+      return this.#sessions.add(new HardenedSession(this.#primitives, kept.session, privateKey));
     }
     const keys = { privateKey: /** @type {RsaPrivateKey} */ (privateKey), serverKey: validatePublicKey(kept.serverKey) };
-    return this.#sessions.add(new LiveClassic(this.#exchangeIn(kept.dialect), kept.token, keys));
+    return this.#sessions.add(new ClassicSession(this.#exchangeIn(kept.dialect), kept.token, keys));
   }
 
   /**
-   * What another tab has made of the same session.
+   * Takes the state that another tab has stored for the same session.
    * @param {{ session: number, state: ClientSession }} given
    */
   async follow({ session, state }) {
     const live = this.#sessions.get(session);
-    if (live instanceof LiveHardened) live.follow(state);
+    if (live instanceof HardenedSession) live.follow(state);
   }
 
   /**
@@ -256,7 +257,7 @@ export class Engine {
  */
 
 /**
- * The way to an engine, wherever it runs.
+ * Calls an engine in this thread or in a Worker.
  * @typedef {{
  *   call: <Name extends keyof Methods>(
  *     name: Name, given: Parameters<Methods[Name]>[0], control?: Control

@@ -1,25 +1,25 @@
 /**
- * An RSA key pair that the caller made with WebCrypto, and whose private key nobody can read.
+ * An RSA key pair that the caller has made with WebCrypto, with a non-extractable private key.
  *
- * What a pair says of itself is looked at where it is given (`checkKeyPair`), what takes arithmetic
- * in the engine (`adoptKeyPair`); both before anything is sent.
+ * `checkKeyPair` checks the attributes of the pair when it is passed. `adoptKeyPair` checks the numbers, in
+ * the engine. Both happen before anything is sent.
  */
 import { CertlessError, ProtocolError } from '../common/errors.js';
 import { CEK_BYTES } from '../protocol/hardened/sealedMessages.js';
 import { EXPONENT } from '../primitives/contract.js';
 import { equal } from '../primitives/hashes.js';
-import { isCryptoKey } from '../primitives/heldKey.js';
-import { MAX_BITS, MIN_BITS, admitDer } from '../protocol/rsaKeys.js';
+import { isCryptoKey } from '../primitives/cryptoKeys.js';
+import { MAX_BITS, MIN_BITS, validatePublicKeyDer } from '../protocol/rsaKeys.js';
 
 /** @typedef {import('../primitives/contract.js').Primitives} Primitives */
 /** @typedef {import('../primitives/contract.js').RsaKeyPair} RsaKeyPair */
 
 const PADDING = 'oaep-sha256';
 const NO_PAIR =
-  'rsaKey is a CryptoKeyPair of crypto.subtle, which exists in Node.js, and on pages over https or on localhost';
+  'rsaKey must be a CryptoKeyPair of crypto.subtle, which exists in Node.js, and on pages over https or on localhost';
 
 /**
- * `given`, if it is a pair for `rsa-gcm`, as far as its own members tell.
+ * `given`, if its attributes are right for `rsa-gcm`.
  * @param {CryptoKeyPair} given
  * @returns {CryptoKeyPair}
  * @throws {TypeError}
@@ -51,21 +51,21 @@ const unusable = (why, cause) =>
   new CertlessError('rsa_key', `rsaKey cannot be used: ${why}. Make a new pair.`, { cause });
 
 /**
- * The pair, for an engine. Some 20 ms of arithmetic.
+ * The pair for an engine. Takes about 20 ms.
  * @param {Primitives} primitives
  * @param {CryptoKeyPair} given
  * @returns {Promise<RsaKeyPair>}
- * @throws {CertlessError} `rsa_key`: a key that no gateway takes, or halves of two pairs
+ * @throws {CertlessError} `rsa_key`: no gateway accepts the key, or its halves are from two pairs
  */
 export async function adoptKeyPair(primitives, given) {
   const pair = await primitives.adoptKeyPair(given);
   try {
-    admitDer(pair.publicKey.der);
+    validatePublicKeyDer(pair.publicKey.der);
   } catch (error) {
     throw error instanceof ProtocolError ? unusable(error.message, error) : error;
   }
   const secret = primitives.randomBytes(CEK_BYTES);
   const opened = await pair.privateKey.unwrap(await primitives.wrap(pair.publicKey, secret, PADDING), PADDING);
-  if (!opened || !equal(opened, secret)) throw unusable('its halves do not belong to each other');
+  if (!opened || !equal(opened, secret)) throw unusable('its public and private key do not match');
   return pair;
 }

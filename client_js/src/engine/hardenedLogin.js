@@ -1,4 +1,4 @@
-/** The messages of a hardened login and of a resumption, sent and answered (PROTOCOL §15, §19). */
+/** Sends the messages of a hardened login and of a resumption (PROTOCOL §15, §19). */
 import { beginLogin, beginResumption } from '../protocol/hardened/clientHandshake.js';
 import { CONTENT_TYPES } from '../protocol/envelopes.js';
 import {
@@ -11,7 +11,7 @@ import {
   SERVER_CONFIRMATION,
   SERVER_SHARE,
 } from '../protocol/hardened/handshakeMessages.js';
-import { stopwatch } from './liveHardened.js';
+import { stopwatch } from './hardenedSession.js';
 import { SMALL_ANSWER_BYTES, post } from './transport.js';
 
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
@@ -20,10 +20,10 @@ import { SMALL_ANSWER_BYTES, post } from './transport.js';
 /** @typedef {import('../protocol/hardened/clientSession.js').ClientTicket} ClientTicket */
 /** @typedef {import('./engine.js').Control} Control */
 /** @typedef {import('../primitives/contract.js').Primitives} Primitives */
-/** Where the gateway is, with its prefix, and how long an answer may take. @typedef {{ url: string, timeoutMs: number }} Base */
+/** The gateway's URL with its prefix, and the timeout for an answer. @typedef {{ url: string, timeoutMs: number }} Base */
 /** @typedef {import('../primitives/contract.js').RsaKeyPair} RsaKeyPair */
 
-/** The routes below the prefix (PROTOCOL §15.1); those of passwords and logout are inside the seal. */
+/** The routes below the prefix (PROTOCOL §15.1). Password and logout are targets inside sealed messages. */
 export const HARDENED_PATHS = Object.freeze({
   hello: '/session/hello',
   share: '/session/share',
@@ -38,7 +38,7 @@ export const HARDENED_PATHS = Object.freeze({
 const FORMAT = 'msgpack';
 
 /**
- * One message and its answer.
+ * Sends a message and returns the answer.
  * @template Sent, Answer
  * @param {Base} base
  * @param {keyof typeof HARDENED_PATHS} path
@@ -55,7 +55,7 @@ async function send(base, path, kind, message, answerKind, { signal }) {
 }
 
 /**
- * M0 and M1: the mail is on its way.
+ * M0 and M1: the gateway sends a code.
  * @param {Primitives} primitives
  * @param {{ base: Base, subject: Subject, suite: string }} given
  * @param {Control} control
@@ -67,7 +67,7 @@ export async function awaitCode(primitives, { base, subject, suite }, control) {
 }
 
 /**
- * M2 to M5: one attempt, with a code as `typedCodes.js` read it.
+ * M2 to M5: one attempt, with a code that `typedCodes.js` has read.
  * @param {AwaitedCode} awaited
  * @param {{ base: Base, code: string, pair: RsaKeyPair | null, nowMs: number }} given
  * @param {Control} control
@@ -82,7 +82,7 @@ export async function enterCode(awaited, { base, code, pair, nowMs }, control) {
 }
 
 /**
- * R1 to R4.
+ * R1 to R4: a ticket for a new session.
  * @param {Primitives} primitives
  * @param {{ base: Base, subject: Subject, suite: string, ticket: ClientTicket,
  *   pair: RsaKeyPair | null, nowMs: number }} given

@@ -1,4 +1,4 @@
-/** What is kept of a session between two loads of a page: its form, and a check of that form. */
+/** The stored form of a session, and a check for it. */
 
 /** @typedef {import('../protocol/hardened/clientSession.js').ClientSession} ClientSession */
 /** @typedef {import('../protocol/hardened/clientSession.js').ClientTicket} ClientTicket */
@@ -7,7 +7,7 @@
 /** @typedef {import('../primitives/contract.js').StoredKey} StoredKey */
 
 /**
- * What is kept of a classic session.
+ * A stored classic session.
  * @typedef {{
  *   version: 1,
  *   username: string,
@@ -20,8 +20,8 @@
  */
 
 /**
- * What is kept of a hardened session. `token` is its id in hex. Without `session` there is a ticket
- * alone, which leads to a new one. `rsaKey` is a pair that the caller gave, for each session.
+ * A stored hardened session. `token` is its id in hex. Without `session` there is only a ticket for a new
+ * session. `rsaKey` is the key pair that the caller has provided.
  * @typedef {{
  *   version: 2,
  *   username: string,
@@ -57,7 +57,7 @@ const SESSION = { suite: 'string', fresh: 'string', offsetMs: 'number', epoch: '
 const hasBytes = (value, names) => names.every((name) => value[name] instanceof Uint8Array);
 
 /**
- * Whether `value` has the form of a kept session. Anything else there counts as nothing.
+ * Whether `value` has the form of a stored session. Stores ignore anything else.
  * @param {any} value
  * @returns {value is KeptSession}
  */

@@ -1,4 +1,4 @@
-/** The Worker's end: runs an engine for the page that started it. */
+/** In the Worker: runs an engine for the page that started the Worker. */
 import { Engine } from './engine.js';
 import { describeError } from '../common/errors.js';
 

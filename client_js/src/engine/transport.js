@@ -1,8 +1,8 @@
 /**
- * One POST to the gateway and its answer, as bytes.
+ * A POST to the gateway and its answer, as bytes.
  *
- * Whoever answers may mean harm. Before a seal has been opened only little is read of an answer, of
- * the length that it has unpacked, and only for so long.
+ * The peer may be an attacker. Until a seal has been opened, the client reads only a small answer (by its
+ * decompressed size), and only until the timeout.
  */
 import { deadline } from '../common/abort.js';
 import { concat } from '../common/bytes.js';
@@ -11,14 +11,14 @@ import { AnswerNotTrusted, Cancelled, CertlessError, NoAnswer, Refused } from '.
 
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
 
-/** Refusals, and the steps of a login: the largest has a public key in it. */
+/** The limit for refusals and login messages; the largest contains a public key. */
 export const SMALL_ANSWER_BYTES = 64 * 1024;
-const MAX_WORD_CHARS = 64;
+const MAX_CODE_CHARS = 64;
 const MAX_TEXT_CHARS = 256;
 const SECONDS = /^\d{1,6}$/;
 
 /**
- * The body, or null where it is longer than `maxBytes`: then the rest is not read.
+ * The body, or null if it is longer than `maxBytes`. The rest is not read then.
  * @param {Response} response
  * @param {number} maxBytes
  * @returns {Promise<Bytes | null>}
@@ -43,7 +43,7 @@ function mediaType(response) {
   return (response.headers.get('Content-Type') ?? '').split(';')[0].trim().toLowerCase();
 }
 
-/** What the gateway says outside a seal, in the format of the request. @param {Response} response */
+/** The error in an unsealed answer, in the format of the request. @param {Response} response */
 async function refusal(response) {
   const noGateway = () => new Refused(response.status, 'no_gateway');
   const body = await read(response, SMALL_ANSWER_BYTES);
@@ -59,11 +59,11 @@ async function refusal(response) {
   const text = message.slice(0, MAX_TEXT_CHARS);
   const after = response.headers.get('Retry-After') ?? '';
   const retryAfterS = SECONDS.test(after) ? Number(after) : null;
-  return new Refused(response.status, error.slice(0, MAX_WORD_CHARS), text, undefined, retryAfterS);
+  return new Refused(response.status, error.slice(0, MAX_CODE_CHARS), text, undefined, retryAfterS);
 }
 
 /**
- * The body of a 2xx answer, in `contentType` as the request was.
+ * Sends `body` and returns the body of a 2xx answer; both have the type `contentType`.
  * Throws Refused, NoAnswer, AnswerNotTrusted or Cancelled.
  * @param {string} url
  * @param {Bytes} body
@@ -75,11 +75,11 @@ export async function post(url, body, { signal, maxAnswerBytes, timeoutMs, conte
   try {
     const response = await globalThis.fetch(url, {
       method: 'POST',
-      // A browser says itself which codings it takes; what it unpacks counts as it comes out.
+      // Browsers ignore Accept-Encoding here. For them the decompressed size counts.
       headers: { 'Content-Type': contentType, 'Accept-Encoding': 'identity' },
       body,
       cache: 'no-store',
-      // A gateway redirects nobody; where another host would send us is not asked.
+      // A gateway never redirects, so redirects are not followed.
       redirect: 'manual',
       referrerPolicy: 'no-referrer',
       signal: limit.signal,
@@ -91,7 +91,7 @@ export async function post(url, body, { signal, maxAnswerBytes, timeoutMs, conte
     throw new AnswerNotTrusted(new RangeError(`the answer is larger than ${maxAnswerBytes} bytes`));
   } catch (error) {
     const isLate = limit.signal.aborted && !signal?.aborted;
-    // What was not read to its end is not read on.
+    // Stops reading a body that was not read to its end.
     limit.end(error);
     if (error instanceof CertlessError) throw error;
     if (signal?.aborted) throw new Cancelled(signal.reason);

@@ -1,16 +1,16 @@
-/** The page's end of an engine in a Worker. */
+/** On the page: calls an engine in a Worker. */
 import { restoreError } from '../common/errors.js';
 
 /** @typedef {import('./engine.js').Control} Control */
 /** @typedef {import('./engine.js').EngineLink} EngineLink */
 /** @typedef {{ resolve: (value: any) => void, reject: (error: unknown) => void, control: Control }} Call */
 
-/** The name by which the bundle knows that it runs in a Worker of its own. */
+/** The Worker's name. The bundle runs as an engine if its global scope has this name. */
 export const WORKER_NAME = 'certless-engine';
 
 /**
- * Resolves once the Worker has said that it runs. Where a Content-Security-Policy forbids it,
- * some browsers throw at once and others send an error event.
+ * Resolves when the Worker has reported that it runs. If a Content-Security-Policy forbids the Worker,
+ * some browsers throw at once and others dispatch an error event.
  * @param {Worker} worker
  */
 function ready(worker) {
@@ -18,7 +18,7 @@ function ready(worker) {
     worker.onmessage = resolve;
     worker.onerror = (event) => {
       event.preventDefault?.();
-      reject(new Error('the browser does not start the Worker'));
+      reject(new Error('the browser did not start the Worker'));
     };
   });
 }

@@ -1,5 +1,5 @@
-/** The first step of a login: who. The name is whatever the service knows people by. */
-import { element, say } from './elements.js';
+/** The first step of a login: the username or e-mail address. */
+import { element, setText } from './dom.js';
 
 /** @typedef {import('./pageSession.js').PageSession} PageSession */
 
@@ -20,10 +20,10 @@ export class AddressStep {
   });
   #send = element('button', { part: 'button' });
   #stop = element('button', { type: 'button', part: 'link', click: () => this.#page.login.reset() }, 'Stop');
-  #cancel = element('button', { type: 'button', part: 'link', click: () => this.#page.giveUp() }, 'Cancel');
+  #cancel = element('button', { type: 'button', part: 'link', click: () => this.#page.cancelLogin() }, 'Cancel');
   form = element(
     'form',
-    // Should this script fail, a form of this method sends nothing.
+    // With this method the form sends nothing if the script fails.
     { method: 'dialog', part: 'form', novalidate: true, submit: (event) => this.#submit(event) },
     element('label', { for: 'address' }, 'Name or e-mail address'),
     this.#address,
@@ -37,7 +37,7 @@ export class AddressStep {
     this.#page = page;
   }
 
-  /** @param {string | null} username what to begin with, where nobody was logged in */
+  /** @param {string | null} username the initial value if nobody was logged in before */
   prefill(username) {
     this.#address.value = username ?? '';
   }
@@ -57,10 +57,10 @@ export class AddressStep {
     this.form.setAttribute('aria-busy', `${isBusy}`);
     this.#address.readOnly = isBusy;
     this.#address.setAttribute('aria-invalid', `${!!login.error}`);
-    say(this.#error, login.error);
-    // Not disabled in earnest: that would take the focus away.
+    setText(this.#error, login.error);
+    // Not `disabled`, which would remove the focus.
     this.#send.setAttribute('aria-disabled', `${isBusy}`);
-    say(this.#send, isBusy ? 'Asking for a code…' : 'Send me a code');
+    setText(this.#send, isBusy ? 'Asking for a code…' : 'Send me a code');
     this.#stop.hidden = !isBusy;
     this.#cancel.hidden = !isAwaited;
   }

@@ -1,24 +1,24 @@
-/** An answer of HTML, in a frame: no script of it runs, no form of it is sent, and nothing is fetched for it. */
-import { closest, element, unhidden } from './elements.js';
+/** Shows HTML in a frame that runs no scripts, sends no forms and loads nothing. */
+import { closest, element, unclobbered } from './dom.js';
 import { addressOf } from './redirects.js';
 
 const POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
 const MAX_FRAME_PX = 10_000;
 const XLINK = 'http://www.w3.org/1999/xlink';
-// HTML's and SVG's; in MathML anything may be one.
+// Links of HTML and SVG; in MathML any element can be a link.
 const LINKS = 'a, area, math, math *';
-// Useless in the frame: what names other documents, and templates, whose shadow roots would hide links.
+// Removed: elements that refer to other documents, and templates, whose shadow roots can hide links.
 const LEFT_OUT = 'base, link, meta, template';
-// No address is relative to this one, so that a link the listeners do not see leads nowhere in plain.
+// No URL can be relative to this base, so a link that the listeners miss leads nowhere.
 const NO_BASE = 'about:srcdoc';
 
 /**
  * @param {string} html
- * @param {string} url where it came from
- * @param {(address: URL) => void} open goes where a link leads, through the session
+ * @param {string} url the URL of the answer
+ * @param {(address: URL) => void} open follows a link through the session
  */
 export function answerFrame(html, url, open) {
-  const parsed = unhidden(new DOMParser().parseFromString(html, 'text/html'));
+  const parsed = unclobbered(new DOMParser().parseFromString(html, 'text/html'));
   const base = addressOf(parsed.querySelector('base[href]')?.getAttribute('href') ?? null, url)?.href ?? url;
   for (const one of parsed.querySelectorAll(LEFT_OUT)) one.remove();
   const policy = element('meta', { 'http-equiv': 'Content-Security-Policy', content: POLICY });
@@ -30,27 +30,27 @@ export function answerFrame(html, url, open) {
   });
   made.addEventListener('load', () => {
     if (!made.contentDocument) return;
-    const shown = unhidden(made.contentDocument);
-    // Else it would be as high as it is now, at the least.
+    const shown = unclobbered(made.contentDocument);
+    // Without this, scrollHeight is at least the current height.
     made.height = '0';
     made.height = `${Math.min(shown.documentElement.scrollHeight + 4, MAX_FRAME_PX)}`;
     shown.addEventListener('click', (event) => {
-      const href = held(event);
+      const href = stopLink(event);
       if (href?.startsWith('#')) return shown.getElementById(href.slice(1))?.scrollIntoView();
       const address = addressOf(href, base);
       if (address) open(address);
     });
-    // The middle button, too, would open a tab in plain.
-    shown.addEventListener('auxclick', held);
+    // The middle button would open a new tab without the session.
+    shown.addEventListener('auxclick', stopLink);
   });
   return made;
 }
 
 /**
- * Keeps the browser from following the link that was clicked, if it was one. Its address, as written.
+ * If a link was clicked, stops the browser from following it. The link's URL as written, or null.
  * @param {Event} event
  */
-function held(event) {
+function stopLink(event) {
   const link = closest(/** @type {Element} */ (event.target), LINKS);
   if (!link) return null;
   event.preventDefault();

@@ -1,12 +1,12 @@
-/** `<certless-badge>`: whether what the page sends is sealed, with which suite, and what that is worth. */
+/** `<certless-badge>`: whether the page has a sealed session, with which suite, and what that protects. */
 import { CLASSIC } from '../session/gatewayClient.js';
-import { element, pageDocument, say, styleSheet } from './elements.js';
-import { BADGE_LOOK, LOOK } from './look.js';
+import { element, pageDocument, setText, styleSheet } from './dom.js';
+import { BADGE_STYLES, BASE_STYLES } from './styles.js';
 
 /** @typedef {import('./pageSession.js').PageSession} PageSession */
 /** @typedef {import('./pageSession.js').PageState} PageState */
 
-// A lock that is closed, one that is open, and one with a warning in it.
+// A closed lock, an open lock, and an open lock with a warning.
 const BODY = 'M5 11h14v10H5z';
 /** @type {Record<PageState, string>} */
 const ICONS = {
@@ -17,14 +17,14 @@ const ICONS = {
 };
 
 const SEALED =
-  'What this page sends through its session is sealed. A listener on the way sees who sends, when and how much, ' +
+  'What this page sends through its session is sealed. A listener on the network sees who sends, when and how much, ' +
   'but not what.';
-const HARDENED = "Nobody on the way can change it unnoticed, repeat it, or answer in the service's place.";
-const UNSEALED = 'There is no session, so nothing is sealed now: log in first.';
-const HONEST = 'But somebody who can change this page on its way to you can read everything.';
+const HARDENED = 'Nobody on the network can change it unnoticed, repeat it, or answer instead of the service.';
+const UNSEALED = 'There is no session, so nothing is sealed now. Log in first.';
+const LIMITS = 'But somebody who can change this page on its way to you can read everything.';
 
 /**
- * The class of the element, of one page.
+ * The class of the element for a page.
  * @param {PageSession} page
  * @returns {CustomElementConstructor}
  */
@@ -46,7 +46,7 @@ class BadgeView {
   #host;
   #page;
   #path = pageDocument.createElementNS('http://www.w3.org/2000/svg', 'path');
-  #words = element('span');
+  #label = element('span');
   #status = element('span', { role: 'status' });
   #more = element(
     'button',
@@ -64,11 +64,11 @@ class BadgeView {
     icon.setAttribute('viewBox', '0 0 24 24');
     icon.setAttribute('aria-hidden', 'true');
     icon.append(this.#path);
-    this.#status.append(icon, this.#words);
+    this.#status.append(icon, this.#label);
     const root = host.attachShadow({ mode: 'open' });
-    root.adoptedStyleSheets = [styleSheet(LOOK + BADGE_LOOK)];
+    root.adoptedStyleSheets = [styleSheet(BASE_STYLES + BADGE_STYLES)];
     root.append(this.#badge, this.#panel);
-    // The whole of it for a pointer; the button alone for the keyboard.
+    // A click anywhere on the badge; with the keyboard only the button.
     this.#badge.addEventListener('click', () => this.#show(this.#panel.hidden === true));
     this.#host.addEventListener('keydown', (event) => {
       if (event.key !== 'Escape' || this.#panel.hidden) return;
@@ -101,9 +101,9 @@ class BadgeView {
     };
     this.#badge.className = state;
     this.#path.setAttribute('d', ICONS[state]);
-    say(this.#words, words[state]);
+    setText(this.#label, words[state]);
     const sealed = session?.suite.startsWith(CLASSIC) ? SEALED : `${SEALED} ${HARDENED}`;
-    say(this.#panel, `${state === 'ready' ? sealed : UNSEALED} ${HONEST}`);
+    setText(this.#panel, `${state === 'ready' ? sealed : UNSEALED} ${LIMITS}`);
     this.#place();
   };
 
@@ -114,7 +114,7 @@ class BadgeView {
     this.#place();
   }
 
-  /** Not beyond the edge of a small screen. */
+  /** Keeps the panel inside a small screen. */
   #place = () => {
     this.#panel.style.translate = '';
     const { left, right } = this.#panel.getBoundingClientRect();

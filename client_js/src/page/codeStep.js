@@ -1,20 +1,21 @@
-/** The second step of a login: the code from the mail, and a password where the service wants one. */
+/** The second step of a login: the code from the mail, and a password if the service requires one. */
 import { readClassicCode, readCode } from '../protocol/typedCodes.js';
-import { element, say } from './elements.js';
+import { MAIL_LIMIT } from '../session/enrolment.js';
+import { element, setText } from './dom.js';
 
 /** @typedef {import('./pageLogin.js').KeysProgress} KeysProgress */
 /** @typedef {import('./pageSession.js').PageSession} PageSession */
 
-const HINT = 'Paste it, or the whole mail. A pasted code is tried at once.';
-const NO_MAIL = 'No mail? Look among the spam, too. A service sends only a few in a quarter of an hour.';
+const HINT = 'Paste the code or the whole mail. A pasted code is tried at once.';
+const NO_MAIL = `No mail? Check your spam folder. ${MAIL_LIMIT}`;
 
 export class CodeStep {
   #page;
-  #tell;
+  #announce;
   #isCountingDown = false;
 
   #sent = element('p', { id: 'sent', class: 'hint' });
-  // For password managers, which look for the name beside the password.
+  // For password managers, which need a username next to the password.
   #name = element('input', { id: 'name', autocomplete: 'username', tabindex: '-1', 'aria-hidden': 'true', readonly: true });
   #passwordLabel = element('label', { for: 'password' }, 'Password');
   #password = element('input', {
@@ -32,18 +33,19 @@ export class CodeStep {
     autocorrect: 'off',
     spellcheck: 'false',
     'aria-describedby': 'sent hint code-error',
-    paste: (event) => this.#take(event, event.clipboardData),
-    drop: (event) => this.#take(event, event.dataTransfer),
+    paste: (event) => this.#pasted(event, event.clipboardData),
+    drop: (event) => this.#pasted(event, event.dataTransfer),
     input: (event) => this.#typed(event),
   });
   #error = element('p', { id: 'code-error', role: 'alert', part: 'error' });
-  #bar = element('progress', { 'aria-label': 'Keys are being made' });
-  #barWords = element('p', { class: 'hint' });
-  #keys = element('div', { part: 'progress' }, this.#bar, this.#barWords);
-  #try = element('button', { part: 'button' });
-  #again = element('button', { type: 'button', part: 'link', click: () => this.#resend() });
-  #another = element('button', { type: 'button', part: 'link', click: () => this.#page.login.reset() }, 'Use another address');
-  #cancel = element('button', { type: 'button', part: 'link', click: () => this.#page.giveUp() }, 'Cancel');
+  #noMail = element('p', { class: 'hint' }, NO_MAIL);
+  #progress = element('progress', { 'aria-label': 'Creating keys' });
+  #progressText = element('p', { class: 'hint' });
+  #keys = element('div', { part: 'progress' }, this.#progress, this.#progressText);
+  #loginButton = element('button', { part: 'button' });
+  #resendButton = element('button', { type: 'button', part: 'link', click: () => this.#resend() });
+  #otherAddress = element('button', { type: 'button', part: 'link', click: () => this.#page.login.reset() }, 'Use another address');
+  #cancel = element('button', { type: 'button', part: 'link', click: () => this.#page.cancelLogin() }, 'Cancel');
   form = element(
     'form',
     { method: 'dialog', part: 'form', novalidate: true, submit: (event) => this.#submit(event) },
@@ -56,15 +58,15 @@ export class CodeStep {
     element('p', { id: 'hint', class: 'hint' }, HINT),
     this.#error,
     this.#keys,
-    this.#try,
-    element('div', { class: 'more' }, this.#again, this.#another, this.#cancel),
-    element('p', { class: 'hint' }, NO_MAIL),
+    this.#loginButton,
+    element('div', { class: 'more' }, this.#resendButton, this.#otherAddress, this.#cancel),
+    this.#noMail,
   );
 
-  /** @param {PageSession} page @param {(words: string) => void} tell says something to a screen reader */
-  constructor(page, tell) {
+  /** @param {PageSession} page @param {(words: string) => void} announce for screen readers */
+  constructor(page, announce) {
     this.#page = page;
-    this.#tell = tell;
+    this.#announce = announce;
   }
 
   begin() {
@@ -77,7 +79,7 @@ export class CodeStep {
     else this.#code.focus();
   }
 
-  /** The code in `text`, of the kind that this page logs in with. @param {string} text */
+  /** Reads a code of the page's suite from `text`. @param {string} text */
   #found(text) {
     return this.#page.isClassic ? readClassicCode(text) : readCode(text);
   }
@@ -86,7 +88,7 @@ export class CodeStep {
     return !this.#password.hidden;
   }
 
-  /** @param {boolean} hasPassword whether the service asks for one */
+  /** @param {boolean} hasPassword whether the service requires one */
   update(hasPassword) {
     const { isAwaited, login } = this.#page;
     const { busy, error, isSpent, keys, username } = login;
@@ -94,12 +96,13 @@ export class CodeStep {
     for (const part of [this.#passwordLabel, this.#password, this.#name]) part.hidden = !hasPassword;
     this.#name.value = username;
     const sent = `If “${username}” may log in here, a mail with a code is on its way.`;
-    say(this.#sent, busy === 'mail' ? 'Asking for another code…' : sent);
-    say(this.#error, error);
+    setText(this.#sent, busy === 'mail' ? 'Asking for another code…' : sent);
+    setText(this.#error, error);
+    this.#noMail.hidden = error.includes(MAIL_LIMIT);
     for (const field of [this.#code, this.#password]) field.setAttribute('aria-invalid', `${!!error}`);
     this.#code.readOnly = busy === 'code' || isSpent;
-    this.#try.setAttribute('aria-disabled', `${busy !== null || isSpent}`);
-    say(this.#try, busy === 'code' ? 'Logging in…' : 'Log in');
+    this.#loginButton.setAttribute('aria-disabled', `${busy !== null || isSpent}`);
+    setText(this.#loginButton, busy === 'code' ? 'Logging in…' : 'Log in');
     this.#cancel.hidden = !isAwaited;
     this.#showKeys(keys);
     this.countDown();
@@ -112,20 +115,20 @@ export class CodeStep {
     const { elapsedMs, usualMs } = keys;
     const usual = `${Math.max(1, Math.round(usualMs / 1000))} s`;
     const isUsual = elapsedMs < usualMs;
-    if (isUsual) this.#bar.value = elapsedMs / usualMs;
-    else this.#bar.removeAttribute('value');
-    const words = isUsual ? `That usually takes ${usual}.` : `It takes longer than the usual ${usual}.`;
-    say(this.#barWords, `Keys are being made on this device. ${words}`);
+    if (isUsual) this.#progress.value = elapsedMs / usualMs;
+    else this.#progress.removeAttribute('value');
+    const words = isUsual ? `This usually takes ${usual}.` : `This takes longer than the usual ${usual}.`;
+    setText(this.#progressText, `Creating keys on this device. ${words}`);
   }
 
-  /** Once a second: how long until another mail can be asked for. Only the end of it is told. */
+  /** Called once a second: the time until the user can ask for another mail. Only its end is announced. */
   countDown() {
     const { busy, isSpent, resendAtMs, step } = this.#page.login;
     const restMs = isSpent || step !== 'code' ? 0 : resendAtMs - Date.now();
     const isWaiting = restMs > 0;
-    this.#again.setAttribute('aria-disabled', `${isWaiting || busy !== null}`);
-    say(this.#again, isWaiting ? `Send another code in ${Math.ceil(restMs / 1000)} s` : 'Send another code');
-    if (this.#isCountingDown && !isWaiting && step === 'code') this.#tell('Another code can be sent now.');
+    this.#resendButton.setAttribute('aria-disabled', `${isWaiting || busy !== null}`);
+    setText(this.#resendButton, isWaiting ? `Send another code in ${Math.ceil(restMs / 1000)} s` : 'Send another code');
+    if (this.#isCountingDown && !isWaiting && step === 'code') this.#announce('Another code can be sent now.');
     this.#isCountingDown = isWaiting;
   }
 
@@ -145,28 +148,28 @@ export class CodeStep {
     }
     await login.submit(text, this.#asksPassword ? this.#password.value : undefined);
     if (!login.error || !this.form.matches(':focus-within')) return;
-    if (login.isSpent) this.#again.focus();
-    // To be typed again, or pasted over.
+    if (login.isSpent) this.#resendButton.focus();
+    // So that the user can type or paste another code.
     else this.#code.select();
   }
 
   /**
-   * A field of one line would run the lines of a mail together: what is pasted is read here.
+   * Reads pasted text before the field does, because the field would remove the line breaks of a mail.
    * @param {Event} event
    * @param {DataTransfer | null} data
    */
-  #take(event, data) {
+  #pasted(event, data) {
     const text = data?.getData('text') ?? '';
     const { code, refusal } = this.#found(text);
     if (refusal === 'no_code' || this.#code.readOnly) return;
     event.preventDefault();
     this.#code.value = code ?? '';
-    // Of two codes the login says what to do.
+    // For two codes, the login shows an error.
     void this.#tryCode(code ?? text);
   }
 
   /**
-   * What came in one piece, from a keyboard's clipboard or from the browser, is as good as pasted.
+   * Text that arrives at once, from a keyboard's clipboard or from autofill, is handled like pasted text.
    * @param {InputEvent} event
    */
   #typed({ data, inputType }) {
@@ -177,7 +180,7 @@ export class CodeStep {
 
   #resend() {
     const { login } = this.#page;
-    if (this.#again.getAttribute('aria-disabled') === 'true') return;
+    if (this.#resendButton.getAttribute('aria-disabled') === 'true') return;
     this.#code.value = '';
     this.#code.focus();
     void login.request(login.username);

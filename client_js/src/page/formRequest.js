@@ -1,28 +1,28 @@
-/** What a browser would send for a form, as arguments of fetch (HTML, form submission). */
-import { pageDocument, unhidden } from './elements.js';
+/** The request that a browser would send for a form, as arguments for fetch (HTML, form submission). */
+import { pageDocument, unclobbered } from './dom.js';
 
 /** @typedef {{ url: URL, init: RequestInit & { method: string } }} FormRequest */
 
 const TARGET = /^(?:([A-Za-z]+)\s+)?(\S+)$/;
-const WORDS_OF_BUTTON = ['formaction', 'formmethod', 'formenctype'];
+const BUTTON_ATTRIBUTES = ['formaction', 'formmethod', 'formenctype'];
 const NUMERIC = ['number', 'range'];
 
 /**
- * `data-certless="[METHOD ]PATH"`; without a value the form's own words, and those of the button.
+ * Reads `data-certless="[METHOD ]PATH"`; without a value, the attributes of the form and of the button.
  * @param {HTMLFormElement} form
  * @param {HTMLElement | null} submitter
  * @param {(address: string) => URL} resolve
  * @returns {FormRequest}
- * @throws {TypeError} the attribute or the address is none
+ * @throws {TypeError} the attribute or the URL is invalid
  */
 export function formRequest(form, submitter, resolve) {
-  const whole = unhidden(form);
+  const whole = unclobbered(form);
   const given = whole.dataset.certless?.trim() ?? '';
   /** @param {string} name */
   const own = (name) => (given ? null : submitter?.getAttribute(`form${name}`)) ?? whole.getAttribute(name);
   const isElsewhere = submitter !== null && !whole.contains(submitter);
-  if (isElsewhere && !given && WORDS_OF_BUTTON.some((name) => submitter.hasAttribute(name))) {
-    throw new TypeError('Nothing was sent: only a button inside of its form can change where or how the form is sent.');
+  if (isElsewhere && !given && BUTTON_ATTRIBUTES.some((name) => submitter.hasAttribute(name))) {
+    throw new TypeError('Nothing was sent: only a button inside the form can change where or how the form is sent.');
   }
   const found = TARGET.exec(given);
   if (given && !found) throw new TypeError(`data-certless="${given}" is not "METHOD /path"`);
@@ -39,7 +39,7 @@ export function formRequest(form, submitter, resolve) {
 }
 
 /**
- * Files are sent by their names where the encoding has no place for them.
+ * The fields as texts; files become their names, because the encoding cannot contain files.
  * @param {FormData} data
  */
 function texts(data) {
@@ -69,7 +69,7 @@ function content(enctype, form, data) {
 }
 
 /**
- * A name that occurs more than once has an array. What a person left empty in a number is null.
+ * A repeated name becomes an array; an empty number field becomes null.
  * @param {HTMLFormElement} form
  * @param {FormData} data
  */
@@ -82,6 +82,6 @@ function members(form, data) {
     const meant = numbers.has(name) ? (value === '' ? null : Number(value)) : value;
     values.set(name, [...(values.get(name) ?? []), meant]);
   }
-  // fromEntries makes own members of any name, __proto__ too.
+  // fromEntries creates own members for every name, including __proto__.
   return Object.fromEntries([...values].map(([name, all]) => [name, all.length > 1 ? all : all[0]]));
 }

@@ -1,7 +1,7 @@
-/** Forms marked `data-certless`: sent through the session, and what they were answered is shown. */
+/** Sends forms that have `data-certless` through the session, and shows the answers. */
 import { CertlessError } from '../common/errors.js';
-import { showAnswer, showElsewhere, showWords } from './answer.js';
-import { element, isUntrusted, matches, pageDocument, unhidden } from './elements.js';
+import { showAnswer, showLinkToOtherHost, showMessage } from './answerView.js';
+import { element, isUntrusted, matches, pageDocument, unclobbered } from './dom.js';
 import { formRequest } from './formRequest.js';
 import { follow } from './redirects.js';
 
@@ -10,18 +10,18 @@ import { follow } from './redirects.js';
 /** @typedef {HTMLButtonElement | HTMLInputElement} Submitter */
 
 const UNTRUSTED =
-  'Nothing was sent: the form, or a field or button of it, is inside an element with data-certless-untrusted.';
-const BROKEN = 'Something in this page has failed. Load it again, and see what became of this before you send it again.';
+  'Nothing was sent: the form, or one of its fields or buttons, is inside an element with data-certless-untrusted.';
+const BROKEN = 'An error occurred in this page. Reload it, and check whether this was done before you send it again.';
 
 /**
- * One listener, ahead of all others, and the method that sends without an event: once a form is
- * marked, nothing of it goes out in plain.
+ * Installs a listener before all others, and replaces the method that sends without an event. So a marked
+ * form is never sent unsealed.
  * @param {PageSession} page
  */
 export function sendForms(page) {
   /** @param {HTMLFormElement} form @param {Submitter | null} submitter */
   const sendOnce = (form, submitter) => {
-    if (unhidden(form).getAttribute('aria-busy') !== 'true') void send(page, form, submitter);
+    if (unclobbered(form).getAttribute('aria-busy') !== 'true') void send(page, form, submitter);
   };
   pageDocument.addEventListener(
     'submit',
@@ -41,7 +41,7 @@ export function sendForms(page) {
 }
 
 /** @param {HTMLFormElement} form */
-const isMarked = (form) => unhidden(form).hasAttribute('data-certless');
+const isMarked = (form) => unclobbered(form).hasAttribute('data-certless');
 
 /**
  * @param {PageSession} page
@@ -49,9 +49,9 @@ const isMarked = (form) => unhidden(form).hasAttribute('data-certless');
  * @param {Submitter | null} submitter
  */
 async function send(page, form, submitter) {
-  const whole = unhidden(form);
+  const whole = unclobbered(form);
   const place = placeOf(form);
-  // Read before the button is disabled: a disabled button is not among the fields.
+  // Read before the button is disabled, because a disabled button is not a field.
   const request = () => {
     if (!place.isNamed) throw new TypeError(notMarked(form));
     if ([form, submitter, ...whole.elements].some((one) => one && isUntrusted(one))) throw new TypeError(UNTRUSTED);
@@ -75,7 +75,7 @@ async function send(page, form, submitter) {
  * @param {() => FormRequest} ask
  */
 async function exchange(page, form, place, ask) {
-  const tell = () => showWords(place, page.state === 'ready' ? 'Sending…' : 'Waiting for the login.');
+  const tell = () => showMessage(place, page.state === 'ready' ? 'Sending…' : 'Waiting for the login.');
   page.addEventListener('state', tell);
   try {
     const request = ask();
@@ -83,17 +83,17 @@ async function exchange(page, form, place, ask) {
     const followed = await follow(page.fetch, request);
     page.removeEventListener('state', tell);
     const asked = { bubbles: true, cancelable: true, detail: { response: followed.response, form } };
-    const isOurs = unhidden(form).dispatchEvent(new CustomEvent('certless-answer', asked));
+    const isOurs = unclobbered(form).dispatchEvent(new CustomEvent('certless-answer', asked));
     if (!isOurs) return place.replaceChildren();
     /** @param {URL} url */
     const open = (url) => {
-      if (url.origin !== request.url.origin) showElsewhere(place, url);
+      if (url.origin !== request.url.origin) showLinkToOtherHost(place, url);
       else void exchange(page, form, place, () => ({ url, init: { method: 'GET' } }));
     };
     await showAnswer(place, followed, open);
   } catch (error) {
     const isKnown = error instanceof CertlessError || error instanceof TypeError;
-    showWords(place, isKnown ? error.message : BROKEN, true);
+    showMessage(place, isKnown ? error.message : BROKEN, true);
     if (!isKnown) reportError(error);
   } finally {
     page.removeEventListener('state', tell);
@@ -102,28 +102,29 @@ async function exchange(page, form, place, ask) {
 
 /** @param {HTMLFormElement} form */
 const notMarked = (form) =>
-  `Nothing was sent: data-certless-answer="${unhidden(form).dataset.certlessAnswer}" names no element with the attribute data-certless-place.`;
+  `Nothing was sent: data-certless-answer="${unclobbered(form).dataset.certlessAnswer}" names no element with the attribute data-certless-place.`;
 
 /**
- * Where a form's answers go: the place that it names, its own output, or one made behind it. `isNamed`
- * is false where it names something that is no place.
+ * Where a form's answers are shown: the place that it names, its own output, or a new output after it.
+ * `isNamed` is false if it names an element that is not a place.
  * @param {HTMLFormElement} form
  */
 function placeOf(form) {
-  const { after, dataset, nextElementSibling: next, querySelector } = unhidden(form);
+  const { after, dataset, nextElementSibling: next, querySelector } = unclobbered(form);
   const named = dataset.certlessAnswer ? namedPlace(dataset.certlessAnswer) : null;
   const isMade = next instanceof HTMLOutputElement && next.hasAttribute('data-certless-shown');
   const found = named ?? querySelector('output') ?? (isMade ? next : null);
   const place = found instanceof HTMLElement ? found : element('output');
   if (place !== found) after(place);
   place.setAttribute('data-certless-shown', '');
-  // Read out when the answer is there. An output is a live region by itself.
+  // So that screen readers announce the answer. An output is a live region already.
   if (!place.matches('output')) place.setAttribute('aria-live', 'polite');
   return { element: place, isNamed: !dataset.certlessAnswer || named !== null };
 }
 
 /**
- * Injected markup can hold a form. It must not choose what its answer replaces, so the page marks its places.
+ * Injected markup can contain a form. It must not choose the element that its answer replaces, so the page
+ * marks the places.
  * @param {string} selector
  */
 function namedPlace(selector) {
@@ -131,6 +132,6 @@ function namedPlace(selector) {
     const found = [...pageDocument.querySelectorAll(selector)];
     return found.find((one) => matches(one, '[data-certless-place]:not(form)') && !isUntrusted(one)) ?? null;
   } catch {
-    return null; // no selector
+    return null; // not a valid selector
   }
 }

@@ -1,12 +1,12 @@
-/** Where a person logs in when a request needs it: in the page's own element, else in a dialog. */
-import { element, ownLogin, pageDocument } from './elements.js';
+/** Shows the login when a request needs it: in the page's own element, or in a dialog. */
+import { element, firstLoginElement, pageDocument } from './dom.js';
 
 /** @typedef {import('./pageSession.js').PageSession} PageSession */
 /** @typedef {HTMLElement & { open: () => void }} LoginElement */
 
 /** @param {PageSession} page */
 export function openLogin(page) {
-  const own = /** @type {LoginElement | null} */ (ownLogin());
+  const own = /** @type {LoginElement | null} */ (firstLoginElement());
   if (own) own.open();
   else if (pageDocument.body) showDialog(page);
   else pageDocument.addEventListener('DOMContentLoaded', () => page.isAwaited && openLogin(page), { once: true });
@@ -25,8 +25,8 @@ function showDialog(page) {
     dialog.remove();
   };
   page.login.addEventListener('change', end, { signal });
-  // Closed by a person: nobody logs in, which ends it.
-  dialog.addEventListener('close', () => page.giveUp(), { signal });
+  // The user closed the dialog, which cancels the login.
+  dialog.addEventListener('close', () => page.cancelLogin(), { signal });
   pageDocument.body.append(dialog);
   dialog.showModal();
   login.open();

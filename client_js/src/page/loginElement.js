@@ -1,16 +1,16 @@
-/** `<certless-login>`: address, then code, then who is logged in. It shows the page's one login. */
+/** `<certless-login>`: the address, then the code, then the logged-in user. All elements show the same login. */
 import { AddressStep } from './addressStep.js';
 import { CodeStep } from './codeStep.js';
-import { element, ownLogin, pageDocument, say, styleSheet } from './elements.js';
-import { LOGIN_LOOK, LOOK } from './look.js';
+import { element, firstLoginElement, pageDocument, setText, styleSheet } from './dom.js';
+import { LOGIN_STYLES, BASE_STYLES } from './styles.js';
 
 /** @typedef {import('./pageSession.js').PageSession} PageSession */
 
-// The focus is not taken away from a person who types in one of these.
+// The focus stays if the user is typing in one of these.
 const TYPED_INTO = 'input, textarea, select, [contenteditable]';
 
 /**
- * The class of the element, of one page.
+ * The class of the element for a page.
  * @param {PageSession} page
  * @returns {CustomElementConstructor}
  */
@@ -26,7 +26,7 @@ export function loginElement(page) {
       this.#view.detach();
     }
 
-    /** Shows that a login is needed: the field has the focus, unless that would disturb. */
+    /** Asks for a login: moves the focus to the field, unless the user is typing elsewhere. */
     open() {
       this.#view.open();
     }
@@ -48,20 +48,20 @@ class LoginView {
   #notice = element('p', { part: 'notice' });
   #user = element('strong');
   #logout = element('button', { type: 'button', part: 'logout', click: () => void this.#page.logout() }, 'Log out');
-  #who = element('span', { tabindex: '-1' }, 'Logged in as ', this.#user);
-  #done = element('div', { class: 'who', part: 'user' }, this.#who, this.#logout);
-  /** Told to screen readers only, and seldom. */
-  #told = element('p', { class: 'told', role: 'status' });
+  #loggedIn = element('span', { tabindex: '-1' }, 'Logged in as ', this.#user);
+  #done = element('div', { class: 'who', part: 'user' }, this.#loggedIn, this.#logout);
+  /** For screen readers only. */
+  #announcement = element('p', { class: 'announced', role: 'status' });
 
   /** @param {HTMLElement} host @param {PageSession} page */
   constructor(host, page) {
     this.#host = host;
     this.#page = page;
     this.#address = new AddressStep(page);
-    this.#code = new CodeStep(page, (words) => say(this.#told, words));
+    this.#code = new CodeStep(page, (words) => setText(this.#announcement, words));
     this.#root = host.attachShadow({ mode: 'open' });
-    this.#root.adoptedStyleSheets = [styleSheet(LOOK + LOGIN_LOOK)];
-    const parts = [this.#notice, this.#address.form, this.#code.form, this.#done, this.#told];
+    this.#root.adoptedStyleSheets = [styleSheet(BASE_STYLES + LOGIN_STYLES)];
+    const parts = [this.#notice, this.#address.form, this.#code.form, this.#done, this.#announcement];
     this.#root.append(element('div', { part: 'box', role: 'group', 'aria-label': 'Log in' }, ...parts));
   }
 
@@ -83,11 +83,11 @@ class LoginView {
 
   open() {
     const active = pageDocument.activeElement;
-    // A form that is being sent has just asked for this.
+    // A form that is being sent has just caused this.
     const isTyping = active?.matches(TYPED_INTO) && !active.closest('[aria-busy=true]');
-    const isMet = navigator.userActivation?.hasBeenActive ?? true;
+    const hasInteracted = navigator.userActivation?.hasBeenActive ?? true;
     this.#update();
-    if (isMet && !isTyping) this.#focus();
+    if (hasInteracted && !isTyping) this.#focus();
   }
 
   #update = () => {
@@ -100,21 +100,21 @@ class LoginView {
     this.#showNotice();
     this.#address.update();
     this.#code.update(this.#host.hasAttribute('password'));
-    say(this.#user, username);
+    setText(this.#user, username);
     if (shown !== this.#shown) {
       const isFirst = this.#shown === null;
       this.#shown = shown;
       if (shown === 'address') this.#address.begin();
       this.#code.begin();
-      say(this.#told, shown === 'done' && !isFirst ? `Logged in as ${username}.` : '');
+      setText(this.#announcement, shown === 'done' && !isFirst ? `Logged in as ${username}.` : '');
       if (hadFocus) this.#focus();
     }
     this.#announce(state === 'ready');
   };
 
   #focus() {
-    // Not the button: to press Enter once too often must not log a person out.
-    if (this.#shown === 'done') this.#who.focus();
+    // Not the button: an extra press of Enter must not log the user out.
+    if (this.#shown === 'done') this.#loggedIn.focus();
     else if (this.#shown === 'code') this.#code.focus();
     else this.#address.focus();
   }
@@ -122,19 +122,19 @@ class LoginView {
   #showNotice() {
     const { isAwaited, state } = this.#page;
     const isLost = state === 'expired' || state === 'renewing';
-    const words = isLost ? 'Your session has ended. Log in again.' : 'Log in, and the page goes on.';
+    const words = isLost ? 'Your session has ended. Log in again.' : 'Log in to continue.';
     this.#notice.hidden = !isLost && !isAwaited;
-    say(this.#notice, this.#notice.hidden ? '' : words);
+    setText(this.#notice, this.#notice.hidden ? '' : words);
   }
 
   /**
-   * One event for the page, from the first of its elements.
+   * Dispatches one event for the page, at its first login element.
    * @param {boolean} isReady
    */
   #announce(isReady) {
     if (isReady === this.#wasReady) return;
     this.#wasReady = isReady;
-    if (ownLogin() !== this.#host) return;
+    if (firstLoginElement() !== this.#host) return;
     const { username } = this.#page;
     const name = isReady ? 'certless-login' : 'certless-logout';
     this.#host.dispatchEvent(new CustomEvent(name, { bubbles: true, composed: true, detail: { username } }));

@@ -1,4 +1,4 @@
-/** The one login of a page, step by step; every `<certless-login>` shows it. */
+/** The login of a page, step by step; every `<certless-login>` shows it. */
 import { Cancelled, CertlessError, Refused } from '../common/errors.js';
 import { requestLogin } from '../session/login.js';
 
@@ -10,11 +10,11 @@ import { requestLogin } from '../session/login.js';
 const RESEND_MS = 30_000;
 const CODE_ATTEMPTS = 5;
 
-const CODE_ENDED = 'That was the fifth code that was not accepted, so this login has ended. Ask for a new code.';
+const CODE_ENDED = 'Five codes were not accepted, so this login has ended. Ask for a new code.';
 const CODE_OR_PASSWORD =
-  'The code or the password was not accepted. A code that came with a wrong password is spent: ask for a new one.';
+  'The code or the password was not accepted. A wrong password uses up the code: ask for a new one.';
 
-/** Tells what has changed by an event `change`; what is shown is read from its members. */
+/** Dispatches an event `change` after each change of its properties. */
 export class PageLogin extends EventTarget {
   #options;
   #opened;
@@ -27,15 +27,15 @@ export class PageLogin extends EventTarget {
   /** @type {'address' | 'code'} */
   step = 'address';
   username = '';
-  /** What is under way: a mail is being asked for, a code is being tried. @type {'mail' | 'code' | null} */
+  /** The current request: for a mail, or with a code. @type {'mail' | 'code' | null} */
   busy = null;
-  /** Words for a person. */
+  /** An error for the user. */
   error = '';
-  /** While keys are being made. @type {KeysProgress | null} */
+  /** While keys are created. @type {KeysProgress | null} */
   keys = null;
-  /** When another mail can be asked for; milliseconds since 1970. */
+  /** When the user can ask for another mail; milliseconds since 1970. */
   resendAtMs = 0;
-  /** The gateway takes no further code for this login. */
+  /** The gateway accepts no more codes for this login. */
   isSpent = false;
 
   /**
@@ -53,7 +53,7 @@ export class PageLogin extends EventTarget {
   }
 
   /**
-   * Runs one step; whatever was under way before has ended, and what it still says is not heard.
+   * Runs a step. Results of an earlier step are ignored.
    * @param {'mail' | 'code'} busy
    * @param {(controller: AbortController) => Promise<void>} work
    */
@@ -72,14 +72,14 @@ export class PageLogin extends EventTarget {
     } finally {
       if (controller === this.#controller) {
         this.busy = null;
-        // Without its mail a login has no keys to wait for.
+        // The login has failed, so its keys are not needed.
         if (!this.#request) this.keys = null;
         this.#changed();
       }
     }
   }
 
-  /** Ends what is under way, with its Worker. */
+  /** Cancels the current login and ends its Worker. */
   #stop() {
     this.#controller?.abort();
     this.#request?.cancel();
@@ -91,7 +91,7 @@ export class PageLogin extends EventTarget {
   }
 
   /**
-   * Asks for a mail with a code; also for another one, and while there is none the last is good.
+   * Asks for a mail with a code, or for another one. If that fails, the last login stays valid.
    * @param {string} username
    */
   async request(username) {
@@ -141,7 +141,7 @@ export class PageLogin extends EventTarget {
           await session.close().catch(() => {});
           return;
         }
-        // What is under way has become the session: it is not to be stopped any more.
+        // The login has become a session, so `reset` must not cancel it.
         this.#controller = null;
         this.#request = null;
         this.reset();
@@ -156,7 +156,7 @@ export class PageLogin extends EventTarget {
     });
   }
 
-  /** Back to the first step; the name stays there to be corrected. */
+  /** Returns to the first step, with the username kept in the field. */
   reset() {
     this.#stop();
     this.step = 'address';

@@ -1,35 +1,35 @@
 /**
- * The one session of a page: its user, and the requests that wait for a login.
+ * The session of a page: its user, and the requests that wait for a login.
  *
- * Other tabs may act between any two of its steps. So the steps stay in one module, which makes it
- * long; `test/tabs.test.js` tries their orders.
+ * Other tabs can act between any two of its steps. So the steps are in one long module;
+ * `test/tabs.test.js` tests their orders.
  */
 import { orCancelled, throwIfCancelled } from '../common/abort.js';
 import { normaliseUsername } from '../protocol/codes.js';
 import { NotLoggedIn, OutcomeUnknown } from '../common/errors.js';
 import { GatewayClient } from '../session/gatewayClient.js';
-import { takeUp } from '../session/login.js';
+import { resumeKept } from '../session/login.js';
 import { IDEMPOTENT } from '../session/session.js';
-import { pageDocument } from './elements.js';
-import { OneMail } from './oneMail.js';
+import { pageDocument } from './dom.js';
+import { MailClaim } from './mailClaim.js';
 import { PageLogin } from './pageLogin.js';
-import { otherTabs, visible, whenSeen } from './tabs.js';
+import { tabChannel, untilVisible, onVisible } from './tabs.js';
 
 /** @typedef {import('../session/gatewayClient.js').GatewayOptions} GatewayOptions */
 /** @typedef {import('../session/session.js').Session} Session */
-/** @typedef {import('./tabs.js').TabNews} TabNews */
+/** @typedef {import('./tabs.js').TabMessage} TabMessage */
 
 /**
- * `none`: nobody is logged in. `ready`: what is sent is sealed. `expired`: the session was lost; the
- * next request asks for a new code. `renewing`: it was asked for, and requests wait for it.
+ * `none`: nobody is logged in. `ready`: there is a session. `expired`: the session was lost; the next
+ * request asks for a new code. `renewing`: the page has asked for a code, and requests wait.
  * @typedef {'none' | 'ready' | 'expired' | 'renewing'} PageState
  */
 
 /** @typedef {{ promise: Promise<Session>, resolve: (session: Session) => void, reject: (error: Error) => void }} Waiting */
 
-const OTHER_PERSON = 'Somebody else has logged in meanwhile, so this was not sent.';
+const OTHER_USER = 'Another user has logged in since, so this was not sent.';
 
-/** The event `state`: what the page's session has become. */
+/** The event `state`: the state of the page's session has changed. */
 class PageStateEvent extends Event {
   /** @param {PageState} state */
   constructor(state) {
@@ -41,42 +41,42 @@ class PageStateEvent extends Event {
 export class PageSession extends EventTarget {
   #options;
   #client;
-  #tell;
-  #mail;
-  /** The last session, also when it was lost; null where nobody is logged in. @type {Session | null} */
+  #broadcast;
+  #mailClaim;
+  /** The last session, even if it was lost; null if nobody is logged in. @type {Session | null} */
   #session = null;
   /** @type {PageState} */
   #state = 'none';
   /** @type {Waiting | null} */
   #waiting = null;
   /** @type {() => void} */
-  #open;
-  /** The look for a session that another tab has. @type {Promise<void> | null} */
-  #looking = null;
-  /** Whether to look again: since the last look began, there was news. @type {'store' | 'ticket' | null} */
-  #isDue = null;
-  /** How often somebody has logged out: what was found before is not taken. */
+  #showLogin;
+  /** The running search for a stored session. @type {Promise<void> | null} */
+  #searching = null;
+  /** Whether to search again, because something changed since the last search began. @type {'store' | 'ticket' | null} */
+  #pendingSearch = null;
+  /** The number of logouts: a session that was found before a logout is not used. */
   #logouts = 0;
-  /** Until what was kept is forgotten. @type {Promise<void> | undefined} */
+  /** Resolves when the stored session is removed. @type {Promise<void> | undefined} */
   #forgetting;
 
   /**
    * @param {GatewayOptions} options
-   * @param {() => void} open shows a person where to log in
+   * @param {() => void} open shows the login
    */
   constructor(options, open) {
     super();
     this.#options = options;
-    this.#open = open;
+    this.#showLogin = open;
     this.#client = new GatewayClient(options);
-    this.#mail = new OneMail(this.#client.name);
-    this.#tell = otherTabs(this.#client.name, (news) => void this.#hear(news));
-    whenSeen(() => void this.#look());
-    this.login = new PageLogin(options, (session) => this.#opened(session));
-    // A code that is being tried goes before what other tabs have.
-    this.login.addEventListener('change', () => this.#isDue && this.#mayTake && void this.#look(this.#isDue));
-    /** Resolves once it is known whether an earlier load of the page has left a session. */
-    this.ready = this.#look('ticket');
+    this.#mailClaim = new MailClaim(this.#client.name);
+    this.#broadcast = tabChannel(this.#client.name, (news) => void this.#onTabMessage(news));
+    onVisible(() => void this.#search());
+    this.login = new PageLogin(options, (session) => this.#onLogin(session));
+    // While a code is being tried, sessions of other tabs wait.
+    this.login.addEventListener('change', () => this.#pendingSearch && this.#canAdopt && void this.#search(this.#pendingSearch));
+    /** Resolves when the search for a stored session is done. */
+    this.ready = this.#search('ticket');
     this.fetch = this.fetch.bind(this);
   }
 
@@ -89,32 +89,32 @@ export class PageSession extends EventTarget {
     return this.#state === 'ready' ? this.#session : null;
   }
 
-  /** Who is logged in, or was until the session was lost. */
+  /** The logged-in user, or the user of the lost session. */
   get username() {
     return this.#session?.username ?? '';
   }
 
-  /** Whether the page logs in by a classic suite, with its long code. */
+  /** Whether the page uses the classic suite, with its long codes. */
   get isClassic() {
     return this.#client.isClassic;
   }
 
-  /** Whether requests wait for somebody to log in. */
+  /** Whether requests wait for a login. */
   get isAwaited() {
     return this.#waiting !== null;
   }
 
   /**
-   * As `Session.fetch`; where there is no session, the login opens first. A session lost on the
-   * gateway leads to one login for all requests that wait; then what may be done twice is sent
-   * once more, and anything else is OutcomeUnknown (PROTOCOL §9).
+   * Like `Session.fetch`. If there is no session, the login opens first. If the gateway has lost the
+   * session, there is one login for all waiting requests. Then requests that can be repeated are sent
+   * again, and others throw OutcomeUnknown (PROTOCOL §9).
    * @param {RequestInfo | URL} input relative to this page
    * @param {RequestInit} [init]
    * @returns {Promise<Response>}
-   * @throws {NotLoggedIn} the login was given up
+   * @throws {NotLoggedIn} the login was cancelled
    */
   async fetch(input, init) {
-    // Read at once, and able to be sent again.
+    // The body is read now, so that the request can be sent again.
     const isStream = typeof ReadableStream === 'function' && init?.body instanceof ReadableStream;
     const options = /** @type {RequestInit} */ (isStream ? { ...init, duplex: 'half' } : init);
     const request = new Request(input instanceof Request ? input : this.url(input), options);
@@ -122,26 +122,26 @@ export class PageSession extends EventTarget {
     throwIfCancelled(signal);
     await orCancelled(signal, this.ready);
     const { username } = this;
-    const session = await orCancelled(signal, this.#next(username, null));
+    const session = await orCancelled(signal, this.#sessionFor(username, null));
     try {
       return await session.fetch(request.clone());
     } catch (error) {
-      // After a logout there is nothing to renew.
+      // After a logout the session is not renewed.
       const isLost = this.#session !== null && isLoss(error);
       if (!isLost) throw error;
-      const next = this.#next(session.username, session);
+      const next = this.#sessionFor(session.username, session);
       const isUnsent = error instanceof NotLoggedIn && !error.cause;
       if (isUnsent || IDEMPOTENT.includes(request.method)) {
         return (await orCancelled(signal, next)).fetch(request);
       }
-      // The person looks what became of it, and that takes a session.
+      // The user needs a session to check the outcome.
       await orCancelled(signal, next).catch(() => {});
       throw error instanceof OutcomeUnknown ? error : new OutcomeUnknown({ cause: error });
     }
   }
 
   /**
-   * What an address on this page means. A page of another host than the gateway's means the gateway.
+   * Resolves a URL of this page. On a page of another host, it is relative to the gateway.
    * @param {string | URL} address
    */
   url(address) {
@@ -151,157 +151,157 @@ export class PageSession extends EventTarget {
     return new URL(address, base);
   }
 
-  /** Logs out, in every tab; whether or not the gateway answers. */
+  /** Logs out in every tab, even if the gateway does not answer. */
   async logout() {
     const session = this.#session;
-    this.giveUp();
-    // The other tabs first: the gateway's refusal is not to look like a loss to them.
-    this.#tell('logout');
+    this.cancelLogin();
+    // Tell the other tabs first, so that they do not take the gateway's refusal for a lost session.
+    this.#broadcast('logout');
     this.#forgetting = session?.forget().finally(() => (this.#logouts += 1));
     await this.#forgetting;
-    // Once more, for tabs that were opened meanwhile and have found what was kept.
-    this.#tell('logout');
-    void this.#mail.isOver();
+    // Again, for tabs that were opened in the meantime and have found the stored session.
+    this.#broadcast('logout');
+    void this.#mailClaim.clear();
     await session?.close().catch(() => {});
   }
 
-  /** Nobody logs in: what waits for that ends with NotLoggedIn. */
-  giveUp() {
+  /** Cancels the login: waiting requests throw NotLoggedIn. */
+  cancelLogin() {
     const waiting = this.#waiting;
     this.#waiting = null;
     this.#session = null;
-    this.#become('none');
+    this.#setState('none');
     this.login.reset();
-    if (waiting) void this.#mail.release();
+    if (waiting) void this.#mailClaim.release();
     waiting?.reject(new NotLoggedIn());
   }
 
   /** @param {PageState} state */
-  #become(state) {
+  #setState(state) {
     if (this.#state === state) return;
     this.#state = state;
     this.dispatchEvent(new PageStateEvent(state));
   }
 
   /** @param {Session} session */
-  #opened(session) {
-    void this.#mail.isOver();
-    this.#take(session);
+  #onLogin(session) {
+    void this.#mailClaim.clear();
+    this.#adopt(session);
   }
 
   /** @param {Session} session */
-  #take(session) {
+  #adopt(session) {
     const former = this.#session;
-    // What was lost has ended by itself, and what it has left is perhaps what goes on.
+    // A closed session needs no logout, and its stored form may be the new session.
     if (former && former.state !== 'closed') void former.close().catch(() => {});
     this.#session = session;
     session.addEventListener('state', () => {
       if (this.#session !== session) return;
-      this.#become(session.state === 'ready' ? 'ready' : 'expired');
-      // Its time is over, while another tab has logged in.
-      if (session.state === 'expired') void this.#look();
+      this.#setState(session.state === 'ready' ? 'ready' : 'expired');
+      // The session has expired, but another tab may have a new one.
+      if (session.state === 'expired') void this.#search();
     });
-    session.addEventListener('renewed', () => this.#tell('login'));
+    session.addEventListener('renewed', () => this.#broadcast('login'));
     const waiting = this.#waiting;
     this.#waiting = null;
-    this.#become('ready');
+    this.#setState('ready');
     this.login.reset();
-    if (waiting) void this.#mail.release();
+    if (waiting) void this.#mailClaim.release();
     waiting?.resolve(session);
-    // Also where it was found: it may be new to the others.
-    this.#tell('login');
+    // Also for a stored session, because it may be new to the other tabs.
+    this.#broadcast('login');
   }
 
   /**
-   * Goes on with the session that is kept, where this page has none of its own. All that may be
-   * news leads here, and none of it is lost: what comes during a look leads to another.
-   * @param {'store' | 'ticket'} [by] what is kept, or where that has ended, what a ticket gives
+   * If this page has no session, continues with the stored one. Every possible change calls this. A call
+   * during a search causes another search, so no change is missed.
+   * @param {'store' | 'ticket'} [by] `ticket` redeems the ticket if the stored session has ended
    */
-  #look(by = 'store') {
-    this.#isDue = this.#isDue === 'ticket' ? 'ticket' : by;
-    this.#looking ??= this.#lookOn().finally(() => (this.#looking = null));
-    return this.#looking;
+  #search(by = 'store') {
+    this.#pendingSearch = this.#pendingSearch === 'ticket' ? 'ticket' : by;
+    this.#searching ??= this.#runSearch().finally(() => (this.#searching = null));
+    return this.#searching;
   }
 
-  async #lookOn() {
-    while (this.#isDue && this.#mayTake) {
-      const byTicket = this.#isDue === 'ticket';
-      this.#isDue = null;
+  async #runSearch() {
+    while (this.#pendingSearch && this.#canAdopt) {
+      const byTicket = this.#pendingSearch === 'ticket';
+      this.#pendingSearch = null;
       const logouts = this.#logouts;
-      const session = await takeUp(this.#options, byTicket).catch(() => null);
+      const session = await resumeKept(this.#options, byTicket).catch(() => null);
       await this.#forgetting;
       if (session && logouts !== this.#logouts) await session.close().catch(() => {});
-      else if (session && this.#mayTake) this.#take(session);
+      else if (session && this.#canAdopt) this.#adopt(session);
       else if (session) {
-        session.leave();
-        this.#isDue = 'store';
+        session.detach();
+        this.#pendingSearch = 'store';
       }
     }
-    if (this.#state === 'ready') this.#isDue = null;
+    if (this.#state === 'ready') this.#pendingSearch = null;
   }
 
-  /** Whether a session that another tab has would be of use. A code that is being tried goes first. */
-  get #mayTake() {
+  /** Whether this page can use a stored session. A code that is being tried takes precedence. */
+  get #canAdopt() {
     return this.#state !== 'ready' && this.login.busy !== 'code';
   }
 
-  /** @param {TabNews} news */
-  async #hear(news) {
-    if (news === 'login') await this.#look();
+  /** @param {TabMessage} news */
+  async #onTabMessage(news) {
+    if (news === 'login') await this.#search();
     if (news === 'logout') {
       const session = this.#session;
       this.#logouts += 1;
-      this.giveUp();
+      this.cancelLogin();
       await session?.close().catch(() => {});
     }
   }
 
   /**
-   * The session to send under, once there is one that is not `lost`.
-   * @param {string} username whose request it is; empty where nobody was logged in
+   * The session for a request, as soon as there is another one than `lost`.
+   * @param {string} username the user of the request; empty if nobody was logged in
    * @param {Session | null} lost
    * @returns {Promise<Session>}
    */
-  async #next(username, lost) {
+  async #sessionFor(username, lost) {
     const session = this.#session;
     const isThere = session && session !== lost && session.state !== 'closed';
-    const next = isThere ? session : await this.#awaited(session);
+    const next = isThere ? session : await this.#nextLogin(session);
     const isSame = !username || normaliseUsername(username) === normaliseUsername(next.username);
-    if (!isSame) throw new NotLoggedIn(OTHER_PERSON);
+    if (!isSame) throw new NotLoggedIn(OTHER_USER);
     return next;
   }
 
   /**
-   * The session of the next login, which is one for all that wait.
+   * The session of the next login, the same for all waiting requests.
    * @param {Session | null} lost
    */
-  #awaited(lost) {
+  #nextLogin(lost) {
     if (!this.#waiting) {
       this.#waiting = waiting();
-      if (lost) this.#become('renewing');
-      void this.#ask(this.#waiting, lost?.username);
+      if (lost) this.#setState('renewing');
+      void this.#askForLogin(this.#waiting, lost?.username);
     }
     return this.#waiting.promise;
   }
 
   /**
-   * Opens the login, unless another tab has a session. Where one was lost, asks for a new code as
-   * well: in the first tab that a person sees, and in no other.
+   * Opens the login, unless another tab has a session. If a session was lost, the first visible tab, and no
+   * other, also asks for a new code.
    * @param {Waiting} waiting
-   * @param {string} [username] whose session was lost
+   * @param {string} [username] the user of the lost session
    */
-  async #ask(waiting, username) {
-    await this.#look(username ? 'store' : 'ticket');
+  async #askForLogin(waiting, username) {
+    await this.#search(username ? 'store' : 'ticket');
     if (this.#waiting !== waiting) return;
-    this.#open();
+    this.#showLogin();
     if (!username) return;
-    await visible();
-    if (!(await this.#mail.isOurs())) return;
-    // Somebody may have logged in before that was ours.
-    await this.#look();
+    await untilVisible();
+    if (!(await this.#mailClaim.acquire())) return;
+    // Another tab may have logged in before this tab had the claim.
+    await this.#search();
     const isAsked = this.login.busy || this.login.step === 'code';
     if (this.#waiting === waiting && !isAsked) await this.login.request(username);
-    if (this.#waiting !== waiting) await this.#mail.release();
+    if (this.#waiting !== waiting) await this.#mailClaim.release();
   }
 }
 
@@ -317,7 +317,7 @@ function isLoss(error) {
 function waiting() {
   const parts = /** @type {Waiting} */ ({});
   parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }));
-  // Whoever waits hears of it; perhaps nobody does any more.
+  // If no request waits any more, this must not be an unhandled rejection.
   parts.promise.catch(() => {});
   return parts;
 }

@@ -1,14 +1,14 @@
-/** Redirects as a browser follows them (Fetch, HTTP-redirect fetch), each step through the session. */
+/** Follows redirects as a browser does (Fetch, HTTP-redirect fetch), each step through the session. */
 
 /** @typedef {import('./formRequest.js').FormRequest} FormRequest */
 
 const MAX_REDIRECTS = 5;
 const STATUSES = [301, 302, 303, 307, 308];
 
-/** Where an answer leads that is not followed. @typedef {{ response: Response, elsewhere?: URL }} Followed */
+/** The last answer, and the URL of a redirect that was not followed. @typedef {{ response: Response, otherHost?: URL }} Followed */
 
 /**
- * The last answer; with `elsewhere` where it leads to another host, which the seal does not reach.
+ * The last answer. `otherHost` is set if it redirects to another host, which cannot be reached sealed.
  * @param {(input: URL, init: RequestInit) => Promise<Response>} fetch
  * @param {FormRequest} request
  * @returns {Promise<Followed>}
@@ -20,7 +20,7 @@ export async function follow(fetch, { url, init }) {
     const location = response.headers.get('Location');
     const next = STATUSES.includes(response.status) ? addressOf(location, response.url) : null;
     if (!next || left === 0) return { response };
-    if (next.origin !== url.origin) return { response, elsewhere: next };
+    if (next.origin !== url.origin) return { response, otherHost: next };
     const { method } = options;
     const isGet = response.status === 303 ? method !== 'HEAD' : response.status < 303 && method === 'POST';
     if (isGet) options = { method: 'GET' };
@@ -29,7 +29,7 @@ export async function follow(fetch, { url, init }) {
 }
 
 /**
- * Where something leads that an answer has written, or null: nowhere.
+ * Resolves a URL from an answer, or null if it is invalid.
  * @param {string | null} written
  * @param {string} base
  */

@@ -1,45 +1,45 @@
 /**
- * Starts the client on a page that the gateway's own `client.js` is on.
+ * Starts the client on a page that loads the gateway's `client.js`.
  *
- * The gateway appends the call of `start` to the bundle, with what it knows of itself.
+ * The gateway appends a call of `start` with its settings to the bundle.
  */
 import { CLASSIC } from '../session/gatewayClient.js';
 import { HARDENED_SUITES } from '../protocol/hardened/suites.js';
 import * as certless from '../session/login.js';
 import { badgeElement } from './badgeElement.js';
-import { pageDocument, styleSheet } from './elements.js';
+import { pageDocument, styleSheet } from './dom.js';
 import { sendForms } from './forms.js';
 import { openLogin } from './loginDialog.js';
 import { loginElement } from './loginElement.js';
-import { PAGE_LOOK } from './look.js';
+import { PAGE_STYLES } from './styles.js';
 import { PageSession } from './pageSession.js';
 
 /** @typedef {import('../session/gatewayClient.js').GatewayOptions} GatewayOptions */
 
 /**
- * What the gateway says of itself. Without `suites` it is one that speaks classic alone.
+ * The gateway's settings. Without `suites` it supports only classic.
  * @typedef {Pick<GatewayOptions, 'prefix' | 'dialect' | 'lifetimeMs' | 'realm'> & { suites?: string[] }} Settings
  */
 
-// A page whose parts each load the script has one session all the same.
+// If a page loads the script several times, it still has one session.
 const PAGE = Symbol.for('certless.page');
 
-/** Where the tag names no suite: of those that a gateway takes, the first of these. */
+/** If the tag names no suite, the first of these that the gateway accepts. */
 const PREFERRED = [...HARDENED_SUITES.keys()];
 
 /** @type {GatewayOptions} */
 let defaults = {};
-/** The gateway's own, for those who ask for classic. @type {GatewayOptions['dialect']} */
+/** The gateway's dialect, for classic sessions. @type {GatewayOptions['dialect']} */
 let dialect;
 
-/** The page's one session; there once `start` has taken the page over. @type {PageSession | undefined} */
+/** The page's session; undefined until `start` has set up the page. @type {PageSession | undefined} */
 export let page;
 
 /** `page.fetch`. @type {PageSession['fetch'] | undefined} */
 export let fetch;
 
 /**
- * `options` over the defaults; who names a dialect means classic.
+ * `options` with the defaults. A `dialect` selects classic.
  * @template {GatewayOptions} Options
  * @param {Options} options
  * @returns {Options}
@@ -59,11 +59,11 @@ export const requestLogin = (options) => certless.requestLogin(withDefaults(opti
 export const resume = (options = {}) => certless.resume(withDefaults(options));
 
 /**
- * The settings become the defaults of `login`, `requestLogin` and `resume`; the gateway is where
- * the script came from. Where its tag has `data-suite` that suite is the default and no other; where
- * it has `data-certless` the page is taken over.
+ * Makes the settings the defaults of `login`, `requestLogin` and `resume`, with the origin of the script as
+ * the gateway. If the script tag has `data-suite`, that suite is the default. If it has `data-certless`, the
+ * page gets a session, and its forms and elements are set up.
  *
- * To be called while the script runs: only then does the browser say which tag it is.
+ * Call it while the script runs, because only then `currentScript` is set.
  * @param {Settings} settings
  */
 export function start({ suites = [], ...settings }) {
@@ -74,15 +74,15 @@ export function start({ suites = [], ...settings }) {
   defaults = { ...known, suite, ...(script?.src ? { url: new URL(script.src).origin } : {}) };
   if (script?.dataset.certless === undefined) return;
   const taken = /** @type {Document & { [PAGE]?: PageSession }} */ (document);
-  page = taken[PAGE] ??= takeOver();
+  page = taken[PAGE] ??= setUpPage();
   fetch = page.fetch;
 }
 
-function takeOver() {
+function setUpPage() {
   const session = new PageSession(withDefaults({}), () => openLogin(session));
   customElements.define('certless-login', loginElement(session));
   customElements.define('certless-badge', badgeElement(session));
-  pageDocument.adoptedStyleSheets = [...pageDocument.adoptedStyleSheets, styleSheet(PAGE_LOOK)];
+  pageDocument.adoptedStyleSheets = [...pageDocument.adoptedStyleSheets, styleSheet(PAGE_STYLES)];
   sendForms(session);
   return session;
 }

@@ -1,14 +1,14 @@
-/** What the tabs of one browser tell each other of a gateway: that somebody logged in, or out. */
+/** Messages between the tabs of a browser about logins and logouts at a gateway, and their visibility. */
 
-/** @typedef {'login' | 'logout'} TabNews */
+/** @typedef {'login' | 'logout'} TabMessage */
 
 /**
- * Where the browser has no BroadcastChannel a tab goes its own way.
- * @param {string} gateway what a store knows the gateway by
- * @param {(news: TabNews) => void} listen hears the other tabs, never this one
- * @returns {(news: TabNews) => void} tells the other tabs
+ * Without BroadcastChannel, tabs do not exchange messages.
+ * @param {string} gateway the key of the gateway in a store
+ * @param {(news: TabMessage) => void} listen called for messages of other tabs
+ * @returns {(news: TabMessage) => void} sends to the other tabs
  */
-export function otherTabs(gateway, listen) {
+export function tabChannel(gateway, listen) {
   if (typeof BroadcastChannel !== 'function') return () => {};
   const channel = new BroadcastChannel(`certless ${gateway}`);
   channel.onmessage = ({ data }) => {
@@ -19,13 +19,13 @@ export function otherTabs(gateway, listen) {
 
 const isHidden = () => document.visibilityState === 'hidden';
 
-/** @param {() => void} listen is called whenever a person comes to see this tab */
-export function whenSeen(listen) {
+/** @param {() => void} listen called each time this tab becomes visible */
+export function onVisible(listen) {
   document.addEventListener('visibilitychange', () => isHidden() || listen());
 }
 
-/** Resolves once a person can see this tab. */
-export async function visible() {
+/** Resolves when this tab is visible. */
+export async function untilVisible() {
   while (isHidden()) {
     await new Promise((resolve) => document.addEventListener('visibilitychange', resolve, { once: true }));
   }

@@ -1,4 +1,4 @@
-/** What a browser has: perhaps WebCrypto, perhaps Workers, perhaps a place to keep a session. */
+/** The features of a browser: WebCrypto, Workers and storage, if they are available. */
 import { localEngine } from '../engine/engine.js';
 import { pure } from '../primitives/pure.js';
 import { webCrypto } from '../primitives/webCrypto.js';
@@ -7,14 +7,14 @@ import { serveEngine } from '../engine/serveWorker.js';
 
 /** @typedef {import('../engine/engine.js').EngineLink} EngineLink */
 
-/** Pages over plain HTTP have no `crypto.subtle`. */
+/** WebCrypto if there is `crypto.subtle`; pages over plain HTTP do not have it. */
 function bestPrimitives() {
   return globalThis.crypto?.subtle ? webCrypto : pure;
 }
 
 /**
- * An engine in a Worker, or where none can be started (no bundle, or a Content-Security-Policy
- * without `worker-src blob:`) in this thread, in slices.
+ * An engine in a Worker. If no Worker can be started (no bundle, or a Content-Security-Policy without
+ * `worker-src blob:`), an engine in this thread, which works in slices.
  * @returns {Promise<EngineLink>}
  */
 export async function createEngine() {
@@ -22,7 +22,7 @@ export async function createEngine() {
     try {
       return await workerEngine(`(${certlessBundle})()`);
     } catch {
-      // Slower, and every operation is a pause of the page; but it works.
+      // The page pauses during each operation, but everything works.
     }
   }
   return localEngine(bestPrimitives());
@@ -49,7 +49,7 @@ export function defaultUrl() {
   return globalThis.location?.origin;
 }
 
-/** In a Worker that `createEngine` started: serve, and say so. */
+/** Serves the engine if this is a Worker that `createEngine` started. */
 export function serveIfWorker() {
   const scope = /** @type {any} */ (globalThis);
   const isWorker = typeof document === 'undefined' && scope.name === WORKER_NAME;

@@ -1,4 +1,4 @@
-/** What Node.js has: node:crypto, and no place to keep a session. */
+/** The features of Node.js: node:crypto, and no storage for a session. */
 import { localEngine } from '../engine/engine.js';
 import { nodeCrypto } from '../primitives/nodeCrypto.js';
 

@@ -1,9 +1,9 @@
 /**
- * What every implementation of the primitives gives: `pure`, `webCrypto`, `nodeCrypto`.
+ * The interface of the primitives; `pure`, `webCrypto` and `nodeCrypto` implement it.
  *
- * What opens something gives null where it does not open, and throws for nothing that came from a
- * peer. An AES key has 32 bytes, an IV 16 bytes (GCM: 12). `pbkdf2` is that of HMAC-SHA256 and gives
- * 32 bytes. Points of P-256 and hashes of short inputs are the same for all: p256.js, hashes.js.
+ * Functions that decrypt return null on failure, and never throw because of a peer's input. An AES key
+ * has 32 bytes, an IV 16 bytes (GCM: 12). `pbkdf2` uses HMAC-SHA256 and returns 32 bytes. Points of P-256
+ * and hashes of short inputs are the same for all implementations: p256.js, hashes.js.
  *
  * @typedef {import('../common/codec.js').Bytes} Bytes
  * @typedef {'pkcs1-v1.5' | 'oaep-sha1' | 'oaep-sha256'} RsaPadding
@@ -11,7 +11,7 @@
  */
 
 /**
- * A private key in the form that is kept: PKCS#8 DER, or a key that WebCrypto never lets out.
+ * A private key in the form that is stored: PKCS#8 DER, or a non-extractable key of WebCrypto.
  * @typedef {Bytes | CryptoKey} StoredKey
  */
 
@@ -23,7 +23,7 @@
  */
 
 /**
- * `usualMs` is how long keys take on this device, as far as can be told by now.
+ * `usualMs` is the estimated time to create keys on this device.
  * @typedef {{ elapsedMs: number, usualMs: number }} KeyProgress
  */
 
@@ -32,12 +32,12 @@
  *   padding: RsaPadding,
  *   signal?: AbortSignal,
  *   onProgress?: (progress: KeyProgress) => void,
- * }} GenerateOptions `padding` is what the key will be used with
+ * }} GenerateOptions `padding` is the padding that the key will be used with
  */
 
 /**
- * `held`: the pair is the caller's own, and this is what they gave.
- * @typedef {{ publicKey: RsaPublicKey, privateKey: RsaPrivateKey, held?: CryptoKeyPair }} RsaKeyPair
+ * `external` is the CryptoKeyPair that the caller provided, if the pair is not ours.
+ * @typedef {{ publicKey: RsaPublicKey, privateKey: RsaPrivateKey, external?: CryptoKeyPair }} RsaKeyPair
  */
 
 /**
@@ -56,7 +56,7 @@
  *   wrap: (key: RsaPublicKey, secret: Uint8Array, padding: RsaPadding) => Promise<Bytes>,
  *   generateKeyPair: (options: GenerateOptions) => Promise<RsaKeyPair>,
  *   importPrivateKey: (stored: StoredKey) => Promise<RsaPrivateKey>,
- *   adoptKeyPair: (held: CryptoKeyPair) => Promise<RsaKeyPair>,
+ *   adoptKeyPair: (external: CryptoKeyPair) => Promise<RsaKeyPair>,
  * }>} Primitives
  */
 

@@ -1,8 +1,8 @@
 /**
  * The DER of RSA keys: SubjectPublicKeyInfo and PKCS#8 (RFC 8017 §A.1, RFC 5280 §4.1, RFC 5958).
  *
- * Reading takes lengths and integers in their shortest form only. A caller that must know that a
- * text is canonical writes the numbers again and compares.
+ * The reader accepts lengths and integers in their shortest form only. To check that an encoding is
+ * canonical, write the numbers again and compare.
  */
 import { hexToNumber, numberToBytes } from 'micro-rsa-dsa-dh/utils.js';
 import { concat } from '../common/bytes.js';
@@ -15,7 +15,7 @@ const BIT_STRING = 0x03;
 const OCTET_STRING = 0x04;
 const SEQUENCE = 0x30;
 
-// One of 4096 bits has 2.4 kB. Longer numbers would keep a Worker busy for hours.
+// A key of 4096 bits has 2.4 kB. Longer numbers would keep a Worker busy for hours.
 const MAX_PRIVATE_KEY_BYTES = 2400;
 
 // SEQUENCE { OBJECT IDENTIFIER rsaEncryption, NULL }
@@ -36,7 +36,7 @@ function writeInteger(value) {
   return write(INTEGER, bytes[0] & 0x80 ? concat(new Uint8Array(1), bytes) : bytes);
 }
 
-/** A walk through DER; anything that is not as asked for ends it with a RangeError. */
+/** Reads DER from start to end; throws a RangeError if the next element is not the requested one. */
 class Reader {
   #data;
   #at = 0;
@@ -93,13 +93,13 @@ export function writePublicKey(n, e) {
   return subjectPublicKeyInfo(write(SEQUENCE, writeInteger(n), writeInteger(e)));
 }
 
-/** What PKCS#1 has of a public key (RSAPublicKey), as SubjectPublicKeyInfo has it. @param {Uint8Array} key */
+/** Wraps an RSAPublicKey (PKCS#1) in a SubjectPublicKeyInfo. @param {Uint8Array} key */
 export function subjectPublicKeyInfo(key) {
   return write(SEQUENCE, ALGORITHM, write(BIT_STRING, new Uint8Array(1), key));
 }
 
 /**
- * The numbers of an RSA SubjectPublicKeyInfo in its one canonical form, or null.
+ * The numbers of an RSA SubjectPublicKeyInfo in canonical form, or null.
  * @param {Uint8Array} der
  */
 export function readPublicKey(der) {
@@ -130,16 +130,16 @@ export function writePrivateKey(numbers) {
 }
 
 /**
- * The numbers as they stand there; whether they belong together is for the caller to try.
+ * The numbers as written. The caller must check that they belong together.
  * @param {Uint8Array} der PKCS#8 of an RSA key of at most 4096 bits
  * @returns {PrivateNumbers}
  * @throws {RangeError}
  */
 export function readPrivateKey(der) {
-  if (der.length > MAX_PRIVATE_KEY_BYTES) throw new RangeError('DER of too large a key');
+  if (der.length > MAX_PRIVATE_KEY_BYTES) throw new RangeError('the key is too large');
   const whole = new Reader(der);
   const info = whole.inside(SEQUENCE);
-  if (!whole.isAtEnd) throw new RangeError('DER goes on');
+  if (!whole.isAtEnd) throw new RangeError('data follows the DER');
   info.integer();
   info.content(SEQUENCE);
   const key = new Reader(info.content(OCTET_STRING)).inside(SEQUENCE);

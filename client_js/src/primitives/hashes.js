@@ -1,7 +1,7 @@
 /**
  * SHA-256, HMAC and HKDF of short inputs, the same everywhere.
  *
- * They take microseconds; to hand such work to WebCrypto takes longer than to do it (decision 0030).
+ * Each takes microseconds. A call of WebCrypto takes longer than the hash itself (decision 0030).
  */
 import { expand, extract } from '@noble/hashes/hkdf.js';
 import { hmac } from '@noble/hashes/hmac.js';
@@ -9,7 +9,7 @@ import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js';
 
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
 
-/** noble's types do not say that its arrays are not shared. @param {Uint8Array} data */
+/** noble's types do not say that its arrays use unshared memory. @param {Uint8Array} data */
 const bytes = (data) => /** @type {Bytes} */ (data);
 
 /** @param {Uint8Array} data */
@@ -43,7 +43,7 @@ export function hkdf(ikm, salt, info, length) {
 }
 
 /**
- * Whether two byte strings are the same; how long it takes says nothing on where they differ.
+ * Whether two byte strings are equal, in constant time.
  * @param {Uint8Array} one
  * @param {Uint8Array} other
  */

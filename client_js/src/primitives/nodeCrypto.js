@@ -2,7 +2,7 @@
 import crypto, { constants } from 'node:crypto';
 import { promisify } from 'node:util';
 import { EXPONENT, GCM_TAG_BYTES, KEY_BITS } from './contract.js';
-import { heldKey, heldPair } from './heldKey.js';
+import { privateKeyFrom, keyPairFrom } from './cryptoKeys.js';
 import { unpadPkcs1 } from './pkcs1.js';
 import { RsaPublicKey } from './rsaPublicKey.js';
 
@@ -19,7 +19,7 @@ const PADDINGS = {
 const NOTHING = new Uint8Array();
 const generate = promisify(crypto.generateKeyPair);
 
-/** A copy of its own, not a window into Node's pool. @param {Uint8Array[]} parts */
+/** A copy, not a view into Node's buffer pool. @param {Uint8Array[]} parts */
 function bytes(...parts) {
   return new Uint8Array(Buffer.concat(parts));
 }
@@ -46,14 +46,14 @@ class NodePrivateKey {
     this.#key = crypto.createPrivateKey({ key: Buffer.from(stored), format: 'der', type: 'pkcs8' });
     const der = crypto.createPublicKey(this.#key).export({ format: 'der', type: 'spki' });
     const publicKey = RsaPublicKey.fromDer(bytes(der));
-    if (!publicKey) throw new TypeError('this is no RSA key');
+    if (!publicKey) throw new TypeError('this is not an RSA key');
     this.#publicKey = publicKey;
   }
 
   /** @type {RsaPrivateKey['unwrap']} */
   async unwrap(wrapped, padding) {
     if (!this.#publicKey.fits(wrapped)) return null;
-    // Some Nodes refuse to take v1.5 padding off, others put random bytes in its place.
+    // Some versions of Node.js refuse to remove v1.5 padding, others return random bytes on wrong padding.
     const how =
       padding === 'pkcs1-v1.5' ? { padding: constants.RSA_NO_PADDING } : PADDINGS[padding];
     const block = orNull(() => bytes(crypto.privateDecrypt({ key: this.#key, ...how }, wrapped)));
@@ -115,7 +115,7 @@ export const nodeCrypto = Object.freeze({
     return { publicKey, privateKey: new NodePrivateKey(pkcs8) };
   },
   importPrivateKey: async (stored) => {
-    return stored instanceof Uint8Array ? new NodePrivateKey(stored) : heldKey(crypto.webcrypto.subtle, stored);
+    return stored instanceof Uint8Array ? new NodePrivateKey(stored) : privateKeyFrom(crypto.webcrypto.subtle, stored);
   },
-  adoptKeyPair: (held) => heldPair(crypto.webcrypto.subtle, held),
+  adoptKeyPair: (external) => keyPairFrom(crypto.webcrypto.subtle, external),
 });

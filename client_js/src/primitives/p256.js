@@ -1,9 +1,9 @@
 /**
  * Points of P-256, for SPAKE2 and for resumption (decision 0030).
  *
- * WebCrypto and node:crypto have no addition of points, so that these are noble's everywhere. Its
- * multiplication is written to take the same steps for every factor; BigInt underneath is not of
- * constant time. Each factor is used in one login or one resumption.
+ * WebCrypto and node:crypto cannot add points, so all platforms use noble. Its multiplication takes the
+ * same steps for every factor, but BigInt arithmetic is not constant-time. Each factor is used in one
+ * login or one resumption only.
  */
 import { weierstrass } from '@noble/curves/abstract/weierstrass.js';
 import { bytesToNumber } from 'micro-rsa-dsa-dh/utils.js';
@@ -29,7 +29,7 @@ const Point = weierstrass({
 });
 
 /**
- * A number from 1 to n - 1; none is likelier.
+ * A number from 1 to n - 1, each equally likely.
  * @param {Uint8Array} seed 48 random bytes
  */
 export function scalar(seed) {
@@ -42,12 +42,12 @@ export function ofGenerator(factor) {
 }
 
 /**
- * The point, other than infinity, that `data` spells in 65 bytes, else null.
+ * The point (not infinity) that `data` encodes in 65 bytes, or null.
  * @param {Uint8Array} data
  * @returns {P256Point | null}
  */
 export function decodePoint(data) {
-  // The library would take the compressed form as well.
+  // The library would also accept the compressed form.
   if (data.length !== POINT_BYTES || data[0] !== UNCOMPRESSED) return null;
   try {
     return Point.fromBytes(data);
@@ -62,7 +62,7 @@ export function encodePoint(point) {
 }
 
 /**
- * What ECDH agrees on (32 bytes), or null where the peer's point is none.
+ * The shared secret of ECDH (32 bytes), or null if the peer's bytes are not a point.
  * @param {bigint} secret
  * @param {Uint8Array} peer
  * @returns {Bytes | null}

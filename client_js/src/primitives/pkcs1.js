@@ -1,8 +1,8 @@
 /**
- * EME-PKCS1-v1_5 (RFC 8017 §7.2): WebCrypto, noble and newer Nodes leave it to the program.
+ * EME-PKCS1-v1_5 (RFC 8017 §7.2), which WebCrypto, noble and newer versions of Node.js do not have.
  *
- * Wrong padding gives null here. An oracle needs somebody to ask; this package only opens what
- * answers a request of its own, and every way in which an answer is wrong ends in one error.
+ * Wrong padding returns null. That is not a padding oracle: this package only decrypts answers to its own
+ * requests, and every fault in an answer causes the same error.
  */
 
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
@@ -14,15 +14,15 @@ const MIN_RANDOM_BYTES = 8;
  * @param {number} size bytes of the modulus
  * @param {(length: number) => Uint8Array} randomBytes
  * @returns {Bytes}
- * @throws {RangeError} the secret is longer
+ * @throws {RangeError} the secret is too long
  */
 export function padPkcs1(secret, size, randomBytes) {
   const block = new Uint8Array(size);
   const end = size - secret.length - 1;
-  if (end < 2 + MIN_RANDOM_BYTES) throw new RangeError('too long a secret for this key');
+  if (end < 2 + MIN_RANDOM_BYTES) throw new RangeError('the secret is too long for this key');
   block[1] = 2;
   for (let i = 2; i < end; i += 1) {
-    // A zero would end the padding, so it is drawn again.
+    // A zero would end the padding, so draw again.
     while (block[i] === 0) block[i] = randomBytes(1)[0];
   }
   block.set(secret, end + 1);

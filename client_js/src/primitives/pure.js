@@ -1,8 +1,8 @@
 /**
  * The primitives in plain JavaScript, for pages without `crypto.subtle`.
  *
- * noble gives AES and hashes, micro-rsa-dsa-dh the numbers, primality and OAEP (decision 0007).
- * All it asks of the browser is `crypto.getRandomValues` and BigInt.
+ * noble provides AES and hashes, micro-rsa-dsa-dh provides arithmetic, primality tests and OAEP (decision
+ * 0007). The browser must provide `crypto.getRandomValues` and BigInt.
  */
 import { cbc, ctr, gcm } from '@noble/ciphers/aes.js';
 import { hmac } from '@noble/hashes/hmac.js';
@@ -25,7 +25,7 @@ import { AES_BLOCK_BYTES, EXPONENT, GCM_TAG_BYTES, KEY_BITS } from './contract.j
 import { readPrivateKey, writePrivateKey } from './der.js';
 import { padPkcs1, unpadPkcs1 } from './pkcs1.js';
 import { RsaPublicKey } from './rsaPublicKey.js';
-import { turn } from './turn.js';
+import { yieldToEventLoop } from './eventLoop.js';
 
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
 /** @typedef {import('./contract.js').Primitives} Primitives */
@@ -34,10 +34,10 @@ import { turn } from './turn.js';
 /** @typedef {import('./der.js').PrivateNumbers} PrivateNumbers */
 
 const E = BigInt(EXPONENT);
-// Of the odd numbers around 2^1024 one in 355 is prime; two are needed.
+// Around 2^1024, one odd number in 355 is prime; two primes are needed.
 const USUAL_CANDIDATES = 2 * 355;
 const PROGRESS_EVERY_MS = 100;
-// getRandomValues gives no more at once.
+// The limit of one call of getRandomValues.
 const MAX_RANDOM_BYTES = 65536;
 
 const OAEPS = {
@@ -45,7 +45,7 @@ const OAEPS = {
   'oaep-sha256': OAEP(sha256, mgf1(sha256)),
 };
 
-/** noble's types do not say that its arrays are not shared. @param {Uint8Array} data */
+/** noble's types do not say that its arrays use unshared memory. @param {Uint8Array} data */
 const bytes = (data) => /** @type {Bytes} */ (data);
 
 /** @param {number} length */
@@ -82,8 +82,8 @@ export async function pureWrap(key, secret, padding) {
 }
 
 /**
- * c^d mod n by the Chinese remainders, on a blinded number: how long it takes says nothing on c.
- * Null where the result does not lead back to c: one wrong remainder, let out, gives the primes away.
+ * c^d mod n with the Chinese remainder theorem, on a blinded number so that the time does not depend on
+ * c. Null if the result is wrong: one wrong remainder would reveal the primes.
  * @param {PrivateNumbers} key
  * @param {bigint} c
  */
@@ -116,20 +116,20 @@ class PurePrivateKey {
     if (power === null) return null;
     const block = I2OSP(power, key.size);
     if (padding === 'pkcs1-v1.5') return unpadPkcs1(block);
-    // The power is taken already (the library knows no remainders): to the 1st it stays as it is.
+    // The power is already computed (the library has no CRT), so the exponent is 1.
     return orNull(() => OAEPS[padding].decrypt({ n: key.n, d: 1n }, block));
   }
 }
 
 /**
- * A private key, new or kept, that was seen to undo what its public half does.
+ * A private key, new or from a store, after a check that it inverts its public key.
  * @param {PrivateNumbers} numbers
  * @param {Bytes} stored
- * @throws {Error} the numbers do not belong together
+ * @throws {RangeError} the numbers do not belong together
  */
-function tried(numbers, stored) {
-  // Any number would do: it is blinded.
-  if (privatePower(numbers, 2n) === null) throw new RangeError('these numbers are no RSA key');
+function checkedPrivateKey(numbers, stored) {
+  // Any number will do, because it is blinded.
+  if (privatePower(numbers, 2n) === null) throw new RangeError('these numbers are not an RSA key');
   return new PurePrivateKey(numbers, stored);
 }
 
@@ -140,7 +140,7 @@ function numbersOf(p, q) {
 }
 
 /**
- * Two primes by FIPS 186-5 §A.1.3, one candidate at a time, so that events get their turn.
+ * Two primes as in FIPS 186-5 §A.1.3. Events can run between two candidates.
  * @param {GenerateOptions} options
  */
 async function generateNumbers({ signal, onProgress }) {
@@ -160,7 +160,7 @@ async function generateNumbers({ signal, onProgress }) {
   /** @param {(candidate: bigint) => boolean} suits */
   const prime = async (suits) => {
     for (;;) {
-      await turn();
+      await yieldToEventLoop();
       signal?.throwIfAborted();
       const candidate = randomBits(KEY_BITS / 2, randomBytes) | 1n;
       if (candidate < least || !suits(candidate) || gcd(candidate - 1n, E) !== 1n) continue;
@@ -198,12 +198,12 @@ export const pure = Object.freeze({
     const numbers = await generateNumbers(options);
     return {
       publicKey: RsaPublicKey.fromNumbers(numbers.n, numbers.e),
-      privateKey: tried(numbers, writePrivateKey(numbers)),
+      privateKey: checkedPrivateKey(numbers, writePrivateKey(numbers)),
     };
   },
   importPrivateKey: async (stored) => {
-    if (!(stored instanceof Uint8Array)) throw new TypeError('this key belongs to WebCrypto');
-    return tried(readPrivateKey(stored), stored);
+    if (!(stored instanceof Uint8Array)) throw new TypeError('this key can only be used by WebCrypto');
+    return checkedPrivateKey(readPrivateKey(stored), stored);
   },
   adoptKeyPair: async () => {
     throw new TypeError('rsaKey needs crypto.subtle');

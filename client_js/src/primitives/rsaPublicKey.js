@@ -6,7 +6,7 @@ import { readPublicKey, writePublicKey } from './der.js';
 
 const PEM_LINE = /.{1,64}/g;
 
-/** An RSA public key that may be encrypted to: admitted, or made here. */
+/** An RSA public key, validated or created here. */
 export class RsaPublicKey {
   /** @param {bigint} n @param {bigint} e @param {Bytes} der */
   constructor(n, e, der) {
@@ -19,7 +19,7 @@ export class RsaPublicKey {
     return this.n.toString(2).length;
   }
 
-  /** The bytes of a number below the modulus. */
+  /** The length of the modulus in bytes. */
   get size() {
     return Math.ceil(this.bits / 8);
   }
@@ -30,7 +30,7 @@ export class RsaPublicKey {
   }
 
   /**
-   * The RSA key in `der`, or null where there is none in its one canonical form.
+   * The RSA key in `der`, or null if it is not in canonical form.
    * @param {Bytes} der
    */
   static fromDer(der) {
@@ -45,7 +45,7 @@ export class RsaPublicKey {
   }
 
   /**
-   * Whether `wrapped` is a number below the modulus in its full length (RFC 8017 §7.1.2, §7.2.2).
+   * Whether `wrapped` has the length of the modulus and a lower value (RFC 8017 §7.1.2, §7.2.2).
    * @param {Uint8Array} wrapped
    */
   fits(wrapped) {

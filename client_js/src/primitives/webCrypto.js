@@ -1,9 +1,9 @@
 /**
- * The primitives of `crypto.subtle`. It has no MD5 and no PKCS#1 v1.5 encryption: those are pure.
+ * The primitives of `crypto.subtle`. It has no MD5 and no PKCS#1 v1.5 encryption; these come from pure.js.
  */
 import { readPublicKey } from './der.js';
 import { EXPONENT, KEY_BITS } from './contract.js';
-import { heldPair, unwrapOaep } from './heldKey.js';
+import { keyPairFrom, unwrapOaep } from './cryptoKeys.js';
 import { pure, pureMd5, pureWrap, randomBytes } from './pure.js';
 import { RsaPublicKey } from './rsaPublicKey.js';
 
@@ -18,7 +18,7 @@ function oaep(padding) {
   return { name: 'RSA-OAEP', hash: padding === 'oaep-sha1' ? 'SHA-1' : 'SHA-256' };
 }
 
-/** Whole buffers and views alike, as WebCrypto takes them. @param {Uint8Array} data */
+/** WebCrypto accepts whole buffers and views; the types do not say so. @param {Uint8Array} data */
 const source = (data) => /** @type {Bytes} */ (data);
 
 const { subtle } = globalThis.crypto ?? {};
@@ -44,7 +44,7 @@ async function orNull(opened) {
   try {
     return await opened;
   } catch {
-    // An OperationError says no more than that it did not open.
+    // An OperationError says only that decryption failed.
     return null;
   }
 }
@@ -125,10 +125,10 @@ export const webCrypto = Object.freeze({
     return { publicKey: new RsaPublicKey(n, e, der), privateKey: new SubtlePrivateKey(stored) };
   },
   importPrivateKey: async (stored) => {
-    // Bytes can have been changed where they were kept; a CryptoKey cannot.
+    // Somebody can have changed stored bytes, but not a CryptoKey.
     if (stored instanceof Uint8Array) await pure.importPrivateKey(stored);
-    else if (!(stored instanceof CryptoKey)) throw new TypeError('this is no private key');
+    else if (!(stored instanceof CryptoKey)) throw new TypeError('this is not a private key');
     return new SubtlePrivateKey(stored);
   },
-  adoptKeyPair: (held) => heldPair(subtle, held),
+  adoptKeyPair: (external) => keyPairFrom(subtle, external),
 });

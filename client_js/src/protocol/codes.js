@@ -1,8 +1,8 @@
 /**
- * Names of users, as a person types them (PROTOCOL §4.1), and the sizes of codes (§11).
+ * Usernames as a person types them (PROTOCOL §4.1).
  *
- * The server decides on names. What is checked here is what it would refuse anyway, so that the
- * person hears of it before a message goes out.
+ * The server decides which names are valid. The checks here refuse what the server would refuse anyway,
+ * so that the user sees the error before a message is sent.
  */
 import { RejectedMessage } from '../common/errors.js';
 
@@ -11,10 +11,10 @@ const MAX_USERNAME_CHARS = 254;
 const CONTROL = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 
 /**
- * The one form of a name: outer space dropped, case folded, NFC.
+ * The normal form of a name: no spaces around it, case folded, NFC.
  *
- * JavaScript has no case folding. Up and down again is the same for every letter in use but the
- * dotless i and the final sigma; the form that counts is the server's.
+ * JavaScript has no case folding. Upper case and then lower case gives the same result, except for the
+ * dotless i and the final sigma. Only the server's normal form matters.
  * @param {string} username
  * @throws {RejectedMessage}
  */

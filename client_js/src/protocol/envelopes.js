@@ -1,9 +1,9 @@
 /**
  * An object of named members, written as JSON or as msgpack (PROTOCOL §14.2).
  *
- * One message has one set of members in both; bytes are base64 in JSON and raw in msgpack. A reader
- * takes what it knows by name and type and then asks for the end: what nobody took is an error, so
- * that nothing travels which no transcript and no seal covers.
+ * A message has the same members in both formats; bytes are base64 in JSON and raw in msgpack. A reader
+ * takes each member by name and type, and then calls `end`. A member that is left is an error, so that a
+ * message contains nothing outside the transcript and the seal.
  */
 import { decodeBytes, encodeBytes, parseJsonEnvelope, serializeJson } from '../common/codec.js';
 import { MalformedMessage } from '../common/errors.js';
@@ -18,7 +18,7 @@ export const CONTENT_TYPES = { json: 'application/json', msgpack: 'application/m
 export const MAX_TEXT_CHARS = 1024;
 const MAX_TEXTS = 16;
 
-/** The members of one message, each to be taken once. */
+/** The members of one message; each can be taken once. */
 export class Members {
   #format;
   /** @type {Map<string, unknown>} */
@@ -27,7 +27,7 @@ export class Members {
   /**
    * @param {Format} format
    * @param {Bytes} data
-   * @throws {MalformedMessage} `data` is no object of this format
+   * @throws {MalformedMessage} `data` is not an object in this format
    */
   constructor(format, data) {
     this.#format = format;
@@ -36,7 +36,7 @@ export class Members {
     this.#left = whole;
   }
 
-  /** Whether `name` is there and not yet taken. @param {string} name */
+  /** Whether the message has a member `name` that was not taken yet. @param {string} name */
   has(name) {
     return this.#left.has(name);
   }
@@ -63,7 +63,7 @@ export class Members {
     return text(name, this.#take(name));
   }
 
-  /** A list of 1 to 16 texts, none twice. @param {string} name */
+  /** A list of 1 to 16 different texts. @param {string} name */
   texts(name) {
     const value = this.#take(name);
     if (!Array.isArray(value) || value.length < 1 || value.length > MAX_TEXTS) {
@@ -74,7 +74,7 @@ export class Members {
     return texts;
   }
 
-  /** Bytes, of one of `lengths` where any is given. @param {string} name @param {...number} lengths */
+  /** Bytes; if `lengths` are given, of one of these lengths. @param {string} name @param {...number} lengths */
   raw(name, ...lengths) {
     const value = this.#take(name);
     const isText = this.#format === 'json' && typeof value === 'string';
@@ -84,20 +84,20 @@ export class Members {
     return /** @type {Bytes} */ (data);
   }
 
-  /** As `raw`, or null where the member is not there. @param {string} name @param {...number} lengths */
+  /** Like `raw`, or null if the member is missing. @param {string} name @param {...number} lengths */
   optionalRaw(name, ...lengths) {
     return this.has(name) ? this.raw(name, ...lengths) : null;
   }
 
-  /** @throws {MalformedMessage} a member is left */
+  /** @throws {MalformedMessage} the message has another member */
   end() {
-    if (this.#left.size) throw new MalformedMessage('a member that this message does not have');
+    if (this.#left.size) throw new MalformedMessage('the message has an unknown member');
   }
 }
 
 /** @param {string} name @param {unknown} value */
 function text(name, value) {
-  // Characters, not UTF-16 units: one outside the first plane has two of those.
+  // Characters, not UTF-16 units: a character outside the first plane has two units.
   const isText = typeof value === 'string' && value.length <= 2 * MAX_TEXT_CHARS;
   if (!isText || [...value].length > MAX_TEXT_CHARS) {
     throw new MalformedMessage(`member '${name}' must be a string of at most ${MAX_TEXT_CHARS}`);
@@ -106,7 +106,7 @@ function text(name, value) {
 }
 
 /**
- * `members` as `format`, without those that are null.
+ * `members` in this format, without members that are null.
  * @param {Format} format
  * @param {Record<string, MemberValue | null>} members
  * @returns {Bytes}

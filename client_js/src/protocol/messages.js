@@ -1,9 +1,8 @@
 /**
  * Every message of the classic suite (PROTOCOL §4 to §7).
  *
- * `parse` turns an outer JSON object into a value or throws MalformedMessage; `serialize` gives the
- * object back. Members are read as own ones only: a name like `constructor` finds nothing. The module is
- * long because it holds each message of these chapters, as in Python.
+ * `parse` reads an outer JSON object or throws MalformedMessage; `serialize` returns the object. Only own
+ * members are read, so a name like `constructor` finds nothing.
  */
 import { decodeBytes, encodeBytes, isJsonObject, serializeJson, utf8, utf8Text } from '../common/codec.js';
 import { MalformedMessage } from '../common/errors.js';
@@ -68,7 +67,7 @@ function withIv(members, name, iv) {
   return iv === null ? members : { ...members, [name]: iv };
 }
 
-/** C->S: the user names himself. The only plaintext of the protocol (PROTOCOL §4.1). */
+/** C->S: the username. The only plaintext of the protocol (PROTOCOL §4.1). */
 export class SessionRequest {
   /** @param {string} username */
   constructor(username) {
@@ -81,7 +80,7 @@ export class SessionRequest {
   }
 }
 
-/** S->C: the token of the session to be (PROTOCOL §4.1). */
+/** S->C: the token of the future session (PROTOCOL §4.1). */
 export class SessionGrant {
   /** @param {string} token */
   constructor(token) {
@@ -94,7 +93,7 @@ export class SessionGrant {
   }
 }
 
-/** C->S: a payload under the code (PROTOCOL §4.2). */
+/** C->S: a payload that is encrypted with the code (PROTOCOL §4.2). */
 export class AuthenticateRequest {
   /** @param {string} token @param {string} payload @param {string | null} iv */
   constructor(token, payload, iv) {
@@ -109,7 +108,7 @@ export class AuthenticateRequest {
   }
 }
 
-/** A wrapped passphrase and the payload under it, as text (PROTOCOL §5.1). */
+/** A wrapped passphrase and the payload that it encrypts, as text (PROTOCOL §5.1). */
 export class SealedMessage {
   /** @param {string} key @param {string} payload @param {string | null} iv */
   constructor(key, payload, iv) {
@@ -145,7 +144,7 @@ export class SealedRequest {
 }
 
 /**
- * Header fields from an object of names or a list of pairs; checked, order kept.
+ * Header fields from an object or a list of pairs, validated, in the same order.
  * @param {JsonValue | undefined} value
  * @returns {Header[]}
  */
@@ -170,7 +169,7 @@ export function parseHeaderPairs(pairs) {
     if (typeof name !== 'string' || typeof content !== 'string') {
       throw new MalformedMessage("a header's name and value must be strings");
     }
-    // No text has more than two units to a character.
+    // A character has at most two UTF-16 units.
     const isLonger = (name.length + content.length) / 2 > left;
     left -= isLonger ? Infinity : name.length + [...content].length;
     if (left < 0) throw new MalformedMessage(`headers have more than ${MAX_HEADER_CHARS} characters`);
@@ -181,7 +180,7 @@ export function parseHeaderPairs(pairs) {
 }
 
 /**
- * The bytes of a body, and whether it was given as a JSON value.
+ * The bytes of a body, and whether the body was a JSON value.
  * @param {JsonObject} members
  * @returns {{ body: Bytes, isJson: boolean }}
  */
@@ -207,7 +206,7 @@ function parseBody(members) {
  * @returns {JsonObject}
  */
 export function bodyMembers(body) {
-  // JSON writes a control character in six: what holds any is shorter in base64.
+  // JSON needs six characters for a control character, so base64 is shorter.
   const content = utf8Text(body);
   if (content !== null && !CONTROL.test(content)) return { body: content };
   return { body: encodeBytes('base64', body), encoding: 'base64' };
@@ -253,7 +252,7 @@ export class HttpRequest {
     if (isJson && !headers.some(([name]) => name.toLowerCase() === 'content-type')) {
       headers.push(['Content-Type', 'application/json']);
     }
-    // Characters beyond ASCII are percent-encoded as UTF-8; what is encoded already stays.
+    // Characters outside ASCII are percent-encoded as UTF-8; existing percent-encoding is kept.
     const target = path.replace(NOT_IN_A_TARGET, encodeURIComponent);
     return new HttpRequest(method.toUpperCase(), target, headers, body);
   }

@@ -1,10 +1,9 @@
 /**
  * Strict msgpack, with limits (PROTOCOL §14.2).
  *
- * Integers, text, bytes, arrays and maps with names that are text, and nothing else; nesting of at
- * most 4, at most 128 items, at most 1024 arrays and maps; one spelling for every value, which is
- * the shortest; no name twice; nothing after the value. The reader holds each length against the shortest form as it goes, so
- * that nothing has to be written again to compare (decision 0033).
+ * Only integers, text, bytes, arrays, and maps with text as names. At most 4 levels, 128 items in an
+ * array or map, and 1024 arrays and maps. Each value must be in its shortest form, names must be unique,
+ * and nothing may follow the value. The reader checks for the shortest form while it reads (decision 0033).
  */
 import { concat } from '../common/bytes.js';
 import { utf8, utf8Text } from '../common/codec.js';
@@ -34,7 +33,7 @@ class Reader {
 
   document() {
     const value = this.#value(0);
-    if (this.#at !== this.#data.length) throw new MalformedMessage('something follows the value');
+    if (this.#at !== this.#data.length) throw new MalformedMessage('data follows the value');
     return value;
   }
 
@@ -46,7 +45,7 @@ class Reader {
     return start;
   }
 
-  /** A number of 1, 2 or 4 bytes that is at least `least`: a lower one has a shorter spelling. @param {number} size @param {number} least */
+  /** A number of 1, 2 or 4 bytes. A number below `least` has a shorter form, and is refused. @param {number} size @param {number} least */
   #number(size, least) {
     const at = this.#take(size);
     const view = this.#view;
@@ -67,7 +66,7 @@ class Reader {
     const view = this.#view;
     const values = { 1: () => view.getInt8(at), 2: () => view.getInt16(at), 4: () => view.getInt32(at) };
     const value = size === 8 ? view.getBigInt64(at) : values[/** @type {1 | 2 | 4} */ (size)]();
-    // What is not below the range of half the size has a shorter spelling, and so has a positive number.
+    // A number within the range of half the size has a shorter form, and so has a positive number.
     const shorter = size === 1 ? -32n : -(1n << BigInt(4 * size - 1));
     if (BigInt(value) >= shorter) throw new MalformedMessage('not the shortest msgpack');
     return typeof value === 'bigint' && value >= -(2n ** 53n) ? Number(value) : value;
@@ -154,14 +153,14 @@ class Reader {
       case 0xde:
         return this.#map(this.#number(2, 16), depth);
       default:
-        // Also arrays and maps of 32 bits, which hold more items than any message.
-        throw new MalformedMessage('a type that has no place in a message');
+        // This includes arrays and maps with 32-bit lengths, which are longer than any message allows.
+        throw new MalformedMessage('a type that messages do not have');
     }
   }
 }
 
 /**
- * The value that `data` stands for, if it is the one spelling of it. Numbers beyond 2^53 are bigints.
+ * The value of `data`, if it is in the shortest form. Numbers beyond 2^53 are bigints.
  * @param {Bytes} data
  * @returns {MsgpackValue}
  * @throws {MalformedMessage}
@@ -171,9 +170,9 @@ export function parseMsgpack(data) {
 }
 
 /**
- * The first bytes of a text, of bytes, of an array or a map: its type and its length.
+ * The first bytes of a text, of bytes, of an array or of a map: type and length.
  * @param {number} length
- * @param {number} short the type that holds a length below `limit` itself
+ * @param {number} short the type that contains the length if it is below `limit`
  * @param {number} limit
  * @param {(number | null)[]} types for lengths of 1, 2 and 4 bytes
  */
@@ -190,7 +189,7 @@ function head(length, short, limit, types) {
 
 /** @param {number} value */
 function number(value) {
-  if (!Number.isSafeInteger(value) || value < 0) throw new TypeError('only whole numbers from 0 on');
+  if (!Number.isSafeInteger(value) || value < 0) throw new TypeError('only integers from 0');
   if (value < U32) return head(value, 0, 0x80, [0xcc, 0xcd, 0xce]);
   const out = new DataView(new ArrayBuffer(9));
   out.setUint8(0, 0xcf);
@@ -214,11 +213,11 @@ function write(value, parts) {
       write(name, parts);
       write(one, parts);
     }
-  } else throw new TypeError('msgpack here has numbers, text, bytes, arrays and maps');
+  } else throw new TypeError('only numbers, text, bytes, arrays and maps');
 }
 
 /**
- * The one spelling of `value`. Numbers are whole and from 0 on: no message has others.
+ * `value` in its shortest form. Numbers must be integers from 0, because messages have no others.
  * @param {MsgpackValue} value
  * @returns {Bytes}
  */

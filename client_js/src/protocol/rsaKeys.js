@@ -1,10 +1,11 @@
 /**
- * Which keys of a server are admitted (PROTOCOL §4.3).
+ * Which public keys are acceptable (PROTOCOL §4.3).
  *
- * One public key in PEM, SubjectPublicKeyInfo or PKCS#1, in a text of at most 4096 characters that
- * Node.js would read (`readPem`); RSA, 2048 to 4096 bits, e = 65537; n odd, without a factor below 2000, no square, no prime, no close primes within 100
- * steps of Fermat's method, and without the mark of CVE-2017-15361 (ROCA). A passphrase wrapped
- * under a key that fails could be read by others than its owner.
+ * The text has one public key in PEM (SubjectPublicKeyInfo or PKCS#1), at most 4096 characters, in a
+ * layout that Node.js reads (`readPem`). The key is RSA with 2048 to 4096 bits and e = 65537. n is odd, has
+ * no factor below 2000, is not a square and not prime, its primes are not close (100 steps of Fermat's
+ * method), and it lacks the mark of CVE-2017-15361 (ROCA). Others could decrypt a passphrase that is
+ * encrypted with a weak key.
  */
 import { pow, sqrt } from 'micro-rsa-dsa-dh/utils.js';
 import { decodeBytes } from '../common/codec.js';
@@ -22,7 +23,7 @@ const FERMAT_STEPS = 100;
 
 const BEGIN = '-----BEGIN ';
 const LABELS = /** @type {const} */ ({ spki: 'PUBLIC KEY', pkcs1: 'RSA PUBLIC KEY' });
-// What OpenSSL passes over at the end of a line.
+// OpenSSL ignores these at the end of a line.
 const AT_LINE_END = /[\t\v\f\r ]+$/;
 
 /** @type {number[]} */
@@ -51,12 +52,12 @@ function isPowerOfExponent(residue, prime) {
   return false;
 }
 
-/** The primes of a ROCA key are such powers modulo each of these; so is their product. @param {bigint} n */
+/** The primes of a ROCA key are powers of 65537 modulo each of these primes, and so is n. @param {bigint} n */
 function isRoca(n) {
   return ROCA_PRIMES.every((prime) => isPowerOfExponent(Number(n % BigInt(prime)), prime));
 }
 
-// What is no square modulo 64, 63, 65 or 11 is no square: that settles 99 of 100 without a root.
+// A square is a square modulo 64, 63, 65 and 11 too. That rules out 99 of 100 numbers without a root.
 const SQUARES = [64n, 63n, 65n, 11n].map((modulus) => {
   const residues = Array.from({ length: Number(modulus) }, (_, i) => BigInt(i) ** 2n % modulus);
   return /** @type {const} */ ([modulus, new Set(residues)]);
@@ -71,7 +72,7 @@ function isSquare(value) {
 
 /** @param {bigint} n */
 function hasClosePrimes(n) {
-  // n = a² - b² with b small is n = (a-b)(a+b): two primes that a walk from √n soon meets.
+  // If n = a² - b² = (a-b)(a+b) with small b, a search that starts at √n finds the primes soon.
   const a = sqrt(n - 1n) + 1n;
   for (let step = 0n; step < FERMAT_STEPS; step += 1n) {
     if (isSquare((a + step) ** 2n - n)) return true;
@@ -80,13 +81,13 @@ function hasClosePrimes(n) {
 }
 
 /**
- * The DER of the one public key in `text`, as OpenSSL finds it, or null.
+ * The DER of the only public key in `text`, or null; `text` is read as OpenSSL reads it.
  *
- * Lines are of any length. Text above and below, spaces at the ends of lines, a blank line above
- * the base64 and spaces in it do not count. Two blocks are refused, which OpenSSL does not do: it
- * is not for us to say which of them is meant.
+ * Lines may have any length. Text above and below, spaces at line ends, a blank line before the base64
+ * and spaces in it are ignored. Unlike OpenSSL, this refuses two blocks, because it cannot know which
+ * one is meant.
  * @param {string} text
- * @returns {Bytes | null} SubjectPublicKeyInfo, whatever the form was; empty where it is no base64
+ * @returns {Bytes | null} always SubjectPublicKeyInfo; empty if the text is not base64
  */
 function readPem(text) {
   if (text.length > MAX_PEM_CHARS || text.split(BEGIN).length !== 2) return null;
@@ -105,7 +106,7 @@ function readPem(text) {
 }
 
 /**
- * The key in `pem`, if it is one we encrypt to. Some 20 ms of arithmetic.
+ * The key in `pem`, if it is acceptable. Takes about 20 ms.
  * @param {string} pem
  * @returns {RsaPublicKey}
  * @throws {InvalidPublicKey}
@@ -113,16 +114,16 @@ function readPem(text) {
 export function validatePublicKey(pem) {
   const der = readPem(pem);
   if (!der) throw new InvalidPublicKey('not one public key PEM');
-  return admitDer(der);
+  return validatePublicKeyDer(der);
 }
 
 /**
- * The key in `der` (SubjectPublicKeyInfo), by the same rules.
+ * The key in `der` (SubjectPublicKeyInfo), with the same checks.
  * @param {Bytes} der
  * @returns {RsaPublicKey}
  * @throws {InvalidPublicKey}
  */
-export function admitDer(der) {
+export function validatePublicKeyDer(der) {
   const key = der.length <= MAX_PEM_CHARS ? RsaPublicKey.fromDer(der) : null;
   if (!key) throw new InvalidPublicKey('not an RSA public key');
   const { n, e, bits } = key;

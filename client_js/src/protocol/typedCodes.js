@@ -1,9 +1,9 @@
 /**
- * A code as a person brings it: typed, with spaces or dashes, or inside a whole mail (PROTOCOL §4.6).
+ * Finds a code in what a person typed or pasted: with spaces or dashes, or in a whole mail (PROTOCOL §4.6).
  *
- * The text is made uniform (NFKC), and then it is looked for a code in steps, from what a mail
- * prints to what somebody may have typed. The first step that finds anything decides; if it finds
- * two codes, none is taken, for only the person knows which of them is the newest.
+ * The text is normalised (NFKC) and then searched in steps, from the form that our mails print to forms
+ * that a person may type. The first step that finds a code decides. If it finds two different codes, it
+ * takes none, because only the person knows which one is the newest.
  */
 import { CertlessError } from '../common/errors.js';
 
@@ -13,18 +13,18 @@ const MAX_PASTED_CHARS = 16_384;
 const MAX_PRINTED_CHARS = 64;
 const OWN_CODE_CHARS = [22, 256];
 
-/** `code` where there is one; else `refusal` says why. @typedef {{ code: string | null, refusal: 'no_code' | 'two_codes' | null }} Reading */
+/** `code`, or null; then `refusal` says why. @typedef {{ code: string | null, refusal: 'no_code' | 'two_codes' | null }} Reading */
 
-const TWO_CODES = 'There are two different codes in this text. Paste the newest one alone.';
+const TWO_CODES = 'This text contains two different codes. Paste only the newest one.';
 
-// Crockford's base 32: no I, L, O and U, and whoever types one of the first three means a digit.
+// Crockford's base 32: no I, L, O and U. A person who types I, L or O means a digit.
 const PRINTED = /^[0-9A-HJKMNP-TV-Z]+$/;
 /** @type {Record<string, string>} */
 const MEANT = { I: '1', L: '1', O: '0' };
 const LINE_ENDS = /[\n\r\v\f\x85\u2028\u2029]/;
-// Between these words our mails have the code, whatever became of the lines.
+// Our mails have the code between these words, even if a mail client changed the line breaks.
 const FRAME = /waitsforit([0-9A-HJKMNP-TV-Z]+?)(?=Smallletters|Itworksonce)/g;
-// Two dashes that Unicode counts among other things: minus, and the long vowel of Japanese.
+// Two dashes that Unicode does not class as dashes: minus, and the Japanese long vowel.
 const DASHES = /[\u2212\u30fc]/g;
 const NOT_COUNTED = /[^\p{L}\p{M}\p{N}]+/gu;
 const BETWEEN_WORDS = /[^\p{L}\p{M}\p{N}\p{Pd}\p{Cf}]+/u;
@@ -37,22 +37,22 @@ const isTooLong = (text) => [...text].length > MAX_PASTED_CHARS;
 /** @param {string} text */
 const uniform = (text) => text.normalize('NFKC').replace(DASHES, '-');
 
-/** Nothing counts in a code but letters, marks and numbers. @param {string} text */
+/** Only letters, marks and numbers. @param {string} text */
 const squeezed = (text) => text.replace(NOT_COUNTED, '');
 
-/** Beyond ASCII, languages do not agree on what is upper case. @param {string} text */
+/** ASCII letters only: outside ASCII, upper case depends on the language. @param {string} text */
 const meant = (text) => text.replace(/[a-zILO]/g, (letter) => MEANT[letter.toUpperCase()] ?? letter.toUpperCase());
 
-/** Runs of what counts, with the dashes and the invisible characters in them. @param {string} line */
+/** The words of a line, with the dashes and invisible characters inside of them. @param {string} line */
 const wordsOf = (line) => line.split(BETWEEN_WORDS);
 
 /** @param {string} word @param {number} chars */
 const isPrinted = (word, chars) => word.length === chars && PRINTED.test(word);
 
 /**
- * As a word among others, as printed. A short one has letters and digits, as hardly any word in
- * capitals and no date has. A line without small letters is no sentence, but a code of another
- * length in groups.
+ * A printed code as a word in a sentence. A short code must have letters and digits, so that words in
+ * capitals and dates are not taken for codes. A line without small letters is not a sentence; it can be a
+ * code of another length, in groups.
  * @param {string[]} lines @param {number} chars @param {number} most
  */
 function inSentences(lines, chars, most) {
@@ -70,7 +70,7 @@ function inSentences(lines, chars, most) {
 }
 
 /**
- * As somebody may have typed it: the whole text, or a word that is too long to be another.
+ * A typed code: the whole text, or (for long codes) one word of it.
  * @param {string} text @param {string[]} lines @param {number} chars
  */
 function typed(text, lines, chars) {
@@ -101,14 +101,14 @@ function read(given, chars, most) {
 }
 
 /**
- * The hardened code in what a person typed or pasted (PROTOCOL §15.3).
+ * Reads a hardened code (PROTOCOL §15.3).
  * @param {string} text
  */
 export const readCode = (text) => read(text, HARDENED_CODE_CHARS, HARDENED_CODE_CHARS);
 
 /**
- * The classic code in it: what was printed, to the byte, for its bytes are the key. A code that is
- * not of Certless's form goes through as it stands.
+ * Reads a classic code exactly as printed, because its bytes are the key. A code in another form than
+ * Certless's is taken unchanged.
  * @param {string} text
  * @returns {Reading}
  */
@@ -120,15 +120,15 @@ export function readClassicCode(text) {
   const chars = [...own].length;
   if (chars < least || chars > most || SPACE_OR_CONTROL.test(own)) return found;
   const code = meant(squeezed(uniform(own)));
-  // One of our own, and a character is missing.
+  // A code of our form with characters missing.
   if (code.length < CLASSIC_CODE_CHARS && PRINTED.test(code)) return found;
   return { code: own, refusal: null };
 }
 
 /**
- * The code of a reading.
+ * The code of a reading, or an error for people.
  * @param {Reading} reading
- * @param {string} absent words for a text without a code
+ * @param {string} absent the message if there is no code
  * @throws {CertlessError}
  */
 export function codeOf({ code, refusal }, absent) {

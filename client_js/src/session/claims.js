@@ -1,19 +1,19 @@
 /**
- * What one tab at a time may claim: records in IndexedDB, which every page has, and whose
- * transactions follow one another in all tabs (decision 0034).
+ * Claims that only one tab at a time can have. They are records in IndexedDB, because every page has it
+ * and its transactions are serialised across tabs (decision 0034).
  */
 import { done, transaction } from './indexedDb.js';
 
 /** @typedef {{ holder: number, untilMs: number }} Claim */
 
-/** Who claims. @returns {number} */
-export function newHolder() {
+/** A random id for a tab or a task. @returns {number} */
+export function newHolderId() {
   const [holder] = crypto.getRandomValues(new Uint32Array(1));
   return holder;
 }
 
 /** @param {IDBFactory} factory */
-export function claimsOf(factory) {
+export function tabClaims(factory) {
   /**
    * @template Result
    * @param {string} name
@@ -25,7 +25,7 @@ export function claimsOf(factory) {
     );
   return {
     /**
-     * Whether it is the holder's, for so long.
+     * Whether the holder has the claim now, for `forMs`.
      * @param {string} name
      * @param {number} holder
      * @param {number} forMs
@@ -33,7 +33,7 @@ export function claimsOf(factory) {
     take: (name, holder, forMs) =>
       withClaim(name, async (claims, found) => {
         const restMs = (found?.untilMs ?? 0) - Date.now();
-        // A clock that was set back must not make a claim last for years.
+        // If the clock was set back, the claim must not last for years.
         if (found && found.holder !== holder && restMs > 0 && restMs <= forMs) return false;
         await done(claims.put({ holder, untilMs: Date.now() + forMs }, name));
         return true;
@@ -43,7 +43,7 @@ export function claimsOf(factory) {
     isHeld: (name, holder) =>
       withClaim(name, async (_, found) => found?.holder === holder && found.untilMs > Date.now()),
 
-    /** @param {string} name @param {number} [holder] only where it is theirs */
+    /** @param {string} name @param {number} [holder] if given, only if this holder has the claim */
     drop: (name, holder) =>
       withClaim(name, async (claims, found) => {
         if (found && (holder === undefined || found.holder === holder)) await done(claims.delete(name));

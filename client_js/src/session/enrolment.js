@@ -1,4 +1,4 @@
-/** From a username to a session: the token, the code, the session's keys (PROTOCOL §4). */
+/** A classic login: from the username over token and code to the session's keys (PROTOCOL §4). */
 import { orCancelled, throwIfCancelled } from '../common/abort.js';
 import { normaliseUsername } from '../protocol/codes.js';
 import { AnswerNotTrusted, CertlessError, ProtocolError, Refused } from '../common/errors.js';
@@ -8,8 +8,8 @@ import { codeOf, readClassicCode } from '../protocol/typedCodes.js';
 /** @typedef {import('./stores.js').KeptSession} KeptSession */
 
 /**
- * `keys`: a key pair is being made, usually for `usualMs`. `mail`: the code is on its way.
- * `code`: the code is being tried. `done`: the session is open.
+ * `keys`: the client creates a key pair, which usually takes `usualMs`. `mail`: the gateway accepted the
+ * request for a code. `code`: the client tries the code. `done`: the session is open.
  * @typedef {{ stage: 'keys', elapsedMs: number, usualMs: number }
  *   | { stage: 'keys made' | 'mail' | 'code' | 'done' }} Progress
  */
@@ -22,22 +22,24 @@ import { codeOf, readClassicCode } from '../protocol/typedCodes.js';
  * }} EnrolmentOptions
  */
 
-/** A session that is open: its number in the engine, and what can be kept of it. @typedef {{ session: number, kept: KeptSession }} Enrolled */
+/** An open session: its number in the engine, and the form to store. @typedef {{ session: number, kept: KeptSession }} Enrolled */
 
-/** What keys take on a phone of some years; the first second of making them gives a better figure. */
+/** An estimate for an older phone; during the first second the engine replaces it by a better one. */
 export const USUAL_MS = 1500;
 
-const NO_CODE = 'There is no code of 26 characters here. Copy the line from the newest mail.';
+const NO_CODE = 'This text contains no code of 26 characters. Copy the line with the code from the newest mail.';
+
+export const MAIL_LIMIT = 'A user usually gets 3 mails in 15 minutes, and then none until that time is over.';
 
 export const CODE_REFUSED =
-  'The code was not accepted. Copy it again from the newest mail; it is good for 10 minutes. ' +
-  'If it is right, check the clock of this device.';
+  'The code was not accepted. Copy it again from the newest mail; it is valid for 10 minutes. ' +
+  `If it is correct, check the clock of this device. ${MAIL_LIMIT}`;
 
 // PROTOCOL §4.4: two payloads under one code would share a key stream.
-const SPENT = ' A right code is spent by now: ask for a new one.';
+const SPENT = ' A correct code is used up now: ask for a new one.';
 
 /**
- * What the gateway would refuse anyway, said before a message goes out.
+ * Refuses usernames that the gateway would refuse, before a message is sent.
  * @param {string} username
  */
 export function checkUsername(username) {
@@ -45,11 +47,11 @@ export function checkUsername(username) {
     normaliseUsername(username);
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
-    throw new CertlessError('username', 'This is no name of a user. Check what you typed.', { cause: error });
+    throw new CertlessError('username', 'This is not a valid username. Check what you typed.', { cause: error });
   }
 }
 
-/** One classic login under way. The code may be tried again until the gateway ends it (five times). */
+/** A classic login. It accepts codes until the gateway ends it (after five). */
 export class Enrolment {
   #client;
   #options;
@@ -66,7 +68,7 @@ export class Enrolment {
     if (signal?.aborted) this.cancel(signal.reason);
     signal?.addEventListener('abort', () => this.cancel(signal.reason), { once: true });
     this.#keys = this.#generate();
-    // Whoever waits for the keys hears of a failure; until then nobody does.
+    // `submit` reports a failure. Until then it must not be an unhandled rejection.
     this.#keys.catch(() => {});
   }
 
@@ -75,7 +77,7 @@ export class Enrolment {
   }
 
   /**
-   * Asks for a code. The keys are made meanwhile, and while the person reads the mail.
+   * Asks for a code. The client creates its keys at the same time, and while the user reads the mail.
    * @param {GatewayClient} client
    * @param {EnrolmentOptions} options
    */
@@ -91,7 +93,7 @@ export class Enrolment {
     } catch (error) {
       enrolment.cancel();
       if (!(error instanceof AnswerNotTrusted)) throw error;
-      // Nothing is sealed yet: what makes no sense is not from a gateway.
+      // Nothing is sealed yet, so an invalid answer means that there is no gateway.
       throw new Refused(200, 'no_gateway');
     }
     options.onProgress?.({ stage: 'mail' });
@@ -114,8 +116,8 @@ export class Enrolment {
   }
 
   /**
-   * Opens the session. Refused with code `rejected`: try another code, or begin anew.
-   * @param {string} code as it was typed, or a mail with a code in it
+   * Opens the session. After Refused with code `rejected`, try another code or start again.
+   * @param {string} code as typed, or a mail with a code in it
    * @param {string} [password]
    * @returns {Promise<Enrolled>}
    */

@@ -1,4 +1,4 @@
-/** One gateway as it is seen from here: where it is, how it is spoken to, what is kept of it. */
+/** A gateway from the client's view: its address, the settings for it, and the engine. */
 import { createEngine, defaultKeys, defaultUrl } from '#platform';
 import { DEFAULT_DIALECT, findDialect } from '../protocol/classic/dialects.js';
 import { AnswerNotTrusted, Cancelled, ProtocolError } from '../common/errors.js';
@@ -33,20 +33,20 @@ import { SMALL_ANSWER_BYTES } from '../engine/transport.js';
  *   timeoutMs?: number,
  *   clock?: () => number,
  * }} GatewayOptions
- * `url` is that of the page where it is left out. `suite` is `ecdh-gcm`, `rsa-gcm` or `classic`;
- * to name a dialect is to say classic. `rsaKey` is for `rsa-gcm`: a pair of WebCrypto (RSA-OAEP, SHA-256,
- * 2048 to 4096 bits) whose private key is not extractable, used in each session in place of a new one. `lifetimeMs` is how long the gateway keeps a classic session,
- * where that is not its default of an hour. `timeoutMs` is how long one message may take, to the last
- * byte of its answer.
+ * `url` defaults to the page's own. `suite` is `ecdh-gcm`, `rsa-gcm` or `classic`; a `dialect` selects
+ * classic. `rsaKey` is for `rsa-gcm`: a CryptoKeyPair (RSA-OAEP, SHA-256, 2048 to 4096 bits) with a
+ * non-extractable private key, which each session uses instead of a new key. `lifetimeMs` is the lifetime of
+ * a classic session at the gateway, if it is not the default of an hour. `timeoutMs` is the limit for one
+ * message, up to the last byte of its answer.
  */
 
 /** @param {GatewayOptions} options @returns {string} */
 function suiteOf({ suite, dialect }) {
   const name = suite ?? (dialect === undefined ? ECDH_GCM.name : CLASSIC);
   if (name !== CLASSIC && !HARDENED_SUITES.has(name)) {
-    throw new TypeError(`no suite ${name}; there are: ${[...HARDENED_SUITES.keys(), CLASSIC].join(', ')}`);
+    throw new TypeError(`unknown suite ${name}; known suites: ${[...HARDENED_SUITES.keys(), CLASSIC].join(', ')}`);
   }
-  if (name !== CLASSIC && dialect !== undefined) throw new TypeError(`${name} has no dialects: they are for classic`);
+  if (name !== CLASSIC && dialect !== undefined) throw new TypeError(`${name} has no dialects: only classic has`);
   return name;
 }
 
@@ -67,34 +67,34 @@ export class GatewayClient {
   /** @param {GatewayOptions} options */
   constructor(options) {
     const url = options.url ?? defaultUrl();
-    if (!url) throw new TypeError('say where the gateway is: url, e.g. http://192.0.2.7:8440');
+    if (!url) throw new TypeError('url is missing: the address of the gateway, e.g. http://192.0.2.7:8440');
     const { origin, protocol } = new URL(url);
     if (!/^https?:$/.test(protocol)) throw new TypeError('url must begin with http:// or https://');
     this.origin = origin;
     this.prefix = options.prefix ?? DEFAULT_PREFIX;
     this.suite = suiteOf(options);
     if (options.rsaKey && this.suite !== RSA_GCM.name) {
-      throw new TypeError(`rsaKey is for ${RSA_GCM.name}, not for ${this.suite}: give suite: '${RSA_GCM.name}'`);
+      throw new TypeError(`rsaKey is for ${RSA_GCM.name}, not for ${this.suite}: set suite: '${RSA_GCM.name}'`);
     }
     this.rsaKey = options.rsaKey ? checkKeyPair(options.rsaKey) : null;
     this.realm = options.realm ?? DEFAULT_REALM;
     this.fresh = options.fresh ?? 'clock';
-    if (this.fresh !== 'clock' && this.fresh !== 'counter') throw new TypeError('fresh is clock or counter');
-    /** Of the classic suite. */
+    if (this.fresh !== 'clock' && this.fresh !== 'counter') throw new TypeError('fresh must be clock or counter');
+    /** For the classic suite only. */
     this.dialect = findDialect(options.dialect ?? DEFAULT_DIALECT);
-    // Two tabs would count alike.
+    // Two tabs would use the same numbers.
     const keys = this.fresh === 'counter' ? 'memory' : (options.keys ?? defaultKeys);
     this.store = options.store ?? (keys === 'persistent' ? persistentStore() : memoryStore());
     this.lifetimeMs = options.lifetimeMs ?? SESSION_LIFETIME_MS;
     this.clock = options.clock ?? Date.now;
     this.timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     if (!Number.isFinite(this.timeoutMs) || this.timeoutMs <= 0 || this.timeoutMs > MAX_TIMEOUT_MS) {
-      throw new TypeError(`timeoutMs is a number of milliseconds, up to ${MAX_TIMEOUT_MS}`);
+      throw new TypeError(`timeoutMs must be a number of milliseconds, at most ${MAX_TIMEOUT_MS}`);
     }
     this.#maxAnswerBytes = options.maxAnswerBytes ?? MAX_ANSWER_BYTES;
   }
 
-  /** Where the gateway's routes begin; a store knows the gateway by it. */
+  /** The URL below which the gateway's routes are; the key of the gateway in a store. */
   get name() {
     return this.origin + this.prefix;
   }
@@ -103,13 +103,13 @@ export class GatewayClient {
     return this.suite === CLASSIC;
   }
 
-  /** The suite as a person may be told it, e.g. `classic/article-2016`. */
+  /** The suite's name for people, e.g. `classic/article-2016`. */
   get suiteName() {
     return this.isClassic ? `${CLASSIC}/${this.dialect.name}` : this.suite;
   }
 
   /**
-   * Asks the engine. What a peer did wrong is an answer not to be trusted, whatever it was.
+   * Calls the engine. Every protocol error of the peer becomes AnswerNotTrusted.
    * @template {keyof Methods} Name
    * @param {Name} name
    * @param {Parameters<Methods[Name]>[0]} given
@@ -128,7 +128,7 @@ export class GatewayClient {
     }
   }
 
-  /** Where the steps of a hardened login go. */
+  /** For the messages of a hardened login. */
   get base() {
     return { url: this.name, timeoutMs: this.timeoutMs };
   }
@@ -143,19 +143,19 @@ export class GatewayClient {
     return { url: this.name + path, maxAnswerBytes, timeoutMs: this.timeoutMs };
   }
 
-  /** Where sealed messages go. */
+  /** The route for sealed messages. */
   get messageRoute() {
     if (this.isClassic) return this.route('message');
     return this.#routeTo(HARDENED_PATHS.message, this.#maxAnswerBytes);
   }
 
-  /** Where a session is ended, and by which target inside where that is said inside. */
+  /** The route that ends a session, and the target inside the seal for hardened suites. */
   get logoutRoute() {
     const target = this.prefix + HARDENED_PATHS.logout;
     return { route: this.isClassic ? this.route('logout') : this.messageRoute, target };
   }
 
-  /** Ends the engine, and whatever it works on. */
+  /** Ends the engine and all its calls. */
   close() {
     this.#isClosed = true;
     void this.#engine?.then((link) => link.close());

@@ -1,4 +1,4 @@
-/** From a username to a hardened session: the code, and in `rsa-gcm` the client's keys (PROTOCOL §15). */
+/** A hardened login: from the username and the code to a session (PROTOCOL §15). */
 import { orCancelled, throwIfCancelled } from '../common/abort.js';
 import { serializeJson } from '../common/codec.js';
 import { CODE_REFUSED, USUAL_MS, checkUsername } from './enrolment.js';
@@ -11,15 +11,15 @@ import { codeOf, readCode } from '../protocol/typedCodes.js';
 /** @typedef {import('./enrolment.js').EnrolmentOptions} EnrolmentOptions */
 /** @typedef {import('./gatewayClient.js').GatewayClient} GatewayClient */
 
-// A longer one is for another kind of login, which somebody else asked for (PROTOCOL §15.3).
-const NO_CODE = 'There is no code of eight characters here. Copy it from the newest mail.';
+// A longer code belongs to a classic login, which somebody else started (PROTOCOL §15.3).
+const NO_CODE = 'This text contains no code of eight characters. Copy the code from the newest mail.';
 const PASSWORD_REFUSED =
-  'The password was not accepted, and the code is spent by now. Ask for a new code, and check the password.';
+  'The password was not accepted, and the code is used up. Ask for a new code, and check the password.';
 
-/** What a gateway answers that knows nothing of the route. */
+/** The errors of a gateway that does not have the route. */
 const UNKNOWN_ROUTE = ['not_found', 'login_required', 'no_gateway', 'method'];
 
-/** One login under way. A code may be tried again until the gateway ends it (five times). */
+/** A hardened login. It accepts codes until the gateway ends it (after five). */
 export class HardenedEnrolment {
   #client;
   #options;
@@ -38,7 +38,7 @@ export class HardenedEnrolment {
     if (findSuite(client.suite).wraps) {
       const { rsaKey } = client;
       this.#keys = rsaKey ? client.ask('adoptPair', { rsaKey }, { signal: this.signal }) : this.#generate();
-      // Whoever waits for the keys hears of a failure; until then nobody does.
+      // `submit` reports a failure. Until then it must not be an unhandled rejection.
       this.#keys.catch(() => {});
     }
   }
@@ -48,7 +48,7 @@ export class HardenedEnrolment {
   }
 
   /**
-   * Asks for a code. Keys, where the suite has any, are made meanwhile.
+   * Asks for a code. If the suite needs keys, the client creates them at the same time.
    * @param {GatewayClient} client
    * @param {EnrolmentOptions} options
    */
@@ -59,7 +59,7 @@ export class HardenedEnrolment {
     const { base, suite, realm, fresh } = client;
     const subject = { username: options.username, realm, fresh };
     try {
-      // One that cannot be used costs no mail.
+      // An unusable key must not cost a mail.
       if (client.rsaKey) await enrolment.#keys;
       enrolment.#login = await client.ask('awaitCode', { base, subject, suite }, { signal: enrolment.signal });
     } catch (error) {
@@ -83,8 +83,8 @@ export class HardenedEnrolment {
   }
 
   /**
-   * Opens the session. Refused with code `rejected`: try another code, or begin anew.
-   * @param {string} typed the code as it was typed, or a mail with a code in it
+   * Opens the session. After Refused with code `rejected`, try another code or start again.
+   * @param {string} typed the code as typed, or a mail with a code in it
    * @param {string} [password]
    * @returns {Promise<Enrolled>}
    */
@@ -106,7 +106,7 @@ export class HardenedEnrolment {
   }
 
   /**
-   * Under the seal, and so to nobody but the gateway that knew the code (PROTOCOL §15.7).
+   * Sends the password sealed, so only to the gateway that knew the code (PROTOCOL §15.7).
    * @param {number} session
    * @param {string} password
    */
@@ -128,18 +128,18 @@ export class HardenedEnrolment {
 }
 
 /**
- * The refusal of a login that was to be hardened. There is no other suite to go on with: whoever
- * stands between can refuse any (PROTOCOL §14.1).
+ * The error for a refused hello. The client never tries another suite, because an attacker on the
+ * network can refuse any suite (PROTOCOL §14.1).
  * @param {unknown} error
  * @param {string} suite
  */
 function refusedHello(error, suite) {
-  // Nothing is sealed yet: what makes no sense is not from a gateway.
+  // Nothing is sealed yet, so an invalid answer means that there is no gateway.
   const isNonsense = error instanceof AnswerNotTrusted && error.cause instanceof MalformedMessage;
   if (isNonsense) return new Refused(200, 'no_gateway');
   if (!(error instanceof Refused)) return error;
   const isOlder = UNKNOWN_ROUTE.includes(error.code);
   if (!isOlder && error.code !== 'unsupported_suite') return error;
-  const words = `This gateway does not log in by ${suite}. Check its address, or name a suite that it takes.`;
+  const words = `This gateway does not accept the suite ${suite}. Check its address, or name a suite that it accepts.`;
   return new Refused(error.status, error.code, error.detail, words);
 }

@@ -1,4 +1,4 @@
-/** IndexedDB by promises: one database, one store in it, one transaction at a time. */
+/** IndexedDB with promises: a database with one object store. */
 
 /**
  * @template Result
@@ -18,7 +18,7 @@ export function done(request) {
  * @param {string} name of the database
  * @param {string} store
  * @param {IDBTransactionMode} mode
- * @param {(store: IDBObjectStore) => Promise<Result>} work waits for nothing but requests to the store
+ * @param {(store: IDBObjectStore) => Promise<Result>} work may await only requests to the store
  * @returns {Promise<Result>}
  */
 export async function transaction(factory, name, store, mode, work) {

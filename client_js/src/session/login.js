@@ -1,4 +1,4 @@
-/** The ways to a session: log in at once, log in step by step, or go on with one that was kept. */
+/** The ways to a session: log in in one call, log in step by step, or resume a stored session. */
 import { throwIfCancelled } from '../common/abort.js';
 import { isRetryable } from '../common/errors.js';
 import { GatewayClient } from './gatewayClient.js';
@@ -13,7 +13,7 @@ import { Session, beginEnrolment, enrol } from './session.js';
 /** @typedef {GatewayOptions & SessionOptions} ResumeOptions */
 
 /**
- * Asks for a code by mail, takes it from `code()`, opens a session.
+ * Asks for a code by mail, gets it from `code()`, and opens a session.
  * @param {LoginOptions} options
  * @returns {Promise<Session>}
  */
@@ -30,7 +30,7 @@ export async function login(options) {
   }
 }
 
-/** A login whose code is yet to come: for forms, where a wrong code is typed again. */
+/** A login that waits for its code. For forms, where the user can correct a wrong code. */
 export class LoginRequest {
   #client;
   #enrolment;
@@ -48,8 +48,8 @@ export class LoginRequest {
   }
 
   /**
-   * Opens the session. After Refused with code `rejected` it may be called again with another
-   * code; the gateway takes five attempts.
+   * Opens the session. After Refused with code `rejected` you can call it again with another code; the
+   * gateway allows five attempts.
    * @param {string} code
    * @param {string} [password]
    * @returns {Promise<Session>}
@@ -60,7 +60,7 @@ export class LoginRequest {
     return new Session(this.#client, enrolled, this.#options).keep();
   }
 
-  /** Gives up: whatever is under way ends. */
+  /** Cancels the login. */
   cancel() {
     this.#enrolment.cancel();
     this.#client.close();
@@ -68,7 +68,7 @@ export class LoginRequest {
 }
 
 /**
- * Asks for a code by mail; the keys are made meanwhile.
+ * Asks for a code by mail. The client creates its keys at the same time.
  * @param {RequestLoginOptions} options
  * @returns {Promise<LoginRequest>}
  */
@@ -85,23 +85,22 @@ export async function requestLogin(options) {
 }
 
 /**
- * The session that a store has kept, or a new one for the ticket that it has kept; null where there
- * is neither.
+ * The stored session, or a new session for the stored ticket, or null.
  * @param {ResumeOptions} [options]
  * @returns {Promise<Session | null>}
- * @throws {import('../common/errors.js').CertlessError} there is a ticket, and the gateway does not answer,
- *   or asks to come later
+ * @throws {import('../common/errors.js').CertlessError} there is a ticket, but the gateway does not answer
+ *   or is too busy
  */
 export async function resume(options = {}) {
-  return takeUp(options, true);
+  return resumeKept(options, true);
 }
 
 /**
- * As `resume`; with or without what takes a request, a ticket.
+ * Like `resume`. Without `byTicket` it sends nothing and uses no ticket.
  * @param {ResumeOptions} options
  * @param {boolean} byTicket
  */
-export async function takeUp(options, byTicket) {
+export async function resumeKept(options, byTicket) {
   const asked = new GatewayClient(options);
   const kept = await asked.store.load(asked.name).catch(() => null);
   if (!kept) return null;
@@ -123,7 +122,7 @@ export async function takeUp(options, byTicket) {
   } catch (error) {
     client.close();
     if (isRetryable(error)) throw error;
-    // What was kept is no session that this version can go on with.
+    // This version cannot use the stored session.
     return null;
   }
   client.close();
@@ -131,7 +130,7 @@ export async function takeUp(options, byTicket) {
 }
 
 /**
- * The gateway in the suite of what was kept, or null: it is none of this version.
+ * A client with the suite of the stored session, or null if this version does not know it.
  * @param {import('./stores.js').KeptSession} kept
  * @param {ResumeOptions} options
  */

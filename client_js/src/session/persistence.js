@@ -1,8 +1,8 @@
 /**
- * What is kept of a session, and what can be had from it: the same session in a later epoch, one
- * that another tab has opened, or a new one for a ticket (PROTOCOL §18.1, §19).
+ * The stored form of a session, and how a tab continues from it: the same session in a later epoch, the
+ * session of another tab, or a new session for a ticket (PROTOCOL §18.1, §19).
  *
- * What stands in the store is the truth: it is looked at before something is made of our own copy.
+ * The store is authoritative. It is read before this tab's own copy is used.
  */
 import { isEpochOver } from '../protocol/hardened/clientSession.js';
 import { isRetryable } from '../common/errors.js';
@@ -15,11 +15,11 @@ import { changeKept } from './stores.js';
 /** @typedef {import('./stores.js').KeptHardened} KeptHardened */
 /** @typedef {import('./stores.js').KeptSession} KeptSession */
 
-/** How long each of the two messages of a redemption may take: both are over before a claim is. */
+/** The limit for each of the two messages of a redemption, so that both end before the claim does. */
 export const REDEEM_MS = 40_000;
 
 /**
- * Whether a ticket of `kept` may still be taken.
+ * Whether `kept` has a ticket that is still valid.
  * @param {KeptSession} kept
  * @param {number} nowMs
  * @returns {kept is KeptHardened & { ticket: ClientTicket }}
@@ -28,7 +28,7 @@ export function hasTicket(kept, nowMs) {
   return kept.version === 2 && kept.ticket !== null && nowMs < kept.ticket.expiresMs;
 }
 
-/** Whether `found` goes on where `lost` has ended. @param {KeptSession} found @param {KeptSession} lost */
+/** Whether `found` is newer than `lost`: another session, or a later epoch. @param {KeptSession} found @param {KeptSession} lost */
 function isLater(found, lost) {
   if (found.token !== lost.token) return true;
   const [a, b] = [found, lost].map((kept) => (kept.version === 2 && kept.session ? kept.session.epoch : 0));
@@ -39,7 +39,7 @@ export class SessionPersistence {
   #client;
   isKept;
 
-  /** @param {GatewayClient} client @param {boolean} isKept whether the session came out of the store */
+  /** @param {GatewayClient} client @param {boolean} isKept whether the session was loaded from the store */
   constructor(client, isKept) {
     this.#client = client;
     this.isKept = isKept;
@@ -49,27 +49,27 @@ export class SessionPersistence {
     return this.#client.store.name !== 'memory';
   }
 
-  /** For the next load, if there is a place. @param {KeptSession} kept */
+  /** Stores the session for the next load of the page, if possible. @param {KeptSession} kept */
   async keep(kept) {
     const { store, name } = this.#client;
     try {
-      await store.save(name, forLater(kept));
+      await store.save(name, storable(kept));
       this.isKept = this.#isShared;
     } catch {
-      // A full or forbidden storage is no reason to be without a session.
+      // The session works without a store too, if storage is full or forbidden.
       this.isKept = false;
     }
   }
 
   /**
-   * The session is lost. Its ticket stays, whatever was said outside a seal (PROTOCOL §19.3).
+   * The session is lost. Only its ticket stays, because the refusal was not sealed (PROTOCOL §19.3).
    * @param {KeptSession} kept
    */
-  async lose({ token }) {
+  async keepTicketOnly({ token }) {
     const { store, name, clock } = this.#client;
     await changeKept(store, name, (found) => {
       if (found?.token !== token) return undefined;
-      return hasTicket(found, clock()) ? ticketOf(found) : null;
+      return hasTicket(found, clock()) ? withTicketOnly(found) : null;
     }).catch(() => store.remove(name, token).catch(() => {}));
   }
 
@@ -81,12 +81,12 @@ export class SessionPersistence {
   }
 
   /**
-   * The session goes on as `session`: a new epoch has begun, or the clock was put right.
+   * Stores a changed session: a new epoch has begun, or the clock offset has changed.
    * @param {KeptHardened} kept
    * @param {ClientSession} session
    * @returns {Promise<KeptHardened>}
    */
-  async goOn(kept, session) {
+  async update(kept, session) {
     const { store, name } = this.#client;
     if (this.isKept) {
       await changeKept(store, name, (found) => {
@@ -100,7 +100,7 @@ export class SessionPersistence {
   }
 
   /**
-   * The session as another tab has gone on with it, where its epoch should end by now.
+   * If a new epoch is due: the session in the later epoch that another tab has begun, or null.
    * @param {KeptSession} kept
    * @returns {Promise<ClientSession | null>}
    */
@@ -114,7 +114,7 @@ export class SessionPersistence {
   }
 
   /**
-   * The session that another tab has opened since, or gone on with, if there is one.
+   * The newer session that another tab has opened or continued, or null.
    * @param {KeptSession} lost
    * @returns {Promise<Enrolled | null>}
    */
@@ -123,7 +123,7 @@ export class SessionPersistence {
     const kept = await client.store.load(client.name).catch(() => null);
     if (!kept || !isLater(kept, lost) || kept.expiresMs <= client.clock()) return null;
     if (kept.username !== lost.username) return null;
-    // What is there but cannot be used counts as nothing.
+    // An unusable session counts as none.
     const session = await client.ask('adopt', { kept }).catch(() => null);
     if (session === null) return null;
     this.isKept = true;
@@ -131,12 +131,12 @@ export class SessionPersistence {
   }
 
   /**
-   * A new session for the ticket, kept before it is used; or the one that another tab was first
-   * to have. Null where there is no ticket, or the gateway does not take it: it takes a code then.
+   * A new session for the ticket, stored before it is used, or the newer session of another tab. Null if
+   * there is no ticket or the gateway does not accept it. Then a code is needed.
    * @param {KeptSession} lost
    * @param {AbortSignal} signal
    * @returns {Promise<(Enrolled & { isFromOtherTab: boolean }) | null>}
-   * @throws {import('../common/errors.js').CertlessError} nothing is decided; the ticket is still there
+   * @throws {import('../common/errors.js').CertlessError} the gateway did not decide; the ticket is still valid
    */
   async fromTicket(lost, signal) {
     const { store, name, clock } = this.#client;
@@ -146,13 +146,13 @@ export class SessionPersistence {
       const other = await this.fromOtherTab(lost);
       if (other) return { ...other, isFromOtherTab: true };
       const found = this.isKept ? await store.load(name) : lost;
-      // Somebody has logged out in another tab.
+      // The user has logged out in another tab.
       if (!found || !hasTicket(found, clock())) return null;
       const enrolled = await this.#redeem(found, signal);
-      // Too late: another tab may have gone on without us (PROTOCOL §19.3).
+      // Too late: another tab may have redeemed a ticket since (PROTOCOL §19.3).
       if (!(await isAlone())) return null;
-      if (await this.#succeed(found, enrolled.kept, signal)) return { ...enrolled, isFromOtherTab: false };
-      // Meanwhile somebody has logged in, or out, in another tab: that goes before.
+      if (await this.#replace(found, enrolled.kept, signal)) return { ...enrolled, isFromOtherTab: false };
+      // Somebody has logged in or out in another tab in the meantime, which takes precedence.
       await this.end(enrolled);
       const later = signal.aborted ? null : await this.fromOtherTab(lost);
       return later && { ...later, isFromOtherTab: true };
@@ -167,12 +167,12 @@ export class SessionPersistence {
   }
 
   /**
-   * Keeps what follows on `found`, if that is still there; whether it was.
+   * Replaces `found` by `kept` if the store still has `found`. Whether it did.
    * @param {KeptSession} found
    * @param {KeptSession} kept
    * @param {AbortSignal} signal
    */
-  async #succeed(found, kept, signal) {
+  async #replace(found, kept, signal) {
     if (!this.isKept) {
       if (!signal.aborted) await this.keep(kept);
       return !signal.aborted;
@@ -181,7 +181,7 @@ export class SessionPersistence {
     let isThere = true;
     await changeKept(store, name, (now) => {
       isThere = now?.token === found.token && !signal.aborted;
-      return isThere ? forLater(kept) : undefined;
+      return isThere ? storable(kept) : undefined;
     }).catch(() => {
       this.isKept = false;
     });
@@ -194,7 +194,7 @@ export class SessionPersistence {
     this.isKept = false;
   }
 
-  /** Ends a session that nobody will use. @param {Enrolled} enrolled */
+  /** Ends an unused session. @param {Enrolled} enrolled */
   async end({ session, kept }) {
     const client = this.#client;
     await this.forget(kept);
@@ -211,15 +211,15 @@ export class SessionPersistence {
 }
 
 /** @param {KeptHardened} kept @returns {KeptHardened} */
-function ticketOf(kept) {
+function withTicketOnly(kept) {
   return { ...kept, session: null, privateKey: null, expiresMs: 0 };
 }
 
 /**
- * What of it can be kept. Numbers cannot be shared, nor taken up again: of a session with a counter
- * only the ticket is (PROTOCOL §17.4).
+ * The form to store. Counters must not be reused, so of a session with a counter only the ticket is
+ * stored (PROTOCOL §17.4).
  * @param {KeptSession} kept
  */
-function forLater(kept) {
-  return kept.version === 2 && kept.fresh === 'counter' ? ticketOf(kept) : kept;
+function storable(kept) {
+  return kept.version === 2 && kept.fresh === 'counter' ? withTicketOnly(kept) : kept;
 }

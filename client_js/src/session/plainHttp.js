@@ -1,4 +1,4 @@
-/** Between fetch's Request and Response and the plain ones inside a seal (PROTOCOL §6.2). */
+/** Converts between Request and Response of fetch and the messages inside the seal (PROTOCOL §6.2). */
 import { utf8 } from '../common/codec.js';
 import { MalformedMessage } from '../common/errors.js';
 import { HttpRequest } from '../protocol/messages.js';
@@ -9,10 +9,10 @@ import { HttpRequest } from '../protocol/messages.js';
 const WITHOUT_BODY = [204, 205, 304];
 
 /**
- * What `fetch(input, init)` would send to the gateway at `origin`.
+ * The request that `fetch(input, init)` would send to the gateway at `origin`.
  *
  * The browser's own Request does the work: it knows every kind of body, its Content-Type, and which
- * combinations are an error. A path must lead to the gateway itself: what is sealed goes there.
+ * combinations are an error. The URL must be at the gateway, because sealed messages go there.
  * @param {string} origin
  * @param {RequestInfo | URL} input
  * @param {RequestInit} [init]
@@ -25,14 +25,14 @@ export async function plainRequest(origin, input, init = {}) {
   if (url.origin !== origin) throw new TypeError(`${url.origin} is not the gateway of this session`);
   url.hash = '';
   const isStream = typeof ReadableStream === 'function' && init.body instanceof ReadableStream;
-  // The signal is watched by the session, up to the answer; a stream needs to say that it is one.
+  // The session watches the signal until the answer. A stream needs `duplex`.
   const options = { ...init, signal: null, ...(isStream ? { duplex: 'half' } : {}) };
   const request = new Request(input instanceof Request ? input : url, options);
   const body = new Uint8Array(await request.arrayBuffer());
   const target = url.pathname + url.search;
   const headers = /** @type {[string, string][]} */ ([...request.headers]);
   try {
-    // What the gateway would refuse inside the seal is an error here, before anything is sent.
+    // Requests that the gateway would refuse are an error here, before anything is sent.
     const { method } = HttpRequest.parse({ method: request.method, path: target, headers });
     return { method, target, headers, body, url: url.href };
   } catch (error) {
@@ -42,7 +42,7 @@ export async function plainRequest(origin, input, init = {}) {
 }
 
 /**
- * Headers hold bytes, not characters: fetch shows UTF-8 as it came, one character a byte.
+ * Header values are bytes: fetch shows each byte of UTF-8 as one character.
  * @param {string} value
  */
 function byteString(value) {

@@ -1,8 +1,8 @@
 /**
- * A session that feels like fetch.
+ * A session with a `fetch` method.
  *
- * State and renewal stay in one module, and make it long: each step of one decides what the other may
- * do. What is kept, and tickets, are in `persistence.js`.
+ * State and renewal depend on each other at each step, so they are in one long module. Storage and tickets
+ * are in `persistence.js`.
  */
 import { orCancelled, throwIfCancelled } from '../common/abort.js';
 import { Enrolment } from './enrolment.js';
@@ -19,13 +19,13 @@ import { plainRequest, responseOf } from './plainHttp.js';
 /** @typedef {import('./gatewayClient.js').GatewayClient} GatewayClient */
 
 /**
- * `ready`: messages go out, if need be in a new session for the ticket. `renewing`: the session was lost, a new code is asked for. `expired`:
- * it was lost, and will be renewed on the next request where it can be. `closed`: logged out, or
- * lost for good.
+ * `ready`: messages can be sent, if necessary in a new session for the ticket. `renewing`: the session was
+ * lost, and the client asks for a new code. `expired`: it was lost; the next request renews it if
+ * possible. `closed`: logged out, or lost for good.
  * @typedef {'ready' | 'renewing' | 'expired' | 'closed'} SessionState
  */
 
-/** Why a code is asked for. @typedef {{ username: string, reason: 'login' | 'expired', signal: AbortSignal }} CodeRequest */
+/** Why a code is needed. @typedef {{ username: string, reason: 'login' | 'expired', signal: AbortSignal }} CodeRequest */
 /** @typedef {(request: CodeRequest) => string | Promise<string>} AskCode */
 
 /**
@@ -35,27 +35,27 @@ import { plainRequest, responseOf } from './plainHttp.js';
  *   onLoginNeeded?: () => boolean | void | Promise<boolean | void>,
  *   onProgress?: (progress: Progress) => void,
  * }} SessionOptions
- * `onLoginNeeded` is asked before a new code is mailed; `false` lets the session end instead.
+ * `onLoginNeeded` is called before a new code is mailed; `false` ends the session instead.
  */
 
 /**
- * `isProven`: the gateway has taken a message under it.
+ * `isProven`: the gateway has accepted a message in this session.
  * @typedef {Enrolled & { since: number, isProven: boolean, isFromOtherTab: boolean }} Current
  */
 
-// What may be done twice (RFC 9110 §9.2.2).
+// Requests that can be repeated (RFC 9110 §9.2.2).
 export const IDEMPOTENT = ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'];
 
-// One that another tab has opened, and one opened for this request.
-const MAX_SUCCESSORS = 2;
+// One session of another tab, and one that is opened for this request.
+const MAX_REPLACEMENTS = 2;
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 const REJECTED_AT_ONCE =
-  'The service refused a session that was just opened. Check the clock of this device; if it is ' +
-  'right, tell whoever runs the service.';
+  'The service refused a session that was just opened. Check the clock of this device. If it is ' +
+  'correct, tell the operator of the service.';
 
-/** The event `state`: what the session has become. */
+/** The event `state`: the session's state has changed. */
 export class StateEvent extends Event {
   /** @param {SessionState} state */
   constructor(state) {
@@ -86,11 +86,11 @@ export class Session extends EventTarget {
   #timer;
 
   /**
-   * Made by `login`, `requestLogin` and `resume`.
+   * `login`, `requestLogin` and `resume` call this.
    * @param {GatewayClient} client
    * @param {Enrolled} enrolled
    * @param {SessionOptions} options
-   * @param {{ isProven: boolean, isKept: boolean }} [was] of a session that was not opened just now
+   * @param {{ isProven: boolean, isKept: boolean }} [was] for a session that already existed
    */
   constructor(client, enrolled, options, { isProven, isKept } = { isProven: false, isKept: false }) {
     super();
@@ -102,7 +102,7 @@ export class Session extends EventTarget {
   }
 
   /**
-   * As ever; here for the types of its events.
+   * Overridden for the event types only.
    * @override
    * @template {string} Type
    * @param {Type} type
@@ -122,7 +122,7 @@ export class Session extends EventTarget {
     return this.#current.kept.username;
   }
 
-  /** What seals the messages, e.g. `ecdh-gcm` or `classic/article-2016`. */
+  /** The suite, e.g. `ecdh-gcm` or `classic/article-2016`. */
   get suite() {
     return this.#client.suiteName;
   }
@@ -131,20 +131,20 @@ export class Session extends EventTarget {
     return this.#state;
   }
 
-  /** When the session ends, as far as is known here; milliseconds since 1970. */
+  /** When the session ends, by the client's knowledge; milliseconds since 1970. */
   get expiresMs() {
     return this.#current.kept.expiresMs;
   }
 
-  /** Where the session is kept for the next load of the page: a store's name, or `memory`. */
+  /** Where the session is stored for the next load of the page: a store's name, or `memory`. */
   get keptIn() {
     return this.#persistence.isKept ? this.#client.store.name : 'memory';
   }
 
   /**
-   * As `fetch`, to the gateway's own paths; everything is sealed. A response of any status, and
-   * redirects as they are. Where the session was lost, a new login is asked for, once; what may be
-   * done twice is then sent again, anything else is OutcomeUnknown (PROTOCOL §9).
+   * Like `fetch`, for paths of the gateway; request and response are sealed. Redirects are not followed. If
+   * the session was lost, the client asks for one new login. Then it repeats requests that can be
+   * repeated, and throws OutcomeUnknown for others (PROTOCOL §9).
    * @param {RequestInfo | URL} input
    * @param {RequestInit} [init]
    * @returns {Promise<Response>}
@@ -153,13 +153,13 @@ export class Session extends EventTarget {
     const signal = init?.signal ?? (input instanceof Request ? input.signal : null);
     throwIfCancelled(signal);
     const request = await plainRequest(this.url, input, init);
-    const current = await this.#usable(signal);
+    const current = await this.#activeSession(signal);
     const answer = await this.#exchange(current, request, signal);
     if (answer) return responseOf(request, answer);
     if (IDEMPOTENT.includes(request.method)) {
       return responseOf(request, await this.#sendAgain(current, request, signal));
     }
-    // Whether the session lives is worth knowing all the same: the user will look, and then repeat.
+    // Find out whether the session still exists: the user will check the outcome and may repeat the request.
     const target = this.#client.prefix + this.#client.dialect.paths.session;
     const probe = { method: 'GET', target, headers: [], body: new Uint8Array() };
     await this.#sendAgain(current, probe, signal).catch((error) => {
@@ -168,7 +168,7 @@ export class Session extends EventTarget {
     throw new OutcomeUnknown();
   }
 
-  /** Logs out: the session ends on the gateway and is forgotten here, whether or not it answers. */
+  /** Logs out: ends the session at the gateway and forgets it here, even if the gateway does not answer. */
   async close() {
     // A ticket outlives the session.
     if (this.#state === 'closed') return this.#persistence.forget(this.#current.kept);
@@ -181,7 +181,7 @@ export class Session extends EventTarget {
         await client.ask('logout', { ...client.logoutRoute, session, nowMs: client.clock() });
       }
     } catch (error) {
-      // A session that the gateway no longer knows has ended as it should.
+      // If the gateway does not know the session, it has ended already.
       if (!(error instanceof Refused && error.code === 'rejected')) throw error;
     } finally {
       await this.#persistence.forget(this.#current.kept);
@@ -189,25 +189,25 @@ export class Session extends EventTarget {
     }
   }
 
-  /** Nothing is kept for the next load any more, be it this session or what another tab has made of it. */
+  /** Removes the stored session, also if another tab has replaced it. */
   async forget() {
     await this.#persistence.forgetAll();
   }
 
-  /** For `login`: a new session is kept before anybody uses it. */
+  /** For `login`: stores a new session before it is used. */
   async keep() {
     await this.#persistence.keep(this.#current.kept);
     return this;
   }
 
-  /** This page goes on without it, and nobody is logged out: it may be another tab's as well. */
-  leave() {
+  /** Stops using the session in this page without a logout, because another tab may use it. */
+  detach() {
     this.#closing.abort();
     this.#end();
   }
 
   /** @param {SessionState} state */
-  #become(state) {
+  #setState(state) {
     if (this.#state === state || this.#state === 'closed') return;
     this.#state = state;
     this.dispatchEvent(new StateEvent(state));
@@ -216,7 +216,7 @@ export class Session extends EventTarget {
 
   #end() {
     clearTimeout(this.#timer);
-    this.#become('closed');
+    this.#setState('closed');
     this.#client.close();
   }
 
@@ -225,33 +225,33 @@ export class Session extends EventTarget {
     const restMs = this.expiresMs - this.#client.clock();
     this.#timer = setTimeout(() => {
       if (this.#client.clock() < this.expiresMs) this.#watchExpiry();
-      else if (this.#state === 'ready' && !this.#hasTicket) this.#become('expired');
+      else if (this.#state === 'ready' && !this.#hasTicket) this.#setState('expired');
     }, Math.min(Math.max(restMs, 0), MAX_TIMER_MS));
-    // In Node a session that nobody uses must not keep the program running.
+    // In Node.js, an idle session must not keep the process running.
     /** @type {{ unref?: () => void }} */ (this.#timer).unref?.();
   }
 
-  /** Whether a new session takes no person. */
+  /** Whether a new session is possible without a code. */
   get #hasTicket() {
     return hasTicket(this.#current.kept, this.#client.clock());
   }
 
   /**
-   * The session to send under.
+   * The session to use for a request.
    * @param {AbortSignal | null} signal
    */
-  async #usable(signal) {
+  async #activeSession(signal) {
     if (this.#state === 'closed') throw new NotLoggedIn();
     if (this.#renewal) return orCancelled(signal, this.#renewal);
     if (this.#state === 'expired' || this.#client.clock() >= this.expiresMs) {
-      return this.#successor(this.#current, signal);
+      return this.#replacement(this.#current, signal);
     }
     this.#catchingUp ??= this.#catchUp().finally(() => (this.#catchingUp = undefined));
     await this.#catchingUp;
     return this.#current;
   }
 
-  /** Where the epoch should end by now: another tab may have begun the next one, and one more. */
+  /** If a new epoch is due, takes the epoch that another tab has begun. */
   async #catchUp() {
     const current = this.#current;
     const { kept } = current;
@@ -262,18 +262,18 @@ export class Session extends EventTarget {
   }
 
   /**
-   * Sends what was rejected once more: under the same session, where the message alone may have
-   * been at fault, and then under what follows on it.
+   * Repeats a rejected request: first in the same session, because the gateway may have rejected only the
+   * message, and then in the session that replaces it.
    * @param {Current} rejected
-   * @param {PlainRequest} request one that may be done twice
+   * @param {PlainRequest} request that can be repeated
    * @param {AbortSignal | null} signal
    * @returns {Promise<PlainResponse>}
    */
   async #sendAgain(rejected, request, signal) {
     let current = rejected;
     let answer = current.isProven ? await this.#exchange(current, request, signal) : null;
-    for (let left = MAX_SUCCESSORS; !answer; left -= 1) {
-      current = await this.#successor(current, signal);
+    for (let left = MAX_REPLACEMENTS; !answer; left -= 1) {
+      current = await this.#replacement(current, signal);
       answer = await this.#exchange(current, request, signal);
       if (!answer && (left === 1 || !current.isFromOtherTab)) {
         if (!current.isProven) this.#end();
@@ -284,7 +284,7 @@ export class Session extends EventTarget {
   }
 
   /**
-   * The answer, or null where the message was rejected.
+   * The answer, or null if the message was rejected.
    * @param {Current} current
    * @param {PlainRequest} request
    * @param {AbortSignal | null} signal
@@ -297,34 +297,34 @@ export class Session extends EventTarget {
     try {
       const response = await client.ask('exchange', given, signal ? { signal } : {});
       current.isProven = true;
-      if (response.session && kept.version === 2) current.kept = await this.#persistence.goOn(kept, response.session);
+      if (response.session && kept.version === 2) current.kept = await this.#persistence.update(kept, response.session);
       return response;
     } catch (error) {
       if (error instanceof Refused && error.code === 'rejected') return null;
-      const mayBeTwice = IDEMPOTENT.includes(request.method);
-      if (error instanceof NoAnswer && !mayBeTwice) throw new OutcomeUnknown({ cause: error });
-      // What ended with the session was not cancelled by whoever waits for it, and may have gone out.
+      const isRepeatable = IDEMPOTENT.includes(request.method);
+      if (error instanceof NoAnswer && !isRepeatable) throw new OutcomeUnknown({ cause: error });
+      // The session ended, not the caller's signal. The request may have been sent.
       const isEnded = this.#state === 'closed' && !signal?.aborted && error instanceof Cancelled;
       if (!isEnded) throw error;
       const ended = new NotLoggedIn(undefined, { cause: error });
-      throw mayBeTwice ? ended : new OutcomeUnknown({ cause: ended });
+      throw isRepeatable ? ended : new OutcomeUnknown({ cause: ended });
     }
   }
 
   /**
-   * What follows on a session that was lost; one for all requests that find it so.
+   * The session that replaces a lost one; the same for all requests that wait.
    * @param {Current} lost
    * @param {AbortSignal | null} signal
    * @returns {Promise<Current>}
    */
-  async #successor(lost, signal) {
+  async #replacement(lost, signal) {
     if (this.#state === 'closed') throw new NotLoggedIn();
-    if (this.#current !== lost) return this.#usable(signal);
+    if (this.#current !== lost) return this.#activeSession(signal);
     if (!this.#renewal) {
       this.#renewal = this.#renew(lost).finally(() => (this.#renewal = undefined));
       this.#renewal.catch(() => {});
     }
-    // A request that is cancelled leaves the renewal to the others.
+    // If this request is cancelled, the renewal continues for the others.
     return orCancelled(signal, this.#renewal);
   }
 
@@ -334,22 +334,22 @@ export class Session extends EventTarget {
     const nowMs = client.clock();
     const isFresh = !lost.isProven && nowMs - lost.since < WINDOW_MS && nowMs < lost.kept.expiresMs;
     try {
-      const found = await this.#withoutACode(lost, isFresh);
-      if (found) return await this.#take(found);
-      // Forget it first: a tab that hears of the loss looks at what is kept.
-      await this.#persistence.lose(lost.kept);
-      this.#become('expired');
+      const found = await this.#renewWithoutCode(lost, isFresh);
+      if (found) return await this.#adopt(found);
+      // Update the store first: a tab that learns of the loss reads it.
+      await this.#persistence.keepTicketOnly(lost.kept);
+      this.#setState('expired');
       if (isFresh) throw new Refused(403, 'rejected', '', REJECTED_AT_ONCE);
       const { code, password, onLoginNeeded, onProgress } = this.#options;
       if (!code || (await onLoginNeeded?.()) === false) throw new NotLoggedIn();
-      this.#become('renewing');
+      this.#setState('renewing');
       const { signal } = this.#closing;
       const { username } = lost.kept;
       const enrolled = await enrol(client, { username, onProgress, signal }, 'expired', code, password);
       await this.#persistence.keep(enrolled.kept);
-      return await this.#take(this.#asCurrent(enrolled, false));
+      return await this.#adopt(this.#toCurrent(enrolled, false));
     } catch (error) {
-      // While the gateway does not answer, or has too much to do, its ticket is as good as before.
+      // If the gateway does not answer or is busy, the ticket is still valid.
       if (isRetryable(error) && this.#hasTicket && this.#state === 'ready') throw error;
       this.#end();
       throw error;
@@ -357,16 +357,16 @@ export class Session extends EventTarget {
   }
 
   /**
-   * What goes on where a session was lost and needs nobody: one of another tab, or one for the ticket.
+   * A session that replaces a lost one without a code: another tab's, or one for the ticket.
    * @param {Current} lost
    * @param {boolean} isFresh
    */
-  async #withoutACode(lost, isFresh) {
+  async #renewWithoutCode(lost, isFresh) {
     const other = await this.#persistence.fromOtherTab(lost.kept);
-    if (other) return this.#asCurrent(other, true);
-    // A second new session would not be taken either.
+    if (other) return this.#toCurrent(other, true);
+    // The gateway would refuse another new session too.
     const redeemed = isFresh ? null : await this.#persistence.fromTicket(lost.kept, this.#closing.signal);
-    return redeemed && this.#asCurrent(redeemed, redeemed.isFromOtherTab);
+    return redeemed && this.#toCurrent(redeemed, redeemed.isFromOtherTab);
   }
 
   /**
@@ -374,14 +374,14 @@ export class Session extends EventTarget {
    * @param {boolean} isFromOtherTab
    * @returns {Current}
    */
-  #asCurrent({ session, kept }, isFromOtherTab) {
+  #toCurrent({ session, kept }, isFromOtherTab) {
     return { session, kept, since: this.#client.clock(), isProven: isFromOtherTab, isFromOtherTab };
   }
 
   /** @param {Current} current */
-  async #take(current) {
+  async #adopt(current) {
     if (this.#closing.signal.aborted) {
-      // Somebody has logged out meanwhile: that is meant of what follows, too.
+      // The user has logged out in the meantime, so this session must end too.
       if (!current.isFromOtherTab) await this.#persistence.end(current);
       throw new NotLoggedIn();
     }
@@ -389,14 +389,14 @@ export class Session extends EventTarget {
     this.#current = current;
     void this.#client.ask('forgetSession', { session }).catch(() => {});
     this.#watchExpiry();
-    this.#become('ready');
+    this.#setState('ready');
     if (!current.isFromOtherTab) this.dispatchEvent(new Event('renewed'));
     return current;
   }
 }
 
 /**
- * Asks for a code, for the suite of `client` and no other.
+ * Asks for a code for the suite of `client`.
  * @param {GatewayClient} client
  * @param {import('./enrolment.js').EnrolmentOptions} options
  */
@@ -405,7 +405,7 @@ export function beginEnrolment(client, options) {
 }
 
 /**
- * A login from start to end.
+ * A complete login.
  * @param {GatewayClient} client
  * @param {import('./enrolment.js').EnrolmentOptions} options
  * @param {CodeRequest['reason']} reason

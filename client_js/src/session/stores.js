@@ -1,10 +1,8 @@
 /**
- * Where a session is kept between two loads of a page.
+ * Stores for a session between two loads of a page.
  *
- * A store has one session for a gateway. `remove` names the token it means: a newer session that
- * another tab has put there stays.
- *
- * Tabs share it, so what is made of what is kept there is made in one step: `change`.
+ * A store has one session for each gateway. `remove` names a token, so that a newer session of another tab
+ * stays. Tabs share a store, so `change` reads and writes in one step.
  */
 import { decodeBytes, encodeBytes, isJsonObject, parseJsonObject, serializeJson, utf8, utf8Text } from '../common/codec.js';
 import { isKeptSession } from '../engine/keptSession.js';
@@ -14,13 +12,12 @@ import { done, transaction } from './indexedDb.js';
 /** @typedef {import('../engine/keptSession.js').KeptSession} KeptSession */
 
 /**
- * Does `work` while no other user of the store does any for this gateway; the work can ask whether
- * that still holds.
+ * Runs `work` under a lock for this gateway. The work can ask whether it still has the lock.
  * @typedef {<Result>(gateway: string, work: (isAlone: () => Promise<boolean>) => Promise<Result>) => Promise<Result>} Alone
  */
 
 /**
- * What is to be kept in place of what is found: null is nothing, undefined leaves it as it is.
+ * Maps the stored session to the new one: null removes it, undefined leaves it unchanged.
  * @typedef {(found: KeptSession | null) => KeptSession | null | undefined} Change
  */
 
@@ -33,8 +30,8 @@ import { done, transaction } from './indexedDb.js';
  *   change?: (gateway: string, to: Change) => Promise<void>,
  *   alone?: Alone,
  * }} Store
- * `change` and `alone` are for stores that several programs or tabs share: without `change` two of
- * them may undo each other's; where `alone` rejects, no ticket is used.
+ * `change` and `alone` are for stores that several programs or tabs share. Without `change`, one can undo
+ * the changes of another. If `alone` rejects, no ticket is used.
  */
 
 /**
@@ -54,7 +51,7 @@ export async function changeKept(store, gateway, to) {
 const without = (token) => (found) => (found?.token === token ? null : undefined);
 
 /**
- * Nothing is kept.
+ * A store that stores nothing.
  * @returns {Store}
  */
 export function memoryStore() {
@@ -63,28 +60,28 @@ export function memoryStore() {
 }
 
 /**
- * `value` with bytes as `{ base64 }`, for JSON.
+ * `value` for JSON: bytes become `{ base64 }`.
  * @param {any} value
  * @returns {any}
  */
-function written(value) {
+function toJson(value) {
   if (value instanceof Uint8Array) return { base64: encodeBytes('base64', value) };
   if (typeof value !== 'object' || value === null) return value;
   if (!isJsonObject(value) || Object.getPrototypeOf(value) !== Object.prototype) {
-    throw new TypeError('this cannot be written as text');
+    throw new TypeError('this value cannot be stored as text');
   }
-  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, written(one)]));
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, toJson(one)]));
 }
 
 /**
- * What `written` was given.
+ * The inverse of `toJson`.
  * @param {any} value
  * @returns {any}
  */
-function read(value) {
+function fromJson(value) {
   if (!isJsonObject(value)) return value;
   if (typeof value.base64 === 'string') return decodeBytes('base64', value.base64);
-  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, read(one)]));
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, fromJson(one)]));
 }
 
 /**
@@ -100,8 +97,8 @@ export function localStorageStore(storage, alone) {
     const text = storage.getItem(name(gateway));
     if (text === null) return null;
     try {
-      const { privateKey, ...rest } = read(parseJsonObject(utf8(text)));
-      // Version 1 has this one as plain base64.
+      const { privateKey, ...rest } = fromJson(parseJsonObject(utf8(text)));
+      // Version 1 stores this key as plain base64.
       const key = typeof privateKey === 'string' ? decodeBytes('base64', privateKey) : privateKey;
       const session = { ...rest, privateKey: key };
       return isKeptSession(session) && (session.version === 2 || key instanceof Uint8Array) ? session : null;
@@ -112,8 +109,8 @@ export function localStorageStore(storage, alone) {
   /** @param {string} gateway @param {KeptSession} session */
   const save = (gateway, session) => {
     const { privateKey } = session;
-    if (privateKey && !(privateKey instanceof Uint8Array)) throw new TypeError('this key cannot be written');
-    const members = written(session);
+    if (privateKey && !(privateKey instanceof Uint8Array)) throw new TypeError('this key cannot be stored as text');
+    const members = toJson(session);
     if (session.version === 1) members.privateKey = members.privateKey.base64;
     storage.setItem(name(gateway), utf8Text(serializeJson(members)) ?? '');
   };
@@ -134,7 +131,7 @@ export function localStorageStore(storage, alone) {
 }
 
 /**
- * Keys that WebCrypto does not let out stay what they are here.
+ * A store that can also store non-extractable keys of WebCrypto.
  * @param {IDBFactory} factory
  * @param {Alone} [alone]
  * @returns {Store}

@@ -119,7 +119,7 @@ for (const [path, where, workers] of [['/page', 'in a Worker', 1], ['/strict', '
         failure(async () => logIn('bob@example.org', { ...(await makeKey()), publicKey: (await makeKey()).publicKey })),
       );
       assert.deepEqual([halves.name, halves.code], ['CertlessError', 'rsa_key']);
-      assert.match(halves.message, /its halves do not belong to each other\. Make a new pair/);
+      assert.match(halves.message, /its public and private key do not match\. Make a new pair/);
       const readable = await page.evaluate(() => failure(async () => logIn('bob@example.org', await makeKey({}, true))));
       assert.match(readable.message, /must not be extractable/);
       assert.ok(!site.gateway.log.slice(sent).includes('session/hello'));

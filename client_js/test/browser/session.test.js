@@ -167,7 +167,7 @@ describe('over a slow line', () => {
     line.cut();
     const { name, code, message } = await page.evaluate(() => ended);
     assert.deepEqual({ name, code }, { name: 'OutcomeUnknown', code: 'outcome_unknown' });
-    assert.match(message, /Look first/);
+    assert.match(message, /Check that first/);
     site.upstream.release();
     assert.equal(site.upstream.count('/hold'), before + 1);
     assert.equal(await page.evaluate(() => send('on')), 'on');

@@ -15,7 +15,7 @@ import { Handshake, codeScalar, greetingTranscript, loginTranscript, nextEpochKe
 import { parseMsgpack, serializeMsgpack } from '../../src/protocol/msgpack.js';
 import { equal } from '../../src/primitives/hashes.js';
 import { SCALAR_SEED_BYTES, ecdh, encodePoint, ofGenerator, scalar } from '../../src/primitives/p256.js';
-import { admitDer } from '../../src/protocol/rsaKeys.js';
+import { validatePublicKeyDer } from '../../src/protocol/rsaKeys.js';
 import { KIND, openMessage, sealMessage } from '../../src/protocol/hardened/sealedMessages.js';
 import { admitShare, agree, identities } from '../../src/protocol/hardened/spake2.js';
 import { parseRequestArray, responseArray } from './serverMessages.js';
@@ -101,7 +101,7 @@ export async function proven({ primitives, handshake, isResumption }, { cA, box 
   const inside = new Members('msgpack', await openBox(primitives, handshake.clientBox(), box));
   const key = inside.raw('public_key');
   inside.end();
-  return admitDer(key);
+  return validatePublicKeyDer(key);
 }
 
 /** M5 or R4, and the session. `grant` is `{ ticket, sessionS, ticketS, pair }`. */

@@ -1,8 +1,8 @@
 /**
  * The Node dialects, as data (PROTOCOL §2).
  *
- * A dialect fixes every name and shape on the wire that differs between the Node programs that
- * speak this protocol. `DIALECTS` holds the published ones; `derive` makes an integrator's own.
+ * A dialect defines the names and formats on the wire that differ between the Node programs which use
+ * this protocol. `DIALECTS` has the published dialects; `derive` creates a custom one.
  */
 
 /** @typedef {import('../../common/codec.js').TextEncoding} TextEncoding */
@@ -10,7 +10,7 @@
 /** @typedef {'md5hex' | 'as-is'} CodePassphrase */
 /** @typedef {'evp-bytes-to-key' | 'md5hex' | 'raw'} KeyDerivation */
 /** @typedef {import('../../primitives/contract.js').RsaPadding} RsaPadding */
-/** @typedef {'last' | 'first'} TagPlace where GCM puts its tag: behind the ciphertext, or before it */
+/** @typedef {'last' | 'first'} TagPlace the position of the GCM tag: after the ciphertext, or before it */
 /** @typedef {'ms' | 's' | 'iso8601'} TimestampFormat */
 
 /** The names of members on the wire (PROTOCOL §2.4). @type {FieldNames} */
@@ -40,7 +40,7 @@ const PATHS = {
 /** @typedef {Readonly<typeof PATHS>} Paths */
 
 /**
- * One way to write the classic suite (PROTOCOL §2.1).
+ * One variant of the classic suite (PROTOCOL §2.1).
  * @typedef {Readonly<{
  *   name: string,
  *   aes: AesMode,
@@ -56,7 +56,7 @@ const PATHS = {
  */
 
 /**
- * What may differ from a base; `names` and `paths` in part.
+ * Changes to a base dialect; `names` and `paths` may be partial.
  * @typedef {Partial<Omit<Dialect, 'name' | 'names' | 'paths'>>
  *   & { names?: Partial<FieldNames>, paths?: Partial<Paths> }} DialectChanges
  */
@@ -141,20 +141,20 @@ export const DIALECTS = new Map(
 );
 
 /**
- * The dialect of this name; a dialect stands for itself.
+ * The dialect with this name, or the given dialect itself.
  * @param {string | Dialect} given
  * @returns {Dialect}
  */
 export function findDialect(given) {
-  // What came out of a store or a Worker is data, and is checked like an integrator's own.
+  // A dialect from a store or a Worker is data, so it is checked like a custom one.
   if (typeof given !== 'string') return derive(given.name, given, {});
   const found = DIALECTS.get(given);
-  if (!found) throw new TypeError(`no dialect ${given}; there are: ${[...DIALECTS.keys()].join(', ')}`);
+  if (!found) throw new TypeError(`unknown dialect ${given}; known dialects: ${[...DIALECTS.keys()].join(', ')}`);
   return found;
 }
 
 /**
- * `base` under a new name with `changes`.
+ * A copy of `base` with a new name and `changes`.
  * @param {string} name
  * @param {string | Dialect} base
  * @param {DialectChanges} changes
@@ -185,7 +185,7 @@ export function derive(name, base, changes) {
   };
   return checked({
     ...from,
-    // A dialect that an earlier version wrote into a store does not say where its tag is.
+    // Dialects that an earlier version stored have no `tag`.
     tag: from.tag ?? 'last',
     ...changes,
     name,

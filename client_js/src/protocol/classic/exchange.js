@@ -1,9 +1,9 @@
 /**
- * One message and its answer, in the one order that is safe (PROTOCOL §8.2): the client's side.
+ * A message and its answer at the client, in the only safe order (PROTOCOL §8.2).
  *
- * `sealRequest` gives the message and a `PendingResponse`, which can open one answer and only the
- * one to it. What it opens is the only way to the plaintext. The objects are used once; a second
- * use is a LocalProtocolError. The server's side, for peers and tests, is in test/support/serverExchange.js.
+ * `sealRequest` returns the message and a `PendingResponse`, which opens the answer to this message and no
+ * other. There is no other way to the plaintext. Each object is used once; a second use is a
+ * LocalProtocolError. The server's side, for tests, is in test/support/serverExchange.js.
  */
 import { parseJsonObject, serializeJson } from '../../common/codec.js';
 import {
@@ -26,7 +26,7 @@ import { validatePublicKey } from '../rsaKeys.js';
 /** @typedef {import('./suites.js').Classic} Classic */
 
 /**
- * What a client keeps of a session: its own key and the session's public key.
+ * The keys of a session at the client: the client's private key and the server's public key.
  * @typedef {{ privateKey: RsaPrivateKey, serverKey: RsaPublicKey }} ClientKeys
  */
 
@@ -42,7 +42,7 @@ export async function sealTo(suite, key, plaintext) {
 }
 
 /**
- * The passphrase and the plaintext, if everything about them was right.
+ * The passphrase and the plaintext.
  * @param {Classic} suite
  * @param {RsaPrivateKey} key
  * @param {SealedMessage} sealed
@@ -50,24 +50,24 @@ export async function sealTo(suite, key, plaintext) {
 export async function openFrom(suite, key, sealed) {
   const passphrase = await suite.unwrap(key, sealed.key);
   const plaintext = passphrase && (await suite.open(passphrase, sealed.payload, sealed.iv));
-  if (!plaintext) throw new DecryptionFailed('the message is not sealed to us');
+  if (!plaintext) throw new DecryptionFailed('the message cannot be decrypted');
   return { passphrase, plaintext };
 }
 
 /**
- * The members of a payload. One that is no object did not open: another key would do the same.
+ * The members of a payload. If it is not an object, the key was probably wrong, so that is DecryptionFailed.
  * @param {Uint8Array} plaintext
  */
 export function membersOf(plaintext) {
   try {
     return parseJsonObject(plaintext);
   } catch (error) {
-    if (error instanceof MalformedMessage) throw new DecryptionFailed('no payload inside');
+    if (error instanceof MalformedMessage) throw new DecryptionFailed('the plaintext is not a payload');
     throw error;
   }
 }
 
-/** A login that was sent; opens one answer. */
+/** A login that was sent; opens its answer. */
 export class PendingLogin {
   #suite;
   #privateKey;
@@ -88,12 +88,12 @@ export class PendingLogin {
     this.#opened.use("a login's answer");
     const { plaintext } = await openFrom(this.#suite, this.#privateKey, reply);
     const pem = member(membersOf(plaintext), this.#suite.dialect.names.publicKey);
-    if (typeof pem !== 'string') throw new DecryptionFailed('no public key inside');
+    if (typeof pem !== 'string') throw new DecryptionFailed('the payload has no public key');
     return { privateKey: this.#privateKey, serverKey: validatePublicKey(pem) };
   }
 }
 
-/** A request that was sent; opens one answer, and only the one to it. */
+/** A request that was sent; opens the answer to it and no other. */
 export class PendingResponse {
   #suite;
   #privateKey;
@@ -115,13 +115,13 @@ export class PendingResponse {
     const { names } = this.#suite.dialect;
     const members = membersOf(await this.openPlaintext(reply));
     if (member(members, names.nonce) !== this.#nonce) {
-      throw new ReplayedNonce('the answer is to another request');
+      throw new ReplayedNonce('the answer belongs to another request');
     }
     return HttpResponse.parse(member(members, names.response));
   }
 
   /**
-   * An answer in place (PROTOCOL §6.1): the body as it is.
+   * The plaintext of an answer without an HTTP response inside (PROTOCOL §6.1).
    * @param {SealedMessage} reply
    */
   async openPlaintext(reply) {
@@ -131,7 +131,7 @@ export class PendingResponse {
   }
 }
 
-/** The client's side of the classic suite. One is made for each login. */
+/** The client's side of the classic suite; one object for each login. */
 export class ClientExchange {
   /** @type {Map<string, { message: Promise<AuthenticateRequest>, password: string | undefined }>} */
   #logins = new Map();
@@ -150,21 +150,21 @@ export class ClientExchange {
   }
 
   /**
-   * The login payload under `code`, and what opens its answer (PROTOCOL §4.2). Under the same code
-   * it is the same message again: two payloads would share a key stream (§4.4).
+   * The login payload encrypted with `code`, and the object that opens the answer (PROTOCOL §4.2). The same
+   * code gives the same message again, because two payloads would share a key stream (§4.4).
    * @param {string} token
    * @param {string} code
    * @param {RsaKeyPair} keyPair
    * @param {number} nowMs
    * @param {string} [password]
-   * @throws {Refused} the code was used with another password; it takes a new code
+   * @throws {Refused} the code was used with another password; ask for a new code
    */
   async sealLogin(token, code, keyPair, nowMs, password) {
     const pending = new PendingLogin(this.suite, keyPair.privateKey);
     const used = this.#logins.get(code);
     if (used && used.password !== password) throw new Refused(403, 'rejected');
     const message = used?.message ?? this.#loginUnder(code, token, keyPair, nowMs, password);
-    // Set before it is made: of two calls at once the second finds it.
+    // Stored before it is ready, so that a second call at the same time finds it.
     this.#logins.set(code, { message, password });
     return { message: await message, pending };
   }

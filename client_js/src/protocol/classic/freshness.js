@@ -1,4 +1,4 @@
-/** When a message is fresh: rules only, no state (PROTOCOL §7). */
+/** Timestamps of messages (PROTOCOL §7). */
 
 /** @typedef {import('../../common/codec.js').JsonValue} JsonValue */
 /** @typedef {import('./dialects.js').TimestampFormat} TimestampFormat */

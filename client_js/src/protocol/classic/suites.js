@@ -1,8 +1,8 @@
 /**
- * The suites: how a secret is wrapped and a payload sealed (PROTOCOL §2.3, §5).
+ * The classic suite: how a secret is wrapped and a payload encrypted (PROTOCOL §2.3, §5).
  *
- * `Classic` is the suite of the 2016 article in one of its dialects. `unwrap` and `open` give null
- * for whatever is wrong, and never say what.
+ * `Classic` is the suite of the 2016 article in one of its dialects. `unwrap` and `open` return null for
+ * every fault and do not say which.
  */
 import { decodeBytes, encodeBytes, utf8 } from '../../common/codec.js';
 import { GCM_TAG_BYTES } from '../../primitives/contract.js';
@@ -17,13 +17,13 @@ const PASSPHRASE_CHARS = 32;
 const IV_CHARS = 16;
 const GCM_IV_CHARS = 12;
 
-// A byte stands for the character at its low six bits.
+// The low six bits of a byte select the character.
 const ALPHABET = utf8('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_');
 const EVP_BLOCKS = 3;
 const MD5_BYTES = 16;
 
-/** What stands before `at`, put behind the rest. @param {Bytes} data @param {number} at */
-function turned(data, at) {
+/** Moves the bytes before `at` to the end. @param {Bytes} data @param {number} at */
+function rotated(data, at) {
   const out = new Uint8Array(data.length);
   const rest = data.subarray(at);
   out.set(rest);
@@ -55,19 +55,19 @@ export class Classic {
     return utf8(encodeBytes('hex', this.#primitives.md5(data)));
   }
 
-  /** The passphrase that `code` stands for: its MD5 in hex, or the code itself. @param {string} code */
+  /** The passphrase for `code`: its MD5 in hex, or the code itself. @param {string} code */
   codePassphrase(code) {
     return this.dialect.codePassphrase === 'md5hex' ? this.#md5Hex(utf8(code)) : utf8(code);
   }
 
-  /** 32 random characters of an alphabet of 64: 192 bits. */
+  /** 32 random characters from an alphabet of 64: 192 bits. */
   newPassphrase() {
     return this.#randomText(PASSPHRASE_CHARS);
   }
 
   /**
-   * The `iv` to send along: 12 random characters for GCM, else none. A key seals one message, so
-   * that a constant IV repeats no pair of key and IV.
+   * The `iv` member: 12 random characters for GCM, else null. Each key encrypts one message, so a
+   * constant IV never repeats a pair of key and IV.
    */
   newIv() {
     return this.dialect.aes === 'gcm' ? String.fromCharCode(...this.#randomText(GCM_IV_CHARS)) : null;
@@ -117,24 +117,24 @@ export class Classic {
     if (iv === null) return aes === 'gcm' ? null : { key, ivBytes: utf8('0'.repeat(IV_CHARS)) };
     const ivBytes = utf8(iv);
     const chars = aes === 'gcm' ? GCM_IV_CHARS : IV_CHARS;
-    // A character beyond ASCII has more bytes than one.
+    // A character outside ASCII has more than one byte.
     return iv.length === chars && ivBytes.length === chars ? { key, ivBytes } : null;
   }
 
   /**
-   * `plaintext` under `passphrase`, as text; `iv` as `newIv` gave it.
+   * `plaintext` encrypted with `passphrase`, as text; `iv` from `newIv`.
    * @param {Bytes} passphrase
    * @param {Uint8Array} plaintext
    * @param {string | null} iv
    */
   async seal(passphrase, plaintext, iv) {
     const made = this.#keyAndIv(passphrase, iv);
-    if (!made) throw new TypeError('this dialect seals with an iv of its own form');
+    if (!made) throw new TypeError('the iv has the wrong form for this dialect');
     const { aesCtr, aesCbcSeal, aesGcmSeal } = this.#primitives;
     const seal = { ctr: aesCtr, cbc: aesCbcSeal, gcm: aesGcmSeal }[this.dialect.aes];
     const sealed = await seal(made.key, made.ivBytes, plaintext);
     const first = this.dialect.tag === 'first';
-    return encodeBytes(this.dialect.encoding, first ? turned(sealed, -GCM_TAG_BYTES) : sealed);
+    return encodeBytes(this.dialect.encoding, first ? rotated(sealed, -GCM_TAG_BYTES) : sealed);
   }
 
   /**
@@ -151,6 +151,6 @@ export class Classic {
     const { aesCtr, aesCbcOpen, aesGcmOpen } = this.#primitives;
     const open = { ctr: aesCtr, cbc: aesCbcOpen, gcm: aesGcmOpen }[this.dialect.aes];
     const first = this.dialect.tag === 'first';
-    return open(made.key, made.ivBytes, first ? turned(data, GCM_TAG_BYTES) : data);
+    return open(made.key, made.ivBytes, first ? rotated(data, GCM_TAG_BYTES) : data);
   }
 }

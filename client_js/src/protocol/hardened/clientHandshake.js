@@ -1,13 +1,13 @@
 /**
- * Logging in and resuming at the client (PROTOCOL §15, §19).
+ * Login and resumption at the client (PROTOCOL §15, §19).
  *
  *     beginLogin -> M0         PendingGreeting.open -> AwaitedCode
  *     AwaitedCode.enter -> M2                         PendingShare.open -> M4
  *     beginResumption -> R1                           PendingResumption.open -> R3
- *     PendingConfirmation.open -> a ClientSession, and a ClientTicket or none
+ *     PendingConfirmation.open -> a ClientSession, and a ClientTicket or null
  *
- * Nothing of the server's box is used, and so no session is had, before the server has proven that
- * it knows the code, or the ticket's secret.
+ * The client uses the server's box, and so has a session, only after the server has proven that it knows
+ * the code or the ticket's secret.
  */
 import { Members, serializeMembers } from '../envelopes.js';
 import { CodeRefused, InvalidPublicKey, LocalProtocolError, TicketRefused } from '../../common/errors.js';
@@ -17,7 +17,7 @@ import { Handshake, codeScalar, greetingTranscript, loginTranscript, resumptionT
 import { Once } from '../../common/once.js';
 import { equal } from '../../primitives/hashes.js';
 import { SCALAR_SEED_BYTES, ecdh, encodePoint, ofGenerator, scalar } from '../../primitives/p256.js';
-import { admitDer } from '../rsaKeys.js';
+import { validatePublicKeyDer } from '../rsaKeys.js';
 import { MAX_FRESH_VALUE } from './sealedMessages.js';
 import { admitShare, agree, clientSecret, clientShare, identities } from './spake2.js';
 
@@ -35,12 +35,12 @@ import { admitShare, agree, clientSecret, clientShare, identities } from './spak
 /** @typedef {ReturnType<typeof import('./handshakeMessages.js').SERVER_CONFIRMATION.parse>} ServerConfirmation */
 /** @typedef {new (message: string) => Error} Refusal */
 
-/** Whose session it will be, and of what kind. @typedef {{ username: string, realm: string, fresh: Freshness }} Subject */
+/** The user and the kind of the future session. @typedef {{ username: string, realm: string, fresh: Freshness }} Subject */
 
 const MAX_TICKET_S = 0xffff_ffff;
 const NOTHING = new Uint8Array();
 
-/** The client has proven itself; opens the server's proof. */
+/** The client's proof was sent; opens the server's proof. */
 class PendingConfirmation {
   #subject;
   #sid;
@@ -53,7 +53,7 @@ class PendingConfirmation {
    * @param {Subject} subject
    * @param {Bytes} sid
    * @param {Handshake} handshake
-   * @param {Bytes} clientBox empty where there was none
+   * @param {Bytes} clientBox empty if there was none
    * @param {Refusal} Refused
    */
   constructor(subject, sid, handshake, clientBox, Refused) {
@@ -65,8 +65,8 @@ class PendingConfirmation {
   }
 
   /**
-   * The session, how long it lives (milliseconds), and the ticket that was granted, or null: to be
-   * kept before the session is used.
+   * The session, when it ends (milliseconds), and the granted ticket or null. Store the ticket before the
+   * session is used.
    * @param {ServerConfirmation} message
    * @param {number} nowMs
    * @returns {Promise<{ session: ClientSession, expiresMs: number, ticket: ClientTicket | null }>}
@@ -89,7 +89,7 @@ class PendingConfirmation {
     const { suite } = handshake;
     const serverKey = suite.wraps ? inside.raw('public_key') : NOTHING;
     inside.end();
-    if (suite.wraps) admitDer(serverKey);
+    if (suite.wraps) validatePublicKeyDer(serverKey);
     const { fresh } = this.#subject;
     const first = { epoch: 0, epochStartedMs: nowMs, c2s, s2c, sequence: 0, heard: false };
     const session = { sid: this.#sid, suite: suite.name, fresh, offsetMs, ...first, serverKey };
@@ -98,7 +98,7 @@ class PendingConfirmation {
 }
 
 /**
- * M4 or R3, and what opens its answer.
+ * M4 or R3, and the object that opens the answer.
  * @param {Subject} subject
  * @param {Bytes} sid
  * @param {Handshake} handshake
@@ -107,7 +107,7 @@ class PendingConfirmation {
  */
 async function confirm(subject, sid, handshake, pair, Refused) {
   if (handshake.suite.wraps !== (pair !== null)) {
-    throw new LocalProtocolError('a pair of keys belongs to rsa-gcm, and to it alone');
+    throw new LocalProtocolError('rsa-gcm, and no other suite, needs a key pair');
   }
   const inside = pair && serializeMembers('msgpack', { public_key: pair.publicKey.der });
   const box = inside && (await handshake.sealClientBox(inside));
@@ -134,9 +134,9 @@ class PendingShare {
   }
 
   /**
-   * M4. What it says lets whoever made pB test one guess of the code, and no more.
+   * M4. It lets the sender of pB test one guess of the code, and no more.
    * @param {{ pB: Bytes }} message
-   * @param {RsaKeyPair | null} pair the client's where the suite wraps
+   * @param {RsaKeyPair | null} pair the client's if the suite wraps, else null
    * @throws {InvalidPublicKey}
    */
   async open({ pB }, pair) {
@@ -144,7 +144,7 @@ class PendingShare {
     const [w, pA] = [this.#w, this.#pA];
     const point = equal(pB, pA) ? null : admitShare(pB);
     const secret = point && clientSecret(w, this.#x, point);
-    if (!secret) throw new InvalidPublicKey('pB is not a point that a server makes');
+    if (!secret) throw new InvalidPublicKey('pB is not a valid share');
     const { subject, suite, greeting, transcript } = this.#awaited;
     const th = loginTranscript(transcript, pA, pB);
     const agreed = agree(identities(subject.username, subject.realm), pA, pB, secret, w, th);
@@ -153,7 +153,7 @@ class PendingShare {
   }
 }
 
-/** A login that waits for what the mail says. Each code that is entered costs an attempt. */
+/** A login that waits for the code. Each entered code counts as an attempt. */
 export class AwaitedCode {
   #primitives;
 
@@ -172,7 +172,7 @@ export class AwaitedCode {
     this.transcript = transcript;
   }
 
-  /** M2, with a code as `typedCodes.js` read it. @param {string} code */
+  /** M2, with a code that `typedCodes.js` has read. @param {string} code */
   async enter(code) {
     const { subject, suite, greeting } = this;
     const w = await codeScalar(this.#primitives, code, suite, subject.username, greeting);
@@ -183,7 +183,7 @@ export class AwaitedCode {
   }
 }
 
-/** A login was begun; opens the greeting. */
+/** M0 was sent; opens the greeting. */
 class PendingGreeting {
   #primitives;
   #hello;
@@ -197,7 +197,7 @@ class PendingGreeting {
     this.#realm = realm;
   }
 
-  /** @param {Greeting} greeting @throws {import('../../common/errors.js').UnsupportedSuite} a suite that was not offered */
+  /** @param {Greeting} greeting @throws {import('../../common/errors.js').UnsupportedSuite} the suite was not offered */
   open(greeting) {
     this.#opened.use('a greeting');
     const [hello, realm] = [this.#hello, this.#realm];
@@ -209,7 +209,7 @@ class PendingGreeting {
 }
 
 /**
- * M0. `suites` in the order of preference; no other will be used, whatever is answered.
+ * M0. `suites` in order of preference; the client never uses another suite.
  * @param {Primitives} primitives
  * @param {Subject} subject
  * @param {string[]} suites
@@ -219,7 +219,7 @@ export function beginLogin(primitives, { username, realm, fresh }, suites) {
   return { message, pending: new PendingGreeting(primitives, message, realm) };
 }
 
-/** A ticket was presented; opens the server's share. */
+/** R1 was sent; opens the server's answer. */
 class PendingResumption {
   #primitives;
   #subject;
@@ -246,14 +246,14 @@ class PendingResumption {
   /**
    * R3.
    * @param {ResumptionGreeting} greeting
-   * @param {RsaKeyPair | null} pair the client's where the suite wraps
+   * @param {RsaKeyPair | null} pair the client's if the suite wraps, else null
    * @throws {InvalidPublicKey}
    */
   async open(greeting, pair) {
     this.#opened.use("a server's share");
     const [hello, subject] = [this.#hello, this.#subject];
     const agreed = equal(greeting.eS, hello.eC) ? null : ecdh(this.#secret, greeting.eS);
-    if (!agreed) throw new InvalidPublicKey('eS is not a point that a server makes');
+    if (!agreed) throw new InvalidPublicKey('eS is not a valid point');
     const suite = findSuite(hello.suite);
     const th = resumptionTranscript(hello, greeting, suite, subject.username, subject.realm);
     const handshake = Handshake.ofResumption(this.#primitives, suite, th, this.#ticketSecret, agreed);
@@ -265,7 +265,7 @@ class PendingResumption {
  * R1.
  * @param {Primitives} primitives
  * @param {Subject} subject
- * @param {string} suite that of the ticket
+ * @param {string} suite the suite of the ticket
  * @param {Pick<ClientTicket, 'ticket' | 'secret'>} held
  */
 export function beginResumption(primitives, subject, suite, { ticket, secret: ticketSecret }) {

@@ -1,8 +1,8 @@
 /**
- * A hardened session at the client, as values that can be kept (PROTOCOL §17, §18).
+ * A hardened session at the client, as a value that can be stored (PROTOCOL §17, §18).
  *
- * `readied` gives the session as it is from the next message on, `sealRequest` the message and a
- * `PendingMessage` that opens one answer.
+ * `readied` returns the session for the next message; `sealRequest` returns the message, and a
+ * `PendingMessage` that opens the answer.
  */
 import { Members } from '../envelopes.js';
 import { DecryptionFailed, MalformedMessage, RejectedMessage, StaleTimestamp } from '../../common/errors.js';
@@ -26,9 +26,9 @@ const EPOCH_LIFETIME_MS = 900_000;
 const CLOCK_MARGIN_MS = 1000;
 
 /**
- * Times are of the client's clock; `offsetMs` leads to the server's. `sequence` is the number of
- * the last message; `heard`: this epoch was answered in. `serverKey` is the server's public key
- * (SubjectPublicKeyInfo DER) where the suite wraps, else empty.
+ * Times are the client's; `offsetMs` is the difference to the server's clock. `sequence` is the number of
+ * the last message. `heard`: an answer in this epoch has arrived. `serverKey` is the server's public key
+ * (SubjectPublicKeyInfo DER) if the suite wraps, else empty.
  * @typedef {Readonly<{
  *   sid: Bytes,
  *   suite: string,
@@ -45,38 +45,38 @@ const CLOCK_MARGIN_MS = 1000;
  */
 
 /**
- * What a client keeps to come back without a code. `expiresMs` is of its own clock.
+ * A ticket, which opens a new session without a code. `expiresMs` is by the client's clock.
  * @typedef {Readonly<{ ticket: Bytes, secret: Bytes, expiresMs: number }>} ClientTicket
  */
 
 /**
- * The server has used the message up unread, for its time. `mayRetry`: at no moment of its journey
- * was the message within the window. Otherwise it may have been carried out before, and its answer
- * held back: ask a person, not the server.
+ * The server rejected the message because of its time, and will not accept the same message again.
+ * `mayRetry`: the message was at no time inside the server's window. Otherwise it may have been carried
+ * out before, and an attacker may have held back the answer: then the user must decide.
  */
 export class ClockRefused extends StaleTimestamp {
   /** @param {number} serverMs @param {boolean} mayRetry */
   constructor(serverMs, mayRetry) {
-    super("the server's clock is another");
+    super("the server's clock differs");
     this.serverMs = serverMs;
     this.mayRetry = mayRetry;
   }
 }
 
 /**
- * The server has used the message up unread, for its epoch has lasted too long. It was not carried
- * out before either: it may go out once more, in the next epoch.
+ * The server rejected the message because its epoch has lasted too long. It was not carried out, so it
+ * can be sent once more in the next epoch.
  */
 export class EpochRefused extends RejectedMessage {}
 EpochRefused.code = 'stale_epoch';
 
-/** Whether the epoch has lasted its time. @param {Pick<ClientSession, 'epochStartedMs'>} session @param {number} nowMs */
+/** Whether the next epoch is due. @param {Pick<ClientSession, 'epochStartedMs'>} session @param {number} nowMs */
 export function isEpochOver({ epochStartedMs }, nowMs) {
   return nowMs - epochStartedMs >= EPOCH_LIFETIME_MS;
 }
 
 /**
- * The session in its next epoch. Not before an answer came in this one (PROTOCOL §18.1).
+ * The session in its next epoch. Only after an answer in this epoch (PROTOCOL §18.1).
  * @param {ClientSession} session
  * @param {number} nowMs
  * @returns {ClientSession}
@@ -88,7 +88,7 @@ export function rekeyed(session, nowMs) {
 }
 
 /**
- * The session as the next message is sealed in it: with a number more, in a new epoch if one is due.
+ * The session for the next message: with the next number, and in a new epoch if one is due.
  * @param {ClientSession} session
  * @param {number} nowMs
  * @returns {ClientSession}
@@ -98,7 +98,7 @@ export function readied(session, nowMs) {
   return { ...current, sequence: current.sequence + 1 };
 }
 
-/** A request that was sent; opens one answer, and only the one to it. */
+/** A request that was sent; opens the answer to it and no other. */
 export class PendingMessage {
   #primitives;
   #request;
@@ -126,21 +126,21 @@ export class PendingMessage {
   /**
    * The response inside.
    * @param {Envelope} answer
-   * @param {number} elapsedMs since before the request was sealed, by a clock that nobody sets
-   * @throws {DecryptionFailed | ClockRefused | EpochRefused | MalformedMessage} not the answer to this request; ...
+   * @param {number} elapsedMs since before the request was sealed, by a monotonic clock
+   * @throws {DecryptionFailed | ClockRefused | EpochRefused | MalformedMessage} it is not the answer to this request, or the server rejected the message
    */
   async open(answer, elapsedMs) {
     this.#opened.use("a request's answer");
     const [asked, told] = [this.#request.header, answer.header];
     const isOfSession =
       told.suite === asked.suite && told.epoch === asked.epoch && told.fresh === asked.fresh && equal(told.sid, asked.sid);
-    if (!isOfSession) throw new DecryptionFailed('an answer of another session or epoch');
-    if (!equal(told.requestTag, this.#request.tag)) throw new DecryptionFailed('the answer to another request, or none');
+    if (!isOfSession) throw new DecryptionFailed('the answer belongs to another session or epoch');
+    if (!equal(told.requestTag, this.#request.tag)) throw new DecryptionFailed('the answer belongs to another request');
     if (asked.fresh === 'counter' && told.value !== asked.value) {
-      throw new DecryptionFailed('an answer with another number than its request');
+      throw new DecryptionFailed('the answer has another number than the request');
     }
     const plaintext = await openMessage(this.#primitives, this.#s2c, answer, this.#privateKey);
-    if (!plaintext) throw new DecryptionFailed("the answer's seal does not hold");
+    if (!plaintext) throw new DecryptionFailed('the answer cannot be decrypted');
     if (told.kind === KIND.refusal) throw this.#refusal(plaintext, elapsedMs);
     return HttpResponse.parseArray(parseMsgpack(plaintext));
   }
@@ -155,10 +155,10 @@ export class PendingMessage {
     if (error === 'stale_epoch') return new EpochRefused('the epoch has lasted too long');
     const { fresh, value: stampMs } = this.#request.header;
     if (error !== 'stale_timestamp' || fresh !== 'clock') {
-      return new MalformedMessage('a refusal that this version does not know');
+      return new MalformedMessage('the refusal has an unknown reason');
     }
-    // What is refused was used up, so only acceptance before the refusal is to be feared: the
-    // server's clock went from serverMs - elapsedMs to serverMs while the message was away.
+    // The server never accepts a message after it has refused it, so only an earlier acceptance matters.
+    // In the meantime the server's clock went from serverMs - elapsedMs to serverMs.
     const isEarly = serverMs < stampMs - windowMs;
     const isLate = serverMs - elapsedMs > stampMs + windowMs;
     return new ClockRefused(serverMs, isEarly || isLate);
@@ -166,12 +166,12 @@ export class PendingMessage {
 }
 
 /**
- * `request`, sealed in a session as `readied` gave it.
+ * Seals `request` in a session from `readied`.
  * @param {Primitives} primitives
  * @param {ClientSession} session
  * @param {HttpRequest} request
  * @param {number} nowMs
- * @param {RsaPrivateKey | null} privateKey the client's where the suite wraps
+ * @param {RsaPrivateKey | null} privateKey the client's if the suite wraps, else null
  */
 export async function sealRequest(primitives, session, request, nowMs, privateKey) {
   const { sid, suite, fresh, offsetMs, epoch, c2s, s2c, sequence, serverKey } = session;

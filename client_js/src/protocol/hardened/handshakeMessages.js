@@ -1,7 +1,7 @@
 /**
- * The messages that begin a session: login M0 to M5, resumption R1 to R4 (PROTOCOL §15, §19).
+ * The messages that open a session: login M0 to M5, resumption R1 to R4 (PROTOCOL §15, §19).
  *
- * Each is a table of its members, from which it is read and written in either format. R3 and R4 are
+ * Each message is a table of its members, which reads and writes both formats. R3 and R4 have the form of
  * M4 and M5.
  */
 import { Members, serializeMembers } from '../envelopes.js';
@@ -84,10 +84,10 @@ function message(table) {
   };
 }
 
-/** M0, C->S: who logs in, with which suites, and how its messages will be fresh. */
+/** M0, C->S: the username, the offered suites, and clock or counter. */
 export const HELLO = message({ v: number(0xffff), username: text, suites: texts, fresh, cn: raw(NONCE_BYTES) });
 
-/** M1, S->C: the session to be and the one suite that its code is for; the same for anybody. */
+/** M1, S->C: the id of the future session and the suite of its code; the same form for unknown users. */
 export const GREETING = message({
   sid: raw(SESSION_ID_BYTES),
   suite: text,
@@ -95,7 +95,7 @@ export const GREETING = message({
   expires_s: number(0xffff_ffff),
 });
 
-/** M2, C->S: pA of SPAKE2. It costs one of the code's attempts. */
+/** M2, C->S: pA of SPAKE2. It counts as one attempt for the code. */
 export const CLIENT_SHARE = message({ sid: raw(SESSION_ID_BYTES), pA: raw(POINT_BYTES) });
 
 /** M3, S->C: pB of SPAKE2. */
@@ -108,7 +108,7 @@ export const CLIENT_CONFIRMATION = message({
   box: optionalBox,
 });
 
-/** M5 and R4, S->C: the server's proof, and a box with what the session begins with. */
+/** M5 and R4, S->C: the server's proof, and a box with the initial values of the session. */
 export const SERVER_CONFIRMATION = message({ cB: raw(CONFIRMATION_BYTES), box });
 
 /** R1, C->S: a ticket, and the client's point for ECDH. */
@@ -121,7 +121,7 @@ export const RESUMPTION_HELLO = message({
   eC: raw(POINT_BYTES),
 });
 
-/** R2, S->C: the session to be, and the server's point for ECDH. */
+/** R2, S->C: the id of the future session, and the server's point for ECDH. */
 export const RESUMPTION_GREETING = message({
   sid: raw(SESSION_ID_BYTES),
   sn: raw(NONCE_BYTES),

@@ -1,9 +1,9 @@
 /**
- * Transcripts, and every key that is made from one (PROTOCOL §16).
+ * Transcripts, and the keys that are derived from them (PROTOCOL §16).
  *
- * A transcript is a hash of typed fields, each behind its length, under a label of its own: no two
- * lists of fields have one encoding. A label names the protocol, the suite and the purpose, so that
- * no two keys are made alike. The two directions never share a key.
+ * A transcript is a hash of typed fields, each with its length, under a label. So two different lists of
+ * fields never have the same encoding. A label contains the protocol, the suite and the purpose, so that
+ * each key is different. The two directions never share a key.
  */
 import { concat, unsigned } from '../../common/bytes.js';
 import { utf8 } from '../../common/codec.js';
@@ -24,12 +24,12 @@ const KEY_BYTES = 32;
 const KEY_AND_IV_BYTES = 44;
 const NOTHING = new Uint8Array();
 
-/** LP(f1) ‖ LP(f2) ‖ ...: a length of four bytes, big-endian, before each. @param {...Uint8Array} fields */
+/** LP(f1) ‖ LP(f2) ‖ ...: each field after its length in four bytes, big-endian. @param {...Uint8Array} fields */
 function lengthPrefixed(...fields) {
   return concat(...fields.flatMap((field) => [unsigned(field.length, 4), field]));
 }
 
-/** SHA-256 over the label of `purpose` and the fields. @param {string} purpose @param {...Uint8Array} fields */
+/** SHA-256 of the label for `purpose` and the fields. @param {string} purpose @param {...Uint8Array} fields */
 export function transcript(purpose, ...fields) {
   return sha256(lengthPrefixed(utf8(`${PROTOCOL} ${purpose}`), ...fields));
 }
@@ -39,11 +39,11 @@ function label(suite, purpose) {
   return lengthPrefixed(utf8(PROTOCOL), utf8(suite.name), utf8(purpose));
 }
 
-/** A block of HKDF as AES key and IV. @param {Bytes} block 44 bytes */
+/** Splits HKDF output into AES key and IV. @param {Bytes} block 44 bytes */
 const keyAndIv = (block) => ({ key: block.slice(0, KEY_BYTES), iv: block.slice(KEY_BYTES) });
 
 /**
- * w of SPAKE2 (1 to n - 1) from the eight characters of a code (PROTOCOL §15.3).
+ * The scalar w of SPAKE2 (1 to n - 1) for a code of eight characters (PROTOCOL §15.3).
  * @param {Primitives} primitives
  * @param {string} code
  * @param {HardenedSuite} suite
@@ -57,7 +57,7 @@ export async function codeScalar(primitives, code, suite, username, { sid, sn })
 }
 
 /**
- * th0: everything of M0 and M1, and the realm (PROTOCOL §16.1).
+ * th0: all fields of M0 and M1, and the realm (PROTOCOL §16.1).
  * @param {import('./clientHandshake.js').Hello} hello
  * @param {import('./clientHandshake.js').Greeting} greeting
  * @param {HardenedSuite} suite
@@ -79,13 +79,13 @@ export function greetingTranscript(hello, greeting, suite, realm) {
   );
 }
 
-/** th of a login; the two empty fields are the place of ML-KEM. @param {Bytes} th0 @param {Bytes} pA @param {Bytes} pB */
+/** th of a login; the two empty fields are reserved for ML-KEM. @param {Bytes} th0 @param {Bytes} pA @param {Bytes} pB */
 export function loginTranscript(th0, pA, pB) {
   return transcript('login', th0, pA, pB, NOTHING, NOTHING);
 }
 
 /**
- * th of a resumption: everything of R1 and R2, the user and the realm.
+ * th of a resumption: all fields of R1 and R2, the username and the realm.
  * @param {import('./clientHandshake.js').ResumptionHello} hello
  * @param {import('./clientHandshake.js').ResumptionGreeting} greeting
  * @param {HardenedSuite} suite
@@ -111,7 +111,7 @@ export function resumptionTranscript(hello, greeting, suite, username, realm) {
   );
 }
 
-/** What both sides have before either has confirmed; one login, or one resumption. */
+/** The shared state of a login or a resumption before the confirmations. */
 export class Handshake {
   #primitives;
   #th;
@@ -121,8 +121,8 @@ export class Handshake {
    * @param {Primitives} primitives
    * @param {HardenedSuite} suite
    * @param {Bytes} th 32 bytes
-   * @param {{ shared: Bytes, cA: Bytes, cB: Bytes }} agreed Ke of SPAKE2 or its like; the
-   *   confirmations, 32 bytes each
+   * @param {{ shared: Bytes, cA: Bytes, cB: Bytes }} agreed Ke of SPAKE2, or the shared key of a
+   *   resumption; the confirmations, 32 bytes each
    */
   constructor(primitives, suite, th, { shared, cA, cB }) {
     this.#primitives = primitives;
@@ -134,7 +134,7 @@ export class Handshake {
   }
 
   /**
-   * From the secret of a ticket (32 bytes) and what ECDH agreed on (32 bytes).
+   * From the secret of a ticket (32 bytes) and the shared secret of ECDH (32 bytes).
    * @param {Primitives} primitives
    * @param {HardenedSuite} suite
    * @param {Bytes} th
@@ -149,7 +149,7 @@ export class Handshake {
     return new Handshake(primitives, suite, th, parts);
   }
 
-  /** Each direction has one box, so that its key and IV are used once. @param {Direction} direction @param {...Bytes} before */
+  /** Each direction has one box, so its key and IV are used once. @param {Direction} direction @param {...Bytes} before */
   #box(direction, ...before) {
     const prk = hkdfExtract(this.#th, this.#shared);
     const block = hkdfExpand(prk, label(this.suite, `box ${direction}`), KEY_AND_IV_BYTES);
@@ -161,7 +161,7 @@ export class Handshake {
     return this.#box('c2s', this.cA);
   }
 
-  /** The same of the box of M5 or R4. @param {Bytes} clientBox empty if there was none */
+  /** Key, IV and associated data of the box of M5 or R4. @param {Bytes} clientBox empty if there was none */
   serverBox(clientBox) {
     return this.#box('s2c', this.cA, clientBox, this.cB);
   }
@@ -195,12 +195,12 @@ export class Handshake {
 
 /** @param {Bytes | null} plaintext */
 function opened(plaintext) {
-  if (!plaintext) throw new DecryptionFailed('the box does not open');
+  if (!plaintext) throw new DecryptionFailed('the box cannot be decrypted');
   return plaintext;
 }
 
 /**
- * The key of the next epoch, from which that of this one cannot be told (PROTOCOL §18.1).
+ * The key of the next epoch. The key of this epoch cannot be computed from it (PROTOCOL §18.1).
  * @param {HardenedSuite} suite
  * @param {Bytes} key
  */

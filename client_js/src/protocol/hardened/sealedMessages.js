@@ -1,13 +1,12 @@
 /**
- * One sealed message: its header, its envelope, and the seal (PROTOCOL §17).
+ * A sealed message: header, envelope and seal (PROTOCOL §17).
  *
- * Every message has an AES key of its own, made from the key of its direction, a salt and the
- * header:
+ * Each message has its own AES key, derived from the key of its direction, a salt and the header:
  *
  *     key ‖ iv = HKDF(ikm = k [‖ cek], salt, info = header, 44)
  *
- * so that no state has to be kept to use no pair of key and IV twice. What authenticates is k: a
- * `cek` can be wrapped by anybody who knows the public key.
+ * so no pair of key and IV is used twice, without any state. Only k authenticates a message: anybody who
+ * knows the public key can wrap a `cek`.
  */
 import { concat, unsigned } from '../../common/bytes.js';
 import { utf8 } from '../../common/codec.js';
@@ -39,15 +38,15 @@ const NOTHING = new Uint8Array();
 const NOTHING_WRAPPED = sha256(NOTHING);
 const PADDING = 'oaep-sha256';
 
-/** What a message is; its direction follows from it. */
+/** The kind of a message, which determines its direction. */
 export const KIND = Object.freeze({ request: 1, response: 2, refusal: 3 });
 const KINDS = Object.values(KIND);
 const FRESH_NAMES = /** @type {Freshness[]} */ (Object.keys(FRESHNESS));
 
 /**
- * What travels in the clear and is authenticated by the seal (PROTOCOL §17.1). `value` is a time in
- * milliseconds or a number; `wrappedHash` SHA-256 of the wrapped key or of nothing; `requestTag`
- * the last 16 bytes of the request that is answered, empty in a request.
+ * The plaintext header, which the seal authenticates (PROTOCOL §17.1). `value` is a time in milliseconds
+ * or a sequence number, `wrappedHash` is SHA-256 of the wrapped key or of nothing, and `requestTag` is the
+ * last 16 bytes of the request in a response; it is empty in a request.
  * @typedef {{
  *   suite: HardenedSuite,
  *   kind: number,
@@ -80,11 +79,11 @@ function parseHeader(data) {
   if (data.length !== REQUEST_HEADER_BYTES && data.length !== RESPONSE_HEADER_BYTES) {
     throw new MalformedMessage('a header has 67 or 83 bytes');
   }
-  if (!equal(data.subarray(0, 3), MAGIC)) throw new MalformedMessage('a header begins with CG1');
+  if (!equal(data.subarray(0, 3), MAGIC)) throw new MalformedMessage('a header must begin with CG1');
   const kind = view.getUint8(5);
   const isRequest = data.length === REQUEST_HEADER_BYTES;
   if (!KINDS.includes(/** @type {any} */ (kind)) || (kind === KIND.request) !== isRequest) {
-    throw new MalformedMessage('a header of another kind or length');
+    throw new MalformedMessage('the header has an unknown kind or the wrong length');
   }
   const fresh = FRESH_NAMES.find((name) => FRESHNESS[name] === view.getUint8(26));
   const value = view.getBigUint64(27);
@@ -101,7 +100,7 @@ function parseHeader(data) {
   };
 }
 
-/** A sealed message as it travels; `header` is what `rawHeader` says. */
+/** A sealed message as it is sent; `header` is the parsed `rawHeader`. */
 export class Envelope {
   /**
    * @param {Bytes} rawHeader
@@ -118,7 +117,7 @@ export class Envelope {
     this.sealed = sealed;
   }
 
-  /** What a response to this message is bound to. */
+  /** The tag that a response to this message must contain. */
   get tag() {
     return this.sealed.slice(-GCM_TAG_BYTES);
   }
@@ -134,7 +133,7 @@ export class Envelope {
     const header = parseHeader(rawHeader);
     const wrapped = members.optionalRaw('wrapped');
     if (header.suite.wraps !== (wrapped !== null)) {
-      throw new MalformedMessage('a wrapped key belongs to rsa-gcm, and to it alone');
+      throw new MalformedMessage('messages of rsa-gcm, and no others, have a wrapped key');
     }
     if (wrapped && (wrapped.length < MIN_WRAPPED_BYTES || wrapped.length > MAX_WRAPPED_BYTES)) {
       throw new MalformedMessage('a wrapped key has 256 to 512 bytes');
@@ -160,8 +159,8 @@ function messageKey(key, cek, salt, rawHeader) {
 }
 
 /**
- * `plaintext` under `key` (32 bytes) of the header's direction and epoch. `wrapTo` is the
- * receiver's key where the suite wraps, else null; the header's `wrappedHash` follows from it.
+ * Seals `plaintext` with `key` (32 bytes) of the header's direction and epoch. `wrapTo` is the receiver's
+ * public key if the suite wraps, else null.
  * @param {Primitives} primitives
  * @param {Bytes} key
  * @param {Omit<Header, 'wrappedHash' | 'requestTag'> & Partial<Header>} given
@@ -179,11 +178,11 @@ export async function sealMessage(primitives, key, given, plaintext, wrapTo) {
 }
 
 /**
- * The plaintext, or null where anything about the message is not as it was sealed.
+ * The plaintext, or null if any part of the message was changed.
  * @param {Primitives} primitives
  * @param {Bytes} key
  * @param {Envelope} envelope
- * @param {RsaPrivateKey | null} unwrapWith our key where the suite wraps
+ * @param {RsaPrivateKey | null} unwrapWith our key if the suite wraps, else null
  */
 export async function openMessage(primitives, key, { rawHeader, header, salt, wrapped, sealed }, unwrapWith) {
   let cek = NOTHING;

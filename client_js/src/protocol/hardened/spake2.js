@@ -1,5 +1,5 @@
 /**
- * SPAKE2 on P-256: two sides that share a small secret agree on a large one (RFC 9382).
+ * SPAKE2 on P-256: from a short shared secret to a strong one (RFC 9382).
  *
  * The ciphersuite is SPAKE2-P256-SHA256-HKDF-HMAC. A is the client, B the server:
  *
@@ -8,9 +8,10 @@
  *     Ke ‖ Ka = SHA-256(TT)     KcA ‖ KcB = HKDF(Ka, "ConfirmationKeys" ‖ AAD)
  *     cA = HMAC(KcA, TT)     cB = HMAC(KcB, TT)
  *
- * Nothing that travels can be tested against a guess of w without a discrete logarithm; each run
- * lets an active attacker test one guess. The cofactor of P-256 is 1. A share is made and used the
- * same way on both sides; they differ in whether M or N blinds it.
+ * A passive attacker cannot test a guess of w without solving a discrete logarithm. An active attacker
+ * can test one guess in each run. The cofactor of P-256 is 1. Both sides compute their shares in the same
+ * way, the client with M and the server with N. The server's side, for tests, is in
+ * test/support/serverSpake2.js.
  */
 import { concat, unsigned } from '../../common/bytes.js';
 import { decodeBytes, utf8 } from '../../common/codec.js';
@@ -20,8 +21,8 @@ import { decodePoint, encodePoint, ofGenerator } from '../../primitives/p256.js'
 /** @typedef {import('../../common/codec.js').Bytes} Bytes */
 /** @typedef {import('../../primitives/p256.js').P256Point} P256Point */
 
-// "1.2.840.10045.3.1.7 point generation seed (M)" and "(N)", hashed to the curve by RFC 9382 §4:
-// nobody knows a discrete logarithm of either.
+// "1.2.840.10045.3.1.7 point generation seed (M)" and "(N)", hashed to the curve (RFC 9382 §4), so that
+// nobody knows the discrete logarithm of either point.
 const M_HEX =
   '04886e2f97ace46e55ba9dd7242579f2993b64e16ef3dcab95afd497333d8fa12f' +
   '5ff355163e43ce224e0b0e65ff02ac8e5c7be09419c785e0ca547d55a12e2d20';
@@ -35,8 +36,8 @@ export const [M, N] = [M_HEX, N_HEX].map((hex) => {
 });
 
 /**
- * The peer's share (65 bytes), if it is a point of the curve and neither M nor N: no honest side
- * sends those, whose discrete logarithms nobody knows.
+ * The peer's share (65 bytes), or null if it is not a point of the curve, or if it is M or N. An honest
+ * peer never sends M or N.
  * @param {Bytes} data
  */
 export function admitShare(data) {
@@ -49,7 +50,7 @@ export function clientShare(w, x) {
 }
 
 /**
- * K (65 bytes) from pB. Null where it is infinity: pB was made of w alone.
+ * K (65 bytes) from pB, or null if it is infinity, as for a pB computed from w alone.
  * @param {bigint} w
  * @param {bigint} x
  * @param {P256Point} share
@@ -73,7 +74,7 @@ export function identities(username, realm) {
   return [utf8(`client:${username}`), utf8(`server:${realm}`)];
 }
 
-/** Four bytes hold every length; the RFC has eight, little-endian. @param {Uint8Array} part */
+/** A part after its length: eight bytes, little-endian, as in the RFC. @param {Uint8Array} part */
 const withLength = (part) => concat(unsigned(part.length, 4).reverse(), new Uint8Array(4), part);
 
 /**

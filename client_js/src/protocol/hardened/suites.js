@@ -1,15 +1,14 @@
 /**
- * The hardened suites, as data (PROTOCOL §14.1): what they are called and whether they wrap.
+ * The hardened suites, as data (PROTOCOL §14.1): name, number, and whether they wrap a key.
  *
- * `hybrid-gcm` (ML-KEM-768 beside P-256) will be number 3; until then its fields of a transcript
- * are empty.
+ * Number 3 is reserved for `hybrid-gcm` (ML-KEM-768 beside P-256). Its fields in a transcript are empty.
  */
 import { UnsupportedSuite } from '../../common/errors.js';
 
 /** @typedef {'clock' | 'counter'} Freshness */
 
 /**
- * `number` is that of the wire; `wraps`: every message carries a key wrapped by RSA.
+ * `number` is the number on the wire. `wraps`: every message carries a key that is wrapped with RSA.
  * @typedef {Readonly<{ name: string, number: number, wraps: boolean }>} HardenedSuite
  */
 
@@ -31,7 +30,7 @@ export const HARDENED_SUITES = new Map([ECDH_GCM, RSA_GCM].map((suite) => [suite
  */
 export function findSuite(name) {
   const found = HARDENED_SUITES.get(name);
-  if (!found) throw new UnsupportedSuite('no suite of this name is spoken here');
+  if (!found) throw new UnsupportedSuite('unknown suite');
   return found;
 }
 
@@ -41,19 +40,19 @@ export function findSuite(name) {
  */
 export function suiteOfNumber(number) {
   for (const suite of HARDENED_SUITES.values()) if (suite.number === number) return suite;
-  throw new UnsupportedSuite('no suite has this number');
+  throw new UnsupportedSuite('unknown suite number');
 }
 
 /**
- * The first that was offered and is accepted here.
+ * The first offered suite that is accepted.
  * @param {number} version
  * @param {readonly string[]} offered
  * @param {readonly string[]} accepted
  * @throws {UnsupportedSuite}
  */
 export function chooseSuite(version, offered, accepted) {
-  if (version !== VERSION) throw new UnsupportedSuite(`this is version ${VERSION}`);
+  if (version !== VERSION) throw new UnsupportedSuite(`only version ${VERSION} is supported`);
   const name = offered.find((one) => accepted.includes(one) && HARDENED_SUITES.has(one));
-  if (name === undefined) throw new UnsupportedSuite('no suite that both sides speak');
+  if (name === undefined) throw new UnsupportedSuite('no common suite');
   return findSuite(name);
 }

@@ -1,4 +1,4 @@
-/** RSA-OAEP by a private key that WebCrypto holds; `subtle` is that of the platform. */
+/** RSA-OAEP with non-extractable CryptoKeys; `subtle` is the platform's SubtleCrypto. */
 import { RsaPublicKey } from './rsaPublicKey.js';
 
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
@@ -7,14 +7,14 @@ import { RsaPublicKey } from './rsaPublicKey.js';
 /** @typedef {Pick<SubtleCrypto, 'decrypt' | 'exportKey'>} Subtle */
 
 /**
- * Also where CryptoKey is no global (Node.js 18), or is another window's.
+ * Works also if CryptoKey is not a global (Node.js 18) or the key is from another window.
  * @param {unknown} value
  * @returns {value is CryptoKey}
  */
 export const isCryptoKey = (value) => Object.prototype.toString.call(value) === '[object CryptoKey]';
 
 /**
- * What was wrapped, or null.
+ * The unwrapped secret, or null.
  * @param {Subtle} subtle
  * @param {CryptoKey} key
  * @param {Uint8Array} wrapped
@@ -22,24 +22,24 @@ export const isCryptoKey = (value) => Object.prototype.toString.call(value) === 
  */
 export async function unwrapOaep(subtle, key, wrapped) {
   const { modulusLength } = /** @type {RsaHashedKeyAlgorithm} */ (key.algorithm);
-  // Node's would take a number that lost its leading zeros (RFC 8017 §7.1.2).
+  // Node.js would accept a number without its leading zeros (RFC 8017 §7.1.2).
   if (wrapped.length !== Math.ceil(modulusLength / 8)) return null;
   try {
     return new Uint8Array(await subtle.decrypt({ name: 'RSA-OAEP' }, key, /** @type {Bytes} */ (wrapped)));
   } catch {
-    // An OperationError says no more than that it did not open.
+    // An OperationError says only that decryption failed.
     return null;
   }
 }
 
 /**
- * A key for OAEP with SHA-256, and for nothing else.
+ * A private key for OAEP with SHA-256 only.
  * @param {Subtle} subtle
- * @param {CryptoKey} key perhaps as it was kept
+ * @param {CryptoKey} key possibly read from a store
  * @returns {RsaPrivateKey}
  */
-export function heldKey(subtle, key) {
-  if (!isCryptoKey(key)) throw new TypeError('this is no private key');
+export function privateKeyFrom(subtle, key) {
+  if (!isCryptoKey(key)) throw new TypeError('this is not a private key');
   return {
     stored: key,
     unwrap: async (wrapped, padding) => (padding === 'oaep-sha256' ? unwrapOaep(subtle, key, wrapped) : null),
@@ -48,12 +48,12 @@ export function heldKey(subtle, key) {
 
 /**
  * @param {Subtle} subtle
- * @param {CryptoKeyPair} held
+ * @param {CryptoKeyPair} external
  * @returns {Promise<RsaKeyPair>}
  */
-export async function heldPair(subtle, held) {
-  const der = new Uint8Array(await subtle.exportKey('spki', held.publicKey));
+export async function keyPairFrom(subtle, external) {
+  const der = new Uint8Array(await subtle.exportKey('spki', external.publicKey));
   const publicKey = RsaPublicKey.fromDer(der);
-  if (!publicKey) throw new TypeError('rsaKey.publicKey is no RSA key');
-  return { publicKey, privateKey: heldKey(subtle, held.privateKey), held };
+  if (!publicKey) throw new TypeError('rsaKey.publicKey is not an RSA key');
+  return { publicKey, privateKey: privateKeyFrom(subtle, external.privateKey), external };
 }

@@ -1,4 +1,4 @@
-/** A classic session that is open: what an engine holds of it, and sends under it (PROTOCOL §6). */
+/** An open classic session in an engine (PROTOCOL §6). */
 import { parseJsonEnvelope, serializeJson } from '../common/codec.js';
 import { CONTENT_TYPES } from '../protocol/envelopes.js';
 import { HttpRequest, SealedMessage } from '../protocol/messages.js';
@@ -13,7 +13,7 @@ import { post } from './transport.js';
 /** @typedef {import('../protocol/classic/exchange.js').ClientKeys} ClientKeys */
 
 /**
- * Sends an object, reads an object.
+ * Sends an object and returns the object in the answer.
  * @param {Route} route
  * @param {JsonObject} message
  * @param {Control} control
@@ -23,7 +23,7 @@ export async function sendJson({ url, ...limits }, message, { signal }) {
   return parseJsonEnvelope(await post(url, serializeJson(message), { ...limits, signal, contentType }));
 }
 
-export class LiveClassic {
+export class ClassicSession {
   #exchange;
   #token;
   #keys;
@@ -47,7 +47,7 @@ export class LiveClassic {
   }
 
   /**
-   * A message with no members but timestamp and nonce (PROTOCOL §6.3).
+   * Sends a message that has only timestamp and nonce (PROTOCOL §6.3).
    * @param {{ route: Route, nowMs: number }} given
    * @param {Control} control
    */

@@ -1,11 +1,11 @@
-/** Elements made by script: no markup from text, so that nothing of an answer is ever run. */
+/** Helpers for the DOM. They never parse text as markup, so that nothing in an answer is executed. */
 
-/** @typedef {string | boolean | ((event: any) => void)} Attribute text, there or not, or a listener */
+/** @typedef {string | boolean | ((event: any) => void)} Attribute a value, present or absent, or a listener */
 
 /**
  * @template {keyof HTMLElementTagNameMap} Name
  * @param {Name} name
- * @param {Record<string, Attribute>} [attributes] a function under the name of its event
+ * @param {Record<string, Attribute>} [attributes] a listener has the name of its event
  * @param {(Node | string)[]} children
  * @returns {HTMLElementTagNameMap[Name]}
  */
@@ -20,13 +20,13 @@ export function element(name, attributes = {}, ...children) {
 }
 
 /**
- * The members of a form or document, whatever markup it holds: in a form, a field hides the member of
- * its name; in a document, an image, a frame or a form does (`<img name="head">` hides `document.head`).
+ * A form or document without DOM clobbering. In a form, a field hides the property with its name. In a
+ * document, an image, a frame or a form does (`<img name="head">` hides `document.head`).
  * @template {HTMLFormElement | Document} Target
  * @param {Target} target
  * @returns {Target}
  */
-export function unhidden(target) {
+export function unclobbered(target) {
   const members = Object.getPrototypeOf(target);
   return new Proxy(target, {
     get(_, name) {
@@ -37,11 +37,11 @@ export function unhidden(target) {
   });
 }
 
-/** The page's document. The bundle is also loaded in its Worker, where there is none. */
-export const pageDocument = /** @type {Document} */ (typeof document === 'undefined' ? undefined : unhidden(document));
+/** The page's document; undefined in the Worker, which loads the same bundle. */
+export const pageDocument = /** @type {Document} */ (typeof document === 'undefined' ? undefined : unclobbered(document));
 
 /**
- * `Element.matches` and `Element.closest`, also of a form with fields of these names.
+ * `Element.matches` and `Element.closest`, also for a form that has fields with these names.
  * @param {Element} one
  * @param {string} selector
  * @returns {boolean}
@@ -56,27 +56,27 @@ export const matches = (one, selector) => Element.prototype.matches.call(one, se
 export const closest = (one, selector) => Element.prototype.closest.call(one, selector);
 
 /**
- * Whether an element stands in a part of the page that the page marked as somebody else's markup.
+ * Whether an element is in a part of the page that is marked as untrusted markup.
  * @param {Element} one
  */
 export const isUntrusted = (one) => closest(one, '[data-certless-untrusted]') !== null;
 
-/** The page's own `<certless-login>`, the first of several. */
-export function ownLogin() {
+/** The first `<certless-login>` of the page that is not in untrusted markup. */
+export function firstLoginElement() {
   return [...pageDocument.querySelectorAll('certless-login')].find((one) => !isUntrusted(one)) ?? null;
 }
 
 /**
- * Sets a text only where it differs: what is set anew, a screen reader says anew.
+ * Sets a text only if it differs, because screen readers repeat a text that is set again.
  * @param {Element} place
  * @param {string} text
  */
-export function say(place, text) {
+export function setText(place, text) {
   if (place.textContent !== text) place.textContent = text;
 }
 
 /**
- * A style sheet that a strict Content-Security-Policy lets be: it never was text in the page.
+ * A constructed style sheet, which a strict Content-Security-Policy allows.
  * @param {string} rules
  */
 export function styleSheet(rules) {

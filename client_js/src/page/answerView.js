@@ -1,28 +1,28 @@
-/** Shows what a form was answered. Nothing of an answer runs: what it holds is text, or in a sandbox. */
+/** Shows the answer to a form. Nothing in an answer is executed: it is shown as text or in a sandbox. */
 import { answerFrame } from './answerFrame.js';
-import { element } from './elements.js';
+import { element } from './dom.js';
 
 /** @typedef {import('./redirects.js').Followed} Followed */
 
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json$/;
 const MARKUP = ['text/html', 'image/svg+xml'];
-// Pictures that hold no script, even where somebody opens one in a tab of its own.
+// Image types that cannot contain a script, not even if the user opens the image in a new tab.
 const PICTURE = /^image\/(?:png|jpeg|gif|webp|avif|bmp|x-icon|vnd\.microsoft\.icon)$/;
-// More than this, as it came or set out, would hold up the page.
+// Longer texts would block the page.
 const MAX_SHOWN = 1024 * 1024;
 
-/** The objects behind blob: addresses, let go of when the next answer takes the place. @type {WeakMap<Element, string>} */
+/** The blob: URL in each place, revoked when the next answer replaces it. @type {WeakMap<Element, string>} */
 const objects = new WeakMap();
 
 /**
- * Puts words in the place of an answer.
+ * Shows a message in the place of an answer.
  * @param {HTMLElement} place
- * @param {string} words
+ * @param {string} message
  * @param {boolean} [isError]
  */
-export function showWords(place, words, isError = false) {
+export function showMessage(place, message, isError = false) {
   release(place);
-  show(place, element('p', isError ? { role: 'alert' } : {}, words), isError);
+  show(place, element('p', isError ? { role: 'alert' } : {}, message), isError);
 }
 
 /**
@@ -30,9 +30,9 @@ export function showWords(place, words, isError = false) {
  * @param {Followed} followed
  * @param {(address: URL) => void} open for links in an answer
  */
-export async function showAnswer(place, { response, elsewhere }, open) {
+export async function showAnswer(place, { response, otherHost }, open) {
   release(place);
-  if (elsewhere) return showElsewhere(place, elsewhere);
+  if (otherHost) return showLinkToOtherHost(place, otherHost);
   const { ok, status } = response;
   const blob = await response.blob();
   const content = blob.size > 0 ? await contentOf(response, blob, place, open) : null;
@@ -59,14 +59,14 @@ function release(place) {
 }
 
 /**
- * Another host is not gone to: there is a link, which says that nothing is sealed behind it.
+ * Shows a link to another host, with a warning that nothing is sealed there.
  * @param {HTMLElement} place
- * @param {URL} elsewhere
+ * @param {URL} otherHost
  */
-export function showElsewhere(place, { href, protocol }) {
+export function showLinkToOtherHost(place, { href, protocol }) {
   const isPage = protocol === 'http:' || protocol === 'https:';
   const link = isPage ? element('a', { href, rel: 'noreferrer' }, href) : href;
-  const words = 'The answer leads out of this session, where nothing is sealed: ';
+  const words = 'The answer leads to another host, where nothing is sealed: ';
   show(place, element('p', {}, words, link));
 }
 
@@ -80,7 +80,7 @@ export function showElsewhere(place, { href, protocol }) {
 async function contentOf({ headers, url }, blob, place, open) {
   const type = (headers.get('Content-Type') ?? '').split(';')[0].trim().toLowerCase();
   const disposition = headers.get('Content-Disposition') ?? '';
-  // A blob: address is of this page's origin: what is opened there instead of saved must not be a page.
+  // A blob: URL has the page's origin, so the browser must never show it as a page.
   const file = () => download(object(place, blob, 'application/octet-stream'), blob.size, fileName(disposition, url));
   if (/^\s*attachment\b/i.test(disposition)) return file();
   if (PICTURE.test(type)) return picture(object(place, blob, type), fileName(disposition, url), file);
@@ -91,15 +91,15 @@ async function contentOf({ headers, url }, blob, place, open) {
   return element('pre', {}, JSON_TYPE.test(type) ? pretty(text) : text);
 }
 
-/** @param {string} src @param {string} name @param {() => HTMLElement} file what to show where it is none */
+/** @param {string} src @param {string} name @param {() => HTMLElement} file the fallback if the image cannot be shown */
 function picture(src, name, file) {
   const image = element('img', { src, alt: `The answer, an image: ${name}` });
-  // What is no image, and what a Content-Security-Policy without `img-src blob:` does not show.
+  // The data is not an image, or the Content-Security-Policy lacks `img-src blob:`.
   image.addEventListener('error', () => image.replaceWith(file()), { once: true });
   return image;
 }
 
-/** @param {HTMLElement} place @param {Blob} blob @param {string} type what a browser is to take it for */
+/** @param {HTMLElement} place @param {Blob} blob @param {string} type the type for the browser */
 function object(place, blob, type) {
   release(place);
   const made = URL.createObjectURL(new Blob([blob], { type }));
@@ -108,7 +108,7 @@ function object(place, blob, type) {
 }
 
 /**
- * JSON with a line for each value; as it came where that would be too long, for 8 kB of brackets are 32 MB so.
+ * JSON with a line for each value, or unchanged if that is too long (8 kB of brackets become 32 MB).
  * @param {string} text
  */
 function pretty(text) {
@@ -127,7 +127,7 @@ function download(href, size, name) {
 }
 
 /**
- * The name a file is kept under: never a path (RFC 6266 §4.3).
+ * The file name for a download, never a path (RFC 6266 §4.3).
  * @param {string} disposition
  * @param {string} url
  */

@@ -1,8 +1,7 @@
 /**
- * A hardened session that is open: what an engine holds of it, and sends under it (PROTOCOL §17, §18).
+ * An open hardened session in an engine (PROTOCOL §17, §18).
  *
- * What a request needs beside itself is seen to here: a new epoch when one is due, and a clock that
- * is put right after a refusal.
+ * It begins a new epoch when one is due, and corrects the clock after a refusal.
  */
 import { ClockRefused, EpochRefused, readied, rekeyed, sealRequest } from '../protocol/hardened/clientSession.js';
 import { CONTENT_TYPES } from '../protocol/envelopes.js';
@@ -20,39 +19,39 @@ import { post } from './transport.js';
 /** @typedef {import('../primitives/contract.js').RsaPrivateKey} RsaPrivateKey */
 
 /**
- * Milliseconds since now. A clock that nobody sets may stand still while the machine sleeps, and
- * one that goes on may be set; the longer of the two makes nobody send twice (PROTOCOL §17.6).
+ * Returns a function for the milliseconds since this call. A monotonic clock may stop while the machine
+ * sleeps, and the wall clock may be set. The longer time is safe against sending twice (PROTOCOL §17.6).
  */
 export function stopwatch() {
   const [steadyMs, wallMs] = [performance.now(), Date.now()];
   return () => Math.ceil(Math.max(performance.now() - steadyMs, Date.now() - wallMs));
 }
 
-export class LiveHardened {
+export class HardenedSession {
   #primitives;
   #session;
-  #told;
+  #reported;
   #privateKey;
 
   /** @param {Primitives} primitives @param {ClientSession} session @param {RsaPrivateKey | null} privateKey */
   constructor(primitives, session, privateKey) {
     this.#primitives = primitives;
     this.#session = session;
-    this.#told = session;
+    this.#reported = session;
     this.#privateKey = privateKey;
   }
 
-  /** Another tab has begun a later epoch. @param {ClientSession} session */
+  /** Takes the session of another tab if its epoch is later. @param {ClientSession} session */
   follow(session) {
-    if (session.epoch > this.#session.epoch) this.#session = this.#told = session;
+    if (session.epoch > this.#session.epoch) this.#session = this.#reported = session;
   }
 
   /**
-   * The answer and, where epoch or clock have changed, the session as it is to be kept.
+   * The answer and, if epoch or clock offset have changed, the session to store.
    * @param {{ route: Route, request: PlainRequest, nowMs: number }} given
    * @param {Control} control
    * @returns {Promise<PlainResponse>}
-   * @throws {OutcomeUnknown} the clock was wrong, and yet it may have been carried out
+   * @throws {OutcomeUnknown} the clock was wrong, and the request may have been carried out
    */
   async exchange({ route, request, nowMs }, control) {
     const elapsedMs = stopwatch();
@@ -61,20 +60,20 @@ export class LiveHardened {
       response = await this.#send(route, request, nowMs, control);
     } catch (error) {
       if (!this.#corrects(error, nowMs + elapsedMs())) throw error;
-      // Once more, and not again: two clocks that cannot agree are a matter for people.
+      // One retry only: if the clocks still differ, people must correct them.
       const laterMs = nowMs + elapsedMs();
       response = await this.#send(route, request, laterMs, control).catch((again) => {
         throw this.#corrects(again, nowMs + elapsedMs()) ? new Refused(403, 'stale_timestamp') : again;
       });
     }
     const session = this.#session;
-    const hasChanged = session.epoch !== this.#told.epoch || session.offsetMs !== this.#told.offsetMs;
-    this.#told = session;
+    const hasChanged = session.epoch !== this.#reported.epoch || session.offsetMs !== this.#reported.offsetMs;
+    this.#reported = session;
     return hasChanged ? { ...response, session } : response;
   }
 
   /**
-   * Ends the session, by a request to the gateway itself (PROTOCOL §17.3).
+   * Ends the session with a request to the gateway itself (PROTOCOL §17.3).
    * @param {{ route: Route, target: string, nowMs: number }} given
    * @param {Control} control
    */
@@ -85,7 +84,7 @@ export class LiveHardened {
   }
 
   /**
-   * Takes the server's time from a refusal; whether the message may go out once more.
+   * Takes the server's time from a refusal. Whether the message can be sent again.
    * @param {unknown} error
    * @param {number} nowMs
    * @throws {OutcomeUnknown}
@@ -98,7 +97,7 @@ export class LiveHardened {
   }
 
   /**
-   * What was refused for its epoch goes out once more, in the next one (PROTOCOL §18.1).
+   * Sends a request; if it was refused for its epoch, sends it again in the next one (PROTOCOL §18.1).
    * @param {Route} route
    * @param {PlainRequest} request
    * @param {number} nowMs
@@ -124,7 +123,7 @@ export class LiveHardened {
    */
   async #sendOnce({ url, ...limits }, { method, target, headers, body }, nowMs, { signal }) {
     const elapsedMs = stopwatch();
-    // Before anything is awaited: no other message may have the same number.
+    // Before the first await, so that no other message gets the same number.
     const session = (this.#session = readied(this.#session, nowMs));
     const whole = new HttpRequest(method, target, headers, body);
     const { envelope, pending } = await sealRequest(this.#primitives, session, whole, nowMs, this.#privateKey);

@@ -1,13 +1,13 @@
-/** Gives events their turn in the middle of long work. */
+/** Lets events run during long computations. */
 
 const SLICE_MS = 12;
 
 let sliceStartedMs = -Infinity;
 
-/** Resolves at once while this slice of work is short, else behind the events that wait. */
-export async function turn() {
+/** Resolves at once if the current slice of work is still short, else after the pending events. */
+export async function yieldToEventLoop() {
   if (performance.now() - sliceStartedMs < SLICE_MS) return;
-  // A message has no least delay, as timers have.
+  // Unlike a timer, a message has no minimum delay.
   await new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();
     port1.onmessage = () => {

@@ -1,11 +1,11 @@
 /**
- * How the elements look. Colours follow the page's own `color-scheme`: a page without a dark look gets
- * no dark boxes. A page changes them by the custom properties of the README.
+ * The styles of the elements. Colours follow the page's `color-scheme`, so a page without a dark scheme
+ * gets no dark boxes. A page can change them with the custom properties in the README.
  */
 
 /**
- * Each colour in a light page, in a dark one, and for browsers without `light-dark()`, which came in
- * 2024: those know the page's scheme only as the system's colours.
+ * Each colour for light pages, for dark pages, and for browsers without `light-dark()` (before 2024). These
+ * browsers have the page's scheme only in the system colours.
  * @type {Record<string, [string, string, string]>}
  */
 const COLOURS = {
@@ -19,9 +19,9 @@ const COLOURS = {
 };
 
 /**
- * Custom properties with these colours, for the elements that `selector` selects.
+ * A rule that sets these colours as custom properties on the elements of `selector`.
  * @param {string} selector
- * @param {string} prefix of the names of the properties
+ * @param {string} prefix for the property names
  * @param {string[]} names
  */
 function colours(selector, prefix, names) {
@@ -32,7 +32,7 @@ function colours(selector, prefix, names) {
   return `${rule(([, , system]) => system)} @supports (color: light-dark(red, red)) { ${scheme} }`;
 }
 
-export const LOOK = `
+export const BASE_STYLES = `
 ${colours(':host', '', Object.keys(COLOURS))}
 :host {
   --radius: var(--certless-radius, .5rem);
@@ -48,7 +48,7 @@ p { margin: 0 }
 `;
 
 /** `<certless-login>`. */
-export const LOGIN_LOOK = `
+export const LOGIN_STYLES = `
 :host { display: block; max-width: 28rem; margin-block: .75rem; overflow-wrap: anywhere }
 [part=box] {
   display: grid; gap: 1rem; padding: clamp(1rem, 5vw, 1.5rem); border: 1px solid var(--line);
@@ -82,11 +82,11 @@ button[aria-disabled=true] { opacity: .6; cursor: default; filter: none }
 progress { width: 100%; accent-color: var(--accent) }
 .who [tabindex]:focus { outline: none } /* only read out, never pressed */
 .who { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: .75rem 1rem }
-.told { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
+.announced { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
 `;
 
 /** `<certless-badge>`. */
-export const BADGE_LOOK = `
+export const BADGE_STYLES = `
 :host { display: inline-block; position: relative; max-width: 100%; margin-block: .25rem; overflow-wrap: anywhere }
 [part=badge] {
   display: inline-flex; align-items: center; gap: .5rem; max-width: 100%; padding: .125rem .25rem .125rem .75rem; cursor: pointer;
@@ -112,8 +112,8 @@ button:hover, button[aria-expanded=true] { border-color: var(--line); color: var
 }
 `;
 
-/** Rules for the page itself. Any rule of the page outweighs these; an answer stays inside its page. */
-export const PAGE_LOOK = `
+/** Rules for the page itself. Every rule of the page overrides them; an answer does not exceed its page. */
+export const PAGE_STYLES = `
 ${colours(':where([data-certless-shown])', 'certless-shown-', ['alarm', 'line'])}
 :where(dialog.certless-dialog) {
   max-width: calc(100vw - 2rem); padding: 0; border: 0; border-radius: .75rem; background: none;
