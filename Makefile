@@ -10,7 +10,7 @@ BUNDLE := gateway/bundle/client.js
 
 WITH_PYTHON := CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: run test test-node test-browser test-firefox test-python check docs-options bench fuzz bundle clean
+.PHONY: run test test-node test-browser test-firefox test-python check docs docs-options bench fuzz bundle clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run $(BUNDLE)
@@ -40,6 +40,10 @@ check: $(VENV)/.test
 docs-options: $(VENV)/.test
 	$(BIN)/python tests/support/make_option_tables.py
 
+# The API reference, from the docstrings.
+docs: $(VENV)/.docs
+	$(BIN)/python docs/api_reference.py
+
 bench: $(VENV)/.bench .make/redis .make/deploy
 	$(WITHIN) 60m $(BIN)/python -m bench.run
 	$(WITHIN) 60m $(BIN)/python -m bench.flood
@@ -54,7 +58,7 @@ fuzz: $(VENV)/.test client_js/node_modules/.ready
 bundle: $(BUNDLE)
 
 clean:
-	rm -rf $(VENV) .make $(BUNDLE)
+	rm -rf $(VENV) .make build $(BUNDLE)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -63,6 +67,10 @@ $(VENV)/bin/python:
 
 $(VENV)/.run: $(VENV)/bin/python setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/bin/python setup.cfg pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/bin/python setup.cfg pyproject.toml
