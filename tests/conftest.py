@@ -1,13 +1,15 @@
-"""Fixtures of more than one room: frameworks, RSA pairs, mail servers, Redis and ports."""
+"""Fixtures that several folders share: frameworks, RSA pairs, mail servers, Redis and ports."""
 
 import asyncio
 import re
 import secrets
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
 from frameworks import FRAMEWORKS
 from key_pairs import handed_round
@@ -15,6 +17,9 @@ from mailboxes import a_free_port, self_signed
 from redis_servers import RedisProcess
 
 from protocol.common.primitives import RsaPrivateKey
+
+if TYPE_CHECKING:
+    from gateway.demo import Places
 
 _KNOWS_A_GATEWAY = re.compile(r"^ *(?:from|import) (?:\w*gateway|certless)", re.MULTILINE)
 
@@ -64,6 +69,31 @@ def server_context(tmp_path: Path) -> ssl.SSLContext:
 @pytest.fixture
 def free_port() -> int:
     return a_free_port()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mail queue tries again without a pause."""
+    from gateway.mail import queue
+
+    monkeypatch.setattr(queue, "_FIRST_TRY_S", 0)
+    monkeypatch.setattr(queue, "_RETRY_S", (0.001, 0.01))
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+async def places() -> AsyncIterator["Places"]:
+    """The demo, and where its parts are."""
+    from gateway.demo import running
+    from protocol.classic.dialects import DEFAULT_DIALECT
+
+    async with running("127.0.0.1", 0, 0, 0, 0, 0, DEFAULT_DIALECT) as places:
+        yield places
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 /** The files of spec/vectors, and the published test keys there. */
+import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { decodeBytes } from '../src/common/codec.js';
+import { RemoteProtocolError } from '../src/common/errors.js';
 
 const FOLDER = new URL('../../spec/vectors/', import.meta.url);
 
@@ -41,3 +43,16 @@ export function privateDer(name) {
 
 /** @param {string} text */
 export const unhex = (text) => decodeBytes('hex', text);
+
+/** Asserts that `outcome` gives what the test of `vector` expects. */
+export async function matches({ expect, output }, outcome) {
+  if (expect === 'ok') {
+    assert.deepEqual(await outcome(), output);
+    return;
+  }
+  await assert.rejects(outcome, (error) => {
+    assert.ok(error instanceof RemoteProtocolError, error.stack);
+    assert.equal(error.code, expect);
+    return true;
+  });
+}

@@ -23,12 +23,6 @@ from protocol.classic.dialects import DEFAULT_DIALECT
 Json = Any
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
 # --- where messages end -------------------------------------------------------------------------
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -270,12 +264,6 @@ async def test_a_flood_of_requests_is_answered_but_not_followed() -> None:
 
 
 # --- in the demo --------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def places() -> AsyncIterator[Places]:
-    async with running("127.0.0.1", 0, 0, 0, 0, 0, DEFAULT_DIALECT) as places:
-        yield places
 
 
 async def passed(http: aiohttp.ClientSession, places: Places, **params: str) -> Json:

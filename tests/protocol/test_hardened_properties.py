@@ -1,6 +1,5 @@
 """What holds for every input of the hardened suites: bits, bytes, windows, and long walks."""
 
-import os
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -14,7 +13,7 @@ from hardened_states import (
     HardenedState,
     advance_hardened,
 )
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -26,6 +25,7 @@ from hypothesis.stateful import (
 from make_vectors import WINDOW_MS, flip
 from peer import seeded
 
+from examples import examples, walking
 from protocol.common.codec import (
     MAX_MSGPACK_DEPTH,
     MAX_MSGPACK_ITEMS,
@@ -66,16 +66,13 @@ from protocol.hardened.sealed_messages import Envelope, Header
 from protocol.hardened.suites import HARDENED_SUITES
 
 # ``make fuzz`` tries this many times as many examples.
-FUZZ = int(os.environ.get("FUZZ", "1"))
+
+
 FORMS: tuple[Format, ...] = ("json", "msgpack")
 CLASSES: tuple[Any, ...] = (
     *(Hello, Greeting, ClientShare, ServerShare, ClientConfirmation, ServerConfirmation),
     *(ResumptionHello, ResumptionGreeting, Envelope),
 )
-
-
-def examples(count: int) -> settings:
-    return settings(deadline=None, max_examples=count * FUZZ)
 
 
 # --- one bit ------------------------------------------------------------------------------------
@@ -382,15 +379,6 @@ class LoginWalk(RuleBasedStateMachine):
         assert self.peer.memory.attempts.get(self.sid, 0) == self.attempts <= CODE_ATTEMPTS
         assert (self.sid in self.peer.memory.sessions) == self.spent
         assert len(self.peer.memory.exchanges) <= 1
-
-
-def walking(count: int, steps: int) -> settings:
-    return settings(
-        deadline=None,
-        max_examples=count * FUZZ,
-        stateful_step_count=steps,
-        suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
-    )
 
 
 TestLoginWalk = LoginWalk.TestCase

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import re
 import string
 import unicodedata
@@ -13,12 +12,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from make_vectors import NOW_MS, WINDOW_MS, flip
 from peer import DECOY_CODE, Peer, key_pair, sealed_http, with_iv, with_key, with_payload
 
+from examples import examples, walking
 from protocol.classic.dialects import DIALECTS, Dialect, TimestampFormat, derive
 from protocol.classic.exchange import OpenedLogin, OpenedRequest, ServerExchange
 from protocol.classic.freshness import format_timestamp, parse_timestamp
@@ -57,11 +57,6 @@ from protocol.common.primitives import RsaPrivateKey
 from protocol.common.rsa_keys import validate_public_key
 
 # ``make fuzz`` tries this many times as many examples.
-FUZZ = int(os.environ.get("FUZZ", "1"))
-
-
-def examples(count: int) -> settings:
-    return settings(deadline=None, max_examples=count * FUZZ)
 
 
 quick = examples(100)
@@ -718,9 +713,4 @@ class SessionWalk(RuleBasedStateMachine):
 
 
 TestSessionWalk = SessionWalk.TestCase
-TestSessionWalk.settings = settings(
-    deadline=None,
-    max_examples=60 * FUZZ,
-    stateful_step_count=25,
-    suppress_health_check=[HealthCheck.filter_too_much],
-)
+TestSessionWalk.settings = walking(60, 25)

@@ -9,21 +9,18 @@ from typing import Any
 
 import make_code_vectors
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mailboxes import CODE_LINE
 from vector_files import stale
 
+from examples import examples
 from gateway.mail.message import CodeMail
 from protocol.common.codes import CLASSIC_CODE_CHARS, CODE_ALPHABET, HARDENED_CODE_CHARS, Code
 from protocol.common.typed_codes import read_classic_code, read_code
 
 READERS = {"hardened": read_code, "classic": read_classic_code}
 CHARS = {"hardened": HARDENED_CODE_CHARS, "classic": CLASSIC_CODE_CHARS}
-
-
-def examples(count: int) -> settings:
-    return settings(deadline=None, max_examples=count)
 
 
 suites = st.sampled_from(sorted(READERS))

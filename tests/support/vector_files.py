@@ -2,11 +2,13 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from processes import ROOT
+
+from protocol.common.errors import RemoteProtocolError
 
 VECTORS = ROOT / "spec" / "vectors"
 KEYS_FILE = VECTORS / "keys.json"
@@ -145,6 +147,14 @@ def read_all(names: Iterable[str]) -> dict[str, Json]:
         assert not found.keys() & tests.keys(), name
         found |= tests
     return found
+
+
+def result_of(run: Callable[[], Json]) -> tuple[str, Json | None]:
+    """What ``expect`` and ``output`` say of a test that ran."""
+    try:
+        return "ok", run()
+    except RemoteProtocolError as error:
+        return error.code, None
 
 
 def names_of_files() -> list[str]:

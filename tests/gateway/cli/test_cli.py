@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mailboxes import CODE_LINE, a_free_port, codes_in, eventually, mails_in, text_of, wait_for
+from mailboxes import CODE_LINE, codes_in, eventually, mails_in, text_of, wait_for
 from processes import ROOT
 
 from certless.client import Client
@@ -255,11 +255,6 @@ def request(
 
 def header(seen: dict[str, Any], name: str) -> list[str]:
     return [value for key, value in seen["headers"] if key == name]
-
-
-@pytest.fixture
-def free_port() -> int:
-    return a_free_port()
 
 
 # --- mistakes: one line, and nothing is served ---

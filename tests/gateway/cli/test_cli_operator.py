@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from consoles import Ran, run_command
 from gateways import Running, running
 from processes import ROOT
 
@@ -23,13 +24,6 @@ CODE = re.compile(r"[0-9A-Z]{8}\n")
 
 
 @dataclass
-class Ran:
-    status: int
-    out: str
-    err: str
-
-
-@dataclass
 class Beside:
     """A gateway, and a console of the machine that it runs on."""
 
@@ -39,8 +33,7 @@ class Beside:
 
     async def certless(self, *arguments: str) -> Ran:
         config = str(self.folder / "gateway.toml")
-        status = await asyncio.to_thread(main, [*arguments, "--config", config])
-        return Ran(status, *self.capsys.readouterr())
+        return await asyncio.to_thread(run_command, self.capsys, *arguments, "--config", config)
 
     async def issued(self, name: str) -> str:
         ran = await self.certless("code", "issue", name)

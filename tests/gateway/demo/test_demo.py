@@ -5,7 +5,6 @@ import hashlib
 import re
 import smtplib
 import socket
-from collections.abc import AsyncIterator
 from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Any
@@ -24,18 +23,6 @@ from protocol.classic.dialects import DEFAULT_DIALECT, DIALECTS
 from protocol.hardened.suites import HARDENED_SUITES
 
 Json = Any
-
-
-@pytest.fixture
-async def places() -> AsyncIterator[Places]:
-    async with running("127.0.0.1", 0, 0, 0, 0, 0, DEFAULT_DIALECT) as places:
-        yield places
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
 
 
 async def get(http: aiohttp.ClientSession, url: str, **params: str) -> tuple[int, str]:

@@ -10,18 +10,18 @@ import shutil
 import sqlite3
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import redis_servers
+from consoles import Ran, run_command
 from gateways import Running, running
 from hardened_gateways import Device, a_code
+from opened_stores import sqlite_store
 from processes import ROOT, python
 from two_gateways import WAYS, log_in, two_gateways
 
-from gateway.cli.main import main
 from gateway.clock import system_clock
 from gateway.keys.key_file import KeyFile
 from gateway.keys.keyring import KeyRing, key_id
@@ -30,13 +30,6 @@ from gateway.sessions.management import Operators
 from gateway.stores import Reseal
 from gateway.stores.sqlite.store import SqliteStore
 from protocol.hardened.handshake_messages import ResumptionGreeting
-
-
-@dataclass
-class Ran:
-    status: int
-    out: str
-    err: str
 
 
 @dataclass
@@ -57,8 +50,7 @@ class Beside:
 
     def certless(self, *arguments: str) -> Ran:
         where = ("--store", self.store, "--key-file", str(self.file.path))
-        status = main([*arguments, *where])
-        return Ran(status, *self.capsys.readouterr())
+        return run_command(self.capsys, *arguments, *where)
 
     async def keys(self, *arguments: str) -> Ran:
         return await asyncio.to_thread(self.certless, "keys", *arguments)
@@ -180,7 +172,7 @@ async def test_an_old_key_is_dropped_once_nothing_needs_it(beside: Beside, at: R
     await asyncio.to_thread(_copy, beside.db, beside.folder / "db before")
     (old,) = beside.names()
     # A gateway that seals just before the new key comes first.
-    async with _opened(beside.db) as store:
+    async with sqlite_store(beside.db) as store:
         late = Operators(store, KeyRing.from_file(beside.folder / "key before"), system_clock)
         await late.tag_of("late@example.org")
         assert (await beside.keys("rotate")).status == 0
@@ -205,7 +197,7 @@ async def test_an_old_key_is_dropped_once_nothing_needs_it(beside: Beside, at: R
     assert beside.names() == [new]
     assert (await raw.call("POST", "/echo")).status == 200
     # Who has the store of then and the keys of now has nothing.
-    async with _opened(beside.folder / "db before") as store:
+    async with sqlite_store(beside.folder / "db before") as store:
         counted = await records_by_key(store, KeyRing.from_file(beside.file.path))
         assert dict(counted) == {"": 2}
 
@@ -262,7 +254,7 @@ async def test_a_record_that_no_key_opens_stops_it_before_it_begins(
     beside: Beside, at: Running
 ) -> None:
     raw = await at.raw_login()
-    async with _opened(beside.db) as store:
+    async with sqlite_store(beside.db) as store:
         code_id = secrets.token_bytes(16)
         lost = KeyRing.ephemeral().seal("issued code", code_id, b"ABCD1234")
         await store.add_code(code_id, lost, system_clock() + 600_000, bytes(16))
@@ -278,7 +270,7 @@ async def test_a_record_that_no_key_opens_stops_it_before_it_begins(
 
 
 async def test_a_store_that_fails_leaves_store_and_sealing_key(beside: Beside) -> None:
-    async with _opened(beside.db) as store:
+    async with sqlite_store(beside.db) as store:
         keyring = KeyRing.from_file(beside.file.path)
         for name in ("ann", "ben"):
             await Operators(store, keyring, system_clock).issue_code(name)
@@ -302,14 +294,13 @@ async def test_a_store_that_fails_leaves_store_and_sealing_key(beside: Beside) -
 async def test_keys_of_the_environment(beside: Beside, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2))
     monkeypatch.setenv("CERTLESS_KEYS", old)
-    async with _opened(beside.db) as store:
+    async with sqlite_store(beside.db) as store:
         keyring = KeyRing.chosen(None)
         await Operators(store, keyring, system_clock).issue_code("ann")
     store_alone = ("--store", f"sqlite:{beside.db}")
 
     def keys(*arguments: str) -> Ran:
-        status = main(["keys", *arguments, *store_alone])
-        return Ran(status, *beside.capsys.readouterr())
+        return run_command(beside.capsys, "keys", *arguments, *store_alone)
 
     ran = await asyncio.to_thread(keys, "rotate")
     assert ran.status == 0
@@ -338,7 +329,7 @@ async def test_keys_of_the_environment(beside: Beside, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("point", ["file 1", "record 1", "record 20", "committed", "file 2"])
 async def test_killed_at_any_point_nothing_is_lost(beside: Beside, at: Running, point: str) -> None:
     raw, online = await at.raw_login(), await Device(at).login("ben@example.org")
-    async with _opened(beside.db) as store:
+    async with sqlite_store(beside.db) as store:
         operators = Operators(store, KeyRing.from_file(beside.file.path), system_clock)
         for number in range(30):
             await operators.issue_code(f"user-{number}")
@@ -418,13 +409,3 @@ def _copy(source: Path, target: Path) -> None:
     before.backup(copy)
     before.close()
     copy.close()
-
-
-@asynccontextmanager
-async def _opened(path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(path)
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()

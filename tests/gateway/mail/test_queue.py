@@ -34,13 +34,6 @@ TAG = bytes(16)
 MAIL = CodeMail("Ann's shop", "ann", CODE, "192.0.2.7", 10)
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries follow each other at once."""
-    monkeypatch.setattr(room, "_FIRST_TRY_S", 0)
-    monkeypatch.setattr(room, "_RETRY_S", (0.001, 0.01))
-
-
 @contextlib.asynccontextmanager
 async def courier_of(delivery: MailTransport) -> AsyncIterator[MailQueue]:
     mail_queue = MailQueue(delivery)

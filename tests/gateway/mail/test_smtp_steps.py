@@ -24,7 +24,6 @@ from smtp_peers import (
 
 from gateway import events
 from gateway.errors import ConfigError, MailNotSent, MailOutcomeUnknown
-from gateway.mail import queue as room
 from gateway.mail import smtp
 from gateway.mail.message import CodeMail
 from gateway.mail.queue import MailQueue
@@ -137,13 +136,6 @@ def test_the_waits_are_those_of_rfc_5321() -> None:
 
 
 # --- what the mail_queue makes of it ---
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries follow each other at once."""
-    monkeypatch.setattr(room, "_FIRST_TRY_S", 0)
-    monkeypatch.setattr(room, "_RETRY_S", (0.001, 0.01))
 
 
 class Carried:

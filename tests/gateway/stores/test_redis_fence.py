@@ -7,7 +7,7 @@ it does not is looked at first: else the fence would not be what refuses.
 import asyncio
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -25,28 +25,18 @@ from hardened_store_contract import (
     opened,
     tickets_of,
 )
+from opened_stores import redis_store
 from redis_servers import RedisProcess, cluster, cluster_info, cluster_node, running
 from store_contract import ANN, message, reach_enrolled
 
 from gateway.errors import StoreUnavailable
 from gateway.stores.redis.store import RedisStore
-from gateway.stores.redis.url import parse_redis_url
 
 CLAIMS = (by_clock(1), by_counter(1), message(1))
 
 
-@asynccontextmanager
-async def store_by(url: str) -> AsyncIterator[RedisStore]:
-    store = RedisStore(parse_redis_url(url), lambda: NOW_MS)
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
 def store_at(server: RedisProcess) -> AbstractAsyncContextManager[RedisStore]:
-    return store_by(server.url)
+    return redis_store(server.url)
 
 
 async def claimed(store: RedisStore) -> list[bool]:
@@ -255,7 +245,7 @@ async def test_an_address_that_follows_the_master(
 
     address = await asyncio.start_server(pass_on, "127.0.0.1")
     port = address.sockets[0].getsockname()[1]
-    async with address, store_by(f"redis://127.0.0.1:{port}") as store:
+    async with address, redis_store(f"redis://127.0.0.1:{port}") as store:
         await filled(store)
         # What was connected stays so, to one that is a replica by now.
         await second.follow(None)
@@ -308,7 +298,7 @@ async def test_a_slot_that_moves(tmp_path: Path, first: str) -> None:
             await cluster_info(node, b"cluster_slots_ok:16384")
             await cluster_info(node, b"cluster_state:ok")
         url = f"redis+cluster://127.0.0.1:{old.port},127.0.0.1:{new.port}"
-        async with store_by(url) as store:
+        async with redis_store(url) as store:
             await filled(store)
             assert await claimed(store) == [True] * 3
 

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from hardened_store_contract import opened as reach_opened
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mailboxes import a_free_port, self_signed
+from opened_stores import redis_store
 from redis_servers import RedisProcess, cluster, running, watched
 from store_contract import (
     ANN,
@@ -61,16 +62,6 @@ from protocol.common.primitives import RsaPrivateKey
 from protocol.hardened.replay_window import COUNTER_WINDOW, MAX_FRESH_VALUE, ReplayWindow
 
 
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[RedisStore]:
-    store = RedisStore(parse_redis_url(url), lambda: NOW_MS)
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
 @pytest.fixture
 def name() -> str:
     return secrets.token_hex(8)
@@ -89,7 +80,7 @@ def url(redis_url: str) -> str:
 class TestRedisStore(StoreContract):
     @pytest.fixture
     async def store(self, url: str) -> AsyncIterator[RedisStore]:
-        async with opened(url) as store:
+        async with redis_store(url) as store:
             yield store
 
 
@@ -106,7 +97,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
 class TestRedisStoreInACluster(StoreContract):
     @pytest.fixture
     async def store(self, node: RedisProcess, name: str) -> AsyncIterator[RedisStore]:
-        async with opened(f"redis+cluster://127.0.0.1:{node.port}?name={name}") as store:
+        async with redis_store(f"redis+cluster://127.0.0.1:{node.port}?name={name}") as store:
             yield store
 
 
@@ -121,7 +112,7 @@ async def test_a_service_of_sentinels(tmp_path: Path) -> None:
                 await asyncio.sleep(0.02)
         # One of the two does not answer: the other one is asked.
         places = f"127.0.0.1:{a_free_port()},127.0.0.1:{sentinel.port}"
-        store = await stack.enter_async_context(opened(f"redis+sentinel://{places}/tea"))
+        store = await stack.enter_async_context(redis_store(f"redis+sentinel://{places}/tea"))
         await reach_opened(store)
         assert await store.claim(ADA, by_clock(1), NOW_MS)
         first.kill()
@@ -142,7 +133,7 @@ async def test_sentinels_that_know_no_such_service(tmp_path: Path) -> None:
     async with running(tmp_path / "redis") as server:
         async with watched(tmp_path / "sentinel", server) as sentinel:
             with pytest.raises(StoreUnavailable, match="no sentinel names a master for 'coffee'"):
-                async with opened(f"redis+sentinel://u:hush@127.0.0.1:{sentinel.port}/coffee"):
+                async with redis_store(f"redis+sentinel://u:hush@127.0.0.1:{sentinel.port}/coffee"):
                     raise AssertionError("it was opened")
 
 
@@ -160,14 +151,14 @@ async def test_tls(tmp_path: Path) -> None:
         tls_auth_clients="no",
     ):
         at = f"rediss://127.0.0.1:{port}"
-        async with opened(f"{at}?ssl_ca_certs={tmp_path / 'cert.pem'}") as store:
+        async with redis_store(f"{at}?ssl_ca_certs={tmp_path / 'cert.pem'}") as store:
             await reach_opened(store)
             assert await store.claim(ADA, by_clock(1), NOW_MS)
         with pytest.raises(StoreUnavailable, match="certificate verify failed"):
-            async with opened(at):
+            async with redis_store(at):
                 raise AssertionError("it was opened")
         with pytest.raises(ConfigError, match="ssl_ca_certs in the store's URL: /nowhere"):
-            async with opened(f"{at}?ssl_ca_certs=/nowhere"):
+            async with redis_store(f"{at}?ssl_ca_certs=/nowhere"):
                 raise AssertionError("it was opened")
 
 
@@ -177,13 +168,13 @@ async def test_a_user_with_a_password_and_a_database(tmp_path: Path) -> None:
     allowed = f"on >{password} {rights}"
     async with running(tmp_path / "redis", user=f"ann {allowed}") as server:
         at = f"127.0.0.1:{server.port}/3"
-        async with opened(f"redis://ann:s3cret%2Fwith%3Fsigns@{at}") as store:
+        async with redis_store(f"redis://ann:s3cret%2Fwith%3Fsigns@{at}") as store:
             await all_kinds(store)
             assert await store.reseal(lambda kind, key, sealed: sealed + b"!") > 8
             assert await store.sweep(CHAINED.chain_expires_ms + 1) == 4
         assert "db3" in await server.tell("INFO", "keyspace")
         with pytest.raises(StoreUnavailable) as caught:
-            async with opened(f"redis://ann:another-s3cret@{at}"):
+            async with redis_store(f"redis://ann:another-s3cret@{at}"):
                 raise AssertionError("it was opened")
         assert "s3cret" not in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -191,8 +182,8 @@ async def test_a_user_with_a_password_and_a_database(tmp_path: Path) -> None:
 
 
 async def test_stores_of_other_names_are_others(server: RedisProcess, name: str) -> None:
-    async with opened(f"{server.url}?name={name}") as one:
-        async with opened(f"{server.url}?name={name}.2") as another:
+    async with redis_store(f"{server.url}?name={name}") as one:
+        async with redis_store(f"{server.url}?name={name}.2") as another:
             await reach_opened(one)
             assert await another.load(ADA, NOW_MS) is None
 
@@ -201,7 +192,7 @@ async def test_stores_of_other_names_are_others(server: RedisProcess, name: str)
 
 
 async def test_two_stores_race_for_each_message(url: str) -> None:
-    async with opened(url) as first, opened(url) as second:
+    async with redis_store(url) as first, redis_store(url) as second:
         await reach_opened(first)
         for number in range(1, 100):
             for claim in (by_clock(number), by_counter(number), message(number)):
@@ -210,14 +201,14 @@ async def test_two_stores_race_for_each_message(url: str) -> None:
 
 
 async def test_two_stores_race_for_the_attempts_of_a_code(url: str) -> None:
-    async with opened(url) as first, opened(url) as second:
+    async with redis_store(url) as first, redis_store(url) as second:
         await greeted(first)
         tries = [store.claim_attempt(ADA, NOW_MS) for store in (first, second) * 25]
         assert sum(attempt is not None for attempt in await asyncio.gather(*tries)) == 5
 
 
 async def test_two_stores_race_for_a_chain(url: str) -> None:
-    async with opened(url) as first, opened(url) as second:
+    async with redis_store(url) as first, redis_store(url) as second:
         await reach_opened(first, CHAINED)
         tries = [store.open_resumed(RESUMED, FIRST_CHAIN) for store in (first, second) * 5]
         assert (await asyncio.gather(*tries)).count(True) == 1
@@ -225,7 +216,7 @@ async def test_two_stores_race_for_a_chain(url: str) -> None:
 
 async def test_what_changes_while_all_is_sealed_anew_stays(url: str) -> None:
     async def change() -> None:
-        async with opened(url) as another:
+        async with redis_store(url) as another:
             assert await another.swap(ADA, SESSION, b"changed meanwhile")
             await another.end_chain(CHAIN)
 
@@ -236,7 +227,7 @@ async def test_what_changes_while_all_is_sealed_anew_stays(url: str) -> None:
                 beside.submit(asyncio.run, change()).result()
         return b"anew: " + sealed
 
-    async with opened(url) as store:
+    async with redis_store(url) as store:
         await reach_opened(store)
         await store.add_handshake(BEN, LOGIN, EXPIRES_MS, USER)
         assert await store.open_login(replace(CHAINED, session_id=BEN))
@@ -250,7 +241,7 @@ async def test_what_changes_while_all_is_sealed_anew_stays(url: str) -> None:
 
 
 async def test_many_records_are_sealed_anew(server: RedisProcess, url: str) -> None:
-    async with opened(url) as store:
+    async with redis_store(url) as store:
         keys = [tag(number) for number in range(701)]
         await in_turns(store.add_login(key, LOGIN, EXPIRES_MS, USER) for key in keys)
         assert await store.reseal(lambda kind, key, sealed: sealed + key) == 701
@@ -263,7 +254,7 @@ async def test_many_records_are_sealed_anew(server: RedisProcess, url: str) -> N
 async def test_what_was_laid_beside_does_not_stay_where_there_is_no_room(
     server: RedisProcess, url: str
 ) -> None:
-    async with opened(url) as store:
+    async with redis_store(url) as store:
         keys = [tag(number) for number in range(401)]
         large = bytes(2000)
         await in_turns(store.add_login(key, large, EXPIRES_MS, USER) for key in keys)
@@ -284,7 +275,7 @@ async def test_nobody_gets_the_answer_of_one_who_has_gone(
 ) -> None:
     # A visitor who hangs up cancels his request wherever it is, with an answer on its way.
     port = server.port if kind == "redis" else node.port
-    async with opened(f"{kind}://127.0.0.1:{port}?name={name}") as store:
+    async with redis_store(f"{kind}://127.0.0.1:{port}?name={name}") as store:
         keys = [b"%d" % number for number in range(50)]
         counters = [Counter(number + 1, NOW_MS + 1000) for number in range(50)]
         for key, counter in zip(keys, counters, strict=True):
@@ -327,7 +318,7 @@ def test_the_window_agrees_with_the_protocols(
     redis_server: RedisProcess, start: int, steps: list[int]
 ) -> None:
     async def run() -> None:
-        async with opened(f"{redis_server.url}?name={secrets.token_hex(8)}") as store:
+        async with redis_store(f"{redis_server.url}?name={secrets.token_hex(8)}") as store:
             await reach_opened(store)
             window = ReplayWindow()
             number = start
@@ -342,7 +333,7 @@ def test_the_window_agrees_with_the_protocols(
 
 
 async def test_a_window_takes_as_much_room_as_it_must(server: RedisProcess, url: str) -> None:
-    async with opened(url) as store:
+    async with redis_store(url) as store:
         await reach_opened(store)
         for number in range(1, 5000, 3):
             await store.claim(ADA, by_counter(number), NOW_MS)
@@ -378,7 +369,7 @@ async def all_kinds(store: RedisStore) -> None:
 
 
 async def test_every_key_has_an_end_but_the_fence(server: RedisProcess, url: str) -> None:
-    async with opened(url) as store:
+    async with redis_store(url) as store:
         await all_kinds(store)
     without = {key for key in await keys_of(server, url) if await server.tell("PTTL", key) < 0}
     assert [key.rpartition(b":")[2] for key in without] == [b"fence"]
@@ -390,7 +381,7 @@ async def test_every_key_has_an_end_but_the_fence(server: RedisProcess, url: str
 
 
 async def test_a_key_outlives_what_it_holds(server: RedisProcess, url: str) -> None:
-    async with opened(url) as store:
+    async with redis_store(url) as store:
         await all_kinds(store)
         for kind, least_ms in (
             ("session", EXPIRES_MS - NOW_MS),
@@ -411,7 +402,7 @@ async def test_a_key_outlives_what_it_holds(server: RedisProcess, url: str) -> N
 
 
 async def test_a_salt_goes_with_its_session(server: RedisProcess, url: str) -> None:
-    async with opened(url) as store:
+    async with redis_store(url) as store:
         await reach_opened(store)
         # A client may send any time.
         assert await store.claim(ADA, by_clock(1, MAX_FRESH_VALUE), NOW_MS)
@@ -437,7 +428,7 @@ async def test_a_redemption_costs_the_same_however_many_were_before(
         previous = b"a chain %d" % (number - 1) if number else FIRST_CHAIN
         assert await store.open_resumed(later, previous)
 
-    async with opened(url) as store:
+    async with redis_store(url) as store:
         await reach_opened(store, CHAINED)
         calls = []
         for number in range(100):
@@ -455,7 +446,7 @@ async def test_a_redemption_costs_the_same_however_many_were_before(
 async def test_what_cannot_be_ended_with_its_user_is_not_there(
     server: RedisProcess, url: str
 ) -> None:
-    async with opened(url) as store:
+    async with redis_store(url) as store:
         await reach_opened(store, CHAINED)
         await reach_enrolled(store, ANN)
         # An evicting Redis takes whole keys; then the user comes again.
@@ -469,7 +460,7 @@ async def test_what_cannot_be_ended_with_its_user_is_not_there(
 
 
 async def test_a_sweep_leaves_nothing(server: RedisProcess, url: str) -> None:
-    async with opened(url) as store:
+    async with redis_store(url) as store:
         await all_kinds(store)
         await store.sweep(CHAINED.chain_expires_ms + 1)
         left = {key.split(b":")[3] for key in await keys_of(server, url) if b"fence" not in key}
@@ -478,7 +469,7 @@ async def test_a_sweep_leaves_nothing(server: RedisProcess, url: str) -> None:
 
 async def test_a_gateway_whose_clock_is_ahead_sweeps_nothing_of_others(url: str) -> None:
     now_ms = system_clock()
-    async with opened(url) as store:
+    async with redis_store(url) as store:
         await store.add_handshake(ADA, LOGIN, now_ms + 600_000, USER)
         assert await store.open_login(replace(CHAINED, expires_ms=now_ms + 600_000))
         assert await store.sweep(now_ms + 86_400_000) == 0
@@ -486,7 +477,7 @@ async def test_a_gateway_whose_clock_is_ahead_sweeps_nothing_of_others(url: str)
 
 
 async def test_all_that_ends_is_gone(server: RedisProcess, url: str) -> None:
-    async with opened(url) as store:
+    async with redis_store(url) as store:
         await all_kinds(store)
         assert await store.end_user(USER) == 2
         left = {key.split(b":")[3] for key in await keys_of(server, url) if b"fence" not in key}
@@ -494,7 +485,7 @@ async def test_all_that_ends_is_gone(server: RedisProcess, url: str) -> None:
 
 
 async def test_salts_that_vanish_bring_nothing_back(server: RedisProcess, url: str) -> None:
-    async with opened(url) as store:
+    async with redis_store(url) as store:
         await reach_opened(store)
         assert await store.claim(ADA, by_clock(1), NOW_MS)
         (salts,) = await keys_of(server, url, "salts")
@@ -543,14 +534,14 @@ async def test_nothing_is_in_the_clear(server: RedisProcess, url: str) -> None:
 async def test_a_server_that_evicts_is_refused(tmp_path: Path, policy: str) -> None:
     async with running(tmp_path / "redis", maxmemory_policy=policy) as server:
         with pytest.raises(ConfigError, match=f"maxmemory-policy {policy}.*noeviction"):
-            async with opened(server.url):
+            async with redis_store(server.url):
                 raise AssertionError("it was opened")
-        async with opened(f"{server.url}?eviction=accepted") as store:
+        async with redis_store(f"{server.url}?eviction=accepted") as store:
             await reach_opened(store)
 
 
 async def test_a_full_server_changes_nothing(tmp_path: Path) -> None:
-    async with running(tmp_path / "redis") as server, opened(server.url) as store:
+    async with running(tmp_path / "redis") as server, redis_store(server.url) as store:
         await reach_opened(store, CHAINED)
         await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
         await store.add_handshake(BEN, LOGIN, EXPIRES_MS, USER, CODE)
@@ -584,7 +575,7 @@ async def test_a_server_that_is_not_there_is_said_soon() -> None:
     port = a_free_port()
     for url in (f"redis://ann:hush@127.0.0.1:{port}", f"redis+cluster://:hush@127.0.0.1:{port}"):
         with pytest.raises(StoreUnavailable, match=f"127.0.0.1:{port}") as caught:
-            async with opened(url):
+            async with redis_store(url):
                 raise AssertionError("it was opened")
         assert "hush" not in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -610,7 +601,7 @@ async def test_an_old_server_is_refused() -> None:
     port = a_free_port()
     async with await asyncio.start_server(answer, "127.0.0.1", port):
         with pytest.raises(ConfigError, match=r"6\.2\.14.*7\.0 or later"):
-            async with opened(f"redis://127.0.0.1:{port}"):
+            async with redis_store(f"redis://127.0.0.1:{port}"):
                 raise AssertionError("it was opened")
 
 
@@ -677,7 +668,7 @@ def test_urls_that_are_refused(url: str, word: str) -> None:
 async def test_a_server_that_repeats_the_password(tmp_path: Path) -> None:
     async with running(tmp_path / "redis", rename_command='AUTH ""') as server:
         with pytest.raises(StoreUnavailable) as caught:
-            async with opened(server.url.replace("//", "//u:hush@")):
+            async with redis_store(server.url.replace("//", "//u:hush@")):
                 raise AssertionError("it was opened")
         assert "AUTH" in str(caught.value)
         assert "hush" not in str(caught.value)

@@ -11,7 +11,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -30,6 +29,7 @@ from hardened_store_contract import (
     tickets_of,
 )
 from hardened_store_contract import opened as reach_opened
+from opened_stores import sqlite_store
 from processes import ROOT, started
 from store_contract import (
     ANN,
@@ -58,16 +58,6 @@ from protocol.common.primitives import RsaPrivateKey
 REPOSITORY = ROOT
 
 
-@asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(path)
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "certless.db"
@@ -76,7 +66,7 @@ def path(tmp_path: Path) -> Path:
 class TestSqliteStore(StoreContract):
     @pytest.fixture
     async def store(self, path: Path) -> AsyncIterator[SqliteStore]:
-        async with opened(path) as store:
+        async with sqlite_store(path) as store:
             yield store
 
 
@@ -84,13 +74,13 @@ class TestSqliteStore(StoreContract):
 
 
 async def test_everything_survives_a_reopening(path: Path) -> None:
-    async with opened(path) as store:
+    async with sqlite_store(path) as store:
         await reach_enrolled(store, ANN)
         await reach_awaiting_code(store, BOB)
         assert await store.claim(ANN, message(1), NOW_MS)
         for _ in range(3):
             assert await store.count_mail(tag("ann"), NOW_MS)
-    async with opened(path) as store:
+    async with sqlite_store(path) as store:
         assert await store.load(ANN, NOW_MS) == SESSION
         assert not await store.claim(ANN, message(1), NOW_MS)
         assert await store.claim(ANN, message(2), NOW_MS)
@@ -99,20 +89,20 @@ async def test_everything_survives_a_reopening(path: Path) -> None:
 
 
 async def test_attempts_are_not_forgotten(path: Path) -> None:
-    async with opened(path) as store:
+    async with sqlite_store(path) as store:
         await reach_awaiting_code(store)
     for _ in range(5):
-        async with opened(path) as store:
+        async with sqlite_store(path) as store:
             assert await store.claim_code(ANN, NOW_MS) == LOGIN
             await store.release_code(ANN)
-    async with opened(path) as store:
+    async with sqlite_store(path) as store:
         assert await store.claim_code(ANN, NOW_MS) is None
 
 
 async def test_a_code_claimed_before_a_stop_is_spent(path: Path) -> None:
-    async with opened(path) as store:
+    async with sqlite_store(path) as store:
         await reach_code_claimed(store)
-    async with opened(path) as store:
+    async with sqlite_store(path) as store:
         assert await store.claim_code(ANN, NOW_MS) is None
 
 
@@ -131,7 +121,7 @@ async def test_a_claim_survives_kill_9(path: Path) -> None:
         "    sys.stdin.read()\n"
         "asyncio.run(main())\n"
     )
-    async with opened(path) as store:
+    async with sqlite_store(path) as store:
         await reach_enrolled(store, ANN)
         await reach_awaiting_code(store, BOB)
     python_path = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests" / "support")])
@@ -146,7 +136,7 @@ async def test_a_claim_survives_kill_9(path: Path) -> None:
         assert child.stdout.readline() == b"b'a sealed login'\n"
         child.kill()
     assert child.returncode < 0
-    async with opened(path) as store:
+    async with sqlite_store(path) as store:
         assert await store.load(ANN, NOW_MS) == SESSION
         assert not await store.claim(ANN, message(1), NOW_MS)
         assert await store.claim_code(BOB, NOW_MS) is None
@@ -181,7 +171,7 @@ async def test_hardened_sessions_claims_and_tickets_survive_kill_9(path: Path) -
         assert [child.stdout.readline() for _ in range(2)] == [b"True\n"] * 2
         child.kill()
     assert child.returncode < 0
-    async with opened(path) as store:
+    async with sqlite_store(path) as store:
         assert await store.load(BEN, NOW_MS) == b"a resumed session"
         assert not await store.claim(BEN, by_clock(1), NOW_MS)
         assert not await store.claim(BEN, by_counter(5), NOW_MS)
@@ -193,11 +183,11 @@ async def test_hardened_sessions_claims_and_tickets_survive_kill_9(path: Path) -
 
 
 async def test_what_was_forgotten_stays_so_after_a_restart(path: Path) -> None:
-    async with opened(path) as store:
+    async with sqlite_store(path) as store:
         await reach_opened(store)
         assert await store.claim(ADA, by_clock(1, NOW_MS + 5), NOW_MS)
         await store.sweep(NOW_MS + 100)
-    async with opened(path) as store:
+    async with sqlite_store(path) as store:
         assert not await store.claim(ADA, by_clock(1, NOW_MS + 5), NOW_MS)
 
 
@@ -237,11 +227,11 @@ def former(path: Path) -> Path:
 
 async def test_a_former_file_is_brought_to_this_version(former: Path) -> None:
     for _ in range(2):
-        async with opened(former) as store:
+        async with sqlite_store(former) as store:
             assert await store.load(ANN, NOW_MS) == SESSION
             assert not await store.claim(ANN, message(1), NOW_MS)
             assert await store.swap(ANN, SESSION, SESSION)
-    async with opened(former) as store:
+    async with sqlite_store(former) as store:
         await resumed(store)
         assert await store.claim(BEN, by_counter(1), NOW_MS)
 
@@ -258,7 +248,7 @@ async def test_many_bring_one_file_to_this_version(former: Path) -> None:
 
 
 async def test_a_file_of_a_later_version_is_left_alone(path: Path) -> None:
-    async with opened(path) as store:
+    async with sqlite_store(path) as store:
         await reach_enrolled(store)
     database = sqlite3.connect(path)
     database.execute("PRAGMA user_version = 99")
@@ -270,7 +260,7 @@ async def test_a_file_of_a_later_version_is_left_alone(path: Path) -> None:
 
 
 async def test_what_is_looked_for_by_time_or_user_has_an_index(path: Path) -> None:
-    async with opened(path):
+    async with sqlite_store(path):
         pass
     database = sqlite3.connect(path)
     for statement in (
@@ -292,7 +282,7 @@ async def test_what_is_looked_for_by_time_or_user_has_an_index(path: Path) -> No
 
 
 async def test_two_stores_race_for_each_hardened_message(path: Path) -> None:
-    async with opened(path) as first, opened(path) as second:
+    async with sqlite_store(path) as first, sqlite_store(path) as second:
         await reach_opened(first)
         for number in range(1, 50):
             for claim in (by_clock(number), by_counter(number)):
@@ -301,7 +291,7 @@ async def test_two_stores_race_for_each_hardened_message(path: Path) -> None:
 
 
 async def test_two_stores_race_for_the_attempts_of_a_code(path: Path) -> None:
-    async with opened(path) as first, opened(path) as second:
+    async with sqlite_store(path) as first, sqlite_store(path) as second:
         await first.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
         await confirming(first)
         await second.add_handshake(BEN, LOGIN, EXPIRES_MS, USER, CODE)
@@ -310,14 +300,14 @@ async def test_two_stores_race_for_the_attempts_of_a_code(path: Path) -> None:
 
 
 async def test_two_stores_race_for_a_chain(path: Path) -> None:
-    async with opened(path) as first, opened(path) as second:
+    async with sqlite_store(path) as first, sqlite_store(path) as second:
         await reach_opened(first, CHAINED)
         tries = [store.open_resumed(RESUMED, FIRST_CHAIN) for store in (first, second) * 5]
         assert (await asyncio.gather(*tries)).count(True) == 1
 
 
 async def test_two_stores_race_for_each_message(path: Path) -> None:
-    async with opened(path) as first, opened(path) as second:
+    async with sqlite_store(path) as first, sqlite_store(path) as second:
         await reach_enrolled(first)
         for number in range(100):
             tries = [store.claim(ANN, message(number), NOW_MS) for store in (first, second) * 2]
@@ -325,7 +315,7 @@ async def test_two_stores_race_for_each_message(path: Path) -> None:
 
 
 async def test_two_stores_race_for_a_code(path: Path) -> None:
-    async with opened(path) as first, opened(path) as second:
+    async with sqlite_store(path) as first, sqlite_store(path) as second:
         for number in range(30):
             key = tag(number)
             await first.add_login(key, LOGIN, EXPIRES_MS, USER)
@@ -334,13 +324,13 @@ async def test_two_stores_race_for_a_code(path: Path) -> None:
 
 
 async def test_two_stores_count_mails_together(path: Path) -> None:
-    async with opened(path) as first, opened(path) as second:
+    async with sqlite_store(path) as first, sqlite_store(path) as second:
         tries = [store.count_mail(tag("ann"), NOW_MS) for store in (first, second) * 10]
         assert (await asyncio.gather(*tries)).count(True) == 3
 
 
 async def test_a_session_that_one_ended_is_gone_for_the_other(path: Path) -> None:
-    async with opened(path) as first, opened(path) as second:
+    async with sqlite_store(path) as first, sqlite_store(path) as second:
         await reach_enrolled(first)
         assert await second.load(ANN, NOW_MS) == SESSION
         await second.end(ANN)
@@ -348,7 +338,7 @@ async def test_a_session_that_one_ended_is_gone_for_the_other(path: Path) -> Non
 
 
 async def test_counters_do_not_pile_up(path: Path) -> None:
-    async with opened(path) as store:
+    async with sqlite_store(path) as store:
         await store.count(b"a key", 5, 1000, NOW_MS)
         await store.sweep(NOW_MS + 1001)
         # Looked at as if it were earlier: gone, not merely late.
@@ -356,7 +346,7 @@ async def test_counters_do_not_pile_up(path: Path) -> None:
 
 
 async def test_claims_of_ended_sessions_do_not_pile_up(path: Path) -> None:
-    async with opened(path) as store:
+    async with sqlite_store(path) as store:
         for key in (ANN, BOB):
             await reach_enrolled(store, key)
             assert await store.claim(key, message(1), NOW_MS)
@@ -407,7 +397,7 @@ async def test_a_lock_that_lasts_is_unavailable_and_changes_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "_BUSY_TIMEOUT_S", 0.05)
-    async with opened(path) as store:
+    async with sqlite_store(path) as store:
         await reach_enrolled(store)
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
@@ -424,7 +414,7 @@ async def test_a_lock_that_lasts_is_unavailable_and_changes_nothing(
 async def test_files_are_for_their_owner_alone(path: Path) -> None:
     before = os.umask(0)
     try:
-        async with opened(path) as store:
+        async with sqlite_store(path) as store:
             await reach_enrolled(store)
             modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     finally:
@@ -506,11 +496,11 @@ async def test_a_file_that_is_no_database(path: Path) -> None:
 
 
 async def test_a_file_that_goes_bad_under_way_and_is_replaced(path: Path) -> None:
-    async with opened(path) as store:
+    async with sqlite_store(path) as store:
         for number in range(200):
             await store.add_login(tag(number), bytes(1000), EXPIRES_MS, USER)
         # Another writer's change makes the store read the file anew, not its own cache.
-        async with opened(path) as other:
+        async with sqlite_store(path) as other:
             await other.add_login(BOB, LOGIN, EXPIRES_MS, USER)
         checkpointer = sqlite3.connect(path)
         checkpointer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -542,7 +532,7 @@ async def test_nothing_is_in_the_clear_on_disk(path: Path) -> None:
     code = Code("0123456789ABCDEFGHJKMNPQRS")
     username = "ann.of.green.gables@example.org"
     pending, token = secrets.token_hex(16), secrets.token_hex(16)
-    async with opened(path) as store:
+    async with sqlite_store(path) as store:
         sessions = Sessions(store, KeyRing.ephemeral(), system_clock, "classic", 3_600_000)
         await sessions.await_code(pending, username, USER, code)
         await sessions.await_code(token, username, USER, code)

@@ -1,0 +1,31 @@
+"""Stores that are open for the length of a block."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from store_contract import NOW_MS
+
+from gateway.stores.redis.store import RedisStore
+from gateway.stores.redis.url import parse_redis_url
+from gateway.stores.sqlite.store import SqliteStore
+
+
+@asynccontextmanager
+async def sqlite_store(path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(path)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def redis_store(url: str) -> AsyncIterator[RedisStore]:
+    store = RedisStore(parse_redis_url(url), lambda: NOW_MS)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
