@@ -50,7 +50,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> Refused:
     status, form = response.status, CONTENT_TYPES.get(response.content_type, "json")
     body = await _read(response, SMALL_ANSWER_BYTES) if _is_as_sent(response) else None
     try:
-        told = Members(form, body or b"").left()
+        told = Members.parse(form, body or b"").left()
     except MalformedMessage:
         return NoGateway(status)
     error, text = _plain(told.get("error"), 64), _plain(told.get("message"), 256)

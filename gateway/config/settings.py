@@ -15,8 +15,8 @@ from gateway.policy.routes import SuitePolicy
 from gateway.policy.suites import SUITES, check_suites
 from gateway.stores import MAIL_LIMIT, SessionCaps
 from protocol.classic.dialects import DEFAULT_DIALECT, DEFAULT_PREFIX, DIALECTS, Dialect
+from protocol.common.acceptance import WINDOW_MS
 from protocol.common.codes import BITS_PER_CHAR, CLASSIC_CODE_CHARS, CLASSIC_MIN_CODE_BITS
-from protocol.common.window import WINDOW_MS
 from protocol.hardened.confirmation import TICKET_LIFETIME_MS
 from protocol.hardened.suites import DEFAULT_REALM
 

@@ -20,7 +20,7 @@ from aiohttp import web
 
 from gateway import Account, AnyAddress, ConfigError, reverse_proxy
 from gateway.pages import only_for
-from gateway.policy.route_patterns import RoutePatterns
+from gateway.policy.routes import RoutePatterns
 from protocol.classic.dialects import DEFAULT_DIALECT, DEFAULT_PREFIX
 
 from . import shop

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from gateway.config.options import default_of
 from gateway.policy.rates import NONE, RATES
-from gateway.policy.route_patterns import RoutePatterns
-from gateway.policy.routes import SuitePolicy
+from gateway.policy.routes import RoutePatterns, SuitePolicy
 from gateway.policy.suites import CLASSIC, is_hardened
 from gateway.service.options import application, host_and_port
 from gateway.service.serve import CLASSIC_WARNING

@@ -139,18 +139,20 @@ class ClassicRoutes:
         message = SealedRequest.parse(members, self._settings.dialect.names)
         size = len(message.sealed.payload)
         await give_way(size)
-        live = await self._sessions.find(message.token)
+        now_ms = self._settings.clock()
+        live = await self._sessions.find(message.token, now_ms)
         unwrapped = self._exchange.unwrap_request(message, live.keys if live else None)
         tried = False
         if live and unwrapped.passphrase_tag:
-            tried = await self._sessions.try_passphrase(live.session, unwrapped.passphrase_tag)
+            tag = unwrapped.passphrase_tag
+            tried = await self._sessions.try_passphrase(live.session, tag, now_ms)
         decrypted = unwrapped.decrypt(tried)
         await give_way(size)
-        opened = decrypted.read(self._settings.clock())
+        opened = decrypted.read(now_ms)
         if live is None:  # read has raised; this is for the type checker
             raise RejectedMessage
         await give_way(size)
-        claimed = await self._sessions.claim(live.session, opened.nonce_claim)
+        claimed = await self._sessions.claim(live.session, opened.nonce_claim, now_ms)
         accepted = opened.accept(claimed)
         return accepted, live.session
 

@@ -26,7 +26,7 @@ from protocol.hardened.sealed_messages import Envelope
 
 from .dispatch import Dispatched, Dispatcher
 from .inner import log_failure
-from .outer import OuterRequest, Reply, format_of, give_way, read_login, reply_in
+from .outer import OuterRequest, Reply, give_way, read_login, reply_in
 from .responses import json_inside, sealed_error
 
 HELLO = "/session/hello"
@@ -73,31 +73,31 @@ class HardenedRoutes:
     # --- handshakes ---
 
     async def _hello(self, request: OuterRequest) -> Reply:
-        form = format_of(request)
+        form = request.format
         hello = Hello.parse(form, await self._read(request))
         greeting = await self._login.greet(hello, request.remote)
         return reply_in(form, greeting.serialize(form), "login asked")
 
     async def _share(self, request: OuterRequest) -> Reply:
-        form = format_of(request)
+        form = request.format
         message = ClientShare.parse(form, await self._read(request))
         share = await self._login.share(message, request.remote)
         return reply_in(form, share.serialize(form), f"attempt {message.session_id.hex()}")
 
     async def _confirm(self, request: OuterRequest) -> Reply:
-        form = format_of(request)
+        form = request.format
         message = ClientConfirmation.parse(form, await self._read(request))
         confirmation = await self._login.confirm(message, request.remote)
         return reply_in(form, confirmation.serialize(form), f"login {message.session_id.hex()}")
 
     async def _resume(self, request: OuterRequest) -> Reply:
-        form = format_of(request)
+        form = request.format
         hello = ResumptionHello.parse(form, await self._read(request))
         greeting = await self._resumption.greet(hello, request.remote)
         return reply_in(form, greeting.serialize(form), "resumption asked")
 
     async def _redeem(self, request: OuterRequest) -> Reply:
-        form = format_of(request)
+        form = request.format
         message = ClientConfirmation.parse(form, await self._read(request))
         confirmation = await self._resumption.redeem(message, request.remote)
         outcome = f"resumption {message.session_id.hex()}"
@@ -122,7 +122,7 @@ class HardenedRoutes:
         # A clock that is set back at this moment must not make fresh what the store took for late.
         now_ms = max(now_ms, clock())
         decided = opened.accept(claimed, now_ms)
-        form, outcome = format_of(request), f"session {live.session.id}"
+        form, outcome = members.form, f"session {live.session.id}"
         if isinstance(decided, StaleMessage):
             self._events.emit(MessageRejected(decided.error, request.remote))
             refusal = decided.seal_refusal(clock(), secrets.token_bytes)

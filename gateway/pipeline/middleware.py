@@ -10,6 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from gateway.config.settings import Settings
 from gateway.errors import ForeignOrigin, LoginRequired, NoHost, RateLimited, TooManyBodies
@@ -29,7 +30,7 @@ from protocol.common.errors import (
 from .classic_routes import ClassicRoutes
 from .client_script import ClientScript
 from .hardened_routes import HELLO, HardenedRoutes
-from .outer import OuterRequest, Reply, format_of, give_way
+from .outer import OuterRequest, Reply, give_way
 from .request_headers import check_no_content_encoding, is_cross_site
 from .responses import error_reply, status_and_text
 
@@ -42,6 +43,8 @@ _REJECTION_STEP_S = 0.010
 # then leaves the event loop to other requests.
 _LATER_S = 0.1
 _MESSAGE = "/message"
+
+_Serve: TypeAlias = Callable[[OuterRequest], Awaitable[Reply]]
 
 
 class Middleware:
@@ -69,7 +72,7 @@ class Middleware:
             (prefix + path for path in (paths.session, paths.authenticate, paths.logout)),
             _without_classic,
         )
-        self._protocol_routes: dict[str, Callable[[OuterRequest], Awaitable[Reply]]] = {
+        self._protocol_routes: dict[str, _Serve] = {
             **(classic.routes if classic else refused),
             **hardened.routes,
             prefix + paths.message: self._message,
@@ -108,9 +111,13 @@ class Middleware:
         if not request.has_one_host:
             raise NoHost("send one header Host, like example.org or 192.0.2.7:8080")
         check_no_content_encoding(request.headers)
-        if self._routes.is_own(request.raw_path):
-            return await self._own(request)
-        return await self._in_place(request)
+        serve = self._protocol_routes.get(request.raw_path)
+        if serve is not None:
+            return await self._own(request, serve)
+        if not self._routes.is_own(request.raw_path):
+            return await self._in_place(request)
+        script = self._script.answer(request)
+        return script or error_reply(request, 404, "not_found", "no such route")
 
     def _refuse(self, request: OuterRequest, error: Exception) -> Reply:
         status, code, text = status_and_text(error)
@@ -143,33 +150,29 @@ class Middleware:
 
     # --- the routes of the protocol ---
 
-    async def _own(self, request: OuterRequest) -> Reply:
-        path = request.raw_path
-        serve = self._protocol_routes.get(path)
-        if serve is None and (script := self._script.answer(request)):
-            return script
-        if serve is None:
-            return error_reply(request, 404, "not_found", "no such route")
+    async def _own(self, request: OuterRequest, serve: _Serve) -> Reply:
         if request.method != "POST":
             reply = error_reply(request, 405, "method", "use POST")
             reply.headers["Allow"] = "POST"
             return reply
-        if path in self._asks_for_mails:
+        if request.raw_path in self._asks_for_mails:
             if is_cross_site(request):
                 raise ForeignOrigin("no logins from pages of other sites: send JSON or msgpack")
             self._limits.refuse_logins_from(request.remote)
         return await serve(request)
 
     async def _message(self, request: OuterRequest) -> Reply:
-        form, body = format_of(request), await request.read(self._settings.max_body_bytes)
+        body = await request.read(self._settings.max_body_bytes)
         await give_way(len(body))
-        members = Members(form, body)
         # Only the hardened suites use msgpack. In JSON the header tells (PROTOCOL §15.1).
-        if form == "msgpack" or members.has("header"):
-            return await self._hardened.message(request, members)
+        if request.format == "msgpack":
+            return await self._hardened.message(request, Members.parse("msgpack", body))
+        members = parse_json_envelope(body)
+        if "header" in members:
+            return await self._hardened.message(request, Members("json", members))
         if self._classic is None:
             return await _without_classic(request)
-        return await self._classic.message(request, members.left())
+        return await self._classic.message(request, members)
 
     # --- messages sealed in place ---
 

@@ -26,12 +26,14 @@ class OuterRequest(ABC):
     """A request as it came.
 
     ``raw_path`` and ``raw_target`` (with the query) are those of the request line, unchanged.
+    ``format`` is the format of a message in it (``format_of``).
     ``remote`` is the address of the client (``gateway.policy.client_address``).
     ``has_one_host`` says whether the header Host is valid (``gateway.pipeline.request_headers``).
     """
 
     __slots__ = (
         "content_type",
+        "format",
         "has_one_host",
         "headers",
         "method",
@@ -45,6 +47,7 @@ class OuterRequest(ABC):
     raw_target: str
     headers: Mapping[str, str]
     content_type: str
+    format: Format
     has_one_host: bool
     remote: str
 
@@ -77,9 +80,9 @@ class Reply:
     closes: bool = False
 
 
-def format_of(request: OuterRequest) -> Format:
-    """The format of the message in ``request``. The reply has the same format."""
-    return CONTENT_TYPES.get(request.content_type, "json")
+def format_of(content_type: str) -> Format:
+    """The format of a message with that type. The reply has the same format."""
+    return CONTENT_TYPES.get(content_type, "json")
 
 
 def reply_in(

@@ -20,7 +20,7 @@ from protocol.common.errors import RejectedMessage, RemoteProtocolError
 from protocol.common.messages import HttpResponse
 
 from .inner import log_failure
-from .outer import OuterRequest, Reply, format_of, reply_in
+from .outer import OuterRequest, Reply, reply_in
 
 _log = logging.getLogger("certless")
 
@@ -29,7 +29,7 @@ def error_reply(
     request: OuterRequest, status: int, code: str, text: str, outcome: str = ""
 ) -> Reply:
     """An error outside a seal, in the format of the request. ``outcome`` is ``code`` if empty."""
-    form = format_of(request)
+    form = request.format
     body = serialize_members(form, {"error": code, "message": text})
     return reply_in(form, body, outcome or code, status=status)
 

@@ -147,6 +147,8 @@ class Limits:
         return [] if rate is None else [_Counted(limit, rate, who)]
 
     async def _count(self, *counted: _Counted) -> None:
+        if not counted:
+            return
         self._refuse_full(*counted)
         ends_ms = await asyncio.gather(*(self._hit(one) for one in counted))
         _refuse(self._clock(), zip(ends_ms, counted, strict=True))

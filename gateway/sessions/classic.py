@@ -108,19 +108,19 @@ class Sessions:
         self._remember(key, LiveSession(session, SessionKeys(private_key, client_key, tag_key)))
         return session
 
-    async def find(self, token: str) -> LiveSession | None:
+    async def find(self, token: str, now_ms: int) -> LiveSession | None:
         """The session of ``token``, if it is open."""
         key = session_id(token)
         live = self._live.get(key)
         if live is None:
-            live = await self._load(key)
-        if live is None or self._clock() > live.session.expires_ms:
+            live = await self._load(key, now_ms)
+        if live is None or now_ms > live.session.expires_ms:
             return None
         self._remember(key, live)
         return live
 
-    async def _load(self, key: bytes) -> LiveSession | None:
-        sealed = await self._store.load(key, self._clock())
+    async def _load(self, key: bytes, now_ms: int) -> LiveSession | None:
+        sealed = await self._store.load(key, now_ms)
         if sealed is None:
             return None
         record = self._keyring.open("session", key, sealed)
@@ -140,13 +140,13 @@ class Sessions:
         if len(self._live) > _CACHE_SIZE:
             self._live.popitem(last=False)
 
-    async def try_passphrase(self, session: Session, tag: bytes) -> bool:
+    async def try_passphrase(self, session: Session, tag: bytes, now_ms: int) -> bool:
         """Count a try of a message's passphrase, before it is used."""
-        return await self._store.try_passphrase(bytes.fromhex(session.id), tag, self._clock())
+        return await self._store.try_passphrase(bytes.fromhex(session.id), tag, now_ms)
 
-    async def claim(self, session: Session, claim: NonceClaim) -> bool:
+    async def claim(self, session: Session, claim: NonceClaim, now_ms: int) -> bool:
         """Claim a message for good, before it is handled."""
-        return await self._store.claim(bytes.fromhex(session.id), claim, self._clock())
+        return await self._store.claim(bytes.fromhex(session.id), claim, now_ms)
 
     async def end(self, session: Session) -> None:
         """Close the session."""

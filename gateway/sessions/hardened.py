@@ -17,10 +17,9 @@ from gateway.keys.keyring import KeyRing
 from gateway.keys.user_tags import UserTags
 from gateway.stores import NewSession, SessionCaps, Store
 from protocol.common.errors import DecryptionFailed
-from protocol.common.record import Record
 from protocol.hardened.confirmation import Enrolment
 from protocol.hardened.message_server import ServerSession
-from protocol.hardened.records import SessionRecord
+from protocol.hardened.records import Record, SessionRecord
 from protocol.hardened.replay_window import FreshnessClaim
 
 from .session import Session

@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass, field
 
+from protocol.common.acceptance import Once
 from protocol.common.codec import JsonObject, serialize_json
 from protocol.common.codes import Code, Entropy
 from protocol.common.errors import DecryptionFailed, ReplayedNonce
@@ -15,13 +16,11 @@ from protocol.common.messages import (
     SealedMessage,
     SealedRequest,
 )
-from protocol.common.once import Once
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
 from protocol.common.rsa_keys import validate_public_key
 
 from .freshness import format_timestamp
-from .sealing import read_members, seal_to
-from .suites import Classic
+from .suites import Classic, read_members
 
 NONCE_BYTES = 16
 
@@ -135,7 +134,7 @@ class ClientExchange:
         """``fields`` with timestamp and nonce, sealed for the server (§5.1, §6.1)."""
         fresh, nonce = self._fresh(now_ms, entropy)
         plaintext = serialize_json({**fields, **fresh})
-        sealed = seal_to(self.suite, keys.server_key, plaintext, entropy)
+        sealed = self.suite.seal_to(keys.server_key, plaintext, entropy)
         return SealedRequest(token, sealed), PendingResponse(
             self.suite, keys.private_key, nonce, entropy
         )

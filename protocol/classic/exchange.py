@@ -17,9 +17,10 @@ a second use raises LocalProtocolError.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from protocol.common.acceptance import WINDOW_MS, Once
 from protocol.common.codec import JsonObject, serialize_json
 from protocol.common.codes import PASSWORD_MIN_CODE_BITS, Code, Entropy
-from protocol.common.errors import CodeRefused, DecryptionFailed, ReplayedNonce, StaleTimestamp
+from protocol.common.errors import CodeRefused, DecryptionFailed, ReplayedNonce
 from protocol.common.messages import (
     AuthenticateRequest,
     HttpRequest,
@@ -27,21 +28,11 @@ from protocol.common.messages import (
     SealedMessage,
     SealedRequest,
 )
-from protocol.common.once import Once
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
 from protocol.common.rsa_keys import validate_public_key
-from protocol.common.window import WINDOW_MS, within_window
 
-from .freshness import (
-    NonceClaim,
-    format_timestamp,
-    is_nonce,
-    nonce_claim,
-    parse_timestamp,
-    passphrase_tag,
-)
-from .sealing import read_members, seal_to
-from .suites import Classic
+from .freshness import NonceClaim, format_timestamp, fresh_nonce, nonce_claim, passphrase_tag
+from .suites import Classic, read_members
 
 TAG_KEY_BYTES = 32
 
@@ -53,10 +44,6 @@ class SessionKeys:
     private_key: RsaPrivateKey = field(repr=False)
     client_key: RsaPublicKey = field(repr=False)
     tag_key: bytes = field(repr=False)
-
-
-def _away(stamp: int, now_ms: int) -> str:
-    return f"{(stamp - now_ms) / 1000:+.3f} s from the server's clock"
 
 
 class AcceptedRequest:
@@ -86,7 +73,7 @@ class AcceptedRequest:
     def seal_response(self, plaintext: bytes, entropy: Entropy) -> SealedMessage:
         """``plaintext`` unchanged, sealed for the client (§6.1)."""
         self._answered.use("the right to answer")
-        return seal_to(self._suite, self._keys.client_key, plaintext, entropy)
+        return self._suite.seal_to(self._keys.client_key, plaintext, entropy)
 
     def write_http_response(self, response: HttpResponse, now_ms: int) -> bytes:
         """The plaintext of a whole response, with the nonce of its request (§6.2)."""
@@ -133,7 +120,7 @@ class AcceptedLogin:
         """The session's public key, sealed for the client (§4.2)."""
         self._answered.use("the right to answer")
         plaintext = serialize_json({self._suite.dialect.names.public_key: server_key.to_pem()})
-        return seal_to(self._suite, self.client_key, plaintext, entropy)
+        return self._suite.seal_to(self.client_key, plaintext, entropy)
 
 
 class DecryptedRequest:
@@ -190,15 +177,11 @@ class OpenedLogin:
         names = self.__suite.dialect.names
         public_key = self.__members.get(names.public_key)
         password = self.__members.get(names.password)
-        stamp = parse_timestamp(self.__suite.dialect.timestamp, self.__members.get(names.timestamp))
-        if not isinstance(public_key, str) or not is_nonce(self.__members.get(names.nonce)):
-            raise DecryptionFailed("the payload lacks a public key or a nonce")
-        if stamp is None or not isinstance(password, str | None):
-            raise DecryptionFailed("the payload's timestamp or password is of the wrong type")
+        if not isinstance(public_key, str) or not isinstance(password, str | None):
+            raise DecryptionFailed("the payload's public key or password is of the wrong type")
         if password is not None and self.__code.bits < PASSWORD_MIN_CODE_BITS:
             raise DecryptionFailed("a password needs a code of at least 112 bits")
-        if not within_window(stamp, now_ms, self.__window_ms):
-            raise StaleTimestamp(_away(stamp, now_ms))
+        fresh_nonce(self.__suite.dialect, self.__members, now_ms, self.__window_ms)
         return AcceptedLogin(self.__suite, self.__members, validate_public_key(public_key))
 
 
@@ -221,9 +204,9 @@ class ServerExchange:
 
         Raises: CodeRefused (no login), DecryptionFailed (the code does not fit: give it back).
         """
-        stand_in = self.suite.new_passphrase(self._entropy)
-        passphrase = self.suite.code_passphrase(code) if code else stand_in
-        members = read_members(*self.suite.open(passphrase, message.payload, message.iv))
+        passphrase = self.suite.code_passphrase(code) if code else None
+        opened = self.suite.open_or_pretend(passphrase, message.payload, message.iv, self._entropy)
+        members = read_members(*opened)
         if code is None:
             raise CodeRefused("no code waits: unknown, spent, expired, or being tried")
         if members is None:
@@ -235,18 +218,17 @@ class ServerExchange:
         suite = self.suite
         unwrapped = suite.unwrap((keys or self._decoy).private_key, message.sealed.key)
         passphrase = unwrapped if keys else None
+        tag = passphrase_tag(keys.tag_key, passphrase) if keys and passphrase else None
 
         def decrypt_with(tried: bool) -> DecryptedRequest:
-            stand_in = suite.new_passphrase(self._entropy)
-            used = passphrase if passphrase and tried else stand_in
-            sealed = message.sealed
-            plaintext, valid = suite.open(used, sealed.payload, sealed.iv)
+            sealed, used = message.sealed, passphrase if tried else None
+            plaintext, valid = suite.open_or_pretend(used, sealed.payload, sealed.iv, self._entropy)
 
             def read(now_ms: int) -> OpenedRequest:
                 members = read_members(plaintext, valid)
                 if keys is None:
                     raise DecryptionFailed("no such session, or it has ended")
-                if passphrase is None:
+                if tag is None:
                     raise DecryptionFailed("the wrapped key does not open: another dialect or key?")
                 if not tried:
                     raise ReplayedNonce("the passphrase was used before, or the session has ended")
@@ -254,25 +236,17 @@ class ServerExchange:
                     raise DecryptionFailed(
                         "the payload does not open: changed, another dialect, or too many values?"
                     )
-                return self._opened(keys, members, passphrase, now_ms)
+                return self._opened(keys, members, tag, now_ms)
 
             return DecryptedRequest(read)
 
-        tag = passphrase_tag(keys.tag_key, passphrase) if keys and passphrase else None
         return UnwrappedRequest(tag, decrypt_with)
 
     def _opened(
-        self, keys: SessionKeys, members: JsonObject, passphrase: bytes, now_ms: int
+        self, keys: SessionKeys, members: JsonObject, tag: bytes, now_ms: int
     ) -> OpenedRequest:
-        suite = self.suite
-        names = suite.dialect.names
-        nonce = members.get(names.nonce)
-        stamp = parse_timestamp(suite.dialect.timestamp, members.get(names.timestamp))
-        if stamp is None or not isinstance(nonce, str) or not is_nonce(nonce):
-            raise DecryptionFailed("the payload's timestamp or nonce is of the wrong type")
-        if not within_window(stamp, now_ms, self.window_ms):
-            raise StaleTimestamp(_away(stamp, now_ms))
+        nonce = fresh_nonce(self.suite.dialect, members, now_ms, self.window_ms)
         return OpenedRequest(
-            nonce_claim(keys.tag_key, nonce, passphrase),
-            lambda: AcceptedRequest(suite, keys, members, nonce),
+            nonce_claim(keys.tag_key, nonce, tag),
+            lambda: AcceptedRequest(self.suite, keys, members, nonce),
         )

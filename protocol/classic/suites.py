@@ -5,8 +5,10 @@
 
 from dataclasses import dataclass
 
-from protocol.common.codec import decode_bytes, encode_bytes
+from protocol.common.codec import JsonObject, decode_bytes, encode_bytes, parse_json_object
 from protocol.common.codes import Code, Entropy
+from protocol.common.errors import MalformedMessage
+from protocol.common.messages import SealedMessage
 from protocol.common.primitives import (
     GCM_TAG_BYTES,
     RsaPrivateKey,
@@ -108,6 +110,18 @@ class Classic:
                     sealed = sealed[-GCM_TAG_BYTES:] + sealed[:-GCM_TAG_BYTES]
         return encode_bytes(self.dialect.encoding, sealed)
 
+    def seal_to(self, key: RsaPublicKey, plaintext: bytes, entropy: Entropy) -> SealedMessage:
+        """``plaintext`` under a new passphrase, which is wrapped under ``key``."""
+        passphrase, iv = self.new_passphrase(entropy), self.new_iv(entropy)
+        return SealedMessage(self.wrap(key, passphrase), self.seal(passphrase, plaintext, iv), iv)
+
+    def open_or_pretend(
+        self, passphrase: bytes | None, payload: str, iv: str | None, entropy: Entropy
+    ) -> tuple[bytes, bool]:
+        """As ``open``. Without a passphrase the same work is done under a random one."""
+        stand_in = self.new_passphrase(entropy)
+        return self.open(passphrase or stand_in, payload, iv)
+
     def open(self, passphrase: bytes, payload: str, iv: str | None) -> tuple[bytes, bool]:
         """The plaintext, and whether it is valid.
 
@@ -128,3 +142,12 @@ class Classic:
                     data = data[GCM_TAG_BYTES:] + data[:GCM_TAG_BYTES]
                 opened = aes_gcm_open(key, iv_bytes, data)
                 return opened or b"", valid and opened is not None
+
+
+def read_members(plaintext: bytes, valid: bool) -> JsonObject | None:
+    """The members of a payload, or None. An invalid payload is parsed too, for equal work."""
+    try:
+        members = parse_json_object(plaintext)
+    except MalformedMessage:
+        return None
+    return members if valid else None

@@ -6,7 +6,7 @@ error. So no message has a member that neither a transcript nor a seal covers.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from .codec import (
     decode_bytes,
@@ -31,13 +31,18 @@ MAX_LOGIN_BYTES = 65_536
 class Members:
     """The members of one message. Each can be taken once."""
 
-    def __init__(self, form: Format, data: bytes) -> None:
+    def __init__(self, form: Format, members: dict[str, Any]) -> None:
+        """``members`` were read from ``form``."""
+        self.form = form
+        self._left = members
+
+    @classmethod
+    def parse(cls, form: Format, data: bytes) -> Self:
         """Raises: MalformedMessage, if ``data`` is not an object in ``form``."""
-        self._form = form
         whole: Any = parse_json_envelope(data) if form == "json" else parse_msgpack(data)
         if not isinstance(whole, dict):
             raise MalformedMessage("not a msgpack map")
-        self._left: dict[str, Any] = whole
+        return cls(form, whole)
 
     def _take(self, name: str) -> Any:
         try:
@@ -73,7 +78,7 @@ class Members:
     def raw(self, name: str, *lengths: int) -> bytes:
         """Bytes, with one of ``lengths`` if any are given."""
         value = self._take(name)
-        if self._form == "json":
+        if self.form == "json":
             value = decode_bytes("base64", value) if isinstance(value, str) else None
         if not isinstance(value, bytes) or (lengths and len(value) not in lengths):
             size = " or ".join(map(str, lengths)) + " " if lengths else ""

@@ -6,9 +6,9 @@ the code or the secret of the ticket.
 
 from dataclasses import dataclass
 
+from protocol.common.acceptance import Once
 from protocol.common.envelopes import Members, serialize_members
 from protocol.common.errors import LocalProtocolError, RejectedMessage
-from protocol.common.once import Once
 from protocol.common.primitives import RsaPublicKey, equal
 from protocol.common.rsa_keys import validate_public_key_der
 
@@ -66,7 +66,7 @@ class PendingConfirmation:
         if not equal(message.confirmation, handshake.confirm_server):
             raise self._refused("the server has not proven itself")
         plaintext = handshake.open_server_box(self._client_box, message.box)
-        inside = Members("msgpack", plaintext)
+        inside = Members.parse("msgpack", plaintext)
         offset_ms = inside.number("time_ms", MAX_FRESH_VALUE) - now_ms
         session_ms = inside.number("session_s", MAX_SESSION_MS // 1000) * 1000
         secrets = handshake.secrets(self._client_box, message.box)

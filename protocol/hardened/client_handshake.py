@@ -11,9 +11,9 @@ Each function returns a message to send and an object that opens the answer::
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from protocol.common.acceptance import Once
 from protocol.common.codes import Code, Entropy
 from protocol.common.errors import CodeRefused, InvalidPublicKey, TicketRefused
-from protocol.common.once import Once
 from protocol.common.primitives import SCALAR_SEED_BYTES, Point, RsaPublicKey, ecdh, scalar
 
 from .client_confirmation import PendingConfirmation, Subject, confirm

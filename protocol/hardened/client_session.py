@@ -9,6 +9,7 @@ key must unwrap, and ``ReceivedAnswer.open`` takes the result.
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from protocol.common.acceptance import Once
 from protocol.common.codec import parse_msgpack, serialize_msgpack
 from protocol.common.codes import Entropy
 from protocol.common.envelopes import Members
@@ -19,11 +20,10 @@ from protocol.common.errors import (
     StaleTimestamp,
 )
 from protocol.common.messages import HttpRequest, HttpResponse
-from protocol.common.once import Once
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
-from protocol.common.record import Record
 
 from .key_schedule import EpochKeys
+from .records import Record
 from .replay_window import MAX_FRESH_VALUE
 from .sealed_messages import Envelope, Header, Kind, open_message, seal_message, unwrap
 from .suites import HARDENED_SUITES, Freshness
@@ -163,7 +163,7 @@ class ReceivedAnswer:
         return HttpResponse.parse_array(parse_msgpack(plaintext))
 
     def _refusal(self, plaintext: bytes, elapsed_ms: int) -> ClockRefused | EpochRefused:
-        inside = Members("msgpack", plaintext)
+        inside = Members.parse("msgpack", plaintext)
         error = inside.text("error")
         server_ms = inside.number("time_ms", MAX_FRESH_VALUE)
         window_ms = inside.number("window_ms", MAX_FRESH_VALUE)

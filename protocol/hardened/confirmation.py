@@ -6,6 +6,7 @@ becomes an ``Enrolment`` once. An enrolment returns the answer after the store h
 
 from dataclasses import dataclass, field
 
+from protocol.common.acceptance import Once
 from protocol.common.envelopes import Members, serialize_members
 from protocol.common.errors import (
     CodeRefused,
@@ -13,7 +14,6 @@ from protocol.common.errors import (
     LocalProtocolError,
     TicketRefused,
 )
-from protocol.common.once import Once
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey, equal
 from protocol.common.rsa_keys import validate_public_key_der
 
@@ -173,7 +173,7 @@ def _confirm(message: ClientConfirmation, record: ExchangeRecord) -> ConfirmedCl
 
 
 def _client_key(handshake: Handshake, box: bytes) -> RsaPublicKey:
-    inside = Members("msgpack", handshake.open_client_box(box))
+    inside = Members.parse("msgpack", handshake.open_client_box(box))
     der = inside.raw("public_key")
     inside.end()
     return validate_public_key_der(der)

@@ -46,7 +46,7 @@ class Hello:
 
     @classmethod
     def parse(cls, form: Format, data: bytes) -> Self:
-        members = Members(form, data)
+        members = Members.parse(form, data)
         message = cls(
             members.number("v", 0xFFFF),
             members.text("username"),
@@ -81,7 +81,7 @@ class Greeting:
 
     @classmethod
     def parse(cls, form: Format, data: bytes) -> Self:
-        members = Members(form, data)
+        members = Members.parse(form, data)
         message = cls(
             members.raw("sid", SESSION_ID_BYTES),
             members.text("suite"),
@@ -112,7 +112,7 @@ class ClientShare:
 
     @classmethod
     def parse(cls, form: Format, data: bytes) -> Self:
-        members = Members(form, data)
+        members = Members.parse(form, data)
         message = cls(members.raw("sid", SESSION_ID_BYTES), members.raw("pA", POINT_BYTES))
         members.end()
         return message
@@ -129,7 +129,7 @@ class ServerShare:
 
     @classmethod
     def parse(cls, form: Format, data: bytes) -> Self:
-        members = Members(form, data)
+        members = Members.parse(form, data)
         message = cls(members.raw("pB", POINT_BYTES))
         members.end()
         return message
@@ -148,7 +148,7 @@ class ClientConfirmation:
 
     @classmethod
     def parse(cls, form: Format, data: bytes) -> Self:
-        members = Members(form, data)
+        members = Members.parse(form, data)
         message = cls(
             members.raw("sid", SESSION_ID_BYTES),
             members.raw("cA", CONFIRMATION_BYTES),
@@ -172,7 +172,7 @@ class ServerConfirmation:
 
     @classmethod
     def parse(cls, form: Format, data: bytes) -> Self:
-        members = Members(form, data)
+        members = Members.parse(form, data)
         box = members.raw("box")
         message = cls(members.raw("cB", CONFIRMATION_BYTES), cast(bytes, _box(box)))
         members.end()
@@ -195,7 +195,7 @@ class ResumptionHello:
 
     @classmethod
     def parse(cls, form: Format, data: bytes) -> Self:
-        members = Members(form, data)
+        members = Members.parse(form, data)
         message = cls(
             members.number("v", 0xFFFF),
             members.raw("ticket", TICKET_BYTES),
@@ -231,7 +231,7 @@ class ResumptionGreeting:
 
     @classmethod
     def parse(cls, form: Format, data: bytes) -> Self:
-        members = Members(form, data)
+        members = Members.parse(form, data)
         message = cls(
             members.raw("sid", SESSION_ID_BYTES),
             members.raw("sn", NONCE_BYTES),

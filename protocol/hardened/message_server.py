@@ -11,18 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
+from protocol.common.acceptance import WINDOW_MS, Once, within_window
 from protocol.common.codec import parse_msgpack, serialize_msgpack
 from protocol.common.codes import Entropy
 from protocol.common.errors import DecryptionFailed, LocalProtocolError, ReplayedNonce
 from protocol.common.messages import HttpRequest, HttpResponse
-from protocol.common.once import Once
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
-from protocol.common.window import WINDOW_MS, within_window
 
 from .key_schedule import EpochKeys
 from .records import SessionRecord
 from .replay_window import FreshnessClaim
-from .sealed_messages import Envelope, Header, Kind, open_message, seal_message, unwrap
+from .sealed_messages import Envelope, Kind, open_message, seal_answer, unwrap
 
 STALE_TIMESTAMP = "stale_timestamp"
 STALE_EPOCH = "stale_epoch"
@@ -58,17 +57,8 @@ class _Answer:
 
     def seal(self, kind: Kind, plaintext: bytes, now_ms: int, entropy: Entropy) -> Envelope:
         self._answered.use("the right to answer")
-        asked = self._request.header
-        header = Header(
-            asked.suite,
-            kind,
-            asked.epoch,
-            asked.session_id,
-            asked.fresh,
-            now_ms if asked.fresh == "clock" else asked.fresh_value,
-            request_tag=self._request.tag,
-        )
-        return seal_message(self._keys.s2c, header, plaintext, self._wrap_to, entropy)
+        key, request = self._keys.s2c, self._request
+        return seal_answer(key, request, kind, plaintext, now_ms, self._wrap_to, entropy)
 
 
 class AcceptedMessage:
@@ -155,7 +145,7 @@ def open_request(
     expected = (Kind.REQUEST, record.suite, record.fresh)
     if keys is None or (header.kind, header.suite.name, header.fresh) != expected:
         raise DecryptionFailed("another epoch, direction, suite or freshness than the session's")
-    unwrapped = unwrap(session.private_key, envelope.wrapped or b"")
+    unwrapped = unwrap(session.private_key, envelope.wrapped) if envelope.wrapped else None
     plaintext = open_message(keys.c2s, envelope, unwrapped)
     if plaintext is None:
         raise DecryptionFailed("the seal is not valid: changed, or other keys")

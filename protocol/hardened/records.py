@@ -12,20 +12,49 @@ All except the last hold secrets, so a store gets them sealed. A record is alway
 whole, so a store needs only bytes and a comparison.
 """
 
-from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from dataclasses import dataclass, field, fields, replace
+from typing import ClassVar, Self
 
+import msgpack
+
+from protocol.common.codec import serialize_msgpack
 from protocol.common.codes import Entropy
-from protocol.common.errors import TicketRefused, TicketReuseDetected
+from protocol.common.errors import LocalProtocolError, TicketRefused, TicketReuseDetected
 from protocol.common.primitives import sha256
-from protocol.common.record import Record
 
 from .key_schedule import EpochKeys, Handshake
 from .spake2 import Blinding
 from .suites import HARDENED_SUITES, Freshness
 
+RECORD_VERSION = 1
 EPOCH_OVERLAP_MS = 30_000
 MAX_EPOCH_MS = 1_200_000
+
+
+class Record:
+    """The base of dataclasses whose fields are texts, bytes and numbers.
+
+    A side stores such a value as bytes, under a seal of its own. Only the version that wrote a
+    record can read it. Records are not for messages of a peer.
+    """
+
+    KIND: ClassVar[str]
+
+    def serialize(self) -> bytes:
+        values = [getattr(self, f.name) for f in fields(self)]  # type: ignore[arg-type]
+        return serialize_msgpack([self.KIND, RECORD_VERSION, *values])
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Reads the bytes of ``serialize``. Raises: LocalProtocolError, for other records."""
+        try:
+            # Less strict than for a peer: this side sealed the record, and most messages parse one.
+            value = msgpack.unpackb(data)
+        except ValueError:
+            value = []
+        if not isinstance(value, list) or value[:2] != [cls.KIND, RECORD_VERSION]:
+            raise LocalProtocolError(f"not a stored {cls.KIND} of this version")
+        return cls(*value[2:])
 
 
 @dataclass(frozen=True, slots=True)

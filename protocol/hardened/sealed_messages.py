@@ -15,7 +15,7 @@ from typing import Self
 
 from protocol.common.codes import Entropy
 from protocol.common.envelopes import Format, Members, serialize_members
-from protocol.common.errors import MalformedMessage
+from protocol.common.errors import MalformedMessage, UnsupportedSuite
 from protocol.common.primitives import (
     GCM_TAG_BYTES,
     RsaPrivateKey,
@@ -27,7 +27,7 @@ from protocol.common.primitives import (
 )
 
 from .replay_window import MAX_FRESH_VALUE
-from .suites import FRESHNESS, Freshness, HardenedSuite, suite_of_number
+from .suites import FRESHNESS, SUITE_OF_NUMBER, Freshness, HardenedSuite
 
 MAGIC = b"CG1"
 SALT_BYTES = 16
@@ -84,8 +84,10 @@ class Header:
             raise MalformedMessage("a header of another kind or length")
         if fresh not in _FRESHNESS_OF or value > MAX_FRESH_VALUE:
             raise MalformedMessage("a header's freshness is out of range")
+        if number not in SUITE_OF_NUMBER:
+            raise UnsupportedSuite(f"no suite has the number {number}")
         return cls(
-            suite_of_number(number),
+            SUITE_OF_NUMBER[number],
             Kind(kind),
             epoch,
             session_id,
@@ -127,7 +129,7 @@ class Envelope:
     @classmethod
     def parse(cls, form: Format, data: bytes) -> Self:
         """Raises: MalformedMessage, UnsupportedSuite."""
-        return cls.take(Members(form, data))
+        return cls.take(Members.parse(form, data))
 
     @classmethod
     def take(cls, members: Members) -> Self:
@@ -179,6 +181,29 @@ def seal_message(
     message_key, iv = _message_key(key, cek, salt, raw_header)
     sealed = aes_gcm_seal(message_key, iv, plaintext, raw_header)
     return Envelope(raw_header, header, salt, wrapped, sealed)
+
+
+def seal_answer(
+    key: bytes,
+    request: Envelope,
+    kind: Kind,
+    plaintext: bytes,
+    now_ms: int,
+    wrap_to: RsaPublicKey | None,
+    entropy: Entropy,
+) -> Envelope:
+    """An answer of ``kind``, bound to ``request``. ``key`` is that of the answer's direction."""
+    asked = request.header
+    header = Header(
+        asked.suite,
+        kind,
+        asked.epoch,
+        asked.session_id,
+        asked.fresh,
+        now_ms if asked.fresh == "clock" else asked.fresh_value,
+        request_tag=request.tag,
+    )
+    return seal_message(key, header, plaintext, wrap_to, entropy)
 
 
 def unwrap(private_key: RsaPrivateKey | None, wrapped: bytes) -> bytes | None:

@@ -29,15 +29,7 @@ class HardenedSuite:
 ECDH_GCM = HardenedSuite("ecdh-gcm", 1, False)
 RSA_GCM = HardenedSuite("rsa-gcm", 2, True)
 HARDENED_SUITES = {suite.name: suite for suite in (ECDH_GCM, RSA_GCM)}
-_BY_NUMBER = {suite.number: suite for suite in HARDENED_SUITES.values()}
-
-
-def suite_of_number(number: int) -> HardenedSuite:
-    """Raises: UnsupportedSuite."""
-    try:
-        return _BY_NUMBER[number]
-    except KeyError:
-        raise UnsupportedSuite(f"no suite has the number {number}") from None
+SUITE_OF_NUMBER = {suite.number: suite for suite in HARDENED_SUITES.values()}
 
 
 def choose_suite(

@@ -16,6 +16,7 @@ from protocol.classic import freshness, suites
 from protocol.classic.dialects import DEFAULT_DIALECT, DIALECTS, Paths
 from protocol.classic.session import TRANSITIONS
 from protocol.common import (
+    acceptance,
     codec,
     codes,
     envelopes,
@@ -24,7 +25,6 @@ from protocol.common import (
     primitives,
     rsa_keys,
     typed_codes,
-    window,
 )
 from protocol.common.messages import FieldNames
 from protocol.hardened import (
@@ -93,7 +93,7 @@ def test_constants(heading: str) -> None:
     rooms = (
         *(codec, codes, freshness, messages, primitives, rsa_keys, suites, gateway.stores),
         *(client_session, confirmation, replay_window, envelopes, handshake_messages),
-        *(hardened_suites, key_schedule, records, sealed_messages, typed_codes, window),
+        *(hardened_suites, key_schedule, records, sealed_messages, typed_codes, acceptance),
     )
     for name, value in table(heading):
         holders = [room for room in rooms if hasattr(room, name)]

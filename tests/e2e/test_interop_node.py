@@ -25,6 +25,7 @@ from protocol.classic.client_exchange import ClientExchange, ClientKeys
 from protocol.classic.dialects import DIALECTS, Dialect, derive
 from protocol.classic.exchange import ServerExchange, SessionKeys
 from protocol.classic.suites import Classic
+from protocol.common.acceptance import WINDOW_MS
 from protocol.common.codec import JsonObject
 from protocol.common.codes import Code
 from protocol.common.errors import (
@@ -42,7 +43,6 @@ from protocol.common.messages import (
 )
 from protocol.common.primitives import RsaPadding, RsaPrivateKey, evp_bytes_to_key
 from protocol.common.rsa_keys import validate_public_key
-from protocol.common.window import WINDOW_MS
 
 PEER = ROOT / "tests" / "support" / "node" / "classic_peer.mjs"
 # Since February 2024 a Node with OpenSSL 3.0 takes PKCS#1 v1.5 padding off only with this flag.

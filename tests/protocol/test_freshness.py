@@ -13,9 +13,10 @@ from protocol.classic.freshness import (
     is_nonce,
     nonce_claim,
     parse_timestamp,
+    passphrase_tag,
 )
+from protocol.common.acceptance import WINDOW_MS, within_window
 from protocol.common.codec import JsonValue
-from protocol.common.window import WINDOW_MS, within_window
 
 NOW = 1_767_225_600_000
 KEY = bytes(range(32))
@@ -93,18 +94,19 @@ def test_nonces(value: JsonValue, right: bool) -> None:
 
 
 def test_tags_are_hmacs_under_the_key_of_the_session() -> None:
-    claim = nonce_claim(KEY, "n\u00e9", b"p" * 32)
+    claim = nonce_claim(KEY, "n\u00e9", passphrase_tag(KEY, b"p" * 32))
     nonce = hmac.new(KEY, b"nonce\0" + "n\u00e9".encode(), hashlib.sha256).digest()
     passphrase = hmac.new(KEY, b"passphrase\0" + b"p" * 32, hashlib.sha256).digest()
     assert (claim.nonce_tag, claim.passphrase_tag) == (nonce[:16], passphrase[:16])
 
 
 def test_a_nonce_and_a_passphrase_of_the_same_text_have_different_tags() -> None:
-    claim = nonce_claim(KEY, "x" * 32, b"x" * 32)
+    claim = nonce_claim(KEY, "x" * 32, passphrase_tag(KEY, b"x" * 32))
     assert claim.nonce_tag != claim.passphrase_tag
 
 
 def test_tags_of_two_sessions_tell_nothing_of_each_other() -> None:
-    first, second = (nonce_claim(bytes([i]) * 32, "n", b"p") for i in (0, 1))
+    keys = bytes(32), bytes([1]) * 32
+    first, second = (nonce_claim(key, "n", passphrase_tag(key, b"p")) for key in keys)
     assert first.nonce_tag != second.nonce_tag
     assert first.passphrase_tag != second.passphrase_tag

@@ -613,6 +613,6 @@ def test_a_body_of_a_mebibyte_and_headers_beyond_ascii() -> None:
 
 
 def test_what_nobody_took_of_an_envelope_is_left_as_it_came() -> None:
-    members = Members("json", b'{"v": 1, "token": "t", "payload": null}')
+    members = Members.parse("json", b'{"v": 1, "token": "t", "payload": null}')
     assert members.number("v", 1) == 1
     assert members.left() == {"token": "t", "payload": None}

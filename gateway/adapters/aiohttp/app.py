@@ -8,7 +8,7 @@ from aiohttp.web_urldispatcher import _default_expect_handler
 from gateway.build import Assembly
 from gateway.errors import ConfigError
 from gateway.pipeline.freed_memory import FREED
-from gateway.pipeline.outer import OuterRequest, Reply
+from gateway.pipeline.outer import OuterRequest, Reply, format_of
 from gateway.pipeline.request_headers import is_one_host
 from gateway.policy.client_address import FORWARDED_FOR, UNKNOWN, ClientAddresses
 from gateway.sessions.session import Session
@@ -97,6 +97,7 @@ class _AiohttpRequest(OuterRequest):
         self.raw_target = request.rel_url.raw_path_qs
         self.headers = request.headers
         self.content_type = request.content_type
+        self.format = format_of(self.content_type)
         self.has_one_host = has_one_host
         self.remote = request.remote or UNKNOWN
         self._request = request

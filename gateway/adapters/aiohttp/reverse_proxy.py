@@ -33,7 +33,7 @@ from gateway.pipeline.held_bodies import BODIES
 from gateway.pipeline.inner import end_to_end
 from gateway.pipeline.request_headers import folded, is_of_a_proxy
 from gateway.policy.client_address import UNKNOWN, block_of
-from gateway.policy.route_patterns import RoutePatterns
+from gateway.policy.routes import RoutePatterns
 
 from .body import read_body
 from .inner import SESSION, USER, InnerRequest

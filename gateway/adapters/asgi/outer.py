@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 from multidict import CIMultiDict
 
 from gateway.errors import BodyTooLarge, BodyTooSlow, BrokenBody, TooManyBodies
-from gateway.pipeline.outer import OuterRequest, Reply
+from gateway.pipeline.outer import OuterRequest, Reply, format_of
 from gateway.pipeline.request_body import collect
 from gateway.pipeline.request_headers import is_one_host
 from gateway.pipeline.responses import sealed_error
@@ -55,6 +55,7 @@ class AsgiRequest(OuterRequest):
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
         )
         self.content_type = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        self.format = format_of(self.content_type)
         self.has_one_host = has_one_host(scope)
         self.remote = address_of(scope["client"][0] if scope.get("client") else None)
         self._app = app

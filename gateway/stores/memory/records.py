@@ -9,7 +9,7 @@ from typing import TypeVar
 from gateway.stores import Counter, Retag, SessionCaps, Store
 from gateway.stores.caps import OF_ALL_USERS, OF_THIS_USER, cap_reached
 from protocol.classic.session import State
-from protocol.hardened.replay_window import FreshnessClaim, ReplayWindow
+from protocol.hardened.replay_window import ReplayWindow
 
 # Salts are forgotten once there are twice as many as there were left the last time, and these.
 _SPARE_SALTS = 1024
@@ -22,16 +22,6 @@ class Salts:
     until_ms: dict[bytes, int] = field(default_factory=dict)
     forgotten_ms: int = 0
     full: int = _SPARE_SALTS
-
-    def claim(self, claim: FreshnessClaim, now_ms: int) -> bool:
-        if claim.expires_ms < self.forgotten_ms:
-            return now_ms > claim.expires_ms
-        if claim.salt in self.until_ms:
-            return False
-        if len(self.until_ms) >= self.full:
-            self.forget(now_ms)
-        self.until_ms[claim.salt] = claim.expires_ms
-        return True
 
     def forget(self, now_ms: int) -> None:
         kept = {salt: at for salt, at in self.until_ms.items() if at >= now_ms}

@@ -18,9 +18,10 @@ from gateway.stores import (
 from protocol.classic.freshness import MAX_MESSAGES, PASSPHRASE_ATTEMPTS, NonceClaim
 from protocol.classic.session import Event, State, advance
 from protocol.common.codes import CODE_ATTEMPTS
+from protocol.hardened.replay_window import FreshnessClaim
 
 from .handshakes import MemoryHandshakes
-from .records import Chain, Code, Exchange, Handshake, Session, drop
+from .records import Chain, Code, Exchange, Handshake, Salts, Session, drop
 
 _CLAIMED = PASSPHRASE_ATTEMPTS + 1
 
@@ -103,7 +104,7 @@ class MemoryStore(MemoryHandshakes):
         if isinstance(claim, NonceClaim):
             return self._claim_tags(record, claim)
         if claim.fresh == "clock":
-            return record.salts.claim(claim, now_ms)
+            return self._claim_salt(record.salts, claim, now_ms)
         window = record.window.claim(claim.value)
         record.window = window or record.window
         return window is not None
@@ -112,8 +113,18 @@ class MemoryStore(MemoryHandshakes):
     def _claim_tags(record: Session, claim: NonceClaim) -> bool:
         if claim.nonce_tag in record.tags or record.tags.get(claim.passphrase_tag) == _CLAIMED:
             return False
-        record.state = advance(record.state, Event.MESSAGE_CLAIMED)
         record.tags[claim.nonce_tag] = record.tags[claim.passphrase_tag] = _CLAIMED
+        return True
+
+    @staticmethod
+    def _claim_salt(salts: Salts, claim: FreshnessClaim, now_ms: int) -> bool:
+        if claim.expires_ms < salts.forgotten_ms:
+            return now_ms > claim.expires_ms
+        if claim.salt in salts.until_ms:
+            return False
+        if len(salts.until_ms) >= salts.full:
+            salts.forget(now_ms)
+        salts.until_ms[claim.salt] = claim.expires_ms
         return True
 
     async def end(self, session_id: bytes) -> None:

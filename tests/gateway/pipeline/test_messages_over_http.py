@@ -236,7 +236,7 @@ async def test_a_recorded_message_is_no_oracle(
         assert (await raw.send(message)).status == 200
         held_back, _ = raw.seal(body=b"the number is 4711")
         at.ran.clear()
-        monkeypatch.setattr("protocol.classic.sealing.parse_json_object", watched)
+        monkeypatch.setattr("protocol.classic.suites.parse_json_object", watched)
         bent = [{**message, "payload": bend(str(message["payload"]), n)} for n in range(9)]
         assert_rejected(at, *[await raw.send(one) for one in (message, *bent)])
         assert len(parsed) == 10

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.errors import ConfigError
-from gateway.policy.route_patterns import RoutePatterns
+from gateway.policy.routes import RoutePatterns
 
 
 def test_without_patterns_nothing_is_public() -> None:

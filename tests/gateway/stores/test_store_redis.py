@@ -507,7 +507,7 @@ async def test_nothing_is_in_the_clear(server: RedisProcess, url: str) -> None:
     await sessions.await_code(token, username, USER, code)
     assert await sessions.claim_code(token)
     assert await sessions.enrol(token, username, pair, client_pair.public)
-    live = await sessions.find(token)
+    live = await sessions.find(token, system_clock())
     assert live
     await store.count(b"10.1.2.3", 1, 60_000, system_clock())
     await store.close()

@@ -538,7 +538,7 @@ async def test_nothing_is_in_the_clear_on_disk(path: Path) -> None:
         await sessions.await_code(token, username, USER, code)
         assert await sessions.claim_code(token)
         assert await sessions.enrol(token, username, pair, client_pair.public)
-        live = await sessions.find(token)
+        live = await sessions.find(token, system_clock())
         assert live
         sealed = await store.load(session_id(token), system_clock())
         assert sealed
