@@ -15,7 +15,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from gateway.adapters.aiohttp.app import ASSEMBLY, OUTCOME
-from gateway.adapters.aiohttp.framing import guard, name_no_version
+from gateway.adapters.aiohttp.framing import guard
+from gateway.adapters.aiohttp.private_api import hide_server_version, listening_sockets
 from gateway.config.reload import Reload, Reloads
 from gateway.errors import ConfigError
 from gateway.logs import on_one_line, word
@@ -80,7 +81,7 @@ async def listening(
     ``shared`` where other processes listen on the same port. Raises: ConfigError, StoreUnavailable.
     """
     allow_all_files()
-    name_no_version()
+    hide_server_version()
     asyncio.get_running_loop().set_exception_handler(Complaints())
     app = application(options)
     runner = web.AppRunner(
@@ -136,8 +137,8 @@ async def reserved(host: str, port: int) -> AsyncIterator[tuple[list[str], int]]
 
 def _give_up_who_does_not_read(site: web.TCPSite) -> None:
     """Connections take it over from what they came to."""
-    if sys.platform == "linux" and isinstance(site._server, asyncio.Server):
-        for listener in site._server.sockets:
+    if sys.platform == "linux":
+        for listener in listening_sockets(site):
             listener.setsockopt(
                 socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(IDLE_TIMEOUT_S * 1000)
             )

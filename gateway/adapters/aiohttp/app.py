@@ -3,7 +3,6 @@
 import traceback
 
 from aiohttp import HttpVersion11, hdrs, web
-from aiohttp.web_urldispatcher import _default_expect_handler
 
 from gateway.build import Assembly
 from gateway.errors import ConfigError
@@ -17,6 +16,7 @@ from protocol.common.messages import HttpRequest, HttpResponse
 from .body import let_go_of_broken_body, read_body
 from .framing import refusal_of
 from .inner import Handler, InnerRequest, inner_request, run
+from .private_api import handler_of, routes_with_expect_handler, set_remote
 
 ASSEMBLY: web.AppKey[Assembly] = web.AppKey("certless_assembly", Assembly)
 OUTCOME: web.RequestKey[str] = web.RequestKey("certless_outcome", str)
@@ -48,7 +48,7 @@ def install(app: web.Application, assembly: Assembly) -> None:
         )
         if visitor not in (request.remote, UNKNOWN):
             # For whoever asks from here on, also the access log, which would not see a clone.
-            request._cache["remote"] = visitor
+            set_remote(request, visitor)
         is_old = request.version < HttpVersion11
         has_one_host = is_one_host(request.headers.getall(hdrs.HOST, []), may_be_none=is_old)
         if has_one_host and middleware.is_public(request.rel_url.raw_path):
@@ -75,13 +75,10 @@ def install(app: web.Application, assembly: Assembly) -> None:
 
 async def _refuse_expect_handlers(app: web.Application) -> None:
     """aiohttp runs one before every middleware, so that it would be given plaintext."""
-    for route in app.router.routes():
-        if route._expect_handler is not _default_expect_handler:
-            path = route.resource.canonical if route.resource else ""
-            raise ConfigError(
-                f"the route {route.method} {path} has an expect_handler, which would run without "
-                "a login: take it away"
-            )
+    for route in routes_with_expect_handler(app):
+        raise ConfigError(
+            f"the route {route} has an expect_handler, which would run without a login: remove it"
+        )
 
 
 class _AiohttpRequest(OuterRequest):
@@ -110,7 +107,7 @@ class _AiohttpRequest(OuterRequest):
     async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:
         inner = inner_request(self._request, inside, session, self._max_bytes)
         # The application's own entry: resolves the route and runs its other middlewares.
-        return await run(self._app._handle, inner)
+        return await run(handler_of(self._app), inner)
 
 
 async def _send(request: web.Request, response: web.StreamResponse) -> None:

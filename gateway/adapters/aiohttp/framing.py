@@ -1,17 +1,14 @@
-"""Requests that are refused for their frame or their target, as aiohttp has them.
-
-``guard`` and ``name_no_version`` reach into aiohttp, where nothing is documented: nothing else runs
-before a request is made of what was parsed, and making it fails for some targets. The error would
-end the task of the connection, without an answer, and leave the connection open.
-"""
+"""Requests that are refused for their frame or their target, as aiohttp has them."""
 
 from collections.abc import Callable
 
-from aiohttp import hdrs, web, web_response
+from aiohttp import hdrs, web
 from yarl import URL
 
 from gateway.pipeline.framing import fault
 from gateway.pipeline.request_headers import is_host
+
+from .private_api import wrap_request_factory
 
 _BAD_TARGET: web.RequestKey[bool] = web.RequestKey("certless_bad_target", bool)
 
@@ -35,15 +32,7 @@ def refusal_of(request: web.Request) -> web.Response | None:
 
 def guard(server: web.Server) -> None:
     """Have ``server``, before it listens, answer 400 to targets of which no request can be made."""
-    server.request_factory = _guarded(server.request_factory)
-
-
-def name_no_version() -> None:
-    """Answers that aiohttp makes by itself (400 to what is no HTTP) name a server without versions.
-
-    It has no other place to say so, so this holds for all servers of the process.
-    """
-    web_response.SERVER_SOFTWARE = "certless"  # type: ignore[attr-defined]
+    wrap_request_factory(server, _guarded)
 
 
 def _guarded(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:

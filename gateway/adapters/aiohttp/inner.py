@@ -11,8 +11,6 @@ from typing import TypeAlias
 
 from aiohttp import StreamReader, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http import RawRequestMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -20,6 +18,8 @@ from gateway.errors import BodyTooLarge
 from gateway.pipeline.inner import captured_response, failed, headers_for
 from gateway.sessions.session import Session
 from protocol.common.messages import HttpRequest, HttpResponse
+
+from .private_api import BaseProtocol, RawRequestMessage, close_uploads
 
 SESSION: web.RequestKey[Session] = web.RequestKey("certless_session", Session)
 USER: web.RequestKey[str] = web.RequestKey("certless_user", str)
@@ -69,10 +69,6 @@ class InnerRequest(web.Request):
     ATTRS = web.Request.ATTRS | frozenset(["captured"])
 
     captured: _CapturingWriter
-
-    def finish(self) -> None:
-        """Let go of uploaded files, as the server does for requests of its own."""
-        self._finish()
 
     @property
     def transport(self) -> asyncio.Transport | None:
@@ -132,7 +128,7 @@ async def run(handler: Handler, request: InnerRequest) -> HttpResponse:
     except Exception as error:
         return failed(error)
     finally:
-        request.finish()
+        close_uploads(request)
     captured = request.captured
     headers = ((name, _as_text(value)) for name, value in captured.headers.items())
     return captured_response(response.status, headers, bytes(captured.body))

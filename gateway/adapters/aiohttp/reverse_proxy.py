@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 import aiohttp
 from aiohttp import hdrs, web
-from aiohttp.http import SERVER_SOFTWARE
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -37,6 +36,7 @@ from gateway.policy.routes import RoutePatterns
 
 from .body import read_body
 from .inner import SESSION, USER, InnerRequest
+from .private_api import SERVER_SOFTWARE, send_once
 from .reading import Reading
 from .uploads import Upload
 from .upstream_slots import UpstreamSlots
@@ -103,9 +103,7 @@ class Proxy:
             timeout=self._timeout,
             connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEPT_S),
         ) as session:
-            # aiohttp would send PUT, DELETE and the like again when a kept connection breaks. What
-            # the upstream did then, nobody knows; a message must not run twice (PROTOCOL §7.3).
-            session._retry_connection = False
+            send_once(session)
             self._session = session
             yield
 

@@ -1,0 +1,107 @@
+"""All private and undocumented API of aiohttp that the gateway uses, with the reason for each.
+
+No other module uses any of it. ``tests/gateway/adapters/test_private_api.py`` tests each function
+with a real server and fails if a new version of aiohttp changes what it relies on.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import aiohttp
+from aiohttp import web, web_response
+
+# No public constructor makes a request from parts: these are the parts that the server uses.
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http import SERVER_SOFTWARE, RawRequestMessage
+from aiohttp.web_urldispatcher import _default_expect_handler
+
+__all__ = [
+    "SERVER_SOFTWARE",
+    "BaseProtocol",
+    "RawRequestMessage",
+    "close_uploads",
+    "handler_of",
+    "hide_server_version",
+    "listening_sockets",
+    "routes_with_expect_handler",
+    "send_once",
+    "set_remote",
+    "wrap_request_factory",
+]
+
+
+def set_remote(request: web.Request, address: str) -> None:
+    """Set ``request.remote``, behind a reverse proxy.
+
+    The public way is ``request.clone(remote=...)``. The clone would reach the handlers, but the
+    access log would still see the address of the proxy.
+    """
+    request._cache["remote"] = address
+
+
+def routes_with_expect_handler(app: web.Application) -> list[str]:
+    """The routes of ``app`` with an ``expect_handler`` of their own, as ``METHOD /path``.
+
+    aiohttp has no public way to see it, and runs it before every middleware.
+    """
+    return [
+        f"{route.method} {route.resource.canonical if route.resource else ''}"
+        for route in app.router.routes()
+        if route._expect_handler is not _default_expect_handler
+    ]
+
+
+def handler_of(app: web.Application) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """What the server calls for each request: it finds the route and runs the middlewares.
+
+    The request inside a sealed message is handled by it. The public way to call it is over a
+    connection, and such a request has none.
+    """
+    return app._handle
+
+
+def close_uploads(request: web.BaseRequest) -> None:
+    """Close the temporary files of a multipart form.
+
+    The server does this for the requests that it makes. A request inside a message is not one.
+    """
+    request._finish()
+
+
+def send_once(session: aiohttp.ClientSession) -> None:
+    """Do not send a request again if a kept connection breaks.
+
+    aiohttp sends PUT, DELETE and other idempotent methods again and has no option against it. The
+    upstream may have run the request, and a message must not run twice (PROTOCOL §7.3).
+    """
+    session._retry_connection = False
+
+
+def listening_sockets(site: web.TCPSite) -> Sequence[socket.socket]:
+    """The sockets of ``site``, which has started, to set options on them.
+
+    ``TCPSite`` has no argument for socket options.
+    """
+    server = site._server
+    return server.sockets if isinstance(server, asyncio.Server) else ()
+
+
+def wrap_request_factory(
+    server: web.Server, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> None:
+    """Replace the function that makes a request of what was parsed, before ``server`` listens.
+
+    Nothing else of ours runs before it, and it raises an error for some request targets. Then
+    aiohttp sends no response and leaves the connection open.
+    """
+    server.request_factory = wrap(server.request_factory)
+
+
+def hide_server_version() -> None:
+    """Responses that aiohttp makes itself (400 to invalid HTTP) name a server without a version.
+
+    Neither the server nor the runner has an option for it. It is one name for the whole process.
+    """
+    web_response.SERVER_SOFTWARE = "certless"  # type: ignore[attr-defined]

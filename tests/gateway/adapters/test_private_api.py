@@ -1,0 +1,218 @@
+"""What the gateway relies on inside of aiohttp, function by function, and that nobody else does.
+
+If one of these fails after an update of aiohttp, mend ``private_api.py``; nothing else knows it.
+"""
+
+import ast
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web, web_response
+from processes import ROOT
+
+from gateway.adapters.aiohttp import private_api
+
+SOURCES = sorted(
+    path
+    for folder in ("gateway", "certless")
+    for path in (ROOT / folder).rglob("*.py")
+    if path != Path(private_api.__file__)
+)
+# Modules of aiohttp that its documentation does not name.
+UNDOCUMENTED = {
+    *("base_protocol", "http", "http_parser", "http_writer", "web_protocol", "web_response"),
+    *("web_urldispatcher", "web_request", "web_server", "helpers", "connector", "client_reqrep"),
+}
+
+
+@asynccontextmanager
+async def serving(
+    app: web.Application, before: Callable[[web.AppRunner], None] = lambda _: None
+) -> AsyncIterator[tuple[str, web.TCPSite]]:
+    runner = web.AppRunner(app)
+    await runner.setup()
+    before(runner)
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}", site
+    finally:
+        await runner.cleanup()
+
+
+async def got(url: str) -> str:
+    async with aiohttp.ClientSession() as http, http.get(url) as response:
+        return await response.text()
+
+
+def private_uses(source: str) -> set[str]:
+    """Private attributes of other objects, and private or undocumented imports from aiohttp."""
+    tree, found = ast.parse(source), set[str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "aiohttp":
+            found |= {alias.name for alias in node.names if alias.name.startswith("_")}
+            found |= {part for part in (node.module or "").split(".")[1:] if part in UNDOCUMENTED}
+            found |= {alias.name for alias in node.names if alias.name in UNDOCUMENTED}
+        elif isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            if not own and not node.attr.endswith("__"):
+                found.add(node.attr)
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_other_module_uses_private_api_of_aiohttp(path: Path) -> None:
+    source = path.read_text("utf-8")
+    if "aiohttp" in source:
+        # ``_replace`` is the documented method of a NamedTuple.
+        assert private_uses(source) - {"_replace"} == set()
+
+
+def test_private_uses_are_seen_in_every_form() -> None:
+    source = "from aiohttp.http import X\nfrom aiohttp import _y, web_response\nself._a._b\nc._d\n"
+    assert private_uses(source) == {"http", "_y", "web_response", "_b", "_d"}
+
+
+async def test_set_remote() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        private_api.set_remote(request, "192.0.2.7")
+        return web.Response(text=request.remote)
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    async with serving(app) as (url, _):
+        assert await got(url) == "192.0.2.7"
+
+
+async def test_routes_with_expect_handler() -> None:
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response()
+
+    async def expect(_: web.Request) -> None:
+        return None
+
+    app = web.Application()
+    app.router.add_get("/plain", handle)
+    app.router.add_post("/expects/{id}", handle, expect_handler=expect)
+    assert private_api.routes_with_expect_handler(app) == ["POST /expects/{id}"]
+
+
+async def test_handler_of_runs_routes_and_middlewares() -> None:
+    @web.middleware
+    async def mark(request: web.Request, handler: Any) -> web.StreamResponse:
+        response: web.StreamResponse = await handler(request)
+        response.headers["X-Marked"] = "yes"
+        return response
+
+    async def inner(request: web.Request) -> web.Response:
+        return web.Response(text=request.match_info["id"])
+
+    async def outer(request: web.Request) -> web.StreamResponse:
+        response = await private_api.handler_of(below)(request.clone(rel_url="/items/7"))
+        assert response.headers["X-Marked"] == "yes"
+        return response
+
+    below, app = web.Application(middlewares=[mark]), web.Application()
+    below.router.add_get("/items/{id}", inner)
+    below.freeze()
+    app.router.add_get("/", outer)
+    async with serving(app) as (url, _):
+        assert await got(url) == "7"
+
+
+async def test_close_uploads() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        upload = (await request.post())["file"]
+        assert isinstance(upload, web.FileField)
+        before = upload.file.closed
+        private_api.close_uploads(request)
+        return web.json_response([before, upload.file.closed])
+
+    app = web.Application()
+    app.router.add_post("/", handle)
+    form = aiohttp.FormData()
+    form.add_field("file", b"x" * 100, filename="a.bin")
+    async with serving(app) as (url, _), aiohttp.ClientSession() as http:
+        async with http.post(url, data=form) as response:
+            assert await response.json() == [False, True]
+
+
+@pytest.mark.parametrize("once", [True, False])
+async def test_send_once(once: bool) -> None:
+    """A server that closes a kept connection upon the next request, which aiohttp sends again."""
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            heads.append(await reader.readuntil(b"\r\n\r\n"))
+            if len(heads) == 1:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                heads.append(await reader.readuntil(b"\r\n\r\n"))
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, aiohttp.ClientSession() as http, asyncio.timeout(10):
+        if once:
+            private_api.send_once(http)
+        async with http.delete(url) as response:
+            await response.read()
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await http.delete(url)
+    # aiohttp's own way is to send it again: were it another one day, the function could go.
+    assert len(heads) == (2 if once else 3)
+
+
+async def test_listening_sockets() -> None:
+    async with serving(web.Application()) as (url, site):
+        names = [one.getsockname() for one in private_api.listening_sockets(site)]
+        assert names == [("127.0.0.1", int(url.rpartition(":")[2]))]
+        for listener in private_api.listening_sockets(site):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+async def test_wrap_request_factory() -> None:
+    paths: list[str] = []
+
+    def wrap(make: Callable[..., Any]) -> Callable[..., Any]:
+        def make_request(message: Any, *rest: Any) -> Any:
+            paths.append(message.path)
+            return make(message._replace(path="/other", url=message.url.with_path("/other")), *rest)
+
+        return make_request
+
+    def before(runner: web.AppRunner) -> None:
+        assert runner.server is not None
+        private_api.wrap_request_factory(runner.server, wrap)
+
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(text=request.path)
+
+    app = web.Application()
+    app.router.add_get("/other", handle)
+    async with serving(app, before) as (url, _):
+        assert await got(url + "/asked") == "/other"
+    assert paths == ["/asked"]
+
+
+async def test_hide_server_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_response, "SERVER_SOFTWARE", private_api.SERVER_SOFTWARE)
+    private_api.hide_server_version()
+    async with serving(web.Application()) as (url, _):
+        port = int(url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"this is no HTTP\r\n\r\n")
+        async with asyncio.timeout(10):
+            head = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+    assert b"Server: certless\r\n" in head
+    assert b"aiohttp" not in head
