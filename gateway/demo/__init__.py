@@ -1,8 +1,8 @@
-"""The demo: a gateway in front of a small shop, and a mailbox to look for codes in.
+"""The demo: a gateway in front of a small shop, and a mailbox that shows the codes.
 
-``python -m gateway demo`` starts it. The parts are real: mails go by SMTP, requests by HTTP to an
-API that knows nothing of the gateway, and the shop's page shows the bytes that a tap on the
-gateway's socket has heard. All of it is in memory and gone at the end.
+``python -m certless demo`` starts it. The parts are real: mails go by SMTP, and requests by HTTP to
+an API that does not know the gateway. The shop's page shows the bytes that a tap recorded at the
+gateway's socket. Everything is in memory and lost when the demo ends.
 """
 
 import asyncio
@@ -31,10 +31,10 @@ from .wire import Wire
 
 __all__ = ["Places", "introduction", "run", "running"]
 
-# The API believes a header, and the SMTP server takes everything: the gateway alone gets there.
+# The API trusts a header, and the SMTP server accepts every mail: only the gateway may reach them.
 _INSIDE_HOST = "127.0.0.1"
 _SHUTDOWN_S = 5
-# A picture of 5 MiB is 8.9 MiB as it travels.
+# A picture of 5 MiB has 8.9 MiB on the wire in classic.
 _MAX_BODY_BYTES = 12 * 1024 * 1024
 _WIRE = "/wire.json"
 _local_names_only = only_for(r"localhost|[a-z0-9.-]+\.test")
@@ -44,7 +44,7 @@ _ORDER = """-d '{"item":"tea","quantity":2}'"""
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the parts listen, as URLs."""
+    """The URLs at which the parts listen."""
 
     gateway: str
     mailbox: str
@@ -53,14 +53,14 @@ class Places:
     figures: str
 
 
-class _Visitors(AnyAddress):
-    """Anybody may log in; the mailbox learns that a code was used."""
+class _DemoUsers(AnyAddress):
+    """Anybody may log in; the mailbox is notified when a code was used."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
 
     async def check(self, account: Account, payload: Mapping[str, Any]) -> bool:
-        """Called when a code was right."""
+        """The gateway calls this after a right code."""
         self._mailbox.mark_used(account.name)
         return await super().check(account, payload)
 
@@ -75,13 +75,13 @@ async def running(
     figures_port: int,
     dialect: str,
 ) -> AsyncIterator[Places]:
-    """The demo, while the context lasts. Port 0 stands for any that is free.
+    """Run the demo while the context lasts. Port 0 means any free port.
 
-    ``host`` is that of gateway and mailbox; anybody who reaches the mailbox reads all codes. The
-    API and the SMTP server listen on loopback always. Raises: ConfigError, in one line.
+    Gateway and mailbox listen on ``host``; anybody who reaches the mailbox can read all codes. The
+    API and the SMTP server always listen on loopback. Raises: ConfigError, in one line.
     """
     async with AsyncExitStack() as stack:
-        # All ports are taken before anything starts: the parts need to know each other's.
+        # Open all ports before anything starts, because the parts need each other's ports.
         sockets = {}
         for part, at, number in (
             ("gateway", host, port),
@@ -106,12 +106,12 @@ async def running(
         public = [*shop.PUBLIC, _WIRE]
         gateway = reverse_proxy(
             places.api,
-            users=_Visitors(mailbox),
+            users=_DemoUsers(mailbox),
             mail=places.smtp,
             public=public,
             site="the tea shop",
             max_body_bytes=_MAX_BODY_BYTES,
-            # People who try things out log in often.
+            # Users of the demo log in often.
             mail_limit=100,
             logins_per_user="none",
             logins_per_address="none",
@@ -139,10 +139,10 @@ async def run(
     stop: asyncio.Event | None = None,
     announce: Callable[[str], object] = print,
 ) -> None:
-    """The demo until ``stop`` is set, or without one until cancelled; then all of it is shut down.
+    """Run the demo until ``stop`` is set, or until cancelled if there is none. Then shut it down.
 
-    ``announce`` is called with each line that says where to look and what to try. The rest is as
-    in ``running``. Raises: ConfigError, in one line.
+    ``announce`` receives each line of the introduction. The other arguments are those of
+    ``running``. Raises: ConfigError, in one line.
     """
     ports = (port, mailbox_port, api_port, smtp_port, figures_port)
     async with running(host, *ports, dialect) as places:
@@ -152,28 +152,28 @@ async def run(
 
 
 def introduction(places: Places, dialect: str) -> list[str]:
-    """The lines that say where to look and what to try, made to be copied."""
+    """The lines that name the pages to open and the commands to try."""
     is_default = dialect == DEFAULT_DIALECT
-    # Who names a dialect means classic.
+    # Naming a dialect selects classic.
     shop_url = places.gateway if is_default else f"{places.gateway}/?suite=classic"
     lines = [
-        "The Certless demo is running. Ctrl+C ends it.",
+        "The Certless demo is running. Press Ctrl+C to stop it.",
         "",
-        f"  Shop     {shop_url}   (begin here, in a browser)",
-        f"  Mailbox  {places.mailbox}   (all codes arrive there)",
-        f"  Figures  {places.figures}   (charts of what the gateway does)",
+        f"  Shop     {shop_url}   (start here, in a browser)",
+        f"  Mailbox  {places.mailbox}   (receives all codes)",
+        f"  Figures  {places.figures}   (charts of the gateway)",
         "",
-        "Log in and order from a terminal; any address will do:",
+        "Log in and order from a terminal, with any address:",
         f"  {_request_command(places, dialect)}",
     ]
-    if is_default:  # the one that the example speaks
+    if is_default:  # the dialect of the example
         lines += [
-            "The same from Node.js, in the classic suite:",
+            "The same from Node.js, with the classic suite:",
             f"  node examples/node_client.mjs {places.gateway} ann@example.org",
         ]
     return [
         *lines,
-        "Without a login it is refused:",
+        "A request without a login is refused:",
         f"  curl -i {places.gateway}/orders",
     ]
 
@@ -181,13 +181,13 @@ def introduction(places: Places, dialect: str) -> list[str]:
 def _request_command(places: Places, dialect: str) -> str:
     option = "" if dialect == DEFAULT_DIALECT else f"--dialect {dialect} "
     return (
-        f"{_this_python()} -m gateway request --login ann@example.org {option}"
+        f"{_this_python()} -m certless request --login ann@example.org {option}"
         f"POST {places.gateway}/orders {_ORDER}"
     )
 
 
 def _this_python() -> str:
-    """How to call the interpreter that runs this, for it may live in an environment of its own."""
+    """The command for the running interpreter, which may be in a virtual environment."""
     if shutil.which("python") == sys.executable:
         return "python"
     here = Path(sys.executable)
@@ -202,8 +202,8 @@ def _listen(part: str, host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            text = f"port {port}, for the {part}, is in use: end what listens there, or choose "
-            text += "another --port"
+            text = f"port {port}, for the {part}, is in use: stop the program that listens there, "
+            text += "or choose another --port"
         else:
             reason = error.strerror or "no such address"
             text = f"cannot listen on {host}:{port}, for the {part}: {reason}"
@@ -212,18 +212,18 @@ def _listen(part: str, host: str, port: int) -> socket.socket:
 
 def _url(scheme: str, listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
-    # What stands for every address of a machine is no address to go to.
+    # A wildcard address is not an address to open in a browser.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _tap(wire: Wire, public: list[str]) -> _Wrap:
-    """Hears what is sealed and what is refused, and not what everybody may fetch."""
+    """Record sealed and refused requests, but not those to public files."""
     left_out = RoutePatterns([*public, f"{DEFAULT_PREFIX}/{{script}}.js"])
     return lambda protocol: tapped(protocol, wire, lambda path: not left_out.match(path))
 
 
-def _as_it_is(protocol: asyncio.Protocol) -> asyncio.Protocol:
+def _unchanged(protocol: asyncio.Protocol) -> asyncio.Protocol:
     return protocol
 
 
@@ -231,7 +231,7 @@ async def _serve(
     stack: AsyncExitStack,
     app: web.Application,
     listener: socket.socket,
-    wrap: _Wrap = _as_it_is,
+    wrap: _Wrap = _unchanged,
 ) -> None:
     app.middlewares.insert(0, _local_names_only)
     runner = web.AppRunner(
@@ -244,7 +244,7 @@ async def _serve(
     stack.push_async_callback(runner.cleanup)
     await runner.setup()
     make_protocol = runner.server
-    assert make_protocol is not None  # noqa: S101 (it is there after setup)
+    assert make_protocol is not None  # noqa: S101 (setup has set it)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: wrap(make_protocol()), sock=listener)
     stack.callback(server.close)

@@ -1,26 +1,26 @@
-// The body of a message by its members, as anybody on the way can read it, without any key
-// (PROTOCOL §14.2, §17.1). Bytes are told in hex from msgpack, and as the base64 that JSON has.
+// The members of a message's body, which anyone on the network can read without a key (PROTOCOL
+// §14.2, §17.1). Bytes are shown in hex for msgpack, and as the base64 in JSON.
 
-// Stands where bytes were left out. No byte is shown as this.
+// Marks omitted bytes. No byte is shown as this character.
 export const GAP = '\u0000';
 
 const SUITES = ['', 'ecdh-gcm', 'rsa-gcm'];
 const KINDS = ['', 'request', 'response', 'refusal'];
 
-// SHA-256 of nothing: what the header of a message without a wrapped key has.
+// SHA-256 of the empty string: in the header of a message without a wrapped key.
 const NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 
-/** Reads what the clients write: maps, lists, texts, bytes, and numbers from 0. */
+/** Reads the types that clients write: maps, lists, texts, bytes, and numbers from 0. */
 class MsgpackReader {
   #bytes;
   #view;
   #at = 0;
   #cut;
 
-  /** `cut` is where bytes were left out, which is inside of the last value. */
+  /** `cut` is the position of omitted bytes, which is inside the last value. */
   constructor(bytes, cut) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -43,7 +43,7 @@ class MsgpackReader {
     if (first >= 0xc4 && first <= 0xc6) return this.#hex(this.#unsigned(2 ** (first - 0xc4)));
     if (first >= 0xcc && first <= 0xcf) return this.#unsigned(2 ** (first - 0xcc));
     if (first >= 0xd9 && first <= 0xdb) return this.#text(this.#unsigned(2 ** (first - 0xd9)));
-    throw new RangeError('nothing that these messages have');
+    throw new RangeError('an unknown type');
   }
 
   #unsigned(size) {
@@ -60,7 +60,7 @@ class MsgpackReader {
     return this.#take(length).map(hex).join(GAP);
   }
 
-  /** So many bytes, or what there is of them: those before the cut, and those behind it. */
+  /** The next `length` bytes; if some were omitted, those before and those after the cut. */
   #take(length) {
     const from = this.#at;
     const to = from + length;
@@ -69,12 +69,12 @@ class MsgpackReader {
       this.#at = this.#bytes.length;
       return [this.#bytes.subarray(from, this.#cut), this.#bytes.subarray(this.#cut)];
     }
-    if (to > this.#bytes.length) throw new RangeError('it ends here');
+    if (to > this.#bytes.length) throw new RangeError('not enough bytes');
     return [this.#bytes.subarray(from, to)];
   }
 }
 
-/** The header of a sealed message, which the seal covers and does not hide; null: it is none. */
+/** The header of a sealed message, which is authenticated but readable; null if it is none. */
 function headerOf(bytes) {
   const magic = String.fromCharCode(...bytes.subarray(0, 3));
   if (magic !== 'CG1' || (bytes.length !== 67 && bytes.length !== 83)) return null;
@@ -92,14 +92,14 @@ function headerOf(bytes) {
   return bytes.length === 67 ? fields : [...fields, ['answers', hex(bytes.subarray(67))]];
 }
 
-const wrappedHash = (text) => (text === NOTHING ? 'of nothing: this suite wraps no key' : text);
+const wrappedHash = (text) => (text === NOTHING ? 'empty: this suite wraps no key' : text);
 
 const fromHex = (text) => Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 
 /**
- * The members of a hardened message, in their order: `{ name, text, isField }`, those of its header
- * among them as fields. null: the body is no such message.
- * @param body `{ bytes, cut, type }`: where bytes were left out, or -1; the Content-Type
+ * The members of a hardened message, in their order: `{ name, text, isField }`; the parts of its
+ * header are fields. null if the body is not such a message.
+ * @param body `{ bytes, cut, type }`: `cut` is the position of omitted bytes or -1, `type` the Content-Type
  */
 export function membersOf({ bytes, cut, type }) {
   const isMsgpack = type === 'application/msgpack';
@@ -115,7 +115,7 @@ export function membersOf({ bytes, cut, type }) {
   }
 }
 
-/** Its last text may have a hole. A session has one name in both formats. */
+/** The middle of its last text can be omitted. The sid is shown in hex, as for msgpack. */
 function jsonMembers(bytes, cut) {
   const parts = cut < 0 ? [bytes] : [bytes.subarray(0, cut), bytes.subarray(cut)];
   const text = parts.map((part) => new TextDecoder().decode(part)).join('\\u0000');

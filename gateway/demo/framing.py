@@ -1,7 +1,7 @@
-"""Where HTTP/1 messages begin and end in a stream of bytes (RFC 9112 §6), for one who listens.
+"""Finds where HTTP/1 messages begin and end in a stream of bytes (RFC 9112 §6), for a listener.
 
-Nothing is checked and nothing refused: that is for those who talk. What is not understood counts
-to the message that it came with, until the connection ends.
+It validates and refuses nothing: client and server do that. Bytes that it cannot parse belong to
+the current message until the connection ends.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-# Longer than any head that aiohttp takes.
+# Longer than any head that aiohttp accepts.
 MAX_HEAD_BYTES = 64 * 1024
 
 _LENGTH = b"content-length"
@@ -19,23 +19,23 @@ _BODILESS = (b"204", b"304")
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """First line, and the headers by lower-case name; of equal ones the last."""
+    """The first line, and the headers by lower-case name; of equal names the last one."""
 
     first_line: bytes
     headers: Mapping[bytes, bytes]
 
     def word(self, place: int) -> bytes:
-        """A word of the first line, or nothing: 0 is a request's method, 1 an answer's status."""
+        """A word of the first line, or nothing: 0 is a request's method, 1 a response's status."""
         return dict(enumerate(self.first_line.split())).get(place, b"")
 
 
 class End(Enum):
-    """The message is whole."""
+    """The message is complete."""
 
     END = "end"
 
 
-# Bytes of the message, its head once that is whole, its end; and None: more is needed to go on.
+# Bytes of the message, its head when complete, its end; None means that more bytes are needed.
 Event: TypeAlias = bytes | Head | End
 _Steps: TypeAlias = Generator[Event | None, None, None]
 
@@ -44,13 +44,13 @@ class Stream:
     """One direction of a connection."""
 
     def __init__(self, is_answer_to_head: Callable[[], bool] | None = None) -> None:
-        """For answers, ``is_answer_to_head`` says whether this one is; for requests it is None."""
+        """``is_answer_to_head`` says if a response answers HEAD; for requests it is None."""
         self._is_answer_to_head = is_answer_to_head
         self._waiting = b""
         self._steps = self._follow()
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """What the next bytes are, cut however the network cut them. Every byte comes out once."""
+        """Parse the next bytes, in pieces of any size. Every byte is returned exactly once."""
         self._waiting += data
         while (event := next(self._steps)) is not None:
             yield event
@@ -71,7 +71,7 @@ class Stream:
                 yield from self._take(len(self._waiting))
 
     def _is_interim(self, head: Head) -> bool:
-        """Whether it only announces the answer that it becomes a part of."""
+        """Whether it is an interim response (1xx), which belongs to the final one."""
         return self._is_answer_to_head is not None and head.word(1).startswith(b"1")
 
     def _has_body(self, head: Head) -> bool:
@@ -86,7 +86,7 @@ class Stream:
             while (yield from self._line()).strip():
                 pass
         elif self._is_answer_to_head and _LENGTH not in headers:
-            raise ValueError("it goes on until the connection ends")
+            raise ValueError("the body lasts until the connection ends")
         else:
             yield from self._exactly(int(headers.get(_LENGTH, b"0")))
 
@@ -99,7 +99,7 @@ class Stream:
         while (line := (yield from self._line())).strip():
             size += len(line)
             if size > MAX_HEAD_BYTES:
-                raise ValueError("no head ends here")
+                raise ValueError("the head is too long")
             name, _, value = line.partition(b":")
             headers[name.strip().lower()] = value.strip()
         return Head(first_line.strip(), headers)
@@ -110,7 +110,7 @@ class Stream:
             yield from self._something()
             line += yield from self._take(self._waiting.find(b"\n") + 1 or len(self._waiting))
             if len(line) > MAX_HEAD_BYTES:
-                raise ValueError("no line ends here")
+                raise ValueError("the line is too long")
         return line
 
     def _exactly(self, count: int) -> _Steps:

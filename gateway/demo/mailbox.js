@@ -1,5 +1,5 @@
-// The server writes the page, escaped; this only brings in what is new, marks codes that are used,
-// copies codes and tells screen readers about both. No mail is ever put together as HTML here.
+// The server renders and escapes the page. This script only adds new mails, marks used codes,
+// copies codes, and informs screen readers. It never builds HTML from a mail.
 
 const list = document.getElementById('mails');
 const status = document.getElementById('status');
@@ -16,11 +16,10 @@ function localise(root) {
   }
 }
 
-// navigator.clipboard is missing where a browser does not trust the origin: plain http and any
-// host but localhost.
+// navigator.clipboard is missing on insecure origins: plain http on any host but localhost.
 async function copy(text) {
   if (navigator.clipboard) {
-    try { return await navigator.clipboard.writeText(text); } catch { /* the old way, then */ }
+    try { return await navigator.clipboard.writeText(text); } catch { /* use the old way */ }
   }
   const field = document.createElement('textarea');
   field.value = text;
@@ -40,11 +39,11 @@ list.addEventListener('click', async ({ target }) => {
   try {
     await copy(code.textContent);
     button.textContent = 'Copied';
-    say('Copied. Now paste it where it is asked for.');
+    say('Copied. Now paste it into the login.');
     setTimeout(() => { button.textContent = 'Copy'; }, 2000);
   } catch {
     getSelection().selectAllChildren(code);
-    say('This browser does not let the page copy: the code is selected, press Ctrl+C or ⌘C.');
+    say('This browser does not allow the page to copy. The code is selected: press Ctrl+C or ⌘C.');
   }
   button.focus();
 });
@@ -55,7 +54,7 @@ function setState(mail, state, words) {
   if (place) place.textContent = words;
 }
 
-/** Codes expire without any news from the server. */
+/** Codes expire without an event from the server. */
 function showExpired() {
   for (const mail of list.querySelectorAll('[data-state=fresh]')) {
     if (Date.parse(mail.dataset.until) <= Date.now()) setState(mail, 'expired', 'Expired');
@@ -68,7 +67,7 @@ async function refresh(after) {
   const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
   const mails = Array.from(page.querySelectorAll('article'));
   const ids = new Set(mails.map(({ id }) => id));
-  // Those that are shown stay as they are: opened, selected, or with the focus on a button.
+  // Mails on the page stay unchanged: opened, selected, or with the focus on a button.
   for (const shown of list.querySelectorAll('article')) if (!ids.has(shown.id)) shown.remove();
   for (const mail of mails) {
     const shown = document.getElementById(mail.id);
@@ -92,7 +91,7 @@ async function watch() {
     const lost = status.classList.contains('lost');
     const newest = list.firstElementChild?.id.slice('mail-'.length) ?? '';
     try {
-      // The server answers when there is something new; after a failure it is asked how it is.
+      // The server answers when there is news. After a failure, ask for the current state.
       const used = list.querySelectorAll('[data-state=used]').length;
       await refresh(lost ? '' : `?after=${newest}&used=${used}`);
     } catch {

@@ -1,8 +1,8 @@
-"""A mailbox for everybody: an SMTP server that keeps what it gets, and a page that shows it.
+"""The demo's mailbox: an SMTP server that keeps all mails, and a page that shows them.
 
-Both are for trying things out. Nothing is sent on or written to disk, and whoever reaches the page
-reads everybody's mail, so it listens on loopback unless told otherwise. What comes by mail is
-untrusted: it reaches the page as text, and the page's policy lets no script but its own run.
+Mails are not forwarded and not written to disk. Anybody who reaches the page can read all mails, so
+it listens on loopback by default. Mails are untrusted: the page shows them as text, and its policy
+allows only its own script.
 """
 
 import asyncio
@@ -33,12 +33,12 @@ MAX_MAILS = 100
 MAX_MAIL_BYTES = 64 * 1024
 
 _SMTP_TIMEOUT_S = 30
-# A code stands alone on its line. No suite has one of less than 8 characters.
+# A code is alone on its line. The codes of all suites have at least 8 characters.
 _CODE = re.compile(rf"^[{CODE_ALPHABET}]{{8,64}}$", re.MULTILINE)
 _HEADERS = headers()
 _STATES = {
     "fresh": "",
-    "used": "Used: it has opened a session",
+    "used": "Used: it opened a session",
     "replaced": "Replaced by a newer mail",
     "expired": "Expired",
 }
@@ -47,9 +47,10 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One mail to one address. ``when`` it came, in UTC as ISO 8601; ``code`` is "" without one.
+    """One mail to one address.
 
-    ``used``: its code has opened a session.
+    ``when`` is the time of arrival, in UTC as ISO 8601. ``code`` is "" if the mail has none.
+    ``used`` means that the code opened a session.
     """
 
     id: str
@@ -62,7 +63,7 @@ class Mail:
 
 
 class Mailbox:
-    """The last 100 mails, and word of a new one for those who wait."""
+    """The last 100 mails; notifies waiting requests of a new one."""
 
     def __init__(self) -> None:
         self._mails: deque[Mail] = deque(maxlen=MAX_MAILS)
@@ -74,7 +75,7 @@ class Mailbox:
         return list(reversed(self._mails))
 
     def put(self, to: str, content: bytes) -> None:
-        """Keep ``content``, a mail as it stood in SMTP's DATA."""
+        """Keep ``content``, a mail from SMTP's DATA."""
         subject, text = _read(content)
         code = _CODE.search(text)
         self._mails.append(
@@ -87,26 +88,26 @@ class Mailbox:
                 code=code[0] if code else "",
             )
         )
-        self._news.tell()
+        self._news.notify()
 
     def mark_used(self, to: str) -> None:
-        """The code of the newest mail to ``to`` was right."""
+        """Mark the code of the newest mail to ``to`` as used."""
         for place in reversed(range(len(self._mails))):
             if self._mails[place].to.lower() == to.lower():
                 self._mails[place] = replace(self._mails[place], used=True)
-                self._news.tell()
+                self._news.notify()
                 return
 
     @property
     def used(self) -> int:
-        """How many of the mails have a code that was used."""
+        """The number of mails with a used code."""
         return sum(mail.used for mail in self._mails)
 
     async def newer_than(self, mail_id: str, used: str = "") -> None:
-        """Returns once the newest mail is not ``mail_id`` ("" for: there is none), or in the end.
+        """Return when the newest mail is not ``mail_id`` ("" means no mail), or on closing.
 
-        With ``used``, also once that is not the number of codes that were used. An id that is not
-        known here is not the newest either, so a page that outlived a restart learns of it at once.
+        With ``used``, also return when the number of used codes differs from it. An unknown id is
+        not the newest one, so a page from before a restart gets a response at once.
         """
         await self._news.until(
             lambda: (
@@ -116,34 +117,34 @@ class Mailbox:
         )
 
     def close(self) -> None:
-        """Let nobody wait any longer."""
+        """End all waits."""
         self._news.close()
 
 
 def _read(content: bytes) -> tuple[str, str]:
-    """Subject and text of a mail, whatever is wrong with it."""
+    """Subject and text of a mail, also of a malformed one."""
     try:
         message = email.message_from_bytes(content, policy=email.policy.default)
         subject = str(message["Subject"] or "")
         body = message.get_body(("plain", "html"))
         text = str(body.get_content()) if body else ""
-    except Exception:  # the parser raises anything from LookupError to RecursionError
-        subject, text = "(a mail that cannot be read)", content.decode("utf-8", "replace")
+    except Exception:  # the parser raises many types, from LookupError to RecursionError
+        subject, text = "(this mail cannot be read)", content.decode("utf-8", "replace")
     return " ".join(_shown(subject).split()), _shown(text.replace("\r\n", "\n"))
 
 
 def _shown(text: str) -> str:
-    """``text`` without what UTF-8 cannot carry: mail may smuggle in half of a surrogate pair."""
+    """``text`` without characters that UTF-8 cannot encode: a mail may contain half a surrogate."""
     return text.encode("utf-8", "replace").decode()
 
 
 # --- SMTP ---------------------------------------------------------------------------------------
 
 
-class _Conversation(SMTP):
-    """One client's. Those under way are in ``live``, for a closing server leaves them open."""
+class _Connection(SMTP):
+    """One client's connection. Open ones are in ``live``, because a closing server keeps them."""
 
-    def __init__(self, handler: Any, live: "set[_Conversation]", **options: Any) -> None:
+    def __init__(self, handler: Any, live: "set[_Connection]", **options: Any) -> None:
         super().__init__(handler, **options)
         self._live = live
 
@@ -157,7 +158,7 @@ class _Conversation(SMTP):
 
 
 class _Sink:
-    """What aiosmtpd calls when a mail is complete."""
+    """The handler that aiosmtpd calls when a mail is complete."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
@@ -170,15 +171,15 @@ class _Sink:
 
 @contextlib.asynccontextmanager
 async def smtp_sink(mailbox: Mailbox, listener: socket.socket) -> AsyncIterator[None]:
-    """An SMTP server on ``listener`` that takes mail for every address, while the context lasts."""
+    """Run an SMTP server on ``listener`` that accepts mail for every address."""
     loop = asyncio.get_running_loop()
-    live: set[_Conversation] = set()
+    live: set[_Connection] = set()
     server = await loop.create_server(
-        lambda: _Conversation(
+        lambda: _Connection(
             _Sink(mailbox),
             live,
             loop=loop,
-            hostname="localhost",  # without it the resolver is asked, and the loop waits
+            hostname="localhost",  # without it, the resolver blocks the loop
             data_size_limit=MAX_MAIL_BYTES,
             enable_SMTPUTF8=True,
             timeout=_SMTP_TIMEOUT_S,
@@ -189,9 +190,9 @@ async def smtp_sink(mailbox: Mailbox, listener: socket.socket) -> AsyncIterator[
         yield
     finally:
         server.close()
-        for conversation in tuple(live):
-            if isinstance(conversation.transport, asyncio.Transport):
-                conversation.transport.abort()
+        for connection in tuple(live):
+            if isinstance(connection.transport, asyncio.Transport):
+                connection.transport.abort()
         await server.wait_closed()
 
 
@@ -201,19 +202,19 @@ async def smtp_sink(mailbox: Mailbox, listener: socket.socket) -> AsyncIterator[
 class MailboxPage:
     """``GET /`` for people, ``GET /mails.json`` for programs: all mails, newest first.
 
-    With ``?after=ID`` both answer once the newest mail is another than that, or after 25 seconds;
-    ``?after=`` waits for the first one. With ``&used=NUMBER`` they also answer once that is not the
-    number of mails whose code was used.
+    With ``?after=ID`` both answer when the newest mail is a different one, or after 25 seconds;
+    ``?after=`` waits for the first mail. With ``&used=NUMBER`` they also answer when the number of
+    mails with a used code differs from it.
     """
 
     def __init__(self, mailbox: Mailbox, hint: str) -> None:
-        """``hint`` is the command that an empty mailbox tells one to try."""
+        """``hint`` is the command that an empty mailbox suggests."""
         self._mailbox = mailbox
         self._hint = hint
         self._page = Template((_HERE / "mailbox.html").read_text("utf-8"))
 
     def app(self) -> web.Application:
-        """The application that serves it."""
+        """The application that serves the page."""
         app = web.Application()
         app.router.add_get("/", self._show)
         app.router.add_get("/mails.json", self._list)
@@ -230,7 +231,7 @@ class MailboxPage:
             shown.append(_article(mail, is_newest=not seen, is_replaced=mail.to.lower() in seen))
             seen.add(mail.to.lower())
         mails = "".join(shown)
-        # Words of a command are not for breaking, least of all after a hyphen.
+        # Lines must not break inside a word of the command, for instance after a hyphen.
         hint = " ".join(f"<span>{escape(word)}</span>" for word in self._hint.split())
         page = self._page.substitute(mails=mails, hint=hint)
         return web.Response(text=page, content_type="text/html")
@@ -273,7 +274,7 @@ def _article(mail: Mail, *, is_newest: bool, is_replaced: bool) -> str:
 def _code_box(code: str, to: str, state: str) -> str:
     if not code:
         return ""
-    # Where there is no room for one line there are two of the same length.
+    # If the code does not fit into one line, it breaks into two halves.
     half = (len(code) + 1) // 2
     return (
         f'<p class="code"><code>{code[:half]}<wbr>{code[half:]}</code> '

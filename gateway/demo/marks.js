@@ -1,5 +1,5 @@
-// What each part of a message is to a listener: readable, the same in every message, sealed, or
-// blind: random to anybody without a key, so that nothing can be tried on it.
+// The meaning of each part of a message for a listener: readable, the same in every message,
+// sealed, or blind. Blind bytes look random without a key, so no guess can be tested on them.
 
 const OPEN = 'open';
 const MEANINGS = {
@@ -12,7 +12,7 @@ const MEANINGS = {
 };
 const CLASSIC_MEMBERS = /"(?<name>username|token|key|iv|payload)":"(?<value>[^"]*)/dg;
 
-/** One direction of an exchange in pieces `[text, meaning]`: `head`, one of the above, or none. */
+/** One direction of an exchange as pieces `[text, meaning]`. A meaning is `head`, `name`, one of the above, or empty. */
 export function pieces(side, kind) {
   const { head, text, members, type } = side;
   if (kind === 'plain') return [[head, 'head'], [text, OPEN]];
@@ -20,7 +20,7 @@ export function pieces(side, kind) {
 }
 
 function listed(members, type) {
-  const format = type === 'application/msgpack' ? 'msgpack, here by its members, bytes in hex' : 'JSON, here by its members';
+  const format = type === 'application/msgpack' ? 'msgpack, shown as members, bytes in hex' : 'JSON, shown as members';
   const lines = members.flatMap(({ name, text, isField }) => [
     [`\n${isField ? '  ' : ''}${name}${text && ' '}`, 'name'],
     [text, MEANINGS[name] ?? ''],

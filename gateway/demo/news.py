@@ -1,4 +1,4 @@
-"""Word of something new, for pages that wait for it."""
+"""Notifies pages that wait for news (long polling)."""
 
 import asyncio
 import contextlib
@@ -8,24 +8,24 @@ LONGEST_WAIT_S = 25
 
 
 class News:
-    """Wakes all who wait. Nobody waits longer than 25 seconds, nor past the end."""
+    """Wakes all waiting tasks. A wait lasts at most 25 seconds and ends on closing."""
 
     def __init__(self) -> None:
         self._changed = asyncio.Event()
         self._closed = False
 
-    def tell(self) -> None:
-        """Something has changed: those who wait look again."""
+    def notify(self) -> None:
+        """Wake all waiting tasks: they check their condition again."""
         self._changed.set()
         self._changed = asyncio.Event()
 
     def close(self) -> None:
-        """Let nobody wait any longer."""
+        """End all waits."""
         self._closed = True
-        self.tell()
+        self.notify()
 
     async def until(self, is_there: Callable[[], object]) -> None:
-        """Returns once ``is_there()`` is true, on closing, or when 25 seconds have passed."""
+        """Return when ``is_there()`` is true, on closing, or after 25 seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LONGEST_WAIT_S):
                 while not self._closed and not is_there():

@@ -1,9 +1,9 @@
-// What this page sends, noted as it was written, until the same has been seen on the wire.
+// Notes of what this page sends, kept until the same exchange appears on the wire.
 
 import { element, prose } from './view.js';
 import { knownOf, size } from './words.js';
 
-// In the order of sending, and so in that of the wire.
+// In the order of sending, which is also the order on the wire.
 const underWay = [];
 
 const TITLES = { 'POST /orders': 'An order', 'GET /orders': 'Your orders', 'POST /picture': 'A picture' };
@@ -29,7 +29,7 @@ function withdraw(note) {
   if (place >= 0) underWay.splice(place, 1);
 }
 
-/** `send`, a fetch, with a note of what it is given, under the kind that it will be on the wire. */
+/** `send`, a fetch, which also notes its arguments under the kind of the exchange on the wire. */
 export function noted(kind, send, answered) {
   return async (input, init) => {
     const note = { kind, ...described(input, init) };
@@ -46,19 +46,19 @@ export function noted(kind, send, answered) {
   };
 }
 
-/** The logout of `page`, with a note of it; whether it was answered is not told. */
+/** The logout of `page`, with a note. It does not report the response. */
 export function notedLogout(page) {
   const logout = page.logout.bind(page);
   return () => {
     const [request, answer] = knownOf({ kind: 'logout' }).map(prose);
-    // The session may be of another suite than the page.
+    // The session can have another suite than the page.
     const kind = page.session?.suite.startsWith('classic') ? 'logout' : 'message';
     if (page.session) underWay.push({ kind, title: 'A logout', request, answer, isOnce: true });
     return logout();
   };
 }
 
-/** `send`, one at a time: two at once could not be told apart on the wire. */
+/** `send`, one at a time: two at once could not be distinguished on the wire. */
 export function inTurn(send) {
   let last = Promise.resolve();
   return (...given) => {
@@ -68,10 +68,10 @@ export function inTurn(send) {
   };
 }
 
-/** The note of what an exchange carried, where this page has sent it. */
+/** The note of an exchange, if this page has sent it. */
 export function noteOf({ kind, isRefused }) {
   const note = underWay.find((one) => one.kind === kind);
-  // A message that was refused may be sent once more, under a new session or by a better clock.
+  // A refused message can be sent again, in a new session or with a corrected clock.
   if (note && (kind === 'plain' || note.isOnce || !isRefused)) withdraw(note);
   return note;
 }

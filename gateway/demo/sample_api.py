@@ -1,7 +1,7 @@
-"""An ordinary aiohttp application, of the kind that stands behind a gateway.
+"""An ordinary aiohttp application, as an example of an API behind a gateway.
 
-It imports nothing of Certless. It believes the header ``X-Certless-User``, so it must be reachable
-by the gateway alone; here it listens on loopback.
+It does not import Certless. It trusts the header ``X-Certless-User``, so only the gateway may reach
+it; here it listens on loopback.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ MAX_QUANTITY = 1000
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What one user wants."""
+    """One order of one user."""
 
     id: int
     item: str
@@ -37,7 +37,7 @@ class _Book:
 
 
 class OrderBooks:
-    """Everybody's orders, in memory; who has not been seen for longest is forgotten first."""
+    """The orders of all users, in memory. The user with the oldest activity is removed first."""
 
     def __init__(self) -> None:
         self._books: OrderedDict[str, _Book] = OrderedDict()
@@ -106,7 +106,7 @@ async def show_order(request: web.Request) -> web.Response:
 
 @routes.delete("/orders/{id}")
 async def delete_order(request: web.Request) -> web.Response:
-    """204, and the order is gone."""
+    """Delete an order: 204."""
     if request.app[BOOKS].of(_user(request)).pop(request.match_info["id"], None) is None:
         raise _error(web.HTTPNotFound, "you have no such order")
     return web.Response(status=204)
@@ -114,7 +114,7 @@ async def delete_order(request: web.Request) -> web.Response:
 
 @routes.post("/picture")
 async def measure_picture(request: web.Request) -> web.Response:
-    """Size and SHA-256 of what was sent. It is hashed as it comes, so it may be of any size."""
+    """Size and SHA-256 of the body. It is hashed while it arrives, so it can have any size."""
     _user(request)
     size, digest = 0, hashlib.sha256()
     async for chunk in request.content.iter_any():
@@ -128,14 +128,14 @@ async def measure_picture(request: web.Request) -> web.Response:
 def _user(request: web.Request) -> str:
     user = request.headers.get(USER_HEADER, "")
     if not user:
-        raise _error(web.HTTPForbidden, "ask through the gateway, which says who you are")
+        raise _error(web.HTTPForbidden, "send it through the gateway, which adds the user")
     return user
 
 
 async def _wanted(request: web.Request) -> tuple[str, int]:
     try:
         wanted = await request.json()
-    except (ValueError, LookupError, RecursionError):  # a charset may be unknown, nesting too deep
+    except (ValueError, LookupError, RecursionError):  # unknown charset, nesting too deep
         raise _error(web.HTTPBadRequest, "the body is not JSON") from None
     item = wanted.get("item") if isinstance(wanted, dict) else None
     if not isinstance(item, str) or not 1 <= len(item) <= MAX_ITEM_CHARS or not item.isprintable():

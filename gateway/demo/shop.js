@@ -1,5 +1,4 @@
-// The shop: what its buttons do. The order's form is sent by the client's own script, and the rest
-// by its fetch.
+// The buttons of the shop. The client's script sends the order's form; its fetch sends the rest.
 
 import { inTurn, noteOf, noted, notedLogout } from './notes.js';
 import { View, element } from './view.js';
@@ -11,7 +10,7 @@ const MAX_PICTURE_BYTES = 6 * 1024 * 1024;
 
 const view = new View();
 const page = globalThis.certless?.page;
-// All that is sealed goes this way, what the form sends too.
+// Everything sealed uses this fetch, including the form.
 if (page) {
   page.fetch = inTurn(noted('message', page.fetch, () => view.refresh()));
   page.logout = notedLogout(page);
@@ -34,7 +33,7 @@ order.addEventListener('certless-answer', async (event) => {
   event.preventDefault();
   const { response } = event.detail;
   const answer = await response.json();
-  if (response.ok) say('#order-said', `Ordered, as number ${answer.id}.`);
+  if (response.ok) say('#order-said', `Ordered. Your order number is ${answer.id}.`);
   else say('#order-said', answer.error, { isLost: true });
   await showOrders();
 });
@@ -46,16 +45,16 @@ $('#plain').addEventListener('click', async () => {
   try {
     const headers = { 'Content-Type': 'application/json' };
     const { status } = await plainFetch('/orders', { method: 'POST', headers, body });
-    say('#order-said', `Refused with ${status}: the shop takes sealed orders only.`);
+    say('#order-said', `Refused with ${status}: the shop accepts only sealed orders.`);
   } catch {
     say('#order-said', 'The gateway does not answer.', { isLost: true });
   }
 });
 
-// --- what was ordered ----------------------------------------------------------------------------
+// --- the user's orders -----------------------------------------------------------------------------
 
 async function showOrders() {
-  // This alone must not open the login.
+  // This request must not open the login.
   if (page.state !== 'ready') return;
   const response = await page.fetch('/orders').catch(() => null);
   if (!response?.ok) return;
@@ -66,7 +65,7 @@ async function showOrders() {
       cancel.disabled = true;
       await page.fetch(`/orders/${id}`, { method: 'DELETE' }).catch((error) => say('#order-said', error.message, { isLost: true }));
       await showOrders();
-      // The button that had the focus is gone.
+      // The button with the focus was removed.
       $('#orders-title').focus();
     });
     return element('li', {}, element('span', { dir: 'auto' }, text), cancel);
@@ -92,7 +91,7 @@ picture.addEventListener('change', () => {
   $('#preview').hidden = !file;
   if (file) $('#preview').src = URL.createObjectURL(file);
   $('#picture-said').replaceChildren();
-  field.setCustomValidity(file?.size > MAX_PICTURE_BYTES ? 'Choose one of at most 6 MiB.' : '');
+  field.setCustomValidity(file?.size > MAX_PICTURE_BYTES ? 'Choose a picture of at most 6 MiB.' : '');
   field.reportValidity();
 });
 
@@ -117,19 +116,19 @@ picture.addEventListener('submit', async (event) => {
   }
 });
 
-/** What the API says of the picture, beside what can be said here: no digest on an insecure page. */
+/** The API's digest, compared with one of the page. An insecure page cannot compute a digest. */
 async function compared(file, answer) {
-  if (answer.size !== file.size) return `The API got ${size(answer.size)}, and ${size(file.size)} were sent.`;
-  const same = `The API got all ${size(file.size)}`;
-  if (!crypto.subtle) return `${same}. Their SHA-256, as it says: ${answer.sha256}.`;
+  if (answer.size !== file.size) return `The API received ${size(answer.size)}, but ${size(file.size)} were sent.`;
+  const same = `The API received all ${size(file.size)}`;
+  if (!crypto.subtle) return `${same}. Their SHA-256 according to the API: ${answer.sha256}.`;
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', await file.arrayBuffer()));
   const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
-  return hex === answer.sha256 ? `${same}, and their SHA-256 is the same: ${hex}.` : `${same}, but changed.`;
+  return hex === answer.sha256 ? `${same}, and their SHA-256 is the same: ${hex}.` : `${same}, but they have changed.`;
 }
 
 // --- the wire ------------------------------------------------------------------------------------
 
-/** A session of another suite, which an earlier load has left, ends: the page is to show its own. */
+/** Ends a session of another suite from an earlier load, because the page shows its own suite. */
 async function leaveOtherSuite() {
   await page.ready;
   const { suite } = $('script[data-suite]').dataset;
@@ -141,7 +140,7 @@ async function followWire() {
   for await (const batch of exchanges((isLost) => { $('#lost').hidden = !isLost; })) {
     for (const exchange of batch) view.add({ ...exchange, isPast, written: isPast ? undefined : noteOf(exchange) });
     if (isPast) {
-      // Only now: what the page sends by itself must not be taken for what was over before.
+      // Only now, so that the page's own requests are not treated as past exchanges.
       await leaveOtherSuite();
       page.addEventListener('state', showSession);
       showSession();

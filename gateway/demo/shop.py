@@ -1,7 +1,7 @@
-"""The page of the tea shop: an ordinary site, with the line in its head that brings in Certless.
+"""The page of the tea shop: an ordinary site that loads Certless with one line in its head.
 
-It stands with the API behind the gateway. The page shows what the visitor wrote beside what went
-over the wire, which it asks ``/wire.json`` for. ``?suite=`` chooses the suite that it speaks.
+The API serves it, behind the gateway. The page shows what the user wrote next to the bytes on the
+wire, which it reads from ``/wire.json``. ``?suite=`` selects its suite.
 """
 
 from html import escape
@@ -16,25 +16,25 @@ from gateway.pages import LOOK, add_files, headers
 _HERE = Path(__file__).parent
 _SCRIPTS = ("shop.js", "notes.js", "view.js", "words.js", "marks.js", "wire.js", "envelopes.js")
 _FILES = (LOOK, *(_HERE / name for name in ("shop.css", "shop.svg", *_SCRIPTS)))
-# What the gateway is to pass on as it is.
+# The gateway passes these on without a login.
 PUBLIC = ("/", *(f"/{file.name}" for file in _FILES))
 
 DEFAULT_SUITE = "ecdh-gcm"
 _SUITES = {
-    DEFAULT_SUITE: "for new clients. A code of 8 characters that cannot be tried on a recording, "
-    "and messages that cannot be changed unnoticed.",
-    "rsa-gcm": "as ecdh-gcm, and every message also carries a key wrapped under RSA, for clients "
-    "whose RSA key cannot leave its hardware.",
-    "classic": "for clients of 2016. A code of 26 characters, and in most dialects messages can be "
-    "changed unnoticed.",
+    DEFAULT_SUITE: "for new clients. A code has 8 characters, and a recorded login gives no way to "
+    "test guesses of it. Changed messages are detected.",
+    "rsa-gcm": "like ecdh-gcm, and every message also contains a key wrapped with RSA. For clients "
+    "with an RSA key in hardware.",
+    "classic": "for clients of 2016. A code has 26 characters. Most dialects do not detect changed "
+    "messages.",
 }
 
-# The client works in a Worker made of its own text; a chosen picture is shown before it is sent.
+# The client's Worker is a blob, and so is the preview of a picture.
 _HEADERS = headers(worker_src="blob:", img_src="'self' blob:")
 
 
 def add_to(app: web.Application, mailbox_port: int) -> None:
-    """Give the API a page, which leads to the mailbox at ``mailbox_port`` of the same host."""
+    """Add the page to the API. It links to the mailbox at ``mailbox_port`` of the same host."""
     page = Template((_HERE / "shop.html").read_text("utf-8"))
 
     async def show(request: web.Request) -> web.Response:
@@ -42,7 +42,7 @@ def add_to(app: web.Application, mailbox_port: int) -> None:
         mailbox = URL.build(scheme="http", authority=asked).with_port(mailbox_port).with_path("/")
         suite = request.query.get("suite", DEFAULT_SUITE)
         if suite not in _SUITES:
-            raise web.HTTPNotFound(text=f"there are the suites {', '.join(_SUITES)}\n")
+            raise web.HTTPNotFound(text=f"unknown suite: choose one of {', '.join(_SUITES)}\n")
         text = page.substitute(
             mailbox=escape(str(mailbox)),
             suite=suite,

@@ -1,7 +1,7 @@
-"""A tap on a server's connections: what comes and goes is handed on as it is, and written down.
+"""A tap on a server's connections: it forwards all bytes unchanged and records them.
 
-It stands between asyncio and the server's protocol, so that it hears what the network carries, and
-the server sees its true peers.
+It is between asyncio and the server's protocol. So it sees the bytes on the network, and the server
+sees the real addresses of its clients.
 """
 
 import asyncio
@@ -12,20 +12,20 @@ from typing import Any, TypeAlias, cast
 from .framing import End, Head, Stream
 from .wire import Exchange, Wire
 
-# Requests under way on one connection. Nobody's browser has more; who has is not listened to.
+# Pending requests on one connection. Browsers have fewer; a connection with more is not recorded.
 MAX_OPEN = 32
 
-# Whether exchanges with a path, without its query, are written down.
+# Whether exchanges with a path (without its query) are recorded.
 IsKept: TypeAlias = Callable[[str], bool]
 
 
 def tapped(protocol: asyncio.Protocol, wire: Wire, is_kept: IsKept) -> asyncio.Protocol:
-    """``protocol``, for one connection, with a tap in front that writes to ``wire``."""
-    return _Tap(protocol, _Conversation(wire, is_kept))
+    """``protocol``, for one connection, behind a tap that records to ``wire``."""
+    return _Tap(protocol, _Recorder(wire, is_kept))
 
 
 class _Open:
-    """An exchange under way."""
+    """A pending exchange."""
 
     def __init__(self) -> None:
         self.exchange = Exchange()
@@ -35,8 +35,8 @@ class _Open:
         self.is_answered = False
 
 
-class _Conversation:
-    """The exchanges of one connection. Answers come in the order of the requests."""
+class _Recorder:
+    """The exchanges of one connection. Responses come in the order of the requests."""
 
     def __init__(self, wire: Wire, is_kept: IsKept) -> None:
         self._address = ""
@@ -48,7 +48,7 @@ class _Conversation:
         self._is_followed = True
 
     def began(self, address: str) -> None:
-        """The connection is there."""
+        """The connection is open."""
         self._address = address
 
     def requested(self, data: bytes) -> None:
@@ -68,7 +68,7 @@ class _Conversation:
                     current.is_head = event.word(0) == b"HEAD"
                 case End.END:
                     current.is_requested = True
-        self._write_down()
+        self._record()
         if len(self._open) > MAX_OPEN:
             self._is_followed = False
             self._open.clear()
@@ -78,7 +78,7 @@ class _Conversation:
         if not self._is_followed:
             return
         for event in self._answers.feed(data):
-            # The server may end a conversation in which nothing was asked.
+            # The server may answer before there is a request, to close the connection.
             if not self._open or self._open[0].is_answered:
                 continue
             match event:
@@ -86,15 +86,15 @@ class _Conversation:
                     self._open[0].exchange.response.add(event)
                 case End.END:
                     self._open[0].is_answered = True
-                    self._write_down()
+                    self._record()
 
     def ended(self) -> None:
-        """The connection is gone, with whatever was under way."""
+        """The connection is closed, with all pending exchanges."""
         for one in self._open:
             one.is_requested = one.is_answered = True
-        self._write_down()
+        self._record()
 
-    def _write_down(self) -> None:
+    def _record(self) -> None:
         while self._open and self._open[0].is_requested and self._open[0].is_answered:
             whole = self._open.popleft()
             if whole.is_kept:
@@ -102,19 +102,19 @@ class _Conversation:
 
 
 class _Tap(asyncio.Protocol):
-    """What asyncio talks to in the protocol's place."""
+    """The protocol that asyncio calls instead of the server's."""
 
-    def __init__(self, protocol: asyncio.Protocol, conversation: _Conversation) -> None:
+    def __init__(self, protocol: asyncio.Protocol, recorder: _Recorder) -> None:
         self._protocol = protocol
-        self._conversation = conversation
+        self._recorder = recorder
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._conversation.began(_host_of(transport))
-        heard = _HeardTransport(cast(asyncio.Transport, transport), self._conversation)
-        self._protocol.connection_made(cast(asyncio.Transport, heard))
+        self._recorder.began(_host_of(transport))
+        recorded = _RecordedTransport(cast(asyncio.Transport, transport), self._recorder)
+        self._protocol.connection_made(cast(asyncio.Transport, recorded))
 
     def data_received(self, data: bytes) -> None:
-        self._conversation.requested(data)
+        self._recorder.requested(data)
         self._protocol.data_received(data)
 
     def eof_received(self) -> bool | None:
@@ -122,7 +122,7 @@ class _Tap(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._protocol.connection_lost(error)
-        self._conversation.ended()
+        self._recorder.ended()
 
     def pause_writing(self) -> None:
         self._protocol.pause_writing()
@@ -131,18 +131,18 @@ class _Tap(asyncio.Protocol):
         self._protocol.resume_writing()
 
 
-class _HeardTransport:
-    """The transport itself, but that what is written is heard first."""
+class _RecordedTransport:
+    """The transport, which records what is written before it is sent."""
 
-    def __init__(self, transport: asyncio.Transport, conversation: _Conversation) -> None:
+    def __init__(self, transport: asyncio.Transport, recorder: _Recorder) -> None:
         self._transport = transport
-        self._conversation = conversation
+        self._recorder = recorder
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        self._conversation.answered(bytes(data))
+        self._recorder.answered(bytes(data))
         self._transport.write(data)
 
     def writelines(self, chunks: Iterable[bytes | bytearray | memoryview]) -> None:
@@ -150,6 +150,6 @@ class _HeardTransport:
 
 
 def _host_of(transport: asyncio.BaseTransport) -> str:
-    """The peer's address, as requests give it; none, if he has already gone."""
+    """The address of the client as in requests; empty if it has already disconnected."""
     peer = transport.get_extra_info("peername")
     return str(peer[0]) if peer else ""

@@ -1,26 +1,26 @@
-// The wire's part of the page: one exchange, what was written beside what passed, and a list of all.
+// The part of the page about the wire: one exchange, as written and as bytes, and a list of all.
 
 import { GAP } from './envelopes.js';
 import { pieces } from './marks.js';
 import { clock, knownOf, learnedOf, size, titleOf, wayOf } from './words.js';
 
-// As many as the gateway remembers.
+// The number of exchanges that the gateway keeps.
 const MAX_SHOWN = 100;
 
 const $ = (selector) => document.querySelector(selector);
 const number = new Intl.NumberFormat('en-GB');
 
-/** An element with text and nodes in it; never with markup from text. */
+/** An element with text and nodes. Text is never parsed as markup. */
 export function element(name, attributes = {}, ...children) {
   const made = Object.assign(document.createElement(name), attributes);
   made.append(...children);
   return made;
 }
 
-/** Words about what was written, where it is not there itself. */
+/** A description, for content that the page does not have. */
 export const prose = (text) => element('span', { className: 'prose' }, text);
 
-/** What was written and what was read, as far as the page knows. */
+/** The request and the response, as far as the page knows them. */
 function known(exchange) {
   const { written } = exchange;
   if (written) return [written.request, written.answer ?? '…'];
@@ -29,7 +29,7 @@ function known(exchange) {
 
 const MARKED = ['open', 'same', 'sealed', 'blind'];
 
-/** The first line, and the headers folded below it: they are long, and say the same every time. */
+/** The first line, with the headers folded: they are long and always the same. */
 function headOf(head, isOpen) {
   const [first, ...lines] = head.split('\n');
   const summary = element('summary', {}, `${first}\n`);
@@ -50,7 +50,7 @@ function show(place, side, kind) {
   }
 }
 
-/** Where a line of words without spaces may be broken: behind a slash. */
+/** Lets a line without spaces break after each slash. */
 function breakable(line) {
   return line.split(/(?<=\/)/).flatMap((part, place) => (place ? [element('wbr'), part] : [part]));
 }
@@ -60,8 +60,8 @@ export class View {
   #selected = null;
 
   /**
-   * What is past is listed and not shown: it may be somebody else's.
-   * @param exchange as `exchanges` gives them, with `written` where this page has sent it, `isPast` where it is older than the page
+   * Past exchanges are only listed, because they can belong to somebody else.
+   * @param exchange as `exchanges` gives them, with `written` if this page sent it, `isPast` if it is older than the page
    */
   add(exchange) {
     this.#exchanges.push(exchange);
@@ -89,7 +89,7 @@ export class View {
     this.refresh();
   }
 
-  /** Shows the same one, of which more may be known by now. */
+  /** Shows the same exchange again, because more of it can be known now. */
   refresh() {
     const exchange = this.#selected;
     if (!exchange) return;

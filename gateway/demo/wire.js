@@ -1,9 +1,9 @@
-// What went over the wire, read as a listener would read it. The bytes are those that the gateway's
-// socket has heard; nothing here comes from what the page has sealed itself.
+// Reads the bytes on the wire as a listener would. They come from the gateway's socket, not from
+// the page itself.
 
 import { GAP, membersOf } from './envelopes.js';
 
-// What a request for a path is to a listener. The first three are classic's.
+// The kind of a request, by its path. The first three belong to classic.
 const KINDS = new Map([
   ['/.gateway/session', 'name'],
   ['/.gateway/session/authenticate', 'code'],
@@ -22,7 +22,7 @@ const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => charact
 const shown = (bytes) =>
   new TextDecoder().decode(bytes).replaceAll('\r\n', '\n').replace(/[^\P{Cc}\n\t]/gu, '·');
 
-/** Where the body begins. */
+/** The start of the body. */
 function bodyAt(bytes) {
   const at = bytes.findIndex((_, place) => [13, 10, 13, 10].every((byte, step) => bytes[place + step] === byte));
   return at < 0 ? bytes.length : at + 4;
@@ -30,7 +30,7 @@ function bodyAt(bytes) {
 
 /**
  * One direction of an exchange of `/wire.json`: `head` as text, and the body as `text`, with a GAP
- * for what was left out of its middle; `members` where it is a hardened message, else null.
+ * for the omitted middle; `members` if it is a hardened message, else null.
  */
 function sideOf({ size, start_b64, end_b64 }) {
   const [start, end] = [bytesOf(start_b64), bytesOf(end_b64)];
@@ -44,12 +44,12 @@ function sideOf({ size, start_b64, end_b64 }) {
   return { size, left, head, text, type, members: membersOf({ bytes, cut, type }) };
 }
 
-/** The value of a member of classic's JSON, which may lack its middle. */
+/** The value of a member of classic's JSON, whose middle can be omitted. */
 const classicMember = (text, name) => new RegExp(`"${name}":"([^"]*)"`).exec(text)?.[1] ?? '';
 
 /**
- * An exchange of `/wire.json`. `kind` is what it is to a listener, of the values of KINDS, or
- * `plain`; `suite` is empty where he cannot tell. `token` is the same in all of a session.
+ * An exchange of `/wire.json`. `kind` is a value of KINDS, or `plain`. `suite` is empty if a
+ * listener cannot know it. `token` is the same in all messages of a session.
  */
 function read({ id, when, request: asked, response: answered }) {
   const request = sideOf(asked);
@@ -59,7 +59,7 @@ function read({ id, when, request: asked, response: answered }) {
   const kind = KINDS.get(target) ?? 'plain';
   const isHardened = HARDENED.includes(kind) || (kind === 'message' && !!member(request, 'header'));
   for (const side of [request, response]) side.members = isHardened ? side.members : null;
-  const told = (name) => member(request, name)?.text || member(response, name)?.text || '';
+  const hardened = (name) => member(request, name)?.text || member(response, name)?.text || '';
   const classic = (name) => classicMember(request.text, name) || classicMember(response.text, name);
   const isClassic = CLASSIC.includes(kind) || (kind === 'message' && !isHardened);
   return {
@@ -68,10 +68,10 @@ function read({ id, when, request: asked, response: answered }) {
     line: `${method} ${target}`,
     kind,
     status,
-    suite: isClassic ? 'classic' : told('suite'),
-    token: isHardened ? told('sid') : classic('token'),
-    username: isHardened ? told('username') : classic('username'),
-    // A word on a clock that is wrong is sealed, and yet an answer like any other to HTTP.
+    suite: isClassic ? 'classic' : hardened('suite'),
+    token: isHardened ? hardened('sid') : classic('token'),
+    username: isHardened ? hardened('username') : classic('username'),
+    // The refusal of a wrong clock is sealed, so its HTTP status is that of any response.
     isRefused: !status.startsWith('2') || member(response, 'kind')?.text === 'refusal',
     request,
     response,
@@ -82,11 +82,11 @@ function read({ id, when, request: asked, response: answered }) {
 const member = ({ members }, name) => members?.find((one) => one.name === name);
 
 /**
- * The exchanges of this address, oldest first, in batches, for as long as the page is there. The
- * first are those that were over when the page was loaded. `tellLost(isLost)` is told whether the
- * gateway answers.
+ * The exchanges of this address, oldest first, in batches, while the page is open. The first batch
+ * are those from before the page was loaded. `reportLost(isLost)` is called with `true` if the
+ * gateway does not answer.
  */
-export async function* exchanges(tellLost) {
+export async function* exchanges(reportLost) {
   let query = '';
   for (;;) {
     let found = [];
@@ -94,9 +94,9 @@ export async function* exchanges(tellLost) {
       const answer = await fetch(`/wire.json${query}`);
       if (!answer.ok) throw new Error(`${answer.status}`);
       found = await answer.json();
-      tellLost(false);
+      reportLost(false);
     } catch {
-      tellLost(true);
+      reportLost(true);
       await new Promise((resume) => { setTimeout(resume, 2000); });
       continue;
     }

@@ -1,7 +1,7 @@
-"""What went over the gateway's own socket, to be looked at: the bytes that the tap has heard.
+"""The bytes that went over the gateway's socket, as the tap recorded them, for the page.
 
-The last exchanges are kept, long ones without their middle, and everybody is shown only what his
-own address has sent and got. It is for the demo: a request in plain is kept as readable as it came.
+It keeps the last exchanges, long ones without their middle. Each client sees only the exchanges of
+its own address. It is only for the demo: plain requests are kept in readable form.
 """
 
 import secrets
@@ -18,13 +18,13 @@ from gateway.pages import headers
 from .news import News
 
 MAX_EXCHANGES = 100
-# Of each direction of an exchange so much is kept.
+# The number of bytes that are kept of each direction.
 START_BYTES = 4096
 END_BYTES = 1024
 
 
 class Excerpt:
-    """The size of what passed in one direction, its start and its end."""
+    """The size of one direction, its start and its end."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -32,14 +32,14 @@ class Excerpt:
         self.end = b""
 
     def add(self, data: bytes) -> None:
-        """``data`` passed."""
+        """Add ``data``."""
         self.size += len(data)
-        room = START_BYTES - len(self.start)
-        self.start += data[:room]
-        self.end = (self.end + data[room:][-END_BYTES:])[-END_BYTES:]
+        left = START_BYTES - len(self.start)
+        self.start += data[:left]
+        self.end = (self.end + data[left:][-END_BYTES:])[-END_BYTES:]
 
     def as_json(self) -> dict[str, Any]:
-        """``start_b64`` and ``end_b64`` are all there was, unless ``size`` is more than both."""
+        """``start_b64`` and ``end_b64`` are all bytes, unless ``size`` is more than both."""
         return {
             "size": self.size,
             "start_b64": b64encode(self.start).decode(),
@@ -48,7 +48,7 @@ class Excerpt:
 
 
 class Exchange:
-    """A request and its answer, as bytes. ``id`` is new for each; ``when`` it began, in UTC."""
+    """A request and its response, as bytes. ``id`` is unique; ``when`` is its start, in UTC."""
 
     def __init__(self) -> None:
         self.id = secrets.token_hex(8)
@@ -59,11 +59,11 @@ class Exchange:
         self._began_s = time.monotonic()
 
     def end(self) -> None:
-        """No byte follows."""
+        """Both directions are complete."""
         self.took_ms = (time.monotonic() - self._began_s) * 1000
 
     def as_json(self) -> dict[str, Any]:
-        """What ``/wire.json`` lists."""
+        """The form in ``/wire.json``."""
         return {
             "id": self.id,
             "when": self.when.isoformat(timespec="milliseconds"),
@@ -74,31 +74,32 @@ class Exchange:
 
 
 class Wire:
-    """The last 100 exchanges of all connections, and word of a new one for those who wait."""
+    """The last 100 exchanges of all connections; notifies waiting requests of a new one."""
 
     def __init__(self) -> None:
         self._ended: deque[tuple[str, Exchange]] = deque(maxlen=MAX_EXCHANGES)
         self._news = News()
 
     def put(self, address: str, exchange: Exchange) -> None:
-        """``exchange``, with ``address``, is over."""
+        """Add ``exchange`` with ``address``, which is complete."""
         exchange.end()
         self._ended.append((address, exchange))
-        self._news.tell()
+        self._news.notify()
 
     def of(self, address: str, after: str = "") -> list[Exchange]:
-        """Those of ``address``, oldest first; only what ended after the one with the id ``after``.
+        """The exchanges of ``address``, oldest first; with ``after``, only those after that id.
 
-        An id that is not known here excludes nothing, so a page that outlived a restart goes on.
+        An unknown id excludes nothing, so a page from before a restart continues.
         """
         own = [exchange for whose, exchange in self._ended if whose == address]
         known = [number for number, exchange in enumerate(own, 1) if exchange.id == after]
         return own[known[0] :] if known else own
 
     async def show(self, request: web.Request) -> web.Response:
-        """``GET /wire.json``: all exchanges of who asks; with ``?after=ID``, once there are newer.
+        """``GET /wire.json``: all exchanges of the client's address.
 
-        That answer, too, comes after 25 seconds at the latest, and is then an empty list.
+        With ``?after=ID``: those after that id, when there are any. After 25 seconds without a new
+        one, the response is an empty list.
         """
         address, after = request.remote or "", request.query.get("after")
         if after is not None:
@@ -107,5 +108,5 @@ class Wire:
         return web.json_response(found, headers=headers())
 
     async def close(self, _: web.Application) -> None:
-        """Let nobody wait any longer."""
+        """End all waits."""
         self._news.close()

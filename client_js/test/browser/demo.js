@@ -1,4 +1,4 @@
-/** The demo as `python -m gateway demo` starts it, on ports of its own. */
+/** The demo as `python -m certless demo` starts it, on free ports. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -11,7 +11,7 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** Once it says where it is. `insecure` and `secure` are origins of the shop; `stop` ends it. */
 export async function startDemo() {
-  const child = spawn(python(), ['-m', 'gateway', 'demo', '--port', '0'], {
+  const child = spawn(python(), ['-m', 'certless', 'demo', '--port', '0'], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -36,7 +36,7 @@ const SUITES = {
     sent: hardenedMessage('ecdh-gcm', 'request'),
     came: hardenedMessage('ecdh-gcm', 'response'),
     pictureBytes: /5,2[34]\d,\d{3}/,
-    learned: 'If it is changed on its way or sent once more, it is refused.',
+    learned: 'If somebody changes or repeats it, the gateway refuses it.',
   },
   'rsa-gcm': {
     code: /^[0-9A-Z]{8}$/,
@@ -51,7 +51,7 @@ const SUITES = {
     sent: /^POST \/\.gateway\/message HTTP\/1\.1\n[^]*\{"token":"[\w-]+","key":"[\w+/=]+","payload":"(?<last>[\w+/=]+)"/,
     came: /^HTTP\/1\.1 200 OK\n[^]*\{"key":"[\w+/=]+","payload":"[\w+/=]+"/,
     pictureBytes: /9,\d{3},\d{3}/,
-    learned: 'Most dialects do not notice that it was changed on its way.',
+    learned: 'Most dialects do not detect a change.',
   },
 };
 
@@ -60,7 +60,7 @@ function hardenedMessage(suite, kind, wrapped = '') {
   const answers = kind === 'response' ? '  answers [0-9a-f]{32}\\n' : '';
   return new RegExp(
     `^${first}\\n[^]*\\(msgpack.*\\nheader\\n  magic CG1\\n  suite ${suite}\\n  kind ${kind}\\n  epoch 0\\n  sid [0-9a-f]{32}\\n` +
-      `  time [-\\d]+T[:.\\d]+Z\\n  wrapped hash ${wrapped ? '[0-9a-f]{64}' : 'of nothing: this suite wraps no key'}\\n${answers}salt [0-9a-f]{32}\\n${wrapped}sealed (?<last>[0-9a-f]+)$`,
+      `  time [-\\d]+T[:.\\d]+Z\\n  wrapped hash ${wrapped ? '[0-9a-f]{64}' : 'empty: this suite wraps no key'}\\n${answers}salt [0-9a-f]{32}\\n${wrapped}sealed (?<last>[0-9a-f]+)$`,
   );
 }
 
@@ -104,10 +104,10 @@ for (const [kind, suite] of ['insecure', 'secure'].flatMap((one) => [[one, 'ecdh
     });
     after(() => visitor?.close());
 
-    test('the way of an order is told first; suites come after what they are about', async () => {
+    test('the path of an order comes first, the suites come later', async () => {
       const tops = await page.evaluate(() => ['#way', '#wire', '#suite'].map((one) => document.querySelector(one).getBoundingClientRect().top));
       assert.deepEqual(tops, [...tops].sort((a, b) => a - b));
-      assert.equal(await page.getByText('A suite is the way in which').count(), 1);
+      assert.equal(await page.getByText('A suite defines how a session is opened').count(), 1);
     });
 
     test('an order in plain is readable on the wire, and refused', async () => {
@@ -124,7 +124,7 @@ for (const [kind, suite] of ['insecure', 'secure'].flatMap((one) => [[one, 'ecdh
       await fetch(`${demo.secure}/.gatewayconstructor`);
       const rows = page.locator('#exchanges button');
       await rows.filter({ hasText: 'GET /.gatewayconstructor 401' }).first().click();
-      await page.locator('#learned').filter({ hasText: 'A listener reads all of it' }).waitFor();
+      await page.locator('#learned').filter({ hasText: 'A listener can read all of it' }).waitFor();
     });
 
     test('an order that waits for its login, with the code from the mailbox', async () => {
@@ -138,9 +138,9 @@ for (const [kind, suite] of ['insecure', 'secure'].flatMap((one) => [[one, 'ecdh
       await page.bringToFront();
       await page.getByLabel('Code from the mail').focus();
       await page.keyboard.press('Control+V');
-      await page.getByText('Ordered, as number 1.').waitFor();
+      await page.getByText('Ordered. Your order number is 1.').waitFor();
       const used = mailbox.locator('[data-state=used] .code').filter({ has: copy });
-      await used.getByText('Used: it has opened a session').waitFor();
+      await used.getByText('Used: it opened a session').waitFor();
       await mailbox.close();
     });
 
@@ -165,7 +165,7 @@ for (const [kind, suite] of ['insecure', 'secure'].flatMap((one) => [[one, 'ecdh
     });
 
     test('the introduction stays; no two buttons have the same words; all that is coloured is in the legend', async () => {
-      await page.getByRole('list', { name: 'The way of an order' }).waitFor();
+      await page.getByRole('list', { name: 'The path of an order' }).waitFor();
       const words = await page.locator('#shop button:visible, #more button:visible').allInnerTexts();
       assert.deepEqual([...new Set(words)], words);
       const unmarked = await page.evaluate(() => {
@@ -217,9 +217,9 @@ for (const [kind, suite] of ['insecure', 'secure'].flatMap((one) => [[one, 'ecdh
       const buffer = Buffer.alloc(PICTURE_BYTES).map((_, place) => place * 7);
       await page.locator('input[type=file]').setInputFiles({ name: 'teapot.png', mimeType: 'image/png', buffer });
       await page.getByRole('button', { name: 'Send the picture, sealed' }).click();
-      const said = page.locator('#picture-said').filter({ hasText: 'The API got all 5,242,880 bytes' });
+      const said = page.locator('#picture-said').filter({ hasText: 'The API received all 5,242,880 bytes' });
       await said.waitFor();
-      const words = kind === 'secure' ? 'their SHA-256 is the same: ' : 'Their SHA-256, as it says: ';
+      const words = kind === 'secure' ? 'their SHA-256 is the same: ' : 'Their SHA-256 according to the API: ';
       assert.match(await said.innerText(), new RegExp(`${words}[0-9a-f]{64}`));
       const sent = page.locator('#exchange .gap').first();
       assert.match(await sent.innerText(), pictureBytes);
@@ -228,7 +228,7 @@ for (const [kind, suite] of ['insecure', 'secure'].flatMap((one) => [[one, 'ecdh
     test('what is sent at the same time is told apart', async () => {
       await page.getByRole('button', { name: 'Send the picture, sealed' }).click();
       await order().click();
-      await page.getByText('Ordered, as number 2.').waitFor();
+      await page.getByText('Ordered. Your order number is 2.').waitFor();
       const rows = page.locator('#exchanges button');
       await rows.filter({ hasText: 'A picture' }).nth(1).waitFor();
       for (const row of await rows.filter({ hasText: 'A picture' }).all()) assert.match(await row.innerText(), pictureBytes);
@@ -238,14 +238,14 @@ for (const [kind, suite] of ['insecure', 'secure'].flatMap((one) => [[one, 'ecdh
       const buffer = Buffer.alloc(6 * 1024 * 1024 + 1);
       await page.locator('input[type=file]').setInputFiles({ name: 'large.png', mimeType: 'image/png', buffer });
       const field = page.locator('input[type=file]');
-      assert.equal(await field.evaluate((input) => input.validationMessage), 'Choose one of at most 6 MiB.');
+      assert.equal(await field.evaluate((input) => input.validationMessage), 'Choose a picture of at most 6 MiB.');
       await field.setInputFiles([]);
     });
 
     test('the page keeps inside a small screen and a large one', async () => {
       await page.getByLabel('What', { exact: true }).fill('x'.repeat(200));
       await order().click();
-      await page.getByText('Ordered, as number 3.').waitFor();
+      await page.getByText('Ordered. Your order number is 3.').waitFor();
       for (const width of [320, 360, 800, 1100, 1440]) {
         await page.setViewportSize({ width, height: 900 });
         const beyond = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
@@ -301,7 +301,7 @@ for (const [kind, suite] of ['insecure', 'secure'].flatMap((one) => [[one, 'ecdh
     test('it says so where the browser client was not built', async () => {
       await page.route('**/client*.js', (route) => route.abort());
       await page.reload();
-      await page.getByText('The browser client is not there').waitFor();
+      await page.getByText('The browser client is missing').waitFor();
     });
   });
 }
@@ -335,7 +335,7 @@ for (const kind of ['insecure', 'secure']) {
       await learned('A listener learns that the login was completed');
       assert.match(await page.getByRole('group', { name: 'Bytes from the gateway' }).textContent(), /\ncB [0-9a-f]{64}\nbox [0-9a-f]+$/);
       await rows('A code is tried').first().click();
-      await learned('a code of eight characters cannot be tried on this recording');
+      await learned('guesses of the code cannot be tested on this recording');
       assert.match(await page.getByRole('group', { name: 'Bytes to the gateway' }).textContent(), /\nsid [0-9a-f]{32}\npA 04[0-9a-f]{128}$/);
     });
 
@@ -350,7 +350,7 @@ for (const kind of ['insecure', 'secure']) {
       await page.getByLabel('Code from the mail').fill(code);
       await page.getByText(SUITES['rsa-gcm'].badge).waitFor();
       await page.getByRole('button', { name: 'Order, sealed' }).click();
-      await page.getByText('Ordered, as number 1.').waitFor();
+      await page.getByText('Ordered. Your order number is 1.').waitFor();
       await learned(SUITES['rsa-gcm'].learned);
       for (const [way, form] of [['to', SUITES['rsa-gcm'].sent], ['from', SUITES['rsa-gcm'].came]]) {
         assert.match(await page.getByRole('group', { name: `Bytes ${way} the gateway` }).textContent(), form);

@@ -367,7 +367,7 @@ async def test_run_says_where_to_look_and_shuts_everything_down(
         for part in ("Shop", "Mailbox")
     )
     assert (
-        f"python -m gateway request --login ann@example.org POST {gateway}/orders "
+        f"python -m certless request --login ann@example.org POST {gateway}/orders "
         """-d '{"item":"tea","quantity":2}'"""
     ) in text
     assert f"node examples/node_client.mjs {gateway} ann@example.org" in text
@@ -424,7 +424,8 @@ async def test_a_busy_port_is_one_clear_line(option: str, part: str) -> None:
         with pytest.raises(ConfigError) as caught:
             await run(**{**ports, option: busy}, stop=asyncio.Event())
     assert str(caught.value) == (
-        f"port {busy}, for the {part}, is in use: end what listens there, or choose another --port"
+        f"port {busy}, for the {part}, is in use: stop the program that listens there, "
+        "or choose another --port"
     )
 
 
