@@ -1,12 +1,12 @@
 #!/bin/sh
-# All of compose.yaml once: build the image, start, log in through nginx, send a message, take it
-# down again. With Docker, or with Podman:
+# Tries compose.yaml once: build the image, start, log in through nginx, send a message, stop. With
+# Docker, or with Podman:
 #
 #   sh deploy/try.sh
 #   COMPOSE=podman-compose sh deploy/try.sh
 #
-# Port 8080 and the network of compose.yaml must be free. A project of its own name, so that what
-# serves already is not taken down.
+# Port 8080 and the network of compose.yaml must be free. The project has its own name, so this script
+# does not stop a running deployment.
 set -eu
 cd "$(dirname "$0")"
 folder=$(mktemp -d)
@@ -38,7 +38,7 @@ if [ ! -e keys.env ]; then
 fi
 compose up -d --build
 
-# `up` waits for health where the engine tells it; older ones do not.
+# `up` waits for health checks only with newer engines.
 tries=60
 until in_gateway_b python -c "import urllib.request as u; u.urlopen('http://nginx/', timeout=3)" 2> "$folder/why"; do
     tries=$((tries - 1))
@@ -47,7 +47,7 @@ until in_gateway_b python -c "import urllib.request as u; u.urlopen('http://ngin
 done
 in_gateway_b certless doctor --config /etc/certless/gateway.toml || true
 
-# The code goes to the log of whichever gateway was asked, until gateway.toml names a mail server.
+# Without a mail server in gateway.toml, the gateway that handled the login prints the code to its log.
 mkfifo "$folder/code"
 in_gateway_b certless request --login ann --config /etc/certless/gateway.toml --include \
     POST http://nginx/orders --data '{"tea": 1}' < "$folder/code" > "$folder/answer" &
@@ -58,14 +58,14 @@ code=
 while [ -z "$code" ] && [ "$tries" -gt 0 ]; do
     tries=$((tries - 1))
     sleep 1
-    # A line of its own behind the name of the gateway, with some engines in colour.
+    # It is on its own line after the name of the gateway; some engines use colours.
     code=$(compose logs gateway-a gateway-b 2>&1 | tr -d '\033' |
         sed -n 's/\[[0-9;]*m//g; s/^.*[ |]\([0-9A-Z]\{8\}\)$/\1/p' | tail -n 1)
 done
-[ -n "$code" ] || { echo "no code is in the log of a gateway"; exit 1; }
+[ -n "$code" ] || { echo "the logs of the gateways contain no code"; exit 1; }
 echo "$code" >&3
 exec 3>&-
 wait "$asked" || { cat "$folder/answer"; exit 1; }
 cat "$folder/answer"
 grep -q '^X-Certless-User: ann' "$folder/answer"
-echo "ann was let through: the image, both networks and all five services work here"
+echo "ann logged in: the image, both networks and all five services work"
