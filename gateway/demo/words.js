@@ -29,7 +29,7 @@ const KNOWN = {
   name: ['A name, to request a code.', 'A token. The code is sent by mail.'],
   code: [
     'The code from the mail is not sent. It is the key that seals a public key, which is new for this session.',
-    'The session’s public key, sealed with that key.',
+    'The session’s public key, sealed with the client’s public key.',
   ],
   hello: [
     'A name and a suite, to request a code.',
