@@ -1,7 +1,7 @@
 /** A hardened login: from the username and the code to a session (PROTOCOL §15). */
-import { orCancelled, throwIfCancelled } from '../common/abort.js';
+import { orCancelled } from '../common/abort.js';
 import { serializeJson } from '../common/codec.js';
-import { CODE_REFUSED, USUAL_MS, checkUsername } from './enrolment.js';
+import { CODE_REFUSED, Enrolment } from './enrolment.js';
 import { AnswerNotTrusted, MalformedMessage, Refused } from '../common/errors.js';
 import { HARDENED_PATHS } from '../engine/hardenedLogin.js';
 import { findSuite } from '../protocol/hardened/suites.js';
@@ -19,32 +19,20 @@ const PASSWORD_REFUSED =
 /** The errors of a gateway that does not have the route. */
 const UNKNOWN_ROUTE = ['not_found', 'login_required', 'no_gateway', 'method'];
 
-/** A hardened login. It accepts codes until the gateway ends it (after five). */
-export class HardenedEnrolment {
-  #client;
-  #options;
-  #controller = new AbortController();
+export class HardenedEnrolment extends Enrolment {
   /** @type {Promise<{ pair: number }> | null} */
   #keys = null;
   #login = 0;
 
   /** @param {GatewayClient} client @param {EnrolmentOptions} options */
   constructor(client, options) {
-    this.#client = client;
-    this.#options = options;
-    const { signal } = options;
-    if (signal?.aborted) this.cancel(signal.reason);
-    signal?.addEventListener('abort', () => this.cancel(signal.reason), { once: true });
+    super(client, options);
     if (findSuite(client.suite).wraps) {
       const { rsaKey } = client;
-      this.#keys = rsaKey ? client.ask('adoptPair', { rsaKey }, { signal: this.signal }) : this.#generate();
+      this.#keys = rsaKey ? client.ask('adoptPair', { rsaKey }, { signal: this.signal }) : this.generateKeys(null);
       // `submit` reports a failure. Until then it must not be an unhandled rejection.
       this.#keys.catch(() => {});
     }
-  }
-
-  get signal() {
-    return this.#controller.signal;
   }
 
   /**
@@ -53,8 +41,6 @@ export class HardenedEnrolment {
    * @param {EnrolmentOptions} options
    */
   static async begin(client, options) {
-    checkUsername(options.username);
-    throwIfCancelled(options.signal);
     const enrolment = new HardenedEnrolment(client, options);
     const { base, suite, realm, fresh } = client;
     const subject = { username: options.username, realm, fresh };
@@ -70,18 +56,6 @@ export class HardenedEnrolment {
     return enrolment;
   }
 
-  async #generate() {
-    const { onProgress } = this.#options;
-    onProgress?.({ stage: 'keys', elapsedMs: 0, usualMs: USUAL_MS });
-    const made = await this.#client.ask(
-      'generate',
-      { dialect: null },
-      { signal: this.signal, onProgress: (progress) => onProgress?.({ stage: 'keys', ...progress }) },
-    );
-    onProgress?.({ stage: 'keys made' });
-    return made;
-  }
-
   /**
    * Opens the session. After Refused with code `rejected`, try another code or start again.
    * @param {string} typed the code as typed, or a mail with a code in it
@@ -90,10 +64,9 @@ export class HardenedEnrolment {
    */
   async submit(typed, password) {
     const code = codeOf(readCode(typed), NO_CODE);
-    const { signal } = this;
-    const client = this.#client;
+    const { client, options, signal } = this;
     const pair = this.#keys ? (await orCancelled(signal, this.#keys)).pair : null;
-    this.#options.onProgress?.({ stage: 'code' });
+    options.onProgress?.({ stage: 'code' });
     const given = { base: client.base, login: this.#login, code, pair, nowMs: client.clock() };
     const enrolled = await client.ask('enterCode', given, { signal }).catch((error) => {
       const isRejected = error instanceof Refused && error.code === 'rejected';
@@ -101,7 +74,7 @@ export class HardenedEnrolment {
     });
     if (pair !== null) void client.ask('forgetPair', { pair }).catch(() => {});
     if (password !== undefined) await this.#sendPassword(enrolled.session, password);
-    this.#options.onProgress?.({ stage: 'done' });
+    options.onProgress?.({ stage: 'done' });
     return enrolled;
   }
 
@@ -111,7 +84,7 @@ export class HardenedEnrolment {
    * @param {string} password
    */
   async #sendPassword(session, password) {
-    const client = this.#client;
+    const { client } = this;
     const target = client.prefix + HARDENED_PATHS.password;
     /** @type {[string, string][]} */
     const headers = [['Content-Type', 'application/json']];
@@ -119,11 +92,6 @@ export class HardenedEnrolment {
     const given = { route: client.messageRoute, session, request, nowMs: client.clock() };
     const { status } = await client.ask('exchange', given, { signal: this.signal });
     if (status !== 200) throw new Refused(status, 'password_rejected', '', PASSWORD_REFUSED);
-  }
-
-  /** @param {unknown} [reason] */
-  cancel(reason) {
-    this.#controller.abort(reason);
   }
 }
 

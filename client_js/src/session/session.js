@@ -5,7 +5,7 @@
  * are in `persistence.js`.
  */
 import { orCancelled, throwIfCancelled } from '../common/abort.js';
-import { Enrolment } from './enrolment.js';
+import { ClassicEnrolment } from './classicEnrolment.js';
 import { Cancelled, NoAnswer, NotLoggedIn, OutcomeUnknown, Refused, isRetryable } from '../common/errors.js';
 import { WINDOW_MS } from '../protocol/classic/freshness.js';
 import { HardenedEnrolment } from './hardenedEnrolment.js';
@@ -401,7 +401,7 @@ export class Session extends EventTarget {
  * @param {import('./enrolment.js').EnrolmentOptions} options
  */
 export function beginEnrolment(client, options) {
-  return client.isClassic ? Enrolment.begin(client, options) : HardenedEnrolment.begin(client, options);
+  return client.isClassic ? ClassicEnrolment.begin(client, options) : HardenedEnrolment.begin(client, options);
 }
 
 /**
