@@ -85,7 +85,7 @@ describe('every dialect', () => {
   }
 });
 
-describe('as fetch', () => {
+describe('like fetch', () => {
   let session;
   before(async () => (session = await login(options())));
   after(() => session.close());
@@ -121,7 +121,7 @@ describe('as fetch', () => {
     assert.equal(headers.get('x-two'), 'a, b');
   });
 
-  test('a Request, a URL, a fragment, characters beyond ASCII', async () => {
+  test('a Request, a URL, a fragment, characters outside ASCII', async () => {
     const request = new Request(`${session.url}/a`, { method: 'POST', body: 'x' });
     assert.equal((await (await session.fetch(request)).json()).body, 'x');
     const answer = await session.fetch(new URL('/ä b?q=ö#there', session.url));
@@ -140,7 +140,7 @@ describe('as fetch', () => {
     assert.equal((await session.fetch('/status?code=503')).status, 503);
   });
 
-  test('what fetch refuses', async () => {
+  test('requests that fetch refuses', async () => {
     await assert.rejects(session.fetch('http://elsewhere.test/'), TypeError);
     await assert.rejects(session.fetch('//elsewhere.test/'), TypeError);
     await assert.rejects(session.fetch('/', { method: 'GET', body: 'x' }), TypeError);
@@ -156,7 +156,7 @@ describe('as fetch', () => {
     assert.equal((await blob.text()).length, FIVE_MIB);
   });
 
-  test('more than the gateway takes', async () => {
+  test('a body that is too large for the gateway', async () => {
     const body = new Uint8Array(MAX_BODY_BYTES);
     await assert.rejects(session.fetch('/bytes', { method: 'POST', body }), (error) => {
       // The gateway closes the connection while the body is still on its way.
@@ -165,7 +165,7 @@ describe('as fetch', () => {
     assert.equal((await session.fetch('/echo')).status, 200);
   });
 
-  test('forty at once, each with its own answer', async () => {
+  test('forty concurrent requests, each with its own answer', async () => {
     const numbers = Array.from({ length: 40 }, (_, i) => `${i}`);
     const answers = numbers.map(async (body) => {
       const answer = await session.fetch('/bytes', { method: 'POST', body });
@@ -174,7 +174,7 @@ describe('as fetch', () => {
     assert.deepEqual(await Promise.all(answers), numbers);
   });
 
-  test('cancelled: before, and while the service works', async () => {
+  test('cancelled before the request, and during it', async () => {
     await assert.rejects(session.fetch('/echo', { signal: AbortSignal.abort() }), is(Cancelled, 'cancelled'));
     const controller = new AbortController();
     const held = session.fetch('/hold', { signal: controller.signal });
@@ -187,7 +187,7 @@ describe('as fetch', () => {
 });
 
 describe('login', () => {
-  test('progress is told in order', async () => {
+  test('progress is reported in order', async () => {
     const stages = [];
     const session = await login(options(undefined, { onProgress: ({ stage }) => stages.push(stage) }));
     const found = ['keys', 'mail', 'code', 'done'].map((stage) => stages.indexOf(stage));
@@ -206,7 +206,7 @@ describe('login', () => {
     await session.close();
   });
 
-  test('cancelled while the person looks for the code', async () => {
+  test('cancelled while the user looks for the code', async () => {
     const controller = new AbortController();
     const code = ({ signal }) => {
       controller.abort();
@@ -224,7 +224,7 @@ describe('login', () => {
     await assert.rejects(requestLogin({ ...rest, signal: AbortSignal.abort() }), is(Cancelled, 'cancelled'));
   });
 
-  test('a clock that is wrong spends the code, and the refusal says so', async () => {
+  test('a wrong clock uses up the code, and the error says so', async () => {
     const clock = () => Date.now() - 120_000;
     await assert.rejects(login(options(undefined, { clock })), (error) => {
       assert.ok(is(Refused, 'rejected')(error));
@@ -233,7 +233,7 @@ describe('login', () => {
     });
   });
 
-  test('what cannot be', async () => {
+  test('invalid options', async () => {
     await assert.rejects(login(options(undefined, { username: ' ' })), is(CertlessError, 'username'));
     await assert.rejects(login(options(undefined, { url: 'http://127.0.0.1:1' })), is(NoAnswer, 'no_answer'));
     await assert.rejects(login(options(undefined, { url: upstream.url })), is(Refused, 'no_gateway'));
@@ -243,7 +243,7 @@ describe('login', () => {
     await assert.rejects(login(options(undefined, { dialect: 'sfet-9' })), TypeError);
   });
 
-  test('another dialect than the gateway speaks', async () => {
+  test('another dialect than the gateway's', async () => {
     const given = options('sfet-4-gcm', { dialect: 'sfet-3' });
     await assert.rejects(login(given), is(Refused, 'rejected'));
   });
@@ -264,7 +264,7 @@ describe('a session that is lost', () => {
     return { reasons, given: { url: gateway.url, suite: 'classic', username, code, ...more } };
   }
 
-  test('one new login for all that are in flight', async () => {
+  test('one new login for all requests in flight', async () => {
     const { reasons, given } = counted();
     const session = await login(given);
     assert.equal((await session.fetch('/echo')).status, 200);
@@ -280,7 +280,7 @@ describe('a session that is lost', () => {
     await session.close();
   });
 
-  test('what must not be done twice is not sent again', async () => {
+  test('a request that must not run twice is not sent again', async () => {
     const { reasons, given } = counted();
     const session = await login(given);
     await session.fetch('/echo');
@@ -295,7 +295,7 @@ describe('a session that is lost', () => {
     await session.close();
   });
 
-  test('nor where nobody can give a code', async () => {
+  test('not sent again if there is no code', async () => {
     const { given } = counted({ onLoginNeeded: () => false });
     const session = await login(given);
     await session.fetch('/echo');
@@ -305,7 +305,7 @@ describe('a session that is lost', () => {
     assert.equal(session.state, 'closed');
   });
 
-  test('nor where somebody on the way lets it through and writes the refusal', async () => {
+  test('not sent again if an attacker forwards it and forges the refusal', async () => {
     let orders = 0;
     const liar = http.createServer(async (request, response) => {
       const chunks = [];
@@ -333,7 +333,7 @@ describe('a session that is lost', () => {
     liar.close();
   });
 
-  test('a fresh one that is rejected at once is an error', async () => {
+  test('a new session that is rejected at once is an error', async () => {
     const { reasons, given } = counted();
     const session = await login(given);
     await gateway.restart();
@@ -342,7 +342,7 @@ describe('a session that is lost', () => {
     assert.deepEqual(reasons, ['login']);
   });
 
-  test('a renewed one that is rejected at once is an error, not a loop', async () => {
+  test('a renewed session that is rejected at once is an error, not a loop', async () => {
     const { reasons, given } = counted();
     let isLost = false;
     const session = await login({ ...given, clock: () => Date.now() + (isLost ? 120_000 : 0) });
@@ -354,7 +354,7 @@ describe('a session that is lost', () => {
     assert.equal(session.state, 'closed');
   });
 
-  test('the application may say no', async () => {
+  test('the application can refuse a new login', async () => {
     let asked = 0;
     const { reasons, given } = counted({ onLoginNeeded: () => ((asked += 1), false) });
     const session = await login(given);
@@ -366,7 +366,7 @@ describe('a session that is lost', () => {
     await session.close();
   });
 
-  test('its time is over', async () => {
+  test('an expired session', async () => {
     let aheadMs = 0;
     const { reasons, given } = counted({ clock: () => Date.now() + aheadMs, lifetimeMs: 30_000 });
     const session = await login(given);
@@ -377,7 +377,7 @@ describe('a session that is lost', () => {
     await session.close();
   });
 
-  test('its time is over while nobody asks', async () => {
+  test('a session that expires while it is idle', async () => {
     const { given } = counted({ lifetimeMs: 300 });
     const session = await login(given);
     const states = [session.state];
@@ -390,8 +390,8 @@ describe('a session that is lost', () => {
   });
 });
 
-describe('a session that is kept', () => {
-  test('a reload goes on with it, until it is closed', async () => {
+describe('a stored session', () => {
+  test('a reload continues it, until it is closed', async () => {
     const store = localStorageStore(storage());
     const given = options(undefined, { store });
     assert.equal(await resume(given), null);
@@ -404,7 +404,7 @@ describe('a session that is kept', () => {
     assert.equal(await resume(given), null);
   });
 
-  test('what another tab has left and nobody can use is nothing', async () => {
+  test('an unusable stored session is ignored', async () => {
     const gateway = await startGateway({ upstream: upstream.url });
     const items = storage();
     const username = newUser();
@@ -421,7 +421,7 @@ describe('a session that is kept', () => {
     await gateway.stop();
   });
 
-  test('two tabs do not disturb each other', async () => {
+  test('two tabs do not interfere', async () => {
     const store = localStorageStore(storage());
     const given = options(undefined, { store });
     const one = await login(given);
@@ -432,7 +432,7 @@ describe('a session that is kept', () => {
     await one.close();
   });
 
-  test('a tab takes what another has opened, without a second code', async () => {
+  test('a tab uses the session of another, without a second code', async () => {
     const store = localStorageStore(storage());
     const codes = [];
     const given = options(undefined, { store });
@@ -450,7 +450,7 @@ describe('a session that is kept', () => {
     await third.close();
   });
 
-  test('not beyond its time, and not what is none', async () => {
+  test('not after expiry, and not if it is invalid', async () => {
     const items = storage();
     const store = localStorageStore(items);
     const given = options(undefined, { store });
@@ -473,7 +473,7 @@ describe('a session that is kept', () => {
     await again.close();
   });
 
-  test('memory keeps nothing', async () => {
+  test('the memory store stores nothing', async () => {
     const given = options(undefined, { keys: 'memory' });
     const session = await login(given);
     assert.equal(session.keptIn, 'memory');

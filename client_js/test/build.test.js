@@ -20,7 +20,7 @@ const built = async () => {
   return Promise.all(['client.js', 'client.mjs'].map((name) => readFile(`${ROOT}dist/${name}`, 'utf8')));
 };
 
-test('built twice it is the same, at most 60 KiB gzipped, with the surface of the sources', async () => {
+test('two builds are identical, at most 60 KiB gzipped, with the exports of the sources', async () => {
   const [script, module] = await built();
   assert.deepEqual(await built(), [script, module]);
   assert.ok(gzipSync(script).length <= 60 * 1024);
@@ -71,7 +71,7 @@ void (session.state === 1);
 `;
 
 for (const [module, moduleResolution] of [['nodenext', 'nodenext'], ['esnext', 'bundler']]) {
-  test(`a program in TypeScript takes the declarations (${moduleResolution})`, async () => {
+  test(`a TypeScript program compiles with the declarations (${moduleResolution})`, async () => {
     await built();
     const folder = await mkdtemp(join(tmpdir(), 'certless-types-'));
     try {

@@ -53,7 +53,7 @@ function options(more = {}) {
 }
 const echo = async (session, body) => (await session.fetch('/bytes', { method: 'POST', body })).text();
 
-test('login, messages at once, and no keys are made', async () => {
+test('login, concurrent messages, and no keys are created', async () => {
   const stages = [];
   const session = await login(options({ onProgress: ({ stage }) => stages.push(stage) }));
   const texts = ['0', '1', '2', '3', '4'];
@@ -83,7 +83,7 @@ test('step by step', async () => {
   await session.close();
 });
 
-test('its time is over: the ticket is redeemed with the same key, also after a reload without it', async () => {
+test('an expired session: the ticket is redeemed with the same key, also after a reload without the option', async () => {
   let aheadMs = 0;
   const store = mapStore();
   const given = options({ store, clock: () => Date.now() + aheadMs });
@@ -111,7 +111,7 @@ test('its time is over: the ticket is redeemed with the same key, also after a r
   await again.close();
 });
 
-test('each epoch is opened by the same key', async () => {
+test('every epoch uses the same key', async () => {
   let aheadMs = 0;
   const store = mapStore();
   const session = await login(options({ store, clock: () => Date.now() + aheadMs }));
@@ -123,7 +123,7 @@ test('each epoch is opened by the same key', async () => {
   await session.close();
 });
 
-test('a store for text keeps nothing, and says so', async () => {
+test('a text store stores nothing, and the session says so', async () => {
   const items = new Map();
   const storage = { getItem: (name) => items.get(name) ?? null, setItem: (name, text) => items.set(name, text), removeItem: (name) => items.delete(name) };
   const session = await login(options({ store: localStorageStore(storage) }));
@@ -131,7 +131,7 @@ test('a store for text keeps nothing, and says so', async () => {
   await session.close();
 });
 
-test('a session in another suite, or none, does not stand in for it', async () => {
+test('a stored session in another suite is not used instead', async () => {
   const store = mapStore();
   const { rsaKey: held, ...given } = options({ store, suite: 'ecdh-gcm' });
   const session = await login(given);
@@ -139,7 +139,7 @@ test('a session in another suite, or none, does not stand in for it', async () =
   await session.close();
 });
 
-describe('a pair that cannot be used is told before anything is sent', () => {
+describe('an unusable pair is an error before anything is sent', () => {
   // Nothing listens there: what is sent ends as NoAnswer.
   const refused = (more, words) =>
     assert.rejects(login(options({ url: 'http://127.0.0.1:1', ...more })), (error) => {
@@ -149,7 +149,7 @@ describe('a pair that cannot be used is told before anything is sent', () => {
     });
   const made = (more, isExtractable = false, uses = USES) => subtle.generateKey({ ...OAEP, ...more }, isExtractable, uses);
 
-  test('what its members tell', async () => {
+  test('attributes of the pair', async () => {
     await refused({ suite: 'ecdh-gcm' }, /rsaKey is for rsa-gcm, not for ecdh-gcm/);
     await refused({ suite: 'classic' }, /not for classic/);
     await refused({ rsaKey: {} }, /CryptoKeyPair of crypto\.subtle, which exists in Node\.js, and on pages over https/);
@@ -186,12 +186,12 @@ describe('a pair that cannot be used is told before anything is sent', () => {
     await assert.rejects(adoptKeyPair(nodeCrypto, { ...rsaKey, publicKey }), { code: 'rsa_key', message: /a small factor/ });
   });
 
-  test('without crypto.subtle there is none', async () => {
+  test('without crypto.subtle', async () => {
     await assert.rejects(adoptKeyPair(pure, rsaKey), /rsaKey needs crypto\.subtle/);
   });
 });
 
-test('what does not open, or not as it should, is null', async () => {
+test('a failed decryption gives null', async () => {
   const { privateKey, publicKey } = await adoptKeyPair(nodeCrypto, rsaKey);
   const wrapped = await nodeCrypto.wrap(publicKey, new Uint8Array(32), 'oaep-sha256');
   assert.equal((await privateKey.unwrap(wrapped, 'oaep-sha256')).length, 32);

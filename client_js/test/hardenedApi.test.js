@@ -47,7 +47,7 @@ for (const suite of ['ecdh-gcm', 'rsa-gcm']) {
       before(async () => (session = await login(options({ suite, fresh }))));
       after(() => session?.close());
 
-      test('a request with all its parts, and its answer', async () => {
+      test('a request with all its parts, and the answer', async () => {
         assert.equal(session.suite, suite);
         const sent = { method: 'POST', body: 'Räksmörgås ☕', headers: { 'X-Unit': 'C' } };
         const answer = await session.fetch('/orders?x=1', sent);
@@ -63,13 +63,13 @@ for (const suite of ['ecdh-gcm', 'rsa-gcm']) {
         assert.ok(Buffer.from(await answer.arrayBuffer()).equals(Buffer.from(body)));
       });
 
-      test('forty at once, each with its own answer', async () => {
+      test('forty concurrent requests, each with its own answer', async () => {
         const numbers = Array.from({ length: 40 }, (_, i) => `${i}`);
         const answers = numbers.map(async (body) => (await session.fetch('/bytes', { method: 'POST', body })).text());
         assert.deepEqual(await Promise.all(answers), numbers);
       });
 
-      test('a restart of a gateway that remembers is not noticed', async () => {
+      test('a restart of a gateway with a store goes unnoticed', async () => {
         const before = upstream.count('/bytes');
         await gateway.restart();
         assert.equal(await (await session.fetch('/bytes', { method: 'POST', body: 'on' })).text(), 'on');
@@ -79,7 +79,7 @@ for (const suite of ['ecdh-gcm', 'rsa-gcm']) {
   }
 }
 
-test('no keys are made for ecdh-gcm; for rsa-gcm they are', async () => {
+test('keys are created for rsa-gcm only', async () => {
   for (const [suite, expected] of [
     ['ecdh-gcm', ['mail', 'code', 'done']],
     ['rsa-gcm', ['code', 'done', 'keys', 'keys made', 'mail']],
@@ -91,7 +91,7 @@ test('no keys are made for ecdh-gcm; for rsa-gcm they are', async () => {
   }
 });
 
-test('a wrong code, then the right one as people type it; five wrong ones end it', async () => {
+test('a wrong code, then the right one as people type it; five wrong codes end the login', async () => {
   const { code, ...rest } = options();
   const request = await requestLogin(rest);
   await assert.rejects(request.submit('00000000'), (error) => error instanceof Refused && error.code === 'rejected');
@@ -107,7 +107,7 @@ test('a wrong code, then the right one as people type it; five wrong ones end it
   await assert.rejects(spent.submit(await again.code({})), Refused);
 });
 
-test('a gateway without the suite says so, and no other is tried', async () => {
+test('a gateway without the suite: an error, and no other suite is tried', async () => {
   const classic = await startGateway({ upstream: upstream.url, options: ['--suites', 'classic'] });
   try {
     await assert.rejects(login(options({}, classic)), /does not accept the suite ecdh-gcm/);
@@ -119,7 +119,7 @@ test('a gateway without the suite says so, and no other is tried', async () => {
   }
 });
 
-test('another realm than the gateway has', async () => {
+test('another realm than the gateway's', async () => {
   await assert.rejects(login(options({ realm: 'elsewhere' })), (error) => error.code === 'rejected');
 });
 
@@ -140,7 +140,7 @@ for (const suite of ['ecdh-gcm', 'rsa-gcm']) {
   });
 }
 
-test('epochs, with the real gateway behind', async () => {
+test('epochs, with the real gateway', async () => {
   // The client's clock runs away; the offset is corrected, and each quarter of an hour is an epoch.
   let aheadMs = 0;
   const store = localStorageStore(storage());
@@ -159,7 +159,7 @@ test('epochs, with the real gateway behind', async () => {
 });
 
 describe('tickets', () => {
-  test('a session whose time is over goes on without a mail; so does one after a reload', async () => {
+  test('an expired session continues without a mail, also after a reload', async () => {
     const short = await startGateway({ upstream: upstream.url, config: ['session_lifetime_s = 60'] });
     try {
       let aheadMs = 0;
@@ -180,7 +180,7 @@ describe('tickets', () => {
     }
   });
 
-  test('a gateway that forgets everything: one code for all that wait, and no POST twice', async () => {
+  test('a gateway that forgets everything: one code for all waiting requests, and no POST twice', async () => {
     const forgetful = await startGateway({ upstream: upstream.url });
     try {
       const given = options({}, forgetful);
@@ -199,7 +199,7 @@ describe('tickets', () => {
     }
   });
 
-  test('a counter is not taken up again, its ticket is', async () => {
+  test('a counter is not reused, but its ticket is', async () => {
     const store = localStorageStore(storage());
     const given = options({ store, fresh: 'counter' });
     await (await login(given)).fetch('/echo');

@@ -88,7 +88,7 @@ describe('a hardened login', () => {
     }
   }
 
-  test('what is not the code is not sent', async () => {
+  test('text that is not a code is not sent', async () => {
     const request = await requestLogin({ url: gateway.url, username: 'ann' });
     for (const typed of ['', '7K3QWXY', '7K3QWXYZ7', '0123456789ABCDEFGHJKMNPQRS', '7K3QWXYU', '7\u041a3QWXYZ']) {
       await rejects(request.submit(typed), CertlessError, 'no_code');
@@ -99,7 +99,7 @@ describe('a hardened login', () => {
     assert.equal((await request.submit(' 7k3q-wxyz\n')).state, 'ready');
   });
 
-  test('the list of suites was changed on its way', async () => {
+  test('the list of suites was changed on the way', async () => {
     gateway.arrives['session/hello'] = (body) => {
       const members = new Members(FORMAT, body);
       const hello = { v: members.number('v', 9), username: members.text('username'), suites: members.texts('suites') };
@@ -186,7 +186,7 @@ describe('a hardened login', () => {
     await session.close();
   });
 
-  test('no other suite is tried, whatever is answered', async () => {
+  test('no other suite is tried after any answer', async () => {
     gateway.suites = ['rsa-gcm'];
     await rejects(enter(), Refused, 'unsupported_suite');
     for (const [status, word] of [[404, 'not_found'], [400, 'unsupported_suite'], [401, 'login_required']]) {
@@ -197,7 +197,7 @@ describe('a hardened login', () => {
     assert.deepEqual(Object.keys(gateway.counts), ['session/hello']);
   });
 
-  test('what cannot be', async () => {
+  test('invalid options', async () => {
     await assert.rejects(enter({ suite: 'des' }), TypeError);
     await assert.rejects(enter({ suite: 'ecdh-gcm', dialect: 'sfet-3' }), TypeError);
     await assert.rejects(enter({ fresh: 'dice' }), TypeError);
@@ -247,7 +247,7 @@ for (const suite of ['ecdh-gcm', 'rsa-gcm']) {
       for (const { reason } of both) assert.ok(reason instanceof AnswerNotTrusted);
     });
 
-    test('every byte of an answer counts', async () => {
+    test('every byte of an answer is authenticated', async () => {
       const session = await enter({ suite });
       let length = 1;
       for (let at = 0; at < length; at += suite === 'rsa-gcm' ? 23 : 5) {
@@ -264,7 +264,7 @@ for (const suite of ['ecdh-gcm', 'rsa-gcm']) {
 describe('refusals', () => {
   const unsealed = () => refusal(403, 'rejected');
 
-  test('outside a seal, they lead to no second POST', async () => {
+  test('unsealed refusals cause no second POST', async () => {
     const session = await enter({ onLoginNeeded: () => false });
     await session.fetch('/');
     let left = 1;
@@ -274,7 +274,7 @@ describe('refusals', () => {
     assert.equal(session.state, 'ready');
   });
 
-  test('429 is told with the time to wait, and no POST goes out twice', async () => {
+  test('429 reports the time to wait, and no POST is sent twice', async () => {
     const session = await enter({ onLoginNeeded: () => false });
     await session.fetch('/');
     const sent = gateway.counts.message;
@@ -307,7 +307,7 @@ describe('refusals', () => {
   });
 
   for (const suite of ['ecdh-gcm', 'rsa-gcm']) {
-    test(`${suite}: a clock that is wrong by an hour is put right, and the message sent once more`, async () => {
+    test(`${suite}: a clock that is wrong by an hour is corrected, and the message is sent again`, async () => {
       const session = await enter({ suite });
       for (const aheadMs of [3_600_000, -3_600_000]) {
         gateway.aheadMs = aheadMs;
@@ -331,7 +331,7 @@ describe('refusals', () => {
     assert.equal((await session.fetch('/order', { method: 'POST' })).status, 200);
   });
 
-  test('a clock that runs away is not run after', async () => {
+  test('a clock that changes again causes no second retry', async () => {
     const session = await enter();
     gateway.aheadMs = 3_600_000;
     gateway.harm.message = (honest) => ((gateway.aheadMs *= 2), honest);
@@ -339,7 +339,7 @@ describe('refusals', () => {
     assert.deepEqual([gateway.done, gateway.counts.message], [[], 2]);
   });
 
-  test('the refusal of one message is none of another', async () => {
+  test('the refusal of one message is not accepted for another', async () => {
     const session = await enter();
     gateway.aheadMs = 3_600_000;
     let kept;
@@ -350,7 +350,7 @@ describe('refusals', () => {
     assert.equal(gateway.done.filter((one) => one.startsWith('POST')).length, 1);
   });
 
-  test('a message that was delivered, its answer kept back, is not sent again for being stale now', async () => {
+  test('a delivered message whose answer was held back is not sent again when it is stale', async () => {
     const session = await enter();
     gateway.harm.message = async (honest, { last }) => {
       // The same message once more, after its claim was forgotten; the gateway may say: stale.
@@ -366,7 +366,7 @@ describe('refusals', () => {
 });
 
 describe('epochs', () => {
-  test('a new one every 15 minutes, only when the last was heard', async () => {
+  test('a new epoch every 15 minutes, only after an answer in the last one', async () => {
     let nowMs = Date.now();
     const session = await enter({ clock: () => nowMs });
     const epoch = () => [...gateway.sessions.values()][0].epoch;
@@ -396,7 +396,7 @@ describe('epochs', () => {
   });
 
   for (const suite of ['ecdh-gcm', 'rsa-gcm']) {
-    test(`${suite}: a client whose clock stands begins one when it is told to`, async () => {
+    test(`${suite}: a client whose clock has stopped begins an epoch after a refusal`, async () => {
       const nowMs = Date.now();
       const session = await enter({ suite, fresh: 'counter', clock: () => nowMs });
       const epochs = [];
@@ -414,7 +414,7 @@ describe('epochs', () => {
     });
   }
 
-  test('a gateway that refuses every epoch is not run after', async () => {
+  test('a gateway that refuses every epoch causes one retry', async () => {
     const session = await enter();
     gateway.refusesEpochs = true;
     await notTrusted(session.fetch('/', { method: 'POST' }));
@@ -422,7 +422,7 @@ describe('epochs', () => {
     assert.deepEqual(gateway.done, []);
   });
 
-  test('a tab goes on where another has gone on', async () => {
+  test('a tab continues in the epoch of another tab', async () => {
     let nowMs = Date.now();
     const items = storage();
     const [one, other] = [localStorageStore(items), localStorageStore(items)];
@@ -457,7 +457,7 @@ describe('tickets', () => {
   const resumptions = () => gateway.counts['session/resume/confirm'] ?? 0;
 
   for (const suite of ['ecdh-gcm', 'rsa-gcm']) {
-    test(`${suite}: a lost session is renewed without a code, once for all that wait`, async () => {
+    test(`${suite}: a lost session is renewed without a code, once for all waiting requests`, async () => {
       const session = await login(given({ suite }));
       const seen = [];
       session.addEventListener('state', ({ state }) => seen.push(state));
@@ -477,7 +477,7 @@ describe('tickets', () => {
     });
   }
 
-  test('a session whose time is over', async () => {
+  test('an expired session', async () => {
     let nowMs = Date.now();
     gateway.sessionS = 60;
     const session = await login(given({ clock: () => nowMs }));
@@ -487,7 +487,7 @@ describe('tickets', () => {
     assert.deepEqual([codes, resumptions()], [1, 1]);
   });
 
-  test('a reload after its time is over; the successor is kept before anything is sent', async () => {
+  test('a reload after expiry; the next ticket is stored before anything is sent', async () => {
     const items = storage();
     const store = localStorageStore(items);
     gateway.sessionS = 60;
@@ -505,7 +505,7 @@ describe('tickets', () => {
     assert.equal(await resume({ url: gateway.url, store }), null);
   });
 
-  test('a counter is not taken up again: its ticket is', async () => {
+  test('a counter is not reused, but its ticket is', async () => {
     const items = storage();
     const store = localStorageStore(items);
     const first = await login(given({ store, fresh: 'counter' }));
@@ -523,7 +523,7 @@ describe('tickets', () => {
     'a truncated answer': ({ body }) => ({ body: body.slice(0, -1) }),
   };
   for (const [name, harm] of Object.entries(HARM)) {
-    test(`${name}: a code is asked for, and the ticket stays until there is another`, async () => {
+    test(`${name}: a code is needed, and the ticket stays until there is another`, async () => {
       const items = storage();
       const store = localStorageStore(items);
       let ends = false;
@@ -544,7 +544,7 @@ describe('tickets', () => {
     });
   }
 
-  test('while the gateway does not answer the ticket is not given up, nor the session', async () => {
+  test('if the gateway does not answer, ticket and session stay', async () => {
     const session = await login(given());
     await session.fetch('/');
     gateway.sessions.clear();
@@ -556,7 +556,7 @@ describe('tickets', () => {
   });
 
   for (const route of ['resume', 'resume/confirm']) {
-    test(`too many tickets at ${route}: no code is asked for, the ticket is good later`, async () => {
+    test(`too many tickets at ${route}: no code is needed, and the ticket is valid later`, async () => {
       const store = localStorageStore(storage());
       const session = await login(given({ store }));
       await session.fetch('/');
@@ -588,7 +588,7 @@ describe('tickets', () => {
     assert.deepEqual([codes, resumptions()], [2, 0]);
   });
 
-  test('where there is none a code is asked for', async () => {
+  test('without a ticket, a code is needed', async () => {
     gateway.grantsTickets = false;
     const session = await login(given());
     await session.fetch('/');
@@ -597,7 +597,7 @@ describe('tickets', () => {
     assert.equal(codes, 2);
   });
 
-  test('what a store holds and is no ticket is nothing', async () => {
+  test('an invalid ticket in a store is ignored', async () => {
     const items = storage();
     const store = localStorageStore(items);
     await login(given({ store }));

@@ -184,7 +184,7 @@ for (const dialect of ['article-2016', 'sfet-3', 'sfet-4-gcm']) {
     }
 
     if (dialect === 'sfet-4-gcm') {
-      test('every bit of a GCM payload counts', async () => {
+      test('every bit of a GCM payload is authenticated', async () => {
         for (const at of [0, 40, -1]) {
           server.harm = {
             message: (_, honest) => ({ ...honest, payload: flipped('base64', honest.payload, at) }),
@@ -215,7 +215,7 @@ for (const dialect of ['article-2016', 'sfet-3', 'sfet-4-gcm']) {
       server.harm = {};
     });
 
-    test('a refusal that is no refusal of a gateway', async () => {
+    test('a refusal that does not come from a gateway', async () => {
       for (const body of ['<html>', '[]', '{"error":1}', '{"__proto__":{}}', '['.repeat(1e5)]) {
         server.harm = { message: () => (response) => response.writeHead(500).end(body) };
         await assert.rejects(session.fetch('/'), (error) => error instanceof Refused && error.code === 'no_gateway');
@@ -223,7 +223,7 @@ for (const dialect of ['article-2016', 'sfet-3', 'sfet-4-gcm']) {
       server.harm = {};
     });
 
-    test('a redirect leads nowhere', async () => {
+    test('redirects are not followed', async () => {
       server.harm = {
         message: () => (response) => response.writeHead(307, { Location: 'http://127.0.0.1:1/' }).end(),
       };
@@ -231,7 +231,7 @@ for (const dialect of ['article-2016', 'sfet-3', 'sfet-4-gcm']) {
       server.harm = {};
     });
 
-    test('a logout that is answered by another', async () => {
+    test('a logout with the answer to another request', async () => {
       server.harm = { logout: (one) => one.seal('{}', validatePublicKey(publicPem('test-other'))) };
       await assert.rejects(session.close(), isNotTrusted);
       assert.equal(session.state, 'closed');
@@ -239,13 +239,13 @@ for (const dialect of ['article-2016', 'sfet-3', 'sfet-4-gcm']) {
   });
 }
 
-test('a refusal whose word every object knows', () => {
+test('a refusal whose code is a property of every object', () => {
   for (const word of ['constructor', '__proto__', 'toString']) {
     assert.equal(new Refused(400, word).message, 'The service refused the request.');
   }
 });
 
-test('how long to wait comes through a Worker', () => {
+test('the time to wait passes through a Worker', () => {
   const error = restoreError(structuredClone(describeError(new Refused(429, 'too_many', 'no', undefined, 240))));
   assert.ok(error instanceof Refused);
   assert.deepEqual([error.retryAfterS, error.message.slice(-23)], [240, 'Try again in 4 minutes.']);

@@ -8,7 +8,7 @@ import { within } from './within.js';
 const RUNNER = fileURLToPath(new URL('../scripts/test.mjs', import.meta.url));
 const HUNG = fileURLToPath(new URL('./hung/hung.js', import.meta.url));
 
-test('a test that hangs fails by its name, the others run, and a file that does not end is ended', () => {
+test('a hanging test fails with its name, the others run, and a hanging file is stopped', () => {
   const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
   const env = { ...environment, CERTLESS_TEST_MS: '500', CERTLESS_TEST_FILE_MS: '5000' };
   const { status, stdout } = spawnSync(process.execPath, [RUNNER, HUNG], { env, encoding: 'utf8', timeout: 50_000 });
@@ -18,5 +18,5 @@ test('a test that hangs fails by its name, the others run, and a file that does 
   assert.match(stdout, /✖ \S*hung\.js.*\n.*timed out after 5000ms/);
 });
 
-test('a wait that does not end says what was awaited', () =>
+test('a wait without end reports what it waited for', () =>
   assert.rejects(within(new Promise(() => {}), 'the tide', 10), /not within 0.01 s: the tide/));

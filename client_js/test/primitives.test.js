@@ -27,7 +27,7 @@ const FIVE_MIB = new Uint8Array(5 * 1024 * 1024).map((_, i) => i * 7);
 for (const primitives of ALL) {
   describe(primitives.name, () => {
     for (const padding of PADDINGS) {
-      test(`a new key for ${padding} is admitted, kept, and opens what others wrap`, async () => {
+      test(`a new key for ${padding} is valid, can be stored, and opens what others wrap`, async () => {
         const { publicKey, privateKey } = await primitives.generateKeyPair({ padding });
         const admitted = validatePublicKey(publicKey.toPem());
         assert.equal(admitted.bits, 2048);
@@ -40,7 +40,7 @@ for (const primitives of ALL) {
         }
       });
 
-      test(`what is wrong with ${padding} gives null`, async () => {
+      test(`faults in ${padding} give null`, async () => {
         const key = await primitives.importPrivateKey(privateDer('test-client'));
         const wrapped = await primitives.wrap(validatePublicKey(publicPem('test-client')), SECRET, padding);
         const changed = wrapped.map((byte, i) => (i === 100 ? byte ^ 1 : byte));
@@ -49,7 +49,7 @@ for (const primitives of ALL) {
       });
     }
 
-    test('of c = 0, 1, n-1, n, and of c that lost its leading zero, nothing opens', async () => {
+    test('c = 0, 1, n-1, n, and c without its leading zero do not open', async () => {
       const { n, e } = readPrivateKey(privateDer('test-client'));
       const key = await primitives.importPrivateKey(privateDer('test-client'));
       const publicKey = RsaPublicKey.fromNumbers(n, e);
@@ -65,7 +65,7 @@ for (const primitives of ALL) {
       }
     });
 
-    test('the longest secret is wrapped, and none that leaves the padding too little', async () => {
+    test('the longest secret is wrapped, and a longer one is refused', async () => {
       const { publicKey, privateKey } = await primitives.generateKeyPair({ padding: 'pkcs1-v1.5' });
       for (const [padding, longest] of [['pkcs1-v1.5', 245], ['oaep-sha1', 214], ['oaep-sha256', 190]]) {
         const secret = FIVE_MIB.slice(0, longest);
@@ -75,7 +75,7 @@ for (const primitives of ALL) {
       }
     });
 
-    test('what was kept and is no RSA key is refused when it comes back', async () => {
+    test('a stored key that is not an RSA key is refused', async () => {
       const der = privateDer('test-client');
       const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
       const ec = new Uint8Array(privateKey.export({ format: 'der', type: 'pkcs8' }));
@@ -84,7 +84,7 @@ for (const primitives of ALL) {
       }
     });
 
-    test('5 MiB through every cipher, as the others do it', async () => {
+    test('5 MiB through every cipher, with the same result as the others', async () => {
       for (const [seal, open, iv] of [
         ['aesCtr', 'aesCtr', IV],
         ['aesCbcSeal', 'aesCbcOpen', IV],
@@ -96,7 +96,7 @@ for (const primitives of ALL) {
       }
     });
 
-    test('AES-GCM with associated data, as the others do it', async () => {
+    test('AES-GCM with associated data, with the same result as the others', async () => {
       const [iv, aad] = [IV.slice(0, 12), SECRET];
       const sealed = await primitives.aesGcmSeal(KEY, iv, FIVE_MIB.slice(0, 100), aad);
       assert.deepEqual(sealed, await nodeCrypto.aesGcmSeal(KEY, iv, FIVE_MIB.slice(0, 100), aad));
@@ -110,7 +110,7 @@ for (const primitives of ALL) {
       }
     });
 
-    test('PBKDF2, as RFC 7914 §11 has it', async () => {
+    test('PBKDF2, with the vectors of RFC 7914 §11', async () => {
       const derived = await primitives.pbkdf2(utf8('passwd'), utf8('salt'), 1);
       const expected = '55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc';
       assert.equal(encodeBytes('hex', derived), expected);
@@ -132,7 +132,7 @@ for (const primitives of ALL) {
   });
 }
 
-test('a kept key whose numbers do not belong together is refused', async () => {
+test('a stored key whose numbers do not belong together is refused', async () => {
   const der = privateDer('test-client');
   const numbers = readPrivateKey(der);
   for (const name of ['n', 'e', 'p', 'q', 'dP', 'dQ', 'qInv']) {
@@ -146,7 +146,7 @@ test('a kept key whose numbers do not belong together is refused', async () => {
   await assert.rejects(pure.importPrivateKey(writePrivateKey(zeros)));
 });
 
-test('a kept key is read in its one form, and none that would take hours', () => {
+test('a stored key is read in canonical form only, and not if it is too large', () => {
   const der = privateDer('test-client');
   const numbers = readPrivateKey(der);
   assert.deepEqual(writePrivateKey(numbers), der);
@@ -159,7 +159,7 @@ test('a kept key is read in its one form, and none that would take hours', () =>
   assert.throws(() => readPrivateKey(Uint8Array.from(longer)), /not minimal/);
 });
 
-test('a code seals one payload, however often it is sent', async () => {
+test('a code encrypts one payload only, even if it is sent again', async () => {
   const keyPair = await nodeCrypto.generateKeyPair({ padding: 'pkcs1-v1.5' });
   for (const dialect of ['article-2016', 'sfet-4-gcm']) {
     const exchange = new ClientExchange(new Classic(findDialect(dialect), nodeCrypto));
@@ -173,7 +173,7 @@ test('a code seals one payload, however often it is sent', async () => {
   }
 });
 
-test('keys in pure JavaScript tell how far they are, and can be cancelled', async () => {
+test('key generation in pure JavaScript reports progress, and can be cancelled', async () => {
   const controller = new AbortController();
   const seen = [];
   const onProgress = (progress) => {
@@ -188,7 +188,7 @@ test('keys in pure JavaScript tell how far they are, and can be cancelled', asyn
   assert.ok(seen[0].elapsedMs > 0 && seen[0].usualMs > 0);
 });
 
-test('base64 and hex of every length, and nothing but the canonical text', () => {
+test('base64 and hex of every length, in canonical form only', () => {
   for (let length = 0; length < 200; length += 1) {
     const data = FIVE_MIB.slice(0, length);
     for (const encoding of ['base64', 'hex']) {
@@ -203,7 +203,7 @@ test('base64 and hex of every length, and nothing but the canonical text', () =>
   for (const text of ['0', 'AB', '0g', ' 0', '0Ā']) assert.equal(decodeBytes('hex', text), null, text);
 });
 
-test('msgpack is read as it was written, at every length where the spelling changes', () => {
+test('msgpack round trip, at every length where the form changes', () => {
   const lengths = [0, 1, 15, 16, 31, 32, 127, 128, 255, 256, 65535, 65536, 5 * 1024 * 1024];
   for (const length of lengths) {
     for (const value of [FIVE_MIB.slice(0, length), 'x'.repeat(length)]) {
@@ -228,7 +228,7 @@ test('msgpack is read as it was written, at every length where the spelling chan
   assert.equal(parseMsgpack(Uint8Array.of(0xcf, 255, 255, 255, 255, 255, 255, 255, 255)), 2n ** 64n - 1n);
 });
 
-test('ECDH, as node:crypto does it', () => {
+test('ECDH, with the same result as node:crypto', () => {
   for (let i = 0; i < 5; i += 1) {
     const mine = scalar(nodeCrypto.randomBytes(48));
     const peer = createECDH('prime256v1');
@@ -241,7 +241,7 @@ test('ECDH, as node:crypto does it', () => {
   }
 });
 
-test('JSON is read and written without loss', () => {
+test('JSON round trip without loss', () => {
   for (const text of ['9007199254740993', '-12345678901234567890'.slice(0, 20), '[1,-0.5,1e-7,"\\u00e9\\n",{"constructor":{},"":[]}]']) {
     assert.deepEqual(JSON.stringify(JSON.parse(text)), JSON.stringify(JSON.parse(new TextDecoder().decode(serializeJson(parseJson(utf8(text)))))));
   }
@@ -249,7 +249,7 @@ test('JSON is read and written without loss', () => {
   assert.throws(() => serializeJson(Number.NaN), TypeError);
 });
 
-test('a dialect of one\'s own is checked', () => {
+test('a custom dialect is validated', () => {
   const own = derive('shop', 'sfet-3', { timestamp: 'iso8601', names: { token: 'sid' } });
   assert.deepEqual([own.name, own.names.token, own.names.key], ['shop', 'sid', 'key']);
   assert.deepEqual(findDialect(structuredClone(own)), own);

@@ -129,7 +129,7 @@ const holds = (property) =>
 describe('tabs', () => {
   test('a claim lasts longer than the two messages of a redemption', () => assert.ok(2 * REDEEM_MS < CLAIM_MS));
 
-  test('whatever happens: one login is enough, one mail, one redemption at a time; nothing waits for ever', () =>
+  test('in any order: one login is enough, one mail, one redemption at a time, and nothing waits for ever', () =>
     holds(
       fc.asyncProperty(scenarios(), async (scenario) => {
         const world = await tabsOf(TABS, scenario);
@@ -138,7 +138,7 @@ describe('tabs', () => {
       }),
     ));
 
-  test('after a logout nobody is logged in, and nothing is kept', () =>
+  test('after a logout nobody is logged in, and nothing is stored', () =>
     holds(
       fc.asyncProperty(scenarios(['log in', 'log out', 'disk fails once']), AFTER, fc.nat(TABS - 1), async (scenario, after, number) => {
         const world = await tabsOf(TABS, scenario);

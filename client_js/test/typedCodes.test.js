@@ -28,7 +28,7 @@ function numbers(seed) {
 }
 
 for (const suite of ['hardened', 'classic']) {
-  test(`a ${suite} code, however it is typed`, () => {
+  test(`a ${suite} code, typed in many ways`, () => {
     const next = numbers(7);
     const gaps = ['', '', ' ', '-', '\u2013', '\u2212', '\u30fc', '\u200b', '\u00ad', '.', '\u3002', '\u00a0', '\u3000', '"'];
     for (let i = 0; i < 2000; i += 1) {
@@ -44,7 +44,7 @@ for (const suite of ['hardened', 'classic']) {
   });
 }
 
-test('what is no code is said in words', () => {
+test('text without a code is an error for people', () => {
   const words = (name, text) => (error) => error instanceof CertlessError && error.code === name && text.test(error.message);
   assert.equal(codeOf(readCode('7k3q wxyz'), 'none'), '7K3QWXYZ');
   assert.throws(() => codeOf(readCode('7k3q'), 'none'), words('no_code', /^none$/));

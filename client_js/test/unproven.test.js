@@ -135,7 +135,7 @@ for (const suite of SUITES) {
       'a refusal': head(403, type, 'Content-Length: 1000000'),
       'an answer': head(200, type, 'Content-Length: 1000000'),
     })) {
-      test(`what drips ends in time: ${name}`, async () => {
+      test(`a dripping answer ends in time: ${name}`, async () => {
         await hostile(first, Buffer.from(' '), 10);
         await assert.rejects(enter(suite, { timeoutMs: 300 }), (error) => {
           assert.ok(error instanceof NoAnswer, error.stack);
@@ -144,7 +144,7 @@ for (const suite of SUITES) {
         });
       });
 
-      test(`what drips ends with its signal: ${name}`, async () => {
+      test(`a dripping answer ends with its signal: ${name}`, async () => {
         await hostile(first, Buffer.from(' '), 10);
         const controller = new AbortController();
         const entered = enter(suite, { signal: controller.signal });
@@ -161,7 +161,7 @@ describe('an answer in a session', () => {
   let gateway;
   after(() => gateway?.stop());
 
-  test('that drips is an outcome that nobody knows, and a GET none at all', async () => {
+  test('a dripping answer: OutcomeUnknown for POST, NoAnswer for GET', async () => {
     gateway = await new HardenedGateway().start();
     const session = await login({ url: gateway.url, username: 'ann', code: () => CODE, timeoutMs: 4000 });
     gateway.harm.message = () => (response) => {
@@ -184,7 +184,7 @@ describe('an answer in a session', () => {
   });
 });
 
-test('few values outside a seal, counted before they are made', () => {
+test('unsealed messages have few values, counted before parsing', () => {
   const of = (marks) => utf8(`{"a":"${','.repeat(marks - 1)}"}`);
   assert.equal(Object.keys(parseJsonEnvelope(of(MAX_ENVELOPE_MARKS))).length, 1);
   assert.throws(() => parseJsonEnvelope(of(MAX_ENVELOPE_MARKS + 1)), MalformedMessage);
@@ -196,7 +196,7 @@ test('few values outside a seal, counted before they are made', () => {
   assert.throws(() => parseMsgpack(lists([0xdc, 0, 16], 16)), /too many arrays and maps/);
 });
 
-test('a time limit is a time', async () => {
+test('timeoutMs must be a valid time', async () => {
   for (const timeoutMs of [0, -1, Infinity, NaN, '1', 2 ** 31]) {
     const given = { url: 'http://127.0.0.1:1', username: 'ann', code: () => CODE, timeoutMs: /** @type {any} */ (timeoutMs) };
     await assert.rejects(login(given), TypeError);

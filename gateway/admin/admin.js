@@ -1,6 +1,6 @@
-// Asks the gateway every two seconds what is new, and draws it.
+// Polls the gateway every two seconds and draws the new figures.
 import { Chart, shown } from './charts.js';
-import { SPAN_MS, binned, fewest, summary } from './series.js';
+import { SPAN_MS, binned, limited, summary } from './series.js';
 
 const POLL_MS = 2000;
 const TIMEOUT_MS = 8000;
@@ -22,12 +22,12 @@ const charts = KINDS.map((kind) => ({ ...kind, chart: new Chart(kind) }));
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycle: 'h23' });
 
 let points = [];
-let heardMs = 0;
+let lastAnswerMs = 0;
 
 document.getElementById('charts').replaceWith(...charts.map(({ chart }) => chart.element));
 
-/** Said only where it is new: a screen reader would read it each time. */
-function say(text, state) {
+/** Sets the status only if it differs, because a screen reader would repeat it each time. */
+function showStatus(text, state) {
   if (status.textContent !== text) status.textContent = text;
   status.className = state;
   document.body.classList.toggle('stale', state === 'lost');
@@ -36,7 +36,7 @@ function say(text, state) {
 function draw(nowMs) {
   const bodies = charts.map(({ key, title, unit, scale, whole, chart }) => {
     const { endMs, series } = binned(points, key, nowMs, { scale, whole });
-    chart.show({ endMs, series: whole ? series : fewest(series) });
+    chart.show({ endMs, series: whole ? series : limited(series) });
     return tableBody(`${title}, ${unit}`, series);
   });
   table.querySelectorAll('tbody').forEach((body) => body.remove());
@@ -77,24 +77,24 @@ function showStats(stats) {
   for (const [id, text] of Object.entries(texts)) document.getElementById(id).textContent = text;
 }
 
-async function ask() {
-  const answer = await fetch(`figures?after=${points.at(-1)?.at_ms ?? 0}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
-  if (!answer.ok) throw new Error(`status ${answer.status}`);
-  const { now_ms: nowMs, points: fresh, stats, troubles } = await answer.json();
-  heardMs = Date.now();
+async function poll() {
+  const response = await fetch(`figures?after=${points.at(-1)?.at_ms ?? 0}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+  if (!response.ok) throw new Error(`status ${response.status}`);
+  const { now_ms: nowMs, points: fresh, stats, troubles } = await response.json();
+  lastAnswerMs = Date.now();
   points = [...points, ...fresh].filter(({ at_ms: atMs }) => atMs > nowMs - SPAN_MS);
   showStats(stats);
   draw(nowMs);
-  if (troubles.length) say(`Not ready: ${troubles.join('; ')}.`, 'trouble');
-  else say('Ready. Figures of the last 15 minutes, new every 2 seconds.', 'ready');
+  if (troubles.length) showStatus(`Not ready: ${troubles.join('; ')}.`, 'trouble');
+  else showStatus('Ready. Figures of the last 15 minutes, updated every 2 seconds.', 'ready');
 }
 
 for (;;) {
   try {
-    await ask();
+    await poll();
   } catch {
-    const since = heardMs ? ` What is shown is of ${clock.format(heardMs)}.` : '';
-    say(`The gateway does not answer.${since} This page keeps trying.`, 'lost');
+    const since = lastAnswerMs ? ` The figures are from ${clock.format(lastAnswerMs)}.` : '';
+    showStatus(`The gateway does not answer.${since} This page keeps trying.`, 'lost');
   }
   await new Promise((resume) => { setTimeout(resume, POLL_MS); });
 }

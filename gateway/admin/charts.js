@@ -1,4 +1,4 @@
-/** A line chart in SVG: axes with units, a legend with the values of now, and a reading by pointer or arrow keys. */
+/** A line chart in SVG: axes with units, a legend with current values, and a cursor for pointer and arrow keys. */
 import { BIN_MS, SPAN_MS, summary } from './series.js';
 
 const HEIGHT = 180;
@@ -29,8 +29,8 @@ function html(name, className, text = '') {
   return element;
 }
 
-/** An axis: round numbers to mark it with, and where a value lies on it, 0 at its foot to 1. */
-function fromZero(values, whole) {
+/** A linear axis from 0: round marks, and the position of a value from 0 (bottom) to 1. */
+function linearAxis(values, whole) {
   const top = Math.max(0, ...values) || 1;
   const rough = Math.max(top, whole ? 3 : 0) / 3;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -40,8 +40,8 @@ function fromZero(values, whole) {
   return { marks, share: (value) => value / marks.at(-1) };
 }
 
-/** The same by powers of ten, for times: what is usual is to be seen beside what is rare. */
-function byPowers(values) {
+/** A logarithmic axis, for times: usual and rare values are both visible. */
+function logarithmicAxis(values) {
   const low = Math.floor(Math.log10(Math.min(...values, 1)));
   const high = Math.max(Math.ceil(Math.log10(Math.max(...values, 0.1))), low + 2);
   const marks = Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i));
@@ -52,16 +52,16 @@ export class Chart {
   #slots = new Map();
   #series = new Map();
   #endMs = 0;
-  #reading = null;
+  #cursor = null;
 
   /**
-   * @param {{title: string, unit: string, whole?: boolean, isTime?: boolean}} kind `whole` where it
-   *   counts things
+   * @param {{title: string, unit: string, whole?: boolean, isTime?: boolean}} kind `whole` for
+   *   counts
    */
   constructor({ title, unit, whole = false, isTime = false }) {
     this.title = title;
     this.unit = unit;
-    this.axis = (values) => (isTime ? byPowers(values) : fromZero(values, whole));
+    this.axis = (values) => (isTime ? logarithmicAxis(values) : linearAxis(values, whole));
     this.element = html('section', 'card chart');
     const heading = html('h2', '', title);
     heading.append(' ', html('span', 'soft', unit));
@@ -77,13 +77,13 @@ export class Chart {
     new ResizeObserver(() => this.#draw()).observe(frame);
   }
 
-  /** @param series by name, ten seconds a value; the last ends at `endMs` */
+  /** @param series by name, one value for ten seconds; the last one ends at `endMs` */
   show({ endMs, series }) {
     this.#endMs = endMs;
     this.#series = series;
     for (const name of this.#slots.keys()) if (!series.has(name)) this.#slots.delete(name);
     for (const name of series.keys()) {
-      // A line keeps its colour as long as it is there.
+      // A line keeps its colour while it exists.
       const taken = new Set(this.#slots.values());
       const free = Array.from({ length: COLOURS }, (_, i) => i + 1).find((slot) => !taken.has(slot));
       if (!this.#slots.has(name)) this.#slots.set(name, free ?? COLOURS);
@@ -96,21 +96,21 @@ export class Chart {
     picture.addEventListener('pointermove', ({ clientX }) => {
       const { left } = picture.getBoundingClientRect();
       const share = (clientX - left - LEFT) / this.#plotWidth;
-      this.#read(Math.floor(share * this.#bins));
+      this.#moveCursor(Math.floor(share * this.#bins));
     });
-    picture.addEventListener('pointerleave', () => this.#read(null));
-    picture.addEventListener('blur', () => this.#read(null));
+    picture.addEventListener('pointerleave', () => this.#moveCursor(null));
+    picture.addEventListener('blur', () => this.#moveCursor(null));
     picture.addEventListener('keydown', (event) => {
       const moves = { ArrowLeft: -1, ArrowRight: 1, Home: -this.#bins, End: this.#bins };
-      if (event.key === 'Escape') this.#read(null);
+      if (event.key === 'Escape') this.#moveCursor(null);
       if (!(event.key in moves)) return;
       event.preventDefault();
-      this.#read((this.#reading ?? this.#bins - 1) + moves[event.key]);
+      this.#moveCursor((this.#cursor ?? this.#bins - 1) + moves[event.key]);
     });
   }
 
-  #read(bin) {
-    this.#reading = bin === null || !this.#series.size ? null : Math.min(Math.max(bin, 0), this.#bins - 1);
+  #moveCursor(bin) {
+    this.#cursor = bin === null || !this.#series.size ? null : Math.min(Math.max(bin, 0), this.#bins - 1);
     this.#draw();
   }
 
@@ -137,7 +137,7 @@ export class Chart {
       this.picture.append(svg('text', middle, 'nothing in these 15 minutes'));
     }
     this.#describe();
-    this.#tell();
+    this.#showTip();
   }
 
   #axes(marks, y) {
@@ -152,7 +152,7 @@ export class Chart {
     const times = [];
     for (let at = first; at <= this.#endMs; at += TICK_MS) {
       const x = right - ((this.#endMs - at) / SPAN_MS) * this.#plotWidth;
-      // What would stick out is said by its neighbours.
+      // A label at the edge would be cut off.
       if (x < LEFT + 12 || x > right - 12) continue;
       times.push(svg('line', { x1: x, x2: x, y1: foot, y2: foot + 4, class: 'axis' }));
       times.push(svg('text', { x, y: HEIGHT - 6, class: 'label' }, clock.format(at)));
@@ -160,7 +160,7 @@ export class Chart {
     return [...across, ...times];
   }
 
-  /** One path for each stretch that is known, so that a gap is a gap. */
+  /** One path for each stretch without gaps. */
   #line(values, slot, y) {
     const stretches = [[]];
     values.forEach((value, bin) => {
@@ -169,7 +169,7 @@ export class Chart {
     });
     return stretches.filter((points) => points.length).map((points) => {
       const [[x0, y0], ...more] = points;
-      // A moment between two gaps is a dot: a line of no length with round ends.
+      // A single value between two gaps is a dot: a line of length 0 with round ends.
       const rest = (more.length ? more : [[x0, y0]]).map(([x, at]) => `L${x.toFixed(1)} ${at.toFixed(1)}`);
       const kind = more.length ? 'line' : 'line lone';
       return svg('path', { d: `M${x0.toFixed(1)} ${y0.toFixed(1)}${rest.join('')}`, class: `${kind} colour${slot}` });
@@ -177,17 +177,17 @@ export class Chart {
   }
 
   #cross(y) {
-    if (this.#reading === null) return [];
-    const x = this.#x(this.#reading);
+    if (this.#cursor === null) return [];
+    const x = this.#x(this.#cursor);
     const dots = [...this.#series]
-      .filter(([, values]) => values[this.#reading] !== null)
+      .filter(([, values]) => values[this.#cursor] !== null)
       .map(([name, values]) =>
-        svg('circle', { cx: x, cy: y(values[this.#reading]), r: 4, class: `dot colour${this.#slots.get(name)}` }),
+        svg('circle', { cx: x, cy: y(values[this.#cursor]), r: 4, class: `dot colour${this.#slots.get(name)}` }),
       );
     return [svg('line', { x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM, class: 'cross' }), ...dots];
   }
 
-  /** The legend for eyes, a sentence for those who hear. */
+  /** The legend, and a sentence for screen readers. */
   #describe() {
     const now = [...this.#series].map(([name, values]) => [name, shown(summary(values)[0])]);
     this.legend.replaceChildren(
@@ -203,17 +203,17 @@ export class Chart {
     this.picture.setAttribute('aria-label', `${this.title}, ${this.unit}, of the last 15 minutes. Now: ${words}. Arrow keys read earlier ones.`);
   }
 
-  #tell() {
-    this.tip.hidden = this.#reading === null;
+  #showTip() {
+    this.tip.hidden = this.#cursor === null;
     if (this.tip.hidden) return;
-    const at = this.#endMs - SPAN_MS + this.#reading * BIN_MS;
+    const at = this.#endMs - SPAN_MS + this.#cursor * BIN_MS;
     const rows = [...this.#series].map(([name, values]) => {
       const row = html('div', '', `${name} `);
-      row.append(html('b', '', shown(values[this.#reading])));
+      row.append(html('b', '', shown(values[this.#cursor])));
       return row;
     });
     this.tip.replaceChildren(html('div', 'soft', exactClock.format(at)), ...rows);
-    const x = this.#x(this.#reading);
+    const x = this.#x(this.#cursor);
     const isRight = x > LEFT + this.#plotWidth / 2;
     this.tip.style.left = isRight ? 'auto' : `${x + 10}px`;
     this.tip.style.right = isRight ? `${this.picture.clientWidth - x + 10}px` : 'auto';

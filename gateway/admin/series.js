@@ -1,22 +1,22 @@
-/** From points of two seconds to what is drawn: ten seconds each, for a quarter of an hour. */
+/** Converts points of two seconds to the drawn series: ten seconds for a value, 15 minutes in all. */
 
 export const SPAN_MS = 15 * 60_000;
 export const BIN_MS = 10_000;
 const BINS = SPAN_MS / BIN_MS;
-// More lines than these no eye keeps apart; the others are drawn as one, and the table has them all.
-const MOST = 5;
+// Nobody can tell more lines apart. The others are drawn as one line, and the table has them all.
+const MAX_LINES = 5;
 const OTHERS = 'others';
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const highest = (values) => Math.max(...values);
 
 /**
- * @param points what the gateway has told, each with `at_ms`
- * @param key which part of a point
+ * @param points the points from the gateway, each with `at_ms`
+ * @param key the name of the figure in a point
  * @param nowMs the gateway's time
- * @param {{scale?: number, whole?: boolean}} how what a value is multiplied by; `whole` where it counts
- *   what there is, so that a mean would count halves
- * @returns {{endMs: number, series: Map<string, (number|null)[]>}} null where nothing is known
+ * @param {{scale?: number, whole?: boolean}} how `scale` multiplies a value; `whole`: counts,
+ *   which take the last value instead of a mean
+ * @returns {{endMs: number, series: Map<string, (number|null)[]>}} null if there is no value
  */
 export function binned(points, key, nowMs, { scale = 1, whole = false } = {}) {
   const endMs = Math.ceil(nowMs / BIN_MS) * BIN_MS;
@@ -24,7 +24,7 @@ export function binned(points, key, nowMs, { scale = 1, whole = false } = {}) {
   for (const point of points) {
     const bin = BINS - 1 - Math.floor((endMs - point.at_ms) / BIN_MS);
     if (bins[bin] && bin < BINS - 1) bins[bin].push(point[key]);
-    // The last ten seconds, whenever they began: two of them would show more chance than traffic.
+    // The last bin is always the last ten seconds: a shorter one would show chance, not traffic.
     if (point.at_ms > nowMs - BIN_MS) bins[BINS - 1].push(point[key]);
   }
   const names = new Set(points.flatMap((point) => Object.keys(point[key])));
@@ -38,21 +38,21 @@ export function binned(points, key, nowMs, { scale = 1, whole = false } = {}) {
   return { endMs, series: new Map([...names].map((name) => [name, bins.map(valueOf(name))])) };
 }
 
-/** The same with at most six lines: those that never were above 0 are left out, the least are added up. */
-export function fewest(series) {
+/** At most six lines: series that are always 0 are left out, and the smallest are added up. */
+export function limited(series) {
   const sum = (values) => values.reduce((all, value) => all + (value ?? 0), 0);
   const live = [...series].filter(([, values]) => sum(values) > 0);
-  if (live.length <= MOST + 1) return new Map(live);
+  if (live.length <= MAX_LINES + 1) return new Map(live);
   const bySize = live.sort(([, one], [, other]) => sum(other) - sum(one));
-  const rest = bySize.slice(MOST).map(([, values]) => values);
+  const rest = bySize.slice(MAX_LINES).map(([, values]) => values);
   const together = rest[0].map((_, i) => {
     const there = rest.map((values) => values[i]).filter((value) => value !== null);
     return there.length ? there.reduce((all, value) => all + value, 0) : null;
   });
-  return new Map([...bySize.slice(0, MOST), [OTHERS, together]]);
+  return new Map([...bySize.slice(0, MAX_LINES), [OTHERS, together]]);
 }
 
-/** What the table says: `[now, mean, highest]`, null where nothing is known. */
+/** What the table says: `[now, mean, highest]`, null if there is no value. */
 export function summary(values) {
   const known = values.filter((value) => value !== null);
   return [values.at(-1) ?? values.at(-2) ?? null, known.length ? mean(known) : null, known.length ? highest(known) : null];

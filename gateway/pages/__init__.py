@@ -1,6 +1,6 @@
-"""What the gateway's own pages have in common: their look, a strict policy, and who may ask.
+"""What the gateway's own pages share: the style sheet, a strict policy, and a check of the host.
 
-They are the demo's, and that of the admin listener.
+The pages are those of the demo and of the admin listener.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def headers(**sources: str) -> dict[str, str]:
-    """For every answer of a site: no script but its own runs, and nothing is kept.
+    """The headers of every response: only the site's own scripts run, and nothing is cached.
 
     ``sources`` are further directives of the policy, with ``_`` for ``-``: ``worker_src="blob:"``.
     """
@@ -45,7 +45,7 @@ def headers(**sources: str) -> dict[str, str]:
 
 
 def add_files(app: web.Application, files: Iterable[Path]) -> None:
-    """A route for each of these files, by its name."""
+    """Add a route for each of these files, with its name as the path."""
 
     async def show(request: web.Request) -> web.Response:
         text, content_type = shown[request.path]
@@ -57,16 +57,17 @@ def add_files(app: web.Application, files: Iterable[Path]) -> None:
 
 
 def only_for(names: str) -> Middleware:
-    """Refuses names that somebody's DNS may have pointed here: his page could read all there is.
+    """Refuse other host names, which an attacker's DNS may point to this server (DNS rebinding).
 
-    ``names`` is a regular expression of those that are ours; an address is none that DNS gave.
+    ``names`` is a regular expression for the allowed names. IP addresses are always allowed: they
+    do not come from DNS.
     """
     ours = re.compile(names, re.ASCII | re.IGNORECASE)
 
     @web.middleware
     async def ask_by_address(request: web.Request, handler: _Handler) -> web.StreamResponse:
         host = ""
-        with contextlib.suppress(ValueError):  # what is no host at all
+        with contextlib.suppress(ValueError):  # not a valid host
             host = URL.build(scheme="http", authority=request.host).host or ""
         with contextlib.suppress(ValueError):
             ipaddress.ip_address(host)

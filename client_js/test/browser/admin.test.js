@@ -36,7 +36,7 @@ async function open() {
 const chart = (page, title) => page.locator('section.chart', { has: page.getByRole('heading', { name: title }) });
 
 describe('the admin page', () => {
-  test('draws what the gateway does', async () => {
+  test('draws the figures', async () => {
     const { page, asked, wrong } = await open();
     await page.getByText('Ready.').waitFor();
     await chart(page, 'Rejections').getByText('nothing in these 15 minutes').waitFor();
@@ -62,7 +62,7 @@ describe('the admin page', () => {
     await page.close();
   });
 
-  test('is read by keys, by pointer and as a table', async () => {
+  test('can be read with keys, with the pointer and as a table', async () => {
     const { page } = await open();
     const sessions = chart(page, 'Sessions');
     // A level line has no height, and so passes for hidden.
@@ -85,7 +85,7 @@ describe('the admin page', () => {
     await page.close();
   });
 
-  test('fits a small screen, and the dark', async () => {
+  test('fits a small screen, and has a dark scheme', async () => {
     const { page } = await open();
     await page.getByText('Ready.').waitFor();
     for (const width of [360, 1440]) {
@@ -99,11 +99,11 @@ describe('the admin page', () => {
     await page.close();
   });
 
-  test('says that the gateway is gone, and keeps what it has', async () => {
+  test('says that the gateway does not answer, and keeps the figures', async () => {
     const { page } = await open();
     await page.getByText('Ready.').waitFor();
     await gateway.end();
-    await page.getByText(/^The gateway does not answer\. What is shown is of [\d:]+\./).waitFor();
+    await page.getByText(/^The gateway does not answer\. The figures are from [\d:]+\./).waitFor();
     assert.ok(await page.evaluate(() => document.body.classList.contains('stale')));
     assert.equal(await chart(page, 'Sessions').locator('.frame path.line').count(), 1);
     await page.close();

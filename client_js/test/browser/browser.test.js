@@ -60,7 +60,7 @@ for (const [dialect, kind, storedAs] of [
       await site?.stop();
     });
 
-    test('what the browser gives', async () => {
+    test('features of the browser', async () => {
       const has = await page.evaluate(() => [isSecureContext, !!crypto.subtle, !!crypto.randomUUID]);
       assert.deepEqual(has, Array(3).fill(kind === 'secure'));
     });
@@ -78,7 +78,7 @@ for (const [dialect, kind, storedAs] of [
       assert.ok(isSame);
     });
 
-    test('how the key is kept', async () => {
+    test('how the key is stored', async () => {
       const found = await page.evaluate(async () => {
         if (localStorage.length) return 'text';
         const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
@@ -96,7 +96,7 @@ for (const [dialect, kind, storedAs] of [
       assert.equal(await page.evaluate(async () => (await fetch('/orders')).status), 401);
     });
 
-    test('a reload and a second tab go on', async () => {
+    test('a reload and a second tab continue', async () => {
       await page.reload();
       assert.equal(await resume(page, username), 'ready');
       const other = await visitor.newPage();
@@ -110,7 +110,7 @@ for (const [dialect, kind, storedAs] of [
       await other.close();
     });
 
-    test('the gateway forgets: one new code, for all that wait', async () => {
+    test('the gateway forgets: one new code for all waiting requests', async () => {
       await site.gateway.restart();
       const answers = await page.evaluate(async () => {
         const all = [1, 2, 3].map((body) => session.fetch('/bytes', { method: 'PUT', body: `${body}` }));
@@ -128,7 +128,7 @@ for (const [dialect, kind, storedAs] of [
       assert.equal(await resume(page, username), null);
     });
 
-    test('cancelled while keys are made', async () => {
+    test('cancelled during key generation', async () => {
       const name = await page.evaluate(async () => {
         const controller = new AbortController();
         const given = { username: 'bob@example.org', suite: 'classic', signal: controller.signal };
@@ -138,7 +138,7 @@ for (const [dialect, kind, storedAs] of [
       assert.equal(name, 'AbortError');
     });
 
-    test('a policy that forbids the Worker: slower, but it works', async () => {
+    test('with a policy that forbids the Worker', async () => {
       await page.goto(`${site[kind]}/strict`);
       const { suite } = await logIn(page, dialect, 'carl@example.org', { keys: 'memory' });
       assert.equal(suite, `classic/${dialect}`);

@@ -77,7 +77,7 @@ for (const [path, where, workers] of [['/page', 'in a Worker', 1], ['/strict', '
       await site?.stop();
     });
 
-    test('login and messages; the key is kept, and nobody can read it', async () => {
+    test('login and messages; the key is stored, and nobody can read it', async () => {
       assert.equal(await page.evaluate(async (name) => logIn(name, (window.mine = await makeKey())), username), 'indexedDB');
       assert.equal(page.workers().length, workers);
       assert.deepEqual(await page.evaluate(() => Promise.all(['1', '2', '3'].map(send))), ['1', '2', '3']);
@@ -87,7 +87,7 @@ for (const [path, where, workers] of [['/page', 'in a Worker', 1], ['/strict', '
       assert.equal(first.publicKey, Buffer.from(mine).toString('hex'));
     });
 
-    test('a reload goes on with it, and a second tab', async () => {
+    test('a reload and a second tab continue with it', async () => {
       await page.close();
       page = await visit(visitor, site.secure + path);
       const other = await visit(visitor, site.secure + path);
@@ -98,7 +98,7 @@ for (const [path, where, workers] of [['/page', 'in a Worker', 1], ['/strict', '
       await other.close();
     });
 
-    test('a new epoch, and then by the ticket, with the same key and no mail', async () => {
+    test('a new epoch, and a ticket, with the same key and no mail', async () => {
       await page.evaluate(() => (window.aheadMs = 901_000));
       assert.equal(await page.evaluate(() => send('epoch')), 'epoch');
       await page.close();
@@ -113,7 +113,7 @@ for (const [path, where, workers] of [['/page', 'in a Worker', 1], ['/strict', '
       await page.evaluate(() => session.close());
     });
 
-    test('a pair that cannot be used is told, and no mail goes out', async () => {
+    test('an unusable pair is an error, and no mail is sent', async () => {
       const sent = site.gateway.log.length;
       const halves = await page.evaluate(() =>
         failure(async () => logIn('bob@example.org', { ...(await makeKey()), publicKey: (await makeKey()).publicKey })),
@@ -127,7 +127,7 @@ for (const [path, where, workers] of [['/page', 'in a Worker', 1], ['/strict', '
   });
 }
 
-test('the example of docs/suites.md, as it stands there', async () => {
+test('the example of docs/suites.md', async () => {
   const text = await readFile(new URL('../../../docs/suites.md', import.meta.url), 'utf8');
   const [, example] = /```js\n(const rsaKey = [^`]*)```/.exec(text);
   const site = await startSite('article-2016');
@@ -148,7 +148,7 @@ test('the example of docs/suites.md, as it stands there', async () => {
   }
 });
 
-test('a page over plain HTTP has no such keys, and is told so', async () => {
+test('a page over plain HTTP has no such keys, and the error says so', async () => {
   const site = await startSite('article-2016');
   try {
     const visitor = await newVisitor(browser, site);

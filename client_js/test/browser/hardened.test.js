@@ -69,7 +69,7 @@ for (const [suite, kind] of [
       await site?.stop();
     });
 
-    test('login with the code of the mail, an order, 5 MiB', async () => {
+    test('login with the code from the mail, an order, 5 MiB', async () => {
       assert.deepEqual(await page.evaluate((given) => logIn(...given), [username, { suite }]), [suite, 'indexedDB']);
       assert.equal(page.workers().length, 1);
       assert.equal(await page.evaluate(() => send('Räksmörgås')), 'Räksmörgås');
@@ -82,7 +82,7 @@ for (const [suite, kind] of [
       assert.ok(isSame);
     });
 
-    test('the RSA key, where there is one, cannot be read on a secure page', async () => {
+    test('the RSA key, if there is one, cannot be read on a secure page', async () => {
       const { privateKey, session, isBytes } = await kept(page);
       assert.ok(session.c2s);
       if (suite === 'ecdh-gcm') assert.equal(privateKey, null);
@@ -102,7 +102,7 @@ for (const [suite, kind] of [
       await other.close();
     });
 
-    test('two tabs go through epochs, now one of them, now the other', async () => {
+    test('two tabs go through epochs in turns', async () => {
       const other = await visit(visitor, site[kind]);
       await other.evaluate((name) => goOn(name), username);
       const tabs = [page, page, other, other, page, other, page];
@@ -117,7 +117,7 @@ for (const [suite, kind] of [
       await other.close();
     });
 
-    test('its time is over: tabs that ask at the same moment share one new session, without a mail', async () => {
+    test('after expiry, tabs that send at the same time share one new session, without a mail', async () => {
       const others = await Promise.all([1, 2].map(() => visit(visitor, site[kind])));
       const tabs = [page, ...others];
       for (const tab of others) await tab.evaluate((name) => goOn(name), username);
@@ -133,7 +133,7 @@ for (const [suite, kind] of [
       for (const tab of others) await tab.close();
     });
 
-    test('a load after its time is over goes on by the ticket', async () => {
+    test('a load after expiry continues with the ticket', async () => {
       const { token } = await kept(page);
       await page.close();
       page = await visit(visitor, site[kind]);
@@ -145,7 +145,7 @@ for (const [suite, kind] of [
       assert.equal(await page.evaluate(() => codes), 0);
     });
 
-    test('logout: nothing is left', async () => {
+    test('logout: nothing is stored any more', async () => {
       await page.evaluate(() => session.close());
       assert.equal(await page.evaluate((name) => goOn(name), username), null);
       assert.ok(!(await kept(page)));
@@ -159,7 +159,7 @@ for (const [suite, kind] of [
       assert.equal(await page.evaluate((name) => goOn(name), 'carl@example.org'), null);
     });
 
-    test('a policy that forbids the Worker: slower, but it works', async () => {
+    test('with a policy that forbids the Worker', async () => {
       const strict = await visit(visitor, site[kind], '/strict');
       await strict.evaluate((one) => logIn(...one), ['dora@example.org', { suite, keys: 'memory' }]);
       assert.equal(strict.workers().length, 0);

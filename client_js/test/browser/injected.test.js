@@ -76,9 +76,9 @@ async function press(markup, button = 'Send') {
 
 const shown = () => page.locator('[data-certless-shown]:not(:empty)').first().innerText();
 
-describe('where an answer goes', () => {
+describe('where an answer is shown', () => {
   for (const selector of ['#balance', 'body', 'certless-login', 'style', '#balance, x', '#gone', '!!', 'x), body:is(x']) {
-    test(`not to what the page has not marked: ${selector}`, async () => {
+    test(`not in an element without the mark: ${selector}`, async () => {
       const before = site.upstream.count('/text');
       await press(
         `<style id="look">p { margin: 0 }</style><p id="balance">You own 5</p><certless-login></certless-login>` +
@@ -91,7 +91,7 @@ describe('where an answer goes', () => {
     });
   }
 
-  test('to a place that the page has marked, and not to one in untrusted markup', async () => {
+  test('in a marked place, but not in untrusted markup', async () => {
     await press(
       '<div data-certless-untrusted><p class="said" data-certless-place></p></div><p class="said" id="own" data-certless-place></p>' +
         '<form data-certless="/text" data-certless-answer=".said"><button>Send</button></form>',
@@ -100,7 +100,7 @@ describe('where an answer goes', () => {
     assert.equal(await page.locator('[data-certless-untrusted]').innerText(), '');
   });
 
-  test('a form behind it, with a field of any name, is let be', async () => {
+  test('a form after it, with a field of any name, is unchanged', async () => {
     await press('<form data-certless="/text"><button>Send</button></form><form><input name="matches"></form>');
     assert.equal(await shown(), 'You owe 1,000');
   });
@@ -119,7 +119,7 @@ describe('markup that the page does not trust', () => {
       '<form id="order" data-certless="/text"><button>Send</button></form><div data-certless-untrusted><input form="order" name="to" value="mallory"></div>',
     ],
   ]) {
-    test(`${name}: nothing is sent, and it says so`, async () => {
+    test(`${name}: nothing is sent, and an error says so`, async () => {
       const before = site.upstream.count('/text');
       await press(markup);
       assert.match(await shown(), /inside an element with data-certless-untrusted/);
@@ -161,7 +161,7 @@ test('a button outside of its form does not change where or how the form is sent
   assert.equal(JSON.parse(await shown()).body, 'a=1');
 });
 
-describe('names that hide members of a document', () => {
+describe('DOM clobbering of the document', () => {
   /** An answer of HTML, shown; a link in it clicked, if there is one. */
   async function open(name) {
     await press(`<form data-certless="GET ${name}"><button>Send</button></form>`);
@@ -178,10 +178,10 @@ describe('names that hide members of a document', () => {
   }
 
   for (const name of ['head', 'documentElement', 'querySelector', 'addEventListener', 'closest']) {
-    test(`of an answer, ${name}: it loads nothing, and its links stay sealed`, () => open(`/${name}`));
+    test(`in an answer, ${name}: it loads nothing, and its links stay sealed`, () => open(`/${name}`));
   }
 
-  test('of the page: its forms are sealed all the same, and its login opens', async () => {
+  test('in the page: its forms are still sealed, and its login opens', async () => {
     await page.goto(`${site.insecure}/hidden`);
     const found = await page.evaluate(async () => {
       await certless.page.ready;

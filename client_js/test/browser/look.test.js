@@ -68,7 +68,7 @@ for (const [kind, made] of [
 ]) {
   describe(kind, () => {
     for (const [path, colorScheme, isDark] of [['/both', 'light', false], ['/both', 'dark', true], ['/light', 'dark', false]]) {
-      test(`${path}, the person wants it ${colorScheme}`, async () => {
+      test(`${path}, the user prefers ${colorScheme}`, async () => {
         const visitor = await newVisitor(browser, site);
         const shop = await visitor.newPage();
         await shop.emulateMedia({ colorScheme });

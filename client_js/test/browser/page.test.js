@@ -145,7 +145,7 @@ for (const [kind, suites, shown, codeChars, hello] of [
       await page.goto(`${site[kind]}/shop`);
     });
 
-    test('by keyboard alone: address, code, log out', async () => {
+    test('with the keyboard only: address, code, logout', async () => {
       const username = newUser();
       assert.equal(await page.evaluate(() => document.activeElement === document.body), true);
       await page.keyboard.press('Tab');
@@ -171,7 +171,7 @@ for (const [kind, suites, shown, codeChars, hello] of [
       await untilFocused(page, 'Name or e-mail address');
     });
 
-    test('the whole mail is pasted: the code in it is found and tried', async () => {
+    test('a pasted mail: its code is found and tried', async () => {
       const username = newUser();
       await ask(page, username);
       await site.gateway.mailbox.code(username);
@@ -210,7 +210,7 @@ for (const [kind, suites, shown, codeChars, hello] of [
       await until(page, 'ready');
     });
 
-    test('another code after the countdown; then the newest counts', async () => {
+    test('another code after the countdown; then only the newest is valid', async () => {
       await page.clock.install();
       await page.reload();
       const username = newUser();
@@ -231,7 +231,7 @@ for (const [kind, suites, shown, codeChars, hello] of [
       await until(page, 'ready');
     });
 
-    test('too many: how long to wait is said, and the code of the last mail is good meanwhile', async () => {
+    test('too many requests: the time to wait is shown, and the last code stays valid', async () => {
       await page.clock.install();
       await page.reload();
       const username = newUser();
@@ -248,7 +248,7 @@ for (const [kind, suites, shown, codeChars, hello] of [
       await until(page, 'ready');
     });
 
-    test('cancelled while keys are made: the Worker ends, the address can be corrected', async () => {
+    test('cancelled during key generation: the Worker ends, the address can be corrected', async () => {
       const worker = page.waitForEvent('worker');
       const username = newUser();
       await ask(page, username);
@@ -260,7 +260,7 @@ for (const [kind, suites, shown, codeChars, hello] of [
       await logIn(page, site);
     });
 
-    test('no name, and no service: words, and the field', async () => {
+    test('no name, and no service: an error, and the field', async () => {
       await addressOf(page).fill(' ');
       await addressOf(page).press('Enter');
       await page.getByRole('alert').filter({ hasText: 'Check what you typed' }).waitFor();
@@ -272,7 +272,7 @@ for (const [kind, suites, shown, codeChars, hello] of [
       assert.equal(await page.evaluate(() => certless.page.login.keys), null);
     });
 
-    test('a reload goes on; events tell the page', async () => {
+    test('a reload continues; the page gets events', async () => {
       await page.evaluate(() => {
         window.seen = [];
         for (const name of ['certless-login', 'certless-logout']) {
@@ -303,7 +303,7 @@ for (const [kind, suites, shown, codeChars, hello] of [
       assert.equal(await page.getByRole('button', { name: 'Log out' }).count(), 2);
     });
 
-    test('a session lost on the gateway: one mail for all that wait, and each is sent once more', async () => {
+    test('a session lost at the gateway: one mail for all waiting requests, and each is sent again once', async () => {
       const username = await logIn(page, site);
       await lose(page, site);
       await page.evaluate(() => {
@@ -319,7 +319,7 @@ for (const [kind, suites, shown, codeChars, hello] of [
       assert.equal((await mails(site, username)).length, 2);
     });
 
-    test('what must not be done twice is not sent again: the login comes, and then the truth', async () => {
+    test('a request that must not run twice is not sent again: login, then OutcomeUnknown', async () => {
       const username = await logIn(page, site);
       await lose(page, site);
       await page.evaluate(() => {
@@ -330,7 +330,7 @@ for (const [kind, suites, shown, codeChars, hello] of [
       assert.equal(await stateOf(page), 'ready');
     });
 
-    test('a login that is given up, and a login by somebody else', async () => {
+    test('a cancelled login, and a login by another user', async () => {
       const username = await logIn(page, site);
       const start = () =>
         page.evaluate(() => {
@@ -350,7 +350,7 @@ for (const [kind, suites, shown, codeChars, hello] of [
       assert.equal(await stateOf(page), 'none');
     });
 
-    test('without an element the login comes in a dialog', async () => {
+    test('without an element the login opens in a dialog', async () => {
       await page.goto(`${site[kind]}/bare`);
       await page.getByRole('button', { name: 'nothing' }).focus();
       const send = () =>
@@ -369,7 +369,7 @@ for (const [kind, suites, shown, codeChars, hello] of [
       assert.equal(await page.getByRole('dialog').count(), 0);
     });
 
-    test('two tabs: a login in one is the other’s, a logout too', async () => {
+    test('two tabs share logins and logouts', async () => {
       const other = await visitor.newPage();
       await other.goto(`${site[kind]}/bare`);
       await other.evaluate(() => {
@@ -384,7 +384,7 @@ for (const [kind, suites, shown, codeChars, hello] of [
       assert.equal((await mails(site, username)).length, 1);
     });
 
-    test('what is under way while another tab logs out and somebody else logs in: sent once, as who sent it', async () => {
+    test('a request during a logout and another user’s login in another tab: sent once, as its user', async () => {
       const other = await visitor.newPage();
       await other.goto(`${site[kind]}/shop`);
       await logIn(page, site);
@@ -403,7 +403,7 @@ for (const [kind, suites, shown, codeChars, hello] of [
       assert.equal(site.upstream.count('/hold'), before + 2);
     });
 
-    test('two tabs lose the session at once: the one that is seen asks for one mail', async () => {
+    test('two tabs lose the session at once: the visible one asks for one mail', async () => {
       const username = await logIn(page, site);
       const other = await visitor.newPage();
       await other.goto(`${site[kind]}/shop`);
@@ -422,7 +422,7 @@ for (const [kind, suites, shown, codeChars, hello] of [
       assert.equal((await mails(site, username)).length, 2);
     });
 
-    test('a password goes along, sealed', async () => {
+    test('a password is sent sealed', async () => {
       await page.goto(`${site[kind]}/password`);
       const username = newUser();
       await ask(page, username);
@@ -452,7 +452,7 @@ for (const [kind, suites, shown, codeChars, hello] of [
       await page.locator('iframe').contentFrame().getByRole('heading', { name: 'Thank you' }).waitFor();
     });
 
-    test('without data-certless: the API with the gateway’s settings, and a page that is let be', async () => {
+    test('without data-certless: the API with the gateway’s settings, and an unchanged page', async () => {
       await page.goto(`${site[kind]}/api`);
       const username = newUser();
       const found = await page.evaluate(async (username) => {
@@ -522,13 +522,13 @@ describe('forms', () => {
     assert.match(body, /name="f"; filename="tea.txt"\r\nContent-Type: text\/plain\r\n\r\ngreen\r\n/);
   });
 
-  test('text/plain, and the words of the button where data-certless has none', async () => {
+  test('text/plain, and the button’s attributes if data-certless is empty', async () => {
     const button = '<button formaction="/echo?b" formmethod="post" formenctype="text/plain">Send</button>';
     const { method, path, body } = await echoed('action="/never" data-certless', '<input name="a" value="1">', button);
     assert.deepEqual([method, path, body], ['POST', '/echo?b', 'a=1\r\n']);
   });
 
-  test('what is sent without an event, and a field of a method’s name: sealed all the same', async () => {
+  test('form.submit(), and a field with a method’s name: still sealed', async () => {
     const plain = [];
     page.on('request', (request) => {
       const { pathname, protocol } = new URL(request.url());
@@ -552,7 +552,7 @@ describe('forms', () => {
     assert.deepEqual(new Set(plain), new Set(['/.gateway/message']));
   });
 
-  test('an element that is named like the script’s tag is not where the gateway is', async () => {
+  test('an element that clobbers currentScript does not change the gateway', async () => {
     await page.goto(`${site.insecure}/clobbered`);
     assert.equal(await page.evaluate(() => certless.page.url('/x').href), `${site.insecure}/x`);
   });
@@ -562,7 +562,7 @@ describe('forms', () => {
     assert.deepEqual([method, path, body], ['GET', '/echo?a=1+2', '']);
   });
 
-  test('redirects: as a browser does, sealed', async () => {
+  test('redirects are followed as in a browser, sealed', async () => {
     const after303 = await echoed('data-certless="/303"', '<input name="a" value="1">');
     assert.deepEqual([after303.method, after303.path, after303.body], ['GET', '/echo?after', '']);
     const after307 = await echoed('data-certless="/307"', '<input name="a" value="1">');
@@ -572,7 +572,7 @@ describe('forms', () => {
     assert.equal(site.upstream.count('/loop'), before + 6);
   });
 
-  test('a redirect to another host is a link; to a script it is words', async () => {
+  test('a redirect to another host is a link; to a script it is text', async () => {
     await send('data-certless="/away"');
     assert.equal(await page.getByRole('link').getAttribute('href'), 'http://elsewhere.example/tea');
     const place = await send('data-certless="/script"');
@@ -580,7 +580,7 @@ describe('forms', () => {
     assert.equal(await page.getByRole('link').count(), 0);
   });
 
-  test('answers of every kind, and nothing of them runs', async () => {
+  test('answers of every kind, and nothing in them is executed', async () => {
     assert.equal(await (await send('data-certless="/json"')).textContent(), '{\n  "tea": "<img src=x onerror=hacked=4>"\n}');
     assert.equal(await (await send('data-certless="/text"')).textContent(), '<script>hacked = 3</script>');
     await send('data-certless="/img"');
@@ -598,7 +598,7 @@ describe('forms', () => {
     assert.equal(await page.evaluate(() => window.hacked), undefined);
   });
 
-  test('HTML: shown whole, no script, nothing in plain; its links go through the session', async () => {
+  test('HTML: shown completely, no script, nothing unsealed; its links go through the session', async () => {
     const plain = [];
     page.on('response', (response) => {
       const { pathname, protocol } = new URL(response.url());
@@ -619,7 +619,7 @@ describe('forms', () => {
     assert.deepEqual(new Set(plain), new Set(['/.gateway/message']));
   });
 
-  test('links of an answer: none is gone to in plain, whatever it is made of', async () => {
+  test('links in an answer: none is followed unsealed', async () => {
     const plain = [];
     page.on('request', (request) => plain.push(request.url()));
     await send('data-certless="GET /links"', '<input name="secret" value="1">');
@@ -640,7 +640,7 @@ describe('forms', () => {
     assert.deepEqual(plain.filter((url) => url.startsWith('http:') && !url.endsWith('/.gateway/message')), []);
   });
 
-  test('what can be opened in a tab of its own is no page of this origin', async () => {
+  test('an answer that is opened in a new tab is not a page of this origin', async () => {
     const typeOf = (selector, name) =>
       page.evaluate(async ([selector, name]) => (await (await fetch(document.querySelector(selector)[name])).blob()).type, [selector, name]);
     await send('data-certless="/file"');
@@ -652,13 +652,13 @@ describe('forms', () => {
     assert.equal(await page.evaluate(() => window.hacked), undefined);
   });
 
-  test('answers that would hold up the page: brackets as they came, what is long to be saved', async () => {
+  test('answers that would block the page: brackets unchanged, long texts as a download', async () => {
     assert.equal((await (await send('data-certless="/deep"')).textContent()).length, 2 * DEPTH);
     await send('data-certless="/long"');
     await page.getByRole('link', { name: 'long (1.0 MiB)' }).waitFor();
   });
 
-  test('a Worker that fails leaves no form waiting', async () => {
+  test('a failed Worker leaves no form waiting', async () => {
     await page.evaluate(() => (document.body.innerHTML = '<form data-certless="/hold"><button>Send</button></form>'));
     await page.getByRole('button', { name: 'Send' }).click();
     await site.upstream.holding();
@@ -670,7 +670,7 @@ describe('forms', () => {
     site.upstream.release();
   });
 
-  test('an error is an alert, with what the service said', async () => {
+  test('an error is an alert, with the service’s text', async () => {
     const place = await send('data-certless="/bad"');
     assert.match(await place.getByRole('alert').textContent(), /error: 422/);
     assert.match(await place.textContent(), /too much tea/);
@@ -680,7 +680,7 @@ describe('forms', () => {
     await page.getByRole('alert').filter({ hasText: 'is not "METHOD /path"' }).waitFor();
   });
 
-  test('the place that is named; an answer that the page shows itself', async () => {
+  test('a named place; an answer that the page shows itself', async () => {
     await page.evaluate(() => {
       document.body.innerHTML = '<form data-certless="/none" data-certless-answer="#there"><button>Send</button></form><p id="there" data-certless-place>';
     });
@@ -700,7 +700,7 @@ describe('forms', () => {
     assert.equal(await page.locator('#there').textContent(), '');
   });
 
-  test('while it is sent: busy, said so, and sent once; the button has its focus again', async () => {
+  test('while a form is sent: busy, and sent once; the button gets its focus back', async () => {
     await page.evaluate(() => {
       document.body.innerHTML = '<form data-certless="/hold"><input name="a"><button>Send</button></form>';
     });
@@ -716,7 +716,7 @@ describe('forms', () => {
     await untilFocused(page, 'Send');
   });
 
-  test('without a session the login comes first', async () => {
+  test('without a session the login opens first', async () => {
     const stranger = await newVisitor(browser, site);
     const fresh = await stranger.newPage();
     await fresh.goto(`${site.insecure}/strict-shop`);

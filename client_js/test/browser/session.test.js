@@ -51,7 +51,7 @@ for (const kind of ['insecure', 'secure']) {
       await site?.stop();
     });
 
-    test('a session that expires says so, and the next request asks for one code', async () => {
+    test('an expired session reports it, and the next request asks for one code', async () => {
       const lifetimeMs = 3000;
       const seen = await page.evaluate(
         async ({ username, lifetimeMs }) => {
@@ -66,7 +66,7 @@ for (const kind of ['insecure', 'secure']) {
       assert.deepEqual(seen, ['still me', 'ready', ...states]);
     });
 
-    test('a page that believes in a longer life learns of the end by a refusal', async () => {
+    test('a page with a longer lifetime learns of the end from a refusal', async () => {
       const username = newUser();
       await page.evaluate(async (username) => {
         await logIn(username);
@@ -78,7 +78,7 @@ for (const kind of ['insecure', 'secure']) {
       assert.equal(await page.evaluate(() => send('still me')), 'still me');
     });
 
-    test('a wrong code is refused in words, and the right one then taken', async () => {
+    test('a wrong code is an error for people, and then the right one works', async () => {
       const username = newUser();
       const wrong = await page.evaluate(async (username) => {
         window.asked = await certless.requestLogin({ username, suite: 'classic' });
@@ -93,7 +93,7 @@ for (const kind of ['insecure', 'secure']) {
       assert.equal(state, 'ready');
     });
 
-    test('after five wrong codes the right one is refused as well', async () => {
+    test('after five wrong codes the right one is refused too', async () => {
       const username = newUser();
       const codes = await page.evaluate(async (username) => {
         const asked = await certless.requestLogin({ username, suite: 'classic' });
@@ -136,7 +136,7 @@ describe('over a slow line', () => {
     assert.equal(length, 256 * 1024);
   });
 
-  test('a request that is cancelled half-way ends at once; the session goes on', async () => {
+  test('a request that is cancelled half-way ends at once; the session continues', async () => {
     const halfWay = line.carried(100_000);
     await page.evaluate(() => {
       window.controller = new AbortController();
@@ -148,7 +148,7 @@ describe('over a slow line', () => {
     assert.equal(await page.evaluate(() => send('on')), 'on');
   });
 
-  test('a line that is cut half-way: the browser sends it again, and it is done once', async () => {
+  test('a connection that breaks half-way: the browser sends again, and the request runs once', async () => {
     const before = site.upstream.count('/bytes');
     const halfWay = line.carried(100_000);
     const answer = page.evaluate(() => send('x'.repeat(512 * 1024)));
@@ -158,7 +158,7 @@ describe('over a slow line', () => {
     assert.equal(site.upstream.count('/bytes'), before + 1);
   });
 
-  test('cut while the answer is due: done once, and said to be unknown; the session goes on', async () => {
+  test('a connection that breaks before the answer: runs once, OutcomeUnknown; the session continues', async () => {
     const before = site.upstream.count('/hold');
     await page.evaluate(() => {
       window.ended = failure(() => session.fetch('/hold', { method: 'POST' }));
@@ -174,7 +174,7 @@ describe('over a slow line', () => {
     assert.deepEqual(await page.evaluate(() => seen), []);
   });
 
-  test('cut while the login is under way: said in words; another login works', async () => {
+  test('a connection that breaks during the login: an error for people; another login works', async () => {
     // What was sent on a connection that had answered before is sent again by the browser.
     line.cut();
     const sent = line.carried(1);

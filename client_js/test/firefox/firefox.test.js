@@ -37,7 +37,7 @@ describe('Firefox, over plain HTTP', () => {
     await until(tab, 'ready');
   };
 
-  test('login by the element', async () => {
+  test('login with the element', async () => {
     page = await firefox.newPage(`${site.insecure}/shop`);
     assert.deepEqual(await inPage(page, () => [isSecureContext, crypto.subtle]), [false, undefined]);
     await ask(page);
@@ -46,7 +46,7 @@ describe('Firefox, over plain HTTP', () => {
     assert.deepEqual(shown, ['ecdh-gcm', 'indexedDB', username]);
   });
 
-  test('a sealed fetch, 1 MiB of it', async () => {
+  test('a sealed fetch of 1 MiB', async () => {
     const isSame = await inPage(page, async () => {
       const body = 'x'.repeat(1024 * 1024);
       const answer = await certless.fetch('/bytes', { method: 'POST', body });
@@ -62,13 +62,13 @@ describe('Firefox, over plain HTTP', () => {
     assert.deepEqual([method, body], ['POST', '{"item":"Räksmörgås"}']);
   });
 
-  test('a reload goes on', async () => {
+  test('a reload continues', async () => {
     await page.reload();
     await until(page, 'ready');
     assert.equal(await inPage(page, async () => (await certless.fetch('/echo')).status), 200);
   });
 
-  test('two tabs follow each other: a load, a logout, a login, a loss', async () => {
+  test('two tabs follow each other: load, logout, login, loss', async () => {
     const other = await firefox.newPage(`${site.insecure}/shop`);
     await until(other, 'ready');
     await page.bringToFront();
