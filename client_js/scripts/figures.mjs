@@ -15,7 +15,7 @@ function figures(times) {
   return `median ${median.toFixed(1)} ms, worst ${worst.toFixed(1)} ms (${times.length} runs)`;
 }
 
-/** Runs in the page: `longestBlock()` is the longest time, since it was asked last, in which the page could do nothing. */
+/** Runs in the page: `longestBlock()` is the longest time since its last call in which the page was blocked. */
 function watchBlocks() {
   let blockMs = 0;
   let last = performance.now();
@@ -36,7 +36,7 @@ function watchBlocks() {
 }
 
 /**
- * Runs in the page: how long the making of RSA keys takes.
+ * Runs in the page: measures the generation of RSA keys.
  * @param {{ options: object, runs: number }} given
  */
 async function measureKeys({ options, runs }) {
@@ -63,8 +63,8 @@ async function measureKeys({ options, runs }) {
 }
 
 /**
- * Runs in the page: from the code to the session, each in a Worker of its own as on a page. The
- * gateway's share and the way there and back are in it.
+ * Runs in the page: measures logins from the code to the session, each in its own Worker. The times
+ * include the gateway and the network.
  * @param {{ options: object, runs: number, visit: string }} given
  */
 async function measureLogins({ options, runs, visit }) {
@@ -84,7 +84,7 @@ async function measureLogins({ options, runs, visit }) {
 }
 
 /**
- * Runs in the page: small messages and a large one, there and back.
+ * Runs in the page: measures small messages and large ones, both ways.
  * @param {{ options: object, visit: string }} given
  */
 async function measureMessages({ options, visit }) {

@@ -1,12 +1,12 @@
 /**
- * A screenshot in at most 256 colours: less than half the size, for eyes the same. Text is smoothed in
- * some thousand shades, and each that is rare becomes the nearest of the frequent ones.
+ * Reduces a screenshot to 256 colours: less than half the size, with no visible difference. Smoothed text
+ * has thousands of shades; each rare shade becomes the nearest frequent one.
  */
 import { crc32, deflateSync, inflateSync } from 'node:zlib';
 
 const SIGNATURE = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
 const COLOURS = 256;
-// Squares of differences. Nearer ones are taken for one colour, so that no hue is left without any.
+// Squared distance. Nearer shades share a colour, so that every hue keeps at least one.
 const SAME = 64;
 
 /** @param {Buffer} png 8 bits a channel, RGB, as Chromium writes it @returns {Buffer} */
@@ -69,7 +69,7 @@ function chunk(type, data) {
   return Buffer.concat([length, body, sum]);
 }
 
-/** The colours, row by row: each byte was written as its difference to its neighbours (PNG §9). */
+/** The colours, row by row, with the PNG filters removed (PNG §9). */
 function unfiltered(raw, stride) {
   const before = Buffer.alloc(stride);
   const colours = [];

@@ -1,5 +1,5 @@
 /**
- * The README's pictures, in docs/pictures/: the demo as a visitor sees it on a page without TLS.
+ * Takes the README's pictures in docs/pictures/: the demo on a page without TLS.
  * Usage: make bundle, then node scripts/screenshots.mjs
  */
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -18,7 +18,7 @@ try {
   const visitor = await browser.newContext();
   const page = await visitor.newPage();
 
-  /** Writes the page as it is now, with `selector` at the top where it does not fit. */
+  /** Writes a picture of the page, scrolled to `selector`. */
   const picture = async (name, width, height, { colorScheme = 'light', selector = 'body' } = {}) => {
     await page.setViewportSize({ width, height });
     await page.emulateMedia({ colorScheme });
@@ -26,7 +26,7 @@ try {
     const path = `${FOLDER}${name}.png`;
     const png = inPalette(await page.screenshot());
     const { length } = png;
-    if (length > MAX_BYTES) throw new Error(`${name}.png has ${length} bytes: at most ${MAX_BYTES} are wanted`);
+    if (length > MAX_BYTES) throw new Error(`${name}.png has ${length} bytes: at most ${MAX_BYTES} are allowed`);
     await writeFile(path, png);
     process.stdout.write(`${name}.png: ${width} x ${height}, ${length} bytes\n`);
   };
@@ -62,7 +62,7 @@ try {
   await picture('plain', 1440, 1030);
 
   await page.getByRole('link', { name: 'classic' }).click();
-  // The session that was there ends first.
+  // The former session ends first.
   await page.locator('#exchanges button').filter({ hasText: 'A logout' }).waitFor();
   await page.getByRole('button', { name: 'Send me a code' }).click();
   const another = mailbox.locator('article').nth(1);

@@ -43,7 +43,7 @@ function options(dialect = 'article-2016', more = {}) {
   return { url, dialect, username, code: () => mailbox.code(username), ...more };
 }
 
-/** What localStorage is to a page. */
+/** A stand-in for localStorage. */
 function storage() {
   const items = new Map();
   return {
@@ -243,7 +243,7 @@ describe('login', () => {
     await assert.rejects(login(options(undefined, { dialect: 'sfet-9' })), TypeError);
   });
 
-  test('another dialect than the gateway's', async () => {
+  test('a dialect that the gateway does not use', async () => {
     const given = options('sfet-4-gcm', { dialect: 'sfet-3' });
     await assert.rejects(login(given), is(Refused, 'rejected'));
   });

@@ -37,7 +37,7 @@ const PACKAGES = new Map([
 const FOR_TEST_SERVERS = [
   ...['sealTo', 'openFrom', 'membersOf', 'PendingLogin', 'PendingResponse'],
   ...['M', 'N', 'multiple', 'PendingMessage', 'parseHeaderPairs', 'bodyMembers', 'textMember', 'optionalTextMember'],
-  // What tests compare: limits, and base classes of errors.
+  // Values that tests compare: limits, and base classes of errors.
   ...['ORDER', 'REDEEM_MS', 'CLAIM_MS', 'MAX_ENVELOPE_MARKS', 'MAX_MSGPACK_PARTS', 'RemoteProtocolError', 'parseJson'],
 ];
 

@@ -83,7 +83,7 @@ for (const [module, moduleResolution] of [['nodenext', 'nodenext'], ['esnext', '
       const modules = ['--module', module, '--moduleResolution', moduleResolution];
       const compiler = join(ROOT, 'node_modules', '.bin', 'tsc');
       const compiled = run(compiler, [...language, ...modules, 'program.ts'], { cwd: folder });
-      // What the compiler has to say is on its standard output, also where it fails.
+      // The compiler writes errors to its standard output.
       const { stdout } = await compiled.catch((error) => error);
       assert.equal(stdout, '');
     } finally {

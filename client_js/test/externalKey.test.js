@@ -140,7 +140,7 @@ test('a stored session in another suite is not used instead', async () => {
 });
 
 describe('an unusable pair is an error before anything is sent', () => {
-  // Nothing listens there: what is sent ends as NoAnswer.
+  // Nothing listens there, so a request would end as NoAnswer.
   const refused = (more, words) =>
     assert.rejects(login(options({ url: 'http://127.0.0.1:1', ...more })), (error) => {
       assert.ok(error instanceof TypeError, inspect(error));
@@ -179,7 +179,7 @@ describe('an unusable pair is an error before anything is sent', () => {
   });
 
   test('a weak modulus', async () => {
-    // 3 times a number: what a broken generator makes.
+    // 3 times a number, as from a broken generator.
     const n = Buffer.alloc(256, 0xff);
     const key = { kty: 'RSA', n: n.toString('base64url'), e: 'AQAB' };
     const publicKey = await subtle.importKey('jwk', key, OAEP, true, ['encrypt']);

@@ -56,7 +56,7 @@ class Mailbox {
       for (;;) {
         // Watched before it is looked at: a mail that comes in between is an event that waits.
         const changed = once(watcher, 'change', { signal });
-        // Where the mail is there already, nobody waits for it.
+        // The mail may be there before a test waits for it.
         changed.catch(() => {});
         const code = await this.#unread(address);
         if (code) return code;
@@ -75,7 +75,7 @@ class Mailbox {
 export async function startGateway({ dialect = 'article-2016', upstream, options: more = [], config: lines = [], remembers = false }) {
   const folder = await mkdtemp(join(tmpdir(), 'certless-test-'));
   const config = join(folder, 'gateway.toml');
-  // What is binary travels as base64 twice: 5 MiB become 8.9. Few of these gateways need 16 pairs.
+  // Binary data is base64 twice: 5 MiB become 8.9. Most of these gateways do not need 16 pairs.
   const often = ['logins', 'logins_per_user', 'logins_per_address'].map((limit) => `${limit} = "none"`);
   await writeFile(config, [`max_body_bytes = ${MAX_BODY_BYTES}`, 'key_pool_size = 2', ...often, ...lines, ''].join('\n'));
   const store = remembers ? ['--store', `sqlite:${join(folder, 'sessions.db')}`, '--key-file', join(folder, 'key')] : [];
@@ -144,7 +144,7 @@ async function bodyOf(request) {
 }
 
 /**
- * `/echo` says what came, `/bytes` gives the body back, `/blob?size` that many bytes, `/status?code`
+ * `/echo` describes the request, `/bytes` returns the body, `/blob?size` returns so many bytes, `/status?code`
  * a status, `/hold` answers when `release` is called.
  */
 export async function startUpstream(pages = {}) {

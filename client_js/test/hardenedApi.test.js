@@ -30,7 +30,7 @@ function options(more = {}, { url, mailbox } = gateway) {
   return { url, username, code, reasons, ...more };
 }
 
-/** What localStorage is to a page. */
+/** A stand-in for localStorage. */
 function storage() {
   const items = new Map();
   return {
@@ -119,7 +119,7 @@ test('a gateway without the suite: an error, and no other suite is tried', async
   }
 });
 
-test('another realm than the gateway's', async () => {
+test('a realm that the gateway does not have', async () => {
   await assert.rejects(login(options({ realm: 'elsewhere' })), (error) => error.code === 'rejected');
 });
 

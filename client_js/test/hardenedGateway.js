@@ -28,7 +28,7 @@ const hex = (bytes) => Buffer.from(bytes).toString('hex');
 
 /**
  * `harm[route](answer, gateway)` takes the bytes of an honest answer and gives others, or a
- * function of the HTTP response; `arrives[route](body)` may give other bytes for what came in.
+ * function of the HTTP response; `arrives[route](body)` may replace the received bytes.
  */
 export class HardenedGateway {
   harm = {};
@@ -165,7 +165,7 @@ export class HardenedGateway {
   }
 }
 
-/** What a gateway says outside a seal, and what anybody can say in its place. */
+/** An unsealed refusal, which anybody on the network can forge. */
 export function refusal(status, error) {
   return { status, body: serializeJson({ error, message: 'no' }) };
 }

@@ -1,4 +1,4 @@
-/** A hardened gateway that means harm, or somebody before it who does. */
+/** Attacks on a client of the hardened suites: by the gateway, and by somebody on the network. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from './limited.js';
 import { serializeMembers, Members } from '../src/protocol/envelopes.js';
@@ -37,13 +37,13 @@ const flipped = (data, at = -1) => {
   return changed;
 };
 
-/** What a gateway says that was asked too often. */
+/** The refusal of a rate-limited gateway. */
 const tooMany = (seconds) => (response) => {
   response.writeHead(429, { 'Content-Type': 'application/json', 'Retry-After': `${seconds}` });
   response.end(refusal(429, 'too_many').body);
 };
 
-/** What localStorage is to a page. */
+/** A stand-in for localStorage. */
 function storage() {
   const items = new Map();
   return {
@@ -107,7 +107,7 @@ describe('a hardened login', () => {
       const rest = { fresh: members.text('fresh'), cn: members.raw('cn') };
       return serializeMembers(FORMAT, { ...hello, suites: ['ecdh-gcm', 'classic'], ...rest });
     };
-    // What the client then proves fits no transcript of the gateway.
+    // The client's proof then does not match the gateway's transcript.
     await rejects(enter(), Refused, 'rejected');
   });
 
@@ -154,7 +154,7 @@ describe('a hardened login', () => {
       gateway.harm['session/share'] = async () => ({ body: serializeMembers(FORMAT, { pB: await change(pA) }) });
       const isAPoint = name === 'another point';
       await (isAPoint ? rejects(enter(), Refused, 'rejected') : notTrusted(enter()));
-      // What is no point gets no proof to try guesses against.
+      // For an invalid point, the client sends no proof, so there is nothing to test guesses against.
       assert.equal(gateway.counts['session/confirm'], isAPoint ? 1 : undefined);
     });
   }
@@ -404,7 +404,7 @@ describe('epochs', () => {
         gateway.aheadMs += minutes * 60_000;
         const [before, { message: sent = 0 }] = [gateway.done.length, { ...gateway.counts }];
         await session.fetch('/', { method: 'POST' });
-        // Where it was refused it went out once more by itself, and it was carried out once.
+        // The refused message was sent again, and it was carried out once.
         assert.equal(gateway.done.length, before + 1);
         const epoch = [...gateway.sessions.values()][0].epoch;
         assert.equal(gateway.counts.message - sent, epoch > (epochs.at(-1) ?? 0) ? 2 : 1);

@@ -1,4 +1,4 @@
-/** A server that means harm: the client refuses, and says so in one clear error. */
+/** Attacks by a server on the classic suite: the client refuses with one clear error. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
@@ -18,7 +18,7 @@ import { privateDer, publicPem } from './vectors.js';
 const CODE = '0123456789ABCDEFGHJKMNPQRS';
 const TOKEN = '00112233-4455-6677-8899-aabbccddeeff';
 
-/** Speaks the protocol, but for what `harm` does to an answer. */
+/** A correct server, except that `harm` can change an answer. */
 class HostileServer {
   requests = [];
   answers = [];

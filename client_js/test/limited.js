@@ -1,11 +1,11 @@
 /**
- * `node:test` with a limit on every test and hook: what hangs ends as a failure that names it.
+ * `node:test` with a limit on every test and hook: a hanging test fails with its name.
  *
  * The option `--test-timeout` of the runner is not in Node 18, and bounds whole files in Node 20.
  */
 import * as runner from 'node:test';
 
-/** What a slow machine that has other work needs, several times over. */
+/** Several times what a slow, busy machine needs. */
 export const LIMIT_MS = Number(process.env.CERTLESS_TEST_MS ?? 120_000);
 
 export const { describe } = runner;

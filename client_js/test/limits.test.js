@@ -1,4 +1,4 @@
-/** What hangs ends as a failure that names it. */
+/** A hanging test fails with its name. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

@@ -1,7 +1,7 @@
 /**
- * Several tabs of one browser, in any order of what they do and of what happens to them.
+ * Several tabs of a browser, with their actions and external events in any order.
  *
- * Each run is one order. Where it breaks a rule, fast-check looks for a shorter one and prints it
+ * Each run is one order. If it breaks a rule, fast-check searches for a shorter order and prints it
  * with its seed.
  */
 import assert from 'node:assert/strict';
@@ -15,7 +15,7 @@ import { World } from './tabs/world.js';
 const RUNS = process.env.CERTLESS_TABS_RUNS;
 const TABS = 3;
 
-/** What can happen; of a tab that is closed nothing. */
+/** The external events; none for a closed tab. */
 const HAPPENS = {
   'sessions lost': (world) => world.gateway.forget(false),
   'all lost': (world) => world.gateway.forget(true),
@@ -45,7 +45,7 @@ const scenarios = (without = []) =>
     choices: fc.array(fc.nat(12), { maxLength: 150, size: 'max' }),
   });
 
-/** Tabs of somebody who is logged in. */
+/** Tabs of a logged-in user. */
 async function tabsOf(count, { choices, hasTickets }) {
   const world = new World();
   world.gateway.grantsTickets = hasTickets;
@@ -58,7 +58,7 @@ async function tabsOf(count, { choices, hasTickets }) {
   return world;
 }
 
-/** What may still happen when somebody has logged out. */
+/** The events that can follow a logout. */
 const AFTER = fc.array(fc.tuple(fc.constantFrom('close', 'open', 'hide', 'show', 'time passes', 'request'), fc.nat(TABS - 1)), { maxLength: 4 });
 
 async function play(world, events) {
@@ -71,11 +71,11 @@ async function play(world, events) {
   await world.steps.run(script);
 }
 
-/** What holds once nothing is under way. */
+/** The rules for the final state. */
 function check(world) {
   const report = () => world.steps.log.join('\n');
   assert.deepEqual(world.gateway.faults, [], report());
-  // Who is told by somebody in between that a session is lost forgets it, for all tabs.
+  // A forged refusal makes a tab forget the session, for all tabs.
   const isHarmed = world.steps.log.some((line) => line === 'the disk fails' || line.endsWith('(forged)'));
   if (world.isAlive && !isHarmed) {
     assert.ok(world.isKeptAlive, `a tab has a session, and nothing is kept\n${report()}`);
@@ -93,7 +93,7 @@ function check(world) {
   }
 }
 
-/** Where a session was lost once, and nobody has logged out, a login is all that a request waits for. */
+/** After a lost session and no logout, a request waits only for a login. */
 function checkAnswers(world) {
   if (world.hasLoggedOut || world.gateway.losses > 1) return;
   const codes = world.open.flatMap(({ requests }) => requests.map(({ code }) => code));

@@ -1,10 +1,10 @@
-/** What comes to a gateway in a day: people of all suites who log in, send and go, and what is refused. */
+/** A day of traffic for a gateway: logins, messages and logouts in all suites, and refused requests. */
 import { login, requestLogin } from '../src/index.js';
 
 const SUITES = ['ecdh-gcm', 'ecdh-gcm', 'classic', 'ecdh-gcm', 'rsa-gcm'];
 const NOTHING = Buffer.alloc(32).toString('base64');
 
-/** One who sends `count` messages, a pause in ms before each, and logs out or just goes. */
+/** A user who sends `count` messages with a pause before each (ms), and logs out or leaves. */
 export async function visit(gateway, suite, username, count, { pause = () => 0, stays = false, clock = Date.now, signal = null } = {}) {
   const code = () => gateway.mailbox.code(username);
   const session = await login({ url: gateway.url, username, suite, code, clock });
@@ -15,20 +15,20 @@ export async function visit(gateway, suite, username, count, { pause = () => 0, 
   if (!stays) await session.close();
 }
 
-/** One who types a code that is wrong. */
+/** A user who types a wrong code. */
 export async function mistype(gateway, username) {
   const asked = await requestLogin({ url: gateway.url, username });
   await asked.submit('AAAA-AAAA').catch(() => asked.cancel());
 }
 
-/** One who makes messages up. */
+/** An attacker who forges messages. */
 export async function forge(gateway) {
   const body = JSON.stringify({ token: 'AAAAAAAAAAAAAAAAAAAAAA', key: NOTHING, payload: NOTHING });
   const headers = { 'Content-Type': 'application/json' };
   await (await fetch(`${gateway.url}/.gateway/message`, { method: 'POST', headers, body })).arrayBuffer();
 }
 
-/** One who asks in plain. */
+/** A client that sends unsealed requests. */
 export async function peek(gateway) {
   await (await fetch(`${gateway.url}/orders`)).arrayBuffer();
 }
@@ -43,7 +43,7 @@ export async function traffic(gateway, signal) {
     await rest(pause() * Math.random());
     while (!signal.aborted) {
       await act().catch((error) => {
-        // Whoever is told to come later, does.
+        // Rate-limited clients try again later.
         if (error.code !== 'too_many') throw error;
       });
       await rest(pause() * (0.5 + Math.random()));

@@ -1,4 +1,4 @@
-/** What a client takes before anything is proven: little, for a limited time, with one clear error. */
+/** Unauthenticated answers: the client reads little, for a limited time, with one clear error. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,7 +13,7 @@ import { MAX_MSGPACK_PARTS, parseMsgpack } from '../src/protocol/msgpack.js';
 import { CODE, HardenedGateway } from './hardenedGateway.js';
 
 const MIB = 2 ** 20;
-// What a connection holds on both sides beside what a client has read.
+// The buffers of a connection on both sides.
 const IN_BUFFERS = 12 * MIB;
 const LISTS = gzipSync(`{"error":[${'[],'.repeat(20 * MIB)}[]]}`);
 const SUITES = ['ecdh-gcm', 'classic'];
@@ -23,7 +23,7 @@ const head = (status, type, ...more) =>
 const packed = `Content-Encoding: gzip\r\nContent-Length: ${LISTS.length}`;
 const typeFor = (suite) => (suite === 'classic' ? 'application/json' : 'application/msgpack');
 
-/** A socket that says `first`, and then `more` as long as somebody listens. */
+/** A server that sends `first`, and then `more` until the client disconnects. */
 class HostileSocket {
   sockets = new Set();
   server = net.createServer((socket) => this.#serve(socket));

@@ -1,4 +1,4 @@
-/** A wait that ends: as a failure that says what was awaited, for a test has several. */
+/** Waits with a limit. The error says what the test waited for, because a test has several waits. */
 
 /** Less than a test has (limited.js). */
 const LIMIT_MS = 60_000;

@@ -9,7 +9,7 @@ import { within } from '../within.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 
-/** Once it says where it is. `insecure` and `secure` are origins of the shop; `stop` ends it. */
+/** Resolves when the demo runs. `insecure` and `secure` are origins of the shop; `stop` ends it. */
 export async function startDemo() {
   const child = spawn(python(), ['-m', 'certless', 'demo', '--port', '0'], {
     cwd: ROOT,

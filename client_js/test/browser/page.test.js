@@ -202,7 +202,7 @@ for (const [kind, suites, shown, codeChars, hello] of [
         await codeOf(page).fill(`${i}`.repeat(codeChars));
         await page.waitForFunction((tried) => !certless.page.login.busy && certless.page.login.isSpent === (tried === 5), i + 1);
       }
-      await page.getByRole('alert').filter({ hasText: 'That was the fifth' }).waitFor();
+      await page.getByRole('alert').filter({ hasText: 'Five codes were not accepted' }).waitFor();
       await page.getByRole('button', { name: 'Send another code' }).click();
       const code = await site.gateway.mailbox.code(username);
       await page.waitForFunction(() => !certless.page.login.busy);
@@ -341,7 +341,7 @@ for (const [kind, suites, shown, codeChars, hello] of [
       await site.gateway.mailbox.code(username);
       await page.getByRole('button', { name: 'Use another address' }).click();
       await logIn(page, site);
-      assert.match(await page.evaluate(() => failed), /^not_logged_in: Somebody else/);
+      assert.match(await page.evaluate(() => failed), /^not_logged_in: Another user/);
       await lose(page, site);
       await start();
       await codeOf(page).waitFor();
@@ -665,7 +665,7 @@ describe('forms', () => {
     const failed = page.waitForEvent('pageerror');
     await page.workers()[0].evaluate(() => void setTimeout(() => { throw new Error('out of memory'); }));
     await failed;
-    await page.getByRole('alert').filter({ hasText: 'Load it again' }).waitFor();
+    await page.getByRole('alert').filter({ hasText: 'Reload it' }).waitFor();
     await page.waitForFunction(() => !document.querySelector('form[aria-busy], button:disabled'));
     site.upstream.release();
   });

@@ -5,7 +5,7 @@ import { within } from '../within.js';
 
 const SLICE_BYTES = 4096;
 
-/** Hands on what comes, each slice after its time on the line. */
+/** Forwards the data, each slice after its delay. */
 function carry(from, to, { latencyMs, bytesPerSecond }) {
   let freeAtMs = 0;
   const waiting = [];
@@ -13,7 +13,7 @@ function carry(from, to, { latencyMs, bytesPerSecond }) {
     const nowMs = performance.now();
     freeAtMs = Math.max(freeAtMs, nowMs + latencyMs) + (bytes / bytesPerSecond) * 1000;
     waiting.push(what);
-    // On a busy machine a timer may overtake another; what came first goes on first all the same.
+    // On a busy machine a timer may overtake another, so the order is kept explicitly.
     setTimeout(() => waiting.shift()(), freeAtMs - nowMs);
   };
   from.on('data', (chunk) => {
@@ -37,7 +37,7 @@ export async function slowLine(port, line) {
     for (const socket of [near, far]) {
       open.add(socket);
       socket.on('close', () => open.delete(socket));
-      // A line that was cut has nobody to tell.
+      // After a cut there is nothing to report.
       socket.on('error', () => {});
     }
     carry(near, far, line);

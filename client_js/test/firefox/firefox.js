@@ -33,7 +33,7 @@ export async function launch() {
   };
 }
 
-/** What `work` gives in the page, within a limit: a promise of the page may never settle. */
+/** The result of `work` in the page, with a limit, because a promise of the page may never settle. */
 export const inPage = (page, work, ...given) => within(page.evaluate(work, ...given), `in the page: ${work}`);
 
 /** A part of the page's login. */

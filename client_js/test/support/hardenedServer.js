@@ -1,4 +1,4 @@
-/** The server's side of the hardened suites, for vectors and for servers that mean harm. */
+/** The server's side of the hardened suites, for vectors and for attacks. */
 import {
   CodeRefused,
   DecryptionFailed,
@@ -46,7 +46,7 @@ export class ReplayWindow {
   }
 }
 
-/** M1, and what is kept of the login. */
+/** M1, and the state of the login. */
 export function greet(primitives, hello, realm, expiresS, accepted = SUITES) {
   const suite = chooseSuite(hello.v, hello.suites, accepted);
   const sid = primitives.randomBytes(SESSION_ID_BYTES);
@@ -55,7 +55,7 @@ export function greet(primitives, hello, realm, expiresS, accepted = SUITES) {
   return { greeting, suite, username, fresh, realm, transcript: greetingTranscript(hello, greeting, suite, realm) };
 }
 
-/** M3, and what M4 is tried against. Without a code there is no attempt left. */
+/** M3, and the state to check M4. Without a code there is no attempt left. */
 export async function answerShare(primitives, login, { pA }, code) {
   if (!code) throw new CodeRefused();
   const { suite, username, realm, greeting } = login;
@@ -71,7 +71,7 @@ export async function answerShare(primitives, login, { pA }, code) {
   return { message: { pB }, exchange: { primitives, handshake, sid: greeting.sid, username, fresh: login.fresh } };
 }
 
-/** R2, and what R3 is tried against. */
+/** R2, and the state to check R3. */
 export function answerResumption(primitives, hello, ticket, realm) {
   const suite = chooseSuite(hello.v, [hello.suite], SUITES);
   if (ticket?.suite !== suite.name) throw new TicketRefused();
@@ -93,7 +93,7 @@ async function openBox(primitives, { key, iv, aad }, sealed) {
   return plaintext;
 }
 
-/** Takes M4 or R3; the client's public key where the suite wraps. */
+/** Checks M4 or R3; returns the client's public key if the suite wraps. */
 export async function proven({ primitives, handshake, isResumption }, { cA, box }) {
   if (!equal(cA, handshake.cA)) throw new (isResumption ? TicketRefused : CodeRefused)();
   if (handshake.suite.wraps !== (box !== null)) throw new DecryptionFailed();

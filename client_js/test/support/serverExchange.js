@@ -1,8 +1,7 @@
 /**
- * One message and its answer, in the one order that is safe (PROTOCOL §8.2): the server's side.
+ * A message and its answer at the server, in the only safe order (PROTOCOL §8.2).
  *
- * For peers in tests and for programs that answer; no part of the package's surface, and it makes
- * no promise of equal work for every rejection (PROTOCOL §8.3), as the gateway does.
+ * For tests only. Unlike the gateway, it does not do equal work for every rejection (PROTOCOL §8.3).
  */
 import { serializeJson, utf8 } from '../../src/common/codec.js';
 import { CodeRefused, DecryptionFailed, ReplayedNonce, StaleTimestamp } from '../../src/common/errors.js';
@@ -29,11 +28,11 @@ const BITS_PER_CHAR = 5;
 const PASSWORD_MIN_CODE_BITS = 112;
 
 /**
- * What a server keeps of an enrolled client.
+ * The keys of a session at the server.
  * @typedef {{ privateKey: RsaPrivateKey, clientKey: RsaPublicKey, tagKey: Bytes }} SessionKeys
  */
 
-/** What a store must claim, both or neither (PROTOCOL §7.3). @typedef {{ nonceTag: Bytes, passphraseTag: Bytes }} NonceClaim */
+/** The tags that a store must claim together (PROTOCOL §7.3). @typedef {{ nonceTag: Bytes, passphraseTag: Bytes }} NonceClaim */
 
 /**
  * @param {Primitives} primitives
@@ -51,7 +50,7 @@ async function nonceClaim(primitives, tagKey, nonce, passphrase) {
   return { nonceTag: await tag('nonce', utf8(nonce)), passphraseTag: await tag('passphrase', passphrase) };
 }
 
-/** A message that counts: its plaintext, and the right to one response. */
+/** An accepted message: its plaintext, and one response. */
 class AcceptedRequest {
   #suite;
   #keys;
@@ -67,7 +66,7 @@ class AcceptedRequest {
     this.#nonce = nonce;
   }
 
-  /** The payload without timestamp and nonce: what an in-place handler sees (PROTOCOL §6.1). */
+  /** The payload without timestamp and nonce: for a handler without an HTTP request (PROTOCOL §6.1). */
   get fields() {
     const { names } = this.#suite.dialect;
     const { [names.timestamp]: _stamp, [names.nonce]: _nonce, ...fields } = this.#members;
@@ -98,7 +97,7 @@ class AcceptedRequest {
   }
 }
 
-/** A message that was opened and may still be a replay: only its claim can be seen. */
+/** An opened message that may still be a replay: only its claim is visible. */
 class OpenedRequest {
   #accept;
   #decided = new Once();
@@ -117,7 +116,7 @@ class OpenedRequest {
   }
 }
 
-/** A login that counts: its payload, and the right to one response. */
+/** An accepted login: its payload, and one response. */
 class AcceptedLogin {
   #suite;
   #answered = new Once();
@@ -158,7 +157,7 @@ export class ServerExchange {
   }
 
   /**
-   * The payload under `code`; null where there is no login.
+   * Opens the payload with `code`; null means that there is no login.
    * @param {AuthenticateRequest} message
    * @param {string | null} code
    * @param {number} nowMs
@@ -182,7 +181,7 @@ export class ServerExchange {
   }
 
   /**
-   * The message under `keys` of its session; null where there is no such session.
+   * Opens the message with the `keys` of its session; null means that there is no such session.
    * @param {SealedRequest} message
    * @param {SessionKeys | null} keys
    * @param {number} nowMs

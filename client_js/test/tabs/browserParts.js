@@ -1,6 +1,6 @@
-/** What tabs of one browser share: IndexedDB, and a BroadcastChannel; as steps of the model. */
+/** The parts that tabs share, as steps of the model: IndexedDB and BroadcastChannel. */
 
-/** A request that is done as soon as whoever asked has said what comes then. */
+/** A request that is done as soon as its caller has set the handlers. */
 function request(work) {
   const asked = {};
   queueMicrotask(() => {
@@ -54,7 +54,7 @@ export class Databases {
   }
 }
 
-/** What a tab says is heard by each other tab in the order in which it was said. */
+/** Every other tab receives the messages of a tab in order. */
 export class Channels {
   #steps;
   #open = new Set();

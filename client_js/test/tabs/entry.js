@@ -1,3 +1,3 @@
-/** What runs in each tab of the model: the page's session as it is, over an engine of the model. */
+/** The code in each tab of the model: the real page session, with an engine of the model. */
 export { CertlessError, NoAnswer, Refused } from '../../src/common/errors.js';
 export { PageSession } from '../../src/page/pageSession.js';

@@ -1,4 +1,4 @@
-/** The gateway of the model: who is logged in, which tickets are good, what was mailed (PROTOCOL §19.3). */
+/** The gateway of the model: sessions, valid tickets and mails (PROTOCOL §19.3). */
 
 /** Every request has a limit; of a redemption this one (persistence.js). */
 const DEADLINE_MS = 40_000;
@@ -8,13 +8,13 @@ const TICKET_MS = 2_592_000_000;
 export class Gateway {
   /** Sessions that live, by token: when they end, and the chain of their tickets. */
   sessions = new Map();
-  /** What follows from one login: the two tickets that are good, and those that are spent. */
+  /** The tickets of each login: the two valid ones and the used ones. */
   chains = [];
   grantsTickets = true;
   /** How often sessions were lost, and mails that no person has asked for: one for each at most. */
   losses = 0;
   mailsByItself = 0;
-  /** What must not be. @type {string[]} */
+  /** Violated rules. @type {string[]} */
   faults = [];
   #redeeming = new Set();
   #last = 0;
@@ -36,7 +36,7 @@ export class Gateway {
     if (tickets) this.chains = [];
   }
 
-  /** The engine of one tab: what is sent by it comes here. */
+  /** The engine of a tab, which sends its messages here. */
   engineOf(tab, { NoAnswer, Refused }) {
     let numbers = 0;
     const open = new Map();

@@ -1,4 +1,4 @@
-/** A browser's platform, but for the engine: in its place is the gateway of the model. */
+/** A browser's platform with an engine of the model. */
 export { defaultKeys, defaultUrl, storage } from '../../src/platform/browser.js';
 
 export const createEngine = async () => globalThis.newEngine();

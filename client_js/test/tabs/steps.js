@@ -1,7 +1,7 @@
 /**
- * What several tabs do, one step at a time, in an order that is chosen from outside.
+ * Runs several tabs, one step at a time, in a given order.
  *
- * A step is what a tab has to wait for in a browser: a request on its way, an answer, a transaction,
+ * A step is anything that a tab waits for in a browser: a request on its way, an answer, a transaction,
  * a message of another tab, a timer. Between two steps everything runs that needs no more waiting.
  */
 
@@ -13,7 +13,7 @@ const JUMP_MS = 5000;
 
 export class Steps {
   nowMs = 1_800_000_000_000;
-  /** What happened, for the report. @type {string[]} */
+  /** The log for the report. @type {string[]} */
   log = [];
   #ready = [];
   #timers = new Map();
@@ -21,7 +21,7 @@ export class Steps {
   /** @type {number[]} */
   #choices = [];
 
-  /** @param {number[]} choices of the next step; where they end, the oldest comes next */
+  /** @param {number[]} choices of the next step; after the last choice, the oldest step is next */
   choose(choices) {
     this.#choices = [...choices];
   }
@@ -31,7 +31,7 @@ export class Steps {
     this.#ready.push({ tab, what, run });
   }
 
-  /** Resolves when it is this one's turn; never where the tab is closed by then. */
+  /** Resolves when this step runs; never if the tab is closed by then. */
   turn(tab, what) {
     return new Promise((resolve) => this.add(tab, what, resolve));
   }
@@ -46,7 +46,7 @@ export class Steps {
     this.#timers.delete(timer);
   }
 
-  /** The clock goes on; timers whose time has come are steps from now on. */
+  /** Advances the clock; due timers become steps. */
   pass(ms) {
     this.nowMs += ms;
     for (const [number, { tab, run, atMs }] of this.#timers) {
@@ -57,7 +57,7 @@ export class Steps {
   }
 
   /**
-   * Until nothing is left to do. `script` gives what happens from outside, each at any time.
+   * Runs until no step is left. `script` has the external events, each at any time.
    * @param {(() => void)[]} script
    */
   async run(script = []) {

@@ -20,11 +20,11 @@ const { outputFiles } = await build({
   target: ['es2022'],
   alias: { '#platform': './platform.js' },
 });
-// What a tab has of its own; the rest of the globals is Node's.
+// The globals of each tab; all others are Node's.
 const GLOBALS = ['globalThis', 'document', 'BroadcastChannel', 'indexedDB', 'crypto', 'Date', 'setTimeout', 'clearTimeout'];
 const program = new Function(...GLOBALS, `${outputFiles[0].text};return tab`);
 
-/** Of `document` what the page's session needs, as members of a prototype: those are what it reads. */
+/** The parts of `document` that the page session uses, on a prototype, because it reads them there. */
 class TabDocument extends EventTarget {
   isSeen = true;
 
@@ -40,7 +40,7 @@ class TabDocument extends EventTarget {
 class Tab {
   isClosed = false;
   isPersonAsking = false;
-  /** What goes wrong next: for requests in their order, and how many transactions. */
+  /** The next faults: for requests in order, and the number of failing transactions. */
   faults = { network: [], store: 0 };
   /** @type {{ isSettled: boolean, code?: string }[]} */
   requests = [];
@@ -83,7 +83,7 @@ class Tab {
     this.document.dispatchEvent(new Event('visibilitychange'));
   }
 
-  /** Somebody looks at the tab, and logs in where it asks for that. */
+  /** The user looks at the tab, and logs in if it asks. */
   async logIn() {
     const { login } = this.page;
     if (this.page.state === 'ready' || !this.document.isSeen || login.busy) return;
@@ -131,7 +131,7 @@ export class World {
     return this.tabs.filter(({ isClosed }) => !isClosed);
   }
 
-  /** What is kept for the next load. */
+  /** The stored session. */
   get kept() {
     return this.databases.records.get('certless')?.get(`${ORIGIN}/.gateway`) ?? null;
   }
