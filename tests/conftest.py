@@ -4,12 +4,13 @@ import asyncio
 import re
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
+import coverage
 import pytest
 from frameworks import FRAMEWORKS
 from key_pairs import handed_round
@@ -23,20 +24,26 @@ if TYPE_CHECKING:
 
 _KNOWS_A_GATEWAY = re.compile(r"^ *(?:from|import) (?:\w*gateway|certless)", re.MULTILINE)
 
+_CONTEXT = pytest.StashKey[str]()
+
 
 @cache
 def _is_above_the_protocol(file: Path) -> bool:
     return bool(_KNOWS_A_GATEWAY.search(file.read_text("utf-8")))
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Coverage of protocol/ counts by its own tests: a line that a gateway only passes is untested.
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Record what each test covers as "protocol" or "gateway".
 
-    Counting also takes as long again as the tests that it counts.
+    protocol/ must be covered by its own tests: a line that a gateway only passes is untested.
     """
-    for item in items:
-        if _is_above_the_protocol(item.path):
-            item.add_marker(pytest.mark.no_cover)
+    running = coverage.Coverage.current()
+    context = "gateway" if _is_above_the_protocol(item.path) else "protocol"
+    if running is not None and item.config.stash.get(_CONTEXT, "") != context:
+        running.switch_context(context)
+        item.config.stash[_CONTEXT] = context
+    return (yield)
 
 
 @pytest.fixture(params=FRAMEWORKS)
