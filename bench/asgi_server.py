@@ -1,9 +1,9 @@
 """The ASGI server under measurement: one JSON echo of Starlette on uvicorn, alone or behind
 Certless or hpke-http, which has a server for ASGI only.
 
-``python -m bench.asgi_server [--certless | --hpke]`` says ``{"port": ...}``, with ``--hpke`` also
+``python -m bench.asgi_server [--certless | --hpke]`` prints ``{"port": ...}``, with ``--hpke`` also
 ``key_b64`` and ``psk_b64``, with ``--certless`` then ``{"address": ..., "code": ...}`` for each
-login; it ends with its standard input.
+login. It ends when its standard input ends.
 """
 
 import argparse
@@ -41,7 +41,7 @@ async def echo(request: Request) -> JSONResponse:
 
 
 class SeenOnce:
-    """Replay ids in memory, each until its deadline: what hpke-http leaves to its host."""
+    """Replay ids in memory, each until its deadline. hpke-http leaves this to its host."""
 
     def __init__(self) -> None:
         self._until_s: dict[bytes, int] = {}
@@ -74,7 +74,7 @@ def behind_hpke(app: ASGIApp) -> tuple[ASGIApp, dict[str, str]]:
 
 
 def behind_certless(app: ASGIApp) -> ASGIApp:
-    """``app`` behind Certless, which hands out its codes on the standard output."""
+    """``app`` behind Certless, which prints its codes on the standard output."""
     return Certless(
         app, users=AnyAddress(), mail=PrintedCodes(), window_ms=MAX_WINDOW_MS, **NO_LIMITS
     )
@@ -88,7 +88,7 @@ async def serve(args: argparse.Namespace) -> None:
         app, keys = behind_hpke(app)
     elif args.certless:
         app = behind_certless(app)
-    # With its protocol named, for else asyncio does not set TCP_NODELAY, and every answer waits.
+    # Name the protocol: otherwise asyncio does not set TCP_NODELAY, and every response waits.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen(128)

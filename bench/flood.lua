@@ -1,10 +1,10 @@
--- wrk asks for logins, each by another name and from another address, until so many are answered.
+-- wrk requests logins, each with another name and address, until COUNT of them are answered.
 --
 --   wrk -t1 ... -s flood.lua URL -- COUNT NETWORK
 --
 -- NETWORK is the first number of the addresses, which a proxy on the loopback is trusted to name.
--- With the last answer comes one line of JSON: how many were let in, told to come later, answered
--- otherwise. wrk itself goes on to wait, and is to be ended.
+-- After the last response it prints one line of JSON: the numbers of accepted, rate-limited and other
+-- responses. wrk itself continues to wait: stop it.
 function init(args)
   count, network = tonumber(args[1]), args[2]
   sent, let_in, later, others = 0, 0, 0, 0

@@ -1,8 +1,8 @@
-"""What messages of open sessions notice of 5,000 logins from as many addresses.
+"""How 5,000 logins from 5,000 addresses affect the messages of open sessions.
 
-One gateway with its default limits on a core of its own. Messages go out at a fixed rate whether or
-not the last were answered, and each counts from the moment when it was due, so that a gateway that
-stands still shows. Meanwhile wrk asks for logins as fast as they are answered.
+One gateway runs with its default limits on its own core. Messages are sent at a fixed rate, even if
+earlier ones have no response yet. The time of each counts from the moment when it should be sent,
+so a blocked gateway is visible. Meanwhile wrk requests logins as fast as it gets responses.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ ROUNDS = 5
 
 @dataclass(slots=True)
 class Waits:
-    """How long answers took, in milliseconds."""
+    """Response times in milliseconds."""
 
     ms: list[float] = field(default_factory=list)
 
@@ -42,7 +42,7 @@ class Waits:
 
 
 def figures(rounds: list[Waits]) -> str:
-    """The messages of all rounds, and the median of what each round came to."""
+    """The messages of all rounds, and the median of the rounds' results."""
     count = sum(len(waits.ms) for waits in rounds)
     medians = (median(figure) for figure in zip(*(waits.figures for waits in rounds), strict=True))
     return f"{count:,} | " + " | ".join(f"{figure:.1f}" for figure in medians)
@@ -60,7 +60,7 @@ class Traffic:
         self._sent = 0
 
     async def send_until(self, ended: "asyncio.Future[Any]", waits: Waits) -> None:
-        """Raises: AssertionError, where one was not answered 200."""
+        """Raises: AssertionError, if a status is not 200."""
         began_s, number, sent = time.perf_counter(), 0, list[asyncio.Task[None]]()
         while not ended.done():
             due_s = began_s + number / MESSAGES_PER_S
@@ -84,7 +84,7 @@ class Traffic:
 
 
 async def flood(url: str, network: int) -> dict[str, float]:
-    """What became of ``LOGINS`` logins, each from an address of its own below ``network``."""
+    """The results of ``LOGINS`` logins, each from another address in ``network``."""
     began_s = time.perf_counter()
     wrk = await asyncio.create_subprocess_exec(
         *("nice", "wrk", "-t1", f"-c{CONNECTIONS}", "-d60s", "-s", "bench/flood.lua"),

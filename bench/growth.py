@@ -3,11 +3,11 @@
 ``python -m bench.growth [PICTURE.png]``
 
 For each store and each number of sessions: the store is filled with sessions and tickets as logins
-leave them behind, a fresh gateway is started on one core, and messages are played to it, each to
-another of the sessions. Redis and wrk share the other core. What counts is CPU time (the gateway's
-with its store, where that is a thread of it, and Redis's beside it): what else runs on the machine
-shows in rates, and much less in CPU time. Rounds of all rows are interleaved and a figure is the
-median of its rounds; a row in which any message was refused is void.
+create them, a new gateway starts on one core, and messages are sent to it, each in another session.
+Redis and wrk share the other core. The result is CPU time (of the gateway, including its store if
+that is a thread of it, and of Redis), because other programs on the machine affect rates much more
+than CPU time. The rounds of all rows are interleaved, and a figure is the median of its rounds. A
+row in which any message was refused is invalid.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ def new_session(number: int) -> tuple[Enrolment, ClientSession]:
 
 
 async def fill(store: Store, keyring: KeyRing, count: int) -> list[ClientSession]:
-    """``count`` sessions put into ``store`` by the steps of a login; their clients' side."""
+    """Put ``count`` sessions into ``store``; returns the clients' side."""
     tags = await UserTags(store, keyring).opened()
     sessions = HardenedSessions(store, keyring, tags, (ECDH_GCM.name,))
 
@@ -97,7 +97,7 @@ async def fill(store: Store, keyring: KeyRing, count: int) -> list[ClientSession
 
 
 class GrownTarget(HardenedTarget):
-    """A gateway whose sessions are there already; each message is of another one."""
+    """A gateway with existing sessions; each message belongs to another one."""
 
     def __init__(
         self, server: Server, http: aiohttp.ClientSession, clients: list[ClientSession]
@@ -134,7 +134,7 @@ class GrownRow:
 
     @property
     def total_us(self) -> float:
-        """CPU time of a message, wherever it is spent."""
+        """CPU time of a message, in gateway and store."""
         return self.cpu_us + self.store_us
 
     @property
@@ -218,7 +218,7 @@ def print_table(rows: list[GrownRow]) -> None:
 
 
 def draw(rows: list[GrownRow], path: Path) -> None:
-    """The table as a picture: what a message costs, and what sessions take."""
+    """The table as a chart: the cost of a message, and the memory of sessions."""
     figure, (time, memory) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for kind, color in (("SQLite", "tab:green"), ("Redis", "tab:red")):
         grown = [row for row in rows if row.store == kind]

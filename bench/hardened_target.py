@@ -32,7 +32,7 @@ _SESSIONS = 16
 def seal_order(
     session: ClientSession, pair: RsaPrivateKey | None = None
 ) -> tuple[Envelope, PendingMessage]:
-    """The order of every row, as a message of ``session``, and what opens its answer."""
+    """The order as a message of ``session``, and a function that opens its response."""
     inside = HttpRequest("POST", ROUTE, (("Content-Type", "application/json"),), ORDER_JSON)
     envelope, pending, _ = seal_request(session, inside, system_clock(), secrets.token_bytes, pair)
     return envelope, pending

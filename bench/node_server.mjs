@@ -1,12 +1,12 @@
-// The opponent: the same protocol in the dialect sfet-3 (AES-256-CBC keyed by MD5, OAEP-SHA256), on
+// For comparison: the same protocol in the dialect sfet-3 (AES-256-CBC keyed by MD5, OAEP-SHA256), on
 // node:http and node:crypto alone, in one process.
 //
 //   node node_server.mjs pem      imports the PEM at every call, as the original library does
 //   node node_server.mjs keys     keeps KeyObjects
 //   node node_server.mjs rsa      microseconds of CPU of one private and one public operation
 //
-// It says {"port": ...} and ends with its standard input. POST /sessions {"publicKey"} stands for a
-// login. What is left out is strictness (duplicate members, canonical base64, uniform rejection).
+// It prints {"port": ...} and ends when its standard input ends. POST /sessions {"publicKey"} replaces
+// the login. It omits strict checks (duplicate members, canonical base64, uniform rejection).
 import crypto from 'node:crypto';
 import http from 'node:http';
 

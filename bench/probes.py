@@ -1,4 +1,4 @@
-"""What is measured in a fresh process of its own; each probe prints one line of JSON.
+"""Measurements that need a new process; each probe prints one line of JSON.
 
 ``rsa``       CPU time of one private and one public operation, without anything around them
 ``keygen``    RSA pairs a second in one thread

@@ -1,4 +1,4 @@
-"""A Redis of our own for a measurement: on loopback, in a folder that goes with it."""
+"""A Redis for a measurement: on loopback, in a temporary folder."""
 
 import asyncio
 import os
@@ -30,14 +30,14 @@ class RedisProcess:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     async def used_bytes(self) -> int:
-        """What its data takes, by its own account."""
+        """The memory of its data, as Redis reports it."""
         async with Redis(port=self.port) as redis:
             return int((await redis.info("memory"))["used_memory"])
 
 
 @asynccontextmanager
 async def redis_process(core: int | None = None) -> AsyncIterator[RedisProcess]:
-    """A Redis as a gateway wants it, nothing evicted, a log that is synced; on ``core``, if any."""
+    """A Redis without eviction and with a synced log, on ``core`` if given."""
     with tempfile.TemporaryDirectory(prefix="certless-redis-") as folder:
         port = free_port()
         options = {
@@ -63,13 +63,13 @@ async def redis_process(core: int | None = None) -> AsyncIterator[RedisProcess]:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody has, for a program that cannot choose one itself."""
+    """A free port on loopback, for a program that cannot choose one itself."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
 async def until_listening(port: int) -> None:
-    """Wait until somebody accepts connections on ``port``."""
+    """Wait until a program accepts connections on ``port``."""
     async with asyncio.timeout(10):
         while True:
             try:

@@ -1,12 +1,12 @@
 """Messages a second, side by side: plain aiohttp, Certless, and the same protocol in Node.
 
-Every server is pinned to one core and wrk to another. Each round plays to every row, in turn, a
-corpus sealed just before; a row is the median of its rounds. A row in which any answer was not 200,
-or a connection failed, or a message was missing, is void. CPU time is the server's own, so that
-what else runs on the machine shows in "messages/s" rather than in "CPU us".
+Every server is pinned to one core and wrk to another. Each round sends a new sealed corpus to each
+row, in turn; a row is the median of its rounds. A row is invalid if any response was not 200, a
+connection failed, or a message was missing. CPU time is that of the server, so other programs on
+the machine affect "messages/s" more than "CPU us".
 
-The RSA limit is what one core could do if a message were its private and its public operation and
-nothing else; it is measured between the rounds, on the servers' core.
+The RSA limit is the rate of one core if a message needed only its private and its public operation.
+It is measured between the rounds, on the servers' core.
 """
 
 import asyncio
@@ -102,7 +102,7 @@ def cores() -> tuple[int, int]:
 
 
 async def output_of(*command: str) -> str:
-    """What a program wrote. Raises: RuntimeError, where it failed."""
+    """The output of a program. Raises: RuntimeError, if it failed."""
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, cwd=ROOT)
     try:
         output, _ = await process.communicate()
@@ -121,7 +121,7 @@ async def probe(core: int, command: list[str]) -> dict[str, float]:
 
 
 def write_corpus(path: Path, bodies: Iterator[bytes]) -> None:
-    """Each behind its length, for sealed.lua."""
+    """Each body after its length, for sealed.lua."""
     with path.open("wb") as file:
         for body in bodies:
             file.write(len(body).to_bytes(4) + body)
@@ -167,7 +167,7 @@ async def measure_rows(rows: list[Row], core: int) -> Limits:
 
 
 async def login_rate(target: CertlessTarget) -> float:
-    """Logins a second while the pool has pairs: both requests of each, not the mail's way."""
+    """Logins per second while the pool has pairs: both requests of each, without the mail."""
     await target.server.wait_until_idle()
     gate = asyncio.Semaphore(LOGIN_CLIENTS)
 
@@ -190,7 +190,7 @@ async def login_rate(target: CertlessTarget) -> float:
 
 
 async def hardened_login_rate(target: HardenedTarget) -> float:
-    """Logins a second: the server's three answers to each, not the mail's way.
+    """Logins per second: the server's three responses to each, without the mail.
 
     What the client computes between them is done on the other core, outside the time that counts.
     """
@@ -306,7 +306,7 @@ async def print_memory(core: int) -> None:
 
 
 async def bench() -> None:
-    """Everything, printed as it comes."""
+    """Run everything and print each result."""
     core, load_core = cores()
     os.sched_setaffinity(0, {load_core})
     async with contextlib.AsyncExitStack() as stack:
@@ -341,7 +341,7 @@ async def bench() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="certless-bench-")))
         served = ("bench.server", "--certless", "--key-file", str(folder / "key"))
         sqlite = f"sqlite:{folder / 'db'}"
-        # On the core of the load: a machine of its own, as far as the gateway is concerned.
+        # On the core of the load, as if it were another machine.
         redis = await stack.enter_async_context(redis_process(load_core))
         hardened = {
             "ecdh-gcm": Row("Certless ecdh-gcm, asyncio", ecdh, ""),

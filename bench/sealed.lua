@@ -1,9 +1,9 @@
--- wrk plays a corpus: request bodies in order, each behind its length (4 bytes, big-endian).
+-- wrk sends a corpus: request bodies in order, each after its length (4 bytes, big-endian).
 --
 --   wrk -t1 ... -s sealed.lua URL -- CORPUS once|again CONTENT-TYPE
 --
--- "once" sends no body twice: behind the last one come requests that no server answers with 200,
--- so that a corpus that was too small shows. "again" starts over. `done` prints one line of JSON.
+-- "once" sends no body twice: after the last one it sends requests that no server answers with 200,
+-- so that a corpus that is too small is detected. "again" starts over. `done` prints one line of JSON.
 local threads = {}
 
 function setup(thread)

@@ -1,8 +1,8 @@
 """The aiohttp server under measurement: one JSON echo, alone or behind Certless.
 
 ``python -m bench.server [--certless] [--uvloop] [--key-pool-size N] [--store URL] [--limits]``
-says ``{"port": ...}``, then ``{"address": ..., "code": ...}`` for each login, and ends with its
-standard input. With ``--limits`` these are the default ones, and the loopback is a trusted proxy.
+prints ``{"port": ...}``, then ``{"address": ..., "code": ...}`` for each login, and ends when its
+standard input ends. ``--limits`` uses the default limits, and the loopback is a trusted proxy.
 """
 
 import argparse
@@ -23,7 +23,7 @@ ROUTE = "/echo"
 
 
 class PrintedCodes(MailTransport):
-    """Hands each code to whoever started this process."""
+    """Prints each code for the parent process."""
 
     async def deliver(self, address: str, mail: CodeMail) -> None:
         print(json.dumps({"address": address, "code": mail.code}), flush=True)
@@ -34,7 +34,7 @@ async def echo(request: web.Request) -> web.Response:
     return web.json_response(await request.json())
 
 
-# What is measured is how fast logins are, not how many are let in; but for the flood.
+# The limits are off, because the speed of logins is measured, except for the flood.
 NO_LIMITS: dict[str, Any] = dict.fromkeys(RATES, "none")
 DEFAULT_LIMITS = {"trusted_proxies": ("127.0.0.1",)}
 

@@ -1,8 +1,8 @@
-"""How long one request can hold the loop, for each route, suite, format and adapter.
+"""How long one request can block the loop, for each route, suite, format and adapter.
 
-To each route goes the worst that is known of 8 MiB, while somebody else asks for a cheap page every
-few milliseconds. A row is the worst of its route: for how long the server's loop was held (CPU time
-of its thread), and what the other visitor waited at most.
+Each route gets the worst known 8 MiB, while another client requests a cheap page every few
+milliseconds. A row is the worst result of its route: how long the server's loop was blocked (CPU
+time of its thread), and the longest wait of the other client.
 """
 
 import asyncio
@@ -43,18 +43,18 @@ LOGIN_ROUTES = (
     *("/session/resume", "/session/resume/confirm"),
 )
 MOST = DEFAULT_MAX_BODY_BYTES
-# What is sealed becomes a third longer, as base64, or twice as long, as hex.
+# Sealed content becomes a third longer in base64, or twice as long in hex.
 SEALED_MOST = {"base64": MOST // 4 * 3 - 1024, "hex": MOST // 2 - 1024}
 
 
 def filled(unit: str, most: int, before: str = "", after: str = "") -> bytes:
-    """``unit`` again and again, up to ``most`` bytes in all."""
+    """``unit`` repeated, up to ``most`` bytes."""
     room = most - len((before + after).encode())
     return (before + unit * (room // len(unit.encode())) + after).encode()
 
 
 def json_texts(most: int) -> Iterator[tuple[str, bytes]]:
-    """Objects that take long to read, or to find fault with."""
+    """Objects that take long to parse or to reject."""
     yield "small lists", filled("[],", most, '{"a":[', "[]]}")
     yield "small objects", filled("{},", most, '{"a":[', "{}]}")
     yield "numbers", filled("1,", most, '{"a":[', "1]}")
@@ -98,7 +98,7 @@ def msgpack_texts(most: int) -> Iterator[tuple[str, bytes]]:
 
 
 def values(most: int) -> Iterator[tuple[str, str]]:
-    """JSON values that may stand inside of a sealed message."""
+    """JSON values for the inside of a sealed message."""
     yield "letters", json.dumps("x" * (most - 2))
     yield "commas", json.dumps("," * (most - 2))
     yield "quotes", json.dumps('"' * (most // 2 - 2))
@@ -116,7 +116,7 @@ def values(most: int) -> Iterator[tuple[str, str]]:
 
 
 def requests(most: int) -> Iterator[tuple[str, HttpRequest]]:
-    """Requests that may stand inside of a sealed message."""
+    """Requests for the inside of a sealed message."""
 
     def request(headers: tuple[tuple[str, str], ...] = (), body: bytes = b"") -> HttpRequest:
         return HttpRequest("POST", "/x", headers, body)
@@ -134,7 +134,7 @@ def requests(most: int) -> Iterator[tuple[str, HttpRequest]]:
 
 @dataclass(slots=True)
 class Row:
-    """The worst that was seen of one route."""
+    """The worst result of one route."""
 
     route: str
     held_s: float = 0.0
@@ -148,7 +148,7 @@ class Row:
 
 
 class Visit:
-    """One server, the attacker's requests, and another visitor's."""
+    """One server, the attacker's requests, and those of another client."""
 
     def __init__(self, server: Server, http: aiohttp.ClientSession, title: str) -> None:
         self.server, self.http, self.title = server, http, title
@@ -165,14 +165,14 @@ class Visit:
     async def _ping(self, waits: list[float]) -> None:
         while True:
             began_s = time.perf_counter()
-            # A page below the prefix that there is not: no login, no work.
+            # A missing page below the prefix: no login, no work.
             async with self.http.get(self.server.url + DEFAULT_PREFIX + "/none") as answer:
                 await answer.read()
             waits.append(time.perf_counter() - began_s)
             await asyncio.sleep(PING_EVERY_S)
 
     async def _once(self, path: str, body: bytes, form: str) -> tuple[int, float, float]:
-        """Status, for how long the loop was held, and how long others waited."""
+        """The status, how long the loop was blocked, and how long the other client waited."""
         await self.held_s()
         waits: list[float] = []
         pinger = asyncio.create_task(self._ping(waits))
@@ -187,10 +187,10 @@ class Visit:
     async def measure(
         self, route: str, bodies: Iterator[tuple[str, Callable[[], tuple[str, bytes, str]]]]
     ) -> Row:
-        """The worst of ``bodies``, each of which gives path, body and format when it is due."""
+        """The worst of ``bodies``; each returns path, body and format when called."""
         row = Row(route)
         for name, make in bodies:
-            # What else runs on the machine only adds; so of some tries the best one counts.
+            # Other programs on the machine only add time, so the best of some tries counts.
             tries = [await self._once(*make())]
             while tries[-1][1] > AIM_S / 2 and len(tries) < TRIES:
                 tries.append(await self._once(*make()))
@@ -207,7 +207,7 @@ Bodies = Iterator[tuple[str, Callable[[], tuple[str, bytes, str]]]]
 
 
 def plain(path: str, forms: tuple[str, ...]) -> Bodies:
-    """What anybody can send to ``path``."""
+    """Requests to ``path`` that need no login."""
     for form in forms:
         texts = json_texts if form == "json" else msgpack_texts
         for most in (MOST, 65_536):
@@ -226,7 +226,7 @@ async def outside(visit: Visit) -> list[Row]:
 
 @dataclass(frozen=True, slots=True)
 class ClassicClient:
-    """A session in a dialect; seals whatever it is told to."""
+    """A session in a dialect; seals any content."""
 
     suite: Classic
     token: str
@@ -340,7 +340,7 @@ class HardenedClient:
             )
 
     def password(self, form: str) -> Bodies:
-        """To the second check, which is open as long as no password was right."""
+        """Requests to the second check, which stays open until a right password."""
         path = DEFAULT_PREFIX + "/session/authenticate"
         texts = [*json_texts(SEALED_MOST["base64"] - 512), *json_texts(65_536)]
         for name, text in texts:

@@ -1,8 +1,8 @@
-"""A gateway whose loop is watched: ``python -m bench.stalls_server aiohttp|asgi DIALECT``.
+"""A gateway with a monitored loop: ``python -m bench.stalls_server aiohttp|asgi DIALECT``.
 
-It says ``{"port": ...}``, then ``{"address": ..., "code": ...}`` for each login, and ends with its
-standard input. ``/held`` says for how long the loop was held at most since it was asked last: in
-CPU time of the loop's own thread, so that what else runs on the machine does not show.
+It prints ``{"port": ...}``, then ``{"address": ..., "code": ...}`` for each login. It ends when its
+standard input ends. ``/held`` returns how long the loop was blocked at most since the last call: in
+CPU time of the loop's thread, so that other programs on the machine have no effect.
 """
 
 import argparse
@@ -36,7 +36,7 @@ HEX = Dialect("hex", "cbc", "as-is", "md5hex", "oaep-sha256", encoding="hex")
 
 
 class MeteredLoop(asyncio.SelectorEventLoop):
-    """Knows the longest CPU time that one of its passes took."""
+    """Measures the longest CPU time of its passes."""
 
     held_s = 0.0
 
@@ -51,14 +51,14 @@ class MeteredLoop(asyncio.SelectorEventLoop):
 
 
 class Passwords(AnyAddress):
-    """Wants a password of those whose name begins with ``p``."""
+    """Requires a password from users whose name begins with ``p``."""
 
     async def check(self, account: Account, payload: Mapping[str, Any]) -> bool:
         return not account.name.startswith("p") or payload.get("password") == "right"
 
 
 def answer_to(path: str, query: str) -> bytes:
-    """What the application answers, whatever it was sent."""
+    """The application's response to every request."""
     if path == "/held":
         loop = asyncio.get_running_loop()
         assert isinstance(loop, MeteredLoop)

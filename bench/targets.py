@@ -1,7 +1,7 @@
-"""What can be measured: a server process on its core, and messages sealed for it.
+"""The targets of measurements: a server process on its core, and messages sealed for it.
 
-A corpus is made before it is played, from sessions of its own: every line has its own passphrase
-and nonce, no session is asked for more than it may serve, and the load generator encrypts nothing.
+A corpus is made before it is sent, with its own sessions. Every message has its own passphrase and
+nonce, no session gets more messages than its limit, and the load generator encrypts nothing.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ def node(mode: str) -> list[str]:
 
 
 class Server:
-    """A process pinned to one core; it says its port, and ends when its input does."""
+    """A process pinned to one core; it prints its port, and ends when its input ends."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -91,7 +91,7 @@ class Server:
         return server
 
     async def line(self) -> dict[str, Any]:
-        """The next line of JSON that the server says."""
+        """The next line of JSON that the server prints."""
         assert self._process.stdout is not None
         line = await asyncio.wait_for(self._process.stdout.readline(), 60)
         return parse_json_object(line)
@@ -102,12 +102,12 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def resident_bytes(self) -> int:
-        """What the process holds in memory now."""
+        """The memory of the process."""
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     async def wait_until_idle(self) -> None:
-        """Until it uses no CPU: until its pool of RSA pairs, for instance, is full."""
+        """Wait until it uses no CPU, for example until its pool of RSA pairs is full."""
         before_s = -1.0
         while before_s != (now_s := self.cpu_s()):
             before_s = now_s
@@ -125,7 +125,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A session as its client holds it."""
+    """The client's side of a session."""
 
     token: str
     keys: ClientKeys
@@ -151,11 +151,11 @@ class Target:
         return iter([ORDER_JSON])
 
     async def check(self) -> None:
-        """One call: the echo must come back as it went. Raises: AssertionError."""
+        """One call: the echo must equal the request. Raises: AssertionError."""
         assert await self.post(self.path, ORDER) == ORDER
 
     async def post(self, path: str, members: Any) -> dict[str, Any]:
-        """The answer to ``members``. Raises: AssertionError, for a status that is no success."""
+        """The response to ``members``. Raises: AssertionError, if the status is not a success."""
         async with self._http.post(self.server.url + path, data=serialize_json(members)) as answer:
             body = await answer.read()
             assert answer.status < 300, f"{path}: {answer.status} {body[:200]!r}"
@@ -177,7 +177,7 @@ class SealedTarget(Target):
         raise NotImplementedError
 
     def seal(self, session: OpenSession) -> tuple[dict[str, Any], PendingResponse]:
-        """One message, and what opens its answer."""
+        """One message, and a function that opens its response."""
         inside = HttpRequest("POST", ROUTE, (("Content-Type", "application/json"),), ORDER_JSON)
         message, pending = _CLIENT.seal_request(
             session.token, session.keys, inside, system_clock(), secrets.token_bytes
@@ -198,7 +198,7 @@ class SealedTarget(Target):
 
 
 class CertlessTarget(SealedTarget):
-    """Certless, logged in to as any client does; the codes come by the server's output."""
+    """Certless, with a login like any client; the codes come from the server's output."""
 
     logins = 0
 
@@ -210,7 +210,7 @@ class CertlessTarget(SealedTarget):
         return str((await self.post(path, {_NAMES.username: address}))[_NAMES.token]), address
 
     async def send_login(self, token: str, code: str) -> tuple[SealedMessage, PendingLogin]:
-        """The answer to a login, and what opens it."""
+        """The response to a login, and a function that opens it."""
         message, pending = _CLIENT.seal_login(
             token, Code(code), self._pair, system_clock(), secrets.token_bytes
         )
@@ -240,7 +240,7 @@ class InPlaceTarget(CertlessTarget):
 
 
 class NodeTarget(SealedTarget):
-    """The Node server, which opens a session for the asking."""
+    """The Node server, which opens a session on request."""
 
     async def open_session(self) -> OpenSession:
         answer = await self.post("/sessions", {"publicKey": self._pair.public.to_pem()})

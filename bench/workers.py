@@ -1,9 +1,9 @@
-"""``serve`` with one worker and with two, on SQLite and on Redis: what the second one adds.
+"""The gain of a second worker of ``serve``, on SQLite and on Redis.
 
 ``python -m bench.workers``, and the last part of ``make bench``. Nothing is pinned: the workers,
 Redis, wrk and the upstream (nginx with a fixed answer) share the machine's two cores, so that a
-second worker cannot double the rate here. Rounds are interleaved, a figure is their median; a row
-in which any message was refused is void.
+second worker cannot double the rate here. The rounds are interleaved, and a figure is their
+median. A row in which any message was refused is invalid.
 """
 
 import asyncio
@@ -82,7 +82,7 @@ def _cpu_s(pid: int) -> float:
 
 @asynccontextmanager
 async def upstream(folder: Path) -> AsyncIterator[str]:
-    """nginx that answers with the order, whatever is asked; its URL."""
+    """nginx that answers every request with the order; its URL."""
     port, settings = free_port(), folder / "nginx.conf"
     body = ORDER_JSON.decode()
     settings.write_text(_NGINX.format(folder=folder, port=port, body=body), encoding="utf-8")
@@ -100,7 +100,7 @@ async def upstream(folder: Path) -> AsyncIterator[str]:
 async def serve(
     stack: AsyncExitStack, url: str, key_file: Path, behind: str, workers: int
 ) -> Served:
-    """A gateway with so many workers, ready."""
+    """A running gateway with ``workers`` workers."""
     port = free_port()
     command = python(
         *("gateway", "serve", "--listen", f"127.0.0.1:{port}", "--workers", str(workers)),
@@ -142,7 +142,7 @@ async def measure() -> None:
 
 
 def print_workers(rows: list[Row]) -> None:
-    """Rates, and what each is to that of one worker."""
+    """Rates, and the ratio of each to that of one worker."""
     print()
     print("| serve in front of nginx, two cores for all | messages/s | CPU µs | to workers 1 |")
     print("|---|--:|--:|--:|")

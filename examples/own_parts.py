@@ -1,4 +1,4 @@
-"""A directory and a delivery of one's own, with a password as the second check.
+"""Your own directory and mail transport, with a password as the second check.
 
 ``python examples/own_parts.py``; log in as ann with the password "correct horse".
 """
@@ -12,7 +12,7 @@ from aiohttp import web
 
 import certless
 
-SALT = b"one salt a user, in earnest"
+SALT = b"use one salt per user in production"
 
 
 def digest(password: str) -> bytes:
@@ -20,7 +20,7 @@ def digest(password: str) -> bytes:
 
 
 class Customers(certless.Directory):
-    """Where users are kept: a database, in earnest."""
+    """The users. In production, use a database."""
 
     def __init__(self) -> None:
         self._digests = {"ann": digest("correct horse")}
@@ -35,7 +35,7 @@ class Customers(certless.Directory):
 
 
 class Pager(certless.MailTransport):
-    """How codes travel: whatever reaches the user."""
+    """Delivers the codes, in any way that reaches the user."""
 
     async def deliver(self, address: str, mail: certless.CodeMail) -> None:
         print(f"to {address}:\n{mail.text}", flush=True)

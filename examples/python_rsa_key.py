@@ -1,4 +1,4 @@
-"""An RSA key that openssl uses: ``python examples/python_rsa_key.py URL NAME PUBLIC PRIVATE``."""
+"""An RSA key held by openssl: ``python examples/python_rsa_key.py URL NAME PUBLIC PRIVATE``."""
 
 import asyncio
 import sys
