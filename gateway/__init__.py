@@ -1,6 +1,6 @@
-"""The gateway: what stands between the network and the handlers or the upstream.
+"""The gateway between the network and the handlers or the upstream.
 
-The public names are those of ``certless``; they are here as well, as they were before 0.2.0.
+The public names are in ``certless``. They are here too, because they were here before 0.2.0.
 """
 
 import warnings
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 
-# Loaded when it is first asked for, so that a program loads what it uses and no more.
+# Each is loaded at its first use, so a program loads only what it uses.
 _HOME = {
     "Account": "gateway.users.directory",
     "AnyAddress": "gateway.users.directory",

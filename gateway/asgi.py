@@ -1,4 +1,4 @@
-"""The former place of ``certless.asgi``."""
+"""The former name of ``certless.asgi``."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""What stands behind a middleware, whatever framework it is for: wired here, once."""
+"""Build all parts of a gateway and connect them, independent of the framework."""
 
 import asyncio
 import logging
@@ -59,7 +59,7 @@ _log = logging.getLogger("certless")
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """The middleware, and what works beside the requests."""
+    """The middleware, and the parts that work in the background."""
 
     settings: Settings
     middleware: Middleware
@@ -75,7 +75,7 @@ class Assembly:
     admin: Admin | None
 
     async def lifespan(self) -> AsyncIterator[None]:
-        """Starts what works beside the requests, yields once, and ends it."""
+        """Start the background work, yield once, and end it."""
         async with AsyncExitStack() as stack:
             if self.audit:
                 stack.callback(self.audit.close)
@@ -104,7 +104,7 @@ class Assembly:
 
     async def sweep(self) -> None:
         """Forget what has expired. Raises: StoreUnavailable."""
-        # A store may have lost all that it had.
+        # The store may have lost its data.
         await self.tags.open()
         await self.hardened.sweep(self.settings.clock())
         await self.sessions.sweep()
@@ -211,6 +211,6 @@ def _keyring(store: str | Store, key_file: str | Path | None) -> KeyRing:
 
 @cache
 def _decoy() -> SessionKeys:
-    """What a message of nobody's session is opened with: it never opens, so one does for all."""
+    """The keys for a message without a session. It never opens, so all use the same keys."""
     pair = RsaPrivateKey.generate()
     return SessionKeys(pair, pair.public, secrets.token_bytes(TAG_KEY_BYTES))

@@ -1,4 +1,4 @@
-"""The time as a number, which is handed on as an argument."""
+"""The current time as a number. Functions take it as an argument."""
 
 import time
 from collections.abc import Callable

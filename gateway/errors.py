@@ -1,54 +1,54 @@
-"""What can go wrong around the protocol. The middleware alone turns these into statuses.
+"""Errors around the protocol. ``pipeline/responses.py`` turns them into statuses.
 
 ::
 
     GatewayError
-    |- LoginRequired       plaintext to a protected route
-    |- BodyTooLarge        above the cap, found before buffering
-    |- BrokenBody          it broke off
-    |- BodyTooSlow         it came too slowly
-    |- TooManyBodies              others send as well, and there is no room for this body
-    |- NoHost              no Host, more than one, or none that is a host
-    |- UnsupportedContentEncoding       a Content-Encoding on the way in
-    |- ForeignOrigin       a page of another site asks for a mail
-    |- StoreUnavailable    nothing was accepted
-    |- RateLimited             a limit is reached
-    |- MailNotSent         one try at one address
-    |- MailOutcomeUnknown  one try, of which nobody knows how it ended
-    |- UpstreamFailed      no answer, or none that can be passed on
-    `- ConfigError         start-up: one line for the person at the console
+    |- LoginRequired               plaintext for a protected route
+    |- BodyTooLarge                the body is above the size limit
+    |- BrokenBody                  the connection broke before the end of the body
+    |- BodyTooSlow                 the body did not arrive in time
+    |- TooManyBodies               the memory for all bodies is used up
+    |- NoHost                      no Host, more than one, or an invalid one
+    |- UnsupportedContentEncoding  a request with a Content-Encoding
+    |- ForeignOrigin               a page of another site asks for a login
+    |- StoreUnavailable            the store did not answer; nothing was accepted
+    |- RateLimited                 a rate limit is reached
+    |- MailNotSent                 one attempt to send a mail failed
+    |- MailOutcomeUnknown          one attempt, with an unknown result
+    |- UpstreamFailed              no response, or none that can be passed on
+    `- ConfigError                 at start: one line for the operator
 """
 
 
 class GatewayError(Exception):
-    """Any failure of the gateway; its text says what to do next and holds no secret."""
+    """Any failure of the gateway. Its text says what to do next and holds no secret."""
 
 
 class LoginRequired(GatewayError):
-    """A protected route was asked for in plaintext."""
+    """A request for a protected route came in plaintext."""
 
 
 class BodyTooLarge(GatewayError):
-    """A body is larger than the configured cap."""
+    """A body is larger than the configured limit."""
 
 
 class BrokenBody(GatewayError):
-    """A body broke off."""
+    """The connection broke before the end of the body."""
 
 
 class BodyTooSlow(GatewayError):
-    """A body did not come in time."""
+    """A body did not arrive in time."""
 
 
 class TooManyBodies(GatewayError):
-    """All bodies together are more than may be held; nothing was done with this one."""
+    """All bodies together would need too much memory, so this one was dropped unused."""
 
     def __init__(self) -> None:
         super().__init__("too many large bodies at this moment; send it again in a moment")
 
 
 class NoHost(GatewayError):
-    """A request does not say once, and as it should, which host it is for."""
+    """A request has no valid header Host, or more than one."""
 
 
 class UnsupportedContentEncoding(GatewayError):
@@ -56,17 +56,17 @@ class UnsupportedContentEncoding(GatewayError):
 
 
 class ForeignOrigin(GatewayError):
-    """A page of another site has its visitor's browser ask for a mail."""
+    """A page of another site lets the user's browser ask for a login."""
 
 
 class StoreUnavailable(GatewayError):
-    """The store did not answer; nothing was accepted."""
+    """The store did not answer. Nothing was accepted."""
 
 
 class RateLimited(GatewayError):
-    """A limit is reached, for ``retry_after_s`` seconds more (1 at least).
+    """A rate limit is reached, for ``retry_after_s`` more seconds (at least 1).
 
-    ``limit`` is the name of the setting, ``user_tag`` that of the user, where it is one's own.
+    ``limit`` is the name of the setting. ``user_tag`` is the tag of the user, for a limit per user.
     """
 
     def __init__(self, reason: str, retry_after_s: int, limit: str, user_tag: bytes = b"") -> None:
@@ -77,7 +77,7 @@ class RateLimited(GatewayError):
 
 
 class MailNotSent(GatewayError):
-    """A message could not be handed over; ``final`` where another try is of no use."""
+    """A mail could not be sent. If ``final`` is set, another attempt cannot succeed."""
 
     def __init__(self, reason: str, *, final: bool = False) -> None:
         super().__init__(reason)
@@ -85,13 +85,13 @@ class MailNotSent(GatewayError):
 
 
 class MailOutcomeUnknown(GatewayError):
-    """A message may have been accepted: it was sent whole, and no answer came."""
+    """A mail was sent completely, but no answer came. The server may have accepted it."""
 
 
 class UpstreamFailed(GatewayError):
-    """The upstream gave no answer that can be passed on; ``timed_out`` where it was too slow.
+    """The upstream gave no response that can be passed on. ``timed_out``: it was too slow.
 
-    ``is_full`` where it was not asked, since others were before.
+    ``is_full``: it was not asked, because too many requests wait for it.
     """
 
     def __init__(self, reason: str, *, timed_out: bool = False, is_full: bool = False) -> None:
@@ -101,4 +101,4 @@ class UpstreamFailed(GatewayError):
 
 
 class ConfigError(GatewayError):
-    """A setting is wrong; the text is one line and says how to put it right."""
+    """A setting is wrong. The text is one line and says how to correct it."""

@@ -1,8 +1,8 @@
-"""What happens in a gateway, told to whoever watches: figures, an audit log, an integrator.
+"""Events of a gateway, for its subscribers: the metrics, the audit log, and an integrator.
 
-An event holds ids, times and words of the protocol; never a key, a code, a token, a password, a
-username or plaintext. ``session_id`` has 16 bytes (in classic a hash of the token), ``user_tag``
-16 bytes as a store knows a user, ``address`` is the visitor's.
+An event holds ids, times and codes of the protocol. It never holds a key, a code, a token, a
+password, a username or plaintext. ``session_id`` has 16 bytes (in classic a hash of the token).
+``user_tag`` has 16 bytes: the tag by which a store knows a user. ``address`` is that of the client.
 """
 
 import logging
@@ -16,7 +16,7 @@ _log = logging.getLogger("certless")
 
 @dataclass(frozen=True, slots=True)
 class LoginRequested:
-    """Somebody named himself; known or not."""
+    """A client asked for a login, for a known or unknown user."""
 
     user_tag: bytes
     address: str
@@ -25,21 +25,21 @@ class LoginRequested:
 
 @dataclass(frozen=True, slots=True)
 class CodeSent:
-    """A mail with a code was handed over."""
+    """A mail with a code was sent."""
 
     user_tag: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class CodeMaybeSent:
-    """A mail was handed over, and no answer came: it is not sent again."""
+    """A mail was sent, but no answer came. It is not sent again."""
 
     user_tag: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class CodeNotSent:
-    """A try to hand a mail over has failed; ``final`` where there will be no other."""
+    """An attempt to send a mail failed. If ``final`` is set, there is no other attempt."""
 
     user_tag: bytes
     final: bool
@@ -47,7 +47,7 @@ class CodeNotSent:
 
 @dataclass(frozen=True, slots=True)
 class CodeRefused:
-    """A try of a code opened nothing; ``code`` is that of the error (PROTOCOL §9)."""
+    """A code was tried and did not fit. ``code`` is the code of the error (PROTOCOL §9)."""
 
     session_id: bytes
     code: str
@@ -56,7 +56,7 @@ class CodeRefused:
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened:
-    """By a code, or by a ticket; open until ``expires_ms`` unless it is ended before."""
+    """A code or a ticket opened a session, until ``expires_ms`` unless it ends before."""
 
     session_id: bytes
     user_tag: bytes
@@ -67,7 +67,7 @@ class SessionOpened:
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
-    """Before its time; it was open for ``lasted_ms``."""
+    """A session ended before its time. It was open for ``lasted_ms``."""
 
     session_id: bytes
     lasted_ms: int
@@ -75,10 +75,11 @@ class SessionEnded:
 
 @dataclass(frozen=True, slots=True)
 class SessionExpired:
-    """Its time is over; it was open for ``lasted_ms``.
+    """The time of a session is over. It was open for ``lasted_ms``.
 
-    Told at a sweep, by the process that has opened the session, if it still runs; not of one that
-    was ended elsewhere, or that a ticket replaced, unless in its last moments.
+    The process that opened the session emits this at a sweep, if the process still runs. There is
+    no such event for a session that another process ended or a ticket replaced, unless that
+    happened shortly before its end.
     """
 
     session_id: bytes
@@ -87,7 +88,7 @@ class SessionExpired:
 
 @dataclass(frozen=True, slots=True)
 class UserRemoved:
-    """Somebody is among the users no more; of his, ``sessions`` were open and were ended."""
+    """A user was removed. Their ``sessions`` open sessions were ended."""
 
     user_tag: bytes
     sessions: int
@@ -95,7 +96,7 @@ class UserRemoved:
 
 @dataclass(frozen=True, slots=True)
 class TicketUsed:
-    """A ticket has opened the session ``session_id``."""
+    """A ticket opened the session ``session_id``."""
 
     chain_id: bytes
     session_id: bytes
@@ -104,7 +105,7 @@ class TicketUsed:
 
 @dataclass(frozen=True, slots=True)
 class TicketReuseDetected:
-    """A spent ticket came back: two hold its secrets. Its chain is revoked."""
+    """A spent ticket was used again: two parties hold its secrets. Its chain is revoked."""
 
     chain_id: bytes
     user_tag: bytes
@@ -113,7 +114,7 @@ class TicketReuseDetected:
 
 @dataclass(frozen=True, slots=True)
 class LimitHit:
-    """A visitor was told to come later; ``limit`` is the name of the setting."""
+    """A request was refused by a rate limit. ``limit`` is the name of the setting."""
 
     limit: str
     address: str
@@ -122,7 +123,7 @@ class LimitHit:
 
 @dataclass(frozen=True, slots=True)
 class MessageServed:
-    """A sealed message was accepted, handled and answered, within ``seconds``."""
+    """A sealed message was accepted, handled and answered in ``seconds``."""
 
     session_id: bytes
     suite: str
@@ -131,7 +132,7 @@ class MessageServed:
 
 @dataclass(frozen=True, slots=True)
 class MessageRejected:
-    """Something that came was refused; ``code`` is that of the error, for operators only."""
+    """A request was refused. ``code`` is the code of the error, for operators only."""
 
     code: str
     address: str
@@ -139,19 +140,19 @@ class MessageRejected:
 
 @dataclass(frozen=True, slots=True)
 class KeyGenerated:
-    """An RSA pair was made."""
+    """An RSA pair was generated."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPoolChanged:
-    """So many RSA pairs wait to be used."""
+    """``ready`` RSA pairs are ready for use."""
 
     ready: int
 
 
 @dataclass(frozen=True, slots=True)
 class StoreAsked:
-    """The store has answered to ``method`` of its contract within ``seconds``, or ``failed``."""
+    """The store answered a call of ``method`` in ``seconds``, or ``failed``."""
 
     method: str
     seconds: float
@@ -160,7 +161,7 @@ class StoreAsked:
 
 @dataclass(frozen=True, slots=True)
 class AuditLineLost:
-    """The audit log could not be written to."""
+    """A line of the audit log could not be written."""
 
 
 Event: TypeAlias = (
@@ -187,22 +188,22 @@ Watcher: TypeAlias = Callable[[Event], None]
 
 
 class Events:
-    """Tells every watcher of every event, at once and in order."""
+    """Calls every subscriber with every event, immediately and in order."""
 
     def __init__(self, *watchers: Watcher) -> None:
         self._watchers = list(watchers)
 
     @property
     def watched(self) -> bool:
-        """Whether anybody watches."""
+        """Whether there is a subscriber."""
         return bool(self._watchers)
 
     def subscribe(self, watcher: Watcher) -> None:
-        """``watcher`` is called on the event loop, so it must not take long."""
+        """Add ``watcher``. It is called on the event loop, so it must be fast."""
         self._watchers.append(watcher)
 
     def emit(self, event: Event) -> None:
-        """Whatever a watcher raises is logged, and stops nothing."""
+        """Emit ``event``. An exception of a subscriber is logged and has no other effect."""
         for watcher in self._watchers:
             try:
                 watcher(event)

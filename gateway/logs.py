@@ -1,26 +1,26 @@
-"""What came from outside, in one line of text that drives no terminal.
+"""Write texts from outside on one line, without control characters for a terminal.
 
-Whatever is given to a logger of ours is written so: texts of visitors, mail servers, upstreams,
-stores and exceptions. So nobody can end a line, begin another, or move a cursor. A backslash stays
-as it is, so that what was escaped once does not change when it is escaped again.
+Our loggers escape every argument: texts of clients, mail servers, upstreams, stores and exceptions.
+So no such text can end a log line, begin another, or move the cursor. A backslash is not escaped,
+so a text that is escaped twice is the same as one that is escaped once.
 """
 
 import logging
 from collections.abc import Mapping
 
-# What is longer tells nobody more, and fills disks.
+# A longer text only fills the disk.
 _LONGEST = 1000
 LOGGERS = ("certless", "certless.refused")
 
 
 def on_one_line(text: str) -> str:
-    """``text`` for people: what cannot be printed is escaped, and what is too long is cut."""
+    """``text`` for people: unprintable characters are escaped, and a long text is cut."""
     cut = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
     return "".join(char if char.isprintable() else _escape(char) for char in cut)
 
 
 def word(text: str, longest: int = 200) -> str:
-    """``text`` as one field of a line: visible ASCII, and no space in it."""
+    """``text`` as one field of a line: visible ASCII without spaces."""
     return "".join(char if "!" <= char <= "~" else _escape(char) for char in text[:longest])
 
 
@@ -29,7 +29,7 @@ def _escape(char: str) -> str:
 
 
 def _escape_arguments(record: logging.LogRecord) -> bool:
-    """A filter that keeps every record; the text of a message itself is always ours."""
+    """A logging filter that keeps every record. Only the arguments come from outside."""
     if isinstance(record.args, Mapping):
         record.args = {name: _written(value) for name, value in record.args.items()}
     elif record.args:

@@ -1,4 +1,4 @@
-"""The former place of ``gateway.monitoring.metrics``."""
+"""The former name of ``gateway.monitoring.metrics``."""
 
 import warnings
 

@@ -1,1 +1,1 @@
-"""HTTP frameworks, each led to the pipeline."""
+"""Connects each HTTP framework to the pipeline."""

@@ -1,1 +1,1 @@
-"""One request from its arrival to its answer, whatever the framework."""
+"""One request from its arrival to its response, independent of the framework."""

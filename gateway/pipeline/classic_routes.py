@@ -23,10 +23,10 @@ from .dispatch import Dispatched, Dispatcher
 from .outer import OuterRequest, Reply, give_way, read_login, reply_in
 from .responses import sealed_error
 
-# Statuses that cannot carry a body, and so no seal.
+# A response with one of these statuses has no body, so it cannot carry a seal.
 _BODILESS = frozenset({204, 205, 304})
 _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "date", "server"})
-# By these a server in front puts a file in the body's place, which was not sealed.
+# With these a server in front replaces the sealed body by a file, which is not sealed.
 _FILES_INSTEAD = frozenset({"x-accel-redirect", "x-sendfile", "x-lighttpd-send-file"})
 INNER_CONTENT_TYPE = "Certless-Content-Type"
 INNER_CONTENT_ENCODING = "Certless-Content-Encoding"
@@ -34,7 +34,7 @@ INNER_STATUS = "Certless-Status"
 
 
 class ClassicRoutes:
-    """HTTP to classic logins and sealed messages, and back."""
+    """Replies to logins and sealed messages of the classic suite."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class ClassicRoutes:
         return self._reply(sealed, f"login {session_id(message.token).hex()}")
 
     async def message(self, request: OuterRequest, members: JsonObject) -> Reply:
-        """A whole sealed request, and the sealed answer to it."""
+        """The reply to a whole sealed request."""
         accepted, session = await self._accept(request, members)
         try:
             inside = accepted.http_request()
@@ -93,12 +93,12 @@ class ClassicRoutes:
     # --- sealed in place ---
 
     def is_sealed(self, members: JsonObject | None) -> bool:
-        """Whether ``members`` are those of a message that was sealed in place."""
+        """Whether ``members`` are the members of a message sealed in place."""
         names = self._settings.dialect.names
         return members is not None and {names.token, names.key, names.payload} <= members.keys()
 
     async def in_place(self, request: OuterRequest, members: JsonObject) -> Reply:
-        """A sealed body for the route that was asked for, and its answer's body sealed."""
+        """The reply to a sealed body at a route of the application. Its body is sealed too."""
         accepted, session = await self._accept(request, members)
         kept = tuple(
             (name, value)
@@ -116,7 +116,7 @@ class ClassicRoutes:
         return self._reply_in_place(sealed, ran, session)
 
     def _reply_in_place(self, sealed: SealedMessage, ran: Dispatched, session: Session) -> Reply:
-        """The handler's status and headers as they are, and its body sealed (PROTOCOL §6.1)."""
+        """Status and headers of the handler, unchanged, with the sealed body (PROTOCOL §6.1)."""
         response = ran.response
         status = 200 if response.status in _BODILESS else response.status
         outer = self._reply(sealed, _outcome(session, ran), session, status)
@@ -131,7 +131,7 @@ class ClassicRoutes:
             outer.headers[INNER_STATUS] = str(response.status)
         return outer
 
-    # --- what every sealed message goes through ---
+    # --- every sealed message ---
 
     async def _accept(
         self, request: OuterRequest, members: JsonObject
@@ -149,7 +149,7 @@ class ClassicRoutes:
         decrypted = unwrapped.decrypt(tried)
         await give_way(size)
         opened = decrypted.read(now_ms)
-        if live is None:  # read has raised; this is for the type checker
+        if live is None:  # for the type checker: read has raised
             raise RejectedMessage
         await give_way(size)
         claimed = await self._sessions.claim(live.session, opened.nonce_claim, now_ms)

@@ -1,7 +1,7 @@
-"""Requests that two servers could see end in two places, or that no server should take.
+"""Refuse requests whose end is ambiguous.
 
-Between a proxy in front and an upstream behind, such a request can hide another one (RFC 9112
-§11.2). They are refused, and their connection is closed.
+A reverse proxy and an upstream could see the end of such a request at different places, so it
+could hide a second request (RFC 9112 §11.2). The gateway refuses it and closes the connection.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ _VERSIONS = frozenset({"1.0", "1.1", "2", "3"})
 
 
 def fault(version: str, transfer: Sequence[str], lengths: Sequence[str]) -> tuple[int, str] | None:
-    """Status and text of a refusal; None for a request whose end is clear.
+    """Status and text of a refusal, or None if the end of the request is clear.
 
     ``transfer`` and ``lengths`` are the values of Transfer-Encoding and of Content-Length.
     Source: RFC 9112 §6.1, §6.3.

@@ -35,7 +35,7 @@ PASSWORD = "/session/authenticate"
 
 
 class HardenedRoutes:
-    """HTTP to handshakes and sealed messages, and back."""
+    """Replies to handshakes and sealed messages of the hardened suites."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class HardenedRoutes:
     # --- sealed messages ---
 
     async def message(self, request: OuterRequest, members: Members) -> Reply:
-        """A sealed request, and the sealed answer to it."""
+        """The reply to a sealed request."""
         clock = self._settings.clock
         envelope = Envelope.take(members)
         await give_way(len(envelope.sealed))
@@ -114,12 +114,12 @@ class HardenedRoutes:
         live = await self._sessions.find(envelope.header.session_id, now_ms)
         server = live.server if live else None
         opened = open_request(envelope, server, now_ms, self._settings.window_ms)
-        if live is None:  # open_request has raised; this is for the type checker
+        if live is None:  # for the type checker: open_request has raised
             raise DecryptionFailed
         if self._is_ahead(opened.claim, now_ms):
             await self._count_ahead(live, now_ms)
         claimed = await self._sessions.claim(live, opened.claim, now_ms)
-        # A clock that is set back at this moment must not make fresh what the store took for late.
+        # If the clock is set back now, a message that was late for the store must stay late.
         now_ms = max(now_ms, clock())
         decided = opened.accept(claimed, now_ms)
         form, outcome = members.form, f"session {live.session.id}"
@@ -140,12 +140,12 @@ class HardenedRoutes:
         try:
             await self._limits.message_ahead(live.session.id)
         except RateLimited:
-            # What was not claimed must not be carried out when its time has come.
+            # The message was not claimed, so it must not run later, when its time has come.
             await self._sessions.end(live, now_ms, with_tickets=False)
             raise
 
     def _is_ahead(self, claim: FreshnessClaim, now_ms: int) -> bool:
-        """Whether the window, which ends with the claim, begins later than now."""
+        """Whether the time window of the message, which ends with the claim, begins after now."""
         return claim.fresh == "clock" and claim.expires_ms - 2 * self._settings.window_ms > now_ms
 
     async def _run(
@@ -167,11 +167,11 @@ class HardenedRoutes:
         return await self._dispatcher.dispatch(request, inside, live.session)
 
     async def _authenticate(self, live: LiveSession, inside: HttpRequest) -> HttpResponse:
-        """The directory's second check; one that fails ends the session (PROTOCOL §15.7)."""
+        """The second check of the directory. A failure ends the session (PROTOCOL §15.7)."""
         if not live.kept.awaits_password:
             return json_inside(200, {})
         if len(inside.body) > MAX_LOGIN_BYTES:
-            text = f"what a password is sent in has at most {MAX_LOGIN_BYTES} bytes"
+            text = f"a message with a password has at most {MAX_LOGIN_BYTES} bytes"
             return sealed_error(413, "too_large", text)
         try:
             payload = parse_json_envelope(inside.body)
@@ -180,7 +180,7 @@ class HardenedRoutes:
         now_ms = self._settings.clock()
         live_now = await self._sessions.begin_check(live, now_ms)
         if live_now is None:
-            return sealed_error(403, "rejected", "a password is being looked at already")
+            return sealed_error(403, "rejected", "another password is being checked already")
         is_right = False
         try:
             is_right = await self._login.second_check(live.record.username, live.kept.user, payload)

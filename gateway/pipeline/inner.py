@@ -1,7 +1,7 @@
-"""The request inside a sealed message, which runs as if it had come in plain, and its answer.
+"""The request inside a sealed message, and the response of the application to it.
 
-An adapter makes of it a whole request of its framework whose way back to the network is cut: what
-a handler writes is captured, to be sealed.
+An adapter makes a complete request of its framework from it, without access to the network. What a
+handler writes is captured, to be sealed.
 """
 
 import logging
@@ -15,7 +15,7 @@ from protocol.common.messages import MAX_HEADER_CHARS, MAX_HEADERS, HttpRequest,
 
 from .request_headers import folded, is_of_a_proxy
 
-# RFC 9110 §7.6.1, and what only makes sense on the connection that was left behind.
+# RFC 9110 §7.6.1, and headers that are only for the outer connection.
 _HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -29,7 +29,7 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-# The body inside is whole and is sent as it is: its length is known, nothing is negotiated.
+# The body inside is complete: its length is known, and nothing is negotiated.
 _NOT_INSIDE = frozenset({"accept-encoding", "content-length", "expect"})
 _TEXT = (("Content-Type", "text/plain"),)
 _FAILED = HttpResponse(500, _TEXT, b"500 Internal Server Error")
@@ -47,9 +47,9 @@ def end_to_end(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def headers_for(inside: HttpRequest, host: str) -> CIMultiDict[str]:
-    """The headers that the application sees: those inside, which need name no ``host``.
+    """The headers for the application. ``host`` is used if those inside have no Host.
 
-    No reverse proxy has seen them, so none can have set what only a reverse proxy sets.
+    No reverse proxy has seen them, so headers that only a reverse proxy sets are removed.
     """
     headers = CIMultiDict(
         (name, value)
@@ -63,11 +63,11 @@ def headers_for(inside: HttpRequest, host: str) -> CIMultiDict[str]:
 
 
 def captured_response(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> HttpResponse:
-    """What the application answered, to be sealed; 500 where no client would open it."""
+    """The response of the application, to be sealed. 500, if a client would not accept it."""
     kept = tuple(end_to_end(headers))
     chars = sum(len(name) + len(value) for name, value in kept)
     if len(kept) > MAX_HEADERS or chars > MAX_HEADER_CHARS or not 200 <= status <= 599:
-        # It would believe that the seal was broken.
+        # The client would take it for a broken seal.
         _log.error(
             "handler failed: status %d with %d headers of %d characters", status, len(kept), chars
         )
@@ -76,16 +76,16 @@ def captured_response(status: int, headers: Iterable[tuple[str, str]], body: byt
 
 
 def failed(error: BaseException) -> HttpResponse:
-    """The answer of an application that raised ``error``, which is logged."""
+    """The response for an application that raised ``error``. The error is logged."""
     log_failure("handler", error)
-    # Our own words may be read; those of the application may quote what it was given.
+    # Our own texts hold no secret. A text of the application can quote the plaintext.
     if isinstance(error, BodyTooLarge):
         return HttpResponse(500, _TEXT, f"500: {error}".encode())
     return _FAILED
 
 
 def log_failure(what: str, error: BaseException) -> None:
-    """Log where ``error`` came from, but not its text, which may quote the plaintext."""
+    """Log where ``error`` came from, but not its text, which can quote the plaintext."""
     frames = traceback.extract_tb(error.__traceback__)
     where = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames[-6:]))
     _log.error("%s failed: %s at %s", what, type(error).__name__, where)

@@ -1,26 +1,26 @@
-"""Reading what a visitor sends: up to a cap, at some rate at least, and not for ever."""
+"""Read the body of a client: up to a size limit, at a minimum rate, within a time limit."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 from gateway.errors import BodyTooLarge, BodyTooSlow, BrokenBody
 
-from .freed_memory import FREED
-from .held_bodies import BODIES, SMALL_BYTES, Pace
+from .body_memory import BODIES, SMALL_BYTES, Pace
+from .memory_release import FREED
 
-# For all of it. Long for a slow line, short for somebody who only wants to occupy memory.
+# For the whole body: enough for a slow line, and a limit for a client that occupies memory.
 _READ_TIMEOUT_S = 120
-# Of a body that is not small, so much has to come: less than GPRS has (some 5,000 bytes a second).
+# A body that is not small has to arrive at this rate. GPRS has about 5,000 bytes a second.
 _LEAST_BYTES_PER_S = 4096
 _PATIENCE_S = 10
 _TOO_SLOW = (
     f"the body came too slowly: it may take {_READ_TIMEOUT_S} s, and one of more than "
-    f"{SMALL_BYTES} bytes has to come at {_LEAST_BYTES_PER_S} bytes a second; send less at a time"
+    f"{SMALL_BYTES} bytes must arrive at {_LEAST_BYTES_PER_S} bytes a second; send less at a time"
 )
 
 
 async def collect(next_chunk: Callable[[], Awaitable[bytes]], max_bytes: int, of: str) -> bytes:
-    """The body of the visitor ``of`` an address; the first empty chunk ends it.
+    """The body from a client with the address ``of``. The first empty chunk ends it.
 
     Raises: BodyTooLarge, BodyTooSlow, BrokenBody, TooManyBodies, and what ``next_chunk`` raises.
     """
@@ -34,15 +34,15 @@ async def collect(next_chunk: Callable[[], Awaitable[bytes]], max_bytes: int, of
                 if len(body) > max_bytes:
                     raise BodyTooLarge
                 held.add(len(chunk))
-                pace.came(len(chunk))
+                pace.received(len(chunk))
                 if len(body) > SMALL_BYTES:
-                    held.limit.reschedule(min(end_s, pace.until_s))
+                    held.timeout.reschedule(min(end_s, pace.until_s))
         return bytes(body)
     except ConnectionError:
         raise BrokenBody("the body did not come whole") from None
     except TimeoutError:
         raise BodyTooSlow(_TOO_SLOW) from None
     finally:
-        # An error keeps this frame for as long as somebody keeps the error.
+        # An error that is kept also keeps this frame.
         FREED.add(len(body))
         body.clear()

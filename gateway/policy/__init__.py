@@ -1,1 +1,1 @@
-"""What may pass: routes, suites, rates, client addresses."""
+"""The rules for requests: routes, suites, rate limits, client addresses."""

@@ -1,10 +1,10 @@
-"""Who a visitor is, and which addresses count as one.
+"""The address of a client, and which addresses count as one client.
 
-The peer of a connection may be a reverse proxy that speaks for many. Only one that the operator
-trusts is asked for whom, by the header X-Forwarded-For, to which each proxy adds at the right end
-whom it saw. So it is read from the right, over trusted addresses, to the first that is not: what
-stands left of that was written by nobody we know. The header Forwarded (RFC 7239) is not read,
-since where two headers say who it was, a visitor can choose (decision 45).
+The peer of a connection can be a reverse proxy for many clients. If the operator trusts it, the
+header X-Forwarded-For names the client. Each proxy adds the address of its own peer at the right
+end. So the header is read from the right, over trusted addresses, to the first untrusted one. What
+is left of that comes from an unknown source. The header Forwarded (RFC 7239) is not read: with two
+headers, a client could choose between them (decision 45).
 """
 
 import logging
@@ -23,16 +23,16 @@ from typing import TypeAlias
 
 from gateway.errors import ConfigError
 
-# Stands in ``trusted_proxies`` for whoever comes through a Unix socket.
+# The entry of ``trusted_proxies`` for all connections through a Unix socket.
 UNIX = "unix"
 UNKNOWN = "an unknown address"
 FORWARDED_FOR = "X-Forwarded-For"
 _BLOCK_BITS = 64
-# An address of IPv6 that ends like one of IPv4, and a zone.
+# An IPv6 address with an IPv4 ending and a zone.
 _LONGEST = 64
-# Behind a translator (RFC 6052) the whole of IPv4 is in one block.
+# A translator (RFC 6052) maps all of IPv4 into this one block.
 _TRANSLATED = IPv6Network("64:ff9b::/96")
-# As some load balancers write whom they saw: 192.0.2.7:5100, [2001:db8::7]:5100, [2001:db8::7].
+# Some load balancers write 192.0.2.7:5100, [2001:db8::7]:5100 or [2001:db8::7].
 _WITH_PORT = re.compile(r"([0-9.]+):[0-9]{1,5}|\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?")
 _log = logging.getLogger("certless")
 
@@ -40,25 +40,25 @@ _Address: TypeAlias = IPv4Address | IPv6Address
 
 
 class ClientAddresses:
-    """Tells visitors by their addresses, also behind the proxies of ``trusted``.
+    """Finds the address of a client, also behind a trusted reverse proxy.
 
-    ``trusted`` are addresses and networks like ``10.0.0.0/8``, and ``unix``. Raises: ConfigError.
+    ``trusted`` are addresses, networks like ``10.0.0.0/8``, and ``unix``. Raises: ConfigError.
     """
 
     def __init__(self, trusted: Iterable[str] = ()) -> None:
         if isinstance(trusted, str):
             raise ConfigError("trusted_proxies is a list, not one string")
-        words = set(trusted)
-        self._trusts_unix = UNIX in words
-        self._networks = [_network(text) for text in words - {UNIX}]
-        # Said once, where nobody is trusted: perhaps somebody should be.
-        self._is_to_warn = not words
+        entries = set(trusted)
+        self._trusts_unix = UNIX in entries
+        self._networks = [_network(text) for text in entries - {UNIX}]
+        # One warning, if no proxy is trusted: the operator may have forgotten one.
+        self._is_to_warn = not entries
 
     def address(self, peer: str | None, forwarded_for: Sequence[str]) -> str:
-        """The address of the visitor behind ``peer``; UNKNOWN where that is not known.
+        """The address of the client behind ``peer``, or UNKNOWN.
 
-        ``forwarded_for`` are the values of the header, each line one, as they came. Where they
-        cannot be read, it is the peer's own.
+        ``forwarded_for`` are the values of the header, one for each line. If they cannot be read,
+        the address is that of the peer.
         """
         seen, near = _parsed(peer or ""), address_of(peer)
         if not forwarded_for:
@@ -66,22 +66,22 @@ class ClientAddresses:
         if not (self._trusts(seen) if peer else self._trusts_unix):
             self._warn(near)
             return near
-        visitor = near
+        client = near
         for hop in reversed(",".join(forwarded_for).split(",")):
             address = _parsed(_without_port(hop.strip()))
             if address is None:
                 return near
-            visitor = str(address)
+            client = str(address)
             if not self._trusts(address):
                 break
-        return visitor
+        return client
 
     def _warn(self, peer: str) -> None:
         if self._is_to_warn:
             self._is_to_warn = False
             _log.warning(
                 "X-Forwarded-For comes from %s: if a reverse proxy of yours is there, name it in "
-                "trusted_proxies (--trusted-proxy), else all its visitors share one limit",
+                "trusted_proxies (--trusted-proxy), else all its clients share one limit",
                 peer,
             )
 
@@ -90,17 +90,17 @@ class ClientAddresses:
 
 
 def address_of(peer: str | None) -> str:
-    """``peer`` as addresses are written; UNKNOWN where it is none.
+    """``peer`` in the usual form of an address, or UNKNOWN if it is none.
 
-    A server that believes a header takes for a peer whatever it says, and a mail or a log must not
-    repeat that.
+    A server that trusts a header takes any text in it as the peer. A mail or a log must not repeat
+    such a text.
     """
     seen = _parsed(peer or "")
     return str(seen) if seen else UNKNOWN
 
 
 def block_of(address: str) -> str:
-    """The addresses that one visitor has at hand: one of IPv4, a /64 of IPv6."""
+    """The addresses that one client can use: one IPv4 address, or a /64 of IPv6."""
     parsed = _parsed(address)
     if not isinstance(parsed, IPv6Address):
         return str(parsed or address)
@@ -116,8 +116,8 @@ def _without_port(hop: str) -> str:
 
 
 def _parsed(text: str) -> _Address | None:
-    """An address without its zone; one of IPv4 also where IPv6 spells it."""
-    # What is longer, a visitor made up, and would have it remembered.
+    """An address without its zone. An IPv4-mapped IPv6 address becomes the IPv4 address."""
+    # A longer text is no address, and the cache must not keep it.
     return _read(text) if len(text) <= _LONGEST else None
 
 
@@ -135,5 +135,5 @@ def _network(text: str) -> IPv4Network | IPv6Network:
         return ip_network(text, strict=False)
     except ValueError:
         raise ConfigError(
-            f"trusted_proxies: {text!r} is no network: write 127.0.0.1, 10.0.0.0/8 or {UNIX}"
+            f"trusted_proxies: {text!r} is not a network: write 127.0.0.1, 10.0.0.0/8 or {UNIX}"
         ) from None

@@ -1,9 +1,9 @@
-"""How often things may be asked for: by one user, from one address, by all together.
+"""Rate limits: for one user, for one client address, and for all together.
 
-Counted before anything is computed and before anybody asks who the user is, so that a known name
-and an unknown one are answered alike. Counters stand in the store: several processes that share it
-share them. A window begins with the first that it counts, and one that is full stays so until it
-ends; this is remembered here, so that a flood costs the store nothing.
+A request is counted before anything is computed and before the user is looked up, so a known and
+an unknown name get the same response. The counters are in the store, so processes that share a
+store share them. A window begins with the first request that it counts. A full window stays full
+until its end. This module remembers full windows, so a flood does not reach the store.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from gateway.stores import Counter, Store
 from .client_address import block_of
 from .rates import RATES, read_rate
 
-# Windows that are known to be full. More of them at once, and the store is asked again.
+# The number of full windows that are remembered. For others the store is asked again.
 _MOST_FULL = 10_000
 
 _TEXTS = {
@@ -34,17 +34,17 @@ _TEXTS = {
     "messages_per_session": "too many messages in this session",
     "messages_ahead": "too many messages ahead of the time: set the clock right",
 }
-# A client whose clock is wrong sends one or two before it knows.
+# A client with a wrong clock sends one or two such messages before it corrects the clock.
 _AHEAD = read_rate("100 per hour")
 
 
 class CountersInStore(Storage):
-    """A storage of the library on top of our own stores, by our own clock."""
+    """A storage for the library ``limits``, with our stores and our clock."""
 
     STORAGE_SCHEME = None
 
     def __init__(self, store: Store, hide: Callable[[str], bytes], clock: Clock) -> None:
-        """``hide`` gives 16 bytes for a key, which a store is not told."""
+        """``hide`` turns a key into 16 bytes. The store sees only those."""
         super().__init__()
         self._store = store
         self._hide = hide
@@ -71,22 +71,22 @@ class CountersInStore(Storage):
         return True
 
     async def reset(self) -> int | None:
-        raise NotImplementedError("windows end by themselves")
+        raise NotImplementedError("windows expire")
 
     async def clear(self, key: str) -> None:
-        raise NotImplementedError("windows end by themselves")
+        raise NotImplementedError("windows expire")
 
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """One who is counted, under one limit."""
+    """A user, an address or a session that one limit counts."""
 
     limit: str
     rate: RateLimitItem
     who: str
 
     def is_within(self, now_ms: int, ends_ms: int) -> bool:
-        """Whether now is in the window that ends then, and not before it, by a clock set back."""
+        """Whether now is in the window that ends then. Not if the clock was set back before it."""
         return 0 <= ends_ms - now_ms <= self.rate.get_expiry() * 1000
 
 
@@ -108,41 +108,41 @@ class Limits:
         self._full: OrderedDict[_Counted, int] = OrderedDict()
 
     def refuse_logins_from(self, address: str) -> None:
-        """Counts nothing: for before a request is read, where no name would help it."""
+        """Refuse before the request is read, if no user name could pass. Counts nothing."""
         self._refuse_full(
             *self._counted("logins", ""), *self._counted("logins_per_address", block_of(address))
         )
 
     async def login(self, address: str, user_tag: bytes) -> None:
-        """A login is asked for, by the name of which ``user_tag`` is the tag."""
+        """Count a request for a login, for the user with ``user_tag``."""
         alone = [
             *self._counted("logins_per_address", block_of(address)),
             *self._counted("logins_per_user", user_tag.hex()),
         ]
         everybody = self._counted("logins", "")
         self._refuse_full(*everybody, *alone)
-        # Whoever is refused for himself has taken nothing from the others.
+        # A request that its own limits refuse must not use up the limit of all.
         await self._count(*alone)
         await self._count(*everybody)
 
     async def guess(self, address: str) -> None:
-        """A code is tried, in whichever login."""
+        """Count an attempt of a code, in any login."""
         await self._count(*self._counted("guesses_per_address", block_of(address)))
 
     async def resumption(self, address: str) -> None:
-        """A ticket is shown."""
+        """Count a use of a ticket."""
         await self._count(*self._counted("resumptions_per_address", block_of(address)))
 
     async def message(self, session_id: str) -> None:
-        """A message was claimed: nobody else can have made it, nor sent it again."""
+        """Count a message that was claimed, so it is authentic and no replay."""
         await self._count(*self._counted("messages_per_session", session_id))
 
     async def message_ahead(self, session_id: str) -> None:
-        """A message is good but ahead of its time, until which its salt has to be kept."""
+        """Count an authentic message from the future. Its salt must be kept until its time."""
         await self._count(*self._counted("messages_ahead", session_id))
 
     def _counted(self, limit: str, who: str) -> list[_Counted]:
-        """Nobody, where there is no such limit."""
+        """Empty if this limit is off."""
         rate = self._rates[limit]
         return [] if rate is None else [_Counted(limit, rate, who)]
 
@@ -154,7 +154,7 @@ class Limits:
         _refuse(self._clock(), zip(ends_ms, counted, strict=True))
 
     async def _hit(self, one: _Counted) -> int | None:
-        """When the window ends that was full already, if it was."""
+        """The end of the window if it was full already, else None."""
         if await self._limiter.hit(one.rate, one.limit, one.who):
             return None
         ends_s, _ = await self._limiter.get_window_stats(one.rate, one.limit, one.who)
@@ -172,7 +172,7 @@ class Limits:
 
 
 def _refuse(now_ms: int, ends: Iterable[tuple[int | None, _Counted]]) -> None:
-    """Raises RateLimited for the window that ends last, if one is full."""
+    """Raises: RateLimited, for the full window that ends last."""
     full = [(ends_ms, one) for ends_ms, one in ends if ends_ms is not None]
     if full:
         ends_ms, one = max(full, key=lambda entry: entry[0])

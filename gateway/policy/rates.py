@@ -15,7 +15,7 @@ _MAX_WINDOW_S = 31 * 86400
 
 
 def read_rate(text: str) -> RateLimitItem | None:
-    """What ``text`` says, of which ``none`` says that there is no limit. Raises: ValueError."""
+    """The rate that ``text`` names. None for ``none``: no limit. Raises: ValueError."""
     if text == NONE:
         return None
     rates = parse_many(text)

@@ -7,12 +7,12 @@ import pytest
 from documents import read, table, tables
 
 from certless import client
+from gateway.adapters.aiohttp import public_slots
 from gateway.adapters.aiohttp import reverse_proxy as proxy
-from gateway.adapters.aiohttp import upstream_slots
 from gateway.config.settings import Settings
 from gateway.mail.smtp import SmtpTransport
 from gateway.mail.url import transport_from_url
-from gateway.pipeline import held_bodies, request_body
+from gateway.pipeline import body_memory, request_body
 from gateway.pipeline.request_headers import _BEGINNINGS, _OF_A_PROXY, folded, is_of_a_proxy
 from gateway.policy.rate_limits import _AHEAD
 from gateway.policy.rates import _MAX_WINDOW_S
@@ -107,8 +107,8 @@ def test_sessions() -> None:
         ("docs/limits.md", f"A body must be complete within {request_body._READ_TIMEOUT_S} s"),
         ("docs/limits.md", f"arrive at {request_body._LEAST_BYTES_PER_S // 1024} KiB a second"),
         ("docs/limits.md", f"with {request_body._PATIENCE_S} s of tolerance"),
-        ("docs/limits.md", f"After its first {held_bodies.SMALL_BYTES // 1024} KiB"),
-        ("docs/limits.md", f"can use at most {held_bodies._MOST_BYTES >> 20} MiB in a process"),
+        ("docs/limits.md", f"After its first {body_memory.SMALL_BYTES // 1024} KiB"),
+        ("docs/limits.md", f"can use at most {body_memory._MOST_BYTES >> 20} MiB in a process"),
         ("docs/limits.md", f"suites have {codes.HARDENED_CODE_CHARS};"),
         (
             "docs/suites.md",
@@ -122,8 +122,8 @@ def test_sessions() -> None:
         ("docs/serving.md", f"at most {proxy._CONNECTIONS} connections to the API"),
         ("docs/serving.md", f"Clients without a session share {proxy._PUBLIC_REQUESTS} of them"),
         ("docs/serving.md", f"can use at most {proxy._PUBLIC_SHARE} of these"),
-        ("docs/serving.md", f"below {upstream_slots._SLOW_BYTES_PER_S // 1024} KiB a second"),
-        ("docs/serving.md", f"waits for {upstream_slots._PATIENCE_S} s gets 503"),
+        ("docs/serving.md", f"below {public_slots._SLOW_BYTES_PER_S // 1024} KiB a second"),
+        ("docs/serving.md", f"waits for {public_slots._PATIENCE_S} s gets 503"),
     ],
 )
 def test_numbers_in_the_text(page: str, said: str) -> None:

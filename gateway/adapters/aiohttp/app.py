@@ -6,14 +6,14 @@ from aiohttp import HttpVersion11, hdrs, web
 
 from gateway.build import Assembly
 from gateway.errors import ConfigError
-from gateway.pipeline.freed_memory import FREED
+from gateway.pipeline.memory_release import FREED
 from gateway.pipeline.outer import OuterRequest, Reply, format_of
 from gateway.pipeline.request_headers import is_one_host
 from gateway.policy.client_address import FORWARDED_FOR, UNKNOWN, ClientAddresses
 from gateway.sessions.session import Session
 from protocol.common.messages import HttpRequest, HttpResponse
 
-from .body import let_go_of_broken_body, read_body
+from .body import free_broken_body, read_body
 from .framing import refusal_of
 from .inner import Handler, InnerRequest, inner_request, run
 from .private_api import handler_of, routes_with_expect_handler, set_remote
@@ -23,7 +23,7 @@ OUTCOME: web.RequestKey[str] = web.RequestKey("certless_outcome", str)
 
 
 def install(app: web.Application, assembly: Assembly) -> None:
-    """Put what was assembled in front of every route of ``app``, which has not started."""
+    """Put ``assembly`` in front of every route of ``app``, before ``app`` starts."""
     middleware, max_bytes = assembly.middleware, assembly.settings.max_body_bytes
     client_addresses = ClientAddresses(assembly.settings.trusted_proxies)
 
@@ -37,18 +37,15 @@ def install(app: web.Application, assembly: Assembly) -> None:
                 await _send(request, response)
             return response
         finally:
-            let_go_of_broken_body(request)
+            free_broken_body(request)
 
     async def handle_outer(request: web.Request, handler: Handler) -> web.StreamResponse:
         if refusal := refusal_of(request):
             request[OUTCOME] = "framing"
             return refusal
-        visitor = client_addresses.address(
-            request.remote, request.headers.getall(FORWARDED_FOR, [])
-        )
-        if visitor not in (request.remote, UNKNOWN):
-            # For whoever asks from here on, also the access log, which would not see a clone.
-            set_remote(request, visitor)
+        client = client_addresses.address(request.remote, request.headers.getall(FORWARDED_FOR, []))
+        if client not in (request.remote, UNKNOWN):
+            set_remote(request, client)
         is_old = request.version < HttpVersion11
         has_one_host = is_one_host(request.headers.getall(hdrs.HOST, []), may_be_none=is_old)
         if has_one_host and middleware.is_public(request.rel_url.raw_path):
@@ -61,7 +58,7 @@ def install(app: web.Application, assembly: Assembly) -> None:
     app[ASSEMBLY] = assembly
     app.middlewares.insert(0, handle)
     for path in middleware.protocol_paths:
-        # The middleware answers before these; without them aiohttp would build a 404 each time.
+        # The middleware replies before these. Without them aiohttp would make a 404 each time.
         app.router.add_route("*", path, _not_found)
     app.on_startup.insert(0, _refuse_expect_handlers)
     app.cleanup_ctx.append(lambda _: assembly.lifespan())
@@ -74,7 +71,7 @@ def install(app: web.Application, assembly: Assembly) -> None:
 
 
 async def _refuse_expect_handlers(app: web.Application) -> None:
-    """aiohttp runs one before every middleware, so that it would be given plaintext."""
+    """aiohttp runs such a handler before every middleware, so it would see plaintext."""
     for route in routes_with_expect_handler(app):
         raise ConfigError(
             f"the route {route} has an expect_handler, which would run without a login: remove it"
@@ -106,15 +103,15 @@ class _AiohttpRequest(OuterRequest):
 
     async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:
         inner = inner_request(self._request, inside, session, self._max_bytes)
-        # The application's own entry: resolves the route and runs its other middlewares.
         return await run(handler_of(self._app), inner)
 
 
 async def _send(request: web.Request, response: web.StreamResponse) -> None:
-    """What aiohttp does next: here, since it keeps the whole answer where a visitor leaves.
+    """Send the response here, because aiohttp keeps all of it in memory if the client leaves.
 
-    The future that waits for room in the connection's buffer has the error, the error's traceback
-    the frame that waited, and this the future, so that all of it stays until garbage is collected.
+    The future that waits for the buffer of the connection holds the error, the traceback of the
+    error holds the frame that waited, and the frame holds the future. Such a cycle stays in memory
+    until the next garbage collection.
     """
     try:
         await response.prepare(request)

@@ -5,20 +5,20 @@ import traceback
 from aiohttp import web
 
 from gateway.errors import BodyTooLarge, BrokenBody
-from gateway.pipeline.freed_memory import FREED
+from gateway.pipeline.memory_release import FREED
 from gateway.pipeline.request_body import collect
 from gateway.policy.client_address import UNKNOWN
 
 
 async def read_body(request: web.Request, max_bytes: int) -> bytes:
-    """The body; one that is larger by its own account is refused before any of it is read.
+    """The body. If its Content-Length is too large, none of it is read.
 
     Raises: BodyTooLarge, BodyTooSlow, BrokenBody, TooManyBodies.
     """
     if (request.content_length or 0) > max_bytes:
         raise BodyTooLarge
     if request.content.is_eof() and request.content.exception() is None:
-        # Small messages come whole, along with their head.
+        # A small message arrives complete with its head.
         whole = request.content.read_nowait()
         if len(whole) > max_bytes:
             raise BodyTooLarge
@@ -29,12 +29,12 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
         raise BrokenBody("the body did not come whole") from None
 
 
-def let_go_of_broken_body(request: web.Request) -> None:
-    """Free what was read of a body that broke off; nothing happens where it came whole.
+def free_broken_body(request: web.Request) -> None:
+    """Free the part of a body that was read before the connection broke. Else do nothing.
 
-    The stream keeps the error of its connection, the error the frames that it went through, and
-    those what they had read. Together they are a circle, which stays until Python's collector of
-    garbage looks at old objects: after hours, on a quiet server.
+    The stream holds the error of its connection, the error holds the frames that it passed, and
+    these hold what they read. Such a cycle stays until the garbage collector checks old objects,
+    which takes hours on a quiet server.
     """
     error = request.content.exception()
     if error is not None:

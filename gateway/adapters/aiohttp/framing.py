@@ -1,4 +1,4 @@
-"""Requests that are refused for their frame or their target, as aiohttp has them."""
+"""Refuse requests of aiohttp with an ambiguous end or an invalid target."""
 
 from collections.abc import Callable
 
@@ -14,14 +14,14 @@ _BAD_TARGET: web.RequestKey[bool] = web.RequestKey("certless_bad_target", bool)
 
 
 def refusal_of(request: web.Request) -> web.Response | None:
-    """The answer to a request that must not go on, after which the connection is closed."""
+    """The response that refuses ``request``, or None. It closes the connection."""
     version = f"{request.version.major}.{request.version.minor}"
     transfer = request.headers.getall(hdrs.TRANSFER_ENCODING, [])
     found = fault(version, transfer, request.headers.getall(hdrs.CONTENT_LENGTH, []))
     if request.get(_BAD_TARGET):
-        found = 400, "the request target is none"
+        found = 400, "the request target is invalid"
     elif request.method == hdrs.METH_CONNECT:
-        found = 501, "this is no proxy for CONNECT"
+        found = 501, "CONNECT is not supported"
     if found is None:
         return None
     status, text = found
@@ -31,7 +31,7 @@ def refusal_of(request: web.Request) -> web.Response | None:
 
 
 def guard(server: web.Server) -> None:
-    """Have ``server``, before it listens, answer 400 to targets of which no request can be made."""
+    """Let ``server`` send 400 for targets from which aiohttp cannot make a request."""
     wrap_request_factory(server, _guarded)
 
 
@@ -48,9 +48,9 @@ def _guarded(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequ
 
 
 def _is_of_http(url: URL) -> bool:
-    """Whether an absolute target, or the authority of CONNECT, names a host as it should."""
+    """Whether an absolute target, or the authority of CONNECT, names a valid host."""
     try:
         return url.scheme in ("", "http", "https") and is_host(url.raw_authority) and bool(url.host)
     except ValueError:
-        # What idna refuses is a UnicodeError, which is one.
+        # A name that idna refuses raises a UnicodeError, which is a ValueError.
         return False

@@ -1,8 +1,8 @@
-"""A request inside a sealed message as one of aiohttp.
+"""A request inside a sealed message as a request of aiohttp.
 
-An ``InnerRequest`` is a whole request: match info, JSON, forms, multipart and streams work as ever.
-Its way back to the network is cut: what a handler writes is captured, also where it streams, sends
-a file or sets headers in ``on_response_prepare``.
+An ``InnerRequest`` is a complete request: match info, JSON, forms, multipart and streams work as
+usual. It has no access to the network. What a handler writes is captured, also if the handler
+streams, sends a file or sets headers in ``on_response_prepare``.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class _CapturingWriter(AbstractStreamWriter):
-    """Takes what a response would send, up to a cap."""
+    """Captures what a response would send, up to a size limit."""
 
     def __init__(self, max_bytes: int) -> None:
         self.body = bytearray()
@@ -38,24 +38,24 @@ class _CapturingWriter(AbstractStreamWriter):
 
     async def write(self, chunk: bytes | bytearray | memoryview) -> None:
         if len(self.body) + len(chunk) > self._max_bytes:
-            raise BodyTooLarge(f"the answer is larger than {self._max_bytes} bytes")
+            raise BodyTooLarge(f"the response is larger than {self._max_bytes} bytes")
         self.body += chunk
 
     async def write_eof(self, chunk: bytes = b"") -> None:
         await self.write(chunk)
 
     async def drain(self) -> None:
-        """Nothing is under way."""
+        """There is no buffer to empty."""
 
     def enable_compression(self, encoding: str = "deflate", strategy: int | None = None) -> None:
-        # A streamed answer asks its writer to compress. Ciphertext length tells enough as it is.
+        # Not compressed: the length of the ciphertext would tell more about the plaintext.
         self._uncompressed = True
 
     def enable_chunking(self) -> None:
-        """The body is collected whole."""
+        """The whole body is captured."""
 
     async def write_headers(self, status_line: str, headers: "CIMultiDict[str]") -> None:
-        # A second response takes the place of one that failed half way.
+        # A second response replaces one that failed before its end.
         self.body.clear()
         self.headers = headers.copy()
         if self._uncompressed:
@@ -63,7 +63,7 @@ class _CapturingWriter(AbstractStreamWriter):
 
 
 class InnerRequest(web.Request):
-    """A request that came sealed. It has no transport: nothing can be written past the seal."""
+    """A request that came sealed. Without a transport nothing can bypass the seal."""
 
     # sendfile and WebSockets would write to the transport themselves.
     ATTRS = web.Request.ATTRS | frozenset(["captured"])
@@ -78,7 +78,7 @@ class InnerRequest(web.Request):
 def inner_request(
     outer: web.Request, inside: HttpRequest, session: Session, max_bytes: int
 ) -> InnerRequest:
-    """``inside`` as a request of the connection and state of ``outer``."""
+    """``inside`` as a request with the connection and state of ``outer``."""
     headers = headers_for(inside, outer.host)
     path, _, query = inside.target.partition("?")
     message = RawRequestMessage(
@@ -94,7 +94,7 @@ def inner_request(
         url=URL.build(path=path, query_string=query, encoded=True),
     )
     loop = outer.task.get_loop()
-    # A protocol without a connection: flow control has nothing to hold up, the body is here.
+    # A protocol without a connection: the body is complete, so there is no flow control.
     payload = StreamReader(BaseProtocol(loop), limit=max_bytes, loop=loop)
     payload.feed_data(inside.body)
     payload.feed_eof()
@@ -117,7 +117,7 @@ def inner_request(
 
 
 async def run(handler: Handler, request: InnerRequest) -> HttpResponse:
-    """What ``handler`` answers, whatever kind of response that is; 500 where it fails."""
+    """The response of ``handler``, of any kind; 500 if it fails."""
     try:
         response = await _respond(handler, request)
         if isinstance(response, web.FileResponse) and not response.prepared:
@@ -135,7 +135,7 @@ async def run(handler: Handler, request: InnerRequest) -> HttpResponse:
 
 
 def _as_text(value: str) -> str:
-    """A header value as characters: aiohttp keeps bytes that are no UTF-8 as half surrogates."""
+    """A header value as characters. aiohttp keeps bytes that are not UTF-8 as surrogates."""
     if value.isascii():
         return value
     try:

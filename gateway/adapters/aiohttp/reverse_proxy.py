@@ -1,8 +1,8 @@
-"""The same in front of an upstream by URL.
+"""The reverse proxy: Certless in front of an upstream by URL.
 
-The upstream learns user and session from ``X-Certless-User`` and ``X-Certless-Session``, and from
-nobody else: whatever a client sends under such a name is dropped, in any spelling, and so is what
-else upstreams believe because a reverse proxy would have set it (``request_headers``).
+The headers ``X-Certless-User`` and ``X-Certless-Session`` tell the upstream the user and the
+session. The proxy drops such headers of a client, in any spelling, and other headers that upstreams
+trust because reverse proxies set them (``request_headers``).
 """
 
 import asyncio
@@ -27,9 +27,9 @@ from gateway.errors import (
     TooManyBodies,
     UpstreamFailed,
 )
-from gateway.pipeline.freed_memory import FREED
-from gateway.pipeline.held_bodies import BODIES
+from gateway.pipeline.body_memory import BODIES
 from gateway.pipeline.inner import end_to_end
+from gateway.pipeline.memory_release import FREED
 from gateway.pipeline.request_headers import folded, is_of_a_proxy
 from gateway.policy.client_address import UNKNOWN, block_of
 from gateway.policy.routes import RoutePatterns
@@ -37,40 +37,40 @@ from gateway.policy.routes import RoutePatterns
 from .body import read_body
 from .inner import SESSION, USER, InnerRequest
 from .private_api import SERVER_SOFTWARE, send_once
-from .reading import Reading
+from .public_slots import PublicSlots
+from .read_rate import ReadRate
 from .uploads import Upload
-from .upstream_slots import UpstreamSlots
 
 USER_HEADER = "X-Certless-User"
 SESSION_HEADER = "X-Certless-Session"
 
 _UNTYPED: web.ResponseKey[bool] = web.ResponseKey("certless_untyped", bool)
 _SET_BY_US = frozenset({"content-length", "expect", "host"})
-# Visitors without a session share this many connections, so that they cannot hold up users.
+# Requests without a session can use this many connections, so others are left for users.
 _PUBLIC_REQUESTS = 64
-# Those of one address have this many of them. Browsers open 6.
+# One client address can use this many of them. A browser opens 6.
 _PUBLIC_SHARE = 16
 _CONNECTIONS = 256
-# Shorter than servers keep an idle connection (many 2 to 5 s), since one that breaks when it is
-# used again costs its request an error.
-_KEPT_S = 1.5
-# The upstream gets what the client sent, and answers in a coding that the client asked for.
+# Shorter than the idle timeout of servers (often 2 to 5 s). A connection that the server closes
+# at the next use costs that request an error.
+_KEEPALIVE_S = 1.5
+# aiohttp adds none of these, so the upstream gets only what the client sent.
 _NOT_ADDED = (hdrs.USER_AGENT, hdrs.CONTENT_TYPE, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING)
 _CONNECT_TIMEOUT_S = 10
-# So often a request without a session is asked whether its visitor is still there.
-_LOOK_S = 1
-# What asks for something and does nothing (RFC 9110 §9.2.1).
+# How often the proxy checks whether the client of a request without a session is still there.
+_CHECK_S = 1
+# The safe methods (RFC 9110 §9.2.1).
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-# What the access log says of a visitor who has left, as that of nginx does.
-_HAS_LEFT = 499
+# The status in the access log for a client that left, as in nginx.
+_CLIENT_LEFT = 499
 _log = logging.getLogger("certless")
 
 
 class Proxy:
     """Forwards requests to one upstream.
 
-    ``targets`` are patterns of the paths that may be asked for; without them every path below the
-    upstream's own, which ``..`` must not leave.
+    ``targets`` are patterns of the paths that are passed on. Without them, every path below the
+    path of the upstream is passed on. ``..`` must not lead out of it.
     """
 
     def __init__(
@@ -93,23 +93,23 @@ class Proxy:
         self._max_body_bytes = max_body_bytes
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=_CONNECT_TIMEOUT_S)
         self._session: aiohttp.ClientSession | None = None
-        self._public = UpstreamSlots(_PUBLIC_REQUESTS, _PUBLIC_SHARE)
+        self._public = PublicSlots(_PUBLIC_REQUESTS, _PUBLIC_SHARE)
 
     async def lifespan(self, _: web.Application) -> AsyncIterator[None]:
-        """A cleanup context: the connections to the upstream live as long as the application."""
+        """A cleanup context: connections to the upstream are kept until the application ends."""
         async with aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             timeout=self._timeout,
-            connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEPT_S),
+            connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEEPALIVE_S),
         ) as session:
             send_once(session)
             self._session = session
             yield
 
     @staticmethod
-    async def tidy(_: web.Request, response: web.StreamResponse) -> None:
-        """Before an answer leaves: no Content-Type where the upstream gave none, no versions."""
+    async def clean_headers(_: web.Request, response: web.StreamResponse) -> None:
+        """Remove versions, and a Content-Type that the upstream did not set."""
         if response.headers.get(hdrs.SERVER) == SERVER_SOFTWARE:
             response.headers[hdrs.SERVER] = "certless"
         if response.get(_UNTYPED):
@@ -149,14 +149,14 @@ class Proxy:
         return await read_body(request, self._max_body_bytes)
 
     async def forward(self, request: web.Request) -> web.StreamResponse:
-        """The upstream's answer to ``request``. A handler for every method and path."""
+        """The response of the upstream. A handler for every method and path."""
         if self._targets and not self._targets.match(request.rel_url.raw_path):
             raise web.HTTPNotFound(text="this path is not passed on\n")
         try:
             upload = Upload(await self._body(request))
             if USER in request:
                 return await self._exchange(request, upload)
-            return await self._while_visited(request, upload)
+            return await self._until_client_leaves(request, upload)
         except BodyTooLarge:
             raise web.HTTPRequestEntityTooLarge(self._max_body_bytes) from None
         except (BodyTooSlow, BrokenBody, TooManyBodies, UpstreamFailed) as error:
@@ -164,31 +164,34 @@ class Proxy:
             raise kind(text=f"{kind.status_code}: {error}\n") from None
 
     async def _public_exchange(
-        self, request: web.Request, upload: Upload, reading: Reading
+        self, request: web.Request, upload: Upload, rate: ReadRate
     ) -> web.StreamResponse:
         address = block_of(request.remote or UNKNOWN)
         async with AsyncExitStack() as stack:
             async with BODIES.hold(address, self._max_body_bytes) as held:
                 held.add(upload.length)
-                await stack.enter_async_context(self._public.place(address, reading))
+                await stack.enter_async_context(self._public.slot(address, rate))
             return await self._exchange(request, upload)
 
-    async def _while_visited(self, request: web.Request, upload: Upload) -> web.StreamResponse:
-        """The exchange of a public request. It ends with the visit, unless the upstream is at work.
+    async def _until_client_leaves(
+        self, request: web.Request, upload: Upload
+    ) -> web.StreamResponse:
+        """Run the exchange of a request without a session until the client leaves.
 
-        Whoever cuts their line must not stop a POST half way. One that the upstream does not have
-        whole, or that is only a question, ends. So does an answer that is read too slowly.
+        A client that leaves must not stop a POST that the upstream already runs. The exchange ends
+        if the upstream does not have the whole request yet, or if the method is safe. It also ends
+        if the client reads the response too slowly.
         """
-        reading = Reading()
-        task = asyncio.create_task(self._public_exchange(request, upload, reading))
+        rate = ReadRate()
+        task = asyncio.create_task(self._public_exchange(request, upload, rate))
         try:
-            while not (await asyncio.wait((task,), timeout=_LOOK_S))[0]:
-                if _has_left(request):
+            while not (await asyncio.wait((task,), timeout=_CHECK_S))[0]:
+                if _client_left(request):
                     if not upload.is_sent or request.method in _SAFE:
-                        return web.Response(status=_HAS_LEFT)
+                        return web.Response(status=_CLIENT_LEFT)
                 elif request.transport is not None:
-                    reading.look(request.transport, time.monotonic())
-                    if self._public.has_to_go(reading):
+                    rate.sample(request.transport, time.monotonic())
+                    if self._public.must_release(rate):
                         request.transport.abort()
             return task.result()
         finally:
@@ -196,7 +199,7 @@ class Proxy:
                 task.cancel()
                 await asyncio.wait((task,))
             upload.forget()
-            # Else an error of it would keep this frame, and this frame the error.
+            # Without this, an error of the task would hold this frame, and the frame the error.
             del task
 
     async def _exchange(self, request: web.Request, upload: Upload) -> web.StreamResponse:
@@ -226,17 +229,17 @@ class Proxy:
                 await response.write_eof()
                 return response
         except (aiohttp.ClientError, ConnectionError, TimeoutError, BodyTooLarge) as error:
-            # The answer's stream keeps the error, and this the frames with all that is in them.
+            # The stream of the response holds the error, and the error would hold the frames.
             error.__traceback__ = None
-            if _has_left(request):
-                return response or web.Response(status=_HAS_LEFT)
+            if _client_left(request):
+                return response or web.Response(status=_CLIENT_LEFT)
             if response is not None and response.prepared and request.transport is not None:
-                # Half of an answer has gone out in plain: only a broken connection can say so.
+                # A part of the response was sent, so only a broken connection can show the error.
                 request.transport.abort()
                 return response
             if isinstance(error, BodyTooLarge):
                 raise UpstreamFailed(
-                    f"the upstream's answer is larger than {self._max_body_bytes} bytes"
+                    f"the response of the upstream is larger than {self._max_body_bytes} bytes"
                 ) from None
             timed_out = isinstance(error, TimeoutError)
             reason = "did not answer in time" if timed_out else "cannot be reached"
@@ -245,7 +248,7 @@ class Proxy:
 
 
 def _kind_of(error: GatewayError) -> type[web.HTTPError]:
-    """The answer to a request that could not be passed on."""
+    """The response to a request that could not be passed on."""
     match error:
         case BrokenBody():
             return web.HTTPBadRequest
@@ -259,8 +262,8 @@ def _kind_of(error: GatewayError) -> type[web.HTTPError]:
             return web.HTTPBadGateway
 
 
-def _has_left(request: web.Request) -> bool:
+def _client_left(request: web.Request) -> bool:
     if isinstance(request, InnerRequest):
-        # Which was read to its end, and runs to its end.
+        # It was read completely, so it runs to its end.
         return False
     return request.transport is None or request.transport.is_closing()

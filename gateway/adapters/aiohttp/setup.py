@@ -38,6 +38,6 @@ def reverse_proxy(
     proxy = Proxy(upstream, targets=targets, max_body_bytes=max_body_bytes)
     setup(app, **options)
     app.cleanup_ctx.append(proxy.lifespan)
-    app.on_response_prepare.append(proxy.tidy)
+    app.on_response_prepare.append(proxy.clean_headers)
     app.router.add_route("*", "/{path:.*}", proxy.forward)
     return app

@@ -1,14 +1,14 @@
-"""A body on its way to the upstream: once it is sent, nothing of it is kept."""
+"""A body on its way to the upstream. It is freed once it is sent."""
 
 from collections.abc import AsyncIterator
 
-from gateway.pipeline.freed_memory import FREED
+from gateway.pipeline.memory_release import FREED
 
 _CHUNK_BYTES = 65536
 
 
 class Upload:
-    """What is sent of a request, once. An upstream that hangs holds no memory by it."""
+    """A body that is sent once. An upstream that hangs does not keep it in memory."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -16,12 +16,12 @@ class Upload:
         self.is_sent = False
 
     def begin(self) -> AsyncIterator[bytes] | None:
-        """What aiohttp is to send; None without a body."""
+        """The chunks for aiohttp to send, or None without a body."""
         self.is_sent = not self._body
         return self._chunks() if self._body else None
 
     def forget(self) -> None:
-        """Keep nothing of it, sent or not: an error may keep who holds this."""
+        """Free the body, sent or not. An error can hold a reference to this object."""
         self._body = b""
         FREED.add(self.length)
 

@@ -2,7 +2,8 @@
 
 ``app.add_middleware(Certless, users=..., mail=...)``, or ``app = Certless(app, users=..., ...)``.
 Handlers stay as they are; they find the session by ``session(request)``, the user's name by
-``user(request)``. All paths in the options are whole: with what the application is mounted below.
+``user(request)``. All paths in the options are complete: they include the path where the
+application is mounted.
 """
 
 import asyncio
@@ -35,13 +36,13 @@ class HasScope(Protocol):
 
 
 def session(request: HasScope) -> Session:
-    """The session of a request that came sealed. Raises: KeyError, where the route is public."""
+    """The session of a request that came sealed. Raises: KeyError, for a public route."""
     found: Session = request.scope[SESSION]
     return found
 
 
 def user(request: HasScope) -> str:
-    """The user of a request that came sealed. Raises: KeyError, where the route is public."""
+    """The user of a request that came sealed. Raises: KeyError, for a public route."""
     name: str = request.scope[USER]
     return name
 
@@ -49,8 +50,8 @@ def user(request: HasScope) -> str:
 class Certless:
     """An ASGI application in front of another.
 
-    The options are those of ``gateway.setup``. It is to stand outermost: what stands in front of it
-    sees sealed messages only. Raises: ConfigError, in one line.
+    The options are those of ``certless.setup``. It must be the outermost middleware: one outside of
+    it sees sealed messages only. Raises: ConfigError, in one line.
     """
 
     def __init__(self, app: ASGIApp, /, **options: Unpack[SetupOptions]) -> None:
@@ -58,15 +59,15 @@ class Certless:
         self._options = options
         try:
             if getattr(app, "root_path", ""):
-                # FastAPI puts it over the server's once it is called. What asks for a route without
-                # it gets there as well, by a path that no option names.
+                # FastAPI overrides the root_path of the server with its own. A request without it
+                # reaches the same route, by a path that no option names.
                 raise ConfigError(
                     "root_path gives each route of the application two paths: leave it out, and "
                     "tell the server (uvicorn --root-path)"
                 )
             self.assembly = assemble(**options)
         except ConfigError as error:
-            # Starlette makes its middlewares in the lifespan, whose errors servers keep quiet.
+            # Starlette makes its middlewares in the lifespan, and servers hide errors of it.
             _log.critical("%s", error)
             raise
         self._client_addresses = ClientAddresses(self.assembly.settings.trusted_proxies)
@@ -75,15 +76,15 @@ class Certless:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """What works beside the requests.
+        """The background work.
 
-        A server's lifespan enters it. Where no server does, since Certless is mounted inside of
-        another application, that application's lifespan has to.
+        The lifespan of a server enters it. If Certless is mounted inside of another application,
+        the lifespan of that application must enter it.
         """
         if self._is_running:
             raise ConfigError("Certless runs already: leave it to the server, or enter running()")
         if self._has_run:
-            # What has ended does not begin again.
+            # An assembly that has ended cannot start again.
             self.assembly = assemble(**self._options)
         async with asynccontextmanager(self.assembly.lifespan)():
             self._is_running = self._has_run = True
@@ -100,11 +101,11 @@ class Certless:
             await Lifespan(self.running(), receive, send).run(self._app, scope)
             return
         if kind not in ("http", "websocket"):
-            raise ConfigError(f"Certless knows no protocol {kind!r}")
+            raise ConfigError(f"Certless does not support the protocol {kind!r}")
         if not self._is_running:
             raise ConfigError(
-                "Certless was not started: run the server with its lifespan on, or, where Certless "
-                "is mounted, enter certless.running() in the application's lifespan"
+                "Certless was not started: run the server with its lifespan on, or, if Certless is "
+                "mounted, enter certless.running() in the application's lifespan"
             )
         if kind == "http" and (found := framing_fault(scope)):
             await refuse(*found, send)
@@ -116,12 +117,12 @@ class Certless:
             await self._answer(scope, receive, send, raw_path)
             return
         if scope.get("raw_path") not in (None, raw_path.encode("latin-1")):
-            # What was decided on is what goes on.
+            # The path that was checked is the path that is passed on.
             scope = {**scope, "raw_path": raw_path.encode("latin-1")}
         await self._app(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, raw_path: str) -> None:
-        # Leaving the group waits for what a handler does after its answer.
+        # The end of the group waits for the background tasks of a handler.
         async with asyncio.TaskGroup() as group:
             max_bytes = self.assembly.settings.max_body_bytes
             request = AsgiRequest(self._app, scope, receive, raw_path, group, max_bytes)

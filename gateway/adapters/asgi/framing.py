@@ -1,4 +1,4 @@
-"""Requests that are refused for their frame, where an ASGI server has let them through."""
+"""Refuse requests with an ambiguous end that an ASGI server let through."""
 
 from gateway.pipeline.framing import fault
 
@@ -6,13 +6,13 @@ from .inner import Scope, Send
 
 
 def framing_fault(scope: Scope) -> tuple[int, str] | None:
-    """Status and text of a refusal; None for a request whose end is clear."""
+    """Status and text of a refusal, or None if the end of the request is clear."""
     version = scope.get("http_version", "1.1")
     return fault(version, _values(scope, b"transfer-encoding"), _values(scope, b"content-length"))
 
 
 async def refuse(status: int, text: str, send: Send) -> None:
-    """Send the refusal; the connection is closed after it."""
+    """Send the refusal and close the connection."""
     body = f"{status}: {text}\n".encode()
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),

@@ -1,8 +1,8 @@
-"""A request inside a sealed message as one of ASGI.
+"""A request inside a sealed message as a request of ASGI.
 
-The application is called with a scope, a ``receive`` and a ``send`` of its own. Its way back to the
-network is cut: what it sends is captured, and no extension by which a server would send something
-by itself (a path, a file, hints, pushes, trailers) is offered.
+The application gets its own scope, ``receive`` and ``send``, without access to the network. What it
+sends is captured. The scope has no extension that lets a server send something itself (a path, a
+file, hints, pushes, trailers).
 """
 
 import asyncio
@@ -25,13 +25,13 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Their answers have no body, whatever a handler writes.
+# Responses with these statuses have no body, even if a handler writes one.
 _BODILESS = frozenset({204, 304})
 _DISCONNECT = "http.disconnect"
 
 
 def inner_scope(outer: Scope, inside: HttpRequest, session: Session, host: str) -> Scope:
-    """``inside`` as a request of the connection and state of ``outer``."""
+    """``inside`` as a request with the connection and state of ``outer``."""
     path, _, query = inside.target.partition("?")
     scope = {
         **outer,
@@ -50,15 +50,16 @@ def inner_scope(outer: Scope, inside: HttpRequest, session: Session, host: str) 
 
 
 def is_below_root(scope: Scope, raw_path: str) -> bool:
-    """Whether ``raw_path`` is one of the application, which may be mounted below a path."""
+    """Whether ``raw_path`` is a path of the application, which can be mounted below a path."""
     path, root = unquote(raw_path), scope.get("root_path", "").rstrip("/")
     return path == root or path.startswith(root + "/")
 
 
 class InnerExchange:
-    """One call of an application, and the answer that it makes.
+    """One call of an application, and its response.
 
-    ``answer`` is there as soon as it is whole; the call may go on, with background tasks.
+    ``answer`` is set as soon as the response is complete. The call can continue with background
+    tasks.
     """
 
     def __init__(self, inside: HttpRequest, outer_receive: Receive, max_bytes: int) -> None:
@@ -74,20 +75,20 @@ class InnerExchange:
         self._gone: asyncio.Task[None] | None = None
 
     async def call(self, app: ASGIApp, scope: Scope) -> None:
-        """Raises nothing that the application raises: ``answer`` is then 500, if it still can."""
+        """Call ``app``. If it raises, ``answer`` is 500, unless it was set before."""
         try:
             await app(scope, self._receive, self._send)
             if not self.answer.done():
-                raise RuntimeError("the application returned without a whole answer")
+                raise RuntimeError("the application returned without a complete response")
         except BaseException as error:
             if self._is_too_large:
-                # Whatever became of it on the way up.
+                # The application may have replaced the error.
                 error = self._too_large().with_traceback(error.__traceback__)
             if not self.answer.done():
                 self.answer.set_result(failed(error))
             elif not isinstance(error, asyncio.CancelledError):
                 log_failure("handler", error)
-            # A handler that calls sys.exit() ends itself, not the server.
+            # A handler that calls sys.exit() must not end the server.
             if isinstance(error, (asyncio.CancelledError, KeyboardInterrupt)):
                 raise
         finally:
@@ -95,11 +96,11 @@ class InnerExchange:
                 self._gone.cancel()
 
     async def _receive(self) -> Message:
-        """The body, at once; then nothing until the answer is whole or the visitor has gone."""
+        """The body, then a disconnect once the response is complete or the client has left."""
         if not self._is_received:
             self._is_received = True
             return {"type": "http.request", "body": self._inside.body, "more_body": False}
-        # Who only looks whether the visitor has gone cancels this at once, and looks again later.
+        # A framework that polls for a disconnect cancels this at once and calls it again later.
         self._gone = self._gone or asyncio.create_task(self._disconnected())
         if not (self._gone.done() or self.answer.done()):
             await asyncio.wait((self._gone, self.answer), return_when=asyncio.FIRST_COMPLETED)
@@ -107,12 +108,12 @@ class InnerExchange:
 
     async def _disconnected(self) -> None:
         while (await self._outer_receive())["type"] != _DISCONNECT:
-            """The message itself was read to its end before."""
+            """The message itself was already read."""
 
     async def _send(self, message: Message) -> None:
         kind, is_started = message["type"], self._status > 0
         if self.answer.done():
-            raise RuntimeError(f"{kind} came after the answer was whole")
+            raise RuntimeError(f"{kind} came after the response was complete")
         if kind == "http.response.start" and not is_started:
             self._status = int(message["status"])
             self._headers = list(message.get("headers", ()))
@@ -130,10 +131,10 @@ class InnerExchange:
         self._body += chunk
 
     def _too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(f"the answer is larger than {self._max_bytes} bytes")
+        return BodyTooLarge(f"the response is larger than {self._max_bytes} bytes")
 
     def _whole(self) -> HttpResponse:
-        """What is sealed: 500 where a server would have broken off or no client would open it."""
+        """The response to seal. 500 if a server would abort it or a client would not accept it."""
         headers = end_to_end(_to_text(self._headers))
         body = bytes(self._body)
         if self._inside.method == "HEAD" or self._status in _BODILESS:
@@ -141,7 +142,7 @@ class InnerExchange:
         else:
             for name, value in headers:
                 if name.lower() == "content-length" and value != str(len(body)):
-                    return failed(RuntimeError("the answer is not as long as it says"))
+                    return failed(RuntimeError("the response does not have its Content-Length"))
         try:
             return HttpResponse.parse_array(
                 [self._status, [[name, value] for name, value in headers], body]
@@ -151,7 +152,7 @@ class InnerExchange:
 
 
 def to_bytes(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    """Headers as ASGI has them, whose applications decode them as Latin-1 as browsers do."""
+    """Headers in the form of ASGI. Applications decode them as Latin-1, as browsers do."""
     return [(name.lower().encode("latin-1"), _encoded(value)) for name, value in headers]
 
 

@@ -1,7 +1,7 @@
 """The lifespan of an ASGI application with Certless around it.
 
-Certless starts before the application and ends after it. An application that takes no lifespan of
-its own, by an exception or by returning, is served all the same.
+Certless starts before the application and ends after it. An application without a lifespan, which
+raises or returns, is served too.
 """
 
 import logging
@@ -19,7 +19,7 @@ _ENDS = frozenset(
 
 
 class Lifespan:
-    """One conversation with a server, from its start-up to its end."""
+    """The lifespan messages of one server, from its start to its end."""
 
     def __init__(
         self, running: AbstractAsyncContextManager[None], receive: Receive, send: Send
@@ -28,12 +28,12 @@ class Lifespan:
         self._receive = receive
         self._send = send
         self._startup: Message | None = None
-        self._is_told = False
+        self._has_answered = False
         self._is_stopping = False
         self._is_closed = False
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
-        """Returns when everything has ended."""
+        """Return when all has ended."""
         self._startup = await self._receive()
         try:
             await self._running.__aenter__()
@@ -53,10 +53,10 @@ class Lifespan:
         try:
             await app(scope, self._receive_inside, self._send_inside)
         except Exception as error:
-            if self._is_told:
+            if self._has_answered:
                 raise
-            _log.info("the application takes no lifespan: %s", type(error).__name__)
-        if not self._is_told:
+            _log.info("the application has no lifespan: %s", type(error).__name__)
+        if not self._has_answered:
             await self._send({"type": "lifespan.startup.complete"})
         if not self._is_closed:
             if not self._is_stopping:
@@ -72,9 +72,9 @@ class Lifespan:
         return message
 
     async def _send_inside(self, message: Message) -> None:
-        self._is_told = True
+        self._has_answered = True
         if message["type"] in _ENDS:
-            # A server ends the loop once it is told.
+            # After this message a server ends the event loop.
             await self._close()
         await self._send(message)
 

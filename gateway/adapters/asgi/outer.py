@@ -1,4 +1,4 @@
-"""A request of ASGI as the core sees it, and the reply to it."""
+"""A request of ASGI for the pipeline, and the reply to it."""
 
 import asyncio
 import contextlib
@@ -26,15 +26,15 @@ from .inner import (
     to_bytes,
 )
 
-# So long a visitor may go on sending what was refused, for a connection that is closed upon him
-# takes the refusal away.
+# A client can send the rest of a refused body for this long. If the connection were closed at once,
+# the client might not receive the refusal.
 _LINGER_S = 2
 _FORWARDED_FOR = FORWARDED_FOR.lower().encode()
-_LEFT_IN_A_PATH = "/!$&'()*+,;=:@"
+_SAFE_IN_A_PATH = "/!$&'()*+,;=:@"
 
 
 class AsgiRequest(OuterRequest):
-    """A request, of HTTP or for a WebSocket, which begins as a GET."""
+    """A request of HTTP, or for a WebSocket, which begins as a GET."""
 
     __slots__ = ("_app", "_group", "_is_cut", "_is_read", "_max_bytes", "_receive", "_scope")
 
@@ -96,7 +96,7 @@ class AsgiRequest(OuterRequest):
         return await exchange.answer
 
     async def send(self, reply: Reply, send: Send) -> None:
-        """Send ``reply``, and close the connection where that is due."""
+        """Send ``reply``, and close the connection if needed."""
         closes = (reply.closes or self._is_cut) and self._scope["http_version"] in ("1.0", "1.1")
         headers = to_bytes(reply.headers.items())
         headers.append((b"content-length", str(len(reply.body)).encode()))
@@ -108,18 +108,18 @@ class AsgiRequest(OuterRequest):
             with contextlib.suppress(TimeoutError, BrokenBody):
                 async with asyncio.timeout(_LINGER_S):
                     while await self._next_chunk():
-                        """It is thrown away."""
+                        """Ignore it."""
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def has_one_host(scope: Scope) -> bool:
-    """Whether the request names its Host as it should; HTTP/2 has it in ``:authority``."""
+    """Whether the request names one valid Host. HTTP/2 has it in ``:authority``."""
     hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
     return is_one_host(hosts, may_be_none=scope.get("http_version") == "1.0")
 
 
 def with_client_address(scope: Scope, client_addresses: ClientAddresses) -> Scope:
-    """``scope`` as if the visitor had come without the proxies between him and this server."""
+    """``scope`` with the address of the client instead of the trusted proxy."""
     peer = scope["client"][0] if scope.get("client") else None
     forwarded_for = [
         value.decode("latin-1") for name, value in scope["headers"] if name == _FORWARDED_FOR
@@ -129,14 +129,14 @@ def with_client_address(scope: Scope, client_addresses: ClientAddresses) -> Scop
 
 
 def raw_path_of(scope: Scope) -> str:
-    """The path as the application takes it, as it would stand in a request line.
+    """The path that the application will use, in the form of a request line.
 
-    That is how it did stand there, unless the server does not tell or the path was changed since.
+    It is the path of the request line, unless the server does not give it or the path was changed.
     """
     path: str = scope["path"]
     raw_path: bytes | None = scope.get("raw_path")
     if raw_path is not None:
-        told = raw_path.partition(b"?")[0].decode("latin-1")
-        if unquote(told) == path:
-            return told
-    return quote(path, safe=_LEFT_IN_A_PATH, errors="backslashreplace")
+        given = raw_path.partition(b"?")[0].decode("latin-1")
+        if unquote(given) == path:
+            return given
+    return quote(path, safe=_SAFE_IN_A_PATH, errors="backslashreplace")

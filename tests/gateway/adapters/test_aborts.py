@@ -1,4 +1,4 @@
-"""What is kept of visitors who leave, at every stage of a request: nothing."""
+"""The gateway keeps nothing of clients that leave, at any stage of a request."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from served import MIB, Served, served
 
 from gateway.adapters.aiohttp.reverse_proxy import _PUBLIC_SHARE
 
-# What a process may have more of after so many visits than after the first.
+# The memory that a process can have gained after all visits, compared with the first.
 ROOM = 20 * MIB
 VISITS = 200
 AT_ONCE = 10
@@ -26,7 +26,7 @@ Visit: TypeAlias = Callable[[Served], Awaitable[None]]
 
 @asynccontextmanager
 async def line_to(at: Served) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection that is closed on leaving, with all that was not read."""
+    """A connection that is closed at the end, with all unread data."""
     reader, writer = await asyncio.open_connection("127.0.0.1", at.port, limit=1024)
     try:
         yield reader, writer
@@ -88,7 +88,7 @@ OWN_STAGES: list[Visit] = [
     leave_with_whole_message,
 ]
 PUBLIC_STAGES: list[Visit] = [leave_in_public_body, leave_in_public_answer]
-# Behind ASGI a public route is between the application and its server.
+# With ASGI a public route is a matter of the application and its server.
 STAGES = {
     "serve": OWN_STAGES + PUBLIC_STAGES,
     "aiohttp": OWN_STAGES + PUBLIC_STAGES,
@@ -97,7 +97,7 @@ STAGES = {
 
 
 async def visits(at: Served, visit: Visit, count: int) -> None:
-    """So many, some of them at once."""
+    """Run all visits, some of them at the same time."""
     left = iter(range(count))
 
     async def some() -> None:
@@ -123,7 +123,7 @@ async def test_who_leaves_leaves_nothing(tmp_path: Path, adapter: str) -> None:
 
 
 async def test_what_the_upstream_has_is_not_kept_for_it(tmp_path: Path) -> None:
-    """Whether its visitor stays or not. It is not cut off: perhaps it does what it was asked."""
+    """It runs to its end, even if its client leaves: it may have effects."""
     body = bytes(4 * MIB)
     async with served("serve", tmp_path) as at, contextlib.AsyncExitStack() as lines:
         await visits(at, leave_in_head, AT_ONCE)
@@ -143,7 +143,7 @@ async def test_what_the_upstream_has_is_not_kept_for_it(tmp_path: Path) -> None:
 
 
 async def test_who_leaves_the_queue_leaves_nothing(tmp_path: Path) -> None:
-    """Neither a body, nor a place that others would have to wait for."""
+    """It keeps neither a body nor a slot that others wait for."""
     async with served("serve", tmp_path) as at, contextlib.AsyncExitStack() as lines:
         for _ in range(_PUBLIC_SHARE):
             _, writer = await lines.enter_async_context(line_to(at))
@@ -153,7 +153,7 @@ async def test_who_leaves_the_queue_leaves_nothing(tmp_path: Path) -> None:
                 await at.upstream.asked.acquire()
         before = at.resident_bytes()
         await visits(at, leave_in_queue, VISITS)
-        # 503 where those who have left, but not been missed yet, hold all that bodies may.
+        # 503 if clients that have left unnoticed still use all memory for bodies.
         ends = re.compile("/public/queued (499|503)")
         await eventually(lambda: len(ends.findall(at.log.read_text())) == VISITS)
         await has_less_than(at, before + ROOM)
@@ -162,7 +162,7 @@ async def test_who_leaves_the_queue_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/public/waits", "/public/endless"])
 async def test_a_question_ends_with_its_visitor(tmp_path: Path, path: str) -> None:
-    """The upstream learns that nobody waits any more."""
+    """The upstream sees that the client has left."""
     async with served("serve", tmp_path) as at:
         async with line_to(at) as (_, writer):
             writer.write(head("GET", path, 0))

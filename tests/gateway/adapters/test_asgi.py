@@ -78,7 +78,7 @@ def current_user(request: Request) -> str:
 
 
 def shop(log: list[str]) -> FastAPI:
-    """An application as FastAPI's own documentation has it."""
+    """An application as in the documentation of FastAPI."""
     app = FastAPI()
 
     def connection() -> Iterator[str]:
@@ -127,7 +127,7 @@ async def test_fastapi(is_wrapped: bool) -> None:
             "ordered": "tea",
             "from": "a connection",
         }
-        # The answer does not wait for these.
+        # The response does not wait for these.
         await eventually(lambda: len(log) == 3)
         assert log == ["opened", "mail to ann@example.org", "closed"]
         refused = await client.post("/orders", json={"item": "tea", "quantity": "many"})
@@ -307,7 +307,10 @@ async def test_a_stream_ends_where_it_is_too_large_or_nobody_reads_on() -> None:
     async with running(app, max_body_bytes=10_000) as at, asyncio.timeout(10):
         raw = await at.raw_login()
         answer = await raw.call("GET", "/fast")
-        assert (answer.status, answer.body) == (500, b"500: the answer is larger than 10000 bytes")
+        assert (answer.status, answer.body) == (
+            500,
+            b"500: the response is larger than 10000 bytes",
+        )
         begun.clear()
         ended.clear()
         reading = asyncio.create_task(raw.call("GET", "/slow"))
@@ -365,7 +368,7 @@ async def test_cookies_and_headers_in_place() -> None:
         assert (await raw.call("POST", "/split")).status == 500
 
 
-# --- what servers offer, and what is not taken inside ---
+# --- extensions of servers that are not offered inside ---
 
 OFFERED: dict[str, Any] = {
     "http.response.pathsend": {},
@@ -378,7 +381,7 @@ OFFERED: dict[str, Any] = {
 
 
 class Offering:
-    """A server that offers all there is, and keeps what it was sent."""
+    """A server that offers all extensions and keeps what it receives."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -446,7 +449,7 @@ END = {"type": "http.response.body", "body": b""}
         ([{**START, "status": 600}, END], 500),
         ([{**START, "headers": [(b"x y", b"1")]}, END], 500),
         ([{**START, "headers": [(b"x", b"1\n2")]}, END], 500),
-        # What comes after a whole answer changes nothing.
+        # A message after a complete response has no effect.
         ([START, {**END, "body": b"1"}, {**END, "body": b"2"}], 200),
         ([START, END, {"type": "http.response.trailers", "headers": []}], 200),
     ],
@@ -578,7 +581,7 @@ async def test_mounted_below_a_path() -> None:
         assert (await at.get("/shop/open")).status == 200
         for path in ("/shop/orders", "/shop/plain", "/shop", "/shop/"):
             assert (await at.get(path)).status in (307, 401)
-        # Both are spoken: at the root nobody answers.
+        # Both suites are on: no route at the root replies.
         assert (await at.post("/.gateway/session", {"username": "ann"})).status == 404
         async with at.client(prefix="/shop/.gateway") as client:
             await client.login("ann@example.org", code=at.mails.code)
@@ -590,7 +593,7 @@ async def test_mounted_below_a_path() -> None:
 
 
 def test_an_application_whose_routes_have_two_paths_is_refused() -> None:
-    """``require`` would look at one, and a classic session could take the other."""
+    """``require`` would check one path, and a classic session could use the other."""
     app = FastAPI()
     app.root_path = "/api"
     with pytest.raises(ConfigError, match="uvicorn --root-path"):
@@ -598,7 +601,7 @@ def test_an_application_whose_routes_have_two_paths_is_refused() -> None:
 
 
 async def test_what_a_visitor_calls_himself_is_in_no_mail() -> None:
-    """uvicorn takes for his address what he wrote, where a proxy on this machine passes it on."""
+    """uvicorn takes any text in the header as the address, if a local proxy passes it on."""
 
     def build(options: dict[str, Any]) -> Any:
         shop: Any = Certless(Starlette(routes=[Route("/orders", hello)]), **options)

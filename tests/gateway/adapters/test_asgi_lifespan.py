@@ -1,4 +1,4 @@
-"""Certless starts before an ASGI application and ends after it, whoever runs it."""
+"""Certless starts before an ASGI application and ends after it, with any server."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ STARTUP, SHUTDOWN = {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}
 
 
 class Watched(MemoryStore):
-    """A store that writes down when it is opened and closed, or cannot be."""
+    """A store that records when it is opened and closed, or cannot be opened."""
 
     def __init__(self, log: list[str], *, is_broken: bool = False) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def certless(app: ASGIApp, **options: Any) -> Certless:
 
 
 async def conversation(app: ASGIApp, *said: Message) -> list[str]:
-    """What a server that says ``said`` is told."""
+    """The answers to a server that sends ``said``."""
     left, told = list(said), list[str]()
 
     async def receive() -> Message:
@@ -103,7 +103,7 @@ async def test_admin_listener_and_audit_log_live_as_long(tmp_path: Path) -> None
 
 
 async def returns(scope: Scope, receive: Receive, send: Send) -> None:
-    """Knows nothing of lifespans."""
+    """An application without a lifespan."""
 
 
 async def raises(scope: Scope, receive: Receive, send: Send) -> None:
@@ -191,7 +191,7 @@ async def test_a_protocol_that_is_not_known_is_not_passed_on(kind: str) -> None:
 
 
 def test_one_application_runs_again_and_on_another_loop(tmp_path: Path) -> None:
-    """As the test clients of the frameworks run it."""
+    """The way in which the test clients of the frameworks run it."""
     ran: list[str] = []
 
     async def run(request: Request) -> Response:

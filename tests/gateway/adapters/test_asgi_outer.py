@@ -1,4 +1,4 @@
-"""No spelling of a request leads past Certless, whatever a server makes of it."""
+"""No spelling of a request bypasses Certless, with any server."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ PUBLIC = ["/open", "/open/*", "/.gateway/*", "/caf%C3%A9", "/static/{name}"]
 
 @dataclass
 class Recorder:
-    """An application that writes down what reaches it, and answers everything."""
+    """An application that records each request and answers all."""
 
     reached: list[Scope] = field(default_factory=list)
 
@@ -81,7 +81,7 @@ async def called(**options: Any) -> AsyncIterator[Called]:
         yield Called(certless, app)
 
 
-# What a server makes of a request line, and whether the application may have it in plain.
+# How a server reads a request line, and whether the application may get it in plain.
 SCOPES: list[tuple[Scope, bool]] = [
     ({"path": "/open", "raw_path": b"/open"}, True),
     ({"path": "/open", "raw_path": b"/open?x=/admin"}, True),
@@ -92,7 +92,7 @@ SCOPES: list[tuple[Scope, bool]] = [
     ({"path": "/café"}, True),
     ({"path": "/admin", "raw_path": b"/admin"}, False),
     ({"path": "/admin"}, False),
-    # The application goes by the path: what the line said is not what counts.
+    # The application uses the path, not the request line.
     ({"path": "/admin", "raw_path": b"/open"}, False),
     ({"path": "/open/../admin", "raw_path": b"/open/x"}, False),
     ({"path": "//open", "raw_path": b"//open"}, False),
@@ -116,7 +116,7 @@ SCOPES: list[tuple[Scope, bool]] = [
     ({"path": "http://x/open", "raw_path": b"http://x/open"}, False),
     ({"path": "*", "raw_path": b"*", "method": "OPTIONS"}, False),
     ({"path": "", "raw_path": b""}, False),
-    # Below a root, paths are whole.
+    # Paths include the root.
     ({"path": "/open", "raw_path": b"/open", "root_path": "/open"}, True),
     ({"path": "/open/x", "raw_path": b"/open/x", "root_path": "/open/"}, True),
     ({"path": "/open/x", "raw_path": b"/open/x", "root_path": "/shop"}, False),
@@ -271,7 +271,7 @@ async def test_a_server_that_stops_cancels_the_handler() -> None:
         raw = await at.raw_login()
         asking = asyncio.create_task(raw.call("GET", "/"))
         await begun.wait()
-        # As uvicorn does where its time for stopping is over.
+        # As uvicorn does when its shutdown timeout is over.
         for task in asyncio.all_tasks():
             if "run_asgi" in repr(task.get_coro()):
                 task.cancel()

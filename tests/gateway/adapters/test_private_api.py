@@ -1,6 +1,6 @@
-"""What the gateway relies on inside of aiohttp, function by function, and that nobody else does.
+"""Each function of ``private_api.py`` with a real server, and no private API in other modules.
 
-If one of these fails after an update of aiohttp, mend ``private_api.py``; nothing else knows it.
+If a test fails after an update of aiohttp, correct ``private_api.py``. No other module is affected.
 """
 
 import ast
@@ -146,7 +146,7 @@ async def test_close_uploads() -> None:
 
 @pytest.mark.parametrize("once", [True, False])
 async def test_send_once(once: bool) -> None:
-    """A server that closes a kept connection upon the next request, which aiohttp sends again."""
+    """A server that closes a kept connection at the next request. aiohttp sends it again."""
     heads: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -167,7 +167,7 @@ async def test_send_once(once: bool) -> None:
             await response.read()
         with pytest.raises(aiohttp.ServerDisconnectedError):
             await http.delete(url)
-    # aiohttp's own way is to send it again: were it another one day, the function could go.
+    # If aiohttp no longer sends it again by itself, the function is not needed any more.
     assert len(heads) == (2 if once else 3)
 
 

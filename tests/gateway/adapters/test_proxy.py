@@ -81,7 +81,7 @@ async def test_the_upstream_is_told_the_visitor_of_a_trusted_proxy() -> None:
             async with aiohttp.ClientSession() as http:
                 async with http.get(front + "/static/x", headers=headers) as public:
                     assert header(await public.json(), "X-Forwarded-For") == [told]
-            # Inside a seal it is a header like any other, which a client may invent.
+            # Inside a seal it is a header like any other: a client can set any value.
             seen = await (await client.get("/", headers=headers)).json()
             assert header(seen, "X-Forwarded-For") == ["127.0.0.1"]
 
@@ -149,7 +149,7 @@ async def test_a_message_is_not_sent_again_when_a_kept_connection_breaks(method:
     ran: list[str] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Answers one request and keeps the connection; does the work of the next one, and dies.
+        # Answers one request and keeps the connection. Then runs the next request and ends.
         for number in range(2):
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             ran.append(head.split()[0])

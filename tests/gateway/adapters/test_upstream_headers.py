@@ -1,4 +1,4 @@
-"""What a real upstream that follows CGI is told, and what nobody can make it believe."""
+"""The headers that a real CGI upstream sees, and those that no client can set."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from processes import program, until_listening
 import gateway
 from certless.client import Client
 
-# What only a reverse proxy would set; any value of it shows in PHP's $_SERVER.
+# Headers that only a reverse proxy sets. A value of them would show in $_SERVER of PHP.
 OF_A_PROXY = (
     *("Forwarded", "X-Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"),
     *("X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-Prefix", "X-Forwarded-User"),
@@ -30,12 +30,12 @@ OF_A_PROXY = (
     *("X-Certless-Anything", "Transfer-Encoding", "Keep-Alive", "TE", "Trailer", "Upgrade"),
     "Proxy-Authorization",
 )
-# These would change how the message itself is read.
+# These would change how the message is read.
 OF_THE_CONNECTION = {"Transfer-Encoding", "Trailer", "Upgrade", "TE", "Keep-Alive"}
 
 
 def spelled(name: str) -> list[str]:
-    """``name`` as CGI makes it one with others."""
+    """``name`` in the form of CGI."""
     ways = [name.replace("-", "_"), name.upper().replace("-", "_"), name.replace("-", ".", 1)]
     ways += [name.replace("-", "!"), name.replace("-", "'"), name, name.lower()]
     own = {name, name.lower(), name.upper()} if name in OF_THE_CONNECTION else set()
@@ -54,7 +54,7 @@ echo $told;
 
 @asynccontextmanager
 async def php(folder: Path) -> AsyncIterator[str]:
-    """PHP's built-in server, which tells all that it was told."""
+    """The built-in server of PHP, which returns all that it received."""
     (folder / "index.php").write_text(_TELL)
     port = a_free_port()
     quiet = asyncio.subprocess.DEVNULL
@@ -172,5 +172,5 @@ async def test_before_http_1_1_there_need_be_no_host(tmp_path: Path) -> None:
         writer.write(b"GET /open HTTP/1.0\r\n\r\n")
         server = json.loads((await reader.read()).partition(b"\r\n\r\n")[2])
         writer.close()
-        # Nor is the name of this machine told in its place.
+        # Nor is the name of this machine sent instead.
         assert "HTTP_X_FORWARDED_HOST" not in server

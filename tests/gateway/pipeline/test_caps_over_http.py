@@ -73,14 +73,14 @@ async def test_json_inside_a_classic_seal_has_few_values(
         around = sum(map(f'{{"t":0,"n":0,{members("")}}}'.count, ",[{"))
         assert (await send(values(MAX_JSON_MARKS - around))).status == 200
         assert len(at.ran) == 1
-        # Commas of a text are no values.
+        # Commas inside of a text do not count.
         assert (await send(json.dumps(',[{"' * MIB))).status == 200
         assert len(at.ran) == 2
         for too_many in (values(MAX_JSON_MARKS - around + 1), "[" + "[]," * MIB + "[]]"):
             refused = await send(too_many)
             assert (refused.status, refused.json["error"]) == (403, "rejected")
         assert len(at.ran) == 2
-        # The limit is named to whoever sends enough to reach it, whatever the reason was.
+        # The limit is named in every rejection of a body that is long enough to reach it.
         assert f"at most {MAX_JSON_MARKS} commas" in refused.json["message"]
         message = raw.seal_plaintext(b" " * MIB)
         assert (await at.post(path, message)).json == refused.json
@@ -98,7 +98,7 @@ async def test_what_a_second_check_is_sent_is_small(suite: str) -> None:
         dense = b'{"password":"right","x":[' + b"[]," * 5000 + b"[]]}"
         refused = await online.call("POST", PASSWORD, dense)
         assert (refused.status, json.loads(refused.body)["error"]) == (400, "malformed")
-        # Neither was a try.
+        # Neither counts as an attempt.
         right = b'{"password":"right"}'.ljust(MAX_LOGIN_BYTES)
         assert (await online.call("POST", PASSWORD, right)).status == 200
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("framework")
 
 
 class Get(OuterRequest):
-    """A visitor asks for ``path``."""
+    """A request for ``path``."""
 
     def __init__(self, path: str) -> None:
         self.method, self.raw_path, self.headers = "GET", path, CIMultiDict()

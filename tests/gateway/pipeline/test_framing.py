@@ -1,4 +1,4 @@
-"""Requests that servers could take for two, and targets of which no request can be made."""
+"""Requests that servers could read as two, and invalid request targets."""
 
 import asyncio
 import tempfile
@@ -85,7 +85,7 @@ FORMS = st.sampled_from(["GET http://{0}/x", "CONNECT {0}:80", "GET ftp://{0}/",
 
 
 async def test_no_answer_names_a_version() -> None:
-    """Those that aiohttp makes by itself neither."""
+    """Nor do the responses that aiohttp makes itself."""
     with tempfile.TemporaryDirectory() as folder:
         async with listening({**OPTIONS, "mail": f"dir:{folder}"}, "127.0.0.1", 0) as service:
             for said in (
@@ -113,7 +113,7 @@ async def test_a_target_that_idna_refuses() -> None:
 
 
 def test_every_target_is_answered(tmp_path: Path) -> None:
-    """By ``serve``, whatever yarl and idna think of it."""
+    """The server refuses it, also if yarl or idna raise an error for it."""
     with asyncio.Runner() as runner:
         options = {**OPTIONS, "mail": f"dir:{tmp_path}"}
         serving_it = listening(options, "127.0.0.1", 0)

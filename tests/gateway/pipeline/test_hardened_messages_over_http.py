@@ -54,7 +54,7 @@ async def post(online: Online, body: bytes) -> Answer:
     return await online.device.post("/message", body, "msgpack")
 
 
-# --- messages that are bent ---
+# --- messages that were changed ---
 
 
 @pytest.mark.parametrize("suite", ["ecdh-gcm", "rsa-gcm"])
@@ -71,7 +71,7 @@ async def test_any_bit_of_a_message_counts(suite: str) -> None:
                 answers.append(
                     await post(online, bent(envelope, **{name: flipped(data, position)}))
                 )
-        # A header that is none is seen from public bytes; all else is the one rejection.
+        # An invalid header is visible in public bytes. All else gets the same rejection.
         assert {answer.status for answer in answers} <= {400, 403}
         assert_uniform(*(answer for answer in answers if answer.status == 403))
         assert at.ran == []
@@ -91,7 +91,7 @@ async def test_short_tags_and_wrong_keys() -> None:
 
 
 async def test_a_wrap_without_the_key_of_the_direction() -> None:
-    # Anybody who knows the public key can wrap a cek; k is what authenticates.
+    # Anybody with the public key can wrap a cek. Only k authenticates.
     async with running() as at:
         online = await Device(at, "rsa-gcm").login()
         server_key = RsaPublicKey.from_der(online.session.server_key)
@@ -119,7 +119,7 @@ async def test_a_message_for_the_other_direction_suite_or_epoch(suite: str) -> N
 
 
 def _sealed(online: Online, header: Header) -> bytes:
-    """A request under the session's keys with a header of one's own."""
+    """A request under the keys of the session, with any header."""
     wrap_to = (
         RsaPublicKey.from_der(online.session.server_key) if online.session.server_key else None
     )
@@ -230,7 +230,7 @@ async def test_a_stale_message_is_refused_under_the_seal_and_used_up(
             online.opened(await online.send(envelope), pending)
         assert caught.value.server_ms == at.clock()
         assert caught.value.may_retry == (abs(late_ms) > 61_000)
-        # When its time comes it is not carried out.
+        # It does not run when its time comes.
         at.clock.stopped_at_ms -= late_ms
         assert_uniform(await online.send(envelope))
         assert at.ran == []
@@ -314,14 +314,14 @@ async def test_no_epoch_lasts_for_ever(suite: str) -> None:
         online = await Device(at, suite).login()
 
         async def unmoved() -> int:
-            """One more message by a client that begins no epoch: how many ran."""
+            """Send one more message of a client that begins no epoch. Returns how many ran."""
             online.session = replace(online.session, heard=0)
             envelope, pending = online.seal()
             with contextlib.suppress(EpochRefused):
                 online.opened(await online.send(envelope), pending)
             return len(at.ran)
 
-        # Its first message may come late: it had no answer, and so must not begin the next epoch.
+        # Its first message can come late: without a response it must not begin the next epoch.
         at.clock.offset_ms += 3 * MAX_EPOCH_MS
         assert await unmoved() == 1
         at.clock.offset_ms += MAX_EPOCH_MS - 5000
@@ -329,7 +329,7 @@ async def test_no_epoch_lasts_for_ever(suite: str) -> None:
         at.clock.offset_ms += 10_000
         assert await unmoved() == 2
         assert await unmoved() == 2
-        # It goes on without a login, and the epoch that it begins is one like any other.
+        # It continues without a login, and its next epoch is a normal one.
         moved(online)
         assert (await online.call()).status == 200
         live = await at.assembly.hardened.find(bytes.fromhex(online.id), at.clock())
@@ -465,7 +465,7 @@ async def test_a_suite_that_is_no_longer_spoken_ends_its_sessions(tmp_path: Path
 async def test_kill_9_between_claim_and_handler_never_runs_a_message_twice(
     tmp_path: Path,
 ) -> None:
-    # The handler kills the process before it has done anything but write that it was reached.
+    # The handler writes that it was reached and then kills the process.
     handler = (
         "import asyncio, os, signal, sys\n"
         "from pathlib import Path\n"
@@ -515,7 +515,7 @@ async def test_kill_9_between_claim_and_handler_never_runs_a_message_twice(
 
 
 class Failing(MemoryStore):
-    """A store in which one step can be made to fail."""
+    """A store that fails at one step if the test wants it."""
 
     broken = ""
 
@@ -577,7 +577,7 @@ async def test_a_store_that_fails_opens_nothing(step: str) -> None:
         assert (await device.enter(awaited, code)).status == 200
 
 
-# --- beside one another ---
+# --- concurrent messages ---
 
 
 async def test_all_suites_beside_one_another() -> None:

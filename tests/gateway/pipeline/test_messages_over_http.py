@@ -27,7 +27,7 @@ PADDINGS = ("article-2016", "article-2016-oaep", "sfet-3")
 
 
 def assert_rejected(at: Running, *answers: Answer) -> None:
-    """One rejection in all that can be seen, and nothing was handled."""
+    """The same visible rejection for all, and no handler ran."""
     assert {answer.visible for answer in answers} == {answers[0].visible}
     assert (answers[0].status, answers[0].json["error"]) == (403, "rejected")
     assert at.ran == []
@@ -203,7 +203,7 @@ async def test_an_answer_to_another_request_is_refused_by_the_client() -> None:
 
 
 async def test_message_4097_closes_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The count itself is the store contract's; here a limit of 3 shows what a client meets.
+    # The store contract tests the count. Here a limit of 3 shows what a client sees.
     monkeypatch.setattr("gateway.stores.memory.store.MAX_MESSAGES", 3)
     async with running() as at:
         raw = await at.raw_login()
@@ -218,7 +218,7 @@ async def test_message_4097_closes_the_session(monkeypatch: pytest.MonkeyPatch) 
 async def test_a_recorded_message_is_no_oracle(
     store: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A listener bends the payload of a recorded message and takes the time of each rejection: what
+    # An eavesdropper changes the payload of a recorded message and measures each rejection: what
     # is parsed must then have nothing to do with what was recorded.
     parsed: list[bytes] = []
     parse = parse_json_object
@@ -241,7 +241,7 @@ async def test_a_recorded_message_is_no_oracle(
         assert_rejected(at, *[await raw.send(one) for one in (message, *bent)])
         assert len(parsed) == 10
         assert not [data for data in parsed if b"4711" in data]
-        # One that was held back and never answered stands five tries.
+        # A message that was held back and never answered allows five tries.
         parsed.clear()
         bent = [{**held_back, "payload": bend(str(held_back["payload"]), n)} for n in range(9)]
         assert_rejected(at, *[await raw.send(one) for one in bent])
@@ -399,7 +399,7 @@ async def test_a_content_encoding_is_refused_outside_and_inside() -> None:
             body = json.dumps(message).encode()
             headers = {"Content-Encoding": coding}
             for path in ("/.gateway/message", "/.gateway/session", "/echo"):
-                # 400 where aiohttp itself gives up, for want of a decoder.
+                # 400 if aiohttp has no decoder for it.
                 assert (await at.post(path, body, headers=headers)).status in (400, 415)
         inside: JsonObject = {
             "method": "POST",
@@ -416,7 +416,7 @@ async def test_a_content_encoding_is_refused_outside_and_inside() -> None:
 
 
 async def on_the_wire(at: Running, *chunks: bytes) -> bytes:
-    """What the server says to bytes that no client library would send."""
+    """The response of the server to bytes that no client library would send."""
     parts = urlsplit(at.url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     for chunk in chunks:
@@ -441,7 +441,7 @@ async def test_content_length_with_transfer_encoding() -> None:
 async def test_a_body_above_the_cap_is_refused_before_it_is_sent(path: bytes) -> None:
     async with running(max_body_bytes=2000) as at:
         head = HEAD.replace(b"/.gateway/message", path)
-        # Nothing of the body follows: the answer can only rest on the head.
+        # No body follows, so the response depends on the head only.
         said = await on_the_wire(at, head + b"Content-Length: 2001\r\n\r\n")
         assert said.startswith(b"HTTP/1.1 413 ")
         chunk = b"%x\r\n" % 2001 + b"a" * 2001 + b"\r\n"

@@ -1,4 +1,4 @@
-"""Handlers do not know that Certless stands before them: every kind of answer survives the trip."""
+"""Handlers do not notice Certless: every kind of response works as without it."""
 
 import json
 import secrets
@@ -238,7 +238,7 @@ async def test_plaintext_to_a_protected_route_is_refused_and_never_handled(
 
 @AIOHTTP_ONLY
 async def test_no_handler_is_run_before_the_middlewares(framework: str) -> None:
-    """That of ``Expect`` would be, in plain and without a login."""
+    """A handler of ``Expect`` would run in plain and without a login."""
 
     async def handle(_: web.Request) -> web.Response:
         return web.Response()
@@ -294,7 +294,7 @@ async def test_a_failing_handler_is_logged_without_its_words(
 
 
 class DeadStore(MemoryStore):
-    """A store that stops answering."""
+    """A store that no longer answers."""
 
     dead = False
 
@@ -315,7 +315,7 @@ async def test_without_its_store_nothing_is_accepted_and_then_it_goes_on(
         answer = await raw.send(message)
         assert (answer.status, answer.json["error"]) == (503, "unavailable")
         assert b"Redis" not in answer.body
-        # Who looks after it is told why.
+        # The log tells the operator why.
         assert "Redis at 127.0.0.1:6379: it is full" in caplog.text
         assert at.ran == []
         store.dead = False

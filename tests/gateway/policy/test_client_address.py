@@ -1,4 +1,4 @@
-"""Addresses of client_addresses: who is believed about them, and which count as one."""
+"""Client addresses: which sources are trusted, and which addresses count as one."""
 
 import tracemalloc
 
@@ -33,7 +33,7 @@ def test_a_peer_that_is_not_trusted_says_nothing() -> None:
     ],
 )
 def test_the_first_from_the_right_that_is_not_trusted(lines: list[str]) -> None:
-    """What a visitor writes himself stands left of it, and is not read."""
+    """What a client itself adds is further left and is not read."""
     assert BEHIND.address(PROXY, lines) == VISITOR
 
 
@@ -121,7 +121,7 @@ def test_blocks() -> None:
     assert block_of("2001:db8:1:2:3:4:5:6") == block_of("2001:db8:1:2::1") == "2001:db8:1:2::/64"
     assert block_of("2001:db8:1:3::1") != block_of("2001:db8:1:2::1")
     assert block_of("::ffff:192.0.2.7") == VISITOR
-    # Behind a translator: else one visitor could use up what all of IPv4 may.
+    # Behind a translator: else one client could use up the limit of all of IPv4.
     assert block_of("64:ff9b::c000:207") == VISITOR
     assert block_of("64:ff9b:1::1") == "64:ff9b:1::/64"
     assert block_of(UNKNOWN) == UNKNOWN

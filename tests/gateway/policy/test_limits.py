@@ -1,4 +1,4 @@
-"""Rate limits over every kind of store, by a clock that is set."""
+"""Rate limits with every kind of store and a test clock."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -128,7 +128,7 @@ async def test_who_is_refused_for_himself_takes_nothing_from_the_others(
     counted = [room.login(HERE, ANN) for _ in range(20)]
     counted += [room.login(f"198.51.100.{n}", ANN) for n in range(20)]
     results = await asyncio.gather(*counted, return_exceptions=True)
-    # All came at once, so the refused ones of one address may have used up the user's; no more.
+    # All came at once, so the refused requests of one address can have used up the user's limit.
     assert 2 <= results.count(None) <= 3
     left = 5 - results.count(None)
     for n in range(left):
@@ -140,7 +140,7 @@ async def test_what_everybody_is_refused_counts_for_nobody(store: Store, clock: 
     rates = {"logins": "1 per second", "logins_per_address": "2 per minute"}
     room = limits(store, clock, **rates)
     await room.login(THERE, BOB)
-    await refusal(room.login(HERE, ANN))  # counted, since nobody knew yet that all is full
+    await refusal(room.login(HERE, ANN))  # counted, because the full window was not known yet
     for _ in range(20):
         assert (await refusal(room.login(HERE, ANN))).limit == "logins"
     clock.stopped_at_ms = T0 + 1001
@@ -191,7 +191,7 @@ async def test_a_clock_that_was_ahead_locks_nobody_out(store: Store, clock: SetC
 
 
 class Counted(MemoryStore):
-    """A store that says how often it was asked, and fails when told to."""
+    """A store that counts its calls, and fails if the test wants it."""
 
     asked = 0
     is_down = False

@@ -1,4 +1,4 @@
-"""Limits as a visitor meets them: 429, the same for everybody, and the way in afterwards."""
+"""Limits as a client sees them: 429, the same for all, and success after the wait."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ SUITES = ["classic", "ecdh-gcm", "rsa-gcm"]
 
 @asynccontextmanager
 async def limited(**options: Any) -> AsyncIterator[InProcess]:
-    """A gateway behind a proxy on the loopback, with no rates but those of ``options``."""
+    """A gateway behind a proxy on loopback, with only the rates in ``options``."""
     settings = {**NO_RATES, "trusted_proxies": ["127.0.0.1"], "mail_limit": 100, **options}
     async with running(**settings) as at:
         at.clock.stopped_at_ms = system_clock()
@@ -60,7 +60,7 @@ async def limited(**options: Any) -> AsyncIterator[InProcess]:
 
 
 async def ask(at: Running, suite: str, user: str = "ann@example.org", **options: Any) -> Answer:
-    """A login up to its first answer."""
+    """A login up to the first response."""
     if suite == "classic":
         return await at.post("/.gateway/session", {"username": user}, **options)
     hello, _ = begin_login(user, "certless", secrets.token_bytes, [suite], "clock")
@@ -68,7 +68,7 @@ async def ask(at: Running, suite: str, user: str = "ann@example.org", **options:
 
 
 async def guess(at: Running, suite: str, **options: Any) -> Answer:
-    """A code tried in a login that there is not."""
+    """An attempt of a code in a login that does not exist."""
     if suite == "classic":
         token = "-".join(secrets.token_hex(size) for size in (4, 2, 2, 2, 6))
         return await at.post(
@@ -105,7 +105,7 @@ async def test_logins_of_a_user(suite: str) -> None:
         for headers in (HERE, THERE, HERE):
             let_in(await ask(at, suite, headers=headers))
         moved(at, 20)
-        # By any spelling of the name, and in any suite.
+        # With any spelling of the name, and in any suite.
         refused(await ask(at, suite, headers=THERE), 41)
         refused(await ask(at, suite, " Ann@EXAMPLE.org ", headers=HERE), 41)
         refused(await ask(at, "ecdh-gcm", headers=HERE), 41)
@@ -197,7 +197,7 @@ async def test_a_mail_and_the_log_name_the_visitor() -> None:
     ]
 
 
-# --- who is asking ---
+# --- client addresses ---
 
 
 async def test_an_untrusted_peer_cannot_say_who_it_is() -> None:
@@ -240,7 +240,7 @@ async def test_the_access_log_names_the_visitor(caplog: pytest.LogCaptureFixture
         for path in ("/public", "/.gateway/session", "/plain"):
             url = f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
             async with http.get(url, headers=HERE):
-                """Only the log counts."""
+                """Only the log is checked."""
     await runner.cleanup()
     lines = [record.getMessage() for record in caplog.records if record.name == log.name]
     assert [line.partition(" ")[0] for line in lines] == ["192.0.2.7"] * 3
@@ -336,7 +336,7 @@ async def test_sessions_of_a_user() -> None:
         answer = await device.enter(awaited, code)
         assert answer.status == 429
         assert 1 <= int(answer.headers["Retry-After"]) <= 3601
-        # A ticket puts a session in the place of another.
+        # A ticket replaces one session with another.
         assert sessions[0].ticket
         sessions[0] = await device.resume(sessions[0].ticket)
         await sessions[1].call("POST", "/.gateway/session/logout")
@@ -387,7 +387,7 @@ async def test_logins_that_wait_for_a_key(suite: str, monkeypatch: pytest.Monkey
         waits = asyncio.create_task(log_in())
         await eventually(lambda: pool._waiting == 1)
         if suite == "classic":
-            # The code of whoever is told so first was not spent.
+            # The code of the first refused client was not spent.
             token = (await ask(at, suite)).json["token"]
             exchange = ClientExchange(Classic(find_dialect(at.dialect)))
             message, _ = exchange.seal_login(
@@ -456,7 +456,7 @@ async def test_messages_ahead_of_their_time_do_not_fill_the_store() -> None:
             assert (await online.call("POST", "/echo", b"{}", now_ms=edge_ms)).status == 200
         envelope, _ = online.seal(now_ms=ahead_ms)
         refused(await online.send(envelope), 3601)
-        # Not claimed, it must not run when its time has come: its session is over, its ticket not.
+        # It was not claimed, so it must not run later: its session ended, its ticket did not.
         at.clock.stopped_at_ms = ahead_ms - 1
         assert (await online.send(envelope)).status == 403
         assert len(at.ran) == 100
@@ -477,7 +477,7 @@ async def test_the_python_client_says_when_to_come_again() -> None:
                 await client.login("ann@example.org", code=client_code)
             assert (caught.value.status, caught.value.code) == (429, "too_many")
             assert caught.value.retry_after_s == 61
-            # The session that was there goes on; and inside the seal 429 is an answer.
+            # The existing session continues. Inside the seal 429 is a response.
             assert (await client.post("/echo", json={})).status == 200
             response = await client.post("/echo", json={})
             assert response.status == 429
@@ -499,7 +499,7 @@ async def test_a_refused_resumption_keeps_the_ticket(tmp_path: Path) -> None:
             assert (await client.post("/echo", json={})).status == 200
 
 
-# --- several gateways, and many visitors ---
+# --- several gateways, and many clients ---
 
 
 async def test_two_gateways_on_one_file_share_their_limits(tmp_path: Path) -> None:
@@ -520,7 +520,7 @@ async def test_two_gateways_on_one_file_share_their_limits(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("store", ["memory:", "sqlite:"])
 async def test_a_flood_lets_in_as_many_as_the_limits_say(store: str, tmp_path: Path) -> None:
-    """Logins from a thousand addresses, and every message of a session is answered meanwhile."""
+    """During logins from a thousand addresses every message of a session is answered."""
     rates = {"logins": "50 per hour", "logins_per_address": "3 per hour"}
     if store != "memory:":
         store += str(tmp_path / "flood.db")
@@ -570,8 +570,8 @@ async def test_a_page_of_another_site_gets_no_mails(path: str, origin: str) -> N
             assert answer.status == 403
             assert answer.json["error"] == "foreign_origin"
         assert at.mails.mails.empty()
-        # What a browser asks about before it sends it, and is answered no; behind a proxy that
-        # changes Host it comes from our own page.
+        # A browser needs a preflight for it, which is refused. Behind a proxy that changes Host it
+        # comes from our own page.
         asked = await at.http.options(at.url + path, headers={"Origin": origin})
         assert asked.status == 405
         assert not any(name.lower().startswith("access-control") for name in asked.headers)

@@ -1,4 +1,4 @@
-"""The prefix is nobody's but the gateway's, in any spelling: neither public, nor there inside."""
+"""Only the gateway serves its prefix, in any spelling: it is not public and not inside."""
 
 import asyncio
 from typing import Any

@@ -61,7 +61,7 @@ def test_one_pattern_of_many_is_enough() -> None:
     assert not any(map(routes.match, ["/admin", "/static", "/login/x"]))
 
 
-# What different programs could take for another path, below a public one.
+# Paths below a public one that some programs could read as another path.
 TWO_READINGS = [
     # dot segments
     "/static/..",
@@ -71,7 +71,7 @@ TWO_READINGS = [
     "/static/./x",
     "/static/a/../../admin",
     "/static/a/..",
-    # what some cut off
+    # endings that some programs cut off
     "/static/..%20/admin",
     "/static/.%20/x",
     "/static/..%23",
@@ -125,8 +125,8 @@ TWO_READINGS = [
     "/static/a\n",
 ]
 
-# Old decoders of UTF-8 take overlong forms for the character (CVE-2008-2938), others take %uXXXX,
-# and what stands for an escape that is none is anybody's guess.
+# Old decoders of UTF-8 accept overlong forms (CVE-2008-2938), others accept %uXXXX, and programs
+# read invalid escapes in different ways.
 BROKEN_ESCAPES = [
     "/static/..%c0%afadmin",
     "/static/%c0%ae%c0%ae/admin",
@@ -141,7 +141,7 @@ BROKEN_ESCAPES = [
     "/static/a%zzb",
     "/static/a%2",
     "/static/%%32%65%%32%65/admin",
-    # wide forms, which old code pages take for those of ASCII
+    # wide forms, which old code pages read as ASCII
     "/static/%EF%BC%8E%EF%BC%8E/admin",
     "/static/..%ef%bc%8fadmin",
     "/static/..%ef%bc%bcadmin",

@@ -1,4 +1,4 @@
-"""Which suite a route demands: no spelling of a path leads around it."""
+"""The suite that a route demands: no spelling of a path avoids it."""
 
 import pytest
 

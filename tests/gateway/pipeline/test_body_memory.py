@@ -1,4 +1,4 @@
-"""Bodies that come slowly, or not to their end, and how much all of them may hold."""
+"""Bodies that arrive slowly or incomplete, and the memory limit for all bodies."""
 
 import asyncio
 import contextlib
@@ -10,9 +10,9 @@ import pytest
 from gateways import running
 from slow_readers import slow_readers
 
+import gateway.adapters.aiohttp.public_slots
 import gateway.adapters.aiohttp.reverse_proxy
-import gateway.adapters.aiohttp.upstream_slots
-import gateway.pipeline.held_bodies
+import gateway.pipeline.body_memory
 import gateway.pipeline.request_body
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ TRUSTED: dict[str, Any] = {"trusted_proxies": ["127.0.0.1"], "max_body_bytes": C
 async def sending(
     url: str, sent: int, length: int, address: str = "192.0.2.1", path: str = MESSAGE
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A visitor who has sent a part of a body."""
+    """A client that has sent a part of a body."""
     host, port = url.removeprefix("http://").split("/")[0].split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
@@ -40,7 +40,7 @@ async def sending(
 
 
 async def told(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """Status and body of an answer after which the connection is closed."""
+    """Status and body of a response that closes the connection."""
     async with asyncio.timeout(20):
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         assert b"connection: close" in head
@@ -54,7 +54,7 @@ async def status_of(reader: asyncio.StreamReader) -> int:
 
 
 async def first_of(answers: Iterable[Coroutine[Any, Any, T]]) -> T:
-    """What comes first; nobody waits for the others."""
+    """The first result. The others are cancelled."""
     tasks = [asyncio.create_task(answer) for answer in answers]
     try:
         async with asyncio.timeout(20):
@@ -66,16 +66,16 @@ async def first_of(answers: Iterable[Coroutine[Any, Any, T]]) -> T:
 
 
 async def until_held(size: int) -> None:
-    """Wait until bodies hold so much."""
+    """Wait until bodies use ``size`` bytes."""
     async with asyncio.timeout(20):
-        while gateway.pipeline.held_bodies.BODIES._bytes < size:  # noqa: ASYNC110 (it tells nobody)
+        while gateway.pipeline.body_memory.BODIES._bytes < size:  # noqa: ASYNC110 (it has no event)
             await asyncio.sleep(0.005)
 
 
 @pytest.fixture
 def small_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four whole bodies are all that may be held."""
-    monkeypatch.setattr(gateway.pipeline.held_bodies, "_MOST_BYTES", 4 * CAP)
+    """The limit is four complete bodies."""
+    monkeypatch.setattr(gateway.pipeline.body_memory, "_MOST_BYTES", 4 * CAP)
 
 
 @pytest.mark.usefixtures("framework")
@@ -87,7 +87,7 @@ async def test_a_large_body_that_stops_is_told_soon(
     async with running() as at, sending(at.url, 20_000, 30_000, path=path) as (reader, _):
         status, body = await told(reader)
         assert (status, b"too_slow" in body, b"4096 bytes a second" in body) == (408, True, True)
-        assert gateway.pipeline.held_bodies.BODIES._bytes == 0
+        assert gateway.pipeline.body_memory.BODIES._bytes == 0
 
 
 @pytest.mark.usefixtures("framework")
@@ -102,7 +102,7 @@ async def test_a_small_body_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.usefixtures("framework", "small_bound")
 async def test_whoever_holds_most_makes_room() -> None:
-    """The flood from one address goes, and the others are served."""
+    """The flood from one address is dropped, and the others are served."""
     async with running(**TRUSTED) as at, contextlib.AsyncExitStack() as lines:
         other = await lines.enter_async_context(sending(at.url, CAP // 2, CAP, "192.0.2.2"))
         flood = [
@@ -117,12 +117,12 @@ async def test_whoever_holds_most_makes_room() -> None:
 
 @pytest.mark.usefixtures("framework", "small_bound")
 async def test_whose_body_flows_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where it is a whole office, behind one address that holds most."""
+    """Also for an office behind one address, which uses the most memory."""
     async with running(**TRUSTED) as at, contextlib.AsyncExitStack() as lines:
-        monkeypatch.setattr(gateway.pipeline.held_bodies, "_SLOW_AFTER_S", 0)
+        monkeypatch.setattr(gateway.pipeline.body_memory, "_SLOW_AFTER_S", 0)
         stopped, _ = await lines.enter_async_context(sending(at.url, CAP - 1, CAP, "192.0.2.1"))
         await until_held(CAP - 1)
-        monkeypatch.setattr(gateway.pipeline.held_bodies, "_SLOW_AFTER_S", 60)
+        monkeypatch.setattr(gateway.pipeline.body_memory, "_SLOW_AFTER_S", 60)
         office = [
             await lines.enter_async_context(sending(at.url, CAP - 1, CAP, "192.0.2.2"))
             for _ in range(4)
@@ -138,7 +138,7 @@ async def test_bodies_that_wait_for_a_place_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway.adapters.aiohttp.reverse_proxy, "_PUBLIC_SHARE", 1)
-    monkeypatch.setattr(gateway.pipeline.held_bodies, "_MOST_WHOLE", 0)
+    monkeypatch.setattr(gateway.pipeline.body_memory, "_MOST_WHOLE", 0)
     async with slow_readers(tmp_path, ["192.0.2.1"]) as url, contextlib.AsyncExitStack() as lines:
         waiting = [
             await lines.enter_async_context(sending(url, CAP, CAP, path="/large")) for _ in range(5)

@@ -1,8 +1,8 @@
-"""Memory that bodies have left goes back to the system.
+"""Give the memory of freed bodies back to the operating system.
 
-Bodies come in pieces, and the small objects that are made meanwhile live on between them. glibc
-returns what is free at the end of its heap, not what is free between two objects that are in use.
-So a process would keep whatever visitors made it take once, and look as if it leaked.
+Bodies arrive in pieces. Small objects made between the pieces stay in use. glibc returns free
+memory at the end of its heap, but not free memory between two objects in use. Without this module
+a process would keep the most memory that clients ever made it take, which looks like a leak.
 """
 
 import asyncio
@@ -10,22 +10,22 @@ import ctypes
 from functools import cache
 from typing import Any
 
-# After so much it is worth some ms, and they come once in so long at most.
+# A trim takes some ms, so it runs after this many bytes, and this long after they were freed.
 _WORTH_BYTES = 8 << 20
 _PAUSE_S = 2
-# Once more for what came late: on a busy machine the last of a body may go after the first time.
+# A second trim, because on a busy machine the last piece of a body can be freed after the first.
 _LATE_S = 10
 
 
 class _Freed:
-    """What bodies have taken since the last time that memory was given back."""
+    """Counts the bytes of freed bodies since the last trim."""
 
     def __init__(self) -> None:
         self._bytes = 0
         self._planned_by: asyncio.AbstractEventLoop | None = None
 
     def add(self, size: int) -> None:
-        """``size`` bytes of a body are free, or soon will be."""
+        """``size`` bytes of a body are free, or will be soon."""
         self._bytes += size
         if self._bytes >= _WORTH_BYTES:
             loop = asyncio.get_running_loop()
@@ -39,7 +39,7 @@ class _Freed:
         asyncio.get_running_loop().call_later(_LATE_S, _trim)
 
 
-# malloc is one of the whole process.
+# All event loops of a process share one heap.
 FREED = _Freed()
 
 
@@ -50,7 +50,7 @@ def _trim() -> None:
 
 @cache
 def _malloc_trim() -> Any:
-    """That of glibc. Other libraries have none."""
+    """The function of glibc, or None with another C library."""
     try:
         return ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):
