@@ -83,7 +83,7 @@ class _Counted:
 
     limit: str
     rate: RateLimitItem
-    who: str
+    subject: str
 
     def is_within(self, now_ms: int, ends_ms: int) -> bool:
         """Whether now is in the window that ends then. Not if the clock was set back before it."""
@@ -141,10 +141,10 @@ class Limits:
         """Count an authentic message from the future. Its salt must be kept until its time."""
         await self._count(*self._counted("messages_ahead", session_id))
 
-    def _counted(self, limit: str, who: str) -> list[_Counted]:
+    def _counted(self, limit: str, subject: str) -> list[_Counted]:
         """Empty if this limit is off."""
         rate = self._rates[limit]
-        return [] if rate is None else [_Counted(limit, rate, who)]
+        return [] if rate is None else [_Counted(limit, rate, subject)]
 
     async def _count(self, *counted: _Counted) -> None:
         if not counted:
@@ -155,9 +155,9 @@ class Limits:
 
     async def _hit(self, one: _Counted) -> int | None:
         """The end of the window if it was full already, else None."""
-        if await self._limiter.hit(one.rate, one.limit, one.who):
+        if await self._limiter.hit(one.rate, one.limit, one.subject):
             return None
-        ends_s, _ = await self._limiter.get_window_stats(one.rate, one.limit, one.who)
+        ends_s, _ = await self._limiter.get_window_stats(one.rate, one.limit, one.subject)
         self._full[one] = ends_ms = round(ends_s * 1000)
         if len(self._full) > _MOST_FULL:
             self._full.popitem(last=False)
@@ -176,5 +176,5 @@ def _refuse(now_ms: int, ends: Iterable[tuple[int | None, _Counted]]) -> None:
     full = [(ends_ms, one) for ends_ms, one in ends if ends_ms is not None]
     if full:
         ends_ms, one = max(full, key=lambda entry: entry[0])
-        user_tag = bytes.fromhex(one.who) if one.limit == "logins_per_user" else b""
+        user_tag = bytes.fromhex(one.subject) if one.limit == "logins_per_user" else b""
         raise RateLimited(_TEXTS[one.limit], (ends_ms - now_ms) // 1000 + 1, one.limit, user_tag)

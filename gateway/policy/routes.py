@@ -20,45 +20,45 @@ from .suites import SUITES, known_suites
 _PART = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}|/\*$|[^{}*]")
 _TWO_READINGS = re.compile(
     r"//|\\|;|[^\x21-\x7e]"
-    # Dot segments, also before what some cut off; and the end of a name that an alias in nginx
-    # may cut off (/static../x).
+    # Dot segments, also before an ending that some programs cut off, and the end of a name that an
+    # alias in nginx can cut off (/static../x).
     r"|/\.{1,2}(?![\w.~-]|%[89a-f])|\.\./"
     r"|%(?:2f|5c|25|2e|3b|[01][0-9a-f]|7f)"
     r"|%(?![0-9a-f]{2})|%c[01]|%e0%[89]|%f0%8|%f[89a-f]"
-    # Wide and small forms of . / \ ; % and what else old code pages take for a slash.
+    # Wide and small forms of . / \ ; % and other characters that old code pages read as a slash.
     r"|%ef%bc%(?:8[5ef]|9b|bc)|%ef%b9%(?:9[24]|a[8a])|%e2%(?:80%a[45]|81%84|88%9[56])",
     re.IGNORECASE,
 )
-# Programs answer with these for their folder, and may leave out an ending, or take any (Rails).
+# Programs serve these for their folder. Some accept a path without its ending, or any (Rails).
 _INDEX = re.compile(r"/(?:index|default)(?:\.\w+)?$")
 _ENDING = re.compile(r"(?<=[^/])\.\w+$")
 
 
 def has_one_reading(raw_path: str) -> bool:
-    """Whether every program would take ``raw_path`` for the same path."""
+    """Whether every program would read ``raw_path`` as the same path."""
     return _TWO_READINGS.search(raw_path) is None
 
 
 class RoutePatterns:
-    """Matches raw paths, as they stand in the request line and without the query."""
+    """Matches raw paths: those of the request line, without the query."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._patterns = [re.compile(_expression(pattern)) for pattern in patterns]
 
     def match(self, raw_path: str) -> bool:
-        """Whether ``raw_path`` matches a pattern and has one reading only."""
+        """Whether ``raw_path`` matches a pattern and has only one reading."""
         if not has_one_reading(raw_path):
             return False
         return any(pattern.fullmatch(raw_path) for pattern in self._patterns)
 
 
 class DemandingPatterns:
-    """Matches whatever some program could take for a path of ``patterns``, or below it.
+    """Matches each path that some program could read as a path of ``patterns`` or below it.
 
-    That is each path and whatever follows it after anything but a letter, a digit, ``-`` or ``_``
-    (``/a`` has ``/a/b``, ``/a.json`` and ``/a:b``, and not ``/ab``), in either case, with escapes
-    or without; with ``/a.php`` also ``/a``, with ``/a/*`` and ``/a/index.php`` all of ``/a``. And
-    every path of two readings.
+    A pattern matches its path, also with a suffix that does not begin with a letter, a digit, ``-``
+    or ``_``: ``/a`` matches ``/a/b``, ``/a.json`` and ``/a:b``, but not ``/ab``. Case and escapes
+    do not matter. ``/a.php`` also matches ``/a``. ``/a/*`` and ``/a/index.php`` match all of
+    ``/a``. Every path with two readings matches.
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
@@ -67,16 +67,16 @@ class DemandingPatterns:
         ]
 
     def match(self, raw_path: str) -> bool:
-        """Whether ``raw_path`` may lead to what a pattern covers."""
+        """Whether some program could read ``raw_path`` as a path of a pattern."""
         try:
             unquote(raw_path, errors="strict")
         except UnicodeDecodeError:
-            # Programs decode it as they please, for instance as Latin-1.
+            # Programs decode it in different ways, for instance as Latin-1.
             return True
         return not has_one_reading(raw_path) or self.cover(raw_path)
 
     def cover(self, raw_path: str) -> bool:
-        """The same of a ``raw_path`` that has one reading."""
+        """As ``match``, for a ``raw_path`` with one reading."""
         path = _folded(unquote(raw_path))
         return any(pattern.fullmatch(path) for pattern in self._patterns)
 
@@ -167,7 +167,7 @@ class RoutePolicy:
 
 
 def _folded(text: str) -> str:
-    """``text`` in the form that it shares with whatever some file system takes for the same."""
+    """``text`` in one form for all names that some file system treats as equal."""
     return normalize("NFKC", normalize("NFKC", text).casefold())
 
 
@@ -175,7 +175,7 @@ def _covering(pattern: str) -> str:
     stem = pattern.removesuffix("*").rstrip("/")
     if stem == pattern:
         stem = _ENDING.sub("", _INDEX.sub("", pattern))
-    # A stem of nothing covers everything.
+    # An empty stem covers all paths.
     _expression(pattern)
     return (stem and _expression(stem)) + r"(?:[^\w-].*)?"
 
