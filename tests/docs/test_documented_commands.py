@@ -1,4 +1,4 @@
-"""docs/commands.md: every command; and those that the documents show are commands."""
+"""docs/commands.md lists every command, and the documents show only existing commands."""
 
 import argparse
 import re

@@ -1,4 +1,4 @@
-"""The examples run, and README and docs/ show them as they are."""
+"""The examples run, and README and docs/ show them unchanged."""
 
 import asyncio
 import os
