@@ -1,13 +1,13 @@
-# Each target does its own set-up. PYTHON names the interpreter to make the environment with.
+# Each target installs what it needs. PYTHON is the interpreter for the virtual environment.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
-# Each test has a limit of its own; these are for whole runs, several times what they need.
+# Time limits of whole runs, several times what they need. Each test has its own limit too.
 WITHIN := timeout --foreground --kill-after=30
 # Per cent of lines and branches of gateway/ and certless/, without what runs in other processes.
 GATEWAY_COVERAGE := 93
-# The browser client as the gateway serves it.
+# The browser client that the gateway serves.
 BUNDLE := gateway/bundle/client.js
 
 WITH_PYTHON := CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python"
@@ -18,7 +18,7 @@ WITH_PYTHON := CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python"
 run: $(VENV)/.run $(BUNDLE)
 	$(BIN)/python -m certless demo
 
-# One after the other: together they may take no longer than CI waits.
+# All of them together must be faster than the time limit of CI.
 test: test-node test-browser test-firefox test-python
 
 test-node: $(VENV)/.test client_js/node_modules/.ready
@@ -104,19 +104,19 @@ $(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/script
 	@command -v redis-server >/dev/null || { apt-get update -qq && apt-get install -y -qq redis-server; }
 	@mkdir -p $(@D) && touch $@
 
-# What the files of deploy/ are for.
+# The programs that the files of deploy/ configure.
 .make/deploy:
 	@{ command -v nginx && command -v haproxy && command -v systemd-analyze; } >/dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light haproxy systemd; }
 	@mkdir -p $(@D) && touch $@
 
-# An example leaves its key to it.
+# An example keeps its key there.
 .make/openssl:
 	@command -v openssl >/dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends openssl; }
 	@mkdir -p $(@D) && touch $@
 
-# An upstream of the tests.
+# One upstream of the tests is in PHP.
 .make/php:
 	@command -v php >/dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends php-cli; }

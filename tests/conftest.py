@@ -48,7 +48,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @pytest.fixture(params=FRAMEWORKS)
 def framework(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The applications of the test are of this one: it runs once for each."""
+    """The framework of the applications in a test, which runs once for each framework."""
     monkeypatch.setattr("frameworks.current", request.param)
     chosen: str = request.param
     return chosen
@@ -56,7 +56,7 @@ def framework(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture(autouse=True)
 def key_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test waits for new pairs, save those that are about the making of them."""
+    """Tests reuse RSA pairs, because new ones take long. Tests of key generation override this."""
     monkeypatch.setattr(RsaPrivateKey, "generate", handed_round)
 
 
@@ -105,7 +105,7 @@ async def places() -> AsyncIterator["Places"]:
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
-    """One for all tests that do it no harm."""
+    """One server for all tests that neither stop nor reconfigure it."""
     server = RedisProcess(tmp_path_factory.mktemp("redis"), {})
     asyncio.run(server.start())
     yield server
@@ -114,5 +114,5 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProc
 
 @pytest.fixture
 def redis_url(redis_server: RedisProcess) -> str:
-    """A store of a test's own in it."""
+    """The URL of a new store on that server, for one test."""
     return f"{redis_server.url}?name={secrets.token_hex(8)}"

@@ -39,7 +39,7 @@ SP800_38A_TEXT = bytes.fromhex("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c
 
 @pytest.fixture
 def key_pairs() -> None:
-    """Here they are made."""
+    """These tests generate RSA pairs."""
 
 
 def groups(name: str) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""The hardened suites once more, for the vectors: curve, key derivation, msgpack, seals.
+"""A second implementation of the hardened suites, for the vectors.
 
-Written from the RFCs and PROTOCOL.md, with AES of another library and nothing of protocol/. A
-``Login``, a ``Resumption`` and a ``Message`` know every byte of theirs and make the cases of it.
+It is written from the RFCs and PROTOCOL.md, with AES of another library and nothing of protocol/.
+A ``Login``, a ``Resumption`` and a ``Message`` compute all their bytes and make cases of them.
 """
 
 import base64
@@ -355,7 +355,7 @@ class Login:
         return {"sid": self.sid, "pA": self.p_a}
 
     def client_case(self, name: str, expect: str = "ok", **changed: Json) -> Case:
-        """The client's side: M1, M3 and M5 come in."""
+        """The client's side, which receives M1, M3 and M5."""
         messages = {"M1": self.m1(), "M3": {"pB": self.p_b}, "M5": self.shake.server()}
         given: Json = {
             **self._common(),
@@ -563,7 +563,7 @@ def finish(name: str, kind: str, suite: str, given: Json, expect: str, output: J
 
 @dataclass(frozen=True)
 class Message:
-    """One sealed message, part by part, so that a case can spoil one and leave the rest."""
+    """A sealed message in parts, so that a case can change one part and leave the others."""
 
     plaintext: Any = None
     suite: str = "ecdh-gcm"

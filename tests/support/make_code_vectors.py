@@ -32,7 +32,7 @@ def grouped(code: str, between: str, size: int = 4) -> str:
     return between.join(code[at : at + size] for at in range(0, len(code), size))
 
 
-# What may stand between the characters of a code: its name, and what it is.
+# What can be between the characters of a code, by name.
 BETWEEN = {
     "space": " ",
     "tab": "\t",
@@ -87,7 +87,7 @@ AROUND = {
 
 
 def of_both(code: str, other: str) -> Iterator[Row]:
-    """What is the same for codes of both lengths: name, text, and the code or why there is none."""
+    """Cases for codes of both lengths: name, text, and the code or the reason for none."""
     yield "as-printed", code, code
     yield "lower-case", code.lower(), code
     yield "full-width", full_width(code), code
@@ -199,7 +199,7 @@ def of_classic() -> Iterator[Row]:
     yield "longer", forty, forty
     yield "longer-mail", mail(forty), forty
     yield "longer-mail-without-line-ends", "".join(mail(forty).splitlines()), forty
-    # Codes of somebody else's form: their bytes are the key, so none is touched.
+    # Codes of other servers: their bytes are the key, so none is changed.
     for name, own in (
         ("hex", "9f86d081884c7d659a2feaa0c55ad015"),
         ("hex-in-capitals", "9F86D081884C7D659A2FEAA0C55AD015"),

@@ -60,7 +60,7 @@ def request_case(
     changes: Json | None = None,
     moved: bool = False,
 ) -> Case:
-    """A request reaches the server. ``session`` says what differs from the message's own."""
+    """The server receives a request. ``session`` has what differs from the message."""
     given: Json = {
         "session": {
             "sid_hex": message.sid.hex(),
@@ -287,7 +287,7 @@ def response_case(
     kind: str = "open_sealed_response",
     output: Json | None = None,
 ) -> Case:
-    """An answer reaches the client that sent ``asked``."""
+    """The client that sent ``asked`` receives a response."""
     given: Json = {
         "keys": keys_json(asked),
         "request": asked.wire(),
@@ -410,7 +410,7 @@ def _refusals(asked: Message) -> Iterator[Case]:
 
 
 def senders() -> Iterator[Case]:
-    """What a side writes, byte for byte; in ecdh-gcm, for OAEP draws its own random bytes."""
+    """What each side writes, byte for byte. Only ecdh-gcm: OAEP draws its own random bytes."""
     for fresh in FRESH:
         for form in ("json", "msgpack"):
             value = NOW_MS if fresh == "clock" else 8
@@ -574,7 +574,7 @@ def _spoilt_server_logins() -> Iterator[Case]:
 
 @cache
 def bad_points() -> dict[str, bytes]:
-    """Shares that no honest side makes."""
+    """Shares that no correct implementation sends."""
     good = encode_point(times(5, G))
     x = int.from_bytes(good[1:33])
     root_of_b = decompress(b"\x02" + bytes(32))[1]

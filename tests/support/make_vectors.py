@@ -46,7 +46,7 @@ UNDER_STAND_IN = (
 
 
 def stream(name: str, length: int) -> bytes:
-    """``length`` bytes that follow from ``name``, for where a program draws random ones."""
+    """``length`` fixed bytes, computed from ``name``. A program would use random ones."""
     return hashlib.shake_256(name.encode()).digest(length)
 
 
@@ -185,7 +185,7 @@ def pkcs7(data: bytes) -> bytes:
 def seal(
     dialect: Dialect, passphrase: str, plaintext: bytes, iv: str | None, padded: bool = False
 ) -> bytes:
-    """``plaintext`` under ``passphrase``; ``padded`` where a case brings its own CBC padding."""
+    """Encrypt ``plaintext``. With ``padded``, it already has its CBC padding."""
     key, iv_bytes = _aes_key(dialect, passphrase, iv)
     if dialect.aes == "ctr":
         cipher = AES.new(key, AES.MODE_CTR, nonce=b"", initial_value=iv_bytes)
@@ -205,7 +205,7 @@ def compact(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-# --- keys that are not admitted -----------------------------------------------------------------
+# --- invalid public keys -------------------------------------------------------------------------
 
 RSA_OID = bytes.fromhex("06092a864886f70d010101")
 PSS_OID = bytes.fromhex("06092a864886f70d01010a")
@@ -226,7 +226,7 @@ def der_integer(number: int) -> bytes:
 
 
 def spki(n: int, e: int = 65537, algorithm: bytes = RSA_OID + NULL) -> bytes:
-    """SubjectPublicKeyInfo of any two numbers, which no library would write."""
+    """SubjectPublicKeyInfo with any two numbers. No library would write it."""
     key = der(0x30, der_integer(n), der_integer(e))
     return der(0x30, der(0x30, algorithm), der(3, b"\x00", key))
 
@@ -246,7 +246,7 @@ def next_prime(start: int) -> int:
 
 @cache
 def rough(bits: int, seed: str) -> int:
-    """A composite of ``bits`` bits without a factor below 2000: nothing wrong but its size."""
+    """A composite of ``bits`` bits without a factor below 2000, so only its size can be wrong."""
     first, second = bits // 2, bits - bits // 2
     return _coprime(first, seed + " p") * _coprime(second, seed + " q")
 
@@ -261,7 +261,7 @@ def _coprime(bits: int, seed: str) -> int:
 
 @cache
 def roca_modulus() -> int:
-    """2048 bits, primes of the shape that CVE-2017-15361 is about: k*M + 65537**a mod M."""
+    """2048 bits, with primes as in CVE-2017-15361: k*M + 65537**a mod M."""
     primorial = prod(SMALL_PRIMES[:126])
     return _roca_prime(primorial, "roca p") * _roca_prime(primorial, "roca q")
 
@@ -282,13 +282,13 @@ def close_primes_modulus() -> int:
 
 @cache
 def weak_keys() -> dict[str, str]:
-    """PEM texts that must not be admitted, each by what is wrong with it."""
+    """Invalid PEM texts, by the name of their fault."""
     session = test_keys()["test-session"]
     n, good = session.n, session.public_pem
     good_der = spki(n)
     private = session.private_pem
     rsa_key = der(0x30, der_integer(n), der_integer(65537))
-    # The top bit is set and no zero stands before it: a negative number.
+    # The top bit is set without a zero before it, so the number is negative.
     negative = der(0x30, der(2, n.to_bytes(256)), der_integer(65537))
     long_length = b"\x30\x83\x00" + (len(good_der) - 4).to_bytes(2) + good_der[4:]
     ec_key = ECC.construct(curve="P-256", d=1).public_key()
@@ -378,7 +378,7 @@ def good_keys() -> dict[str, str]:
 
 
 def dialect_of(spelled: str | Json | None) -> Dialect:
-    """The dialect that a case names, or spells as a base and what differs."""
+    """The dialect of a case: a name, or a base and the options that differ."""
     if isinstance(spelled, dict):
         changes = {name: value for name, value in spelled.items() if name != "base"}
         return derive("vector", DIALECTS[spelled["base"]], changes)
@@ -387,7 +387,7 @@ def dialect_of(spelled: str | Json | None) -> Dialect:
 
 @dataclass(frozen=True)
 class Sealed:
-    """A sealed message, part by part, so that a case can spoil one part and leave the rest."""
+    """A sealed message in parts, so that a case can change one part and leave the others."""
 
     dialect: Dialect
     seed: str
@@ -434,7 +434,7 @@ def tags(nonce: str, passphrase: str) -> tuple[str, str]:
 
 
 class RequestCase:
-    """One request; whatever a case does not say is right."""
+    """One request, valid except for what a case changes."""
 
     def __init__(self, name: str, dialect: str | Json = "article-2016") -> None:
         self.spelled = dialect
@@ -699,7 +699,7 @@ def requests_with_a_wrong_payload() -> Iterator[Case]:
     ):
         case = RequestCase(name, "sfet-4-cbc")
         inside = compact(case.inside)
-        # Spaces are JSON, so that nothing but the padding is wrong.
+        # Spaces are valid JSON, so only the padding is wrong.
         spaces = b" " * (-(len(inside) + len(tail)) % 16)
         payload = seal(case.dialect, case.passphrase, inside + spaces + tail, None, padded=True)
         yield noted(case.case(payload=payload), "Only the padding of the last block is wrong.")
@@ -1032,7 +1032,7 @@ def json_texts() -> Iterator[Case]:
 
 
 def timestamps() -> Iterator[Case]:
-    # A client never learns more than that a message was rejected.
+    # A client learns only that a message was rejected.
     refused = "decryption_failed"
     for form, name, value, ms in (
         ("ms", "zero", 0, 0),
@@ -1267,7 +1267,7 @@ def main() -> None:
     VECTORS.mkdir(parents=True, exist_ok=True)
     if "--new-keys" in sys.argv or not KEYS_FILE.exists():
         new_keys()
-    # Only now, because they take their tools from here.
+    # Imported here, because they import this module.
     import make_code_vectors
     import make_hardened_vectors
 

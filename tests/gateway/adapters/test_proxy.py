@@ -167,7 +167,7 @@ async def test_a_message_is_not_sent_again_when_a_kept_connection_breaks(method:
     assert ran == ["GET", method]
 
 
-async def test_client_address_of_public_routes_do_not_hold_up_users(
+async def test_clients_of_public_routes_do_not_hold_up_users(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("gateway.adapters.aiohttp.reverse_proxy._PUBLIC_REQUESTS", 2)

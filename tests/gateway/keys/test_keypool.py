@@ -19,7 +19,7 @@ from protocol.common.primitives import SESSION_KEY_BITS, RsaPrivateKey
 
 @pytest.fixture
 def key_pairs() -> None:
-    """Here they are made."""
+    """These tests generate RSA pairs."""
 
 
 @asynccontextmanager
