@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from . import client as client
     from .client import Client as Client
 
-# Loaded when it is first asked for, so that a program loads what it uses and no more.
+# Loaded at first use, so that a program loads only what it uses.
 _HOME = {
     "Account": "gateway.users.directory",
     "AnyAddress": "gateway.users.directory",

@@ -1,6 +1,6 @@
-"""The gateway between the network and the handlers or the upstream.
+"""The gateway: the server side of Certless.
 
-The public names are in ``certless``. They are here too, because they were here before 0.2.0.
+Programs import the public names from ``certless``. The same names are here, as before 0.2.0.
 """
 
 import warnings
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 
-# Each is loaded at its first use, so a program loads only what it uses.
+# Loaded at first use, so that a program loads only what it uses.
 _HOME = {
     "Account": "gateway.users.directory",
     "AnyAddress": "gateway.users.directory",

@@ -35,20 +35,20 @@ from .transport import MESSAGE_BYTES, SMALL_ANSWER_BYTES, Transport
 def _read_code(given: str) -> Code:
     return given_code(
         read_classic_code(given),
-        f"a code has {CLASSIC_CODE_CHARS} letters and digits, and there is none here: "
-        "copy the whole line from the mail, or the whole mail",
+        f"no code found: a code has {CLASSIC_CODE_CHARS} letters and digits. "
+        "Copy the whole line from the mail, or the whole mail",
     )
 
 
 # PROTOCOL §4.4: two payloads under one code would share a key stream.
 _THEN = (
-    "A wrong code can be typed again, 5 times in all. A right one is spent now: check this "
-    "machine's clock and ask for a new one"
+    "If the code was wrong, type it again (at most 5 times). If it was right, it is used up now: "
+    "check the clock of this machine and ask for a new code"
 )
 
 
 class ClassicClientProtocol(ClientProtocol):
-    """A session in ``dialect``. Every request goes as ``{prefix}/message``."""
+    """A session in ``dialect``. Every request is sent to ``{prefix}/message``."""
 
     def __init__(self, transport: Transport, dialect: Dialect, clock: Clock) -> None:
         self._transport = transport
@@ -60,7 +60,7 @@ class ClassicClientProtocol(ClientProtocol):
 
     async def login(self, username: str, entry: CodeEntry, password: str | None) -> None:
         names = self._dialect.names
-        # The key is made while the person reads the mail.
+        # Generate the key while the user reads the mail.
         pair_task = asyncio.create_task(asyncio.to_thread(RsaPrivateKey.generate))
         try:
             asked = SessionRequest(username).serialize(names)

@@ -7,10 +7,10 @@
         response = await client.post("/orders", json={"item": "tea"})
         print(response.status, await response.json())
 
-Every request goes as ``{prefix}/message``: method, path, headers and body are all sealed.
+Every request is sent to ``{prefix}/message``: method, path, headers and body are sealed.
 
-A client speaks one suite, ``ecdh-gcm`` unless told otherwise, and never falls back to another by
-itself. Who names a ``dialect`` means ``classic``.
+A client uses one suite, by default ``ecdh-gcm``, and never falls back to another one. With a
+``dialect`` it uses ``classic``.
 """
 
 from collections.abc import Mapping
@@ -70,40 +70,44 @@ class Client:
         steady: Clock = steady_clock,
     ) -> None:
         """
-        ``suite``     ``ecdh-gcm``, ``rsa-gcm`` or ``classic``; without it ``ecdh-gcm``, or
-                      ``classic`` where a dialect is named
-        ``fresh``     ``clock``, or ``counter`` for a device without one
-        ``envelope``  ``msgpack`` or ``json``: how messages are written outside the seal
-        ``realm``     the gateway's
-        ``tickets``   where to keep what ``resume`` needs: the path of a file, or Tickets
-        ``rsa_key``   rsa-gcm only: a key that is not here, as in hardware, instead of a new one
-                      for each session
+        ``suite``     ``ecdh-gcm``, ``rsa-gcm`` or ``classic``; default ``ecdh-gcm``, or
+                      ``classic`` if a dialect is given
+        ``fresh``     ``clock``, or ``counter`` for a device without a clock
+        ``envelope``  ``msgpack`` or ``json``: the encoding of messages outside the seal
+        ``realm``     the realm of the gateway
+        ``tickets``   where to store the ticket for ``resume``: the path of a file, or Tickets
+        ``rsa_key``   rsa-gcm only: an external key, for instance in hardware, instead of a new
+                      one for each session
         ``dialect``   classic only: a name from PROTOCOL §2, or a Dialect of your own
-        ``timeout_s`` how long one exchange may take, to the last byte of its answer: NoAnswer;
-                      ``rsa_key`` has as long again
+        ``timeout_s`` time limit for one request and its complete response, else NoAnswer;
+                      ``rsa_key`` has the same limit again
 
-        Raises: ValueError, for an unknown dialect and for what does not go together.
+        Raises: ValueError, for an unknown dialect or options that exclude each other.
         """
         self._url = _http_url(url)
         self._transport = Transport(self._url, prefix, timeout_s)
-        spoken = suite or (DEFAULT_SUITE if dialect is None else CLASSIC)
-        _check(spoken, fresh, envelope)
-        if rsa_key is not None and spoken != RSA_GCM.name:
-            raise ValueError(f"rsa_key is for rsa-gcm, not for {spoken}: give suite='rsa-gcm'")
+        chosen_suite = suite or (DEFAULT_SUITE if dialect is None else CLASSIC)
+        _check(chosen_suite, fresh, envelope)
+        if rsa_key is not None and chosen_suite != RSA_GCM.name:
+            raise ValueError(f"rsa_key needs rsa-gcm, not {chosen_suite}: set suite='rsa-gcm'")
         external = None if rsa_key is None else ExternalKey(rsa_key, timeout_s)
         self._protocol: ClientProtocol
-        if spoken == CLASSIC:
+        if chosen_suite == CLASSIC:
             if tickets is not None or fresh != "clock":
-                raise ValueError("classic has neither tickets nor counters: choose another suite")
+                raise ValueError("classic has no tickets and no counters: choose another suite")
             chosen = DEFAULT_DIALECT if dialect is None else dialect
             chosen = _dialect_by_name(chosen) if isinstance(chosen, str) else chosen
             self._protocol = ClassicClientProtocol(self._transport, chosen, clock)
         else:
             if dialect is not None:
-                raise ValueError(f"{spoken} has no dialects: name a suite or a dialect, not both")
-            choices = Choices(HARDENED_SUITES[spoken], fresh, envelope, realm, external)
-            kept = TicketFile(tickets) if isinstance(tickets, str | Path) else tickets
-            self._protocol = HardenedClientProtocol(self._transport, choices, kept, clock, steady)
+                raise ValueError(
+                    f"{chosen_suite} has no dialects: set a suite or a dialect, not both"
+                )
+            choices = Choices(HARDENED_SUITES[chosen_suite], fresh, envelope, realm, external)
+            storage = TicketFile(tickets) if isinstance(tickets, str | Path) else tickets
+            self._protocol = HardenedClientProtocol(
+                self._transport, choices, storage, clock, steady
+            )
 
     async def __aenter__(self) -> Self:
         self._transport.open()
@@ -118,7 +122,7 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Close connections. The session on the server lives on until it expires."""
+        """Close the connections. The session on the server stays open until it expires."""
         await self._transport.close()
 
     async def login(
@@ -129,26 +133,26 @@ class Client:
         password: str | None = None,
         attempts: int = 1,
     ) -> None:
-        """Name the user, get the code, open the session.
+        """Request a code for the user, and open the session with it.
 
-        ``code`` is asked once the mail is on its way: a function or coroutine function without
-        arguments, or the code itself; white space, hyphens and case do not matter. A function is
-        asked up to ``attempts`` times (a code stands 5) while the gateway does not accept what it
-        gives.
+        ``code`` is the code, or a function or coroutine function without arguments that returns
+        it; the function is called after the gateway has sent the mail. White space, hyphens and
+        case do not matter. If the gateway does not accept the code, the function is called again,
+        up to ``attempts`` times in all (a code allows at most 5).
         Raises: ClientError.
         """
         await self._protocol.login(username, CodeEntry(code, attempts), password)
 
     async def resume(self) -> None:
-        """Open a new session without a code, by the ticket that ``tickets`` keeps.
+        """Open a new session with the stored ticket, without a code.
 
-        Where the answer is lost the ticket is still good: call it again.
-        Raises: NotLoggedIn (no ticket is kept), ClientError.
+        If the response is lost, the ticket is still valid: call it again.
+        Raises: NotLoggedIn (there is no ticket), ClientError.
         """
         await self._protocol.resume()
 
     async def logout(self) -> None:
-        """End the session on the server, and forget the ticket.
+        """End the session on the server, and delete the ticket.
 
         Raises: ClientError.
         """
@@ -164,9 +168,9 @@ class Client:
         json: Any = None,
         data: Data | None = None,
     ) -> RequestContext:
-        """One sealed request; a response of any status.
+        """Send one sealed request; return the response, whatever its status.
 
-        ``path`` is sent as it is written. ``json`` and ``data`` as in aiohttp: text, bytes, a
+        ``path`` is sent unchanged. ``json`` and ``data`` are those of aiohttp: text, bytes, a
         mapping for a form, or a FormData.
         Raises: ClientError.
         """
@@ -208,7 +212,7 @@ class Client:
 
 
 def _check(suite: str, fresh: str, envelope: str) -> None:
-    """What a type checker would have said."""
+    """The checks of a type checker, for programs that do not use one."""
     for name, given, known in (
         ("suite", suite, SUITES),
         ("fresh", fresh, tuple(FRESHNESS)),
@@ -230,5 +234,5 @@ def _http_url(text: str) -> URL:
 
 def _dialect_by_name(name: str) -> Dialect:
     if name not in DIALECTS:
-        raise ValueError(f"no dialect {name!r}; there are: {', '.join(DIALECTS)}")
+        raise ValueError(f"no dialect {name!r}; the dialects are: {', '.join(DIALECTS)}")
     return DIALECTS[name]

@@ -1,4 +1,4 @@
-"""The clocks of a client: the time of day, and one that nobody sets."""
+"""The clocks of a client: the time of day, and a monotonic clock."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 Clock: TypeAlias = Callable[[], int]
 
-# Where there is one, a clock that goes on while the machine sleeps.
+# Prefer a clock that also counts while the machine sleeps.
 _STEADY = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 
 
@@ -16,6 +16,6 @@ def system_clock() -> int:
 
 
 def steady_clock() -> int:
-    """Milliseconds since some moment, by a clock that nobody sets."""
+    """Milliseconds of a monotonic clock."""
     now_ns = time.monotonic_ns() if _STEADY is None else time.clock_gettime_ns(_STEADY)
     return now_ns // 1_000_000

@@ -1,15 +1,15 @@
-"""What can go wrong for the Python client. Each text says what to do next and holds no secret.
+"""Errors of the Python client. Each text says what to do next and contains no secret.
 
 ::
 
     ClientError
     |- NotLoggedIn             there is no session, or it has ended: nothing was sent
-    |- TicketNotKept           the ticket's place does not work
-    |- CodeMistyped            nothing was sent, and no attempt was spent
-    |- ClockNotAccepted        the message was too old or too new; it may have been handled before
-    |- NoAnswer                no whole answer came, or not in time; it may have been handled
-    |- AnswerNotTrusted        an answer that the gateway cannot have made
-    `- Refused                 the gateway's words: ``status`` and ``code``
+    |- TicketNotKept           the ticket cannot be read, written or locked
+    |- CodeMistyped            nothing was sent, and no attempt was used
+    |- ClockNotAccepted        the message was too old or too new; it may have been processed
+    |- NoAnswer                no complete response in time; the request may have been processed
+    |- AnswerNotTrusted        a response that the gateway cannot have made
+    `- Refused                 an error response: ``status`` and ``code``
        |- NoGateway
        |- SuiteNotAccepted
        |- CodeNotAccepted
@@ -22,45 +22,45 @@ from contextlib import contextmanager
 
 from protocol.common.errors import MalformedMessage, RemoteProtocolError
 
-_THEN = "A code stands 5 attempts; then ask for a new one"
+_THEN = "A code allows at most 5 attempts; after that, ask for a new one"
 
 
 class ClientError(Exception):
-    """The gateway did not do what was asked; the text says what to do next."""
+    """The request failed; the text says what to do next."""
 
 
 class NotLoggedIn(ClientError):
-    """There is no session, and nothing was sent."""
+    """There is no session; nothing was sent."""
 
 
 class TicketNotKept(ClientError):
-    """The place that ``tickets`` names cannot be read, written or locked."""
+    """The file of ``tickets`` cannot be read, written or locked."""
 
 
 class CodeMistyped(ClientError):
-    """What was given cannot be a code; it was not sent, and cost no attempt."""
+    """The text contains no code. It was not sent and used no attempt."""
 
 
 class ClockNotAccepted(ClientError):
-    """The gateway refused the message for its time, and it was not sent once more."""
+    """The gateway refused the time of the message, and the client did not send it again."""
 
 
 class NoAnswer(ClientError):
-    """No whole answer came, or not in time. What was sent may have been handled all the same."""
+    """No complete response came in time. The gateway may have processed the request."""
 
     def __init__(self, reason: str, then: str = "is the gateway running there?") -> None:
-        super().__init__(f"no answer: {reason}; {then}")
+        super().__init__(f"no response: {reason}; {then}")
 
 
 class AnswerNotTrusted(ClientError):
-    """An answer came that the gateway cannot have sealed for this request."""
+    """A response that the gateway cannot have sealed for this request."""
 
 
 class Refused(ClientError):
-    """The gateway refused; ``status`` and ``code`` are its words (PROTOCOL §9).
+    """The gateway refused the request with ``status`` and ``code`` (PROTOCOL §9).
 
-    They came without a seal, so they prove nothing: also what was refused may have been handled.
-    ``retry_after_s`` where the gateway says when to come again (429), and None elsewhere.
+    The response is not sealed, so it proves nothing: the request may have been processed.
+    ``retry_after_s`` is set if the gateway says when to try again (429), else None.
     """
 
     def __init__(
@@ -74,62 +74,64 @@ class Refused(ClientError):
 
 
 class NoGateway(Refused):
-    """Something else answers there."""
+    """Another server answered."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status, "no_gateway", "there is no Certless gateway at this URL")
 
 
 class SuiteNotAccepted(Refused):
-    """The gateway does not take the suite. The client tries no other by itself."""
+    """The gateway does not accept the suite. The client does not try another one."""
 
     def __init__(self, status: int, suite: str) -> None:
         super().__init__(
             status,
             "unsupported_suite",
-            f"this gateway does not take {suite}: ask who runs it which suite to use (ecdh-gcm, "
-            "rsa-gcm or classic), and name it with suite= (--suite)",
+            f"this gateway does not accept {suite}: ask its operator which suite to use (ecdh-gcm, "
+            "rsa-gcm or classic), and set it with suite= (--suite)",
         )
 
 
 class CodeNotAccepted(Refused):
-    """The gateway did not accept the login; it says no more than that."""
+    """The gateway did not accept the login. It does not say why."""
 
     def __init__(self, status: int, code: str, agreed: str, then: str = _THEN) -> None:
-        """``agreed``: what else both sides must have alike. ``then``: what to do next."""
+        """``agreed``: the option that both sides must set alike. ``then``: what to do next."""
         super().__init__(
             status,
             code,
-            "the code was not accepted: is it from the newest mail, not older than 10 minutes, "
-            f"and the {agreed} the gateway's? {then}. A user gets 3 mails in 15 minutes, "
-            "and then none until that time is over",
+            "the code was not accepted: is it from the newest mail, at most 10 minutes old, and is "
+            f"the {agreed} the same as the gateway's? {then}. A user gets at most 3 mails in 15 "
+            "minutes",
         )
 
 
 class PasswordNotAccepted(Refused):
-    """The code was right and is spent, and the password was not."""
+    """The code was right and is used up, but the password was wrong."""
 
     def __init__(self, status: int) -> None:
         super().__init__(
-            status, "rejected", "the password was not accepted, and the code is spent: log in again"
+            status,
+            "rejected",
+            "the password was not accepted, and the code is used up: log in again",
         )
 
 
 class TicketNotAccepted(Refused):
-    """The gateway did not accept the ticket; it is kept, for this may have been said by another."""
+    """The gateway did not accept the ticket. It is kept, because the response is not sealed."""
 
     def __init__(self, status: int, code: str) -> None:
         super().__init__(
-            status, code, "the ticket was not accepted: if this lasts, log in with a code"
+            status, code, "the ticket was not accepted: if this repeats, log in with a code"
         )
 
 
 @contextmanager
 def answers_checked() -> Iterator[None]:
-    """Raises AnswerNotTrusted for whatever an answer inside lacks."""
+    """Raises: AnswerNotTrusted, instead of the protocol errors raised inside."""
     try:
         yield
     except MalformedMessage as error:
-        raise AnswerNotTrusted(f"this is no answer of a gateway: {error}") from None
+        raise AnswerNotTrusted(f"this is not a response of a gateway: {error}") from None
     except RemoteProtocolError as error:
-        raise AnswerNotTrusted(f"the answer is not ours: {error.code}") from None
+        raise AnswerNotTrusted(f"the response is not for this request: {error.code}") from None

@@ -35,15 +35,15 @@ from .protocol import CodeEntry, given_code
 from .rsa_key import ClientKey, ExternalKey, OwnKey
 from .transport import Transport
 
-# A gateway that knows no hardened suite has no such routes.
+# A gateway without hardened suites does not have these routes.
 _NO_SUCH_SUITE = frozenset({"unsupported_suite", "not_found"})
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a client speaks; the gateway is asked for nothing else. ``form`` is the envelopes'.
+    """The suite and options of a client. ``form`` is the encoding of the envelopes.
 
-    ``rsa_key`` is the client's in every session; without one each session has a new one.
+    Every session uses ``rsa_key``; without it, each session generates a new key.
     """
 
     suite: HardenedSuite
@@ -55,7 +55,7 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """What a handshake gave: the session, our key where the suite wraps, and perhaps a ticket."""
+    """The result of a handshake: the session, the RSA key if the suite has one, and the ticket."""
 
     session: ClientSession
     key: ClientKey | None
@@ -65,13 +65,13 @@ class Enrolled:
 def _read_code(given: str) -> Code:
     return given_code(
         read_code(given),
-        f"a code has {HARDENED_CODE_CHARS} letters and digits, and there is none here: "
-        "copy it from the mail, or the whole mail; hyphens and case do not matter",
+        f"no code found: a code has {HARDENED_CODE_CHARS} letters and digits. "
+        "Copy it from the mail, or copy the whole mail; hyphens and case do not matter",
     )
 
 
 class Handshake:
-    """How a client comes to its sessions."""
+    """Opens sessions by a code or by a ticket."""
 
     def __init__(self, transport: Transport, choices: Choices, clock: Clock) -> None:
         self._transport = transport
@@ -87,7 +87,7 @@ class Handshake:
         hello, pending = begin_login(
             username, self._realm, secrets.token_bytes, [self._suite.name], self._fresh
         )
-        # The key is made while the person reads the mail.
+        # Generate the key while the user reads the mail.
         async with self._own_key() as made:
             answer = await self._begin("/session/hello", hello.serialize(self._form))
             with answers_checked():
@@ -149,14 +149,13 @@ class Handshake:
                 session, ticket = confirmation.open(proof, self._clock())
             except (CodeRefused, TicketRefused):
                 raise AnswerNotTrusted(
-                    "what answered has not proven that it is the gateway: check the URL, "
-                    "and begin anew"
+                    "the server did not prove that it is the gateway: check the URL, log in again"
                 ) from None
         return Enrolled(session, key, ticket)
 
     @asynccontextmanager
     async def _own_key(self) -> AsyncIterator[asyncio.Future[ClientKey | None]]:
-        """The client's key of one session, to be awaited; None where the suite wraps nothing."""
+        """A future of the RSA key for one session; None if the suite has no RSA key."""
         made = asyncio.ensure_future(self._find_key())
         try:
             yield made

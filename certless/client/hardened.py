@@ -1,4 +1,4 @@
-"""The hardened suites at the Python client: one session, and the ticket that leads to the next."""
+"""The hardened suites of the Python client: one session, and the ticket for the next one."""
 
 from protocol.common.codec import serialize_json
 from protocol.common.errors import LocalProtocolError
@@ -15,7 +15,7 @@ from .transport import Transport
 
 
 class HardenedClientProtocol(ClientProtocol):
-    """A session in the suite of ``choices``; ``tickets`` is where its ticket is kept, if it is."""
+    """A session in the suite of ``choices``; ``tickets`` stores its ticket."""
 
     def __init__(
         self,
@@ -37,26 +37,26 @@ class HardenedClientProtocol(ClientProtocol):
         enrolled = await self._handshake.login(username, entry)
         messages = self._messages_in(enrolled)
         if password is not None:
-            # Under the seal, and so after the gateway has proven itself (PROTOCOL §15.7).
+            # Sealed, so it is sent only after the gateway has proven its identity (PROTOCOL §15.7).
             fields = serialize_json({"password": password})
             checked = await messages.send(self._own_request("/session/authenticate", fields))
             if checked.status != 200:
                 raise PasswordNotAccepted(checked.status)
         if self._tickets is not None and enrolled.ticket is None:
-            # One that is left there would bring back whoever was logged in before.
+            # An old ticket would resume the session of the user who was logged in before.
             await self._tickets.forget()
         await self._keep(enrolled.ticket)
         self._messages = messages
 
     async def resume(self) -> None:
         if self._tickets is None:
-            raise NotLoggedIn("no ticket is kept: name a place with tickets=, or log in")
+            raise NotLoggedIn("no ticket is stored: set tickets=, or log in with a code")
         async with self._tickets.resuming():
             saved = await self._tickets.load()
             if saved is None:
-                raise NotLoggedIn("no ticket is kept yet: log in with a code")
+                raise NotLoggedIn("there is no ticket yet: log in with a code")
             enrolled = await self._handshake.resume(self._ticket_in(saved))
-            # The successor is kept before the first message (PROTOCOL §19.3).
+            # Store the next ticket before the first message (PROTOCOL §19.3).
             await self._keep(enrolled.ticket)
             self._messages = self._messages_in(enrolled)
 
@@ -64,11 +64,11 @@ class HardenedClientProtocol(ClientProtocol):
         try:
             ticket = ClientTicket.parse(saved)
         except (LocalProtocolError, TypeError):
-            raise TicketNotKept("what was kept is no ticket: log in with a code") from None
+            raise TicketNotKept("the stored data is not a ticket: log in with a code") from None
         if (ticket.suite, ticket.realm) != (self._choices.suite.name, self._choices.realm):
             raise TicketNotKept(
                 f"the ticket is for {ticket.suite} in the realm {ticket.realm!r}: "
-                "give suite= and realm= likewise, or log in with a code"
+                "set the same suite= and realm=, or log in with a code"
             )
         return ticket
 
@@ -100,6 +100,6 @@ class HardenedClientProtocol(ClientProtocol):
             await self._tickets.forget()
 
     def _own_request(self, path: str, body: bytes = b"") -> HttpRequest:
-        """A request to the gateway itself, inside the seal."""
+        """A sealed request to the gateway itself."""
         headers = (("Content-Type", "application/json"),) if body else ()
         return HttpRequest("POST", self._transport.prefix + path, headers, body)

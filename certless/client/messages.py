@@ -1,7 +1,7 @@
 """The messages of one hardened session at the Python client (PROTOCOL §17, §18).
 
-What a request needs beside itself is seen to here: a new epoch every 15 minutes, and a clock that
-is put right after a refusal.
+This module also starts a new epoch every 15 minutes, and corrects the clock after the gateway
+has refused it.
 """
 
 import secrets
@@ -32,7 +32,7 @@ from .transport import MESSAGE_BYTES, Transport
 
 
 class Messages:
-    """Sends requests in ``session``; ``key`` is the client's where the suite wraps."""
+    """Sends requests in ``session``; ``key`` is the client's RSA key if the suite has one."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Messages:
         self._steady = steady
 
     async def send(self, request: HttpRequest) -> HttpResponse:
-        """The answer. A request is sent twice only where it cannot be handled twice (§17.6).
+        """The response. A request is sent again only if it cannot be processed twice (§17.6).
 
         Raises: ClientError.
         """
@@ -64,8 +64,8 @@ class Messages:
             raise AnswerNotTrusted("the gateway refuses a new epoch: log in again")
         if isinstance(answer, ClockRefused):
             raise ClockNotAccepted(
-                "the gateway got the request too early or too late. The clock is put right now; "
-                "before you send it again, look whether it was handled all the same"
+                "the gateway received the request too early or too late. The clock is corrected "
+                "now. Before you send the request again, check whether it was processed"
             )
         return answer
 
@@ -73,7 +73,7 @@ class Messages:
         started_ms = self._steady()
         if self._clock() >= self._session.expires_ms:
             raise NotLoggedIn("the session has ended: call resume, or login")
-        # Kept before anything is awaited: no other message may have the same number.
+        # Stored before the first await: no other message may use the same number.
         envelope, pending, self._session = seal_request(
             self._session, request, self._clock(), secrets.token_bytes
         )
@@ -101,7 +101,7 @@ class Messages:
                 return refusal
 
     async def _unwrap(self, received: ReceivedAnswer) -> bytes | None:
-        """Whatever a key of the caller's raises is the uniform failure, with that as its cause."""
+        """An error of an external key is an AnswerNotTrusted, with that error as its cause."""
         if self._key is None:
             return None
         try:
@@ -110,5 +110,5 @@ class Messages:
             raise
         except Exception as error:
             raise AnswerNotTrusted(
-                f"the answer is not ours, or rsa_key failed: {DecryptionFailed.code}"
+                f"the response is not for this request, or rsa_key failed: {DecryptionFailed.code}"
             ) from error

@@ -1,7 +1,6 @@
-"""What a suite is to the client: a way to log in, to send, and to log out.
+"""The interface of a suite in the client: log in, send, log out.
 
-``client_classic`` and ``client_hardened`` each have one; ``client.Client`` speaks through it and
-does not know which it is.
+``classic`` and ``hardened`` implement it; ``Client`` uses it for every suite.
 """
 
 import inspect
@@ -22,7 +21,7 @@ _T = TypeVar("_T")
 
 
 def given_code(found: Code | NoCode, absent: str) -> Code:
-    """The code that was found; ``absent`` says what to do where there is none.
+    """The code that was found; ``absent`` is the error text if there is none.
 
     Raises: CodeMistyped.
     """
@@ -30,13 +29,13 @@ def given_code(found: Code | NoCode, absent: str) -> Code:
         case NoCode.ABSENT:
             raise CodeMistyped(absent)
         case NoCode.TWO:
-            raise CodeMistyped("there are two different codes here: give the newest one alone")
+            raise CodeMistyped("there are two different codes: enter only the newest one")
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class CodeEntry:
-    """Where the code comes from, and how often it may be asked for."""
+    """The source of the code, and how often to ask it."""
 
     source: CodeSource
     attempts: int
@@ -48,7 +47,7 @@ class CodeEntry:
     async def enter(
         self, read: Callable[[str], Code], attempt: Callable[[Code], Awaitable[_T]]
     ) -> _T:
-        """What ``attempt`` gives for the first code that is accepted.
+        """The result of ``attempt`` for the first accepted code.
 
         ``read`` raises CodeMistyped. Raises: CodeMistyped, CodeNotAccepted, and what ``attempt``
         raises.
@@ -58,9 +57,9 @@ class CodeEntry:
             try:
                 code = read(await self._given())
                 if code.text in refused:
-                    # In classic, two payloads under one code would share a key stream
-                    # (PROTOCOL §4.4); elsewhere it would cost an attempt.
-                    raise CodeMistyped("this code was not accepted before: ask for a new one")
+                    # In classic, two payloads with one code would share a key stream
+                    # (PROTOCOL §4.4); in the other suites it would use up an attempt.
+                    raise CodeMistyped("this code was refused before: ask for a new one")
                 refused.add(code.text)
                 return await attempt(code)
             except (CodeNotAccepted, CodeMistyped):
@@ -78,18 +77,18 @@ class ClientProtocol(ABC):
 
     @abstractmethod
     async def login(self, username: str, entry: CodeEntry, password: str | None) -> None:
-        """Open a session. One that fails leaves the session that was there as it was.
+        """Open a session. If this fails, an earlier session stays open.
 
         Raises: ClientError.
         """
 
     @abstractmethod
     async def resume(self) -> None:
-        """Open a session with the ticket that is kept. Raises: ClientError."""
+        """Open a session with the stored ticket. Raises: ClientError."""
 
     @abstractmethod
     async def send(self, request: HttpRequest) -> HttpResponse:
-        """The answer to one sealed request. Raises: ClientError."""
+        """Send one sealed request; return its response. Raises: ClientError."""
 
     @abstractmethod
     async def logout(self) -> None:

@@ -1,4 +1,4 @@
-"""What a request of the Python client is made from: the arguments of aiohttp's."""
+"""Requests of the Python client, made from the same arguments as aiohttp's."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -25,19 +25,19 @@ class RequestOptions(TypedDict, total=False):
     data: Data | None
 
 
-# What may stand in a target as it is, and "%": what was escaped is not escaped again.
+# Characters that a target can contain, and "%": escaped text is not escaped again.
 _AS_WRITTEN = "/?%!$&'()*+,;=:@-._~[]"
 
 
 def target_of(path: str, params: Mapping[str, Any] | None = None) -> str:
-    """``path`` as it was written, with ``params`` at its end.
+    """``path`` with ``params`` at its end.
 
-    Only what no target may hold is encoded: spaces, what is not ASCII, and the like. A fragment is
-    left out. Dots, doubled slashes and escapes are for the server to judge.
+    Only characters that a target cannot contain are encoded, for instance spaces and non-ASCII.
+    The fragment is removed. Dot segments, double slashes and escapes are sent unchanged.
     Raises: ValueError.
     """
     if not path.startswith("/") or path.startswith("//"):
-        raise ValueError("path must start with one /: the gateway is named in Client(url)")
+        raise ValueError("path must start with exactly one /; the host belongs in Client(url)")
     target = quote(path.partition("#")[0], safe=_AS_WRITTEN)
     if not params:
         return target
@@ -55,9 +55,9 @@ def http_request(
     json: Any = None,
     data: bytes | str | Mapping[str, str] | None = None,
 ) -> HttpRequest:
-    """The request to be sealed; its Content-Type follows from ``json`` or ``data`` unless given.
+    """The request to seal. Without a Content-Type, it gets the one of ``json`` or ``data``.
 
-    Raises: ValueError, for what the gateway would refuse.
+    Raises: ValueError, for a request that the gateway would refuse.
     """
     if json is not None and data is not None:
         raise ValueError("give json or data, not both")
@@ -85,7 +85,7 @@ def http_request(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FormRequest:
-    """A request whose form has files to read, perhaps, before it can be sealed."""
+    """A request with a form, whose files must be read before it can be sealed."""
 
     head: HttpRequest
     form: payload.Payload
@@ -103,9 +103,9 @@ def form_request(
     params: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> FormRequest:
-    """The same for a form, which knows its own Content-Type. Raises: ValueError."""
-    written = form()
+    """The same for a form, which has its own Content-Type. Raises: ValueError."""
+    encoded = form()
     typed: CIMultiDict[str] = CIMultiDict(headers or {})
-    # Also where one is given: it cannot know the boundary.
-    typed["Content-Type"] = written.content_type
-    return FormRequest(http_request(method, path, params=params, headers=typed), written)
+    # Overrides the caller's Content-Type, which cannot contain the boundary.
+    typed["Content-Type"] = encoded.content_type
+    return FormRequest(http_request(method, path, params=params, headers=typed), encoded)

@@ -1,4 +1,4 @@
-"""What a request of the Python client gives: a response in the manner of aiohttp's."""
+"""Responses of the Python client, with the interface of aiohttp's."""
 
 import json as json_module
 from collections.abc import Awaitable, Generator
@@ -13,7 +13,7 @@ from .errors import Refused
 
 
 class Response:
-    """The inner response, in the manner of aiohttp's."""
+    """The inner response, with the interface of aiohttp's."""
 
     def __init__(self, method: str, url: URL, inside: HttpResponse) -> None:
         self.method = method
@@ -41,7 +41,7 @@ class Response:
         return self._body.decode(encoding)
 
     async def json(self) -> Any:
-        """The body as JSON, whatever its Content-Type says."""
+        """The body as JSON; the Content-Type is ignored."""
         return json_module.loads(self._body)
 
     def raise_for_status(self) -> None:
@@ -53,7 +53,7 @@ class Response:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """The body is here already; nothing to release."""
+        """Nothing to release: the body has been read."""
 
     def __repr__(self) -> str:
         return f"<Response {self.method} {self.url.path} {self.status}>"
@@ -72,4 +72,4 @@ class RequestContext(Awaitable[Response]):
         return await self._request
 
     async def __aexit__(self, *_: object) -> None:
-        """Nothing is held."""
+        """Nothing to release."""

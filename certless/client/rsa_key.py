@@ -1,7 +1,7 @@
-"""The client's RSA key in ``rsa-gcm``: one made here for the session, or one that stays elsewhere.
+"""The client's RSA key in ``rsa-gcm``: generated for one session, or external.
 
-A key in hardware never leaves it. Who holds one gives the client an ``RsaDecrypter``: the public
-key, and a way to have 256 to 512 bytes unwrapped.
+A key in hardware never leaves it. To use one, pass an ``RsaDecrypter`` to the client: it gives the
+public key and decrypts 256 to 512 bytes.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _PEM = b"-----BEGIN "
 
 
 class RsaDecrypter(Protocol):
-    """An RSA key that somebody else holds: a smart card, an HSM, another process."""
+    """An external RSA key: in a smart card, an HSM or another process."""
 
     @property
     def public_key(self) -> str | bytes:
@@ -27,26 +27,26 @@ class RsaDecrypter(Protocol):
     async def decrypt(self, wrapped: bytes) -> bytes:
         """The 32 bytes in ``wrapped``: RSA-OAEP with SHA-256, MGF1 with SHA-256, no label.
 
-        Called once for each answer, also for several at once. It must not block the loop:
-        ``asyncio.to_thread`` is for libraries that do. What it gives is a secret; log none of it.
-        Raises: any Exception, where ``wrapped`` does not open or the device fails. The answer is
-        then AnswerNotTrusted, with that exception as its cause. What takes longer than
-        ``timeout_s`` is cancelled, and is NoAnswer.
+        Called once for each response, and several calls can run at once. It must not block the
+        event loop: use ``asyncio.to_thread`` for a blocking library. The result is a secret: do
+        not log it. Raises: any Exception, if ``wrapped`` cannot be decrypted or the device fails;
+        the client then raises AnswerNotTrusted with that exception as its cause. A call that takes
+        longer than ``timeout_s`` is cancelled, and the client raises NoAnswer.
         """
 
 
 class ClientKey(Protocol):
-    """What a session needs of the client's key."""
+    """The client's key, as a session uses it."""
 
     @property
     def public(self) -> RsaPublicKey: ...
 
     async def unwrap(self, wrapped: bytes) -> bytes | None:
-        """What is in ``wrapped``, or None where it does not open."""
+        """The content of ``wrapped``, or None if it cannot be decrypted."""
 
 
 class OwnKey:
-    """A pair made for one session, in this process."""
+    """A key pair generated for one session, in this process."""
 
     def __init__(self, pair: RsaPrivateKey) -> None:
         self.public = pair.public
@@ -61,18 +61,18 @@ class OwnKey:
 
 
 class ExternalKey:
-    """The key of ``decrypter``, used in every session. ``timeout_s`` bounds each decryption.
+    """The key of ``decrypter``, for every session. ``timeout_s`` limits each decryption.
 
-    Raises: ValueError, for a public key that no gateway would take.
+    Raises: ValueError, for a public key that no gateway would accept.
     """
 
     def __init__(self, decrypter: RsaDecrypter, timeout_s: float) -> None:
-        self.public = _admitted(decrypter.public_key)
+        self.public = _validated(decrypter.public_key)
         self._decrypter = decrypter
         self._timeout_s = timeout_s
 
     async def unwrap(self, wrapped: bytes) -> bytes | None:
-        """Raises: NoAnswer (not in time), and whatever the decrypter raises."""
+        """Raises: NoAnswer (timeout), and any exception of the decrypter."""
         try:
             async with asyncio.timeout(self._timeout_s) as bound:
                 secret: object = await self._decrypter.decrypt(wrapped)
@@ -80,12 +80,12 @@ class ExternalKey:
             if not bound.expired():
                 raise
             raise NoAnswer(
-                f"rsa_key did not unwrap it in {self._timeout_s:g} s", "is the device there?"
+                f"rsa_key did not decrypt it in {self._timeout_s:g} s", "is the device connected?"
             ) from None
         return secret if isinstance(secret, bytes) else None
 
 
-def _admitted(given: str | bytes) -> RsaPublicKey:
+def _validated(given: str | bytes) -> RsaPublicKey:
     try:
         if isinstance(given, bytes) and _PEM not in given:
             return validate_public_key_der(given)
@@ -94,6 +94,6 @@ def _admitted(given: str | bytes) -> RsaPublicKey:
         )
     except InvalidPublicKey as error:
         raise ValueError(
-            f"rsa_key cannot be used: {error}. Its public_key is an RSA key of 2048 to 4096 bits "
-            "with the exponent 65537, as SubjectPublicKeyInfo in PEM or DER"
+            f"rsa_key cannot be used: {error}. Its public_key must be an RSA key of 2048 to 4096 "
+            "bits with the exponent 65537, as SubjectPublicKeyInfo in PEM or DER"
         ) from None

@@ -1,6 +1,6 @@
-"""Where a Python client keeps the ticket that brings it back without a code (PROTOCOL §19).
+"""Storage of a Python client's ticket, which opens a session without a code (PROTOCOL §19).
 
-A ticket stands for the login: whoever has it is the user until it is revoked.
+A ticket replaces the login: anyone who has it can act as the user until it is revoked.
 """
 
 import asyncio
@@ -16,30 +16,30 @@ from .errors import TicketNotKept
 
 
 class Tickets(ABC):
-    """A place for one ticket, which is bytes here."""
+    """Storage for one ticket, as bytes."""
 
     @abstractmethod
     async def load(self) -> bytes | None:
-        """The ticket that was kept last, or None. Raises: TicketNotKept."""
+        """The ticket that was stored last, or None. Raises: TicketNotKept."""
 
     @abstractmethod
     async def keep(self, ticket: bytes) -> None:
-        """Keep ``ticket`` in place of the one before, for good when this returns.
+        """Replace the stored ticket by ``ticket``; it is on the disk when this returns.
 
-        Raises: TicketNotKept, and the one before is still there.
+        Raises: TicketNotKept; the previous ticket is then still stored.
         """
 
     @abstractmethod
     async def forget(self) -> None:
-        """Keep none. Raises: TicketNotKept."""
+        """Delete the stored ticket. Raises: TicketNotKept."""
 
     @abstractmethod
     def resuming(self) -> AbstractAsyncContextManager[None]:
-        """Held while a client resumes; of two that try, the second gets TicketNotKept."""
+        """A lock while a client resumes; a second client gets TicketNotKept."""
 
 
 class TicketFile(Tickets):
-    """A ticket in a file of mode 0600, with ``PATH.lock`` beside it."""
+    """A ticket in a file with mode 0600; ``PATH.lock`` is its lock file."""
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
@@ -51,7 +51,7 @@ class TicketFile(Tickets):
         try:
             if self._path.stat().st_mode & 0o077:
                 raise TicketNotKept(
-                    f"ticket {self._path} can be read by others: chmod 600 {self._path}"
+                    f"other users can read the ticket {self._path}: chmod 600 {self._path}"
                 )
             return self._path.read_bytes()
         except FileNotFoundError:
@@ -63,7 +63,7 @@ class TicketFile(Tickets):
         await asyncio.to_thread(self._keep, ticket)
 
     def _keep(self, ticket: bytes) -> None:
-        # Written whole and then renamed: a device that loses its power has the one or the other.
+        # Write a new file, then rename it: after a power failure one of the two tickets is whole.
         part = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
         try:
             handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -94,7 +94,7 @@ class TicketFile(Tickets):
             os.close(handle)
 
     def _lock(self) -> int:
-        """A lock that the system lets go of also where this process is killed."""
+        """A lock that the system also releases if this process is killed."""
         path = self._path.with_name(self._path.name + ".lock")
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -105,7 +105,7 @@ class TicketFile(Tickets):
         except OSError:
             os.close(handle)
             raise TicketNotKept(
-                f"another client resumes with {self._path} at this moment; each needs its own"
+                f"another client is resuming with {self._path}: use one file for each client"
             ) from None
         return handle
 

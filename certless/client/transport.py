@@ -1,7 +1,7 @@
-"""Messages of the Python client over HTTP: bytes there, bytes back, or what was refused.
+"""Messages of the Python client over HTTP: sends bytes, returns bytes or raises Refused.
 
-Whoever answers may mean harm. Before a seal has been opened only little is read of an answer, of
-the length that came over the wire (compressed answers are not taken), and only for so long.
+The server may be hostile. Until a seal has been opened, the client limits the size of a response,
+accepts no compression, and stops at the time limit.
 """
 
 import re
@@ -16,7 +16,7 @@ from protocol.common.errors import MalformedMessage
 
 from .errors import AnswerNotTrusted, NoAnswer, NoGateway, NotLoggedIn, Refused
 
-# Refusals, and the steps of a login: the largest has a public key in it.
+# Error responses and login messages; the largest contains a public key.
 SMALL_ANSWER_BYTES = 64 * 1024
 MESSAGE_BYTES = 64 * 1024 * 1024
 _SECONDS = re.compile(r"[0-9]{1,6}")
@@ -24,18 +24,18 @@ _CONTENT_TYPE_OF = {form: name for name, form in CONTENT_TYPES.items()}
 
 
 def _plain(value: object, most: int) -> str:
-    """What a server says of an error, fit to be shown: no control characters, not too much."""
+    """The error text of a server without control characters, shortened to ``most``."""
     text = value if isinstance(value, str) else "unknown"
     return "".join(char if char.isprintable() else " " for char in text[:most])
 
 
 def _seconds(retry_after: str | None) -> int | None:
-    """Seconds of a Retry-After; a date, and what is longer than days, is not ours."""
+    """The seconds of a Retry-After; None for a date or more than six digits."""
     return int(retry_after) if retry_after and _SECONDS.fullmatch(retry_after) else None
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes | None:
-    """The body, or None where it is longer than ``most``: then the rest is not read."""
+    """The body, or None if it is longer than ``most``; the rest is then not read."""
     if (response.content_length or 0) > most:
         return None
     body = bytearray()
@@ -50,15 +50,15 @@ async def _refusal(response: aiohttp.ClientResponse) -> Refused:
     status, form = response.status, CONTENT_TYPES.get(response.content_type, "json")
     body = await _read(response, SMALL_ANSWER_BYTES) if _is_as_sent(response) else None
     try:
-        told = Members.parse(form, body or b"").left()
+        members = Members.parse(form, body or b"").left()
     except MalformedMessage:
         return NoGateway(status)
-    error, text = _plain(told.get("error"), 64), _plain(told.get("message"), 256)
+    error, text = _plain(members.get("error"), 64), _plain(members.get("message"), 256)
     return Refused(status, error, text, _seconds(response.headers.get(hdrs.RETRY_AFTER)))
 
 
 def _is_as_sent(response: aiohttp.ClientResponse) -> bool:
-    """Whether the body is in no coding. A gateway uses none: a small one can unpack to anything."""
+    """Whether the body is not compressed: a small compressed body can unpack to any size."""
     codings = response.headers.getall(hdrs.CONTENT_ENCODING, [])
     return all(coding.strip().lower() in ("", "identity") for coding in codings)
 
@@ -73,7 +73,7 @@ class Transport:
         self._http: aiohttp.ClientSession | None = None
 
     def open(self) -> None:
-        """Called inside a running loop, before anything is sent."""
+        """Call it in a running event loop, before the first message."""
         self._http = aiohttp.ClientSession(
             timeout=self._timeout,
             auto_decompress=False,
@@ -89,16 +89,16 @@ class Transport:
     async def post(
         self, path: str, body: bytes, form: Format, most: int = SMALL_ANSWER_BYTES
     ) -> bytes:
-        """What the gateway answers to ``body`` below the prefix, of at most ``most`` bytes.
+        """POST ``body`` to ``path`` below the prefix; the response has at most ``most`` bytes.
 
-        It is sent once, whatever comes. Raises: Refused, AnswerNotTrusted, NoAnswer, NotLoggedIn.
+        It is sent only once. Raises: Refused, AnswerNotTrusted, NoAnswer, NotLoggedIn.
         """
         if self._http is None:
-            raise NotLoggedIn("use the client in 'async with Client(url) as client'")
+            raise NotLoggedIn("open the client first: 'async with Client(url) as client'")
         try:
             return await self._exchange(self._http, path, body, form, most)
         except TimeoutError:
-            raise NoAnswer(f"nothing whole came in {self._timeout.total:g} s") from None
+            raise NoAnswer(f"not complete after {self._timeout.total:g} s") from None
         except aiohttp.ClientError as error:
             raise NoAnswer(_plain(str(error) or type(error).__name__, 256)) from error
 
@@ -117,5 +117,5 @@ class Transport:
                 raise NoGateway(response.status)
             answer = await _read(response, most)
             if answer is None:
-                raise AnswerNotTrusted(f"the answer is larger than {most} bytes")
+                raise AnswerNotTrusted(f"the response is larger than {most} bytes")
             return answer

@@ -1,1 +1,1 @@
-"""The command line: arguments are parsed here and nothing is decided."""
+"""The command line: parses arguments, and calls the packages that do the work."""

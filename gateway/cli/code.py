@@ -1,4 +1,4 @@
-"""What a person types or pastes where ``certless request`` asks for a code: a line, or a mail."""
+"""Reads the code for ``certless request`` from the terminal: a line, or a pasted mail."""
 
 import asyncio
 import select
@@ -8,32 +8,32 @@ from collections.abc import Callable
 from protocol.common.codes import Code
 from protocol.common.typed_codes import NoCode
 
-# The lines of what is pasted come one behind the other; a person does not type that fast.
+# The lines of pasted text arrive without a pause; a person does not type that fast.
 _PAUSE_S = 0.1
 
 
 async def ask_code(prompt: str, read: Callable[[str], Code | NoCode]) -> str:
-    """The text that a code may be in, "" at the end of the input."""
-    # The prompt goes to stderr: stdout is the answer's.
+    """The text that should contain a code; "" at the end of the input."""
+    # The prompt goes to stderr: stdout is for the response.
     sys.stderr.write(prompt)
     sys.stderr.flush()
-    return await asyncio.to_thread(_take, read)
+    return await asyncio.to_thread(_read_text, read)
 
 
-def _take(read: Callable[[str], Code | NoCode]) -> str:
+def _read_text(read: Callable[[str], Code | NoCode]) -> str:
     text = line = sys.stdin.readline()
     if sys.stdin.isatty():
-        # All of it: whoever is left with the rest of a mail is a shell, which would run it.
+        # Read the whole paste: the shell would run the rest of a mail as commands.
         while line and select.select([sys.stdin], [], [], _PAUSE_S)[0]:
             line = sys.stdin.readline()
             text += line
     else:
-        while line and _is_of_a_mail(text) and read(text) is NoCode.ABSENT:
+        while line and _looks_like_a_mail(text) and read(text) is NoCode.ABSENT:
             line = sys.stdin.readline()
             text += line
     return text
 
 
-def _is_of_a_mail(text: str) -> bool:
-    """Whether it is more than a code that was mistyped."""
+def _looks_like_a_mail(text: str) -> bool:
+    """Whether the text is longer than a mistyped code."""
     return len(text.split()) > 3 and not text.isupper()

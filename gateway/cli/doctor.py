@@ -1,4 +1,4 @@
-"""``certless doctor``: what stands in the way of this gateway, one line each."""
+"""``certless doctor``: prints the findings about a gateway, one line each."""
 
 import argparse
 import os
@@ -31,19 +31,19 @@ CHECKS = (
 
 
 async def doctor(arguments: argparse.Namespace) -> int:
-    """Print what was found; 0 where there is nothing to fix, else 1."""
+    """Print the findings; 0 if there is nothing to fix, else 1."""
     config = Path(arguments.config) if arguments.config else None
     try:
         report = await examine(Service(service_options(arguments), config), CHECKS)
     except ConfigError as error:
-        report = Report((fix("settings", f"{error}; nothing else was looked at"),))
+        report = Report((fix("settings", f"{error}; nothing else was checked"),))
     for finding in report.findings:
         sys.stdout.write(_line(finding))
-    sys.stdout.write(_sum(report))
+    sys.stdout.write(_summary(report))
     sys.stdout.flush()
     status = 0 if report.is_sound else 1
     if report.is_stuck:
-        # A thread that waits for a file system would keep this process with it.
+        # A thread that waits for a file system would keep this process from ending.
         os._exit(status)
     return status
 
@@ -52,6 +52,6 @@ def _line(finding: Finding) -> str:
     return f"{finding.mark:<5} {finding.about:<9} {on_one_line(finding.text)}\n"
 
 
-def _sum(report: Report) -> str:
+def _summary(report: Report) -> str:
     marks = [finding.mark for finding in report.findings]
-    return f"{marks.count(Mark.FIX)} to fix, {marks.count(Mark.WARN)} to know of\n"
+    return f"{marks.count(Mark.FIX)} to fix, {marks.count(Mark.WARN)} warnings\n"

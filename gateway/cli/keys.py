@@ -1,4 +1,4 @@
-"""``certless keys``: what seals a gateway's store, changed while the gateway runs (rotation.py)."""
+"""``certless keys``: changes the keys of a store while the gateway runs (rotation.py)."""
 
 import argparse
 import sys
@@ -11,28 +11,30 @@ from gateway.keys.rotation import drop, records_by_key, rotate, seal_anew, seal_
 from .offline_gateway import OfflineGateway, add_gateway_options
 
 _NEW_IN_ENVIRONMENT = (
-    f"No key was made: to change it, put a new one first in {VARIABLE} and leave this one second, "
-    "restart every gateway, and rotate; then take this one away."
+    f"No key was created. To change the key, put a new one before this one in {VARIABLE}, restart "
+    "every gateway, run `keys rotate` again, and then remove this one."
 )
 _OLD_IN_ENVIRONMENT = (
-    f"The other keys of {VARIABLE} still open: once `keys list` shows no record under one, take it "
-    "away there and restart every gateway."
+    f"The other keys of {VARIABLE} still open records. When `keys list` shows no records for a "
+    "key, remove it from {VARIABLE} and restart every gateway."
 )
 
 
 def add_keys(commands: Any) -> None:
-    """The commands and their options, for ``argparse``."""
-    keys = commands.add_parser("keys", help="the keys that seal the store, and new ones")
+    """Add the commands to the parser."""
+    keys = commands.add_parser("keys", help="list, rotate and delete the keys that seal the store")
     actions = keys.add_subparsers(metavar="list|rotate|drop", required=True)
-    shown = actions.add_parser("list", help="every key by its name, and how much it seals")
+    shown = actions.add_parser("list", help="list the keys, and how many records each one seals")
     shown.set_defaults(run=_list)
-    anew = actions.add_parser("rotate", help="make a new key and seal everything under it")
+    anew = actions.add_parser("rotate", help="create a new key and seal all records with it")
     anew.add_argument(
-        "--no-new-key", action="store_true", help="seal everything under the first one there is"
+        "--no-new-key",
+        action="store_true",
+        help="create no key: seal all records with the first existing key",
     )
     anew.set_defaults(run=_rotate)
-    old = actions.add_parser("drop", help="take out a key that seals nothing any more")
-    old.add_argument("id", metavar="ID", help="as `keys list` shows it")
+    old = actions.add_parser("drop", help="delete a key that seals no records")
+    old.add_argument("id", metavar="ID", help="ID of the key, from `keys list`")
     old.set_defaults(run=_drop)
     for command in (shown, anew, old):
         add_gateway_options(command)
@@ -44,10 +46,10 @@ async def _list(arguments: argparse.Namespace) -> int:
     async with gateway.store() as store:
         counted = await records_by_key(store, keyring)
     rows = [("ID", "RECORDS", "USE")]
-    for place, name in enumerate(keyring.ids):
-        rows.append((name, str(counted[name]), "opens" if place else "seals and opens"))
+    for number, name in enumerate(keyring.ids):
+        rows.append((name, str(counted[name]), "opens" if number else "seals and opens"))
     if counted[""]:
-        rows.append(("-", str(counted[""]), "none of the keys opens these"))
+        rows.append(("-", str(counted[""]), "no key opens these"))
     sys.stdout.write("".join(f"{name:<14}{count:>7}  {use}\n" for name, count, use in rows))
     return 0
 
@@ -58,15 +60,15 @@ async def _rotate(arguments: argparse.Namespace) -> int:
     async with gateway.store() as store:
         if file is None:
             records = await seal_anew(store, keyring)
-            _tell(f"{records} records were sealed anew, under key {keyring.ids[0]}.")
-            _tell(_OLD_IN_ENVIRONMENT if len(keyring.ids) > 1 else _NEW_IN_ENVIRONMENT)
+            _print(f"{records} records are now sealed with key {keyring.ids[0]}.")
+            _print(_OLD_IN_ENVIRONMENT if len(keyring.ids) > 1 else _NEW_IN_ENVIRONMENT)
         elif arguments.no_new_key:
             records = await seal_anew_by(store, file)
-            _tell(f"{records} records were sealed anew, under key {keyring.ids[0]}.")
+            _print(f"{records} records are now sealed with key {keyring.ids[0]}.")
         else:
             rotated = await rotate(store, file)
-            _tell(f"New key {rotated.key}; {rotated.records} records were sealed anew, under it.")
-            _tell("The former keys still open: see `keys list`, and then `keys drop`.")
+            _print(f"New key {rotated.key}; {rotated.records} records are now sealed with it.")
+            _print("The old keys still open records: see `keys list`, then `keys drop`.")
     return 0
 
 
@@ -75,14 +77,14 @@ async def _drop(arguments: argparse.Namespace) -> int:
     file = gateway.key_file()
     if file is None:
         raise ConfigError(
-            f"the keys are in {VARIABLE}: once `keys list` shows no record under one, take it away "
+            f"the keys are in {VARIABLE}: when `keys list` shows no records for a key, remove it "
             "there and restart every gateway"
         )
     async with gateway.store() as store:
         await drop(store, file, arguments.id)
-    _tell(f"Key {arguments.id} is gone from the file.")
+    _print(f"Key {arguments.id} is deleted from the file.")
     return 0
 
 
-def _tell(text: str) -> None:
+def _print(text: str) -> None:
     sys.stderr.write(text + "\n")

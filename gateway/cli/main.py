@@ -1,7 +1,7 @@
-"""The command line: serve and demo here, request, and what operators do, in rooms of their own.
+"""The command line: the parser, and the commands ``serve`` and ``demo``.
 
-What a person did wrong is one line that says what to do, and status 2; what went wrong elsewhere
-is one line and status 1.
+An error of the user is one line that says what to do, and status 2. Any other error is one line,
+and status 1.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from gateway.config.settings import find_dialect
 from gateway.errors import ConfigError, GatewayError
 from gateway.logs import on_one_line
 from gateway.service.serve import serve
-from gateway.service.signals import told_to_stop
+from gateway.service.signals import stop_signal
 from protocol.classic.dialects import DEFAULT_DIALECT
 
 from .doctor import doctor
@@ -28,7 +28,7 @@ from .request import add_request
 
 
 class _Parser(argparse.ArgumentParser):
-    """One line for a wrong option, in place of the whole usage."""
+    """Prints one line for a wrong option, instead of the whole usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
@@ -41,16 +41,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"certless {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
 
-    service = commands.add_parser("serve", help="put Certless in front of an HTTP API")
+    service = commands.add_parser("serve", help="run a gateway in front of an HTTP API")
     add_arguments(service)
     service.set_defaults(run=serve)
 
-    check = commands.add_parser("doctor", help="say what stands in the way of such a service")
+    check = commands.add_parser(
+        "doctor", help="check the options and environment of such a gateway"
+    )
     add_arguments(check)
     check.set_defaults(run=doctor)
 
-    demo = commands.add_parser("demo", help="a gateway, a sample API and a mailbox to look into")
-    demo.add_argument("--port", type=int, default=8440, help="the gateway; the next four are used")
+    demo = commands.add_parser("demo", help="run a gateway with a sample API and a mailbox page")
+    demo.add_argument(
+        "--port",
+        type=int,
+        default=8440,
+        help="port of the gateway (default 8440); the demo also uses the next four",
+    )
     add_argument(demo, "dialect")
     demo.set_defaults(run=_demo)
 
@@ -61,18 +68,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit status."""
+    """Run one command; return its exit status."""
     given = sys.argv[1:] if arguments is None else arguments
     if any(not _is_text(argument) for argument in given):
-        return _complain("an argument is not UTF-8; put such bytes in a file: -d @FILE", 2)
+        return _print_error("an argument is not UTF-8; put binary data into a file: -d @FILE", 2)
     options = _parser().parse_args(given)
     run: Coroutine[Any, Any, int] = options.run(options)
     try:
         return asyncio.run(run)
     except ConfigError as error:
-        return _complain(str(error), 2)
+        return _print_error(str(error), 2)
     except (GatewayError, ClientError) as error:
-        return _complain(str(error), 1)
+        return _print_error(str(error), 1)
     except KeyboardInterrupt:
         return 130
 
@@ -81,7 +88,7 @@ def _is_text(argument: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in argument)
 
 
-def _complain(text: str, status: int) -> int:
+def _print_error(text: str, status: int) -> int:
     sys.stderr.write(f"certless: {on_one_line(text)}\n")
     return status
 
@@ -97,10 +104,10 @@ async def _demo(arguments: argparse.Namespace) -> int:
             f"the demo needs {error.name}: in a clone, pip install '.[demo]'"
         ) from None
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    # aiosmtpd tells of every command.
+    # aiosmtpd logs every command.
     logging.getLogger("mail.log").setLevel(logging.WARNING)
     port = arguments.port
-    step = 1 if port else 0  # port 0 stands for any that is free, for all five
+    step = 1 if port else 0  # port 0 means any free port, for all five
     await run(
         port=port,
         mailbox_port=port + step,
@@ -108,7 +115,7 @@ async def _demo(arguments: argparse.Namespace) -> int:
         smtp_port=port + 3 * step,
         figures_port=port + 4 * step,
         dialect=find_dialect(arguments.dialect or DEFAULT_DIALECT).name,
-        stop=told_to_stop(),
+        stop=stop_signal(),
         announce=_announce,
     )
     return 0

@@ -1,6 +1,6 @@
-"""The gateway that a command of an operator is about: its store, its keys and its users.
+"""The store, keys and users of a gateway, for operator commands.
 
-The command works on the store, beside the gateway, so it must be one that another process can open.
+A command opens the store itself, so the store must allow a second process (SQLite or Redis).
 """
 
 import argparse
@@ -21,7 +21,7 @@ from protocol.common.errors import RejectedMessage
 
 
 class OfflineGateway:
-    """The options that say which gateway it is, from arguments and the config file."""
+    """The gateway that the arguments and the config file describe."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         options = read_config(Path(arguments.config)) if arguments.config else {}
@@ -44,17 +44,17 @@ class OfflineGateway:
             await store.close()
 
     def key_file(self) -> KeyFile | None:
-        """The file of its keys; None where they come from the environment. Raises: ConfigError."""
+        """The key file; None if the keys come from the environment. Raises: ConfigError."""
         if KeyRing.from_environment():
             return None
         path = self._key_file or default_key_file(self._url())
         if path is None:
-            raise ConfigError(f"name the gateway's keys: --key-file FILE, or {VARIABLE}")
+            raise ConfigError(f"set the keys of the gateway: --key-file FILE, or {VARIABLE}")
         _must_exist(Path(path), "--key-file")
         return KeyFile(Path(path))
 
     def keyring(self) -> KeyRing:
-        """Its keys. Raises: ConfigError."""
+        """The keys. Raises: ConfigError."""
         file = self.key_file()
         return KeyRing.chosen(
             Path(self._key_file) if self._key_file else None, file.path if file else None
@@ -62,17 +62,17 @@ class OfflineGateway:
 
     def _url(self) -> str:
         if self._store is None:
-            raise ConfigError("say whose: --config gateway.toml, or --store sqlite:PATH")
+            raise ConfigError("say which gateway: --config gateway.toml, or --store sqlite:PATH")
         url = str(self._store)
         if url == "memory:":
             raise ConfigError(
-                "a store of memory: is inside the gateway's process, where nobody else can reach "
-                "it: serve with --store sqlite:PATH"
+                "the store memory: is inside the gateway's process, and no command can open it: "
+                "run serve with --store sqlite:PATH"
             )
         return url
 
     async def user(self, name: str, *, must_exist: bool = False) -> str:
-        """``name`` as handlers see it; where nothing says who may log in, as it is written."""
+        """The user ``name`` as handlers see it; unchanged if no users are configured."""
         directory = self._directory()
         if directory is None:
             return name
@@ -83,7 +83,7 @@ class OfflineGateway:
         if account is not None:
             return account.name
         if must_exist:
-            raise ConfigError(f"no user {name!r} may log in to this gateway")
+            raise ConfigError(f"the gateway has no user {name!r}")
         return name
 
     def _directory(self) -> Directory | None:
@@ -93,13 +93,13 @@ class OfflineGateway:
 
 
 def _must_exist(path: Path, option: str) -> None:
-    # It would be made anew, and be of no gateway.
+    # A new file would belong to no gateway.
     if not path.exists():
-        raise ConfigError(f"there is no {path}: is {option} that of the gateway?")
+        raise ConfigError(f"there is no {path}: is {option} the same as for the gateway?")
 
 
 def add_gateway_options(command: argparse.ArgumentParser) -> None:
-    """What says which gateway it is, for ``argparse``."""
-    command.add_argument("--config", metavar="FILE", help="the gateway's gateway.toml")
+    """Add the options that say which gateway."""
+    command.add_argument("--config", metavar="FILE", help="gateway.toml of the gateway")
     for name in ("store", "key_file", "users"):
         add_argument(command, name)

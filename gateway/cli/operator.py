@@ -1,6 +1,6 @@
-"""``certless code``, ``sessions``, ``tickets`` and ``users``: for operators, beside a gateway.
+"""``certless code``, ``sessions``, ``tickets`` and ``users``: commands for operators.
 
-They work on the gateway's store, so it must be one that another process can open.
+They open the gateway's store, which must allow a second process (SQLite or Redis).
 """
 
 import argparse
@@ -17,50 +17,52 @@ from gateway.sessions.management import GoodTicket, OpenSession, Operators
 from .offline_gateway import OfflineGateway, add_gateway_options
 
 
-class NothingThere(GatewayError):
-    """What was named is not there."""
+class NotFound(GatewayError):
+    """There is no such code, session or ticket."""
 
 
 def add_operator(commands: Any) -> None:
-    """The commands and their options, for ``argparse``."""
-    code = commands.add_parser("code", help="codes by hand, for devices without a mailbox")
+    """Add the commands to the parser."""
+    code = commands.add_parser("code", help="issue codes by hand, for devices without a mailbox")
     actions = code.add_subparsers(metavar="issue|revoke", required=True)
-    issue = actions.add_parser("issue", help="print a code in place of the next mail")
+    issue = actions.add_parser("issue", help="print a code that replaces the next mail")
     issue.add_argument("name", metavar="NAME", help="user name")
     issue.set_defaults(run=_issue_code)
-    revoke = actions.add_parser("revoke", help="take back the code that waits")
+    revoke = actions.add_parser("revoke", help="revoke the issued code")
     revoke.add_argument("name", metavar="NAME", help="user name")
     revoke.set_defaults(run=_revoke_code)
 
-    sessions = commands.add_parser("sessions", help="who is logged in, and end it")
+    sessions = commands.add_parser("sessions", help="list and end sessions")
     actions = sessions.add_subparsers(metavar="list|end", required=True)
-    shown = actions.add_parser("list", help="every open session")
+    shown = actions.add_parser("list", help="list the open sessions")
     shown.set_defaults(run=_list_sessions)
-    end = actions.add_parser("end", help="end a session and the ticket that goes on from it")
+    end = actions.add_parser("end", help="end a session and revoke its ticket")
     which = end.add_mutually_exclusive_group(required=True)
-    which.add_argument("id", metavar="ID", nargs="?", help="as `sessions list` shows it")
     which.add_argument(
-        "--user", metavar="NAME", help="all that a user has: sessions, tickets, codes"
+        "id", metavar="ID", nargs="?", help="ID of the session, from `sessions list`"
+    )
+    which.add_argument(
+        "--user", metavar="NAME", help="end all sessions, tickets and codes of a user"
     )
     end.set_defaults(run=_end_session)
 
-    tickets = commands.add_parser("tickets", help="who can come back without a code, and revoke it")
-    actions = tickets.add_subparsers(metavar="list|revoke", required=True)
-    good = actions.add_parser("list", help="every good ticket")
-    good.set_defaults(run=_list_tickets)
-    lost = actions.add_parser(
-        "revoke", help="revoke a ticket and end the session that it came with"
+    tickets = commands.add_parser(
+        "tickets", help="list and revoke tickets, which open sessions without a code"
     )
-    lost.add_argument("id", metavar="ID", help="as `tickets list` shows it")
-    lost.set_defaults(run=_revoke_ticket)
+    actions = tickets.add_subparsers(metavar="list|revoke", required=True)
+    tickets_list = actions.add_parser("list", help="list the valid tickets")
+    tickets_list.set_defaults(run=_list_tickets)
+    ticket_revoke = actions.add_parser("revoke", help="revoke a ticket and end its session")
+    ticket_revoke.add_argument("id", metavar="ID", help="ID of the ticket, from `tickets list`")
+    ticket_revoke.set_defaults(run=_revoke_ticket)
 
-    users = commands.add_parser("users", help="how figures and logs call a user")
+    users = commands.add_parser("users", help="the tags of users in metrics and logs")
     actions = users.add_subparsers(metavar="tag", required=True)
-    tag = actions.add_parser("tag", help="print the tag of a user in figures and logs")
+    tag = actions.add_parser("tag", help="print the tag of a user in metrics and logs")
     tag.add_argument("name", metavar="NAME", help="user name")
     tag.set_defaults(run=_show_tag)
 
-    for command in (issue, revoke, shown, end, good, lost, tag):
+    for command in (issue, revoke, shown, end, tickets_list, ticket_revoke, tag):
         add_gateway_options(command)
 
 
@@ -76,10 +78,10 @@ async def _issue_code(arguments: argparse.Namespace) -> int:
 
     async def work(operators: Operators) -> int:
         code = await operators.issue_code(user)
-        # The one place where it is ever written; what is for people goes beside it.
+        # Only the code goes to stdout; the text for people goes to stderr.
         sys.stdout.write(code.text + "\n")
-        _tell(
-            f"For the next login of {user}: it works once, for 10 minutes, and stands 5 attempts."
+        _print(
+            f"For the next login of {user}: valid once, for 10 minutes, with at most 5 attempts."
         )
         return 0
 
@@ -92,8 +94,8 @@ async def _revoke_code(arguments: argparse.Namespace) -> int:
 
     async def work(operators: Operators) -> int:
         if not await operators.revoke_code(user):
-            raise NothingThere(f"no code waits for {user}")
-        _tell(f"The code for {user} is revoked.")
+            raise NotFound(f"there is no issued code for {user}")
+        _print(f"The code for {user} is revoked.")
         return 0
 
     return await _run(gateway, work)
@@ -115,12 +117,12 @@ async def _end_session(arguments: argparse.Namespace) -> int:
     async def work(operators: Operators) -> int:
         if arguments.user is None:
             if not await operators.end_session(arguments.id):
-                raise NothingThere(f"no session {arguments.id} is open: see `sessions list`")
-            _tell("The session is ended.")
+                raise NotFound(f"there is no session {arguments.id}: see `sessions list`")
+            _print("The session has ended.")
             return 0
         user = await gateway.user(arguments.user)
         count = await operators.end_user(user)
-        _tell(f"Ended {count} sessions of {user}, and all tickets and codes.")
+        _print(f"Ended {count} sessions of {user}, and revoked all tickets and codes.")
         return 0
 
     return await _run(gateway, work)
@@ -139,8 +141,8 @@ async def _list_tickets(arguments: argparse.Namespace) -> int:
 async def _revoke_ticket(arguments: argparse.Namespace) -> int:
     async def work(operators: Operators) -> int:
         if not await operators.revoke_ticket(arguments.id):
-            raise NothingThere(f"no ticket {arguments.id} is good: see `tickets list`")
-        _tell("The ticket is revoked, and its session is ended.")
+            raise NotFound(f"there is no valid ticket {arguments.id}: see `tickets list`")
+        _print("The ticket is revoked, and its session has ended.")
         return 0
 
     return await _run(OfflineGateway(arguments), work)
@@ -173,6 +175,6 @@ def _time(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%MZ")
 
 
-def _tell(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.flush()
     sys.stderr.write(on_one_line(text) + "\n")

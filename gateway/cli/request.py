@@ -1,4 +1,4 @@
-"""``certless request``: log in, send one request, show the answer, log out."""
+"""``certless request``: log in, send one request, print the response, log out."""
 
 import argparse
 import contextlib
@@ -22,27 +22,34 @@ from protocol.hardened.suites import FRESHNESS
 
 from .code import ask_code
 
-# What comes before the path of a URL, as browsers and yarl read it.
+# The part of a URL before its path, as browsers and yarl parse it.
 _AUTHORITY = re.compile(r"\s*[A-Za-z]+://[^/?#]*")
 
 
 def add_request(commands: Any) -> None:
-    """The command and its options, for ``argparse``."""
-    request = commands.add_parser("request", help="log in and send one request, as curl would")
-    request.add_argument("--login", metavar="NAME", required=True, help="user name or address")
-    request.add_argument("--password", action="store_true", help="ask for a password as well")
+    """Add the command to the parser."""
+    request = commands.add_parser(
+        "request", help="log in, send one request, and print the response"
+    )
+    request.add_argument("--login", metavar="NAME", required=True, help="user name or mail address")
+    request.add_argument("--password", action="store_true", help="also ask for a password")
     request.add_argument(
-        "--suite", choices=SUITES, help=f"default {DEFAULT_SUITE}; with --dialect classic"
+        "--suite", choices=SUITES, help=f"default {DEFAULT_SUITE}, or classic with --dialect"
     )
     request.add_argument(
-        "--fresh", choices=tuple(FRESHNESS), default="clock", help="by time or by number"
+        "--fresh",
+        choices=tuple(FRESHNESS),
+        default="clock",
+        help="freshness of messages: by time (clock) or by number (counter)",
     )
     for name in ("realm", "dialect", "prefix"):
         add_argument(request, name, f"the gateway's {name} (default {default_of(name)})")
-    request.add_argument("--config", metavar="FILE", help="realm, dialect, prefix: gateway.toml")
-    request.add_argument("-d", "--data", help="body; @FILE reads a file")
+    request.add_argument(
+        "--config", metavar="FILE", help="gateway.toml to read realm, dialect and prefix from"
+    )
+    request.add_argument("-d", "--data", help="request body; @FILE reads a file")
     request.add_argument("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'")
-    request.add_argument("-i", "--include", action="store_true", help="show status and headers")
+    request.add_argument("-i", "--include", action="store_true", help="print status and headers")
     request.add_argument("method", metavar="METHOD")
     request.add_argument("url", metavar="URL", help="e.g. http://127.0.0.1:8440/orders")
     request.set_defaults(run=_request)
@@ -97,7 +104,7 @@ def _client(arguments: argparse.Namespace, url: str) -> Client:
 
 async def _request(arguments: argparse.Namespace) -> int:
     url = http_url(arguments.url)
-    # As it was typed: a URL that was parsed has lost what some servers tell apart.
+    # The path as typed: parsing a URL loses differences that some servers see.
     typed = _AUTHORITY.sub("", arguments.url, count=1)
     if url is None:
         raise ConfigError(f"URL {arguments.url!r} must be like http://127.0.0.1:8440/orders")
@@ -109,10 +116,10 @@ async def _request(arguments: argparse.Namespace) -> int:
     read = read_classic_code if is_classic else read_code
     prompts = iter(
         [
-            f"If {arguments.login} may log in, a code is on its way. If none comes, 3 may have\n"
-            "gone out in the last 15 minutes, which no client can tell: wait, and begin anew.\n"
-            "Paste it here: ",
-            *[f"Not accepted (is {agreed} the gateway's?). Paste the newest code: "]
+            f"If {arguments.login} is allowed to log in, a mail with a code is on its way. If no\n"
+            "mail arrives, the limit of 3 mails in 15 minutes may be used up: try again later.\n"
+            "Paste the code: ",
+            *[f"Not accepted (is {agreed} the same as the gateway's?). Paste the newest code: "]
             * (CODE_ATTEMPTS - 1),
         ]
     )
@@ -121,8 +128,8 @@ async def _request(arguments: argparse.Namespace) -> int:
         text = await ask_code(next(prompts), read)
         if not text:
             raise ClientError(
-                "no code was accepted: copy the whole line from the mail. If no mail came, 3 may "
-                "have gone out in the last 15 minutes: wait that long"
+                "no code was accepted: copy the whole line from the mail. If no mail came, the "
+                "limit of 3 mails in 15 minutes may be used up: try again later"
             )
         return text
 
@@ -157,4 +164,4 @@ def _show(response: Response, body: bytes, include: bool) -> None:
         sys.stdout.write("\n")
     sys.stdout.flush()
     if not response.ok and not include:
-        sys.stderr.write(f"certless: the answer is {response.status}\n")
+        sys.stderr.write(f"certless: the response has the status {response.status}\n")

@@ -1,1 +1,1 @@
-"""Settings: from options, from gateway.toml, and at a reload."""
+"""Options: their declarations, settings, gateway.toml, arguments, and reloads."""

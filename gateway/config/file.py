@@ -41,7 +41,7 @@ def _check(path: Path, name: str, value: Any) -> None:
 
 def _dialects(path: Path, tables: Any) -> dict[str, Dialect]:
     if not isinstance(tables, dict):
-        raise ConfigError(f"{path}: write [dialects.NAME]")
+        raise ConfigError(f"{path}: a dialect is a table [dialects.NAME]")
     dialects: dict[str, Dialect] = {}
     for name, table in tables.items():
         if not isinstance(table, dict) or not isinstance(table.get("base"), str):

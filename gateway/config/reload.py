@@ -1,4 +1,4 @@
-"""What is reloaded while a gateway serves: users, keys, and whatever else stands in files."""
+"""Reloads files while the gateway serves: users, keys and others."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -12,21 +12,21 @@ Reload: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class Reloads:
-    """Reloads all of it, each on its own: one that fails leaves what it had, and the others."""
+    """Runs all reloads. If one fails, it keeps its old data, and the others still run."""
 
     def __init__(self) -> None:
         self._named: list[tuple[str, Reload]] = []
 
     def add(self, name: str, reload: Reload) -> None:
-        """``reload`` raises a GatewayError where it cannot; then it has changed nothing."""
+        """``reload`` raises a GatewayError if it fails, and has then changed nothing."""
         self._named.append((name, reload))
 
     async def run(self) -> None:
-        """Said in the log, one line each."""
+        """Run all reloads; log one line for each."""
         for name, reload in self._named:
             try:
                 await reload()
             except GatewayError as error:
-                _log.error("not reloaded, %s stay as before: %s", name, error)
+                _log.error("cannot reload, %s stay as before: %s", name, error)
             else:
                 _log.info("reloaded %s", name)

@@ -1,7 +1,7 @@
-"""What stands in the way of a gateway that is set up like this, found before a visitor finds it.
+"""Diagnosis: finds the problems of a gateway's configuration and environment.
 
-Each room is a check: it yields one Finding a fact, in the words of who looks after the gateway.
-A check changes nothing that lasts, sends no mail, and tells no password.
+Each module is a check, which yields one Finding for each fact. A check makes no lasting change,
+sends no mail and shows no password.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from gateway.config.options import default_of
 from gateway.config.settings import Settings, settings_from
 from gateway.errors import GatewayError
 
-# One answer that a check waits for; and all that a check may take.
+# Time limits of one response, and of one check.
 ANSWER_S = 4.0
 CHECK_S = 10.0
 
 
 class Mark(StrEnum):
-    """``WARN`` is for a person to decide; ``FIX`` keeps the gateway from working, or being safe."""
+    """``WARN``: the operator decides. ``FIX``: the gateway does not work, or is not safe."""
 
     OK = "ok"
     WARN = "warn"
@@ -31,7 +31,7 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: what it is about, in one word, and what is so or what to do."""
+    """One line of the report: its topic in one word, and a fact or what to do."""
 
     mark: Mark
     about: str
@@ -39,30 +39,30 @@ class Finding:
 
 
 def ok(about: str, text: str) -> Finding:
-    """Nothing to do."""
+    """A fact that needs no action."""
     return Finding(Mark.OK, about, text)
 
 
 def warn(about: str, text: str) -> Finding:
-    """Somebody should know, and may leave it so."""
+    """A fact that the operator should know."""
     return Finding(Mark.WARN, about, text)
 
 
 def fix(about: str, text: str) -> Finding:
-    """Somebody has to do what ``text`` says."""
+    """A problem; ``text`` says what to do."""
     return Finding(Mark.FIX, about, text)
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What is examined: the options of ``serve`` by name, and the file that they came from."""
+    """The examined gateway: the options of ``serve`` by name, and their file."""
 
     options: dict[str, Any]
     config: Path | None = None
 
     @property
     def settings(self) -> Settings:
-        """Those of the gateway. Raises: ConfigError."""
+        """The settings of the gateway. Raises: ConfigError."""
         return settings_from(self.options, self.options.get("dialects"))
 
     def option(self, name: str) -> Any:
@@ -75,7 +75,7 @@ Check: TypeAlias = Callable[[Service], AsyncIterator[Finding]]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All findings, in the order of the checks; ``is_stuck`` where a check did not end."""
+    """All findings, in the order of the checks; ``is_stuck`` if a check did not end."""
 
     findings: tuple[Finding, ...]
     is_stuck: bool = False
@@ -89,28 +89,30 @@ class Report:
 async def examine(
     service: Service, checks: Iterable[tuple[str, Check]], check_s: float = CHECK_S
 ) -> Report:
-    """What ``checks``, each with its name, find. One that fails or hangs does not stop the others.
+    """Run ``checks``, each with its name. A check that fails or hangs does not stop the others.
 
-    They run at the same time, so ``check_s`` is the time of each and of all.
+    They run at the same time: ``check_s`` limits each check and all of them together.
     """
     found: list[tuple[str, list[Finding], asyncio.Task[None]]] = []
     for about, check in checks:
         findings: list[Finding] = []
         task = asyncio.create_task(_collect(about, check(service), findings))
         found.append((about, findings, task))
-    # A file system that hangs holds a thread that nobody can cancel, so it is not waited for.
+    # A file system that hangs blocks a thread that cannot be cancelled, so do not wait for it.
     await asyncio.wait([task for *_, task in found], timeout=check_s)
     is_stuck = False
     for about, findings, task in found:
         if not task.done():
             is_stuck = True
             task.cancel()
-            findings.append(fix(about, f"did not end in {check_s:.0f} s: see what it waits for"))
-    said: dict[str, Finding] = {}
+            findings.append(
+                fix(about, f"the check did not end in {check_s:.0f} s: see what it waits for")
+            )
+    unique: dict[str, Finding] = {}
     for _, findings, _ in found:
         for finding in findings:
-            said.setdefault(finding.text, finding)
-    return Report(tuple(said.values()), is_stuck)
+            unique.setdefault(finding.text, finding)
+    return Report(tuple(unique.values()), is_stuck)
 
 
 async def _collect(about: str, check: AsyncIterator[Finding], findings: list[Finding]) -> None:
@@ -119,8 +121,8 @@ async def _collect(about: str, check: AsyncIterator[Finding], findings: list[Fin
             findings.append(finding)
     except GatewayError as error:
         findings.append(fix(about, str(error)))
-    except Exception as error:  # what else it meets must not hide what the others find
-        # The text of any other exception may hold what it worked on.
+    except Exception as error:  # any other error must not hide the findings of the other checks
+        # The text of an unknown exception can contain secrets.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(frame.filename).name}:{frame.lineno}"
-        findings.append(fix(about, f"this check broke ({type(error).__name__} at {place})"))
+        findings.append(fix(about, f"this check failed ({type(error).__name__} at {place})"))

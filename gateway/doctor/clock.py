@@ -1,4 +1,4 @@
-"""The clock: sealed messages carry times, and are refused beyond ``window_ms`` from this one."""
+"""The clock: sealed messages contain a time, which can differ by at most ``window_ms``."""
 
 import ctypes
 import time
@@ -10,14 +10,14 @@ from .upstream import ask_upstream
 
 ABOUT = "clock"
 _TIME_ERROR = 5
-# A Date has whole seconds, and is written before the answer has come.
+# A Date has whole seconds, and was written before the response arrived.
 _COARSE_S = 2.0
 
 
-def is_kept() -> bool | None:
-    """Whether the kernel says that something keeps its clock right; None where it does not say.
+def is_synchronized() -> bool | None:
+    """Whether the kernel says that its clock is synchronized; None if it does not say.
 
-    Source: adjtimex(2), which with no mode set only reads.
+    Source: adjtimex(2), which only reads if no mode is set.
     """
     try:
         state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
@@ -27,19 +27,25 @@ def is_kept() -> bool | None:
 
 
 async def check_clock(service: Service) -> AsyncIterator[Finding]:
-    """This clock by the kernel's word, and beside those of the upstream."""
+    """Whether this clock is synchronized, and how it differs from the upstream's."""
     window_s = service.settings.window_ms / 1000
-    match is_kept():
+    match is_synchronized():
         case True:
-            yield ok(ABOUT, f"kept by the system; clients may be off by {window_s:g} s (window_ms)")
+            yield ok(
+                ABOUT,
+                f"synchronized by the system; clients can differ by {window_s:g} s (window_ms)",
+            )
         case False:
             yield warn(
                 ABOUT,
-                "the kernel says that nothing keeps it: run chrony or systemd-timesyncd; clients "
-                f"may be off by {window_s:g} s (window_ms)",
+                "the kernel says that it is not synchronized: run chrony or systemd-timesyncd; "
+                f"clients can differ by {window_s:g} s (window_ms)",
             )
         case None:
-            yield warn(ABOUT, "the system does not say whether its clock is kept: look, by hand")
+            yield warn(
+                ABOUT,
+                "the system does not say whether its clock is synchronized: check it yourself",
+            )
     answer = await ask_upstream(service.options.get("upstream", ""))
     if answer is not None:
         yield _of_upstream(answer.date, window_s)
@@ -47,19 +53,19 @@ async def check_clock(service: Service) -> AsyncIterator[Finding]:
 
 def _of_upstream(date: str | None, window_s: float) -> Finding:
     try:
-        theirs_s = parsedate_to_datetime(date or "").timestamp()
+        other_s = parsedate_to_datetime(date or "").timestamp()
     except ValueError:
-        return ok(ABOUT, "the upstream's cannot be compared: it sends no Date")
-    return beside("the upstream's", theirs_s, window_s)
+        return ok(ABOUT, "cannot be compared with the upstream's clock, which sends no Date")
+    return compared_with("the upstream's clock", other_s, window_s)
 
 
-def beside(whose: str, theirs_s: float, window_s: float) -> Finding:
-    """This clock, and the one that says ``theirs_s`` since 1970."""
-    off_s = time.time() - theirs_s
+def compared_with(whose: str, other_s: float, window_s: float) -> Finding:
+    """Compare this clock with another one, which shows ``other_s`` since 1970."""
+    off_s = time.time() - other_s
     if abs(off_s) <= _COARSE_S:
         return ok(ABOUT, f"agrees with {whose}")
     way = "ahead of" if off_s > 0 else "behind"
-    text = f"{abs(off_s):.0f} s {way} {whose}: have both kept by NTP"
+    text = f"{abs(off_s):.0f} s {way} {whose}: synchronize both by NTP"
     if abs(off_s) <= window_s:
         return warn(ABOUT, text)
-    return fix(ABOUT, f"{text}; clients may be off by {window_s:g} s")
+    return fix(ABOUT, f"{text}; clients can differ by {window_s:g} s")

@@ -1,4 +1,4 @@
-"""How hard a code is to guess, in words (PROTOCOL §10, §15)."""
+"""How hard a code is to guess (PROTOCOL §10, §15)."""
 
 from collections.abc import AsyncIterator
 
@@ -10,12 +10,12 @@ from . import Finding, Service, ok, warn
 
 ABOUT = "codes"
 _DAY_MS = 86_400_000
-# Of a thousand users who are guessed at all day, one is hit within some thirty years.
+# If attackers guess at a thousand users all day, they find one code in about thirty years.
 _MIN_DAYS = 10_000_000
 
 
 async def check_codes(service: Service) -> AsyncIterator[Finding]:
-    """Weaker codes are refused by the settings; this says what these are worth."""
+    """The strength of the codes. The settings refuse codes that are too weak."""
     settings = service.settings
     if any(map(is_hardened, settings.suites)):
         bits = HARDENED_CODE_CHARS * BITS_PER_CHAR
@@ -23,16 +23,16 @@ async def check_codes(service: Service) -> AsyncIterator[Finding]:
         days = 2**bits // guesses
         text = (
             f"hardened: {bits} bits, {CODE_ATTEMPTS} attempts, {settings.mail_limit} codes in "
-            f"{MAIL_WINDOW_MS // 60_000} minutes: {guesses:,} guesses a day at one user, "
-            f"one chance in {days:,} that any is right"
+            f"{MAIL_WINDOW_MS // 60_000} minutes: {guesses:,} guesses a day for one user, with "
+            f"a chance of 1 in {days:,} that one is right"
         )
         if days < _MIN_DAYS:
-            yield warn(ABOUT, f"{text}; a lower mail_limit leaves fewer")
+            yield warn(ABOUT, f"{text}; lower mail_limit")
         else:
             yield ok(ABOUT, text)
     if CLASSIC in settings.suites:
         bits = settings.code_chars * BITS_PER_CHAR
         yield ok(
             ABOUT,
-            f"classic: {bits} bits, so that a recorded login can be tried at home in vain",
+            f"classic: {bits} bits, too many to guess the code of a recorded login offline",
         )

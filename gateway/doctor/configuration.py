@@ -1,4 +1,4 @@
-"""The settings: sound as ``serve`` reads them, and saying what was meant."""
+"""The settings: valid for ``serve``, and without contradictions."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ from gateway.users.directory import TomlDirectory
 from . import Finding, Service, fix, ok, warn
 
 ABOUT = "settings"
-# A rate of messages is for those who want one.
+# messages_per_session is optional.
 _AGAINST_FLOODS = (
     *(name for name in RATES if name != "messages_per_session"),
     *("sessions", "sessions_per_user", "key_queue_size"),
@@ -26,22 +26,22 @@ _AGAINST_FLOODS = (
 
 
 async def check_configuration(service: Service) -> AsyncIterator[Finding]:
-    """All that is wrong with the options, and what they leave open."""
+    """Errors, contradictions and missing limits in the options."""
     options = {name: value for name, value in service.options.items() if name != "listen"}
-    # The mere look would make a key file and an audit log; the store has a check of its own.
-    unmade = {"store": default_of("store"), "key_file": None, "audit": None}
-    await asyncio.to_thread(application, {**options, **unmade})
+    # Do not create a key file or an audit log; the store has its own check.
+    create_nothing = {"store": default_of("store"), "key_file": None, "audit": None}
+    await asyncio.to_thread(application, {**options, **create_nothing})
     settings = service.settings
     source = service.config.name if service.config else "the command line"
     yield ok(
         ABOUT,
-        f"{source} is sound: listen {service.options['listen']}, prefix {settings.prefix}, "
+        f"{source} is valid: listen {service.options['listen']}, prefix {settings.prefix}, "
         f"realm {settings.realm}",
     )
     yield await _users(options)
     workers, cores = service.option("workers"), os.cpu_count() or 1
     if workers > cores:
-        yield warn(ABOUT, f"{workers} workers share {cores} cores: more than those gain nothing")
+        yield warn(ABOUT, f"{workers} workers share {cores} cores: use at most one for each core")
     yield _suites(settings.suites, settings.dialect.name)
     for finding in (*_routes(service), *_addresses(service)):
         yield finding
@@ -49,88 +49,88 @@ async def check_configuration(service: Service) -> AsyncIterator[Finding]:
 
 async def _users(options: dict[str, object]) -> Finding:
     if options.get("any_address"):
-        return ok("users", "any mail address may log in, once it has read its mail")
+        return ok("users", "the owner of any mail address can log in")
     directory = await asyncio.to_thread(TomlDirectory.from_file, Path(str(options["users"])))
     count = len(directory.accounts)
-    text = f"{count} may log in" if count > 1 else "one may log in"
-    mute = sum(not account.addresses for account in directory.accounts)
-    if mute:
-        text += f", {mute} of them by `code issue` only: no address"
+    text = f"{count} can log in" if count > 1 else "one can log in"
+    without_address = sum(not account.addresses for account in directory.accounts)
+    if without_address:
+        text += f", {without_address} of them only by `code issue`: no address"
     return ok("users", text)
 
 
 def _suites(suites: tuple[str, ...], dialect: str) -> Finding:
-    spoken = ", ".join(suites)
+    names = ", ".join(suites)
     if CLASSIC not in suites:
-        return ok("suites", spoken)
+        return ok("suites", names)
     return warn(
         "suites",
-        f"{spoken}; {CLASSIC_WARNING}; leave it out of suites unless programs of 2016 ({dialect}) "
-        "come here",
+        f"{names}; {CLASSIC_WARNING}; remove it from suites unless old programs ({dialect}) need "
+        "it",
     )
 
 
 def _routes(service: Service) -> Iterator[Finding]:
-    """Patterns that do not say what they seem to say."""
+    """Patterns that have no effect, or not the expected one."""
     settings = service.settings
     targets = service.options.get("targets")
-    passed_on = RoutePatterns(targets if targets is not None else ("/", "/*"))
+    forwarded = RoutePatterns(targets if targets is not None else ("/", "/*"))
     demands = SuitePolicy(settings.require)
     contradictions = False
     for pattern in settings.public:
-        path = _a_path_of(pattern)
+        path = _example_path(pattern)
         if pattern == "/*":
             text = "public /* leaves no route protected: name the pages that need no login"
         elif path.startswith(settings.prefix + "/"):
-            text = f"public {pattern} is below the prefix, where the gateway answers: leave it out"
+            text = f"public {pattern} is below the prefix of the gateway: remove it"
         elif (suite := demands.of(path)) is not None:
-            text = f"public {pattern} is not public, since require demands {suite}: drop one"
-        elif not passed_on.match(path):
-            text = f"public {pattern} is not passed on: name it under targets as well"
+            text = f"public {pattern} is not public, because require demands {suite}: remove one"
+        elif not forwarded.match(path):
+            text = f"public {pattern} is not forwarded: add it to targets"
         else:
             continue
         contradictions = True
         yield fix("routes", text)
     for pattern, suite in settings.require.items():
-        if not passed_on.match(_a_path_of(pattern)):
-            text = f"require {pattern} is for a path that is not passed on: see targets"
+        if not forwarded.match(_example_path(pattern)):
+            text = f"require {pattern} is for a path that is not forwarded: see targets"
         elif is_hardened(suite) and not any(map(is_hardened, settings.suites)):
-            text = f"require {pattern} demands {suite}, and no hardened suite is spoken: see suites"
+            text = f"require {pattern} demands {suite}, but no hardened suite is on: see suites"
         else:
             continue
         contradictions = True
         yield fix("routes", text)
     if not contradictions:
         public = ", ".join(settings.public) or "none"
-        yield ok("routes", f"public: {public}; all others need a login")
+        yield ok("routes", f"public: {public}; all other routes need a login")
 
 
 def _addresses(service: Service) -> Iterator[Finding]:
-    """Whom a gateway takes its visitors for, and who may see its figures."""
+    """How the gateway gets client addresses, and who can reach its metrics."""
     host, _ = host_and_port(service.options["listen"])
     trusted = service.settings.trusted_proxies
     if any(network in ("0.0.0.0/0", "::/0") for network in trusted):
         yield fix(
-            "limits", "trusted_proxies names everybody: a visitor can then say that he is another"
+            "limits", "trusted_proxies contains all addresses: clients can fake their address"
         )
     elif trusted:
-        yield ok("limits", f"an address is what {', '.join(trusted)} says in X-Forwarded-For")
+        yield ok("limits", f"client addresses come from X-Forwarded-For of {', '.join(trusted)}")
     elif _is_loopback(host):
         yield warn(
             "limits",
-            f"only this machine reaches {host}: if a reverse proxy does, name it in "
-            "trusted_proxies, else all visitors count as one address",
+            f"only this machine reaches {host}: if a reverse proxy is in front, add it to "
+            "trusted_proxies, else all clients count as one address",
         )
     else:
-        yield ok("limits", "an address is where a connection comes from")
+        yield ok("limits", "client addresses are those of the connections")
     settings = service.settings
-    open_ended = [name for name in _AGAINST_FLOODS if getattr(settings, name) in (0, NONE)]
-    if open_ended:
-        yield warn("limits", f"{', '.join(open_ended)}: as many as come, also of a flood")
+    unlimited = [name for name in _AGAINST_FLOODS if getattr(settings, name) in (0, NONE)]
+    if unlimited:
+        yield warn("limits", f"no limit for {', '.join(unlimited)}: a flood can use up the gateway")
     admin = str(service.options.get("admin") or "")
     admin_host = admin.rpartition(":")[0].strip("[]")
     if admin_host and not _is_loopback(admin_host):
-        yield warn("admin", f"the figures at {admin} have no login: keep visitors from that port")
+        yield warn("admin", f"the metrics at {admin} need no login: block that port for clients")
 
 
 def _is_loopback(host: str) -> bool:
@@ -140,7 +140,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _a_path_of(pattern: str) -> str:
-    """Some path that ``pattern`` matches."""
+def _example_path(pattern: str) -> str:
+    """A path that ``pattern`` matches."""
     path = re.sub(r"\{[^}]*\}", "x", pattern)
     return path[:-1] + "x" if path.endswith("/*") else path

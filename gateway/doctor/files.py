@@ -1,4 +1,4 @@
-"""Who on this machine can read, or change, the files of a gateway."""
+"""File permissions: whether other users can read or change the files of the gateway."""
 
 import asyncio
 import os
@@ -18,8 +18,8 @@ ABOUT = "files"
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """A file, what is in it, and the bits of its mode that must not be set."""
+class _File:
+    """A file, its content, and the mode bits that must not be set."""
 
     path: Path
     content: str
@@ -27,58 +27,62 @@ class _Kept:
 
 
 async def check_files(service: Service) -> AsyncIterator[Finding]:
-    """The mode of each file that is there."""
+    """The mode of each existing file."""
     found = await asyncio.to_thread(lambda: list(_findings(service)))
     for finding in found:
         yield finding
 
 
 def _findings(service: Service) -> Iterator[Finding]:
-    files = [kept for kept in _files_of(service) if kept.path.exists()]
-    wrong = False
+    files = [file for file in _files_of(service) if file.path.exists()]
+    found_problem = False
     audit = service.options.get("audit")
     if audit and Path(audit).is_dir():
-        wrong = True
-        yield fix(ABOUT, f"the audit log {audit} is a folder: name a file in it")
+        found_problem = True
+        yield fix(ABOUT, f"the audit log {audit} is a folder: set a file")
     elif audit and not os.access(Path(audit).parent, os.W_OK | os.X_OK, effective_ids=True):
-        wrong = True
-        yield fix(ABOUT, f"the audit log {audit} cannot be made: name a folder of this user's")
-    for kept in files:
-        status = kept.path.stat()
+        found_problem = True
+        yield fix(
+            ABOUT, f"this user cannot create the audit log {audit}: use a folder of this user"
+        )
+    for file in files:
+        status = file.path.stat()
         mode = stat.S_IMODE(status.st_mode)
-        if mode & kept.forbidden:
-            wrong = True
-            verb = "change" if mode & kept.forbidden & 0o022 else "read"
-            mended = mode & ~kept.forbidden
+        if mode & file.forbidden:
+            found_problem = True
+            verb = "change" if mode & file.forbidden & 0o022 else "read"
+            new_mode = mode & ~file.forbidden
             yield fix(
                 ABOUT,
-                f"others can {verb} {kept.path} ({kept.content}): "
-                f"{_regroup(kept.path, status, mended)}chmod {mended:o} {kept.path}",
+                f"other users can {verb} {file.path} ({file.content}): "
+                f"{_chgrp(file.path, status, new_mode)}chmod {new_mode:o} {file.path}",
             )
-        if not os.access(kept.path, os.R_OK, effective_ids=True):
-            wrong = True
-            yield fix(ABOUT, f"this user cannot read {kept.path}: run as the gateway's user")
+        if not os.access(file.path, os.R_OK, effective_ids=True):
+            found_problem = True
+            yield fix(
+                ABOUT, f"this user cannot read {file.path}: run doctor as the user of the gateway"
+            )
         elif os.geteuid() == 0 and status.st_uid != 0:
-            wrong = True
+            found_problem = True
             yield warn(
                 ABOUT,
-                f"{kept.path} belongs to {_name(status.st_uid)} and this is root, who may read "
-                "everything: look again as the user that serves",
+                f"{file.path} belongs to {_name(status.st_uid)}, and root can read every file: "
+                "run doctor as the user of the gateway",
             )
-    if not wrong:
-        names = ", ".join(kept.path.name for kept in files) or "none so far"
-        yield ok(ABOUT, f"nobody else can change them, or read what is secret: {names}")
+    if not found_problem:
+        names = ", ".join(file.path.name for file in files) or "none yet"
+        yield ok(ABOUT, f"other users cannot change them or read secrets: {names}")
 
 
-def _regroup(path: Path, status: os.stat_result, mended: int) -> str:
-    """What to do before the mode is ``mended``, lest this user cannot read the file any more."""
+def _chgrp(path: Path, status: os.stat_result, new_mode: int) -> str:
+    """A command to run before chmod, so that this user can still read the file."""
     user, groups = os.geteuid(), {os.getegid(), *os.getgroups()}
-    if user in (0, status.st_uid) or status.st_gid in groups or not mended & stat.S_IRGRP:
+    if user in (0, status.st_uid) or status.st_gid in groups or not new_mode & stat.S_IRGRP:
         return ""
     return f"chgrp {os.getegid()} {path} && "
 
 
-def _files_of(service: Service) -> Iterator[_Kept]:
+def _files_of(service: Service) -> Iterator[_File]:
     options = service.options
     scheme, _, rest = options.get("store", default_of("store")).partition(":")
     keys = options.get("key_file")
@@ -86,24 +90,24 @@ def _files_of(service: Service) -> Iterator[_Kept]:
         if not os.environ.get(VARIABLE):
             keys = keys or f"{rest}.key"
         for ending in ("", "-wal", "-shm"):
-            yield _Kept(Path(rest + ending), "who is logged in, and sealed keys", 0o077)
+            yield _File(Path(rest + ending), "sessions and sealed keys", 0o077)
     if keys:
-        yield _Kept(Path(keys), "the keys to the store", 0o077)
+        yield _File(Path(keys), "keys of the store", 0o077)
     if options.get("users"):
-        yield _Kept(Path(options["users"]), "addresses of users", 0o027)
+        yield _File(Path(options["users"]), "addresses of users", 0o027)
     if options.get("audit") and not Path(options["audit"]).is_dir():
-        yield _Kept(Path(options["audit"]), "who came when, from where", 0o027)
+        yield _File(Path(options["audit"]), "names and addresses of users", 0o027)
     if service.config:
         urls = (str(options.get(name, "")) for name in ("mail", "store"))
         if any(map(_holds_a_secret, urls)):
-            yield _Kept(service.config, "it holds a password", 0o027)
+            yield _File(service.config, "it holds a password", 0o027)
         else:
-            yield _Kept(service.config, "who may log in, and where to", 0o022)
+            yield _File(service.config, "it says who can log in", 0o022)
 
 
 def _holds_a_secret(url: str) -> bool:
     try:
-        # Many webhooks take whoever knows their path.
+        # The path of a webhook is often its only secret.
         return url.startswith("webhook:") or urlsplit(url).password is not None
     except ValueError:
         return True

@@ -1,4 +1,4 @@
-"""The way of the codes: it is walked as far as it goes without a mail being sent."""
+"""Mail: connects to the server and stops before a mail is sent."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ ABOUT = "mail"
 
 
 async def check_mail(service: Service) -> AsyncIterator[Finding]:
-    """Whether a code would leave this machine."""
+    """Whether the mail server would accept a code."""
     if not service.options.get("mail"):
         return
     sender = service.option("mail_from")
@@ -35,80 +35,77 @@ async def check_mail(service: Service) -> AsyncIterator[Finding]:
         case WebhookTransport() as transport:
             yield await _webhook(URL(transport.url))
         case ConsoleTransport():
-            yield warn(ABOUT, "codes are printed to the console: set mail to smtp://… for service")
+            yield warn(
+                ABOUT, "codes are printed to the console: in production set mail to smtp://…"
+            )
 
 
 async def _smtp(transport: SmtpTransport) -> AsyncIterator[Finding]:
     server = transport.server
     try:
         async with asyncio.timeout(2 * ANSWER_S), transport.connected() as smtp:
-            is_sealed = smtp.get_transport_info("sslcontext") is not None
+            is_encrypted = smtp.get_transport_info("sslcontext") is not None
             name = smtp.local_hostname
             await smtp.mail(transport.sender)
             await smtp.rset()
     except (aiosmtplib.SMTPException, OSError) as error:
         yield fix(ABOUT, f"SMTP server {server} {_refusal(error, transport.sender)}")
         return
-    way = _way(transport.trust) if is_sealed else "in plain"
+    way = _tls_text(transport.trust) if is_encrypted else "unencrypted"
     login = " after a login" if transport.logs_in else ""
-    takes = f"takes {transport.sender}{login} from {name}, {way} (no mail was sent)"
-    text = f"SMTP server {server} {takes}"
+    accepts = f"accepts {transport.sender}{login} from {name}, {way} (no mail was sent)"
+    text = f"SMTP server {server} {accepts}"
     if transport.tls is Tls.OFFERED and not transport.is_local:
-        yield warn(ABOUT, f"{text}: the codes can be read on the way; use smtp+starttls://")
+        yield warn(ABOUT, f"{text}: the network can read the codes; use smtp+starttls://")
     else:
         yield ok(ABOUT, text)
     if transport.sender == default_of("mail_from") and not transport.is_local:
-        yield warn(
-            ABOUT, f"mails come from {transport.sender}: set mail_from to an address of yours"
-        )
+        yield warn(ABOUT, f"mails come from {transport.sender}: set mail_from to your own address")
 
 
-def _way(trust: Trust) -> str:
+def _tls_text(trust: Trust) -> str:
     if trust.anybody:
         return "over TLS with any certificate"
     if trust.fingerprint:
-        return "over TLS with the certificate of that fingerprint"
-    vouching = "an authority in ca" if trust.ca else "an authority of this system"
-    return f"over TLS with a certificate of {vouching}"
+        return "over TLS with the certificate of the set fingerprint"
+    authority = "an authority in ca" if trust.ca else "an authority of this system"
+    return f"over TLS with a certificate of {authority}"
 
 
 def _refusal(error: Exception, sender: str) -> str:
-    """What went wrong, and what to do. What a server answers may repeat what it was sent."""
+    """The problem and what to do. It does not quote the server, which can repeat secrets."""
     refused = error if isinstance(error, ssl.SSLCertVerificationError) else error.__cause__
     if isinstance(refused, ssl.SSLCertVerificationError):
         return (
-            f"shows a certificate that is not accepted ({refused.verify_message}): name the server "
-            "as its certificate does, have this system trust its authority, or name a certificate "
-            "by ?ca=FILE or ?fingerprint=SHA256"
+            f"has a certificate that is not trusted ({refused.verify_message}): use the host name "
+            "of the certificate, add its authority to this system, or set ?ca=FILE or "
+            "?fingerprint=SHA256"
         )
     match error:
         case CertificateRefused():
             return (
-                f"shows a certificate with the fingerprint {error.fingerprint}: if that is the "
-                "server's, write it in mail"
+                f"has a certificate with the fingerprint {error.fingerprint}: if that is right, "
+                "set it in mail"
             )
         case NotOffered() if error.extension == "AUTH":
-            return "takes no login: leave USER:PASSWORD@ out of mail, or use smtp+starttls://"
+            return "offers no login: remove USER:PASSWORD@ from mail, or use smtp+starttls://"
         case NotOffered():
-            return "offers no STARTTLS: try smtps://, for TLS from the start"
+            return "offers no STARTTLS: try smtps:// (TLS from the start)"
         case aiosmtplib.SMTPHeloError():
-            return (
-                f"refuses the name of this host ({error.code}): set mail_helo to a name that it "
-                "can look up"
-            )
+            return f"refuses the name of this host ({error.code}): set mail_helo to a name in DNS"
         case aiosmtplib.SMTPAuthenticationError():
             return (
-                f"refuses user or password ({error.code}): put them right in mail; "
-                "@, : and / in them are written %40, %3A and %2F"
+                f"refuses the user or password ({error.code}): correct them in mail; "
+                "write @, : and / as %40, %3A and %2F"
             )
         case aiosmtplib.SMTPSenderRefused():
             return (
                 f"refuses mails from {sender} ({error.code}): set mail_from to an address that "
-                "it sends for"
+                "it accepts"
             )
         case aiosmtplib.SMTPResponseException():
-            return f"says {error.code}: see its log"
-    return "gives no answer: is --mail right, does the server run, does a firewall let it through?"
+            return f"answers {error.code}: see its log"
+    return "does not answer: is --mail right, does the server run, does a firewall block it?"
 
 
 def _folder(folder: Path) -> Finding:
@@ -116,10 +113,10 @@ def _folder(folder: Path) -> Finding:
     while not place.exists():
         place = place.parent
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
-        return fix(ABOUT, f"folder {folder} cannot be written: choose another dir:PATH")
+        return fix(ABOUT, f"this user cannot write to folder {folder}: set another dir:PATH")
     if folder.exists() and folder.stat().st_mode & 0o077:
-        return fix(ABOUT, f"folder {folder} holds codes and is open to others: chmod 700 {folder}")
-    return warn(ABOUT, f"codes go to files in {folder}: somebody has to carry and remove them")
+        return fix(ABOUT, f"other users can read the codes in folder {folder}: chmod 700 {folder}")
+    return warn(ABOUT, f"codes are written to files in {folder}: you must deliver and delete them")
 
 
 async def _webhook(url: URL) -> Finding:
@@ -131,12 +128,16 @@ async def _webhook(url: URL) -> Finding:
     except ssl.SSLError as error:
         return fix(
             ABOUT,
-            f"webhook {place} shows no accepted certificate ({error.reason}): name the server as "
-            "its certificate does, or have this system trust its authority",
+            f"webhook {place} has no trusted certificate ({error.reason}): use the host name of "
+            "the certificate, or add its authority to this system",
         )
     except (OSError, TimeoutError):
-        return fix(ABOUT, f"webhook {place} cannot be reached: is its URL right, does it run?")
+        return fix(
+            ABOUT, f"webhook {place} cannot be reached: is the URL right, does the server run?"
+        )
     writer.close()
     if tls is None and url.host not in LOOPBACK:
-        return warn(ABOUT, f"webhook {place} accepts connections, in plain: use webhook:https://…")
-    return ok(ABOUT, f"webhook {place} accepts connections (nothing was asked of it)")
+        return warn(
+            ABOUT, f"webhook {place} accepts connections, unencrypted: use webhook:https://…"
+        )
+    return ok(ABOUT, f"webhook {place} accepts connections (no request was sent)")

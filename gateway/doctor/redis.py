@@ -1,4 +1,4 @@
-"""What a Redis tells of itself: what it is, who may read along, what its clock says."""
+"""The Redis server of a store: its version, its network, its clock."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -10,49 +10,46 @@ from gateway.mail.smtp import LOOPBACK
 from gateway.stores.redis.url import RedisUrl, parse_redis_url
 
 from . import ANSWER_S, Finding, ok, warn
-from .clock import beside
+from .clock import compared_with
 
 ABOUT = "store"
-# Sections that are not of the default ones are asked for by name; a key says which server of a
-# cluster it is about.
-_TELL = """
-local told = {}
+# INFO is asked by section. The key selects the server of a cluster.
+_INFO = """
+local sections = {}
 for _, section in ipairs({'server', 'memory', 'replication'}) do
-  table.insert(told, redis.call('INFO', section))
+  table.insert(sections, redis.call('INFO', section))
 end
-return table.concat(told, '\\n')
+return table.concat(sections, '\\n')
 """
 
 
 async def examine_redis(url: str, window_s: float) -> AsyncIterator[Finding]:
-    """Facts of the server that the store is on. Asked only, and nothing is changed."""
+    """Facts about the store's server. Only reads."""
     place = parse_redis_url(url)
     try:
         async with AsyncExitStack() as closing:
             client = place.connect(closing, ANSWER_S)
-            text = await client.eval(_TELL, 1, f"{{certless:{place.name}}}:fence")
+            text = await client.eval(_INFO, 1, f"{{certless:{place.name}}}:fence")
     except (RedisError, OSError) as error:
-        yield warn(ABOUT, f"Redis does not tell of itself ({type(error).__name__}): look, by hand")
+        yield warn(ABOUT, f"Redis does not answer INFO ({type(error).__name__}): check it yourself")
         return
-    told = dict(re.findall(r"^(\w+):(.*?)\r?$", text.decode(), re.MULTILINE))
-    for finding in (*_server(told), *_network(place)):
+    info = dict(re.findall(r"^(\w+):(.*?)\r?$", text.decode(), re.MULTILINE))
+    for finding in (*_server(info), *_network(place)):
         yield finding
-    yield beside("that of Redis", int(told["server_time_usec"]) / 1e6, window_s)
+    yield compared_with("the clock of Redis", int(info["server_time_usec"]) / 1e6, window_s)
 
 
-def _server(told: dict[str, str]) -> Iterator[Finding]:
-    name = "Valkey" if "valkey_version" in told else "Redis"
-    version = told.get("valkey_version") or told.get("redis_version")
-    replicas = told.get("connected_slaves", "0")
-    policy = told.get("maxmemory_policy")
+def _server(info: dict[str, str]) -> Iterator[Finding]:
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    version = info.get("valkey_version") or info.get("redis_version")
+    replicas = info.get("connected_slaves", "0")
+    policy = info.get("maxmemory_policy")
     if policy != "noeviction":
-        yield warn(
-            ABOUT, f"{name} throws sessions away when it is full (maxmemory-policy {policy})"
-        )
+        yield warn(ABOUT, f"{name} deletes sessions when it is full (maxmemory-policy {policy})")
     yield ok(
         ABOUT,
-        f"{name} {version}, {told.get('role')} with {replicas} replicas; its restart ends every "
-        "session, whatever it saves",
+        f"{name} {version}, {info.get('role')} with {replicas} replicas; a restart ends every "
+        "session, also if it saves to disk",
     )
 
 
@@ -62,8 +59,10 @@ def _network(place: RedisUrl) -> Iterator[Finding]:
     if not place.tls:
         yield warn(
             ABOUT,
-            f"{place.where} is reached in plain: records are sealed, but who is on that network "
-            "can end or lose sessions; rediss://, or a network that nobody else is in",
+            f"the connection to {place.where} is not encrypted: records are sealed, but others on "
+            "that network can delete sessions; use rediss:// or a private network",
         )
     if "password" not in place.options:
-        yield warn(ABOUT, f"{place.where} asks for no password: who reaches it can end sessions")
+        yield warn(
+            ABOUT, f"{place.where} needs no password: anyone who reaches it can end sessions"
+        )

@@ -1,4 +1,4 @@
-"""The store, used as a gateway uses it, and whether the key file opens what it holds."""
+"""The store: a test record, and whether the key file opens the stored records."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ _NOWHERE = "no key file"
 
 
 async def check_store(service: Service) -> AsyncIterator[Finding]:
-    """It opens, keeps a record and gives it back; and its keys fit."""
+    """Whether it stores and returns a record, and whether its keys fit."""
     url, key_file = service.option("store"), service.option("key_file")
     path = sqlite_path(url)
     if path is not None:
@@ -35,7 +35,7 @@ async def check_store(service: Service) -> AsyncIterator[Finding]:
         found = _redis(url, key_file, service.settings.window_ms / 1000)
     else:
         store_from_url(url)
-        yield warn(ABOUT, "memory: a restart ends every session; sqlite:PATH or Redis keep them")
+        yield warn(ABOUT, "memory: a restart ends every session; sqlite:PATH and Redis keep them")
         return
     async for finding in found:
         yield finding
@@ -45,10 +45,8 @@ async def _redis(url: str, key_file: str | None, window_s: float) -> AsyncIterat
     store = store_from_url(url)
     keys = await asyncio.to_thread(_keys, key_file, None)
     if keys.name == _NOWHERE:
-        yield fix(
-            KEYS, f"gateways on one Redis share keys: name their --key-file, or set {VARIABLE}"
-        )
-    # Not before there is redis-py, of which the room of the store has spoken.
+        yield fix(KEYS, f"gateways on one Redis share keys: set --key-file or {VARIABLE}")
+    # Imported late: store_from_url has checked that redis-py is installed.
     from .redis import examine_redis  # noqa: PLC0415
 
     async for finding in _contract(store, "Redis", keys):
@@ -63,8 +61,8 @@ async def _sqlite(path: Path, key_file: str | None) -> AsyncIterator[Finding]:
     keys = await asyncio.to_thread(_keys, key_file, default_key_file(f"sqlite:{path}"))
     if not await asyncio.to_thread(path.exists):
         if os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
-            yield ok(ABOUT, f"{path} will be made on the first start")
-        yield ok(KEYS, f"{keys.name} is sound") if keys.ring else _not_made_yet(keys)
+            yield ok(ABOUT, f"{path} will be created at the first start")
+        yield ok(KEYS, f"{keys.name} is valid") if keys.ring else _not_created_yet(keys)
         return
     wrong = await asyncio.to_thread(disk.examine_file, path)
     if wrong is not None:
@@ -76,14 +74,14 @@ async def _sqlite(path: Path, key_file: str | None) -> AsyncIterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
-    """Where the keys are; ``ring`` is None where they have not been made yet."""
+    """The place of the keys; ``ring`` is None if they have not been created yet."""
 
     name: str
     ring: KeyRing | None
 
 
 def _keys(key_file: str | None, default: Path | None) -> _Keys:
-    """The keys as ``serve`` takes them, but that none are made. Raises: ConfigError."""
+    """The keys that ``serve`` would use; creates none. Raises: ConfigError."""
     path = Path(key_file) if key_file else None
     if KeyRing.from_environment():
         return _Keys(VARIABLE, KeyRing.chosen(path))
@@ -94,7 +92,7 @@ def _keys(key_file: str | None, default: Path | None) -> _Keys:
 
 
 async def _contract(store: Store, name: str, keys: _Keys) -> AsyncIterator[Finding]:
-    """What every store must do, done once, with a record that is taken out again."""
+    """Store a record and take it out again; check the keys."""
     record_id, record = secrets.token_bytes(ID_BYTES), secrets.token_bytes(64)
     try:
         await store.open()
@@ -104,11 +102,11 @@ async def _contract(store: Store, name: str, keys: _Keys) -> AsyncIterator[Findi
         await store.add_exchange(record_id, record, now_ms + _RECORD_LIFETIME_MS)
         took_s = time.monotonic() - began_s
         if await store.take_exchange(record_id, now_ms) != record:
-            yield fix(ABOUT, f"{name} does not give back what it was given: restore it")
+            yield fix(ABOUT, f"{name} does not return the record that was stored: restore it")
             return
-        text = f"{name} keeps a record in {took_s * 1000:.0f} ms"
+        text = f"{name} stores a record in {took_s * 1000:.0f} ms"
         if took_s > _SLOW_S:
-            yield warn(ABOUT, f"{text}, and every message waits for one: use a faster disk")
+            yield warn(ABOUT, f"{text}, which delays every message: use a faster disk")
         else:
             yield ok(ABOUT, text)
         if keys.name != _NOWHERE:
@@ -118,36 +116,38 @@ async def _contract(store: Store, name: str, keys: _Keys) -> AsyncIterator[Findi
 
 
 async def _fit(store: Store, keys: _Keys) -> Finding:
-    """Whether ``keys`` open what the store holds."""
+    """Whether ``keys`` open the records of the store."""
     now_ms = system_clock()
     tag_key = await store.tag_key()
-    kept = len(await store.sessions(now_ms)) + len(await store.chains(now_ms)) + bool(tag_key)
-    if keys.ring is None and kept:
+    stored = len(await store.sessions(now_ms)) + len(await store.chains(now_ms)) + bool(tag_key)
+    if keys.ring is None and stored:
         return fix(
             KEYS,
-            f"there is no {keys.name}, and {kept} records are sealed: restore it, else all log in "
-            "anew",
+            f"there is no {keys.name}, but {stored} records are sealed: restore it, else all users "
+            "must log in again",
         )
     if keys.ring is None:
-        return _not_made_yet(keys)
+        return _not_created_yet(keys)
     operators = Operators(store, keys.ring, lambda: now_ms)
     belongs = not tag_key or keys.ring.open("tag key", TAG_KEY_ID, tag_key) is not None
     opened = len(await operators.sessions()) + len(await operators.tickets())
     opened += bool(tag_key) and belongs
-    if not belongs or (kept and not opened):
+    if not belongs or (stored and not opened):
         return fix(
             KEYS,
-            f"{keys.name} opens {opened or 'none'} of {kept} records: it belongs to another store; "
-            "name the right one",
+            f"{keys.name} opens {opened or 'none'} of {stored} records: it belongs to another "
+            "store; set the right file",
         )
-    if opened < kept:
+    if opened < stored:
         return warn(
-            KEYS, f"{keys.name} opens {opened} of {kept} records: users of the others log in anew"
+            KEYS,
+            f"{keys.name} opens {opened} of {stored} records: users of the others must log in "
+            "again",
         )
-    return ok(KEYS, f"{keys.name} opens all that the store holds ({kept})")
+    return ok(KEYS, f"{keys.name} opens all records of the store ({stored})")
 
 
-def _not_made_yet(keys: _Keys) -> Finding:
+def _not_created_yet(keys: _Keys) -> Finding:
     if not os.access(Path(keys.name).parent, os.W_OK | os.X_OK, effective_ids=True):
-        return fix(KEYS, f"{keys.name} cannot be made in its folder: name another --key-file")
-    return ok(KEYS, f"{keys.name} will be made on the first start; keep a copy of it")
+        return fix(KEYS, f"{keys.name} cannot be created in its folder: set another --key-file")
+    return ok(KEYS, f"{keys.name} will be created at the first start; keep a copy of it")

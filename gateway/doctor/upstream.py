@@ -1,4 +1,4 @@
-"""The API behind the gateway: it answers, and nobody gets to it past the gateway."""
+"""The upstream: it answers, and clients cannot reach it directly."""
 
 import asyncio
 import sys
@@ -24,7 +24,7 @@ SOCKETS = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the upstream said to a HEAD of its first page."""
+    """The response of the upstream to HEAD /."""
 
     status: int
     date: str | None
@@ -32,7 +32,7 @@ class Answer:
 
 
 async def ask_upstream(upstream: str) -> Answer | None:
-    """HEAD, which changes nothing; None where no answer came."""
+    """Send HEAD; None if there was no response."""
     url = http_url(upstream)
     if url is None:
         return None
@@ -49,43 +49,45 @@ async def ask_upstream(upstream: str) -> Answer | None:
 
 
 async def check_upstream(service: Service) -> AsyncIterator[Finding]:
-    """Whether it answers, how fast, and who else may reach it."""
+    """Whether it answers, how fast, and who else can reach it."""
     upstream = service.options.get("upstream", "")
     url = http_url(upstream)
     if url is None:
         return
     answer = await ask_upstream(upstream)
     if answer is None:
-        yield fix(ABOUT, f"{url.origin()} gives no answer: start the API, or put --upstream right")
+        yield fix(ABOUT, f"{url.origin()} does not answer: start the API, or correct --upstream")
         return
-    said = f"{url.origin()} answers"
+    start = f"{url.origin()} answers"
     if answer.status >= 500:
-        yield warn(ABOUT, f"{said} {answer.status} to HEAD: see its log")
+        yield warn(ABOUT, f"{start} {answer.status} to HEAD: see its log")
     elif answer.took_s > _SLOW_S:
-        yield warn(ABOUT, f"{said} after {answer.took_s:.1f} s: every visitor waits as long")
+        yield warn(ABOUT, f"{start} after {answer.took_s:.1f} s, which delays every client")
     else:
-        yield ok(ABOUT, f"{said} in {answer.took_s * 1000:.0f} ms")
+        yield ok(ABOUT, f"{start} in {answer.took_s * 1000:.0f} ms")
     yield await who_reaches(url)
 
 
 async def who_reaches(url: URL) -> Finding:
-    """Whether somebody could ask the upstream past the gateway, as far as this machine knows."""
+    """Whether clients could reach the upstream directly, as far as this machine knows."""
     port = url.port
     if not await _is_here(url.host or ""):
         return warn(
             ABOUT,
-            f"it is on another host: have port {port} there let in this gateway alone, since who "
-            "gets to it directly needs no login and can name any user",
+            f"it is on another host: allow only this gateway to reach port {port} there, because a "
+            "direct client needs no login and can claim to be any user",
         )
     listening = _listening(port)
     open_to = sorted(str(address) for address in listening if not address.is_loopback)
     if not listening:
-        return warn(ABOUT, f"who else reaches port {port} cannot be seen here: look, by hand")
+        return warn(
+            ABOUT, f"this system does not show who can reach port {port}: check it yourself"
+        )
     if open_to:
         return fix(
             ABOUT,
-            f"port {port} listens on {', '.join(open_to)}: bind it to 127.0.0.1, since who gets "
-            "to it directly needs no login and can name any user",
+            f"port {port} listens on {', '.join(open_to)}: bind it to 127.0.0.1, because a direct "
+            "client needs no login and can claim to be any user",
         )
     return ok(ABOUT, f"port {port} listens on loopback only")
 
@@ -97,15 +99,15 @@ async def _is_here(host: str) -> bool:
 
 
 def _listening(port: int | None) -> set[IPv4Address | IPv6Address]:
-    """Where this machine listens on ``port``; empty where the system does not show it."""
+    """The addresses that listen on ``port``; empty if the system does not show them."""
     text = "".join(table.read_text("ascii") for table in SOCKETS if table.exists())
     return {address for address, open_port in listeners(text) if open_port == port}
 
 
 def listeners(table: str) -> Iterator[tuple[IPv4Address | IPv6Address, int]]:
-    """The sockets that listen, of a table like /proc/net/tcp: address and port.
+    """The listening sockets of a table like /proc/net/tcp: address and port.
 
-    Source: proc(5). An address is written as words of four bytes in the order of the machine.
+    Source: proc(5). An address is written as words of four bytes in the machine's byte order.
     """
     for line in table.splitlines():
         _, local, _, state, *_ = [*line.split(), "", "", "", ""]

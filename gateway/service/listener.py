@@ -1,4 +1,4 @@
-"""A gateway's process that listens, up to the end of its last request."""
+"""One process that serves the gateway on a port, until its last request has ended."""
 
 import asyncio
 import errno
@@ -21,20 +21,20 @@ from gateway.config.reload import Reload, Reloads
 from gateway.errors import ConfigError
 from gateway.logs import on_one_line, word
 
-from .open_files import Complaints, allow_all_files
+from .open_files import LoopErrorLog, allow_all_files
 from .options import application
 
-# So long requests that were begun may take when a process is told to stop.
+# Time limit for open requests when the process stops.
 SHUTDOWN_TIMEOUT_S = 30
-# So long a connection is kept on which no request comes, or only a part of a head, or whose answer
-# nobody reads. A thousand of them keep everybody else out, for an hour by aiohttp, and by TCP for
-# ever. Longer than proxies keep theirs (60 s).
+# Time limit for a connection without a request, with an incomplete head, or whose client does not
+# read. A thousand of these block all others: aiohttp waits an hour, TCP forever. Reverse proxies
+# close idle connections first (60 s).
 IDLE_TIMEOUT_S = 75
 _log = logging.getLogger("certless")
 
 
 class AccessLog(AbstractAccessLogger):
-    """One line a request: no query, no header, nothing from inside a seal."""
+    """One line for each request, without its query, headers and sealed content."""
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         outcome = request.get(OUTCOME, "public")
@@ -51,10 +51,9 @@ class AccessLog(AbstractAccessLogger):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What serves: where, as ``HOST:PORT``, and what it does when it is told to.
+    """A running service: its addresses as ``HOST:PORT``, and its reactions to signals.
 
-    ``reload`` does what is in ``reloads``, and has others do the same; ``abandon`` ends at once
-    what else serves.
+    ``reload`` runs ``reloads`` here and in the workers; ``abandon`` kills the workers.
     """
 
     addresses: list[str]
@@ -63,12 +62,12 @@ class Service:
     abandon: Callable[[], None] = lambda: None
 
 
-def set_up_log(who: str = "") -> None:
-    """Lines on standard error; ``who`` names the process in each of them."""
-    form = f"%(asctime)s %(levelname)s {who}%(message)s"
+def set_up_log(name: str = "") -> None:
+    """Log to standard error; each line starts with the ``name`` of the process."""
+    form = f"%(asctime)s %(levelname)s {name}%(message)s"
     logging.basicConfig(level=logging.INFO, format=form)
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-    # The access log says it on the line of the request.
+    # The access log has the same information.
     logging.getLogger("certless.refused").disabled = True
 
 
@@ -76,13 +75,13 @@ def set_up_log(who: str = "") -> None:
 async def listening(
     options: dict[str, Any], host: str, port: int, *, shared: bool = False
 ) -> AsyncIterator[Service]:
-    """Serve the gateway of ``options``; on leaving, what was begun is finished, within 30 s.
+    """Serve the gateway with ``options``; at the end, finish open requests within 30 s.
 
-    ``shared`` where other processes listen on the same port. Raises: ConfigError, StoreUnavailable.
+    ``shared`` if other processes listen on the same port. Raises: ConfigError, StoreUnavailable.
     """
     allow_all_files()
     hide_server_version()
-    asyncio.get_running_loop().set_exception_handler(Complaints())
+    asyncio.get_running_loop().set_exception_handler(LoopErrorLog())
     app = application(options)
     runner = web.AppRunner(
         app,
@@ -91,7 +90,7 @@ async def listening(
         handle_signals=False,
         shutdown_timeout=SHUTDOWN_TIMEOUT_S,
         keepalive_timeout=IDLE_TIMEOUT_S,
-        # What was refused unread is thrown away unread, not inflated first.
+        # Discard a refused body without decompressing it.
         auto_decompress=False,
         lingering_time=2,
     )
@@ -104,18 +103,20 @@ async def listening(
             await site.start()
         except OSError as error:
             raise _cannot_listen(host, port, error) from None
-        _give_up_who_does_not_read(site)
+        _close_unread_connections(site)
         reloads = app[ASSEMBLY].reloads
-        yield Service([_written(address) for address in runner.addresses], reloads, reloads.run)
+        yield Service(
+            [_address_text(address) for address in runner.addresses], reloads, reloads.run
+        )
     finally:
         await runner.cleanup()
 
 
 @asynccontextmanager
 async def reserved(host: str, port: int) -> AsyncIterator[tuple[list[str], int]]:
-    """Hold a port for processes that share it: where they will be heard, and which port it is.
+    """Reserve a port for processes that share it; gives their addresses and the port.
 
-    Who shares a port could share it with a stranger and not know, so it must be free before.
+    The port must be free: another program could otherwise share it unnoticed.
     Raises: ConfigError.
     """
     loop = asyncio.get_running_loop()
@@ -130,13 +131,13 @@ async def reserved(host: str, port: int) -> AsyncIterator[tuple[list[str], int]]
         ports = {address[1] for address in addresses}
         if len(ports) > 1:
             raise ConfigError(f"{host} is more than one address: name a port other than 0")
-        yield [_written(address) for address in addresses], ports.pop()
+        yield [_address_text(address) for address in addresses], ports.pop()
     finally:
         held.close()
 
 
-def _give_up_who_does_not_read(site: web.TCPSite) -> None:
-    """Connections take it over from what they came to."""
+def _close_unread_connections(site: web.TCPSite) -> None:
+    """Set a TCP timeout, which accepted connections inherit from the listener."""
     if sys.platform == "linux":
         for listener in listening_sockets(site):
             listener.setsockopt(
@@ -147,11 +148,11 @@ def _give_up_who_does_not_read(site: web.TCPSite) -> None:
 def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
     if error.errno == errno.EADDRINUSE:
         return ConfigError(
-            f"port {port} is in use: end what listens there, or choose another --listen"
+            f"port {port} is in use: stop the program that listens there, or set another --listen"
         )
     return ConfigError(f"cannot listen on {host}:{port}: {error.strerror or 'no such address'}")
 
 
-def _written(address: Any) -> str:
+def _address_text(address: Any) -> str:
     host, port = address[0], address[1]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

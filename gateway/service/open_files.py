@@ -1,4 +1,4 @@
-"""As many open files as the system allows, and what happens when there are no more."""
+"""The limit of open files: raised at the start, and logged when it is reached."""
 
 import asyncio
 import logging
@@ -9,9 +9,9 @@ from typing import Any
 if sys.platform != "win32":
     import resource
 
-# So often it is said that connections have to wait.
-_SAID_EVERY_S = 60
-_ACCEPTS_NOT = "socket.accept() out of system resource"
+# Log at most this often that connections have to wait.
+_LOG_INTERVAL_S = 60
+_ACCEPT_FAILED = "socket.accept() out of system resource"
 _log = logging.getLogger("certless")
 
 
@@ -24,25 +24,24 @@ def allow_all_files() -> None:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         except (OSError, ValueError):
-            _log.info("the limit of open files stays at %d", soft)
+            _log.info("the limit of open files cannot be raised above %d", soft)
 
 
-class Complaints:
-    """The exception handler of a loop. That no file is left, it says once in a while.
+class LoopErrorLog:
+    """The exception handler of an event loop; logs at most once a minute that no file is left.
 
-    asyncio logs a traceback for each connection that waits, again each second, until the disk is
-    full.
+    asyncio logs a traceback for each waiting connection every second, until the disk is full.
     """
 
     def __init__(self) -> None:
-        self._said_s = float("-inf")
+        self._logged_s = float("-inf")
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if context.get("message") != _ACCEPTS_NOT:
+        if context.get("message") != _ACCEPT_FAILED:
             loop.default_exception_handler(context)
-        elif time.monotonic() >= self._said_s + _SAID_EVERY_S:
-            self._said_s = time.monotonic()
+        elif time.monotonic() >= self._logged_s + _LOG_INTERVAL_S:
+            self._logged_s = time.monotonic()
             _log.error(
-                "no more open files are allowed, so new connections wait: raise the hard limit "
+                "the limit of open files is reached and new connections wait: raise the hard limit "
                 "(LimitNOFILE of systemd, ulimit -Hn)"
             )

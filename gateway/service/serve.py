@@ -1,4 +1,4 @@
-"""``certless serve``: the reverse proxy as a service, in one process or in many."""
+"""``certless serve``: the gateway as a service, in one process or several."""
 
 import argparse
 import logging
@@ -11,33 +11,33 @@ from gateway.policy.suites import CLASSIC
 
 from .listener import listening, set_up_log
 from .options import host_and_port, service_options
-from .signals import hold_reloads, tell_ready, told_to_stop, when_told_to_reload
+from .signals import hold_reloads, notify_ready, on_reload_signal, stop_signal
 from .supervisor import workers
 
 _log = logging.getLogger("certless")
 
 CLASSIC_WARNING = (
-    "classic hides content from those who listen; it cannot show that a message was changed, "
-    "nor that a page was, and a session's stolen key opens the whole session (PROTOCOL §10)"
+    "classic hides content from eavesdroppers, but does not detect changed messages or pages, "
+    "and a stolen key opens its whole session (PROTOCOL §10)"
 )
 
 
 async def serve(arguments: argparse.Namespace) -> int:
-    """Serve until told to stop; the exit status. Raises: ConfigError, StoreUnavailable."""
+    """Serve until a stop signal; return the exit status. Raises: ConfigError, StoreUnavailable."""
     hold_reloads()
-    # From now on, so that one who is told while it starts ends as any other does.
-    abandoning = ExitStack()
-    stop = told_to_stop(abandoning.close)
+    # Handle stop signals from now on, also during the start.
+    on_second_signal = ExitStack()
+    stop = stop_signal(on_second_signal.close)
     options = service_options(arguments)
     count = options.pop("workers")
-    place = host_and_port(options.pop("listen"))
+    listen = host_and_port(options.pop("listen"))
     mail, upstream, suites = options.get("mail", ""), options.get("upstream"), options["suites"]
     set_up_log()
-    serving = listening(options, *place) if count == 1 else workers(options, *place, count)
+    serving = listening(options, *listen) if count == 1 else workers(options, *listen, count)
     async with serving as service:
-        abandoning.callback(service.abandon)
-        when_told_to_reload(service.reload)
-        tell_ready()
+        on_second_signal.callback(service.abandon)
+        on_reload_signal(service.reload)
+        notify_ready()
         if CLASSIC in suites:
             _log.warning(CLASSIC_WARNING)
         await _try_smtp(mail)
@@ -50,10 +50,10 @@ async def serve(arguments: argparse.Namespace) -> int:
 
 
 async def _try_smtp(mail: str) -> None:
-    """Say early that a mail server does not answer; logins are served and mails kept meanwhile."""
+    """Warn early if the mail server does not answer; logins work and mails wait meanwhile."""
     transport = transport_from_url(mail, default_of("mail_from"))
     if isinstance(transport, SmtpTransport) and not await transport.answers():
         _log.warning(
-            "SMTP server %s does not answer: codes wait until it does; is --mail right?",
+            "SMTP server %s does not answer; mails wait until it does: is --mail right?",
             transport.server,
         )

@@ -1,9 +1,9 @@
-"""``serve --workers N``: a process that serves nothing, and N that serve, all on one port.
+"""``serve --workers N``: a parent process and N workers that share one port.
 
-Each worker is a whole gateway in a process of its own, and the kernel spreads connections over them
-(SO_REUSEPORT); what they share is the store. The parent starts them, replaces one that has ended,
-and passes on what it is told: to stop, to reload. Whatever should be there once and not N times
-has its place beside ``workers`` in ``serve``, on the parent's loop.
+Each worker is a complete gateway in its own process. The kernel distributes the connections
+(SO_REUSEPORT), and the workers share the store. The parent starts them, replaces a worker that has
+ended, and forwards the signals to stop and to reload. Tasks that must run only once run in the
+parent.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from gateway.errors import GatewayError
 from .listener import SHUTDOWN_TIMEOUT_S, Service, reserved
 from .worker import Job, WorkerProcess
 
-# Before it is replaced, a worker that ended at once; it comes to the last of these by and by.
-_PAUSES_S = (0, 1, 2, 5, 10, 30)
-# Who has served for so long did not end at once.
+# Delays before a worker that ended soon is replaced; each time the next one, then the last.
+_DELAYS_S = (0, 1, 2, 5, 10, 30)
+# A worker that has served for this long did not end soon.
 _SETTLED_S = 60
-# A worker that is told to stop ends its requests, then what they ran; this is more than both.
-_PATIENCE_S = 2 * SHUTDOWN_TIMEOUT_S + 10
+# A worker that stops finishes its requests, then their background tasks; this is more than both.
+_STOP_TIMEOUT_S = 2 * SHUTDOWN_TIMEOUT_S + 10
 _log = logging.getLogger("certless")
 
 
@@ -33,44 +33,44 @@ _log = logging.getLogger("certless")
 async def workers(
     options: dict[str, Any], host: str, port: int, count: int
 ) -> AsyncIterator[Service]:
-    """Serve the gateway of ``options`` by ``count`` processes; on leaving, they finish.
+    """Serve the gateway with ``options`` in ``count`` processes; at the end, stop them.
 
-    Raises: ConfigError, StoreUnavailable, as the first of them has told it.
+    Raises: ConfigError, StoreUnavailable, if the first worker cannot serve.
     """
-    places: list[_Place] = []
+    slots: list[_Slot] = []
     async with (
-        watched_workers(options, lambda: any(place.serves for place in places)) as watched,
+        watched_workers(options, lambda: any(slot.serves for slot in slots)) as watched,
         reserved(host, port) as (addresses, shared_port),
     ):
         for number in range(1, count + 1):
             job = Job(number, options, host, shared_port, counts=watched.count)
-            places.append(_Place(job, watched.ended))
+            slots.append(_Slot(job, watched.ended))
         try:
-            # One alone: what is wrong with the settings is said once, and a new file is made once.
-            await places[0].begin()
-            await asyncio.gather(*(place.begin() for place in places[1:]))
+            # Start one first: a wrong setting is reported once, and new files are created once.
+            await slots[0].begin()
+            await asyncio.gather(*(slot.begin() for slot in slots[1:]))
             reloads = Reloads()
 
             async def reload() -> None:
-                for place in places:
-                    place.send(signal.SIGHUP)
+                for slot in slots:
+                    slot.send(signal.SIGHUP)
                 await reloads.run()
 
             def abandon() -> None:
-                for place in places:
-                    place.send(signal.SIGKILL)
+                for slot in slots:
+                    slot.send(signal.SIGKILL)
 
             yield Service(addresses, reloads, reload, abandon)
         finally:
             watched.stop()
-            await asyncio.gather(*(place.end() for place in places))
+            await asyncio.gather(*(slot.end() for slot in slots))
 
 
-class _Place:
-    """One of the N, and the process that serves there now."""
+class _Slot:
+    """One of the N workers, and its current process."""
 
     def __init__(self, job: Job, ended: Callable[[int], None]) -> None:
-        """``ended`` is told of each process that has ended."""
+        """``ended`` is called for each process that has ended."""
         self._job = job
         self._ended = ended
         self.serves = False
@@ -78,7 +78,7 @@ class _Place:
         self._keeper: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
-        """Returns once it serves. Raises: GatewayError, as its process tells it."""
+        """Returns when the worker serves. Raises: GatewayError, if it cannot."""
         process = self._start()
         await process.until_it_serves()
         self.serves = True
@@ -90,25 +90,25 @@ class _Place:
         return self._process
 
     async def _keep(self, process: WorkerProcess) -> None:
-        """Put a process in the place of one that has ended, again and again."""
+        """Replace the process each time it ends."""
         clock = asyncio.get_running_loop().time
-        ended_at_once = 0
+        early_ends = 0
         started_s = clock()
         while True:
             status = await process.until_it_ends()
             self.serves = False
             self._ended(process.pid)
             if clock() - started_s >= _SETTLED_S:
-                ended_at_once = 0
-            pause_s = _PAUSES_S[min(ended_at_once, len(_PAUSES_S) - 1)]
-            ended_at_once += 1
+                early_ends = 0
+            delay_s = _DELAYS_S[min(early_ends, len(_DELAYS_S) - 1)]
+            early_ends += 1
             _log.error(
-                "worker %d has ended (%s); another takes its place in %d s",
+                "worker %d has ended (%s); it is replaced in %d s",
                 self._job.number,
                 f"signal {-status}" if status < 0 else f"status {status}",
-                pause_s,
+                delay_s,
             )
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(delay_s)
             process, started_s = self._start(), clock()
             try:
                 await process.until_it_serves()
@@ -117,12 +117,12 @@ class _Place:
                 _log.error("worker %d cannot serve: %s", self._job.number, error)
 
     def send(self, number: signal.Signals) -> None:
-        """Nothing, where the process has ended."""
+        """Send a signal; does nothing if the process has ended."""
         if self._process is not None:
             self._process.send(number)
 
     async def end(self) -> None:
-        """Returns once the process has finished what it had, or was given up."""
+        """Returns when the process has ended, or was killed after a time limit."""
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
@@ -130,9 +130,9 @@ class _Place:
             return
         self._process.send(signal.SIGTERM)
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await self._process.until_it_ends()
         except TimeoutError:
-            _log.error("worker %d does not end: killed", self._job.number)
+            _log.error("worker %d did not end in time and was killed", self._job.number)
             self._process.send(signal.SIGKILL)
             await self._process.until_it_ends()

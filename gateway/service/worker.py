@@ -1,8 +1,8 @@
-"""One worker of ``serve --workers N``: its process, and what its parent holds of it.
+"""One worker of ``serve --workers N``: its process, and the parent's handle of it.
 
-The two are joined by a pipe. Over it a worker says that it serves, or why it cannot; and however
-one of them ends, the pipe tells the other. Options are handed over when the process starts, by a
-pipe as well, since a password in them must stand in no list of processes.
+A pipe connects the two. The worker reports that it serves, or why it cannot. If one of them ends,
+the other sees the end of the pipe. The options also go through a pipe, because they can contain
+passwords and a process list shows arguments.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from gateway.errors import ConfigError, GatewayError
 from gateway.monitoring.metrics import FOLDER_VARIABLE, Metrics, make_room
 
 from .listener import listening, set_up_log
-from .signals import when_told_to_reload
+from .signals import on_reload_signal
 
 _SERVES = ""
 _spawn = multiprocessing.get_context("spawn")
@@ -32,9 +32,9 @@ _log = logging.getLogger("certless")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a worker is to serve, and where; ``number`` is its name in the log.
+    """The options and address of a worker; ``number`` is its name in the log.
 
-    ``counts`` where its parent reads what it has counted.
+    ``counts`` if the parent collects its metrics.
     """
 
     number: int
@@ -44,72 +44,72 @@ class Job:
     counts: bool = False
 
 
-def _held() -> set[signal.Signals]:
-    """What waits until a worker that starts can do as it is told."""
-    # Not a constant: the command line imports this room on Windows, too, which has no SIGHUP.
+def _blocked_signals() -> set[signal.Signals]:
+    """The signals that are blocked until a starting worker can handle them."""
+    # Not a constant: the command line imports this module on Windows, which has no SIGHUP.
     return {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 class WorkerProcess:
-    """A process that works on a job, as its parent sees it. It starts at once."""
+    """The parent's handle of a worker process. The process starts in the constructor."""
 
     def __init__(self, job: Job) -> None:
         loop = asyncio.get_running_loop()
-        self._pipe, theirs = _spawn.Pipe()
-        self._process = _spawn.Process(target=work, args=(job, theirs), daemon=True)
+        self._pipe, child_pipe = _spawn.Pipe()
+        self._process = _spawn.Process(target=work, args=(job, child_pipe), daemon=True)
         self._serves: asyncio.Future[GatewayError | None] = loop.create_future()
         self._ended = asyncio.Event()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _held())
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _blocked_signals())
         try:
             self._process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
-        loop.add_reader(self._pipe.fileno(), self._hear)
+        child_pipe.close()
+        loop.add_reader(self._pipe.fileno(), self._read_report)
 
     @property
     def pid(self) -> int:
         return self._process.pid or 0
 
-    def _hear(self) -> None:
+    def _read_report(self) -> None:
         try:
             is_config, text = self._pipe.recv()
         except (EOFError, OSError):
             asyncio.get_running_loop().remove_reader(self._pipe.fileno())
             self._pipe.close()
             self._ended.set()
-            is_config, text = False, "a worker has ended before it served"
+            is_config, text = False, "a worker ended before it served"
         if not self._serves.done():
             error = ConfigError(text) if is_config else GatewayError(text)
             self._serves.set_result(None if text == _SERVES else error)
 
     async def until_it_serves(self) -> None:
-        """Raises: GatewayError, ConfigError, where it cannot."""
+        """Returns when the worker serves. Raises: GatewayError, ConfigError, if it cannot."""
         error = await self._serves
         if error is not None:
             raise error
 
     async def until_it_ends(self) -> int:
-        """Its exit status, or the signal that it was ended by, below 0."""
+        """The exit status; below 0 the signal that ended it."""
         await self._ended.wait()
         await asyncio.to_thread(self._process.join)
         return self._process.exitcode or 0
 
     def send(self, number: signal.Signals) -> None:
-        """Nothing, where it has ended."""
+        """Send a signal; does nothing if the process has ended."""
         if not self._ended.is_set():
             os.kill(self.pid, number)
 
 
 def work(job: Job, pipe: Connection) -> None:
-    """The whole of a worker's process."""
-    # A terminal tells all processes of a Ctrl-C, and a worker ends when its parent says so.
+    """The main function of a worker process."""
+    # A terminal sends Ctrl-C to all processes, but only the parent stops a worker.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     set_up_log(f"worker {job.number}: ")
     try:
         asyncio.run(_serve(job, pipe))
     except GatewayError as error:
-        _say(pipe, isinstance(error, ConfigError), str(error))
+        _report(pipe, isinstance(error, ConfigError), str(error))
         sys.exit(1)
 
 
@@ -117,34 +117,34 @@ async def _serve(job: Job, pipe: Connection) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
-    def parent_is_gone() -> None:
+    def parent_has_ended() -> None:
         loop.remove_reader(pipe.fileno())
-        _log.error("the parent process is gone: stopping")
+        _log.error("the parent process has ended: stopping")
         stop.set()
 
     options = dict(job.options)
-    if job.counts and _has_room():
+    if job.counts and _can_count():
         options["watch"] = Metrics(CollectorRegistry())
     async with listening(options, job.host, job.port, shared=True) as service:
         loop.add_signal_handler(signal.SIGTERM, stop.set)
-        when_told_to_reload(service.reload)
-        loop.add_reader(pipe.fileno(), parent_is_gone)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _held())
-        _say(pipe, False, _SERVES)
+        on_reload_signal(service.reload)
+        loop.add_reader(pipe.fileno(), parent_has_ended)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _blocked_signals())
+        _report(pipe, False, _SERVES)
         await stop.wait()
 
 
-def _has_room() -> bool:
-    """For what this process counts. A disk that is full stops no gateway."""
+def _can_count() -> bool:
+    """Whether there is space for the metrics of this process. A full disk does not stop it."""
     try:
         make_room(Path(os.environ[FOLDER_VARIABLE]), str(os.getpid()))
     except OSError as error:
-        _log.error("no figures of this process, there is no room for them: %s", error)
+        _log.error("no metrics for this process, they cannot be written: %s", error)
         return False
     return True
 
 
-def _say(pipe: Connection, is_config: bool, text: str) -> None:
-    # A parent that is gone is noticed elsewhere.
+def _report(pipe: Connection, is_config: bool, text: str) -> None:
+    # parent_has_ended handles a parent that has ended.
     with contextlib.suppress(OSError):
         pipe.send((is_config, text))

@@ -79,8 +79,8 @@ async def test_login_requests_and_logout(suite: str, fresh: Freshness, form: For
         ({"suite": "ecdh-gcm", "fresh": "never"}, "clock, counter"),
         ({"suite": "ecdh-gcm", "envelope": "xml"}, "json, msgpack"),
         ({"suite": "ecdh-gcm", "dialect": "sfet-3"}, "no dialects"),
-        ({"suite": "classic", "tickets": "ticket"}, "neither tickets"),
-        ({"dialect": "sfet-3", "fresh": "counter"}, "nor counters"),
+        ({"suite": "classic", "tickets": "ticket"}, "no tickets"),
+        ({"dialect": "sfet-3", "fresh": "counter"}, "no counters"),
     ],
 )
 def test_what_does_not_go_together(options: dict[str, str], word: str) -> None:
@@ -105,7 +105,7 @@ async def test_a_gateway_of_before_there_were_suites() -> None:
     app = web.Application()
     app.router.add_post("/{path:.*}", not_found)
     async with serving(app) as url, Client(url) as client:
-        with pytest.raises(SuiteNotAccepted, match="does not take ecdh-gcm"):
+        with pytest.raises(SuiteNotAccepted, match="does not accept ecdh-gcm"):
             await client.login("Ada", code=CODE)
 
 
@@ -160,7 +160,7 @@ async def test_a_wrong_code_and_then_the_right_one() -> None:
 
 async def test_a_wrong_code_is_one_error_that_says_what_to_do() -> None:
     async with hardened_server() as server, server.client() as client:
-        with pytest.raises(CodeNotAccepted, match="and the realm the gateway's"):
+        with pytest.raises(CodeNotAccepted, match="is the realm the same"):
             await client.login("Ada", code="00000000")
         assert server.asked.count("/session/share") == 1
         with pytest.raises(ValueError, match="attempts"):
@@ -183,7 +183,7 @@ async def test_a_server_that_does_not_know_the_code_gets_nothing_more() -> None:
         server.bend = lambda path, answer: (
             with_another_proof(path, answer) if path == "/session/confirm" else answer
         )
-        with pytest.raises(AnswerNotTrusted, match="not proven"):
+        with pytest.raises(AnswerNotTrusted, match="did not prove"):
             await client.login("Ada", code=CODE)
         with pytest.raises(NotLoggedIn):
             await client.get("/echo")
@@ -233,7 +233,7 @@ async def test_a_request_that_was_long_on_its_way_is_not_sent_again() -> None:
         server.client_ahead_ms = -2 * MINUTE_MS
         server.bend = later
         # In these two minutes it may have been handled, and its answer held back.
-        with pytest.raises(ClockNotAccepted, match="look whether it was handled"):
+        with pytest.raises(ClockNotAccepted, match="check whether it was processed"):
             await client.post("/orders", data="tea")
         assert server.asked.count("/message") == 1
         # The next one is in time.
@@ -484,7 +484,7 @@ async def test_a_file_that_holds_no_ticket(content: bytes, tmp_path: Path) -> No
     path = tmp_path / "fan.ticket"
     await TicketFile(path).keep(content)
     async with Client("http://127.0.0.1:1", suite="ecdh-gcm", tickets=path) as client:
-        with pytest.raises(TicketNotKept, match="no ticket"):
+        with pytest.raises(TicketNotKept, match="not a ticket"):
             await client.resume()
 
 

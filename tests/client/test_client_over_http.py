@@ -68,7 +68,7 @@ async def test_a_clock_that_is_wrong_spends_the_code_and_the_refusal_says_so() -
     async with running() as at:
         late = Client(at.url, dialect=at.dialect, clock=lambda: at.clock() - 120_000)
         async with late as client:
-            with pytest.raises(CodeNotAccepted, match="A right one is spent now"):
+            with pytest.raises(CodeNotAccepted, match="If it was right, it is used up now"):
                 await client.login(ANN, code=at.mails.code)
 
 

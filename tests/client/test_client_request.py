@@ -56,7 +56,7 @@ def test_parameters_are_added_at_the_end(path: str, target: str) -> None:
 
 @pytest.mark.parametrize("path", ["", "x", "//other.example/x", "http://other.example/", "?x"])
 def test_a_path_begins_with_one_slash(path: str) -> None:
-    with pytest.raises(ValueError, match="must start with one /"):
+    with pytest.raises(ValueError, match="must start with exactly one /"):
         target_of(path)
 
 

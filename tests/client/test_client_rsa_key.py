@@ -131,7 +131,7 @@ async def test_what_is_not_the_secret_is_an_answer_that_is_not_ours(
         # One bad answer is not the end of the session.
         assert await (await client.post("/echo", data="twice")).text() == "twice"
         assert [inside.body for inside in server.ran] == [b"once", b"twice"]
-    assert str(failed.value) == "the answer is not ours: decryption_failed"
+    assert str(failed.value) == "the response is not for this request: decryption_failed"
 
 
 @pytest.mark.parametrize("given", [None, "x" * 32, bytearray(32)])
@@ -144,7 +144,9 @@ async def test_what_is_no_bytes_is_refused_likewise(device: Device, given: objec
 
     async with hardened_server("rsa-gcm") as server, server.client(rsa_key=Odd()) as client:
         await client.login("Ada", code=CODE)
-        with pytest.raises(AnswerNotTrusted, match="the answer is not ours: decryption_failed"):
+        with pytest.raises(
+            AnswerNotTrusted, match="the response is not for this request: decryption_failed"
+        ):
             await client.get("/echo")
 
 
@@ -180,7 +182,7 @@ async def test_a_device_that_hangs_is_waited_for_as_long_as_an_exchange(device: 
     ):
         await client.login("Ada", code=CODE)
         device.manner = "hangs"
-        with pytest.raises(NoAnswer, match="rsa_key did not unwrap it in 2 s; is the device"):
+        with pytest.raises(NoAnswer, match="rsa_key did not decrypt it in 2 s; is the device"):
             await client.get("/echo")
         device.manner = "honest"
         assert (await client.get("/echo")).status == 200
@@ -230,7 +232,7 @@ def test_a_public_key_that_no_gateway_takes(public_key: str | bytes, why: str) -
 @pytest.mark.parametrize("options", [{}, {"suite": "ecdh-gcm"}, {"dialect": "sfet-3"}])
 def test_other_suites_have_no_rsa_key(options: dict[str, Any]) -> None:
     key: RsaDecrypter = Shown(der_of(WEAK))
-    with pytest.raises(ValueError, match="rsa_key is for rsa-gcm"):
+    with pytest.raises(ValueError, match="rsa_key needs rsa-gcm"):
         Client(URL, rsa_key=key, **options)
 
 

@@ -223,7 +223,7 @@ class Asked(Ended):
 
 
 def request(
-    served: Served, *arguments: str, password: str | None = None, asks: str = "Paste it here: "
+    served: Served, *arguments: str, password: str | None = None, asks: str = "Paste the code: "
 ) -> Asked:
     """Run ``request`` and give it the code from its mail, as a person would."""
     login = f"user{next(_numbers)}@example.org"
@@ -298,7 +298,7 @@ REQUEST = ["request", "--login", "ann", "GET", "http://127.0.0.1:1/"]
         ([*REQUEST, "--suite", "tls"], "'tls'"),
         ([*REQUEST, "--suite", "ecdh-gcm", "--dialect", "sfet-3"], "no dialects"),
         ([*REQUEST, "--dialect", "klingon"], "'klingon'"),
-        ([*REQUEST, "--dialect", "sfet-3", "--fresh", "counter"], "nor counters"),
+        ([*REQUEST, "--dialect", "sfet-3", "--fresh", "counter"], "no counters"),
         ([*REQUEST, "--fresh", "never"], "'never'"),
         (["request", "--login", "ann", "GET", "127.0.0.1:1/"], "127.0.0.1:1/"),
         (["request", "--login", "ann", "GET", "http://[::1"], "http://[::1"),
@@ -404,7 +404,7 @@ def test_a_config_file_with_a_mistake(tmp_path: Path, content: str, word: str) -
 def test_a_gateway_that_is_not_there(tmp_path: Path, free_port: int) -> None:
     url = f"http://127.0.0.1:{free_port}/"
     ended = certless("request", "--login", "ann", "GET", url, cwd=tmp_path)
-    ended.said_one_line(1, "no answer", "running")
+    ended.said_one_line(1, "no response", "running")
 
 
 def test_a_server_that_is_no_gateway(tmp_path: Path, upstream: Upstream) -> None:
@@ -423,21 +423,25 @@ def test_a_code_that_does_not_come_or_does_not_fit(
     ended = certless("request", "--login", login, "GET", url, cwd=tmp_path, stdin=typed)
     assert ended.status == 1
     assert ended.out == b""
-    last = re.split("Paste it here: |Paste the newest code: ", ended.err)[-1]
+    last = re.split("Paste the code: |Paste the newest code: ", ended.err)[-1]
     Ended(1, b"", last).said_one_line(1, word)
 
 
 def test_another_realm_than_the_gateways(running: Served, tmp_path: Path) -> None:
     asked = request(running, "--realm", "elsewhere", "GET", f"{running.url}/orders")
     assert asked.status == 1
-    assert "Not accepted (is --realm the gateway's?). Paste the newest code" in asked.err
+    assert (
+        "Not accepted (is --realm the same as the gateway's?). Paste the newest code" in asked.err
+    )
     assert asked.out == b""
 
 
 def test_another_dialect_than_the_gateways(running: Served, tmp_path: Path) -> None:
     asked = request(running, "--dialect", "sfet-3", "GET", f"{running.url}/orders")
     assert asked.status == 1
-    assert "Not accepted (is --dialect the gateway's?). Paste the newest code" in asked.err
+    assert (
+        "Not accepted (is --dialect the same as the gateway's?). Paste the newest code" in asked.err
+    )
     assert "no code was accepted" in asked.err
     assert asked.out == b""
 
@@ -481,7 +485,7 @@ def test_a_suite_that_the_gateway_does_not_take(tmp_path: Path, upstream: Upstre
         for suite in ("ecdh-gcm", "classic"):
             command = ["request", "--login", "ann", "--suite", suite, "GET", f"{served.url}/x"]
             ended = certless(*command, cwd=tmp_path)
-            ended.said_one_line(1, "unsupported_suite", "does not take", suite, "--suite")
+            ended.said_one_line(1, "unsupported_suite", "does not accept", suite, "--suite")
         assert request(served, "--suite", "rsa-gcm", "GET", f"{served.url}/x").status == 0
 
 
@@ -537,7 +541,7 @@ def test_an_answer_that_is_an_error_is_status_1(running: Served, status: int) ->
     asked = request(running, "GET", f"{running.url}/status/{status}")
     assert asked.status == 1
     assert json.loads(asked.out)["path"] == f"/status/{status}"
-    assert asked.err.endswith(f"certless: the answer is {status}\n")
+    assert asked.err.endswith(f"certless: the response has the status {status}\n")
 
 
 def test_an_error_with_its_headers_is_status_1(running: Served) -> None:

@@ -24,7 +24,7 @@ from smtp_peers import ScriptedPeer, listening_peer
 from yarl import URL
 
 from gateway.doctor import Check, Finding, Mark, Service, disk, examine, ok, upstream, visitor
-from gateway.doctor.clock import is_kept
+from gateway.doctor.clock import is_synchronized
 from gateway.doctor.files import check_files
 from gateway.doctor.upstream import listeners
 from gateway.doctor.visitor import obstacles_in
@@ -32,51 +32,53 @@ from gateway.errors import ConfigError
 from gateway.keys.keyring import KeyRing
 
 CLOCK = {
-    True: "ok    clock     kept by the system; clients may be off by 60 s (window_ms)",
-    False: "warn  clock     the kernel says that nothing keeps it: run chrony or "
-    "systemd-timesyncd; clients may be off by 60 s (window_ms)",
-    None: "warn  clock     the system does not say whether its clock is kept: look, by hand",
-}[is_kept()]
+    True: "ok    clock     synchronized by the system; clients can differ by 60 s (window_ms)",
+    False: "warn  clock     the kernel says that it is not synchronized: run chrony or "
+    "systemd-timesyncd; clients can differ by 60 s (window_ms)",
+    None: "warn  clock     the system does not say whether its clock is synchronized: "
+    "check it yourself",
+}[is_synchronized()]
 
 GOOD = f"""\
-ok    settings  gateway.toml is sound: listen 127.0.0.1:PORT, prefix /.gateway, realm shop.example
-ok    users     2 may log in, 1 of them by `code issue` only: no address
+ok    settings  gateway.toml is valid: listen 127.0.0.1:PORT, prefix /.gateway, realm shop.example
+ok    users     2 can log in, 1 of them only by `code issue`: no address
 ok    suites    ecdh-gcm
-ok    routes    public: /; all others need a login
-ok    limits    an address is what 127.0.0.1 says in X-Forwarded-For
-ok    codes     hardened: 40 bits, 5 attempts, 3 codes in 15 minutes: 1,440 guesses a day at one \
-user, one chance in 763,549,741 that any is right
-ok    files     nobody else can change them, or read what is secret: store.db, store.db-wal, \
+ok    routes    public: /; all other routes need a login
+ok    limits    client addresses come from X-Forwarded-For of 127.0.0.1
+ok    codes     hardened: 40 bits, 5 attempts, 3 codes in 15 minutes: 1,440 guesses a day for one \
+user, with a chance of 1 in 763,549,741 that one is right
+ok    files     other users cannot change them or read secrets: store.db, store.db-wal, \
 store.db-shm, store.db.key, users.toml, gateway.toml
 {CLOCK}
-ok    clock     agrees with the upstream's
-ok    store     sqlite:FOLDER/store.db keeps a record in N ms
-ok    keys      FOLDER/store.db.key opens all that the store holds (3)
-ok    mail      SMTP server 127.0.0.1:PORT takes codes@shop.example after a login from \
-gateway.shop.example, in plain (no mail was sent)
+ok    clock     agrees with the upstream's clock
+ok    store     sqlite:FOLDER/store.db stores a record in N ms
+ok    keys      FOLDER/store.db.key opens all records of the store (3)
+ok    mail      SMTP server 127.0.0.1:PORT accepts codes@shop.example after a login from \
+gateway.shop.example, unencrypted (no mail was sent)
 ok    upstream  http://127.0.0.1:PORT answers in N ms
 ok    upstream  port PORT listens on loopback only
 ok    visitor   the browser client is installed
-ok    visitor   client.js is served, and told of ecdh-gcm
+ok    visitor   client.js is served, with the suites ecdh-gcm
 ok    visitor   plaintext to a protected route is refused (401)
-ok    visitor   / is public (200), and lets the client work
-0 to fix, {int("warn" in CLOCK)} to know of
+ok    visitor   / is public (200), and its policy allows the client
+0 to fix, {int("warn" in CLOCK)} warnings
 """
 
 BAD = """\
 fix   settings  no dialect 'klingon'; there are: article-2016, article-2016-oaep, sfet-1.0, \
 sfet-1.1, sfet-2, sfet-3.0, sfet-3, sfet-3.3-cbc-browser, sfet-3.3-gcm, sfet-3.3-gcm-browser, \
 sfet-4-cbc, sfet-4-gcm
-fix   files     others can read FOLDER/users.toml (addresses of users): chmod 640 FOLDER/users.toml
-fix   files     others can read FOLDER/gateway.toml (it holds a password): \
+fix   files     other users can read FOLDER/users.toml (addresses of users): \
+chmod 640 FOLDER/users.toml
+fix   files     other users can read FOLDER/gateway.toml (it holds a password): \
 chmod 640 FOLDER/gateway.toml
-fix   store     there is no folder FOLDER/gone: make it, or name another --store
-fix   keys      FOLDER/gone/store.db.key cannot be made in its folder: name another --key-file
-fix   mail      SMTP server 127.0.0.1:PORT gives no answer: is --mail right, does the server run, \
-does a firewall let it through?
-fix   upstream  http://127.0.0.1:PORT gives no answer: start the API, or put --upstream right
+fix   store     there is no folder FOLDER/gone: create it, or set another --store
+fix   keys      FOLDER/gone/store.db.key cannot be created in its folder: set another --key-file
+fix   mail      SMTP server 127.0.0.1:PORT does not answer: is --mail right, does the server run, \
+does a firewall block it?
+fix   upstream  http://127.0.0.1:PORT does not answer: start the API, or correct --upstream
 ok    visitor   the browser client is installed
-7 to fix, 0 to know of
+7 to fix, 0 warnings
 """
 
 
@@ -126,9 +128,9 @@ async def test_before_the_first_start_it_makes_nothing(patient: Patient) -> None
     examined = await patient.examine()
     assert examined.status == 0
     (store,) = examined.about("store")
-    assert store == f"ok {patient.store} will be made on the first start"
+    assert store == f"ok {patient.store} will be created at the first start"
     (keys,) = examined.about("keys")
-    assert keys.startswith(f"ok {patient.key_file} will be made")
+    assert keys.startswith(f"ok {patient.key_file} will be created")
     assert any("nothing listens" in line for line in examined.about("visitor"))
     assert sorted(patient.folder.iterdir()) == before
 
@@ -139,7 +141,7 @@ async def test_a_config_file_that_cannot_be_read_is_a_finding(patient: Patient) 
     assert examined.status == 1
     (line,) = examined.about("settings")
     assert line.startswith(f"fix config file {patient.config}")
-    assert line.endswith("nothing else was looked at")
+    assert line.endswith("nothing else was checked")
 
 
 # --- checks that break ---
@@ -181,7 +183,7 @@ async def test_a_file_that_hangs_does_not_keep_the_process(patient: Patient) -> 
     async with python(*arguments, stdout=asyncio.subprocess.PIPE) as process:
         out, _ = await process.communicate()
     assert process.returncode == 1
-    assert re.search(r"^fix   settings  did not end in 10 s", out.decode(), re.MULTILINE)
+    assert re.search(r"^fix   settings  the check did not end in 10 s", out.decode(), re.MULTILINE)
 
 
 # --- one by one ---
@@ -200,33 +202,41 @@ async def test_a_file_that_hangs_does_not_keep_the_process(patient: Patient) -> 
         ("settings", "fix a classic code of 10", {"code_chars": 10}),
         ("routes", "fix public /* leaves no route", {"public": ["/*"]}),
         ("routes", "fix public /.gateway/x is below", {"public": ["/.gateway/x"]}),
-        ("routes", "fix public /a is not passed on", {"public": ["/a"], "targets": ["/b"]}),
+        ("routes", "fix public /a is not forwarded", {"public": ["/a"], "targets": ["/b"]}),
         (
             "routes",
-            "fix public /admin/{id} is not public, since require demands ecdh-gcm",
+            "fix public /admin/{id} is not public, because require demands ecdh-gcm",
             {"public": ["/admin/{id}"], "require": {"/admin/*": "ecdh-gcm"}},
         ),
         (
             "routes",
-            "fix require /a demands ecdh-gcm, and no hardened suite is spoken",
+            "fix require /a demands ecdh-gcm, but no hardened suite is on",
             {"suites": ["classic"], "require": {"/a": "ecdh-gcm"}},
         ),
         (
             "routes",
-            "fix require /a is for a path that is not passed on",
+            "fix require /a is for a path that is not forwarded",
             {"targets": ["/"], "require": {"/a": "ecdh-gcm"}},
         ),
         ("codes", "warn hardened: 40 bits, 5 attempts, 1000 codes", {"mail_limit": 1000}),
         ("limits", "warn only this machine reaches 127.0.0.1", {"trusted_proxies": None}),
-        ("limits", "fix trusted_proxies names everybody", {"trusted_proxies": ["0.0.0.0/0"]}),
-        ("limits", "warn logins, sessions: as many as", {"logins": "none", "sessions": 0}),
-        ("admin", "warn the figures at 0.0.0.0:8441 have no", {"admin": "0.0.0.0:8441"}),
-        ("files", "fix the audit log", {"audit": "gone/audit.jsonl"}),
+        (
+            "limits",
+            "fix trusted_proxies contains all addresses",
+            {"trusted_proxies": ["0.0.0.0/0"]},
+        ),
+        (
+            "limits",
+            "warn no limit for logins, sessions: a flood",
+            {"logins": "none", "sessions": 0},
+        ),
+        ("admin", "warn the metrics at 0.0.0.0:8441 need no", {"admin": "0.0.0.0:8441"}),
+        ("files", "fix this user cannot create the audit", {"audit": "gone/audit.jsonl"}),
         ("files", "fix the audit log", {"audit": "."}),
         ("store", "warn memory:", {"store": "memory:"}),
         ("store", "fix the store must be", {"store": "disk:x"}),
         ("mail", "warn codes are printed", {"mail": "console:"}),
-        ("mail", "warn codes go to files", {"mail": "dir:mails"}),
+        ("mail", "warn codes are written to files", {"mail": "dir:mails"}),
         ("settings", "fix mail must be", {"mail": "pigeon:"}),
     ],
 )
@@ -255,7 +265,7 @@ async def test_modes(patient: Patient, name: str, mode: int, mended: int) -> Non
         found = await patient.examine()
         assert found.status == 1
         (line,) = found.about("files")
-        assert line.startswith(f"fix others can read {file}")
+        assert line.startswith(f"fix other users can read {file}")
         command = line.partition(": ")[2]
         assert command == f"chmod {mended:o} {file}"
         file.chmod(mended)
@@ -280,7 +290,7 @@ def nobody() -> Iterator[Path]:
 async def test_a_folder_that_this_user_may_not_write() -> None:
     with nobody() as folder:
         found = list(disk.examine_place(folder / "store.db"))
-    assert [(one.mark, "cannot be written" in one.text) for one in found] == [(Mark.FIX, True)]
+    assert [(one.mark, "cannot write" in one.text) for one in found] == [(Mark.FIX, True)]
 
 
 async def test_a_file_that_this_user_may_not_read() -> None:
@@ -318,8 +328,8 @@ async def test_a_mode_as_it_says_locks_nobody_out(owner: int) -> None:
 @pytest.mark.parametrize(
     ("off_s", "line"),
     [
-        (30, "warn 30 s behind the upstream's: have both kept by NTP"),
-        (-75, "fix 75 s ahead of the upstream's: have both kept by NTP; clients may be"),
+        (30, "warn 30 s behind the upstream's clock: synchronize both by NTP"),
+        (-75, "fix 75 s ahead of the upstream's clock: synchronize both by NTP; clients can"),
     ],
 )
 async def test_the_clock_of_the_upstream(patient: Patient, off_s: int, line: str) -> None:
@@ -346,7 +356,7 @@ async def test_the_key_file_of_another_store(patient: Patient) -> None:
     patient.key_file.unlink()
     found = await patient.examine()
     (line,) = found.about("keys")
-    assert line.startswith(f"fix there is no {patient.key_file}, and 3 records are sealed")
+    assert line.startswith(f"fix there is no {patient.key_file}, but 3 records are sealed")
     assert not patient.key_file.exists()
 
     KeyRing.from_file(patient.key_file)
@@ -377,7 +387,7 @@ async def test_keys_in_the_environment(patient: Patient, monkeypatch: pytest.Mon
     monkeypatch.setenv("CERTLESS_KEYS", patient.key_file.read_text().strip())
     patient.key_file.unlink()
     assert (await patient.examine()).about("keys") == [
-        "ok CERTLESS_KEYS opens all that the store holds (3)"
+        "ok CERTLESS_KEYS opens all records of the store (3)"
     ]
     (line,) = (await patient.examine_changed(key_file="store.key")).about("store")
     assert line == "fix keys come from CERTLESS_KEYS or from a key file: take one of them away"
@@ -396,9 +406,9 @@ async def test_a_file_that_is_no_store(patient: Patient) -> None:
 @pytest.mark.parametrize(
     ("pragma", "line"),
     [
-        ("user_version = 1", "warn {} is of an earlier version: the next start changes it"),
-        ("user_version = 1000", "fix {} was made by a later version"),
-        ("journal_mode = delete", "fix {} keeps no write-ahead log"),
+        ("user_version = 1", "warn {} has an earlier version: the next start converts it"),
+        ("user_version = 1000", "fix {} was written by a later version"),
+        ("journal_mode = delete", "fix {} has no write-ahead log"),
     ],
 )
 async def test_a_store_that_does_not_fit(patient: Patient, pragma: str, line: str) -> None:
@@ -420,17 +430,17 @@ async def test_a_store_in_redis(patient: Patient, tmp_path: Path) -> None:
             found = await patient.examine()
             assert found.status == 0
             first, second = found.about("store")
-            assert re.fullmatch(r"ok Redis keeps a record in \d+ ms", first)
-            assert re.fullmatch(r"ok Redis 7[\d.]+, master with 0 replicas; its restart .*", second)
+            assert re.fullmatch(r"ok Redis stores a record in \d+ ms", first)
+            assert re.fullmatch(r"ok Redis 7[\d.]+, master with 0 replicas; a restart .*", second)
             (keys,) = found.about("keys")
-            assert keys.endswith("keys opens all that the store holds (3)")
-            assert "ok agrees with that of Redis" in found.about("clock")
+            assert keys.endswith("keys opens all records of the store (3)")
+            assert "ok agrees with the clock of Redis" in found.about("clock")
         async with server.client() as client:
             await client.config_set("maxmemory-policy", "allkeys-lru")
         (line,) = (await patient.examine()).about("store")
-        assert line.startswith(f"fix Redis at 127.0.0.1:{server.port} throws sessions away")
+        assert line.startswith(f"fix Redis at 127.0.0.1:{server.port} throws sessions")
         patient.write(**{**changes, "store": f"{server.url}?eviction=accepted"})
-        assert any("warn Redis throws" in one for one in (await patient.examine()).about("store"))
+        assert any("warn Redis deletes" in one for one in (await patient.examine()).about("store"))
         patient.write(store=changes["store"])
         (line,) = (await patient.examine()).about("keys")
         assert line.startswith("fix gateways on one Redis share keys")
@@ -454,7 +464,7 @@ async def test_a_user_of_redis_who_may_no_more_than_the_documents_say(
             found = await patient.examine()
     assert found.status == 0
     assert [line.partition(" ")[0] for line in found.about("store")] == ["ok", "ok"]
-    assert "ok agrees with that of Redis" in found.about("clock")
+    assert "ok agrees with the clock of Redis" in found.about("clock")
 
 
 MOUNTS = """\
@@ -497,7 +507,7 @@ def test_a_disk_that_is_full_or_on_a_network(
     (tmp_path / "mounts").write_text("files:/export / nfs4 rw 0 0\n")
     full, remote = disk.examine_place(tmp_path / "db")
     assert re.sub(r"\d+", "{}", f"{full.mark} {full.text}", count=1).startswith(line)
-    assert (remote.mark, "is on a network (nfs4)" in remote.text) == (Mark.WARN, True)
+    assert (remote.mark, "is on a network file system (nfs4)" in remote.text) == (Mark.WARN, True)
 
 
 # --- mail ---
@@ -520,7 +530,7 @@ async def mail_line(patient: Patient, mail: str, **changes: Any) -> str:
 async def test_a_mail_server_that_wants_another_password(patient: Patient) -> None:
     at = f"127.0.0.1:{patient.mailbox.port}"
     line = await mail_line(patient, f"smtp://shop:wr0ng@{at}")
-    assert line.startswith(f"fix SMTP server {at} refuses user or password (535)")
+    assert line.startswith(f"fix SMTP server {at} refuses the user or password (535)")
     assert "wr0ng" not in line
 
 
@@ -528,11 +538,11 @@ async def test_a_mail_server_that_takes_no_login(patient: Patient) -> None:
     async with smtp_server() as mailbox:
         at = f"127.0.0.1:{mailbox.port}"
         line = await mail_line(patient, f"smtp://shop:{PASSWORD}@{at}")
-        assert line.startswith(f"fix SMTP server {at} takes no login")
+        assert line.startswith(f"fix SMTP server {at} offers no login")
         line = await mail_line(patient, f"smtp://{at}")
         assert line == (
-            f"ok SMTP server {at} takes codes@shop.example from gateway.shop.example, in plain "
-            "(no mail was sent)"
+            f"ok SMTP server {at} accepts codes@shop.example from gateway.shop.example, "
+            "unencrypted (no mail was sent)"
         )
         assert mailbox.mails == []
 
@@ -561,7 +571,7 @@ async def test_a_mail_server_whose_certificate_nobody_trusts(
         url = f"{way}://127.0.0.1:{mailbox.port}"
         line = await mail_line(patient, url)
         assert line.startswith("fix ")
-        assert "shows a certificate that is not accepted (self-signed certificate)" in line
+        assert "has a certificate that is not trusted (self-signed certificate)" in line
         authorities = tmp_path / "authorities.pem"
         authorities.write_text(self_signed().pem)
         monkeypatch.setenv("SSL_CERT_FILE", str(authorities))
@@ -582,16 +592,16 @@ async def test_which_certificate_was_taken(
             (f"smtp+starttls://{at}?ca={file}", f"{over} of an authority in ca"),
             (
                 f"smtp+starttls://{at}?fingerprint={digits}",
-                "over TLS with the certificate of that fingerprint",
+                "over TLS with the certificate of the set fingerprint",
             ),
         ):
             line = await mail_line(patient, url)
             assert line == (
-                f"ok SMTP server {at} takes codes@shop.example from gateway.shop.example, {way} "
+                f"ok SMTP server {at} accepts codes@shop.example from gateway.shop.example, {way} "
                 "(no mail was sent)"
             )
         line = await mail_line(patient, f"smtp+starttls://{at}?fingerprint={'0' * 64}")
-        assert line.startswith(f"fix SMTP server {at} shows a certificate with the fingerprint")
+        assert line.startswith(f"fix SMTP server {at} has a certificate with the fingerprint")
         assert digits in line
         assert mailbox.mails == []
 
@@ -601,11 +611,11 @@ async def test_what_can_be_read_on_the_way(
 ) -> None:
     # Loopback plays a host elsewhere.
     monkeypatch.setattr("gateway.mail.smtp.LOOPBACK", frozenset())
-    for tls, way in ((None, "in plain"), (server_context, "over TLS with any certificate")):
+    for tls, way in ((None, "unencrypted"), (server_context, "over TLS with any certificate")):
         async with smtp_server(starttls=tls) as mailbox:
             line = await mail_line(patient, f"smtp://127.0.0.1:{mailbox.port}")
         assert line.startswith("warn ")
-        assert f", {way} (no mail was sent): the codes can be read on the way" in line
+        assert f", {way} (no mail was sent): the network can read the codes" in line
 
 
 async def test_a_mail_server_that_does_not_take_our_name(patient: Patient) -> None:
@@ -623,7 +633,7 @@ async def test_a_folder_of_codes_that_is_open(patient: Patient) -> None:
     mails.mkdir(mode=0o755)
     assert "chmod 700" in await mail_line(patient, "dir:mails")
     mails.chmod(0o700)
-    assert (await mail_line(patient, "dir:mails")).startswith("warn codes go to files")
+    assert (await mail_line(patient, "dir:mails")).startswith("warn codes are written to files")
 
 
 async def test_a_webhook(patient: Patient) -> None:
@@ -637,11 +647,11 @@ async def test_a_webhook(patient: Patient) -> None:
     app.router.add_route("*", "/{path:.*}", hook)
     async with listening(app) as port:
         line = await mail_line(patient, f"webhook:http://127.0.0.1:{port}/T0KEN")
-        assert line == f"ok webhook 127.0.0.1:{port} accepts connections (nothing was asked of it)"
+        assert line == f"ok webhook 127.0.0.1:{port} accepts connections (no request was sent)"
         assert asked == []
         line = await mail_line(patient, f"webhook:https://127.0.0.1:{port}/T0KEN")
-        assert line.startswith(f"fix webhook 127.0.0.1:{port} shows no accepted certificate")
-        assert "trust its authority" in line
+        assert line.startswith(f"fix webhook 127.0.0.1:{port} has no trusted certificate")
+        assert "add its authority" in line
     line = await mail_line(patient, f"webhook:http://127.0.0.1:{port}/T0KEN")
     assert line.startswith(f"fix webhook 127.0.0.1:{port} cannot be reached")
     assert "T0KEN" not in line
@@ -669,7 +679,7 @@ async def test_an_upstream_that_others_reach(
     assert line.startswith(f"fix port {patient.api.port} listens on 0.0.0.0: bind it to 127.0.0.1")
     table.unlink()
     line = (await patient.examine()).about("upstream")[-1]
-    assert line.startswith("warn who else reaches port")
+    assert line.startswith("warn this system does not show")
     # An address that is for documentation: of no machine, and so not of this one.
     found = await upstream.who_reaches(URL("http://192.0.2.1:9000"))
     assert (found.mark, "on another host" in found.text) == (Mark.WARN, True)
@@ -702,7 +712,7 @@ def test_who_listens_where() -> None:
         ("default-src 'self'; worker-src blob:", []),
         ("script-src 'self'; connect-src 'self'; worker-src blob:; style-src 'none'", []),
         ("default-src *; worker-src 'self' BLOB:", []),
-        ("default-src 'self'", ["default-src 'self', and the client holds the page"]),
+        ("default-src 'self'", ["default-src 'self', and the client blocks the page"]),
         (
             "script-src 'nonce-x' blob:",
             ["script-src 'nonce-x' blob:, and the client is not loaded"],
@@ -712,11 +722,11 @@ def test_who_listens_where() -> None:
             "default-src 'none'",
             [
                 "default-src 'none', and the client is not loaded: add script-src 'self'",
-                "default-src 'none', and the client cannot speak",
-                "default-src 'none', and the client holds the page",
+                "default-src 'none', and the client cannot connect",
+                "default-src 'none', and the client blocks the page",
             ],
         ),
-        ("upgrade-insecure-requests", ["upgrade-insecure-requests, so that"]),
+        ("upgrade-insecure-requests", ["upgrade-insecure-requests, so browsers"]),
     ],
 )
 def test_policies(policy: str, obstacles: list[str]) -> None:
@@ -731,7 +741,9 @@ async def test_a_page_that_keeps_the_client_out(patient: Patient) -> None:
         found = await patient.examine()
         assert found.status == 1
         line = found.about("visitor")[-1]
-        assert line.startswith("fix the policy of / says script-src 'none', and the client is not")
+        assert line.startswith(
+            "fix the Content-Security-Policy of / has script-src 'none', and the client is not"
+        )
         patient.api.headers.clear()
         assert (await patient.examine()).status == 0
 
@@ -740,9 +752,13 @@ async def test_a_gateway_that_does_not_serve_what_is_set(patient: Patient) -> No
     async with serving(patient, log_in=False):
         found = await patient.examine_changed(suites=["rsa-gcm"], public=["/open"])
         lines = found.about("visitor")
-        assert any("speaks ecdh-gcm as shop.example, not as set here" in one for one in lines)
+        assert any(
+            "has other options (suites ecdh-gcm, realm shop.example)" in one for one in lines
+        )
         found = await patient.examine_changed(prefix="/other")
-        assert any("/other/client.js is no browser client" in one for one in found.about("visitor"))
+        assert any(
+            "/other/client.js is not the browser client" in one for one in found.about("visitor")
+        )
 
 
 async def test_a_gateway_where_everything_is_open_and_one_where_nothing_is(
@@ -751,11 +767,11 @@ async def test_a_gateway_where_everything_is_open_and_one_where_nothing_is(
     patient.write(public=["/*"])
     async with serving(patient, log_in=False):
         lines = (await patient.examine()).about("visitor")
-        assert any("gets 200 without a login, not 401" in line for line in lines)
+        assert any("answers 200 without a login, not 401" in line for line in lines)
     patient.write(public=None)
     async with serving(patient, log_in=False):
         lines = (await patient.examine()).about("visitor")
-        assert any("a browser is refused at /" in line for line in lines)
+        assert any("/ needs a login" in line for line in lines)
     patient.write()
     async with serving(patient, log_in=False):
         assert (await patient.examine()).status == 0
@@ -766,7 +782,7 @@ async def test_something_else_that_listens_there(patient: Patient, free_port: in
     async with listening(other, free_port):
         lines = (await patient.examine()).about("visitor")
         assert any(
-            f":{free_port}/.gateway/client.js is no browser client" in line for line in lines
+            f":{free_port}/.gateway/client.js is not the browser client" in line for line in lines
         )
 
 
@@ -776,7 +792,10 @@ async def test_all_addresses_of_a_machine_are_asked_for_at_one(
 ) -> None:
     (*_, line) = (await patient.examine_changed(listen=f"{host}:{free_port}")).about("visitor")
     here = "[::1]" if host == "[::]" else "127.0.0.1"
-    assert line == f"warn nothing listens at http://{here}:{free_port}: start it, and ask again"
+    assert (
+        line == f"warn nothing listens at http://{here}:{free_port}: "
+        "start the gateway and run doctor again"
+    )
 
 
 async def test_an_installation_without_its_browser_client(
@@ -784,4 +803,4 @@ async def test_an_installation_without_its_browser_client(
 ) -> None:
     monkeypatch.setattr(visitor, "BUNDLE", patient.folder / "client.js")
     lines = (await patient.examine()).about("visitor")
-    assert "fix no browser client is installed: `make bundle`, then install again" in lines
+    assert "fix the browser client is not installed: run `make bundle`, then install again" in lines

@@ -11,7 +11,7 @@ import pytest
 from mailboxes import a_free_port, eventually
 from processes import ROOT, program, until_listening
 
-from gateway.service.open_files import Complaints, allow_all_files
+from gateway.service.open_files import LoopErrorLog, allow_all_files
 
 
 async def test_too_many_connections_do_not_flood_the_log(tmp_path: Path) -> None:
@@ -27,10 +27,10 @@ async def test_too_many_connections_do_not_flood_the_log(tmp_path: Path) -> None
                 for _ in range(150):
                     _, writer = await asyncio.open_connection("127.0.0.1", port)
                     lines.callback(writer.close)
-                await eventually(lambda: "no more open files" in log.read_text())
+                await eventually(lambda: "limit of open files is reached" in log.read_text())
                 # asyncio tries again each second.
                 await asyncio.sleep(3)
-                assert log.read_text().count("no more open files") == 1
+                assert log.read_text().count("limit of open files is reached") == 1
                 assert "Traceback" not in log.read_text()
             async with asyncio.timeout(30), aiohttp.ClientSession() as http:
                 async with http.get(f"http://127.0.0.1:{port}/x") as answer:
@@ -48,5 +48,5 @@ def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
 
 
 async def test_other_errors_are_told_as_ever(caplog: pytest.LogCaptureFixture) -> None:
-    Complaints()(asyncio.get_running_loop(), {"message": "something else"})
+    LoopErrorLog()(asyncio.get_running_loop(), {"message": "something else"})
     assert "something else" in caplog.text

@@ -217,7 +217,7 @@ async def test_a_worker_that_is_killed_under_load_is_replaced(tmp_path: Path) ->
                 replaced.set()
 
         await asyncio.gather(killer(), *(traffic(number) for number in range(8)))
-        assert at.said().count("has ended (signal 9); another takes its place") == 2
+        assert at.said().count("has ended (signal 9); it is replaced") == 2
         assert all(at.api.ran[message.id] == 1 for message in answered)
         # What was lost may have run, once; it never runs a second time, and what ran is refused.
         again = [await message.send(at) for message in answered + lost]
@@ -327,7 +327,7 @@ async def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
         slow = asyncio.create_task(orders.order().send(at))
         await at.api.begun.wait()
         await at.kill()
-        await eventually(lambda: at.said().count("the parent process is gone: stopping") == 2)
+        await eventually(lambda: at.said().count("the parent process has ended: stopping") == 2)
         at.api.may_answer.set()
         assert await slow == 200
         await eventually(lambda: all(map(is_gone, at.pids().values())))
@@ -369,7 +369,7 @@ async def _users_come_and_go(folder: Path, workers: int) -> None:
         # A slip of the pen changes nothing.
         users.write_text(BEN + "[users.")
         at.tell(signal.SIGHUP)
-        await eventually(lambda: at.said().count("not reloaded, users") == workers)
+        await eventually(lambda: at.said().count("cannot reload, users") == workers)
         assert [await one.order().send(at) for one in ben] == [200] * 2
         await log_in("clock", at, "ben")
         assert "ben" not in at.said()
@@ -423,7 +423,7 @@ async def test_who_is_told_to_stop_while_it_starts_ends_in_order(tmp_path: Path)
     async with starting(tmp_path) as (process, log):
         process.terminate()
         assert await ended(process) == 0
-    assert "the parent process is gone" not in log()
+    assert "the parent process has ended" not in log()
     assert log().endswith("INFO stopping\n")
 
 
@@ -471,8 +471,8 @@ async def test_a_port_is_not_shared_with_strangers(tmp_path: Path) -> None:
             status, said = await refused(other, "--workers", workers, port=port)
             assert status == 2
             assert said == (
-                f"certless: port {port} is in use: end what listens there, "
-                "or choose another --listen\n"
+                f"certless: port {port} is in use: stop the program that listens there, "
+                "or set another --listen\n"
             )
 
 
@@ -563,7 +563,7 @@ async def test_a_worker_without_room_for_figures_serves_all_the_same(tmp_path: P
         await asyncio.to_thread(folder.rename, tmp_path / "moved")
         for number in ("1", "2"):
             os.kill(at.pids()[number], signal.SIGKILL)
-        await eventually(lambda: at.said().count("there is no room for them") == 2)
+        await eventually(lambda: at.said().count("they cannot be written") == 2)
         served = 0
         while served < 4:
             # Connections of those that were killed are gone.
