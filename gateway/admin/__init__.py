@@ -1,8 +1,8 @@
-"""The admin listener: figures for programs and for people, on a port of its own.
+"""The admin listener: metrics, charts and health checks, on a port of its own.
 
-It has no login. So it listens on loopback unless a host is named, answers nobody who asks for it by
-a name that is not its own (a page in the operator's browser could have had its DNS changed), and
-only tells: nothing can be changed here, and no key, code, name or plaintext is shown.
+It has no login. So it listens on loopback unless a host is given, refuses requests for other host
+names (a page in the operator's browser could use DNS rebinding), and is read-only. It shows no key,
+code, name or plaintext.
 """
 
 import asyncio
@@ -35,11 +35,11 @@ from .history import History
 
 __all__ = ["Admin"]
 
-# Where it listens: a HOST:PORT, a PORT of loopback, or a socket that listens.
+# HOST:PORT, a PORT on loopback, or a listening socket.
 Place: TypeAlias = str | socket.socket
 
 LOOPBACK = "127.0.0.1"
-# Of ``/session-stats?debug=true``.
+# Sessions in ``/session-stats?debug=true``.
 MAX_SHOWN = 100
 _PING_S = 1
 _TIME_MS = re.compile(r"[0-9]{1,15}")
@@ -50,7 +50,7 @@ _log = logging.getLogger("certless")
 
 
 class Admin:
-    """What is told of the gateway whose ``store`` this is and that counts into ``registry``."""
+    """Serves the metrics in ``registry`` and the state of ``store``."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Admin:
         needs_keys: bool,
         troubles: Callable[[], list[str]] = list,
     ) -> None:
-        """``needs_keys`` where logins need RSA pairs; ``troubles`` keep it from being ready.
+        """``needs_keys`` if logins need RSA pairs; ``troubles`` are reasons for not being ready.
 
         Raises: ConfigError.
         """
@@ -80,7 +80,7 @@ class Admin:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Answers while the context lasts. Raises: ConfigError, where it cannot listen."""
+        """Serve while the context is open. Raises: ConfigError, if it cannot listen."""
         runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=1)
         await runner.setup()
         try:
@@ -95,7 +95,7 @@ class Admin:
             await runner.cleanup()
 
     def stop(self) -> None:
-        """From now on it is not ready."""
+        """Report not ready from now on."""
         self._stopping = True
 
     async def _listen(self, runner: web.AppRunner) -> None:
@@ -181,8 +181,7 @@ class Admin:
                 await self._store.ping()
         except (StoreUnavailable, TimeoutError):
             troubles.append("the store does not answer")
-        # A pool that runs dry later makes logins wait, and no message: no reason to send those
-        # who have a session elsewhere.
+        # An empty pool later only delays logins, so it does not make the gateway unready.
         made = Figures.of(self._registry).total(f"{metrics.KEYS_GENERATED}_total")
         if self._needs_keys and not made:
             troubles.append("the first RSA pair is still being made")
@@ -190,7 +189,7 @@ class Admin:
 
 
 class _OpenSessions:
-    """The sessions in the store, as one more figure of the registry."""
+    """The number of sessions in the store, as a metric of the registry."""
 
     def __init__(self, history: History) -> None:
         self._history = history

@@ -1,6 +1,6 @@
-"""What the counters of a gateway come to: totals since its start, and what each moment has added.
+"""Values computed from the counters: totals since the start, and rates of an interval.
 
-Whether one process counts or several, their registry is read the same way.
+This works for one process and for several.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from prometheus_client.registry import Collector
 
 from gateway.monitoring import metrics
 
-# Upper bound in seconds, and how many took at most so long.
+# Each upper bound in seconds, and the number of values up to it.
 Buckets: TypeAlias = Sequence[tuple[float, float]]
 _Samples: TypeAlias = dict[str, list[tuple[dict[str, str], float]]]
 
-# What came sealed and did not open: changed on its way, or sealed under another key or code.
+# Sealed messages that could not be opened: changed, or sealed with another key or code.
 _NOT_OPENED = ("decryption_failed", "code_refused", "key_not_admitted", "ticket_refused")
 
 
@@ -27,7 +27,7 @@ class Figures:
 
     @classmethod
     def of(cls, registry: Collector) -> "Figures":
-        """As they stand in ``registry`` now."""
+        """The current values in ``registry``."""
         samples: _Samples = {}
         for metric in registry.collect():
             for sample in metric.samples:
@@ -35,24 +35,24 @@ class Figures:
         return cls(samples)
 
     def total(self, name: str) -> float:
-        """Of all labels together; 0 where nothing was counted."""
+        """The sum over all labels; 0 if nothing was counted."""
         return sum(value for _, value in self.samples.get(name, ()))
 
     def by(self, name: str, label: str) -> dict[str, float]:
-        """By the value of ``label``."""
+        """The sums for each value of ``label``."""
         sums: dict[str, float] = {}
         for labels, value in self.samples.get(name, ()):
             sums[labels[label]] = sums.get(labels[label], 0) + value
         return sums
 
     def buckets(self, histogram: str) -> Buckets:
-        """Of all labels together, in order."""
+        """The buckets over all labels, in order."""
         by_bound = self.by(f"{histogram}_bucket", "le")
         return sorted((float(bound), count) for bound, count in by_bound.items())
 
 
 def session_stats(figures: Figures, active_sessions: int | None) -> dict[str, Any]:
-    """The four figures that people ask for first (docs/watching.md)."""
+    """The four most important values (docs/watching.md)."""
     over = figures.total(f"{metrics.SESSION_SECONDS}_count")
     lasted_s = figures.total(f"{metrics.SESSION_SECONDS}_sum")
     rejected = figures.by(f"{metrics.REJECTIONS}_total", "reason")
@@ -70,9 +70,9 @@ def session_stats(figures: Figures, active_sessions: int | None) -> dict[str, An
 
 
 def point(before: Figures, now: Figures, seconds: float, sessions: int | None) -> dict[str, Any]:
-    """What happened in the ``seconds`` between two moments, a second; times in ms.
+    """The rates per second in the ``seconds`` between two moments; times in ms.
 
-    ``sessions`` are those that are open, None where the store did not say.
+    ``sessions`` is the number of open sessions, None if unknown.
     """
 
     def rate(name: str) -> float:
@@ -116,9 +116,9 @@ def _difference(now: Buckets, before: Buckets) -> Buckets:
 
 
 def _quantile_ms(buckets: Buckets, share: float) -> float | None:
-    """Below which ``share`` of all lie, taken as spread evenly within a bucket; None without any.
+    """The quantile ``share``, interpolated within its bucket; None without values.
 
-    What is above the last bound counts as that bound.
+    A value above the last bound counts as that bound.
     """
     if not buckets or not buckets[-1][1]:
         return None

@@ -1,4 +1,4 @@
-"""The last quarter of an hour, a point every two seconds: what the admin page draws."""
+"""The data of the charts: the last 15 minutes, one point every two seconds."""
 
 import asyncio
 from collections import deque
@@ -17,7 +17,7 @@ SPAN_S = 900
 
 
 class History:
-    """Remembers what happened, so that a page that is opened now has something to show."""
+    """Stores points for the charts, so that a new page can show the past."""
 
     def __init__(self, registry: Collector, store: Store, clock: Clock) -> None:
         self._registry = registry
@@ -27,7 +27,7 @@ class History:
         self._points: deque[dict[str, Any]] = deque(maxlen=int(SPAN_S / STEP_S))
 
     async def keep(self) -> None:
-        """Takes points until cancelled."""
+        """Add points until cancelled."""
         time_s = asyncio.get_running_loop().time
         before, before_s = Figures.of(self._registry), time_s()
         while True:
@@ -39,7 +39,7 @@ class History:
             before, before_s = now, now_s
 
     async def count_sessions(self) -> int | None:
-        """How many are open, in the whole store; None where it does not say. Also kept."""
+        """Count the open sessions of the whole store; None if it does not answer."""
         try:
             async with asyncio.timeout(STEP_S):
                 self.sessions = await self._store.count_sessions(self._clock())
@@ -48,5 +48,5 @@ class History:
         return self.sessions
 
     def after(self, at_ms: int) -> list[dict[str, Any]]:
-        """The points since then, the oldest first."""
+        """The points after ``at_ms``, oldest first."""
         return [taken for taken in self._points if taken["at_ms"] > at_ms]

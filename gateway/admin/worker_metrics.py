@@ -1,7 +1,7 @@
-"""The admin listener of ``serve --workers N``: once, in the parent, of what all workers count.
+"""The admin listener of ``serve --workers N``: one in the parent, with the sums of all workers.
 
-A worker counts into files that prometheus_client maps into it, and the parent reads them. What a
-worker has counted stays when it ends; what it had at hand, like its key pool, does not.
+Each worker counts into memory-mapped files of prometheus_client, and the parent reads them. The
+counts of a worker stay when it ends; its gauges, like the size of the key pool, do not.
 """
 
 import os
@@ -28,7 +28,7 @@ from . import Admin
 
 
 class WorkersWatched:
-    """What the parent tells the admin listener of its workers, where there is one."""
+    """Connects the parent of the workers with the admin listener, if there is one."""
 
     def __init__(self, admin: Admin | None = None, folder: Path | None = None) -> None:
         self._admin = admin
@@ -36,23 +36,23 @@ class WorkersWatched:
 
     @property
     def count(self) -> bool:
-        """Whether workers are to count."""
+        """Whether the workers should count."""
         return self._admin is not None
 
     def ended(self, pid: int) -> None:
-        """This worker's process is gone."""
+        """The process of a worker has ended."""
         if self._folder:
             forget_process(self._folder, pid)
 
     def stop(self) -> None:
-        """The workers are about to end."""
+        """The workers are about to stop."""
         if self._admin:
             self._admin.stop()
 
 
 @contextmanager
 def _folder() -> Iterator[str]:
-    """Where the workers count. Raises: ConfigError."""
+    """A folder for the files of the workers. Raises: ConfigError."""
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(TemporaryDirectory(prefix="certless-figures-"))
@@ -68,9 +68,9 @@ def _folder() -> Iterator[str]:
 async def watched_workers(
     options: dict[str, Any], are_there: Callable[[], bool]
 ) -> AsyncIterator[WorkersWatched]:
-    """Serve the figures of the workers of ``options``, of which ``admin`` is taken.
+    """Serve the metrics of the workers; removes ``admin`` from ``options``.
 
-    ``are_there`` says whether any worker serves. Raises: ConfigError, StoreUnavailable.
+    ``any_serves`` says whether a worker serves. Raises: ConfigError, StoreUnavailable.
     """
     place = options.pop("admin", None)
     if place is None:
@@ -93,7 +93,7 @@ async def watched_workers(
         await store.open()
         try:
             async with admin.listening():
-                # The library looks for it when it is loaded, so that workers must be born with it.
+                # Set before the workers start, because the library reads it at import.
                 os.environ[FOLDER_VARIABLE] = folder
                 try:
                     yield WorkersWatched(admin, Path(folder))

@@ -1,1 +1,1 @@
-"""Keys that seal a store, and RSA pairs that are made ahead."""
+"""The keys that seal a store, and a pool of RSA key pairs."""

@@ -1,7 +1,7 @@
-"""The file that the keys of a store live in: one line of base64 (32 bytes) a key, mode 0600.
+"""The key file of a store: one key of 32 bytes in each line, as base64; mode 0600.
 
-The first line seals, all open. A file is replaced whole: whoever reads it, also after a crash at
-any moment, finds either what was there before or what is there now.
+The first key seals, all keys open. The file is replaced atomically: a reader finds either the old
+or the new content, also after a crash.
 """
 
 import base64
@@ -22,7 +22,7 @@ Stamp: TypeAlias = tuple[int, int, int]
 
 
 def keys_in(lines: Sequence[str]) -> list[bytes]:
-    """The keys of ``lines``, empty ones left out. Raises: ValueError, which shows none of them."""
+    """The keys in ``lines``; empty lines are ignored. Raises: ValueError, without key material."""
     try:
         keys = [base64.b64decode(line.strip(), validate=True) for line in lines if line.strip()]
     except (binascii.Error, ValueError):
@@ -39,22 +39,22 @@ class KeyFile:
         self.path = path
 
     def make(self) -> None:
-        """A file with one new key, unless there is one."""
+        """Create the file with one new key, unless it exists."""
         with self._told():
             if not self.path.exists():
-                # Written whole and then linked: of two processes that start at once one makes the
-                # key, and the other finds either nothing or all of it.
+                # Written completely, then linked: if two processes start at the same time, one
+                # creates the key, and the other never sees a part of it.
                 part = self._part(self.path, [secrets.token_bytes(KEY_BYTES)])
                 with part as written, contextlib.suppress(FileExistsError):
                     os.link(written, self.path)
 
     def must_have_folder(self) -> None:
-        """Whether the file can be made is seen when it is; this finds what is mistyped."""
+        """Check that the folder exists, to find a mistyped path early."""
         if not self.path.parent.is_dir():
             raise ConfigError(f"key file {self.path}: there is no folder {self.path.parent}")
 
     def stamp(self) -> Stamp | None:
-        """What is another as soon as the file is; None where there is none."""
+        """A value that changes with the file; None if there is no file."""
         try:
             found = self.path.stat()
         except OSError:
@@ -78,9 +78,9 @@ class KeyFile:
             ) from None
 
     def write(self, keys: Sequence[bytes]) -> None:
-        """Replace all keys; owner and mode stay. They are on the disk when this returns."""
+        """Replace all keys, keep owner and mode. They are on the disk when this returns."""
         with self._told():
-            # A link goes on pointing to the file that it points to.
+            # Replace the target of a symbolic link, not the link.
             path = self.path.resolve(strict=True)
             former = path.stat()
             with self._part(path, keys) as part:
@@ -97,11 +97,11 @@ class KeyFile:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """As long as this is held, nobody else who holds it changes the file."""
+        """A lock for commands that change the file."""
         import fcntl  # noqa: PLC0415 (no system but POSIX has it)
 
         with self._told():
-            # The file itself is another after each change, so its folder carries the lock.
+            # Each change creates a new file, so the lock is on its folder.
             folder = os.open(self.path.resolve().parent, os.O_RDONLY)
         try:
             try:
@@ -117,7 +117,7 @@ class KeyFile:
     @staticmethod
     @contextlib.contextmanager
     def _part(path: Path, keys: Sequence[bytes]) -> Iterator[Path]:
-        """A file beside ``path`` with these keys, gone afterwards unless it was renamed."""
+        """A temporary file next to ``path`` with these keys; deleted unless it was renamed."""
         part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -131,7 +131,7 @@ class KeyFile:
 
     @staticmethod
     def _clear(path: Path) -> None:
-        """Remove what crashes have left beside ``path``, with keys that may have been dropped."""
+        """Delete temporary files that crashes have left; they can contain deleted keys."""
         part = re.compile(re.escape(f".{path.name}.") + "[0-9a-f]{16}")
         for left in path.parent.iterdir():
             if part.fullmatch(left.name):

@@ -1,9 +1,9 @@
-"""The keys that seal what a store keeps: session private keys and pending codes.
+"""The keys that seal the records of a store: session private keys and pending codes.
 
-AES-256-GCM with a random 12-byte nonce; purpose and session id are authenticated along, so that
-one sealed record cannot stand in for another. The first key seals, all open: so a new one can come
-first while records of the old ones live (``rotation.py``). Keys stand in a file (``key_file.py``)
-or in the environment.
+AES-256-GCM with a random 12-byte nonce. Purpose and session id are authenticated, so a sealed
+record cannot replace another one. The first key seals, all keys open: a new key becomes the first
+one while records of old keys exist (``rotation.py``). The keys are in a file (``key_file.py``) or
+in the environment.
 """
 
 import logging
@@ -24,19 +24,19 @@ _log = logging.getLogger("certless")
 
 
 def key_id(key: bytes) -> str:
-    """The name of a key, 12 characters; it tells nothing of the key, which is random."""
+    """The name of a key, 12 characters of its hash; it does not reveal the key."""
     return sha256(b"certless key\x00" + key)[:_ID_BYTES].hex()
 
 
 class KeyRing:
-    """Seals records under the first of its keys (32 bytes each), and opens them under any.
+    """Seals records with the first of its keys (32 bytes each), and opens them with any.
 
-    A ring of a file follows the file: whatever it seals is sealed under the key that stands first
-    at that moment, and before it says that a record does not open, it has looked for new keys.
+    A ring of a file follows the file: it seals with the current first key of the file, and looks
+    for new keys before it says that a record does not open.
     """
 
     def __init__(self, keys: Sequence[bytes], file: KeyFile | None = None) -> None:
-        """``file`` is where the keys are, or are going to be: only then there may be none."""
+        """``keys`` can be empty only if ``file`` is set, which is then created later."""
         self._file = file
         self._stamp: Stamp | None = None
         self._by_id: dict[str, bytes] = {}
@@ -56,12 +56,12 @@ class KeyRing:
 
     @classmethod
     def ephemeral(cls) -> "KeyRing":
-        """A key that lives as long as this process."""
+        """A random key for this process only."""
         return cls([secrets.token_bytes(KEY_BYTES)])
 
     @classmethod
     def from_file(cls, path: Path) -> "KeyRing":
-        """The keys in ``path``; a first one is made there if there is no file.
+        """The keys in ``path``; creates the file with one key if there is none.
 
         Raises: ConfigError.
         """
@@ -71,7 +71,7 @@ class KeyRing:
 
     @classmethod
     def of_file(cls, path: Path) -> "KeyRing":
-        """The keys in ``path``, or none yet: ``make`` makes a first one. Raises: ConfigError."""
+        """The keys in ``path``, or none yet: ``make`` creates the first. Raises: ConfigError."""
         file = KeyFile(path)
         ring = cls((), file)
         if file.stamp():
@@ -81,13 +81,13 @@ class KeyRing:
         return ring
 
     def make(self) -> None:
-        """Make a first key in the file of these, where it has none yet. Raises: ConfigError."""
+        """Create the file with a first key, if there is none. Raises: ConfigError."""
         if self._file is not None and not self.has_keys():
             self._file.make()
             self._read()
 
     def has_keys(self) -> bool:
-        """Whether there are any, also such as another process has made by now."""
+        """Whether there are keys, also if another process has just created them."""
         return bool(self._by_id) or self._follow()
 
     def __str__(self) -> str:
@@ -97,7 +97,7 @@ class KeyRing:
 
     @classmethod
     def from_environment(cls) -> "KeyRing | None":
-        """The keys in ``CERTLESS_KEYS``, base64 with commas between; None where it has none.
+        """The keys in ``CERTLESS_KEYS``, base64 separated by commas; None if it is not set.
 
         Raises: ConfigError.
         """
@@ -115,9 +115,8 @@ class KeyRing:
     def chosen(cls, key_file: Path | None, default: Path | None = None) -> "KeyRing":
         """The keys of the environment, else of ``key_file``, else of ``default``.
 
-        Without any of these, one that lives as long as this process. A file that is not there is
-        not made: the store may have been sealed under another (``user_tags.py``). Raises:
-        ConfigError.
+        Without any of these, a random key for this process. A missing file is not created here:
+        the store can be sealed with another one (``user_tags.py``). Raises: ConfigError.
         """
         ring = cls.from_environment()
         if ring and key_file:
@@ -129,11 +128,11 @@ class KeyRing:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The names of the keys; that of the one that seals comes first."""
+        """The names of the keys; the first one seals."""
         return tuple(self._by_id)
 
     def derived(self, purpose: str) -> bytes:
-        """32 bytes for ``purpose``, from the last key of the ring: the one that was there first."""
+        """32 bytes for ``purpose``, derived from the last, that is the oldest, key of the ring."""
         return hkdf(list(self._by_id.values())[-1], b"", b"certless " + purpose.encode(), KEY_BYTES)
 
     def seal(self, purpose: str, session_id: bytes, secret: bytes) -> bytes:
@@ -143,14 +142,14 @@ class KeyRing:
         return nonce + aes_gcm_seal(self._first, nonce, secret, purpose.encode() + session_id)
 
     def open(self, purpose: str, session_id: bytes, sealed: bytes) -> bytes | None:
-        """What was sealed for this purpose and session, or None."""
+        """The content of a record sealed for this purpose and session, or None."""
         found = self.find(purpose, session_id, sealed)
         if found is None and self._follow():
             found = self.find(purpose, session_id, sealed)
         return None if found is None else found[1]
 
     def find(self, purpose: str, session_id: bytes, sealed: bytes) -> tuple[str, bytes] | None:
-        """The name of the key that opens a record, and what it opens to."""
+        """The name of the key that opens a record, and the content."""
         nonce, body = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
         for name, key in self._by_id.items():
             opened = aes_gcm_open(key, nonce, body, purpose.encode() + session_id)
@@ -159,7 +158,7 @@ class KeyRing:
         return None
 
     async def reload(self) -> None:
-        """Read the key file, if there is one. Raises: ConfigError; the former keys stay."""
+        """Read the key file, if there is one. Raises: ConfigError; the old keys stay."""
         self._read()
 
     def _read(self) -> None:
@@ -168,7 +167,7 @@ class KeyRing:
             self._take(self._file.read())
 
     def _follow(self) -> bool:
-        """Whether the file is another than before, and was read."""
+        """Read the file if it has changed; whether it did."""
         if self._file is None or self._file.stamp() == self._stamp:
             return False
         try:

@@ -1,15 +1,15 @@
-"""New keys for a store while gateways run on it, and what becomes of the old ones.
+"""Rotates the keys of a store while gateways use it.
 
-A rotation has four steps, and after each of them every record opens:
+A rotation has four steps. After each of them every record can be opened:
 
-1. the new key becomes the last of the file: gateways open with it, and seal with the old one;
-2. in one transaction, all records are sealed under it;
-3. it becomes the first of the file: gateways seal with it from their next record on;
-4. what gateways have sealed under the old key between 2 and 3 is sealed anew as well.
+1. The new key becomes the last one in the file: gateways open with it, and seal with the old one.
+2. One transaction seals all records with the new key.
+3. The new key becomes the first one in the file: gateways seal with it from now on.
+4. Records that gateways sealed with the old key between 2 and 3 are sealed with the new one.
 
-Ended after 1, the new key stays where it is, and is of no use and no harm. Ended after 2 or 3, the
-old key goes on opening what it has sealed. It stays in the file until it is dropped, which is
-refused as long as there is a record that it has sealed.
+If the command ends after step 1, the new key stays in the file without effect. If it ends after 2
+or 3, the old key still opens its records. It stays in the file until `keys drop`, which is refused
+while a record needs the key.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from gateway.stores import Store
 from .key_file import KEY_BYTES, KeyFile
 from .keyring import KeyRing, key_id
 
-# By the kind of a record, as a store calls it: what it can be sealed for.
+# For each kind of record in a store, the purposes that it can be sealed for.
 PURPOSES = {
     "session": ("hardened session", "session", "login"),
     "handshake": ("handshake",),
@@ -35,12 +35,12 @@ PURPOSES = {
     "issued code": ("issued code",),
     "tag key": ("tag key",),
 }
-# So long a gateway may take from sealing a record to storing it, and from then on it is counted.
+# A gateway can take this long between sealing a record and storing it.
 _SETTLED_S = 10
 
 
 class RecordNotOpened(GatewayError):
-    """A record opens under none of the keys; nothing was changed."""
+    """No key opens a record; nothing was changed."""
 
     def __init__(self, kind: str, record_id: bytes) -> None:
         super().__init__(
@@ -51,14 +51,14 @@ class RecordNotOpened(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """The name of the key that seals now, and how many records were sealed anew."""
+    """The name of the new key, and how many records it has sealed."""
 
     key: str
     records: int
 
 
 def _find(ring: KeyRing, kind: str, record_id: bytes, sealed: bytes) -> tuple[str, str, bytes]:
-    """The purpose of a record, the name of its key, and what it holds. Raises: RecordNotOpened."""
+    """The purpose of a record, the name of its key, its content. Raises: RecordNotOpened."""
     for purpose in PURPOSES[kind]:
         found = ring.find(purpose, record_id, sealed)
         if found is not None:
@@ -67,7 +67,7 @@ def _find(ring: KeyRing, kind: str, record_id: bytes, sealed: bytes) -> tuple[st
 
 
 async def records_by_key(store: Store, ring: KeyRing) -> Counter[str]:
-    """How many records each key has sealed, by its name; "" is for those that none opens."""
+    """The number of records of each key, by its name; "" counts those that no key opens."""
     counted = Counter[str]()
 
     def count(kind: str, record_id: bytes, sealed: bytes) -> bytes:
@@ -83,9 +83,9 @@ async def records_by_key(store: Store, ring: KeyRing) -> Counter[str]:
 
 
 async def seal_anew(store: Store, ring: KeyRing) -> int:
-    """Seal under the first key, in one transaction, what is sealed under another; how many.
+    """Seal the records of all other keys with the first key, in one transaction; their number.
 
-    Raises: RecordNotOpened, StoreUnavailable, and nothing is changed.
+    Raises: RecordNotOpened, StoreUnavailable; nothing is changed then.
     """
     first = ring.ids[0]
 
@@ -115,12 +115,12 @@ async def rotate(store: Store, file: KeyFile) -> Rotated:
         try:
             records = await seal_anew(store, ring)
         except RecordNotOpened:
-            # It has sealed nothing, and this would happen again with the next.
+            # Remove the key: it has sealed nothing, and the next try would fail in the same way.
             file.write(keys)
             raise
         file.write([new, *keys])
         with contextlib.suppress(GatewayError):
-            # What this leaves, ``drop`` finds.
+            # ``drop`` finds the records that this leaves.
             records += await seal_anew(store, ring)
         return Rotated(key_id(new), records)
 
@@ -145,7 +145,7 @@ async def drop(store: Store, file: KeyFile, name: str) -> None:
 
 
 async def _until_settled(file: KeyFile) -> None:
-    """Wait until whatever was sealed before the file's last change must have been stored."""
+    """Wait until all records sealed before the file's last change have been stored."""
     stamp = file.stamp()
     age_s = time.time() - stamp[1] / 1e9 if stamp else 0.0
     await asyncio.sleep(min(max(_SETTLED_S - age_s, 0.0), _SETTLED_S))

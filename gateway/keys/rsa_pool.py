@@ -1,8 +1,8 @@
-"""RSA pairs made ahead, off the event loop.
+"""A pool of RSA key pairs, generated outside the event loop.
 
-Generating a pair takes tens to hundreds of milliseconds, so one thread makes them while nothing
-waits; OpenSSL lets go of the interpreter meanwhile. When the pool is dry, logins wait in the order
-they came, and nothing else does; where enough wait, the next is told to come later.
+Generating a pair takes tens to hundreds of milliseconds. One thread generates them in advance;
+OpenSSL releases the interpreter lock meanwhile. If the pool is empty, logins wait in their order.
+If too many wait, further ones are rate limited.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ from gateway.events import Events, KeyGenerated, KeyPoolChanged
 from protocol.common.primitives import RsaPrivateKey
 
 DEFAULT_SIZE = 16
-# About as long as 64 that wait have to wait.
+# About the time for 64 waiting logins.
 _RETRY_AFTER_S = 5
 
 
 def _give_way() -> None:
-    """Let the thread that answers requests go first, where the system can tell threads apart."""
+    """Give this thread a lower priority than the event loop, on Linux."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 class KeyPool:
-    """Up to ``size`` pairs ready to be taken. Each pair is handed out once.
+    """Keeps up to ``size`` pairs ready. Each pair is used once.
 
-    ``queue_size`` logins may wait for one; 0: as many as come.
+    At most ``queue_size`` logins wait for one; 0 means no limit.
     """
 
     def __init__(
@@ -47,16 +47,16 @@ class KeyPool:
         self.generated = 0
 
     def start(self) -> None:
-        """Begin to fill. Called on the running loop."""
+        """Start filling the pool. Call it on the running event loop."""
         self._filler = asyncio.create_task(self._fill())
 
     def admit(self) -> None:
-        """Raises: RateLimited, where as many wait as may; to be asked before a code is spent."""
+        """Raises: RateLimited, if too many logins wait. Call it before a code is used up."""
         if self._queue_size and self._ready.empty() and self._waiting >= self._queue_size:
             raise RateLimited("too many logins wait for keys", _RETRY_AFTER_S, "key_queue_size")
 
     async def take(self) -> RsaPrivateKey:
-        """A pair nobody else has; waits its turn when there is none. Raises: RateLimited."""
+        """A new pair; waits if there is none. Raises: RateLimited."""
         self.admit()
         self._waiting += 1
         try:
@@ -67,7 +67,7 @@ class KeyPool:
         return pair
 
     async def generate(self) -> RsaPrivateKey:
-        """A pair made on purpose, in the pool's thread."""
+        """Generate a pair in the pool's thread."""
         pair = await asyncio.get_running_loop().run_in_executor(
             self._executor, RsaPrivateKey.generate
         )
@@ -81,7 +81,7 @@ class KeyPool:
             self._events.emit(KeyPoolChanged(self._ready.qsize()))
 
     async def close(self) -> None:
-        """Stop filling; the pair in the making is waited for, for a thread cannot be cancelled."""
+        """Stop filling; waits for the current pair, because a thread cannot be cancelled."""
         if self._filler is not None:
             self._filler.cancel()
             with contextlib.suppress(asyncio.CancelledError):

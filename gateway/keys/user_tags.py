@@ -1,8 +1,8 @@
-"""The tags by which a store, the figures and the logs know users, without naming them.
+"""User tags: pseudonyms of users in the store, the metrics and the logs.
 
-A tag is a keyed hash of the name, so a list of names does not unmask the tags of a dump or a log.
-The key belongs to the deployment: the store keeps it, sealed under the key ring. So it stays the
-same over restarts and rotations, and all gateways of a store have the same.
+A tag is a keyed hash of the name, so a list of names does not reveal the tags of a dump or a log.
+The store contains the key, sealed by the key ring. So the key survives restarts and rotations, and
+all gateways of a store use the same one.
 """
 
 from gateway.errors import ConfigError
@@ -15,7 +15,7 @@ from .rotation import records_by_key
 
 
 class UserTags:
-    """Tags of one deployment. ``open`` must have returned before the first is asked for."""
+    """The tags of one deployment. Call ``open`` before the first tag."""
 
     def __init__(self, store: Store, keyring: KeyRing) -> None:
         self._store = store
@@ -23,11 +23,11 @@ class UserTags:
         self._key: bytes | None = None
 
     async def open(self) -> None:
-        """Take the store's key, or give it one. To be repeated: the store may have lost it.
+        """Load the store's key, or store a new one. Repeat it: the store can lose its data.
 
-        A new key is derived from the ring, so that gateways which do this at the same time, after
-        a store has lost all, come to the same one. A key file that is not there is made for a new
-        store alone. Raises: ConfigError (the ring is another store's), StoreUnavailable.
+        A new key is derived from the ring, so gateways that do this at the same time get the same
+        one. A missing key file is created only for a new store. Raises: ConfigError (the ring
+        belongs to another store), StoreUnavailable.
         """
         sealed = await self._store.tag_key()
         if not self._keyring.has_keys():
@@ -37,7 +37,7 @@ class UserTags:
                 raise ConfigError(self._is_not_theirs)
             key = self._keyring.derived("tag key")
             offered = self._keyring.seal("tag key", TAG_KEY_ID, key)
-            # What an earlier version kept are plain hashes: they are the input of the keyed ones.
+            # Earlier versions stored unkeyed hashes; the keyed hashes are made from them.
             sealed = await self._store.keep_tag_key(offered, lambda tag: _of_hash(key, tag))
         kept = self._keyring.open("tag key", TAG_KEY_ID, sealed)
         if kept is None:
@@ -45,7 +45,7 @@ class UserTags:
         self._key = kept
 
     async def _make_keys(self, sealed: bytes | None) -> None:
-        # Asked once more at the end: another gateway may have begun with both just now.
+        # has_keys is checked again: another gateway can have created store and keys just now.
         is_sealed = sealed is not None or await self._only_of_others()
         if is_sealed and not self._keyring.has_keys():
             raise ConfigError(
@@ -56,7 +56,7 @@ class UserTags:
         self._keyring.make()
 
     async def _only_of_others(self) -> bool:
-        """Whether the store has records, and the ring opens none of them."""
+        """Whether the store has records but the ring opens none of them."""
         counted = await records_by_key(self._store, self._keyring)
         return counted[""] > 0 and counted[""] == counted.total()
 
@@ -69,17 +69,17 @@ class UserTags:
         )
 
     async def opened(self) -> "UserTags":
-        """These, once they have their key. Raises: ConfigError, StoreUnavailable."""
+        """Load the key if needed; return self. Raises: ConfigError, StoreUnavailable."""
         if self._key is None:
             await self.open()
         return self
 
     def of(self, user: str) -> bytes:
-        """The 16 bytes under which the store knows ``user``."""
+        """The tag of ``user``, 16 bytes."""
         return _of_hash(self._known_key, sha256(b"user\x00" + user.encode())[:TAG_BYTES])
 
     def of_counter(self, key: str) -> bytes:
-        """The 16 bytes under which the store counts ``key``, which may name an address."""
+        """The tag of a counter's ``key``, 16 bytes; the key can contain an address."""
         return hmac_sha256(self._known_key, b"limit\x00" + key.encode())[:TAG_BYTES]
 
     @property

@@ -1,1 +1,1 @@
-"""From a name or a ticket to a session."""
+"""Logins and resumptions: open a session by a code or by a ticket."""

@@ -1,4 +1,4 @@
-"""From a name to a session: the two steps before the first message (PROTOCOL §4)."""
+"""The classic login: the two steps before the first message (PROTOCOL §4)."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ _log = logging.getLogger("certless")
 
 
 class Login:
-    """Grants tokens and turns codes into sessions."""
+    """Issues tokens, and opens sessions for codes."""
 
     def __init__(
         self, services: LoginServices, exchange: ServerExchange, sessions: Sessions
@@ -33,9 +33,9 @@ class Login:
         self._sessions = sessions
 
     async def initiate(self, message: SessionRequest, remote: str) -> SessionGrant:
-        """A token, and a mail in the background where there is somebody to write to.
+        """Issue a token, and send a mail in the background if the user exists.
 
-        Known or not, over the limit of mails or not: the same work is done before the answer.
+        The work before the response is the same for unknown users and above the limit of mails.
         Raises: RejectedMessage, RateLimited, StoreUnavailable.
         """
         username = normalise_username(message.username)
@@ -53,7 +53,7 @@ class Login:
         return SessionGrant(token)
 
     async def authenticate(self, message: AuthenticateRequest, remote: str) -> SealedMessage:
-        """The sealed answer that opens the session.
+        """Open the session; return the sealed response.
 
         Raises: RejectedMessage, RateLimited, StoreUnavailable.
         """
@@ -76,7 +76,7 @@ class Login:
             raise
         if claimed is None:  # open_login has raised; this is for the type checker
             raise CodeRefused("no code waits")
-        # From here on the code is spent: whatever fails now ends this login.
+        # The code is used up from here on: any failure ends this login.
         try:
             login = await asyncio.to_thread(opened.accept, self._services.settings.clock())
             account = await self._services.directory.find(claimed.username)

@@ -1,4 +1,4 @@
-"""What logins and resumptions of the hardened suites have in common: the proof, and the terms."""
+"""Common steps of hardened logins and resumptions: the client's proof, and the session's terms."""
 
 import asyncio
 import secrets
@@ -27,10 +27,10 @@ async def confirm_by(
     message: ClientConfirmation,
     exchange: ExchangeRecord | None,
 ) -> _Confirmed:
-    """What ``confirm`` makes of M4 or R3. Raises: RejectedMessage."""
+    """The result of ``confirm`` for a client's confirmation. Raises: RejectedMessage."""
     try:
         if exchange is not None and HARDENED_SUITES[exchange.suite].wraps:
-            # An RSA key may be looked at for 20 ms.
+            # The check of an RSA key can take 20 ms.
             return await asyncio.to_thread(confirm, message, exchange)
         return confirm(message, exchange)
     except MalformedMessage:
@@ -38,7 +38,7 @@ async def confirm_by(
 
 
 async def new_terms(services: LoginServices, suite: HardenedSuite, chain_id: bytes) -> Terms:
-    """What a session begins with; without ``chain_id``, or where tickets are off, no ticket."""
+    """The terms of a new session; no ticket without ``chain_id`` or if tickets are off."""
     settings = services.settings
     pair = await services.key_pool.take() if suite.wraps else None
     session_ms = min(settings.session_lifetime_s * 1000, MAX_SESSION_MS)

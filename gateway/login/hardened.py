@@ -1,4 +1,4 @@
-"""From a name to a hardened session: M0 to M5 (PROTOCOL §15)."""
+"""The hardened login, from ClientHello to the server's confirmation (PROTOCOL §15)."""
 
 import logging
 import secrets
@@ -35,9 +35,9 @@ _log = logging.getLogger("certless")
 
 
 class HardenedLogin:
-    """Greets, and turns codes into sessions.
+    """Answers the steps of a login, and opens sessions for codes.
 
-    Each step is computed on the loop: none takes a millisecond, but for RSA (``confirm_by``).
+    Each step runs on the event loop and takes less than a millisecond, except RSA (``confirm_by``).
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class HardenedLogin:
         self._sessions = sessions
 
     async def greet(self, hello: Hello, remote: str) -> Greeting:
-        """M1, and a mail in the background where there is somebody to write to.
+        """Answer a ClientHello, and send a mail in the background if the user exists.
 
-        Known or not, over the limit of mails or not: the same work is done before the answer.
+        The work before the response is the same for unknown users and above the limit of mails.
         Raises: UnsupportedSuite, RejectedMessage, RateLimited, StoreUnavailable.
         """
         username = normalise_username(hello.username)
@@ -83,7 +83,7 @@ class HardenedLogin:
         return invitation.greeting
 
     async def _issued(self, user: str, now_ms: int) -> tuple[bytes, Code | None]:
-        """The code that an operator has issued for ``user``, and its id."""
+        """The id of the code that an operator has issued for ``user``, and the code."""
         issued = await self._services.store.find_code(self._services.tags.of(user), now_ms)
         if issued is None:
             return b"", None
@@ -91,7 +91,7 @@ class HardenedLogin:
         return (issued.code_id, Code(text.decode())) if text else (b"", None)
 
     async def share(self, message: ClientShare, remote: str) -> ServerShare:
-        """M3; the attempt is counted before anything is computed.
+        """Answer a ClientShare; the attempt is counted before the computation.
 
         Raises: RejectedMessage, RateLimited, StoreUnavailable.
         """
@@ -102,7 +102,7 @@ class HardenedLogin:
         login = LoginRecord.parse(opened) if opened else None
         answer, exchange = self._server.answer_share(message, login, secrets.token_bytes)
         if attempt is not None and attempt.is_void:
-            # An unknown user has no code to lose, so the answer must not tell.
+            # The response must not show whether the user exists.
             exchange = exchange.decoy_for_unknown_user(secrets.token_bytes)
         sealed = self._services.keyring.seal("exchange", session_id, exchange.serialize())
         number = attempt.number if attempt else 0
@@ -112,9 +112,9 @@ class HardenedLogin:
         return answer
 
     async def confirm(self, message: ClientConfirmation, remote: str) -> ServerConfirmation:
-        """M5, which opens the session.
+        """Answer a ClientConfirmation, and open the session.
 
-        After RateLimited the code is as good as before. Raises: RejectedMessage, RateLimited,
+        After RateLimited the code is still valid. Raises: RejectedMessage, RateLimited,
         StoreUnavailable.
         """
         try:
@@ -136,12 +136,12 @@ class HardenedLogin:
         except CodeRefused:
             raise
         except RejectedMessage:
-            # The code was right, so it is spent, whatever else was wrong.
+            # The code was right, so it is used up, also if something else was wrong.
             await self._services.store.end(session_id)
             raise
 
     async def second_check(self, username: str, user: str, payload: Mapping[str, Any]) -> bool:
-        """Whether ``username`` still is ``user``, and the directory takes ``payload``."""
+        """Whether ``username`` is still ``user``, and the directory accepts ``payload``."""
         account = await self._services.directory.find(normalise_username(username))
         if account is None or account.name != user:
             return False

@@ -1,4 +1,4 @@
-"""From a ticket to the next session: R1 to R4 (PROTOCOL §19)."""
+"""Resumption: opens the next session by a ticket (PROTOCOL §19)."""
 
 import logging
 import secrets
@@ -27,7 +27,7 @@ _log = logging.getLogger("certless")
 
 
 class Resumption:
-    """Redeems tickets."""
+    """Opens sessions for tickets."""
 
     def __init__(
         self, services: LoginServices, server: HandshakeServer, sessions: HardenedSessions
@@ -37,7 +37,7 @@ class Resumption:
         self._sessions = sessions
 
     async def greet(self, hello: ResumptionHello, remote: str) -> ResumptionGreeting:
-        """R2, for a ticket good or spent.
+        """Answer a ResumptionHello, for a valid or used ticket.
 
         Raises: UnsupportedSuite, RejectedMessage, RateLimited, StoreUnavailable.
         """
@@ -65,9 +65,9 @@ class Resumption:
         return greeting
 
     async def redeem(self, message: ClientConfirmation, remote: str) -> ServerConfirmation:
-        """R4, which opens the session and ends the one before.
+        """Answer a confirmation: open the session and end the previous one.
 
-        After RateLimited the ticket is as good as before. Raises: RejectedMessage, RateLimited,
+        After RateLimited the ticket is still valid. Raises: RejectedMessage, RateLimited,
         StoreUnavailable.
         """
         session_id, now_ms = message.session_id, self._services.settings.clock()
@@ -111,7 +111,7 @@ class Resumption:
     async def _open(self, new_session: NewSession, previous: bytes, ticket: bytes) -> bool:
         if await self._services.store.open_resumed(new_session, previous):
             return True
-        # Where keys were rotated since R2, the chain is what it was, in other bytes.
+        # If keys were rotated meanwhile, the chain has the same content in other bytes.
         stored = await self._services.store.load_ticket(ticket, self._services.settings.clock())
         if stored is None:
             return False

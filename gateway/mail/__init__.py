@@ -1,1 +1,1 @@
-"""Codes on their way to mailboxes."""
+"""Sends codes to mailboxes."""

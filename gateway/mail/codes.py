@@ -1,4 +1,4 @@
-"""Mails with codes: to whom one may go, and what it says."""
+"""Mails with codes: the limit for each user, and the content."""
 
 import logging
 from collections.abc import Callable
@@ -30,9 +30,9 @@ class CodeMails:
         self._courier = mail_queue
 
     async def may_be_sent(self, account: Account | None, user: str) -> bool:
-        """Count a mail to ``user``; whether there is such a user and his limit is not reached.
+        """Count a mail to ``user``; whether the user exists and the limit is not reached.
 
-        The visitor is not told. The operator is, and whose mailbox it was is not logged.
+        The response does not show the result. The log does, without the name of the user.
         """
         tag, settings = self._tag_of(user), self._settings
         within_limit = await self._store.count_mail(tag, settings.clock(), settings.mail_limit)
@@ -47,7 +47,7 @@ class CodeMails:
         return True
 
     def send(self, account: Account, code: Code, remote: str) -> None:
-        """Returns at once."""
+        """Send in the background; returns at once."""
         mail = CodeMail(
             site=self._settings.site,
             user=account.name,

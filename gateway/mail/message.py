@@ -1,4 +1,4 @@
-"""The mail that carries a code: its words, and its form (RFC 5322)."""
+"""The mail with a code: its text and its format (RFC 5322)."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ _HOW_TO_TYPE = "Small letters, spaces and hyphens are fine. What looks like O or
 
 @dataclass(frozen=True, slots=True)
 class CodeMail:
-    """The words that carry a code to one address."""
+    """The content of a mail with a code."""
 
     site: str
     user: str
@@ -34,8 +34,7 @@ class CodeMail:
 
     @property
     def text(self) -> str:
-        """The body; the code stands alone on its line, made to be copied, and a short one to be
-        typed as well."""
+        """The body. The code has a line of its own, so that it is easy to copy."""
         short = len(self.code) == HARDENED_CODE_CHARS
         way = "copy or type" if short else "copy"
         return (
@@ -52,7 +51,7 @@ class CodeMail:
     def to_email(self, sender: str, address: str) -> EmailMessage:
         """The mail to one address, plain text in 7 bits. Raises: ValueError.
 
-        Its headers are in ASCII, but for a local part that is not (RFC 6532).
+        The headers are ASCII, except a non-ASCII local part (RFC 6532).
         """
         author = sender_of(sender)
         recipient = wire_address(address)
@@ -66,7 +65,7 @@ class CodeMail:
         message["Date"] = format_datetime(datetime.now(UTC))
         message["Message-ID"] = make_msgid(domain=author.domain)
         message["Auto-Submitted"] = "auto-generated"
-        # Base64 would hide the code from whoever looks into a file.
+        # Not base64: the code must be readable in a file.
         message.set_content(self.text, cte=None if self.text.isascii() else "quoted-printable")
         return message
 

@@ -1,7 +1,7 @@
-"""Carries mails to a MailTransport in the background, so that no login waits for one.
+"""Sends mails in the background, so that no login waits for a mail server.
 
-A login is answered before its mail is even written. Each address then has tries of its own, until
-one works or the code has expired.
+The gateway answers a login before it writes the mail. It then tries each address separately, until
+a try succeeds or the code has expired.
 """
 
 import asyncio
@@ -15,19 +15,19 @@ from gateway.events import CodeMaybeSent, CodeNotSent, CodeSent, Events
 from .message import CodeMail
 from .transports import MailTransport
 
-# The answer to the login has left by then, whether there was a mail to write or not.
+# By then the response to the login has been sent, with or without a mail.
 _FIRST_TRY_S = 0.05
 _RETRY_S = (1, 2, 5, 10, 30, 60)
-# So long a process that ends waits for mails that it has promised.
+# A process that ends waits this long for the first try of its mails.
 _FINISH_S = 5
-# A mail server is asked by this many at once: it may take minutes over some of them. Most take 50
+# Connections to the mail server at the same time; one can take minutes. Most servers allow 50
 # from one host.
 _CHANNELS = 32
 _log = logging.getLogger("certless")
 
 
 class MailQueue:
-    """Hands mails to a MailTransport in the background, again and again until they expire."""
+    """Gives mails to a MailTransport in the background, and retries until they expire."""
 
     def __init__(self, transport: MailTransport, events: Events | None = None) -> None:
         self._transport = transport
@@ -38,7 +38,7 @@ class MailQueue:
         self._untried: set[asyncio.Event] = set()
 
     def send(self, addresses: tuple[str, ...], mail: CodeMail, user_tag: bytes) -> None:
-        """Returns at once. Each address has tries of its own."""
+        """Returns at once. Each address is tried separately."""
         for address in addresses:
             tried = asyncio.Event()
             task = asyncio.create_task(self._carry(address, mail, user_tag, tried))
@@ -58,8 +58,8 @@ class MailQueue:
         expires_s = clock() + mail.minutes * 60
         await asyncio.sleep(_FIRST_TRY_S)
         tries = 0
-        # Cancellation and timeouts can get lost in a library on the way (asyncio.wait_for up to
-        # Python 3.11 swallows one that comes along with an answer), so each round looks again.
+        # A library can swallow a cancellation or timeout (asyncio.wait_for in Python 3.11 does if a
+        # response arrives at the same time), so each round checks again.
         while not self._closing and clock() < expires_s:
             try:
                 async with asyncio.timeout(expires_s - clock()):
@@ -77,7 +77,7 @@ class MailQueue:
             tries += 1
 
     async def _try(self, address: str, mail: CodeMail, user_tag: bytes) -> bool:
-        """Whether there is nothing left to try."""
+        """Try once; whether no further try is needed."""
         try:
             await self._transport.deliver(address, mail)
         except MailNotSent as error:
@@ -86,11 +86,11 @@ class MailQueue:
             self._events.emit(CodeNotSent(user_tag, error.final))
             return error.final
         except MailOutcomeUnknown as error:
-            # Where every answer gets lost, a mail that is sent again comes until its code expires.
+            # If every response gets lost, retries would send the mail again until the code expires.
             _log.warning("mail may have been sent, and is not sent again: %s", error)
             self._events.emit(CodeMaybeSent(user_tag))
             return True
-        except Exception as error:  # an integrator's MailTransport may raise anything
+        except Exception as error:  # a MailTransport of an application can raise anything
             _log.warning("mail not sent, will try again: %s", type(error).__name__)
             self._events.emit(CodeNotSent(user_tag, False))
             return False
@@ -98,7 +98,7 @@ class MailQueue:
         return True
 
     async def finish(self) -> None:
-        """Wait, for some seconds, until every mail has had its first try."""
+        """Wait until every mail was tried once, at most 5 seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FINISH_S):
                 while self._untried:

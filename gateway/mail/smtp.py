@@ -1,9 +1,9 @@
-"""One mail by SMTP (RFC 5321): what was refused, what may be tried again, and what nobody knows.
+"""Sends one mail by SMTP (RFC 5321): the result is final, temporary, or unknown.
 
-Every step of a conversation can be answered by 4yz (try again) or 5yz (give up). Once the last dot
-of a mail has left, only an answer tells whether it was taken: without one its outcome is unknown.
-Commands are sent one by one, since ``aiosmtplib.SMTP.sendmail`` does not tell the time before that
-dot from the time behind it, and has one time limit for all.
+A server can answer each command with 4yz (try again) or 5yz (give up). After the final dot of a
+mail, only the response shows whether the server accepted it; without a response the outcome is
+unknown. This module sends the commands one by one, because ``aiosmtplib.SMTP.sendmail`` does not
+show whether the final dot was sent, and has one time limit for all commands.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _QUIT_S = 5
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait for each answer, in seconds (RFC 5321 §4.5.3.2)."""
+    """Time limits for each response, in seconds (RFC 5321 §4.5.3.2)."""
 
     command_s: float = 300
     data_s: float = 120
@@ -40,7 +40,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who sends. It shows nothing, for its parts are secret."""
+    """User name and password at the server; ``repr`` shows neither."""
 
     username: str
     password: str
@@ -50,7 +50,7 @@ class Login:
 
 
 class NotOffered(aiosmtplib.SMTPException):
-    """The server has no ``extension``, and without it nothing is sent."""
+    """The server does not offer ``extension``, and the mail needs it."""
 
     def __init__(self, extension: str) -> None:
         super().__init__(f"the server offers no {extension}")
@@ -58,7 +58,7 @@ class NotOffered(aiosmtplib.SMTPException):
 
 
 class _NoHandshake(Exception):
-    """TLS was agreed on and did not come about."""
+    """The TLS handshake after STARTTLS failed."""
 
 
 class SmtpTransport(MailTransport):
@@ -90,7 +90,7 @@ class SmtpTransport(MailTransport):
         self._patience = patience or Patience()
 
     async def answers(self) -> bool:
-        """Whether something listens there at all."""
+        """Whether the server accepts connections."""
         try:
             async with asyncio.timeout(_CONNECT_S):
                 _, writer = await asyncio.open_connection(self._host, self._port)
@@ -101,7 +101,7 @@ class SmtpTransport(MailTransport):
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[aiosmtplib.SMTP]:
-        """A connection that is as safe as told, and logged in.
+        """A connection with the TLS that ``tls`` and ``trust`` demand, after the login.
 
         Raises: aiosmtplib.SMTPException, OSError.
         """
@@ -109,7 +109,7 @@ class SmtpTransport(MailTransport):
         try:
             yield smtp
         finally:
-            # Whatever it says to this, what was said before stands.
+            # An error of QUIT does not change the result of the mail.
             with contextlib.suppress(aiosmtplib.SMTPException, OSError):
                 await smtp.quit(timeout=_QUIT_S)
             _drop(smtp)
@@ -148,7 +148,7 @@ class SmtpTransport(MailTransport):
         return smtp
 
     async def _starttls(self, smtp: aiosmtplib.SMTP) -> bool:
-        """Whether all is encrypted from now on."""
+        """Start TLS; whether the connection is now encrypted."""
         demanded = self.tls is Tls.STARTTLS
         if not smtp.supports_extension("starttls"):
             if demanded:
@@ -157,10 +157,10 @@ class SmtpTransport(MailTransport):
         try:
             await smtp.starttls()
         except aiosmtplib.SMTPResponseException as error:
-            # 421 ends the conversation, whatever was asked.
+            # 421 closes the connection after any command.
             if demanded or error.code == 421:
                 raise
-            # What makes no sense has no code, and nor has what would come next.
+            # An invalid response has no code, and makes the following ones unusable.
             if error.code < 0:
                 raise _NoHandshake from error
             return False
@@ -191,7 +191,7 @@ class SmtpTransport(MailTransport):
             raise aiosmtplib.SMTPDataError(reply.code, reply.message)
         if smtp.protocol is None:
             raise aiosmtplib.SMTPServerDisconnected("Connection lost")
-        # A line that begins with a dot gets another one (RFC 5321 §4.5.2).
+        # Dot stuffing: a line that begins with a dot gets another one (RFC 5321 §4.5.2).
         smtp.protocol.write((b"\r\n" + content).replace(b"\r\n.", b"\r\n..")[2:] + b".\r\n")
         try:
             reply = await smtp.protocol.read_response(timeout=self._patience.end_s)
@@ -205,7 +205,7 @@ class SmtpTransport(MailTransport):
 
 
 def _drop(smtp: aiosmtplib.SMTP) -> None:
-    """Without waiting for the other side, which TLS would."""
+    """Close without waiting for the server, as TLS would."""
     transport = smtp.transport
     smtp.close()
     if isinstance(transport, asyncio.WriteTransport):
@@ -213,7 +213,7 @@ def _drop(smtp: aiosmtplib.SMTP) -> None:
 
 
 async def _greet(smtp: aiosmtplib.SMTP) -> None:
-    """EHLO, and HELO to a server that knows no EHLO (RFC 5321 §3.2)."""
+    """Send EHLO, then HELO if the server does not know EHLO (RFC 5321 §3.2)."""
     try:
         await smtp.ehlo()
     except aiosmtplib.SMTPHeloError as error:
@@ -223,7 +223,7 @@ async def _greet(smtp: aiosmtplib.SMTP) -> None:
 
 
 async def _own_name(smtp: aiosmtplib.SMTP) -> str:
-    """The name of this host where others may look it up, else the address that it comes from."""
+    """The name of this host if it has a domain, else the local address of the connection."""
     name = await asyncio.to_thread(_host_name)
     return name if is_public_name(name) else address_literal(smtp.get_transport_info("sockname")[0])
 
@@ -234,9 +234,9 @@ def _host_name() -> str:
 
 
 async def _log_in(smtp: aiosmtplib.SMTP, login: Login) -> None:
-    """By each way that both know, until one is accepted.
+    """Try each method that both sides support, until one is accepted.
 
-    ``aiosmtplib.SMTP.login`` goes on to the next one after 4yz, too, and so would ask for trouble.
+    ``aiosmtplib.SMTP.login`` also tries the next method after 4yz, which servers can punish.
     """
     ways = {"cram-md5": smtp.auth_crammd5, "plain": smtp.auth_plain, "login": smtp.auth_login}
     refusal: aiosmtplib.SMTPException = NotOffered("AUTH")
@@ -253,7 +253,7 @@ async def _log_in(smtp: aiosmtplib.SMTP, login: Login) -> None:
 
 
 async def _taken(command: Awaitable[object]) -> None:
-    """Any 2yz is a yes (RFC 5321 §4.2.1)."""
+    """Await a command; any 2yz is success (RFC 5321 §4.2.1)."""
     try:
         await command
     except aiosmtplib.SMTPResponseException as error:
@@ -262,17 +262,17 @@ async def _taken(command: Awaitable[object]) -> None:
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether another try is of no use (RFC 5321 §4.2.1)."""
+    """Whether another try cannot succeed (RFC 5321 §4.2.1)."""
     match error:
         case aiosmtplib.SMTPResponseException():
             return error.code // 100 == 5
         case NotOffered():
             return error.extension == "SMTPUTF8"
-    # No mail can be made of it.
+    # The address or content makes no valid mail.
     return isinstance(error, ValueError) and not isinstance(error, OSError)
 
 
-# What a server answers may repeat what it was sent, so only its number is told.
+# Responses can quote secrets that were sent, so errors contain only their number.
 _REFUSED: dict[type[aiosmtplib.SMTPResponseException], str] = {
     aiosmtplib.SMTPConnectResponseError: "the SMTP server serves nobody",
     aiosmtplib.SMTPHeloError: "the SMTP server refuses the name of this host (mail_helo)",

@@ -1,7 +1,7 @@
-"""Whether a conversation with a mail server is encrypted, and whose certificate it takes.
+"""TLS to a mail server, and the certificates that are trusted.
 
-Where TLS is only taken because it is offered, somebody on the way could drop the offer as well. To
-check the certificate there would lose mails and keep nobody out (RFC 7435).
+With opportunistic TLS (``smtp://``) an attacker can remove the offer of STARTTLS. Checking the
+certificate there would lose mails and stop no attacker (RFC 7435).
 """
 
 import ssl
@@ -15,7 +15,7 @@ from protocol.common.primitives import sha256
 
 
 class Tls(Enum):
-    """The three ways, by the schemes of their URLs."""
+    """The three modes, by the schemes of their URLs."""
 
     OFFERED = "smtp"
     STARTTLS = "smtp+starttls"
@@ -23,7 +23,7 @@ class Tls(Enum):
 
 
 class CertificateRefused(aiosmtplib.SMTPException):
-    """It is not the one that was named; ``fingerprint`` is what it has, in hex."""
+    """The certificate is not the expected one; ``fingerprint`` is its own, in hex."""
 
     def __init__(self, fingerprint: str) -> None:
         super().__init__("the certificate does not have the fingerprint that mail names")
@@ -32,10 +32,10 @@ class CertificateRefused(aiosmtplib.SMTPException):
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whose certificate is taken: one that the system trusts, unless something else is named.
+    """The trusted certificates: by default those that the system trusts.
 
-    ``ca`` is a file of certificates, instead of those of the system; ``fingerprint`` the SHA-256 of
-    the certificate itself, instead of any authority; ``anybody`` takes all.
+    ``ca`` is a file of certificates instead; ``fingerprint`` the SHA-256 of the only trusted
+    certificate; ``anybody`` trusts every certificate.
     """
 
     ca: Path | None = None
@@ -43,7 +43,7 @@ class Trust:
     anybody: bool = False
 
     def context(self) -> ssl.SSLContext:
-        """Reads files. Raises: OSError."""
+        """The context for TLS; reads ``ca``. Raises: OSError."""
         context = ssl.create_default_context(cafile=self.ca)
         if self.anybody or self.fingerprint:
             context.check_hostname = False
@@ -51,7 +51,7 @@ class Trust:
         return context
 
     def check(self, smtp: aiosmtplib.SMTP) -> None:
-        """What the handshake has left to be checked. Raises: CertificateRefused."""
+        """Check the fingerprint after the handshake. Raises: CertificateRefused."""
         if self.fingerprint is None:
             return
         shown = smtp.get_transport_info("ssl_object").getpeercert(binary_form=True)

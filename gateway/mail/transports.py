@@ -1,7 +1,7 @@
-"""How a code reaches its user without a mail server: a folder, the console, a webhook.
+"""Mail transports without a mail server: a folder, the console, a webhook.
 
-A MailTransport tries once and says whether it worked; ``gateway.mail.queue`` decides what
-then. The one by SMTP is in ``gateway.mail.smtp``.
+A MailTransport tries once and reports the result; ``gateway.mail.queue`` decides about retries.
+``gateway.mail.smtp`` has the transport for SMTP.
 """
 
 import asyncio
@@ -18,25 +18,25 @@ from .message import CodeMail
 
 _CONNECT_S = 20
 _ANSWER_S = 60
-# Of these a webhook says by its number that it may go well later.
+# Statuses that mean: try again later.
 _LATER = frozenset({408, 425, 429})
 # Whether the one behind it has done its work, a proxy does not know then.
 _NOBODY_KNOWS = 504
 
 
 class MailTransport(ABC):
-    """The contract: derive from it to reach users by another channel."""
+    """Derive from this class to send codes by another channel."""
 
     @abstractmethod
     async def deliver(self, address: str, mail: CodeMail) -> None:
-        """Hand ``mail`` over for ``address``. Raises: MailNotSent, MailOutcomeUnknown."""
+        """Send ``mail`` to ``address``, once. Raises: MailNotSent, MailOutcomeUnknown."""
 
     async def close(self) -> None:  # noqa: B027 (most have nothing to let go of)
-        """Let go of connections."""
+        """Close the connections."""
 
 
 class FolderTransport(MailTransport):
-    """To a folder, one .eml file a mail, mode 0600."""
+    """Writes each mail to a folder, as an .eml file with mode 0600."""
 
     def __init__(self, folder: Path, sender: str) -> None:
         self.folder = folder
@@ -56,12 +56,12 @@ class FolderTransport(MailTransport):
         part = self.folder / f"{name}.part"
         part.touch(mode=0o600)
         part.write_bytes(content)
-        # Under its final name only when it is whole: others watch this folder.
+        # Renamed when complete, because other programs watch this folder.
         part.rename(self.folder / f"{name}.eml")
 
 
 class ConsoleTransport(MailTransport):
-    """To standard output, for trying things out."""
+    """Writes mails to standard output, for tests and demos."""
 
     async def deliver(self, address: str, mail: CodeMail) -> None:
         sys.stdout.write(f"--- mail to {address}: {mail.subject}\n{mail.text}---\n")
@@ -69,7 +69,7 @@ class ConsoleTransport(MailTransport):
 
 
 class WebhookTransport(MailTransport):
-    """To a URL, as ``POST {"to", "subject", "text"}``: for SMS gateways and the like."""
+    """Sends ``POST {"to", "subject", "text"}`` to a URL, for instance of an SMS gateway."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -77,12 +77,12 @@ class WebhookTransport(MailTransport):
 
     async def deliver(self, address: str, mail: CodeMail) -> None:
         if self._session is None:
-            # On a connection of its own: one that was kept may be closed just then, and nobody
-            # would know whether the mail had been read.
+            # A new connection for each mail: the server could close a reused one at that moment,
+            # and the outcome would be unknown.
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=_ANSWER_S, sock_connect=_CONNECT_S),
                 connector=aiohttp.TCPConnector(force_close=True),
-                # Only the status is wanted: of what else comes nothing is unpacked or kept.
+                # Only the status matters: do not decompress the body or store cookies.
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )

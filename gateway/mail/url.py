@@ -1,4 +1,4 @@
-"""From the URL in ``mail`` to the MailTransport that it names."""
+"""The URL of the option ``mail``, and its MailTransport."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,13 +18,13 @@ _FORM = "mail: an SMTP server is smtp://[USER:PASSWORD@]HOST[:PORT], smtp+startt
 
 
 def transport_from_url(url: str, sender: str, helo: str | None = None) -> MailTransport:
-    """The MailTransport that ``url`` names. Raises: ConfigError.
+    """The MailTransport of ``url``. Raises: ConfigError.
 
-    ``smtp://[user:password@]host[:port]`` takes STARTTLS where offered, and demands it before it
-    sends a password anywhere but to this machine; ``smtp+starttls://`` always demands it;
-    ``smtps://`` is TLS from the start. Those that demand it check the certificate, which
-    ``?ca=FILE`` and ``?fingerprint=SHA256`` vouch for instead of the system. ``dir:PATH``,
-    ``console:``, ``webhook:URL``.
+    ``smtp://[user:password@]host[:port]`` uses STARTTLS if offered, and requires it before it
+    sends a password to another machine; ``smtp+starttls://`` always requires it; ``smtps://`` uses
+    TLS from the start. If TLS is required, the certificate is checked, against the system's
+    authorities, ``?ca=FILE`` or ``?fingerprint=SHA256``. The others are ``dir:PATH``, ``console:``
+    and ``webhook:URL``.
     """
     try:
         sender_of(sender)
@@ -46,7 +46,7 @@ def transport_from_url(url: str, sender: str, helo: str | None = None) -> MailTr
             return ConsoleTransport()
         case "webhook" if http_url(rest):
             return WebhookTransport(rest)
-    # The URL may hold a password, so it is not repeated here.
+    # The URL can contain a password, so the error does not repeat it.
     raise ConfigError("mail must be smtp://HOST:PORT, smtps://…, dir:PATH, console: or webhook:URL")
 
 

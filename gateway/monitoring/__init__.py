@@ -1,1 +1,1 @@
-"""What a gateway does, in figures and in an audit log."""
+"""Metrics and the audit log."""

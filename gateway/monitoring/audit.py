@@ -1,4 +1,4 @@
-"""The audit log: logins, sessions, tickets and limits, as JSON, one object a line.
+"""The audit log: logins, sessions, tickets and limits, one JSON object in each line.
 
 ::
 
@@ -6,10 +6,10 @@
      "user": "5d41…", "suite": "ecdh-gcm", "expires": "2026-11-22T20:40:01.119Z",
      "address": "10.0.0.7", "host": "gateway-a", "process": 4711}
 
-``user`` is the tag under which a store knows him, ``session`` and ``ticket`` are hashes of ids: a
-line names nobody, and opens nothing. A line is written in one call, so that several processes may
-write to one file. A disk that is full stops no gateway: the log of the gateway says so once, and
-the next line that finds room is preceded by one that tells how many were lost.
+``user`` is a user tag, ``session`` and ``ticket`` are hashes of ids: a line contains no name and no
+secret. Each line is written in one call, so several processes can write to one file. A full disk
+does not stop the gateway: its log reports it once, and the next written line is preceded by one
+with the number of lost lines.
 """
 
 import json
@@ -46,12 +46,12 @@ RECORDED: dict[type[Event], str] = {
 
 
 def hashed(identifier: bytes) -> str:
-    """16 digits by which an id is told from others: of the SHA-256 of its text in hex."""
+    """16 digits that identify an id: of the SHA-256 of its hex text."""
     return sha256(identifier.hex().encode()).hex()[:16]
 
 
 def rfc3339(time_ms: int) -> str:
-    """In UTC, to the millisecond."""
+    """A time in UTC, with milliseconds."""
     when = datetime.fromtimestamp(time_ms / 1000, UTC)
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -73,10 +73,11 @@ _WRITTEN: dict[str, tuple[str, Callable[[Any], object]]] = {
 
 
 class AuditLog:
-    """A watcher of events that writes to ``path``, which is made with mode 0600."""
+    """Writes events to ``path``, which is created with mode 0600."""
 
     def __init__(self, path: Path, told: Events, clock: Clock = system_clock) -> None:
-        """Losses are told to ``told``. Raises: ConfigError, where ``path`` cannot be opened."""
+        """``losses`` gets an event for each lost line. Raises: ConfigError, if ``path`` cannot be
+        opened."""
         self._path = path
         self._events = told
         self._clock = clock
@@ -97,16 +98,16 @@ class AuditLog:
             ) from None
 
     async def reload(self) -> None:
-        """Go on in the file that is called so now; logrotate has renamed the one before.
+        """Open the path again, after logrotate has renamed the file.
 
-        Raises: ConfigError, and goes on in the old one.
+        Raises: ConfigError; the old file then stays in use.
         """
         file = self._opened()
         os.close(self._file)
         self._file = file
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the file."""
         os.close(self._file)
 
     def __call__(self, event: Event) -> None:

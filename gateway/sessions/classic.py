@@ -1,7 +1,7 @@
-"""Classic sessions as the gateway holds them: sealed records in a store, opened keys in a cache.
+"""Classic sessions of the gateway: sealed records in a store, and opened keys in a cache.
 
-The cache only spares the opening of keys. What decides is the store, whose claim fails for a
-session that has ended anywhere.
+The cache only saves the opening of keys. The store decides: its claim fails for a session that has
+ended in any process.
 """
 
 import logging
@@ -36,14 +36,14 @@ class LiveSession:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedCode:
-    """A code that the store has claimed for one try, and the name it was asked for."""
+    """A code that the store has claimed for one try, and the user name of the login."""
 
     code: Code
     username: str
 
 
 class Sessions:
-    """Every classic session of one gateway, by token."""
+    """The classic sessions of one gateway, by token."""
 
     def __init__(
         self,
@@ -63,9 +63,9 @@ class Sessions:
         self._live: OrderedDict[bytes, LiveSession] = OrderedDict()
 
     async def await_code(self, token: str, username: str, user_tag: bytes, code: Code) -> None:
-        """Remember that ``username`` may open a session with ``code``, for ten minutes.
+        """Allow ``username`` to open a session with ``code``, for ten minutes.
 
-        ``user_tag`` is that of the user whose session it will be.
+        ``user_tag`` is the tag of the session's user.
         """
         key = session_id(token)
         sealed = self._keyring.seal("login", key, msgpack.packb([self._suite, username, code.text]))
@@ -73,18 +73,18 @@ class Sessions:
         await self._store.add_login(key, sealed, expires_ms, user_tag)
 
     async def claim_code(self, token: str) -> ClaimedCode | None:
-        """The code for one try, or None; the try is counted."""
+        """Count a try and return the code, or None."""
         key = session_id(token)
         sealed = await self._store.claim_code(key, self._clock())
         record = self._keyring.open("login", key, sealed) if sealed is not None else None
         if record is None:
             return None
         suite, username, text = msgpack.unpackb(record)
-        # A code is minted for one suite; another cannot redeem it.
+        # A code is valid for one suite only.
         return ClaimedCode(Code(text), username) if suite == self._suite else None
 
     async def release_code(self, token: str) -> None:
-        """The try did not fit; the code may be tried again, if tries are left."""
+        """The code was wrong; it can be tried again, if tries are left."""
         await self._store.release_code(session_id(token))
 
     async def enrol(
@@ -95,7 +95,7 @@ class Sessions:
         client_key: RsaPublicKey,
         caps: SessionCaps | None = None,
     ) -> Session | None:
-        """Open the session. None where another got there first. Raises: RateLimited."""
+        """Open the session. None if another request was first. Raises: RateLimited."""
         key = session_id(token)
         tag_key = secrets.token_bytes(TAG_KEY_BYTES)
         expires_ms = self._clock() + self._lifetime_ms
@@ -141,11 +141,11 @@ class Sessions:
             self._live.popitem(last=False)
 
     async def try_passphrase(self, session: Session, tag: bytes, now_ms: int) -> bool:
-        """Count a try of a message's passphrase, before it is used."""
+        """Count a try of a message's passphrase, before its use."""
         return await self._store.try_passphrase(bytes.fromhex(session.id), tag, now_ms)
 
     async def claim(self, session: Session, claim: NonceClaim, now_ms: int) -> bool:
-        """Claim a message for good, before it is handled."""
+        """Claim a message permanently, before it is handled."""
         return await self._store.claim(bytes.fromhex(session.id), claim, now_ms)
 
     async def end(self, session: Session) -> None:
@@ -157,11 +157,11 @@ class Sessions:
         self._events.emit(SessionEnded(key, self._clock() - opened_ms))
 
     async def end_login(self, token: str) -> None:
-        """Spend the code of a login that opens nothing."""
+        """End a login that opens no session; its code is used up."""
         await self._store.end(session_id(token))
 
     async def sweep(self) -> int:
-        """Forget what has expired."""
+        """Delete expired sessions."""
         now_ms = self._clock()
         for key in [k for k, live in self._live.items() if now_ms > live.session.expires_ms]:
             del self._live[key]

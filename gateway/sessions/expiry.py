@@ -1,17 +1,17 @@
-"""How long sessions were open that nobody has ended: SessionExpired, told at a sweep."""
+"""Emits SessionExpired for sessions that expire without being ended."""
 
 from gateway.clock import Clock
 from gateway.events import Event, Events, SessionEnded, SessionExpired, SessionOpened
 from gateway.stores import Store
 
-# Of the sweeps before a session's time is over, so many ask whether it still is there.
+# The last sweeps before a session expires check whether it still exists.
 _LAST_SWEEPS = 2
 
 
 class SessionExpiry:
-    """A watcher of events: the sessions that this process has opened and nobody has ended in it.
+    """Watches the sessions that this process has opened and not ended.
 
-    What another process has ended, a ticket replaced, or a user lost, the store alone knows.
+    Only the store can tell whether another process, a ticket or a user removal has ended one.
     """
 
     def __init__(self, store: Store, events: Events, clock: Clock, sweep_interval_ms: int) -> None:
@@ -20,7 +20,7 @@ class SessionExpiry:
         self._clock = clock
         self._last_ms = _LAST_SWEEPS * sweep_interval_ms
         self._opened_until_ms: dict[bytes, tuple[int, int]] = {}
-        # Where nobody else watches, nobody is told.
+        # Without other watchers the event is not needed.
         if events.watched:
             events.subscribe(self)
 
@@ -31,7 +31,7 @@ class SessionExpiry:
             self._opened_until_ms.pop(event.session_id, None)
 
     async def sweep(self, now_ms: int) -> None:
-        """Tell of those whose time is over. Raises: StoreUnavailable."""
+        """Emit the events of expired sessions. Raises: StoreUnavailable."""
         for session_id, (opened_ms, expires_ms) in list(self._opened_until_ms.items()):
             if now_ms > expires_ms:
                 self._opened_until_ms.pop(session_id, None)

@@ -1,9 +1,8 @@
-"""Hardened sessions as the gateway holds them: sealed records in a store.
+"""Hardened sessions of the gateway: sealed records in a store.
 
-Every message asks the store for its session, so that two processes on one store agree: on epochs,
-and on what has ended. Keys of a session are in memory while a message is handled, and no longer:
-to open a record takes less time than to hold many of them. RSA keys are the exception, for OpenSSL
-prepares a key at its first use.
+Every message loads its session from the store, so processes with one store agree on epochs and on
+ended sessions. The keys of a session are in memory only while a message is handled, because opening
+a record is cheap. RSA keys are cached, because OpenSSL prepares a key at its first use.
 """
 
 import logging
@@ -31,9 +30,9 @@ _log = logging.getLogger("certless")
 
 @dataclass(frozen=True, slots=True)
 class KeptSession(Record):
-    """A serialized SessionRecord, and what the gateway adds: whose it is, and since when.
+    """A serialized SessionRecord with the user and the time of its start.
 
-    ``awaits_password`` is 1 until the directory's second check, 2 while it is made, and then 0.
+    ``awaits_password`` is 1 before the directory's second check, 2 during it, and 0 after it.
     """
 
     KIND: ClassVar[str] = "kept session"
@@ -46,7 +45,7 @@ class KeptSession(Record):
 
 @dataclass(frozen=True, slots=True)
 class LiveSession:
-    """A session, opened; ``sealed`` is what it was opened from."""
+    """An opened session; ``sealed`` is its record in the store."""
 
     session: Session
     kept: KeptSession
@@ -59,7 +58,7 @@ class LiveSession:
 
 
 class HardenedSessions:
-    """Every hardened session of one gateway, by its id; ``accepted`` are the suites it takes."""
+    """The hardened sessions of one gateway, by id; ``accepted`` are its suites."""
 
     def __init__(
         self,
@@ -86,7 +85,7 @@ class HardenedSessions:
         *,
         awaits_password: bool = False,
     ) -> NewSession:
-        """``enrolment`` of ``user``, as a store keeps it."""
+        """The sealed records of ``enrolment`` for ``user``, for the store."""
         record, ticket, chain = enrolment.session, enrolment.ticket, enrolment.chain
         kept = KeptSession(record.serialize(), user, _AWAITED if awaits_password else 0, now_ms)
         new_session = NewSession(
@@ -112,7 +111,7 @@ class HardenedSessions:
         return self._keyring.seal("hardened session", session_id, kept.serialize())
 
     async def find(self, session_id: bytes, now_ms: int) -> LiveSession | None:
-        """The session as it stands, if it is open and of a suite that is accepted."""
+        """The session, if it is open and its suite is accepted."""
         sealed = await self._store.load(session_id, now_ms)
         if sealed is None:
             self._with_rsa.pop(session_id, None)
@@ -142,13 +141,13 @@ class HardenedSessions:
             self._with_rsa.popitem(last=False)
 
     async def claim(self, live: LiveSession, claim: FreshnessClaim, now_ms: int) -> bool:
-        """Claim a message for good, before it is handled."""
+        """Claim a message permanently, before it is handled."""
         return await self._store.claim(live.record.session_id, claim, now_ms)
 
     async def keep(self, live: LiveSession, record: SessionRecord, now_ms: int) -> None:
-        """Store the session as it is after a message: in a new epoch, without keys of an old one.
+        """Store the session after a message that began a new epoch or ended an old one.
 
-        Raises: DecryptionFailed, where the session has ended meanwhile.
+        Raises: DecryptionFailed, if the session has ended meanwhile.
         """
         record = record.pruned(now_ms)
         while record is not live.record:
@@ -158,11 +157,11 @@ class HardenedSessions:
                 return
             live = await self._as_it_is(live, now_ms)
             if live.record.epoch >= record.epoch:
-                # Another message was first; its move is ours as well.
+                # Another message has already begun this epoch.
                 return
 
     async def begin_check(self, live: LiveSession, now_ms: int) -> LiveSession | None:
-        """The right to look at one password, once in a session. None: another has it."""
+        """Begin the check of a password, once in a session. None: another request has begun it."""
         while live.kept.awaits_password == _AWAITED:
             began = await self._change(live, replace(live.kept, awaits_password=_BEING_CHECKED))
             live = await self._as_it_is(live, now_ms)
@@ -171,7 +170,7 @@ class HardenedSessions:
         return None
 
     async def end_check(self, live: LiveSession, now_ms: int) -> None:
-        """The password was right. Raises: DecryptionFailed, where the session has ended."""
+        """The password was right. Raises: DecryptionFailed, if the session has ended."""
         while live.kept.awaits_password:
             await self._change(live, replace(live.kept, awaits_password=0))
             live = await self._as_it_is(live, now_ms)
@@ -187,7 +186,7 @@ class HardenedSessions:
         return found
 
     async def end(self, live: LiveSession, now_ms: int, *, with_tickets: bool = True) -> None:
-        """Close the session; where it logs out, its tickets go with it (PROTOCOL §17.3)."""
+        """Close the session; with its tickets for a logout (PROTOCOL §17.3)."""
         self._with_rsa.pop(live.record.session_id, None)
         if live.record.chain_id and with_tickets:
             await self._store.end_chain(live.record.chain_id)
@@ -195,7 +194,7 @@ class HardenedSessions:
         self._events.emit(SessionEnded(live.record.session_id, now_ms - live.kept.opened_ms))
 
     async def sweep(self, now_ms: int) -> None:
-        """Forget keys of epochs that are over, and what has expired."""
+        """Delete the keys of old epochs, and expired sessions."""
         for session_id, until_ms in list(self._overlap_until_ms.items()):
             if now_ms > until_ms:
                 found = await self.find(session_id, now_ms)
@@ -210,6 +209,6 @@ class HardenedSessions:
 
 
 def open_kept(keyring: KeyRing, session_id: bytes, sealed: bytes) -> KeptSession | None:
-    """What a store keeps of a hardened session, or None where ``sealed`` is something else."""
+    """Open the record of a hardened session; None if ``sealed`` is something else."""
     kept = keyring.open("hardened session", session_id, sealed)
     return None if kept is None else KeptSession.parse(kept)

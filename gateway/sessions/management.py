@@ -1,7 +1,7 @@
-"""What a person who looks after a gateway can do (PROTOCOL §19.3, §19.4).
+"""Operations for operators: codes, sessions, tickets, users (PROTOCOL §19.3, §19.4).
 
-Codes, sessions, tickets, users. Works on the gateway's store, also from another process while the
-gateway runs: every message asks the store for its session.
+They use the gateway's store, also from another process while the gateway runs, because every
+message loads its session from the store.
 """
 
 import logging
@@ -25,10 +25,10 @@ _log = logging.getLogger("certless")
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A session as a person may see it.
+    """An open session, without secrets.
 
-    ``chain_id`` in hex is that of the ticket that was granted with it, "" where there is none.
-    ``opened_ms``, ``epoch`` and ``fresh`` are None in classic, which does not keep or know them.
+    ``chain_id`` in hex belongs to the ticket of the session; "" if there is none. ``opened_ms``,
+    ``epoch`` and ``fresh`` are None in classic.
     """
 
     id: str
@@ -43,10 +43,10 @@ class OpenSession:
 
 @dataclass(frozen=True, slots=True)
 class GoodTicket:
-    """The ticket that a login has come to, as a person may see it; ``id`` is that of its chain.
+    """A valid ticket, without secrets; ``id`` is the id of its chain.
 
-    ``username`` as it was sent at the login. ``opened_ms`` is that of the session which the ticket
-    was granted with, None where that is over.
+    ``username`` is the name that the client sent at the login. ``opened_ms`` is the start of the
+    ticket's session, None if that has ended.
     """
 
     id: str
@@ -57,9 +57,9 @@ class GoodTicket:
 
 
 class Operators:
-    """Codes, sessions, tickets and users of the gateway of this ``store`` and ``keyring``.
+    """Manages the gateway with this ``store`` and ``keyring``.
 
-    Users are named as handlers see them: ``Account.name``. Every method raises StoreUnavailable.
+    Users have the names that handlers see: ``Account.name``. Every method raises StoreUnavailable.
     """
 
     def __init__(self, store: Store, keyring: KeyRing, clock: Clock) -> None:
@@ -69,13 +69,13 @@ class Operators:
         self._tags = UserTags(store, keyring)
 
     async def tag_of(self, user: str) -> bytes:
-        """The 16 bytes under which the store knows ``user``. Raises: ConfigError beside."""
+        """The tag of ``user``, 16 bytes. Also raises: ConfigError."""
         return (await self._tags.opened()).of(user)
 
     async def issue_code(self, user: str, lifetime_ms: int = CODE_LIFETIME_MS) -> Code:
-        """A code for the next hello of ``user``, in place of one that was issued before.
+        """Issue a code for the next login of ``user``; replaces an earlier one.
 
-        As long as it waits, no mail goes out to him.
+        While it is valid, the user gets no mail.
         """
         code, code_id = (
             mint_code(secrets.token_bytes, HARDENED_CODE_CHARS),
@@ -89,13 +89,13 @@ class Operators:
         return code
 
     async def revoke_code(self, user: str) -> bool:
-        """Whether there was a code to revoke. Logins that were begun with it end, too."""
+        """Revoke the issued code and end its logins; whether there was one."""
         return await self._store.end_codes(await self.tag_of(user)) > 0
 
     async def sessions(self, limit: int | None = None) -> list[OpenSession]:
-        """Every open session that this key file opens, the one that ends first, first.
+        """The open sessions whose records these keys open, sorted by expiry.
 
-        With a ``limit`` no more than the first so many are looked into.
+        With a ``limit``, only that many records are opened.
         """
         stored = await self._store.sessions(self._clock())
         stored.sort(key=lambda session: session.expires_ms)
@@ -133,7 +133,7 @@ class Operators:
         return False
 
     async def tickets(self) -> list[GoodTicket]:
-        """Every good ticket that this key file opens, the one that expires first, first."""
+        """The valid tickets whose records these keys open, sorted by expiry."""
         since = {session.chain_id: session.opened_ms for session in await self.sessions()}
         stored = await self._store.chains(self._clock())
         chains = {one.chain_id.hex(): opened for one in stored if (opened := self._opened(one))}
@@ -148,12 +148,12 @@ class Operators:
         return None if chain is None else TicketChain.parse(chain)
 
     async def revoke_ticket(self, chain_id: str) -> bool:
-        """End a chain by its id in hex, and its session; whether its tickets were good."""
+        """End a chain by its id in hex, and its session; whether its ticket was valid."""
         if all(ticket.id != chain_id for ticket in await self.tickets()):
             return False
         await self._store.end_chain(bytes.fromhex(chain_id))
         return True
 
     async def end_user(self, user: str) -> int:
-        """End all that ``user`` has: sessions, tickets, logins, codes. How many sessions."""
+        """End all sessions, tickets, logins and codes of ``user``; the number of sessions."""
         return await self._store.end_user(await self.tag_of(user))

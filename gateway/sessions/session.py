@@ -1,4 +1,4 @@
-"""What a handler may know of a session."""
+"""The session, as handlers see it."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ ID_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a handler may know of the session it serves.
+    """The session of a request, for handlers.
 
     ``id`` in hex: a hash of the token in classic, the session id of the hardened suites.
     ``suite`` is ``ecdh-gcm``, ``rsa-gcm``, or ``classic/`` and the dialect.

@@ -1,15 +1,15 @@
-"""The Store contract: what must be remembered, and what must be atomic.
+"""The Store interface: the data of a gateway, and its atomic operations.
 
-A store sees ids, states, times, tags of 16 bytes and sealed bytes; nothing it holds opens anything.
-Every method is one atomic step, also between processes where a store is shared; ``sessions``,
-``chains`` and ``sweep`` may take several. A session that is CLOSED is not there at all. The states
-of classic logins are those of PROTOCOL §8.1; of hardened logins a store counts the attempts (§20).
+A store contains ids, states, times, tags of 16 bytes and sealed records. None of these opens a
+session. Every method is atomic, also between processes that share a store; only ``sessions``,
+``chains`` and ``sweep`` can take several steps. A CLOSED session is deleted. Classic logins have
+the states of PROTOCOL §8.1; for hardened logins the store counts the attempts (§20).
 
-Where a method raises StoreUnavailable, nothing was accepted. Most of the time nothing was changed
-either; but where an answer was lost on its way, the step may have been made, and what it took (a
-claim, an attempt, a code) is gone. No store asks a second time by itself.
+If a method raises StoreUnavailable, nothing was accepted. Usually nothing was changed. But if the
+response of the store was lost, the change can have been made, and the claim, attempt or code is
+used up. A store does not retry by itself.
 
-The contract is one interface, so it stays in one module although that is long.
+This module is long because it is one interface.
 """
 
 from abc import ABC, abstractmethod
@@ -26,16 +26,16 @@ MAIL_WINDOW_MS = 900_000
 Claim: TypeAlias = NonceClaim | FreshnessClaim
 Reseal: TypeAlias = Callable[[str, bytes, bytes], bytes]
 Retag: TypeAlias = Callable[[bytes], bytes]
-# What the key of user tags is sealed under.
+# The id under which the key of user tags is sealed.
 TAG_KEY_ID = b"users"
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt at the code of a hardened login: the login's record, and which attempt it is.
+    """An attempt at the code of a hardened login: the record of the login, and its number.
 
-    ``is_void`` where the code was issued and is gone: revoked, replaced, expired, spent by another
-    login or by its attempts. It must lead nowhere, and look as any other.
+    ``is_void`` if an issued code is no longer valid: revoked, replaced, expired, or used up. A void
+    attempt must fail, but look like any other.
     """
 
     sealed: bytes
@@ -45,7 +45,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class IssuedCode:
-    """A code that an operator has issued and that waits for its user."""
+    """A code that an operator has issued and the user has not used yet."""
 
     code_id: bytes
     sealed: bytes
@@ -53,7 +53,7 @@ class IssuedCode:
 
 @dataclass(frozen=True, slots=True)
 class SessionCaps:
-    """How many sessions may be open at ``now_ms``, of one user and in all; 0: as many as come."""
+    """The limits of sessions that are open at ``now_ms``, per user and in all; 0 means no limit."""
 
     per_user: int
     in_all: int
@@ -62,10 +62,10 @@ class SessionCaps:
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """A hardened session to be opened, with its chain and the next ticket of it.
+    """A hardened session to open, with its chain and the next ticket.
 
-    ``sealed``, ``chain`` and ``ticket`` are records; those of chain and ticket are empty where no
-    ticket is granted. ``ticket_hash`` has 32 bytes.
+    ``sealed``, ``chain`` and ``ticket`` are sealed records; chain and ticket are empty if no ticket
+    is granted. ``ticket_hash`` has 32 bytes.
     """
 
     session_id: bytes
@@ -82,7 +82,7 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """What a counter has come to, and until when it counts on."""
+    """The value of a counter, and the end of its window."""
 
     value: int
     expires_ms: int
@@ -90,7 +90,7 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class StoredTicket:
-    """The sealed record of a ticket, and that of its chain as it is now."""
+    """The sealed records of a ticket and of its chain."""
 
     sealed: bytes
     chain: bytes
@@ -98,7 +98,7 @@ class StoredTicket:
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
-    """A session that is open, for who looks after them."""
+    """An open session, for operators."""
 
     session_id: bytes
     sealed: bytes
@@ -107,26 +107,26 @@ class StoredSession:
 
 @dataclass(frozen=True, slots=True)
 class StoredChain:
-    """A chain of tickets, for who looks after them."""
+    """A chain of tickets, for operators."""
 
     chain_id: bytes
     sealed: bytes
 
 
 class Store(ABC):
-    """What a gateway remembers. Ids and user tags are 16 bytes, times milliseconds since 1970."""
+    """The data of a gateway. Ids and user tags are 16 bytes, times milliseconds since 1970."""
 
     @abstractmethod
     async def open(self) -> None:
-        """Make ready. Called once, before anything else."""
+        """Open the store. Called once, before all other methods."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Let go of files and connections. Called once, last."""
+        """Close files and connections. Called once, at the end."""
 
     @abstractmethod
     async def ping(self) -> None:
-        """Write what means nothing, where something could be claimed; else StoreUnavailable."""
+        """Check that the store accepts writes. Raises: StoreUnavailable."""
 
     # --- logging in, classic ---
 
@@ -134,13 +134,13 @@ class Store(ABC):
     async def add_login(
         self, session_id: bytes, sealed: bytes, expires_ms: int, user_tag: bytes
     ) -> None:
-        """NEW -> AWAITING_CODE, with a sealed record of the pending login."""
+        """NEW -> AWAITING_CODE, with a sealed record of the login."""
 
     @abstractmethod
     async def claim_code(self, session_id: bytes, now_ms: int) -> bytes | None:
-        """AWAITING_CODE -> CODE_CLAIMED; counts an attempt and gives the sealed record.
+        """AWAITING_CODE -> CODE_CLAIMED; counts an attempt and returns the sealed record.
 
-        None where no code waits: unknown, expired, claimed by another, or spent.
+        None if there is no code: unknown, expired, claimed by another request, or used up.
         """
 
     @abstractmethod
@@ -153,7 +153,7 @@ class Store(ABC):
     ) -> bool:
         """CODE_CLAIMED -> ENROLLED, with a sealed record of the session. False: another state.
 
-        Raises: RateLimited, where a cap is reached; then nothing is changed.
+        Raises: RateLimited, if a limit is reached; nothing is changed then.
         """
 
     # --- logging in and resuming, hardened ---
@@ -167,160 +167,159 @@ class Store(ABC):
         user_tag: bytes,
         code_id: bytes = b"",
     ) -> None:
-        """A sealed record of a login that awaits its code; ``code_id`` of one that was issued."""
+        """Store a login that awaits its code; ``code_id`` is the id of an issued code."""
 
     @abstractmethod
     async def claim_attempt(self, session_id: bytes, now_ms: int) -> Attempt | None:
-        """Count an attempt at the code, and drop the exchange of the one before.
+        """Count an attempt at the code, and delete the exchange of the previous attempt.
 
-        An issued code counts the attempts of all its logins beside; one that it does not stand is
-        void. None where there is no attempt left: unknown, expired, spent, or the 6th.
+        An issued code also counts the attempts of all its logins; beyond its limit an attempt is
+        void. None if no attempt is left: unknown, expired, used up, or the 6th.
         """
 
     @abstractmethod
     async def add_exchange(
         self, session_id: bytes, sealed: bytes, expires_ms: int, attempt: int = 0
     ) -> bool:
-        """Keep a sealed exchange of attempt ``attempt``; of a resumption, where that is 0.
+        """Store a sealed exchange of attempt ``attempt``; 0 for a resumption.
 
-        False where the login has had another attempt since, or is gone.
+        False if the login has had another attempt since, or has ended.
         """
 
     @abstractmethod
     async def take_exchange(self, session_id: bytes, now_ms: int) -> bytes | None:
-        """The sealed exchange, which is not there any more; None where there is none in time."""
+        """Delete a sealed exchange and return it; None if there is none or it has expired."""
 
     @abstractmethod
     async def open_login(self, new_session: NewSession) -> bool:
-        """Spend the code of a login; open its session, if it is of the same user, and its chain.
+        """Use up the code of a login, and open its session and chain if the user is the same.
 
-        False: no login, or it was another user's. Raises: RateLimited, where a cap is reached; then
-        nothing is changed.
+        False: no such login, or of another user. Raises: RateLimited, if a limit is reached;
+        nothing is changed then.
         """
 
     @abstractmethod
     async def open_resumed(self, new_session: NewSession, previous: bytes) -> bool:
-        """Replace a chain that still is ``previous``, end its session and open the next.
+        """Replace a chain if it still is ``previous``, end its session and open the next one.
 
-        The chain's spent tickets are kept beside the new one. False: the chain has changed, or is
-        another user's. Raises: RateLimited, as ``open_login``; the session that ends is not
-        counted.
+        The used tickets of the chain are kept. False: the chain has changed, or belongs to another
+        user. Raises: RateLimited, as ``open_login``; the ended session is not counted.
         """
 
     # --- sessions ---
 
     @abstractmethod
     async def load(self, session_id: bytes, now_ms: int) -> bytes | None:
-        """The sealed record of a session that is ENROLLED and not expired, else None."""
+        """The sealed record of an open session: ENROLLED and not expired. Else None."""
 
     @abstractmethod
     async def swap(self, session_id: bytes, old: bytes, new: bytes) -> bool:
-        """Replace the sealed record of a session that is ENROLLED, if it still is ``old``."""
+        """Replace the sealed record of an ENROLLED session, if it still is ``old``."""
 
     @abstractmethod
     async def try_passphrase(self, session_id: bytes, tag: bytes, now_ms: int) -> bool:
-        """Count a try of a passphrase (16-byte tag) in a session that is ENROLLED, not expired.
+        """Count a try of a passphrase (tag of 16 bytes) in an open session.
 
-        False where the tag was claimed, or tried 5 times before. A session takes 4096 different
+        False if the tag was claimed, or tried 5 times before. A session allows 4096 different
         passphrases; the next one closes it.
         """
 
     @abstractmethod
     async def claim(self, session_id: bytes, claim: Claim, now_ms: int) -> bool:
-        """Claim a message, once, for a session that is ENROLLED and not expired.
+        """Claim a message, once, for an open session.
 
-        Classic: both tags; that of the passphrase may have been tried, but not claimed.
-        Hardened: what ``FreshnessClaim`` says. A salt may be forgotten once ``now_ms`` is past its
-        ``expires_ms``; from then on none of that age is claimed unless ``now_ms`` is past it too,
-        so that a clock that was set back brings nothing back.
+        Classic: claims both tags; the tag of the passphrase can have been tried, but not claimed.
+        Hardened: see ``FreshnessClaim``. A salt can be deleted when ``now_ms`` is after its
+        ``expires_ms``. After that, a claim of that age is accepted only if ``now_ms`` is after its
+        ``expires_ms`` too, so a clock that is set back does not allow a replay.
 
-        Durable, where the store is, before this returns. False: not claimed.
+        In a durable store the claim is on the disk when this returns. False: not claimed.
         """
 
     @abstractmethod
     async def end(self, session_id: bytes) -> None:
-        """-> CLOSED, from any state; also a login that awaits its code."""
+        """Any state -> CLOSED; also ends a login that awaits its code."""
 
     # --- tickets ---
 
     @abstractmethod
     async def load_ticket(self, ticket_hash: bytes, now_ms: int) -> StoredTicket | None:
-        """A ticket, spent or not, while its chain lives: not revoked, not expired."""
+        """A ticket, used or not, if its chain is neither revoked nor expired."""
 
     @abstractmethod
     async def end_chain(self, chain_id: bytes) -> None:
-        """Revoke a chain: its tickets and its session are gone."""
+        """Revoke a chain: delete its tickets and its session."""
 
-    # --- what an operator does ---
+    # --- for operators ---
 
     @abstractmethod
     async def add_code(
         self, code_id: bytes, sealed: bytes, expires_ms: int, user_tag: bytes
     ) -> None:
-        """A sealed code for a user, in place of one that was issued to him before."""
+        """Store a sealed code for a user; replaces an earlier one."""
 
     @abstractmethod
     async def find_code(self, user_tag: bytes, now_ms: int) -> IssuedCode | None:
-        """The code that was issued to a user and is neither spent nor expired."""
+        """The issued code of a user, if it is neither used up nor expired."""
 
     @abstractmethod
     async def end_codes(self, user_tag: bytes) -> int:
-        """Revoke the code that was issued to a user; how many there were."""
+        """Revoke the issued code of a user; return how many there were."""
 
     @abstractmethod
     async def sessions(self, now_ms: int) -> list[StoredSession]:
-        """Every session that is ENROLLED and not expired."""
+        """All open sessions."""
 
     @abstractmethod
     async def count_sessions(self, now_ms: int) -> int:
-        """How many sessions are ENROLLED and not expired."""
+        """The number of open sessions."""
 
     @abstractmethod
     async def chains(self, now_ms: int) -> list[StoredChain]:
-        """Every chain that is not expired, whatever has become of its session."""
+        """All chains that have not expired, with or without an open session."""
 
     @abstractmethod
     async def end_user(self, user_tag: bytes) -> int:
-        """End all that a user has: sessions, logins, codes and chains. How many sessions."""
+        """End all sessions, logins, codes and chains of a user; return the number of sessions."""
 
     @abstractmethod
     async def count_mail(self, user_tag: bytes, now_ms: int, limit: int = MAIL_LIMIT) -> bool:
-        """Count one mail to a user if fewer than ``limit`` went in 15 minutes.
+        """Count one mail to a user, if fewer than ``limit`` were counted in 15 minutes.
 
-        One that went 15 minutes ahead of now, by a clock that was wrong, counts no more either.
+        A mail with a time more than 15 minutes in the future (a wrong clock) does not count.
         """
 
     @abstractmethod
     async def count(self, key: bytes, amount: int, lifetime_ms: int, now_ms: int) -> Counter:
-        """Add ``amount`` to a counter; 0 only looks.
+        """Add ``amount`` to a counter; 0 only reads it.
 
-        It begins with 0 and lasts for ``lifetime_ms``; once ``now_ms`` is past its
-        ``expires_ms``, it begins anew. Where something is added, it lasts for ``lifetime_ms``
-        from now at most: a clock that was ahead must not make a window of it that never ends.
+        It begins with 0 and lasts for ``lifetime_ms``; after its ``expires_ms`` it begins again
+        with 0. An addition shortens the window to at most ``lifetime_ms`` from now, so a clock that
+        was ahead does not make a window that never ends.
         """
 
     @abstractmethod
     async def tag_key(self) -> bytes | None:
-        """The sealed key of user tags, if one is kept."""
+        """The sealed key of user tags, if there is one."""
 
     @abstractmethod
     async def keep_tag_key(self, offered: bytes, retag: Retag) -> bytes:
-        """The sealed key of user tags: the one that is kept, or else ``offered``, kept from now on.
+        """The sealed key of user tags; stores ``offered`` if there is none.
 
-        Where none was kept, ``retag(tag)`` takes the place of every user tag in the same step: an
-        earlier version left them. It may be called in another thread.
+        In that case ``retag(tag)`` replaces every user tag in the same step, because an earlier
+        version has written them. It can be called in another thread.
         """
 
     @abstractmethod
     async def reseal(self, reseal: Reseal) -> int:
-        """Replace every sealed record by ``reseal(kind, id, sealed)``; how many have changed.
+        """Replace every sealed record by ``reseal(kind, id, sealed)``; the number of changes.
 
         ``kind`` is ``session`` (logins and sessions of classic, sessions of the hardened suites),
         ``handshake``, ``exchange``, ``chain``, ``ticket``, ``issued code`` or ``tag key``; ``id``
-        is what the record is sealed under. All in one step: where ``reseal`` raises, nothing is
-        changed. It may be called in another thread.
+        is the id under which it is sealed. All in one step: if ``reseal`` raises, nothing is
+        changed. It can be called in another thread.
         """
 
     @abstractmethod
     async def sweep(self, now_ms: int) -> int:
-        """Remove what has expired; how many sessions and logins that were."""
+        """Delete expired records; the number of sessions and logins among them."""

@@ -1,4 +1,4 @@
-"""What all stores say where a cap of sessions is reached."""
+"""The error of all stores if a limit of open sessions is reached."""
 
 from gateway.errors import RateLimited
 
@@ -9,7 +9,7 @@ _SETTINGS = {OF_THIS_USER: "sessions_per_user", OF_ALL_USERS: "sessions"}
 
 
 def cap_reached(caps: SessionCaps, whose: str, first_ms: int) -> RateLimited:
-    """For ``whose`` sessions, of which the first is open through the millisecond ``first_ms``."""
+    """``whose`` sessions are too many; the first of them ends after ``first_ms``."""
     return RateLimited(
         f"as many sessions {whose} are open as may be: end one, or wait",
         (first_ms - caps.now_ms) // 1000 + 1,

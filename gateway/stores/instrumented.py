@@ -1,4 +1,4 @@
-"""A store whose every answer is told of, with the time it took."""
+"""A store that emits an event with the duration of each call."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ from . import Store
 
 
 def timed(store: Store, events: Events) -> Store:
-    """``store``, seen through the contract; each call tells ``StoreAsked``."""
+    """``store`` with the same interface; each call emits ``StoreAsked``."""
     methods = {name: _timed(getattr(store, name), events) for name in Store.__abstractmethods__}
     return cast("Store", type("TimedStore", (Store,), methods)())
 

@@ -1,1 +1,1 @@
-"""Who may log in, and what happens to users who are removed."""
+"""The users who can log in, and the removal of users."""

@@ -1,8 +1,8 @@
-"""Mail addresses and host names as they go over the wire (RFC 5321, 5890, 6531).
+"""Mail addresses and host names, as mail servers expect them (RFC 5321, 5890, 6531).
 
-Only the server of a mailbox may say that two spellings of a local part are one (RFC 5321 §2.4), so
-a local part is never changed. A domain has one form: lower case, and in ASCII, which every mail
-server takes.
+Only the server of a mailbox knows whether two spellings of a local part are the same (RFC 5321
+§2.4), so this module never changes a local part. A domain is converted to lower case and ASCII,
+which every mail server accepts.
 """
 
 import ipaddress
@@ -25,7 +25,7 @@ def ascii_host(host: str) -> str:
 
 
 def wire_address(address: str) -> str:
-    """``address`` with its domain in ASCII; one that has no such domain stays as it is."""
+    """``address`` with its domain in ASCII; unchanged if that is impossible."""
     local, at, domain = address.rpartition("@")
     if not at:
         return address
@@ -36,7 +36,7 @@ def wire_address(address: str) -> str:
 
 
 def address_literal(ip: str) -> str:
-    """What a host without a name calls itself (RFC 5321 §4.1.3): ``[192.0.2.7]``."""
+    """The EHLO name of a host without a domain (RFC 5321 §4.1.3): ``[192.0.2.7]``."""
     address = ipaddress.ip_address(ip.partition("%")[0])
     return f"[{'IPv6:' * (address.version == 6)}{address}]"
 
@@ -49,5 +49,5 @@ def helo_name(text: str) -> str:
 
 
 def is_public_name(host: str) -> bool:
-    """Whether ``host`` is a name that a mail server may look up: it has a domain."""
+    """Whether ``host`` has a domain, so that a mail server can look it up."""
     return bool(_HOST.fullmatch(host)) and "." in host and not host.startswith("localhost.")

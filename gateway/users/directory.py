@@ -1,4 +1,4 @@
-"""Who may log in, and where each can receive a code."""
+"""The users who can log in, and their mail addresses."""
 
 import asyncio
 import re
@@ -24,9 +24,9 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user by the name that handlers see, and every address that gets his codes.
+    """A user: the name that handlers see, and the addresses that get the codes.
 
-    A device that has no mailbox has no address; its code comes from an operator.
+    A device without a mailbox has no address; an operator issues its code.
     """
 
     name: str
@@ -34,57 +34,57 @@ class Account:
 
 
 class Directory(ABC):
-    """The contract: derive from it to look users up elsewhere."""
+    """Derive from this class to look up users in another place."""
 
     @abstractmethod
     async def find(self, username: str) -> Account | None:
-        """The account of a name, normalised as in PROTOCOL §4.1, or None.
+        """The account of a name that is normalised as in PROTOCOL §4.1, or None.
 
-        Take about the same time either way: the answer to the visitor is the same.
+        Should take about the same time in both cases, because the client gets the same response.
         """
 
     async def named(self, typed: str) -> Account | None:
-        """The account of a name as somebody typed it. Raises: RejectedMessage.
+        """The account of a name as the user typed it. Raises: RejectedMessage.
 
-        A login begins with it, and so it decides where the code goes.
+        A login begins with this call; the code is sent to the addresses of its result.
         """
         return await self.find(normalise_username(typed))
 
     async def check(self, account: Account, payload: Mapping[str, Any]) -> bool:
         """A second check of the login payload, for instance of ``payload["password"]``.
 
-        Called once the code has proven right. False ends the login like any other rejection. In
-        the hardened suites it is asked with an empty payload first: where that is enough, nothing
-        more is wanted; otherwise once again, with what the client sent under the seal (§15.7).
+        Called when the code was right. False ends the login like any other rejection. The
+        hardened suites first call it with an empty payload. If that returns False, they call it
+        again with the payload that the client sends inside the seal (§15.7).
         """
         return True
 
     async def reload(self) -> Collection[str]:
-        """Read anew what stands in files; the names of users who may not log in any more.
+        """Reload the files; return the names of users who were removed.
 
-        Raises: ConfigError; then nothing has changed.
+        Raises: ConfigError; nothing has changed then.
         """
         return ()
 
 
 class AnyAddress(Directory):
-    """Whoever can read a mailbox may log in under its address.
+    """Every owner of a mailbox can log in with its address.
 
-    An account is an address in small letters with its domain in ASCII. The code goes to the local
-    part as it was typed: whether case matters in it, only its mail server knows (RFC 5321 §2.4).
-    Local parts beyond ASCII are refused, for some of them fold to the mailbox of somebody else.
+    The account is the address in lower case, with its domain in ASCII. The code is sent to the
+    local part as typed, because only the mail server knows whether case matters (RFC 5321 §2.4).
+    Non-ASCII local parts are refused, because some of them fold to the mailbox of another user.
     """
 
     async def find(self, username: str) -> Account | None:
         address = wire_address(username)
-        # "=?" begins an encoded word (RFC 2047), which some mail program may read as another name.
+        # "=?" begins an encoded word (RFC 2047), which a mail program can decode to another name.
         valid = _ADDRESS.fullmatch(address) and "=?" not in address
         return Account(address, (address,)) if valid else None
 
     async def named(self, typed: str) -> Account | None:
         account = await super().named(typed)
         address = wire_address(typed.strip(" "))
-        # What folds to ASCII without being ASCII is another letter than the one it folds to.
+        # A non-ASCII letter that folds to an ASCII letter is not the same letter.
         if account is None or not _ADDRESS.fullmatch(address):
             return None
         return Account(account.name, (address,))
@@ -93,7 +93,7 @@ class AnyAddress(Directory):
 class TomlDirectory(Directory):
     """Users from a TOML file: ``[users."ann"] addresses = ["ann@example.org"]``.
 
-    A user may name himself by his name or by any of his addresses.
+    Users can log in with their name or any of their addresses.
     """
 
     def __init__(self, accounts: list[Account]) -> None:

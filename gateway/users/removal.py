@@ -1,4 +1,4 @@
-"""Users who may not log in any more: what they have open ends when the users are reloaded."""
+"""A reload of the users ends the sessions of removed users."""
 
 import logging
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _log = logging.getLogger("certless")
 
 
 class UserRemoval:
-    """Reloads a directory and ends sessions, logins, tickets and codes of who has left it."""
+    """Reloads a directory, and ends sessions, logins, tickets and codes of removed users."""
 
     def __init__(
         self, directory: Directory, store: Store, tag_of: Callable[[str], bytes], events: Events
@@ -27,7 +27,7 @@ class UserRemoval:
         self._left: set[str] = set()
 
     async def reload(self) -> None:
-        """Raises: ConfigError, and the users are those of before."""
+        """Raises: ConfigError; the users are then unchanged."""
         self._left |= set(await self._directory.reload())
         try:
             for user in sorted(self._left):
@@ -35,7 +35,7 @@ class UserRemoval:
                     tag = self._tag_of(user)
                     count = await self._store.end_user(tag)
                     _log.info("user %s is gone: %d sessions ended", tag.hex(), count)
-                    # Of several gateways, the one that was first.
+                    # Only the first of several gateways finds sessions.
                     if count:
                         self._events.emit(UserRemoved(tag, count))
                 self._left.discard(user)

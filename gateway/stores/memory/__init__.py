@@ -1,1 +1,1 @@
-"""A store in this process's memory."""
+"""A store in the memory of this process."""

@@ -8,7 +8,7 @@ from .records import Chain, Code, Exchange, Handshake, MemoryRecords, Session, d
 
 
 class MemoryHandshakes(MemoryRecords):
-    """The part of ``MemoryStore`` that begins hardened sessions and goes on with them."""
+    """The methods of ``MemoryStore`` for hardened logins, tickets and codes."""
 
     # --- logging in and resuming ---
 
@@ -118,7 +118,7 @@ class MemoryHandshakes(MemoryRecords):
             del self._chain_of[ticket_hash]
         return chain
 
-    # --- what an operator does ---
+    # --- for operators ---
 
     async def add_code(
         self, code_id: bytes, sealed: bytes, expires_ms: int, user_tag: bytes

@@ -1,4 +1,4 @@
-"""What a store in memory keeps: the records, and the few dictionaries that every method sees."""
+"""The records of a store in memory, and the dictionaries that contain them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -11,13 +11,13 @@ from gateway.stores.caps import OF_ALL_USERS, OF_THIS_USER, cap_reached
 from protocol.classic.session import State
 from protocol.hardened.replay_window import ReplayWindow
 
-# Salts are forgotten once there are twice as many as there were left the last time, and these.
+# Expired salts are deleted when there are twice as many as after the last time, plus these.
 _SPARE_SALTS = 1024
 
 
 @dataclass(slots=True)
 class Salts:
-    """The salts of a session that may not be forgotten yet."""
+    """The salts of a session that have not expired."""
 
     until_ms: dict[bytes, int] = field(default_factory=dict)
     forgotten_ms: int = 0
@@ -41,7 +41,7 @@ class Session:
     user_tag: bytes
     attempts: int = 0
     passphrases: int = 0
-    # By tag: how often it was tried, or CLAIMED. The garbage collector need not walk such a dict.
+    # For each tag, the number of tries, or CLAIMED. The garbage collector skips such a dict.
     tags: dict[bytes, int] = field(default_factory=dict)
     salts: Salts = field(default_factory=Salts)
     window: ReplayWindow = field(default_factory=ReplayWindow)
@@ -95,14 +95,14 @@ def drop(kept: dict[bytes, _V], condition: Callable[[_V], bool]) -> list[bytes]:
 
 
 class MemoryRecords(Store):
-    """Atomic because no method awaits anything."""
+    """All methods are atomic, because none of them awaits."""
 
     def __init__(self) -> None:
         self._sessions: dict[bytes, Session] = {}
         self._handshakes: dict[bytes, Handshake] = {}
         self._exchanges: dict[bytes, Exchange] = {}
         self._chains: dict[bytes, Chain] = {}
-        # By ticket: its chain. By user: his sessions, and the one code that was issued to him.
+        # The chain of each ticket; the sessions and the issued code of each user.
         self._chain_of: dict[bytes, bytes] = {}
         self._sessions_of: defaultdict[bytes, set[bytes]] = defaultdict(set)
         self._codes: dict[bytes, Code] = {}
@@ -111,13 +111,13 @@ class MemoryRecords(Store):
         self._tag_key = b""
 
     async def open(self) -> None:
-        """Nothing to make ready."""
+        """Nothing to open."""
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
 
     async def ping(self) -> None:
-        """Memory is always there."""
+        """Memory is always available."""
 
     def _retag(self, retag: Retag) -> None:
         tagged: tuple[Iterable[Session | Handshake | Chain | Code], ...] = (
@@ -149,7 +149,7 @@ class MemoryRecords(Store):
             del self._sessions_of[session.user_tag]
 
     def _check_caps(self, caps: SessionCaps | None, user_tag: bytes, replaced: bytes = b"") -> None:
-        """Raises: RateLimited, if there is no place for one more session than ``replaced``."""
+        """Raises: RateLimited, if one more session is too many; ``replaced`` ends before."""
         if caps is None:
             return
         of_user = self._sessions_of.get(user_tag, ())
@@ -157,7 +157,7 @@ class MemoryRecords(Store):
             (caps.per_user, of_user, OF_THIS_USER),
             (caps.in_all, self._sessions, OF_ALL_USERS),
         ):
-            # Most of the time there is nothing to count.
+            # Most of the time the limit is far away.
             if not cap or len(ids) < cap:
                 continue
             counted = [self._sessions[one].expires_ms for one in ids if self._counts(one, caps)]

@@ -1,7 +1,7 @@
-"""A store in this process's memory: one process, nothing left after it ends.
+"""A store in the memory of this process; its data ends with the process.
 
-Here: classic logins, sessions, claims, mails. Hardened logins, tickets and codes stand in
-``handshakes.py``, what is kept in ``records.py``.
+This module has classic logins, sessions, claims and mails. ``handshakes.py`` has hardened logins,
+tickets and codes; ``records.py`` has the records.
 """
 
 from gateway.stores import (
@@ -27,7 +27,7 @@ _CLAIMED = PASSPHRASE_ATTEMPTS + 1
 
 
 class MemoryStore(MemoryHandshakes):
-    """One process's own."""
+    """The store of one process."""
 
     def _alive(self, session_id: bytes, state: State, now_ms: int) -> Session | None:
         record = self._sessions.get(session_id)
@@ -142,7 +142,7 @@ class MemoryStore(MemoryHandshakes):
     async def count_sessions(self, now_ms: int) -> int:
         return sum(session.is_open(now_ms) for session in self._sessions.values())
 
-    # --- what is counted and kept ---
+    # --- counters and keys ---
 
     async def count_mail(self, user_tag: bytes, now_ms: int, limit: int = MAIL_LIMIT) -> bool:
         kept = self._mails.get(user_tag, ())
@@ -178,7 +178,7 @@ class MemoryStore(MemoryHandshakes):
             *(("chain", key, one) for key, one in self._chains.items()),
             *(("issued code", one.code_id, one) for one in self._codes.values()),
         ]
-        # All of the new first, for any of it may fail. The record of a spent login is empty.
+        # Compute all new records first, because one can fail. A used login has an empty record.
         new = [reseal(kind, key, one.sealed) if one.sealed else b"" for kind, key, one in kept]
         tickets = {
             key: reseal("ticket", key, self._chains[chain_id].tickets[key])

@@ -12,7 +12,7 @@ _NO_CAPS = SessionCaps(0, 0, 0)
 
 
 def opened(answer: Any, caps: SessionCaps | None) -> bool:
-    """What a script says that opens a session. Raises: RateLimited."""
+    """The result of a script that opens a session. Raises: RateLimited."""
     if caps is not None and isinstance(answer, list):
         whose, first_ms = answer
         raise cap_reached(caps, OF_THIS_USER if whose == b"user" else OF_ALL_USERS, int(first_ms))
@@ -25,7 +25,7 @@ def cap_args(caps: SessionCaps | None) -> tuple[int, int, int]:
 
 
 class RedisHandshakes(RedisRecords):
-    """The part of ``RedisStore`` that begins hardened sessions and goes on with them."""
+    """The methods of ``RedisStore`` for hardened logins, tickets and codes."""
 
     # --- logging in and resuming ---
 
@@ -127,7 +127,7 @@ class RedisHandshakes(RedisRecords):
     async def end_chain(self, chain_id: bytes) -> None:
         await self._run("end_chain", [("chain", chain_id)], chain_id.hex())
 
-    # --- what an operator does ---
+    # --- for operators ---
 
     async def add_code(
         self, code_id: bytes, sealed: bytes, expires_ms: int, user_tag: bytes

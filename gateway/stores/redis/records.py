@@ -1,4 +1,4 @@
-"""Every record of a kind in Redis: for lists, and to be sealed anew."""
+"""Lists and reseals all records of a kind in Redis."""
 
 import contextlib
 import secrets
@@ -12,21 +12,21 @@ from gateway.stores import TAG_KEY_ID, Reseal, Retag
 from .scripts import SCRIPTS
 from .server import Fenced, RedisServer
 
-# So many at a time that no other request has to wait long for it.
+# Records in one step; few enough that other requests do not wait long.
 _BATCH = 200
-# One step for all of them may take a while, in a large store.
+# Time limit of the one step that changes all records, which can take long in a large store.
 _RESEAL_S = 60.0
 _STAGED_MS = 600_000
 _SEALED = ("login", "session", "handshake", "exchange", "chain", "code", "tag_key")
 _CALLED = {"login": "session", "code": "issued code", "tag_key": "tag key"}
 _TAG_KEY = ("tag_key", TAG_KEY_ID)
-# Longer than any record lives; each look at it begins it anew.
+# Longer than the lifetime of any record; each read renews it.
 _TAG_KEY_TTL_MS = 400 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
-    """A sealed record: its id (for a ticket its chain's), and what it is sealed under."""
+    """A sealed record: its id (for a ticket the chain's), and the id it is sealed under."""
 
     kind: str
     key: bytes
@@ -36,10 +36,10 @@ class StoredRecord:
 
 
 class RedisRecords(RedisServer):
-    """The part of ``RedisStore`` that goes over many records, some at a time."""
+    """The methods of ``RedisStore`` that read or change many records, in batches."""
 
     async def _records(self, kind: str, now_ms: int | None) -> list[StoredRecord]:
-        """Those that are not expired at ``now_ms``; None: all."""
+        """The records that have not expired at ``now_ms``; None: all records."""
         ids = await self._run("ids", (), kind, "-inf" if now_ms is None else now_ms)
         found = []
         for at in range(0, len(ids), _BATCH):
@@ -60,7 +60,7 @@ class RedisRecords(RedisServer):
         return sealed
 
     async def keep_tag_key(self, offered: bytes, retag: Retag) -> bytes:
-        """Gateways of an earlier version must have stopped: they go on with tags of their own."""
+        """Stop gateways of an earlier version before: they would continue with unkeyed tags."""
         staged = ("staged", secrets.token_bytes(16))
         generation = self._generation
         users = await self._run("users")
@@ -85,14 +85,14 @@ class RedisRecords(RedisServer):
         return await self._replace(generation, changes) if changes else 0
 
     async def _replace(self, generation: str, changes: list[tuple[object, ...]]) -> int:
-        """All of ``changes``: laid beside the records some at a time, then put in in one step."""
+        """Stage ``changes`` next to the records in batches, then apply them in one step."""
         staged = ("staged", secrets.token_bytes(16))
         try:
             for at in range(0, len(changes), _BATCH):
                 parts = [part for change in changes[at : at + _BATCH] for part in change]
                 await self._run("stage", [staged], _STAGED_MS, *parts)
         except StoreUnavailable:
-            # Redis may be full of them, and of use to nobody until they are gone.
+            # Redis may be full because of the staged changes.
             with contextlib.suppress(StoreUnavailable):
                 await self._run("unstage", [staged])
             raise
@@ -100,7 +100,7 @@ class RedisRecords(RedisServer):
         return int(await self._in_one_step("reseal", [key], generation))
 
     async def _in_one_step(self, name: str, keys: list[str], generation: str, *args: object) -> Any:
-        """The answer of a script that goes over many records. Raises: StoreUnavailable."""
+        """Run a script that changes many records. Raises: StoreUnavailable."""
         async with AsyncExitStack() as closing:
             patient = self._url.connect(closing, _RESEAL_S)
             try:

@@ -1,7 +1,7 @@
-"""The Lua scripts of the store in Redis: each method of the contract is one, and so one step.
+"""The Lua scripts of the store in Redis: one for each method, so each method is atomic.
 
-Their files stand in ``lua/``. A script begins with a line ``---- NAME``; before each stands what
-all of its file have in common (``---- common``), and before that ``prelude.lua``.
+The files are in ``lua/``. A script begins with a line ``---- NAME``. Each script is prefixed by
+``prelude.lua`` and by the section ``---- common`` of its file.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ _BEGINNING = re.compile(r"^---- (\w+).*\n", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script's text, and the name by which Redis knows it once it has seen it."""
+    """The text of a script, and the SHA-1 by which Redis identifies it."""
 
     text: str
     sha: str

@@ -1,11 +1,11 @@
-"""One Redis, its scripts, and the fence behind which nothing is lost unseen (PROTOCOL §20.1).
+"""The Redis server of a store: runs scripts, and detects data loss by a fence (PROTOCOL §20.1).
 
-Every key of a store begins with ``{certless:NAME}``, so that all of them are in one slot of a Redis
-Cluster, where one script can see them. Then comes the generation: another one after each event by
-which Redis may have forgotten something, so that nothing of before is ever seen again.
+Every key of a store begins with ``{certless:NAME}``, so all keys are in one slot of a Redis Cluster
+and one script can use them. The generation follows: it changes after each event that can have lost
+data in Redis, so older data is never used again.
 
-No script is sent twice by itself. Where its answer is lost, it may have been carried out: a claim
-that was made, an attempt that was counted. What it would have allowed does not happen.
+A script is never sent again by itself. If its response is lost, it can have been run: a claim was
+made, or an attempt was counted. The request then fails.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ from gateway.stores import Store
 from .scripts import ABOUT, RAISE_FENCE, SCRIPTS, Script
 from .url import ANSWER_S, RedisUrl
 
-# As long as a key outlives what it holds, for gateways whose clocks differ and for the sweep.
+# A key lives this much longer than its record, for gateways with different clocks and the sweep.
 _SLACK_MS = 3_600_000
 _AT_ONCE = 64
 _LEAST_VERSION = 7
@@ -45,7 +45,7 @@ _log = logging.getLogger("certless")
 
 
 class Fenced(Exception):
-    """The server's history is another than that of the generation: nothing was done."""
+    """The generation is outdated, because the server has a new history; nothing was done."""
 
 
 def _now_ms() -> int:
@@ -53,7 +53,7 @@ def _now_ms() -> int:
 
 
 class RedisServer(Store):
-    """The server of ``url``, and the scripts of the store that is kept there."""
+    """The server at ``url``, and the scripts of its store."""
 
     def __init__(self, url: RedisUrl, clock: Callable[[], int] = _now_ms) -> None:
         self._url = url
@@ -65,7 +65,7 @@ class RedisServer(Store):
         self._left: set[str] = set()
 
     async def open(self) -> None:
-        """Connect and look at the server. Raises: ConfigError, StoreUnavailable."""
+        """Connect and check the server. Raises: ConfigError, StoreUnavailable."""
         self._client = self._url.connect(self._closing)
         try:
             await self._check_server()
@@ -102,10 +102,10 @@ class RedisServer(Store):
         return f"{{certless:{self._url.name}}}:fence"
 
     async def _raise_fence(self) -> None:
-        """Go on in the generation of the server's history, which is a new one if need be."""
+        """Switch to the generation of the server's history; creates one if needed."""
         known = self._generation
         found = (await self._send(RAISE_FENCE, (), secrets.token_hex(8), *self._left)).decode()
-        # Of all requests that notice at once, the first one says it.
+        # Only the first of several requests that notice it logs it.
         is_news = known and known == self._generation != found
         if is_news:
             self._left.add(known)
@@ -118,14 +118,14 @@ class RedisServer(Store):
             )
 
     async def _run(self, name: str, keys: Sequence[tuple[str, bytes]] = (), *args: object) -> Any:
-        """The answer of a script; each key is a kind and an id. Raises: StoreUnavailable."""
+        """Run a script; each key is a kind and an id. Raises: StoreUnavailable."""
         for _ in range(3):
             generation = self._generation
             named = [self._key(generation, kind, key) for kind, key in keys]
             try:
                 return await self._send(SCRIPTS[name], named, generation, *args)
             except Fenced:
-                # Whoever notices first; the others find it done.
+                # The first request that notices it; the others find the new generation.
                 if self._generation == generation:
                     await self._raise_fence()
         raise self._unavailable("its history changes all the time: is it one server?")
@@ -134,7 +134,7 @@ class RedisServer(Store):
         return f"{{certless:{self._url.name}}}:{generation}:{kind}:{key.hex()}"
 
     def _ttl_ms(self, expires_ms: int) -> int:
-        """How long a key lives whose record expires then."""
+        """The lifetime of a key whose record expires at ``expires_ms``."""
         return max(0, expires_ms - self._clock()) + _SLACK_MS
 
     # --- one script ---
@@ -142,7 +142,7 @@ class RedisServer(Store):
     async def _send(
         self, script: Script, keys: Sequence[str], *args: object, client: Any = None
     ) -> Any:
-        """The answer of ``script``. Raises: Fenced, StoreUnavailable."""
+        """Run ``script``. Raises: Fenced, StoreUnavailable."""
         client = client or self._client
         given = (1 + len(keys), self._fence_key, *keys, *args)
         try:
@@ -164,18 +164,18 @@ class RedisServer(Store):
         if isinstance(error, ResponseError) and str(error).startswith("FENCED"):
             return Fenced()
         if isinstance(error, ReadOnlyError) and self._url.kind == "single":
-            # Another is the master now, perhaps by the same name: the next ones ask for it anew.
+            # Another server is the master now, maybe with the same name: resolve it again.
             await self._client.connection_pool.disconnect(inuse_connections=False)
         if isinstance(error, MasterNotFoundError):
             return self._unavailable(
                 f"no sentinel names a master for {self._url.service!r}; do they run, and are name, "
                 "user and password in --store right?"
             )
-        # A server may repeat what it did not understand.
+        # A server can quote what it did not understand.
         text = self._url.without_passwords(" ".join(str(error).split())) or type(error).__name__
         if isinstance(error, AuthenticationError):
             text += "; are user and password in --store right?"
-        # Not what else is derived from it.
+        # Not its subclasses.
         elif type(error) is RedisConnectionError:
             text += "; does it run, and is --store right?"
         return self._unavailable(text)

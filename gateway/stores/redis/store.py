@@ -1,8 +1,8 @@
-"""A store in Redis or Valkey, shared by all gateways that name the same server and the same name.
+"""A store in Redis or Valkey; gateways with the same server and name share it.
 
-Here: classic logins, sessions, claims, counters. Hardened logins, tickets and codes stand in
-``handshakes.py``, what goes over many records in ``records.py``, the server and its
-fence in ``server.py``. What is atomic stands in ``lua/``.
+This module has classic logins, sessions, claims and counters. ``handshakes.py`` has hardened
+logins, tickets and codes; ``records.py`` lists and reseals records; ``server.py`` has the server
+and its fence. The atomic scripts are in ``lua/``.
 """
 
 from gateway.stores import (
@@ -24,12 +24,12 @@ from .handshakes import RedisHandshakes, cap_args, opened
 
 _CLAIMED = PASSPHRASE_ATTEMPTS + 1
 _SWEPT_AT_ONCE = 200
-# So long after its time a salt is forgotten, for gateways whose clocks are behind.
+# A salt is deleted this long after it has expired, for gateways whose clocks are behind.
 _REMEMBERED_MS = 60_000
 
 
 class RedisStore(RedisHandshakes):
-    """Shared by gateways on any number of machines."""
+    """A store that gateways on several machines can share."""
 
     # --- logging in, classic ---
 
@@ -130,14 +130,14 @@ class RedisStore(RedisHandshakes):
     async def count_sessions(self, now_ms: int) -> int:
         return int(await self._run("count_sessions", (), now_ms))
 
-    # --- what is counted ---
+    # --- counters ---
 
     async def count_mail(self, user_tag: bytes, now_ms: int, limit: int = MAIL_LIMIT) -> bool:
         window = (MAIL_WINDOW_MS, self._ttl_ms(now_ms + MAIL_WINDOW_MS))
         return bool(await self._run("count_mail", [("mails", user_tag)], now_ms, *window, limit))
 
     async def count(self, key: bytes, amount: int, lifetime_ms: int, now_ms: int) -> Counter:
-        # What is counted may be a name or an address: neither is for who lists the keys.
+        # The key can contain a name or an address; Redis gets only its hash.
         expires_ms = now_ms + lifetime_ms
         counter = ("counter", sha256(key)[:16])
         value, until_ms = await self._run(

@@ -1,4 +1,4 @@
-"""Where a Redis is: the URLs of ``--store`` that begin with redis or rediss.
+"""The URLs of ``--store`` for Redis.
 
 ::
 
@@ -38,7 +38,7 @@ ANSWER_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class RedisUrl:
-    """A URL of Redis, understood. ``options`` may hold passwords, ``where`` is for people."""
+    """A parsed URL. ``options`` can contain passwords; ``where`` is the text for messages."""
 
     kind: str
     hosts: tuple[tuple[str, int], ...]
@@ -62,9 +62,9 @@ class RedisUrl:
         return text
 
     def connect(self, closing: AsyncExitStack, answer_s: float = ANSWER_S) -> Any:
-        """A client of redis-py that connects when it is used, and is closed with ``closing``.
+        """A client of redis-py, which connects at first use and is closed with ``closing``.
 
-        Raises: ConfigError, where a file of TLS cannot be read.
+        Raises: ConfigError, if a TLS file cannot be read.
         """
         for name in _TLS:
             if name in self.options and not os.access(self.options[name], os.R_OK):
@@ -76,7 +76,7 @@ class RedisUrl:
             "socket_connect_timeout": _CONNECT_S,
             "socket_timeout": answer_s,
             "protocol": 2,
-            # Nothing is sent again by itself, for it may have been done.
+            # No retries: the command may have been run.
             "retry": Retry(NoBackoff(), 0),
             "ssl": self.tls,
         }
@@ -98,7 +98,7 @@ class RedisUrl:
 
 
 def parse_redis_url(url: str) -> RedisUrl:
-    """``url``, understood. Raises: ConfigError, which never has a password in it."""
+    """Parse ``url``. Raises: ConfigError, whose text contains no password."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -1,8 +1,7 @@
-"""One SQLite file and the thread that owns it.
+"""One SQLite file and the thread that uses it.
 
-Whatever waits when the thread is free is carried out in one transaction and answered after the
-commit, so that under load many claims share one sync to the disk. What is carried out, the
-statements of the store say (``store.py``).
+The thread runs all waiting operations in one transaction and answers them after the commit, so
+under load many claims share one sync to the disk. ``store.py`` has the operations.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ _T = TypeVar("_T")
 _BATCH = 256
 _BUSY_TIMEOUT_S = 5.0
 
-# What makes a file of version n one of version n + 1. What was released is never changed.
+# Step n converts a file of version n to version n + 1. Released steps never change.
 _STEPS = (
     """
 CREATE TABLE IF NOT EXISTS sessions (
@@ -86,12 +85,12 @@ CREATE INDEX chains_by_expiry ON chains (expires_ms);
 CREATE TABLE tag_keys (id BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
 """,
 )
-# What a file says of itself that this version has made, or brought to itself.
+# The version of files that this code writes.
 FILE_VERSION = len(_STEPS)
 
 
 class _Job:
-    """One operation that waits for the thread."""
+    """One operation for the thread."""
 
     def __init__(
         self,
@@ -121,7 +120,7 @@ class _Job:
 
 
 class SqliteFile(Store):
-    """A store's file: opened, brought to this version, and worked on by one thread."""
+    """The file of a store: opens it, converts it to this version, and runs operations."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -129,13 +128,13 @@ class SqliteFile(Store):
         self._thread = threading.Thread(target=self._work, name="certless-sqlite", daemon=True)
 
     async def open(self) -> None:
-        """Create file (mode 0600) and tables where they are missing. Raises: StoreUnavailable."""
+        """Create the file (mode 0600) and the tables if missing. Raises: StoreUnavailable."""
         self._thread.start()
         await self.ping()
 
     async def ping(self) -> None:
         def run(db: sqlite3.Connection) -> None:
-            # Of a time long ago: nobody counts with it, and a sweep takes it out.
+            # A counter that has expired: nothing reads it, and a sweep deletes it.
             db.execute("INSERT OR REPLACE INTO counters (key, value, expires_ms) VALUES ('', 0, 0)")
 
         await self._do(run)
@@ -155,9 +154,9 @@ class SqliteFile(Store):
             self._switch_to_wal(connection)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
-            # 64 MiB: some 100,000 sessions stay where they can be read without a system call.
+            # 64 MiB: about 100,000 sessions can be read without a system call.
             connection.execute("PRAGMA cache_size = -65536")
-            # Deleted are sealed keys: overwritten here, and gone from the journal by a sweep.
+            # Overwrite deleted records, which are sealed keys. A sweep empties the journal.
             connection.execute("PRAGMA secure_delete = ON")
             self._bring_to_this_version(connection)
         except sqlite3.Error:
@@ -167,7 +166,7 @@ class SqliteFile(Store):
 
     @staticmethod
     def _switch_to_wal(connection: sqlite3.Connection) -> None:
-        # SQLite's own timeout does not hold for this one step.
+        # SQLite's own timeout does not apply to this statement.
         give_up_s = time.monotonic() + _BUSY_TIMEOUT_S
         while True:
             try:
@@ -181,7 +180,7 @@ class SqliteFile(Store):
 
     @staticmethod
     def _bring_to_this_version(connection: sqlite3.Connection) -> None:
-        # One at a time, and all of it or nothing: others may open the file at this moment.
+        # In one exclusive transaction: another process can open the file at the same time.
         connection.execute("BEGIN IMMEDIATE")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > FILE_VERSION:
@@ -211,7 +210,7 @@ class SqliteFile(Store):
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             except (sqlite3.Error, OSError, ProtocolError) as failure:
                 error = StoreUnavailable(f"SQLite file {self._path}: {failure}")
-                # The file may have been replaced: begin anew with the next batch.
+                # The file may have been replaced: open it again for the next batch.
                 if connection is not None:
                     connection.close()
                 connection = None
@@ -232,7 +231,7 @@ class SqliteFile(Store):
                 except (sqlite3.Error, ProtocolError):
                     raise
                 except Exception as refusal:
-                    # It has changed nothing, and is no affair of the others.
+                    # This operation has changed nothing; the others continue.
                     job.refusal = refusal
             connection.execute("COMMIT")
         except (sqlite3.Error, ProtocolError):
@@ -241,7 +240,7 @@ class SqliteFile(Store):
             raise
 
     async def _do(self, run: Callable[[sqlite3.Connection], _T], *, empties: bool = False) -> _T:
-        """What ``run`` gives, after the commit. Where it raises, it must have changed nothing."""
+        """The result of ``run``, after the commit. If it raises, it must have changed nothing."""
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         self._jobs.put(_Job(run, future, empties))
         return await future

@@ -15,7 +15,7 @@ _OPEN = "FROM sessions WHERE state = ? AND expires_ms >= ?"
 def check_caps(
     db: sqlite3.Connection, caps: SessionCaps | None, user_tag: bytes, chain_id: bytes = b""
 ) -> None:
-    """Raises: RateLimited, where one session more than there are without that of a chain is not."""
+    """Raises: RateLimited, if one more session is too many; the chain's session ends before."""
     if caps is None:
         return
     is_open = (State.ENROLLED.value, caps.now_ms)
@@ -38,7 +38,7 @@ def check_caps(
 
 
 class SqliteHandshakes(SqliteFile):
-    """The part of ``SqliteStore`` that begins hardened sessions and goes on with them."""
+    """The methods of ``SqliteStore`` for hardened logins, tickets and codes."""
 
     # --- logging in and resuming ---
 
@@ -203,7 +203,7 @@ class SqliteHandshakes(SqliteFile):
 
         await self._do(run)
 
-    # --- what an operator does ---
+    # --- for operators ---
 
     async def add_code(
         self, code_id: bytes, sealed: bytes, expires_ms: int, user_tag: bytes

@@ -1,7 +1,7 @@
-"""A store in one SQLite file: sessions and claims outlive the process, also one killed with -9.
+"""A store in one SQLite file: sessions and claims survive the process, also ``kill -9``.
 
-Here: classic logins, sessions, claims, mails. Hardened logins, tickets and codes stand in
-``handshakes.py``, the thread that runs all statements in ``file.py``.
+This module has classic logins, sessions, claims and mails. ``handshakes.py`` has hardened logins,
+tickets and codes; ``file.py`` has the thread that runs the statements.
 """
 
 import sqlite3
@@ -29,7 +29,7 @@ _SET_TRIES = "INSERT OR REPLACE INTO claims (session_id, tag, tries) VALUES (?, 
 
 
 class SqliteStore(SqliteHandshakes):
-    """Durable, and shared by all processes that open the same file."""
+    """A durable store, which several processes can share."""
 
     async def add_login(
         self, session_id: bytes, sealed: bytes, expires_ms: int, user_tag: bytes
@@ -104,7 +104,7 @@ class SqliteStore(SqliteHandshakes):
 
     @staticmethod
     def _passphrases(db: sqlite3.Connection, session_id: bytes, now_ms: int) -> int | None:
-        """How many an open session has taken; None where it is not open."""
+        """The number of passphrases of a session; None if it is not open."""
         row = db.execute(
             "SELECT passphrases FROM sessions WHERE id = ? AND state = ? AND expires_ms >= ?",
             (session_id, State.ENROLLED.value, now_ms),
@@ -265,7 +265,7 @@ class SqliteStore(SqliteHandshakes):
         return await self._do(find_tag_key)
 
     async def keep_tag_key(self, offered: bytes, retag: Retag) -> bytes:
-        # Emptied, so that no former tag stays in the journal.
+        # So that no old tag remains in the journal.
         return await self._do(lambda db: keep_tag_key(db, offered, retag), empties=True)
 
     async def reseal(self, reseal: Reseal) -> int:
@@ -274,7 +274,7 @@ class SqliteStore(SqliteHandshakes):
     async def sweep(self, now_ms: int) -> int:
         def run(db: sqlite3.Connection) -> int:
             db.execute("DELETE FROM mails WHERE at_ms <= ?", (now_ms - MAIL_WINDOW_MS,))
-            # By session: a clock that was ahead must not stop those that begin after it.
+            # For each session: a clock that was ahead must not affect later sessions.
             db.execute(
                 "UPDATE sessions SET forgotten_ms = max(forgotten_ms, ?)"
                 " WHERE id IN (SELECT session_id FROM salts WHERE expires_ms < ?)",
