@@ -18,8 +18,8 @@ from protocol.hardened.client_session import ClientSession, PendingMessage, seal
 from protocol.hardened.handshake_messages import (
     ClientConfirmation,
     ClientShare,
-    Greeting,
     ServerConfirmation,
+    ServerHello,
     ServerShare,
 )
 from protocol.hardened.sealed_messages import Envelope
@@ -60,22 +60,22 @@ class HardenedTarget(Target):
             return said
 
     async def request_code(self) -> tuple[AwaitedCode, str]:
-        """M0 and M1, for a new user; and the user's address."""
+        """ClientHello and ServerHello, for a new user; and the user's address."""
         HardenedTarget.logins += 1
         address = f"hardened{HardenedTarget.logins}@example.org"
         hello, pending = begin_login(
             address, DEFAULT_REALM, secrets.token_bytes, [self._suite.name]
         )
         answer = await self._post("/session/hello", hello.serialize("msgpack"))
-        return pending.open(Greeting.parse("msgpack", answer)), address
+        return pending.open(ServerHello.parse("msgpack", answer)), address
 
     async def send_share(self, share: ClientShare) -> ServerShare:
-        """M2 and M3."""
+        """ClientShare and ServerShare."""
         answer = await self._post("/session/share", share.serialize("msgpack"))
         return ServerShare.parse("msgpack", answer)
 
     async def send_confirmation(self, message: ClientConfirmation) -> ServerConfirmation:
-        """M4 and M5."""
+        """ClientConfirmation and ServerConfirmation."""
         answer = await self._post("/session/confirm", message.serialize("msgpack"))
         return ServerConfirmation.parse("msgpack", answer)
 

@@ -30,7 +30,7 @@ from protocol.common.messages import HttpRequest, SealedMessage
 from protocol.common.primitives import RsaPrivateKey
 from protocol.hardened.client_handshake import begin_login
 from protocol.hardened.client_session import ClientSession, seal_request
-from protocol.hardened.handshake_messages import Greeting, ServerConfirmation, ServerShare
+from protocol.hardened.handshake_messages import ServerConfirmation, ServerHello, ServerShare
 from protocol.hardened.suites import DEFAULT_REALM, HARDENED_SUITES
 
 AIM_S = 0.1
@@ -262,7 +262,7 @@ class ClassicClient:
         return self.seal(f"{{{self.fresh()},{members}}}")
 
     def whole(self) -> Bodies:
-        """Whole messages (PROTOCOL §6.2)."""
+        """Whole messages (PROTOCOL §3.5.2)."""
         path, most = DEFAULT_PREFIX + "/message", SEALED_MOST[self.suite.dialect.encoding]
         for name, value in values(most - 256):
             yield (
@@ -308,7 +308,7 @@ class HardenedClient:
 
         hello, greeted = begin_login(username, DEFAULT_REALM, secrets.token_bytes, [suite])
         told = await post("/session/hello", hello.serialize("msgpack"))
-        awaited = greeted.open(Greeting.parse("msgpack", told))
+        awaited = greeted.open(ServerHello.parse("msgpack", told))
         share, shared = awaited.enter(
             Code(str((await visit.server.line())["code"])), secrets.token_bytes
         )

@@ -47,7 +47,7 @@ class CodeNotSent:
 
 @dataclass(frozen=True, slots=True)
 class CodeRefused:
-    """A code was tried and did not fit. ``code`` is the code of the error (PROTOCOL §9)."""
+    """A code was tried and did not fit. ``code`` is the code of the error (PROTOCOL §5.4)."""
 
     session_id: bytes
     code: str

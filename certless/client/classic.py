@@ -1,4 +1,4 @@
-"""The classic suite at the Python client, in one dialect (PROTOCOL §4 to §6)."""
+"""The classic suite at the Python client, in one dialect (PROTOCOL §3.3 to §3.5)."""
 
 import asyncio
 import secrets
@@ -40,7 +40,7 @@ def _read_code(given: str) -> Code:
     )
 
 
-# PROTOCOL §4.4: two payloads under one code would share a key stream.
+# PROTOCOL §3.3.3: two payloads under one code would share a key stream.
 _THEN = (
     "If the code was wrong, type it again (at most 5 times). If it was right, it is used up now: "
     "check the clock of this machine and ask for a new code"

@@ -78,7 +78,7 @@ class Client:
         ``tickets``   where to store the ticket for ``resume``: the path of a file, or Tickets
         ``rsa_key``   rsa-gcm only: an external key, for instance in hardware, instead of a new
                       one for each session
-        ``dialect``   classic only: a name from PROTOCOL §2, or a Dialect of your own
+        ``dialect``   classic only: a name from PROTOCOL §3.2, or a Dialect of your own
         ``timeout_s`` time limit for one request and its complete response, else NoAnswer;
                       ``rsa_key`` has the same limit again
 

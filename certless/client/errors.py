@@ -57,7 +57,7 @@ class AnswerNotTrusted(ClientError):
 
 
 class Refused(ClientError):
-    """The gateway refused the request with ``status`` and ``code`` (PROTOCOL §9).
+    """The gateway refused the request with ``status`` and ``code`` (PROTOCOL §5.4).
 
     The response is not sealed, so it proves nothing: the request may have been processed.
     ``retry_after_s`` is set if the gateway says when to try again (429), else None.

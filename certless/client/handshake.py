@@ -1,4 +1,4 @@
-"""Login and resumption of the hardened suites at the Python client (PROTOCOL §15, §19)."""
+"""Login and resumption of the hardened suites at the Python client (PROTOCOL §2.4, §2.8)."""
 
 import asyncio
 import secrets
@@ -15,9 +15,9 @@ from protocol.hardened.client_handshake import AwaitedCode, begin_login, begin_r
 from protocol.hardened.client_session import ClientSession, ClientTicket
 from protocol.hardened.handshake_messages import (
     ClientConfirmation,
-    Greeting,
-    ResumptionGreeting,
+    ResumptionServerHello,
     ServerConfirmation,
+    ServerHello,
     ServerShare,
 )
 from protocol.hardened.suites import Freshness, HardenedSuite
@@ -83,7 +83,7 @@ class Handshake:
         self._clock = clock
 
     async def login(self, username: str, entry: CodeEntry) -> Enrolled:
-        """M0 to M5. Raises: ClientError."""
+        """ClientHello to ServerConfirmation. Raises: ClientError."""
         hello, pending = begin_login(
             username, self._realm, secrets.token_bytes, [self._suite.name], self._fresh
         )
@@ -91,7 +91,7 @@ class Handshake:
         async with self._own_key() as made:
             answer = await self._begin("/session/hello", hello.serialize(self._form))
             with answers_checked():
-                awaited = pending.open(Greeting.parse(self._form, answer))
+                awaited = pending.open(ServerHello.parse(self._form, answer))
 
             async def redeem(code: Code) -> Enrolled:
                 return await self._redeem(awaited, code, await made)
@@ -112,14 +112,14 @@ class Handshake:
             raise CodeNotAccepted(error.status, error.code, "realm") from None
 
     async def resume(self, ticket: ClientTicket) -> Enrolled:
-        """R1 to R4. Raises: ClientError."""
+        """ResumptionClientHello to ServerConfirmation. Raises: ClientError."""
         hello, pending = begin_resumption(ticket, secrets.token_bytes, self._fresh)
         async with self._own_key() as made:
             try:
                 answer = await self._begin("/session/resume", hello.serialize(self._form))
                 key = await made
                 with answers_checked():
-                    greeting = ResumptionGreeting.parse(self._form, answer)
+                    greeting = ResumptionServerHello.parse(self._form, answer)
                     message, confirmation = pending.open(greeting, key.public if key else None)
                 return await self._confirm("/session/resume/confirm", message, confirmation, key)
             except Refused as error:

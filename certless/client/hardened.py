@@ -37,7 +37,7 @@ class HardenedClientProtocol(ClientProtocol):
         enrolled = await self._handshake.login(username, entry)
         messages = self._messages_in(enrolled)
         if password is not None:
-            # Sealed, so it is sent only after the gateway has proven its identity (PROTOCOL §15.7).
+            # Sealed, so sent only after the gateway has proven its identity (PROTOCOL §2.4.7).
             fields = serialize_json({"password": password})
             checked = await messages.send(self._own_request("/session/authenticate", fields))
             if checked.status != 200:
@@ -56,7 +56,7 @@ class HardenedClientProtocol(ClientProtocol):
             if saved is None:
                 raise NotLoggedIn("there is no ticket yet: log in with a code")
             enrolled = await self._handshake.resume(self._ticket_in(saved))
-            # Store the next ticket before the first message (PROTOCOL §19.3).
+            # Store the next ticket before the first message (PROTOCOL §2.8.3).
             await self._keep(enrolled.ticket)
             self._messages = self._messages_in(enrolled)
 

@@ -1,4 +1,4 @@
-"""The messages of one hardened session at the Python client (PROTOCOL §17, §18).
+"""The messages of one hardened session at the Python client (PROTOCOL §2.6, §2.7).
 
 This module also starts a new epoch every 15 minutes, and corrects the clock after the gateway
 has refused it.
@@ -51,7 +51,7 @@ class Messages:
         self._steady = steady
 
     async def send(self, request: HttpRequest) -> HttpResponse:
-        """The response. A request is sent again only if it cannot be processed twice (§17.6).
+        """The response. A request is sent again only if it cannot be processed twice (§2.6.6).
 
         Raises: ClientError.
         """

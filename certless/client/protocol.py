@@ -58,7 +58,7 @@ class CodeEntry:
                 code = read(await self._given())
                 if code.text in refused:
                     # In classic, two payloads with one code would share a key stream
-                    # (PROTOCOL §4.4); in the other suites it would use up an attempt.
+                    # (PROTOCOL §3.3.3); in the other suites it would use up an attempt.
                     raise CodeMistyped("this code was refused before: ask for a new one")
                 refused.add(code.text)
                 return await attempt(code)

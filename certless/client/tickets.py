@@ -1,4 +1,4 @@
-"""Storage of a Python client's ticket, which opens a session without a code (PROTOCOL §19).
+"""Storage of a Python client's ticket, which opens a session without a code (PROTOCOL §2.8).
 
 A ticket replaces the login: anyone who has it can act as the user until it is revoked.
 """

@@ -6,10 +6,10 @@ import { RejectedMessage, RemoteProtocolError } from '../src/common/errors.js';
 import {
   CLIENT_CONFIRMATION,
   CLIENT_SHARE,
-  GREETING,
-  HELLO,
-  RESUMPTION_GREETING,
-  RESUMPTION_HELLO,
+  SERVER_HELLO,
+  CLIENT_HELLO,
+  RESUMPTION_SERVER_HELLO,
+  RESUMPTION_CLIENT_HELLO,
   SERVER_CONFIRMATION,
   SERVER_SHARE,
 } from '../src/protocol/hardened/handshakeMessages.js';
@@ -109,9 +109,9 @@ export class HardenedGateway {
   }
 
   async #hello(body) {
-    const login = greet(nodeCrypto, HELLO.parse(FORMAT, body), this.realm, 600, this.suites);
+    const login = greet(nodeCrypto, CLIENT_HELLO.parse(FORMAT, body), this.realm, 600, this.suites);
     this.logins.set(hex(login.greeting.sid), login);
-    return GREETING.serialize(FORMAT, login.greeting);
+    return SERVER_HELLO.serialize(FORMAT, login.greeting);
   }
 
   async #share(body) {
@@ -123,10 +123,10 @@ export class HardenedGateway {
   }
 
   async #resume(body) {
-    const hello = RESUMPTION_HELLO.parse(FORMAT, body);
+    const hello = RESUMPTION_CLIENT_HELLO.parse(FORMAT, body);
     const answer = answerResumption(nodeCrypto, hello, this.tickets.get(hex(hello.ticket)), this.realm);
     this.exchanges.set(hex(answer.message.sid), answer.exchange);
-    return RESUMPTION_GREETING.serialize(FORMAT, answer.message);
+    return RESUMPTION_SERVER_HELLO.serialize(FORMAT, answer.message);
   }
 
   async #confirm(body) {

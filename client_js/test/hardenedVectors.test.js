@@ -10,10 +10,10 @@ import { CodeRefused, InvalidPublicKey } from '../src/common/errors.js';
 import {
   CLIENT_CONFIRMATION,
   CLIENT_SHARE,
-  GREETING,
-  HELLO,
-  RESUMPTION_GREETING,
-  RESUMPTION_HELLO,
+  SERVER_HELLO,
+  CLIENT_HELLO,
+  RESUMPTION_SERVER_HELLO,
+  RESUMPTION_CLIENT_HELLO,
   SERVER_CONFIRMATION,
   SERVER_SHARE,
 } from '../src/protocol/hardened/handshakeMessages.js';
@@ -124,14 +124,14 @@ function runners(primitives) {
       const [format, m1] = wire(given.M1);
       const drawing = inOrder(primitives, given.entropy_hex);
       const hello = beginLogin(drawing, { username, realm, fresh }, suites);
-      const awaited = hello.pending.open(GREETING.parse(format, m1));
+      const awaited = hello.pending.open(SERVER_HELLO.parse(format, m1));
       const share = await awaited.enter(code);
       const pair = await pairOf(suite, 'test-client');
       const confirmation = await share.pending.open(SERVER_SHARE.parse(...wire(given.M3)), pair);
       const m5 = SERVER_CONFIRMATION.parse(...wire(given.M5));
       const { session, ticket } = await confirmation.pending.open(m5, given.now_ms);
       return {
-        M0: asWire(format, HELLO.serialize(format, hello.message)),
+        M0: asWire(format, CLIENT_HELLO.serialize(format, hello.message)),
         M2: asWire(format, CLIENT_SHARE.serialize(format, share.message)),
         M4: asWire(format, CLIENT_CONFIRMATION.serialize(format, confirmation.message)),
         ...sessionKeys(session, ticket?.secret ?? null),
@@ -142,7 +142,7 @@ function runners(primitives) {
     async server_login(given) {
       const [format, m0] = wire(given.M0);
       const drawing = inOrder(primitives, given.entropy_hex);
-      const login = greet(drawing, HELLO.parse(format, m0), given.realm, given.expires_s, given.accepted);
+      const login = greet(drawing, CLIENT_HELLO.parse(format, m0), given.realm, given.expires_s, given.accepted);
       // For whom nobody knows the code is one that nobody types.
       const code = given.known === false ? 'no code at all' : given.code;
       const m2 = CLIENT_SHARE.parse(...wire(given.M2));
@@ -151,7 +151,7 @@ function runners(primitives) {
       const clientKey = await proven(share.exchange, m4);
       const enrolled = await enrol(share.exchange, m4, clientKey, await grantOf(given), given.now_ms);
       return {
-        M1: asWire(format, GREETING.serialize(format, login.greeting)),
+        M1: asWire(format, SERVER_HELLO.serialize(format, login.greeting)),
         M3: asWire(format, SERVER_SHARE.serialize(format, share.message)),
         M5: asWire(format, SERVER_CONFIRMATION.serialize(format, enrolled.message)),
         ...sessionKeys(enrolled.session, enrolled.resume),
@@ -164,11 +164,11 @@ function runners(primitives) {
       const hello = beginResumption(drawing, { username, realm, fresh }, suite, held);
       const [format, r2] = wire(given.R2);
       const pair = await pairOf(suite, 'test-client');
-      const confirmation = await hello.pending.open(RESUMPTION_GREETING.parse(format, r2), pair);
+      const confirmation = await hello.pending.open(RESUMPTION_SERVER_HELLO.parse(format, r2), pair);
       const r4 = SERVER_CONFIRMATION.parse(...wire(given.R4));
       const { session, ticket } = await confirmation.pending.open(r4, given.now_ms);
       return {
-        R1: asWire(format, RESUMPTION_HELLO.serialize(format, hello.message)),
+        R1: asWire(format, RESUMPTION_CLIENT_HELLO.serialize(format, hello.message)),
         R3: asWire(format, CLIENT_CONFIRMATION.serialize(format, confirmation.message)),
         ...sessionKeys(session, ticket.secret),
         successor_hex: hex(ticket.ticket),
@@ -178,7 +178,7 @@ function runners(primitives) {
       const [format, r1] = wire(given.R1);
       const { suite, username, realm, chain } = given;
       const ticket = { suite, username, secret: unhex(given.secret_hex) };
-      const hello = RESUMPTION_HELLO.parse(format, r1);
+      const hello = RESUMPTION_CLIENT_HELLO.parse(format, r1);
       const answer = answerResumption(inOrder(primitives, given.entropy_hex), hello, ticket, realm);
       const r3 = CLIENT_CONFIRMATION.parse(...wire(given.R3));
       const clientKey = await proven(answer.exchange, r3);
@@ -186,7 +186,7 @@ function runners(primitives) {
       redeem(chain && { used, next, expiresMs: chain.expires_ms }, unhex(given.ticket_hex), given.now_ms);
       const enrolled = await enrol(answer.exchange, r3, clientKey, await grantOf(given), given.now_ms);
       return {
-        R2: asWire(format, RESUMPTION_GREETING.serialize(format, answer.message)),
+        R2: asWire(format, RESUMPTION_SERVER_HELLO.serialize(format, answer.message)),
         R4: asWire(format, SERVER_CONFIRMATION.serialize(format, enrolled.message)),
         ...sessionKeys(enrolled.session, enrolled.resume),
       };

@@ -1,4 +1,4 @@
-/** Codes as people type them (PROTOCOL §4.6): the vectors, and properties of every code. */
+/** Codes as people type them (PROTOCOL §1.6.2): the vectors, and properties of every code. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CertlessError } from '../src/common/errors.js';

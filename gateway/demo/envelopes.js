@@ -1,5 +1,5 @@
 // The members of a message's body, which anyone on the network can read without a key (PROTOCOL
-// §14.2, §17.1). Bytes are shown in hex for msgpack, and as the base64 in JSON.
+// §2.3, §2.6.1). Bytes are shown in hex for msgpack, and as the base64 in JSON.
 
 // Marks omitted bytes. No byte is shown as this character.
 export const GAP = '\u0000';

@@ -1,4 +1,4 @@
-"""The classic login: the two steps before the first message (PROTOCOL §4)."""
+"""The classic login: the two steps before the first message (PROTOCOL §3.3)."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The hardened login, from ClientHello to the server's confirmation (PROTOCOL §15)."""
+"""The hardened login, from ClientHello to the server's confirmation (PROTOCOL §2.4)."""
 
 import logging
 import secrets
@@ -19,10 +19,10 @@ from protocol.common.errors import CodeRefused, RejectedMessage
 from protocol.hardened.confirmation import ConfirmedClient, confirm_login
 from protocol.hardened.handshake_messages import (
     ClientConfirmation,
+    ClientHello,
     ClientShare,
-    Greeting,
-    Hello,
     ServerConfirmation,
+    ServerHello,
     ServerShare,
 )
 from protocol.hardened.handshake_server import HandshakeServer
@@ -47,7 +47,7 @@ class HardenedLogin:
         self._server = server
         self._sessions = sessions
 
-    async def greet(self, hello: Hello, remote: str) -> Greeting:
+    async def greet(self, hello: ClientHello, remote: str) -> ServerHello:
         """Answer a ClientHello, and send a mail in the background if the user exists.
 
         The work before the response is the same for unknown users and above the limit of mails.

@@ -1,4 +1,4 @@
-"""Resumption: opens the next session by a ticket (PROTOCOL §19)."""
+"""Resumption: opens the next session by a ticket (PROTOCOL §2.8)."""
 
 import logging
 import secrets
@@ -13,8 +13,8 @@ from protocol.common.errors import TicketRefused, TicketReuseDetected
 from protocol.hardened.confirmation import confirm_resumption
 from protocol.hardened.handshake_messages import (
     ClientConfirmation,
-    ResumptionGreeting,
-    ResumptionHello,
+    ResumptionClientHello,
+    ResumptionServerHello,
     ServerConfirmation,
 )
 from protocol.hardened.handshake_server import HandshakeServer
@@ -36,8 +36,8 @@ class Resumption:
         self._server = server
         self._sessions = sessions
 
-    async def greet(self, hello: ResumptionHello, remote: str) -> ResumptionGreeting:
-        """Answer a ResumptionHello, for a valid or used ticket.
+    async def greet(self, hello: ResumptionClientHello, remote: str) -> ResumptionServerHello:
+        """Answer a ResumptionClientHello, for a valid or used ticket.
 
         Raises: UnsupportedSuite, RejectedMessage, RateLimited, StoreUnavailable.
         """
@@ -56,7 +56,7 @@ class Resumption:
         greeting, exchange = self._server.answer_resumption(
             hello, ticket, chain, secrets.token_bytes
         )
-        # The chain goes along as it is stored: R3 counts only where it still is that.
+        # The exchange keeps the stored chain: a ClientConfirmation counts only if it is unchanged.
         kept = msgpack.packb([exchange.serialize(), stored.chain if stored else b""])
         sealed = self._services.keyring.seal("resumption", greeting.session_id, kept)
         expires_ms = now_ms + EXCHANGE_LIFETIME_MS

@@ -1,4 +1,4 @@
-"""The routes of the classic suite, and its sealed messages (PROTOCOL §2.5, §6)."""
+"""The routes of the classic suite, and its sealed messages (PROTOCOL §5.5, §3.5)."""
 
 import secrets
 from collections.abc import Awaitable, Callable
@@ -116,7 +116,7 @@ class ClassicRoutes:
         return self._reply_in_place(sealed, ran, session)
 
     def _reply_in_place(self, sealed: SealedMessage, ran: Dispatched, session: Session) -> Reply:
-        """Status and headers of the handler, unchanged, with the sealed body (PROTOCOL §6.1)."""
+        """Status and headers of the handler, unchanged, with the sealed body (PROTOCOL §3.5.1)."""
         response = ran.response
         status = 200 if response.status in _BODILESS else response.status
         outer = self._reply(sealed, _outcome(session, ran), session, status)

@@ -1,4 +1,4 @@
-"""The browser client that this gateway serves (PROTOCOL §2.5): the built bundle and one line.
+"""The browser client that this gateway serves (PROTOCOL §1.3): the built bundle and one line.
 
 The line starts the client with the settings of this gateway. Below the prefix, ``client.js``
 redirects to ``client.HASH.js``, which never changes, so a browser may cache it for a year.

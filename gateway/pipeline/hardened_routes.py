@@ -1,4 +1,4 @@
-"""The routes of the hardened suites, and their sealed messages (PROTOCOL §15.1, §17)."""
+"""The routes of the hardened suites, and their sealed messages (PROTOCOL §5.5, §2.6)."""
 
 import secrets
 from collections.abc import Awaitable, Callable
@@ -16,9 +16,9 @@ from protocol.common.errors import DecryptionFailed, MalformedMessage
 from protocol.common.messages import HttpRequest, HttpResponse
 from protocol.hardened.handshake_messages import (
     ClientConfirmation,
+    ClientHello,
     ClientShare,
-    Hello,
-    ResumptionHello,
+    ResumptionClientHello,
 )
 from protocol.hardened.message_server import AcceptedMessage, StaleMessage, open_request
 from protocol.hardened.replay_window import FreshnessClaim
@@ -74,7 +74,7 @@ class HardenedRoutes:
 
     async def _hello(self, request: OuterRequest) -> Reply:
         form = request.format
-        hello = Hello.parse(form, await self._read(request))
+        hello = ClientHello.parse(form, await self._read(request))
         greeting = await self._login.greet(hello, request.remote)
         return reply_in(form, greeting.serialize(form), "login asked")
 
@@ -92,7 +92,7 @@ class HardenedRoutes:
 
     async def _resume(self, request: OuterRequest) -> Reply:
         form = request.format
-        hello = ResumptionHello.parse(form, await self._read(request))
+        hello = ResumptionClientHello.parse(form, await self._read(request))
         greeting = await self._resumption.greet(hello, request.remote)
         return reply_in(form, greeting.serialize(form), "resumption asked")
 
@@ -167,7 +167,7 @@ class HardenedRoutes:
         return await self._dispatcher.dispatch(request, inside, live.session)
 
     async def _authenticate(self, live: LiveSession, inside: HttpRequest) -> HttpResponse:
-        """The second check of the directory. A failure ends the session (PROTOCOL §15.7)."""
+        """The second check of the directory. A failure ends the session (PROTOCOL §2.4.7)."""
         if not live.kept.awaits_password:
             return json_inside(200, {})
         if len(inside.body) > MAX_LOGIN_BYTES:

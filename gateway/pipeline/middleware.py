@@ -37,7 +37,7 @@ from .responses import error_reply, status_and_text
 # A logger of its own, for integrators whose access log shows OUTCOME as well.
 _refusals = logging.getLogger("certless.refused")
 # A rejection leaves at a multiple of this time after its request came. So the few microseconds by
-# which one reason differs from another do not show (PROTOCOL §8.3).
+# which one reason differs from another do not show (PROTOCOL §1.13).
 _REJECTION_STEP_S = 0.010
 # Rate-limited replies are delayed by 50 to 150 ms at random. A flood that waits for its replies
 # then leaves the event loop to other requests.
@@ -164,7 +164,7 @@ class Middleware:
     async def _message(self, request: OuterRequest) -> Reply:
         body = await request.read(self._settings.max_body_bytes)
         await give_way(len(body))
-        # Only the hardened suites use msgpack. In JSON the header tells (PROTOCOL §15.1).
+        # Only the hardened suites use msgpack. In JSON the header tells (PROTOCOL §5.5).
         if request.format == "msgpack":
             return await self._hardened.message(request, Members.parse("msgpack", body))
         members = parse_json_envelope(body)

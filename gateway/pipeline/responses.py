@@ -1,4 +1,4 @@
-"""Errors as responses: the only module that turns an error into a status (PROTOCOL §9)."""
+"""Errors as responses: the only module that turns an error into a status (PROTOCOL §5.4)."""
 
 import logging
 

@@ -103,7 +103,7 @@ class OwnPaths:
 
 
 class SuitePolicy:
-    """Patterns of routes, each with the weakest suite that it accepts (PROTOCOL §14.4)."""
+    """Patterns of routes, each with the weakest suite that it accepts (PROTOCOL §1.10)."""
 
     def __init__(self, require: Mapping[str, str]) -> None:
         """Raises: ConfigError."""

@@ -1,4 +1,4 @@
-"""The names of the suites, and what each needs (PROTOCOL §14.1)."""
+"""The names of the suites, and what each needs (PROTOCOL §2.2)."""
 
 from collections.abc import Iterable
 

@@ -18,7 +18,7 @@ _log = logging.getLogger("certless")
 
 CLASSIC_WARNING = (
     "classic hides content from eavesdroppers, but does not detect changed messages or pages, "
-    "and a stolen key opens its whole session (PROTOCOL §10)"
+    "and a stolen key opens its whole session (PROTOCOL §4)"
 )
 
 

@@ -186,7 +186,7 @@ class HardenedSessions:
         return found
 
     async def end(self, live: LiveSession, now_ms: int, *, with_tickets: bool = True) -> None:
-        """Close the session; with its tickets for a logout (PROTOCOL §17.3)."""
+        """Close the session; with its tickets for a logout (PROTOCOL §2.6.3)."""
         self._with_rsa.pop(live.record.session_id, None)
         if live.record.chain_id and with_tickets:
             await self._store.end_chain(live.record.chain_id)

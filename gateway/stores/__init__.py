@@ -3,7 +3,7 @@
 A store contains ids, states, times, tags of 16 bytes and sealed records. None of these opens a
 session. Every method is atomic, also between processes that share a store; only ``sessions``,
 ``chains`` and ``sweep`` can take several steps. A CLOSED session is deleted. Classic logins have
-the states of PROTOCOL §8.1; for hardened logins the store counts the attempts (§20).
+the states of PROTOCOL §3.7.1; for hardened logins the store counts the attempts (STORAGE §2).
 
 If a method raises StoreUnavailable, nothing was accepted. Usually nothing was changed. But if the
 response of the store was lost, the change can have been made, and the claim, attempt or code is

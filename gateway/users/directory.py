@@ -38,7 +38,7 @@ class Directory(ABC):
 
     @abstractmethod
     async def find(self, username: str) -> Account | None:
-        """The account of a name that is normalised as in PROTOCOL §4.1, or None.
+        """The account of a name that is normalised as in PROTOCOL §1.5.1, or None.
 
         Should take about the same time in both cases, because the client gets the same response.
         """
@@ -55,7 +55,7 @@ class Directory(ABC):
 
         Called when the code was right. False ends the login like any other rejection. The
         hardened suites first call it with an empty payload. If that returns False, they call it
-        again with the payload that the client sends inside the seal (§15.7).
+        again with the payload that the client sends inside the seal (§2.4.7).
         """
         return True
 

@@ -1,4 +1,4 @@
-"""One classic message and its answer, at the client (PROTOCOL §4.2, §6).
+"""One classic message and its answer, at the client (PROTOCOL §3.3.2, §3.5).
 
 ``seal_request`` returns the message and a ``PendingResponse``, which opens the answer to it.
 """
@@ -75,7 +75,7 @@ class PendingResponse:
         self._opened = Once()
 
     def open(self, reply: SealedMessage) -> HttpResponse:
-        """The HTTP response (§6.2). Raises: DecryptionFailed, MalformedMessage, ReplayedNonce."""
+        """The HTTP response (§3.5.2). Raises: DecryptionFailed, MalformedMessage, ReplayedNonce."""
         self._opened.use("a request's answer")
         plaintext, valid = _open_from(self._suite, self._private_key, reply, self._entropy)
         members = read_members(plaintext, valid)
@@ -87,7 +87,7 @@ class PendingResponse:
         return HttpResponse.parse(members.get(names.response))
 
     def open_plaintext(self, reply: SealedMessage) -> bytes:
-        """The body of an answer in place (§6.1), unchanged. Raises: DecryptionFailed."""
+        """The body of an answer in place (§3.5.1), unchanged. Raises: DecryptionFailed."""
         self._opened.use("a request's answer")
         plaintext, valid = _open_from(self._suite, self._private_key, reply, self._entropy)
         if not valid:
@@ -116,7 +116,7 @@ class ClientExchange:
         entropy: Entropy,
         password: str | None = None,
     ) -> tuple[AuthenticateRequest, PendingLogin]:
-        """The login message under ``code``, and the object that opens its answer (§4.2)."""
+        """The login message under ``code``, and the object that opens its answer (§3.3.2)."""
         names = self.suite.dialect.names
         members, _ = self._fresh(now_ms, entropy)
         members[names.public_key] = private_key.public.to_pem()
@@ -131,7 +131,7 @@ class ClientExchange:
     def seal_fields(
         self, token: str, keys: ClientKeys, fields: JsonObject, now_ms: int, entropy: Entropy
     ) -> tuple[SealedRequest, PendingResponse]:
-        """``fields`` with timestamp and nonce, sealed for the server (§5.1, §6.1)."""
+        """``fields`` with timestamp and nonce, sealed for the server (§3.4, §3.5.1)."""
         fresh, nonce = self._fresh(now_ms, entropy)
         plaintext = serialize_json({**fields, **fresh})
         sealed = self.suite.seal_to(keys.server_key, plaintext, entropy)
@@ -142,6 +142,6 @@ class ClientExchange:
     def seal_request(
         self, token: str, keys: ClientKeys, request: HttpRequest, now_ms: int, entropy: Entropy
     ) -> tuple[SealedRequest, PendingResponse]:
-        """A whole HTTP request, sealed for the server (§6.2)."""
+        """A whole HTTP request, sealed for the server (§3.5.2)."""
         inside: JsonObject = {self.suite.dialect.names.request: request.serialize()}
         return self.seal_fields(token, keys, inside, now_ms, entropy)

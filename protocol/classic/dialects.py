@@ -1,4 +1,4 @@
-"""The Node dialects, as data (PROTOCOL §2).
+"""The Node dialects, as data (PROTOCOL §3.2).
 
 A dialect fixes every name and format on the wire that differs between the Node programs that
 speak this protocol. ``DIALECTS`` holds the published dialects. ``derive`` makes a new one.
@@ -34,7 +34,7 @@ class Paths:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One way to write the classic suite (PROTOCOL §2.1).
+    """One way to write the classic suite (PROTOCOL §3.2.1).
 
     ``aes``             the mode of AES-256
     ``code_passphrase`` how the verification code becomes a passphrase

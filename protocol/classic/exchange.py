@@ -1,4 +1,4 @@
-"""One classic message at the server, in the only safe order (PROTOCOL §8.2).
+"""One classic message at the server, in the only safe order (PROTOCOL §3.7.2).
 
 Each step returns an object that exposes only what the next step needs:
 
@@ -58,7 +58,7 @@ class AcceptedRequest:
 
     @property
     def fields(self) -> JsonObject:
-        """The payload without timestamp and nonce, for an in-place handler (§6.1)."""
+        """The payload without timestamp and nonce, for an in-place handler (§3.5.1)."""
         names = self._suite.dialect.names
         return {
             name: value
@@ -67,16 +67,16 @@ class AcceptedRequest:
         }
 
     def http_request(self) -> HttpRequest:
-        """The HTTP request in the payload (§6.2). Raises: MalformedMessage."""
+        """The HTTP request in the payload (§3.5.2). Raises: MalformedMessage."""
         return HttpRequest.parse(self._members.get(self._suite.dialect.names.request))
 
     def seal_response(self, plaintext: bytes, entropy: Entropy) -> SealedMessage:
-        """``plaintext`` unchanged, sealed for the client (§6.1)."""
+        """``plaintext`` unchanged, sealed for the client (§3.5.1)."""
         self._answered.use("the right to answer")
         return self._suite.seal_to(self._keys.client_key, plaintext, entropy)
 
     def write_http_response(self, response: HttpResponse, now_ms: int) -> bytes:
-        """The plaintext of a whole response, with the nonce of its request (§6.2)."""
+        """The plaintext of a whole response, with the nonce of its request (§3.5.2)."""
         dialect = self._suite.dialect
         payload = {
             dialect.names.timestamp: format_timestamp(dialect.timestamp, now_ms),
@@ -117,7 +117,7 @@ class AcceptedLogin:
         return value if isinstance(value, str) else None
 
     def seal_response(self, server_key: RsaPublicKey, entropy: Entropy) -> SealedMessage:
-        """The session's public key, sealed for the client (§4.2)."""
+        """The session's public key, sealed for the client (§3.3.2)."""
         self._answered.use("the right to answer")
         plaintext = serialize_json({self._suite.dialect.names.public_key: server_key.to_pem()})
         return self._suite.seal_to(self.client_key, plaintext, entropy)
@@ -158,7 +158,7 @@ class UnwrappedRequest:
 
 
 class OpenedLogin:
-    """A login payload that the code has opened. The code is spent now (§4.4)."""
+    """A login payload that the code has opened. The code is spent now (§3.3.3)."""
 
     def __init__(self, suite: Classic, members: JsonObject, code: Code, window_ms: int) -> None:
         self.__suite = suite

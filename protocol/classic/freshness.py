@@ -1,4 +1,4 @@
-"""Freshness of classic messages: rules without state (PROTOCOL §7).
+"""Freshness of classic messages: rules without state (PROTOCOL §3.6).
 
 A message is fresh if its timestamp is at most ``window_ms`` before or after now, and neither its
 nonce nor its passphrase was claimed in this session before. A passphrase is tried at most five
@@ -60,7 +60,7 @@ def _parse_iso8601(value: str) -> int | None:
 
 
 def parse_timestamp(form: TimestampFormat, value: JsonValue) -> int | None:
-    """Milliseconds since 1970 UTC, or None for another type, sign or size (PROTOCOL §7.1)."""
+    """Milliseconds since 1970 UTC, or None for another type, sign or size (PROTOCOL §3.6.1)."""
     if form == "iso8601":
         return _parse_iso8601(value) if isinstance(value, str) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -87,13 +87,13 @@ def format_timestamp(form: TimestampFormat, ms: int) -> JsonValue:
 
 
 def is_nonce(value: JsonValue) -> bool:
-    """Whether ``value`` is a string of 1 to 256 characters (PROTOCOL §7.2)."""
+    """Whether ``value`` is a string of 1 to 256 characters (PROTOCOL §3.6.2)."""
     return isinstance(value, str) and 1 <= len(value) <= MAX_NONCE_CHARS
 
 
 @dataclass(frozen=True, slots=True)
 class NonceClaim:
-    """The two tags that a store must claim together before a message counts (PROTOCOL §7.3).
+    """The two tags that a store must claim together before a message counts (PROTOCOL §3.6.3).
 
     Each tag has 16 bytes and is made with the session's tag key.
     """
@@ -103,7 +103,7 @@ class NonceClaim:
 
 
 def passphrase_tag(tag_key: bytes, passphrase: bytes) -> bytes:
-    """The tag (16 bytes) under which a store counts tries of a passphrase (PROTOCOL §7.3)."""
+    """The tag (16 bytes) under which a store counts tries of a passphrase (PROTOCOL §3.6.3)."""
     return hmac_sha256(tag_key, b"passphrase\x00" + passphrase)[:TAG_BYTES]
 
 

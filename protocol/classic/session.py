@@ -1,4 +1,4 @@
-"""The session's state table (PROTOCOL §8.1). A missing key is the error.
+"""The session's state table (PROTOCOL §3.7.1). A missing key is the error.
 
 ::
 

@@ -1,4 +1,4 @@
-"""How the classic suite wraps a passphrase and seals a payload (PROTOCOL §2.3, §5).
+"""How the classic suite wraps a passphrase and seals a payload (PROTOCOL §3.2.3, §3.4).
 
 ``unwrap`` and ``open`` never raise. They return whether they succeeded, after the same work.
 """

@@ -1,4 +1,4 @@
-"""Two rules for what a peer sends: it is recent, and it is used once (PROTOCOL §7, §17)."""
+"""Two rules for what a peer sends: it is recent, and it is used once (PROTOCOL §1.9)."""
 
 from .errors import LocalProtocolError
 

@@ -1,4 +1,4 @@
-"""Strict JSON, strict msgpack and strict text encodings, with limits (PROTOCOL §3, §14.2).
+"""Strict JSON, strict msgpack and strict text encodings, with limits (PROTOCOL §1.4).
 
 JSON: UTF-8 without a byte order mark; no duplicate member names; no member named ``__proto__``;
 no NaN, no Infinity, no number that overflows; integers of at most 20 characters; a nesting depth of
@@ -109,7 +109,7 @@ def _check_depth(value: JsonValue) -> None:
 def parse_json(data: bytes) -> JsonValue:
     """The value of ``data`` (UTF-8 JSON).
 
-    Raises: MalformedMessage. Source: PROTOCOL §3, RFC 8259.
+    Raises: MalformedMessage. Source: PROTOCOL §1.4.1, RFC 8259.
     """
     try:
         # Decode first: a plaintext that was decrypted under a wrong key fails in its first bytes.
@@ -149,7 +149,7 @@ def parse_json_envelope(data: bytes) -> JsonObject:
 def serialize_json(value: Any) -> bytes:
     """Compact UTF-8 JSON of ``value``. Raises: ValueError, for NaN and Infinity.
 
-    Source: PROTOCOL §3.
+    Source: PROTOCOL §1.4.1.
     """
     return _ENCODER.encode(value).encode()
 
@@ -186,7 +186,7 @@ def _counting() -> Callable[[Any], Any]:
 def parse_msgpack(data: bytes) -> MsgpackValue:
     """The value of ``data``, if ``data`` is the shortest encoding of it.
 
-    Raises: MalformedMessage. Source: PROTOCOL §14.2.
+    Raises: MalformedMessage. Source: PROTOCOL §1.4.3.
     """
     count = _counting()
     try:
@@ -207,7 +207,7 @@ def parse_msgpack(data: bytes) -> MsgpackValue:
 
 
 def serialize_msgpack(value: Any) -> bytes:
-    """The shortest encoding of ``value``. Source: PROTOCOL §14.2."""
+    """The shortest encoding of ``value``. Source: PROTOCOL §1.4.3."""
     packed: bytes = msgpack.packb(value)
     return packed
 
@@ -223,7 +223,7 @@ def decode_bytes(encoding: TextEncoding, text: str) -> bytes | None:
     """The bytes that ``text`` encodes, or None if ``text`` is not in the canonical form.
 
     It returns None instead of raising, because a wrong text must take the same time as a wrong key
-    (PROTOCOL §8.3): the caller continues with other bytes.
+    (PROTOCOL §1.13): the caller continues with other bytes.
     """
     try:
         if encoding == "hex":

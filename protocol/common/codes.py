@@ -1,4 +1,4 @@
-"""Tokens, verification codes and names of users (PROTOCOL §4.1).
+"""Tokens, verification codes and names of users (PROTOCOL §1.5, §1.6).
 
 A token is 16 random bytes in the form of a GUID. A code is text of the Crockford base32 alphabet,
 with 5 bits per character: no I, L, O or U, so that people can read it aloud. In the classic suite

@@ -1,4 +1,4 @@
-"""An object of named members, written as JSON or as msgpack (PROTOCOL §14.2).
+"""An object of named members, written as JSON or as msgpack (PROTOCOL §2.3).
 
 A message has the same members in both formats. Bytes are base64 in JSON and raw in msgpack. A
 parser takes each member by name and type, and then calls ``end``: a member that was not taken is an

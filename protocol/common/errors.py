@@ -1,4 +1,4 @@
-"""The errors of the protocol, and what a peer may learn of them (PROTOCOL §9).
+"""The errors of the protocol, and what a peer may learn of them (PROTOCOL §1.12).
 
 ::
 
@@ -22,7 +22,7 @@ key, a code, a token, a password or plaintext.
 
 
 class ProtocolError(Exception):
-    """Any failure of the protocol; ``code`` is its name in PROTOCOL §9."""
+    """Any failure of the protocol; ``code`` is its name in PROTOCOL §5.4."""
 
     code = "protocol_error"
 

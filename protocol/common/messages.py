@@ -1,4 +1,4 @@
-"""The messages of the classic suite, and the HTTP messages inside all suites (PROTOCOL §4 to §7).
+"""The classic messages, and the HTTP messages inside all suites (PROTOCOL §1.8, §3.3 to §3.5).
 
 ``parse`` turns an outer JSON object into a value or raises MalformedMessage. ``serialize`` returns
 the object. The names of the members are data (``FieldNames``), because they differ between the
@@ -65,7 +65,7 @@ def _optional_text(members: JsonObject, name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
-    """Client to server: the username, in plaintext (PROTOCOL §4.1)."""
+    """Client to server: the username, in plaintext (PROTOCOL §3.3.1)."""
 
     username: str
 
@@ -79,7 +79,7 @@ class SessionRequest:
 
 @dataclass(frozen=True, slots=True)
 class SessionGrant:
-    """Server to client: the token of the future session (PROTOCOL §4.1)."""
+    """Server to client: the token of the future session (PROTOCOL §3.3.1)."""
 
     token: str
 
@@ -93,7 +93,7 @@ class SessionGrant:
 
 @dataclass(frozen=True, slots=True)
 class AuthenticateRequest:
-    """Client to server: a payload under the code (PROTOCOL §4.2). ``payload`` is still encoded."""
+    """Client to server: a payload under the code, still encoded (PROTOCOL §3.3.2)."""
 
     token: str
     payload: str
@@ -114,7 +114,7 @@ class AuthenticateRequest:
 
 @dataclass(frozen=True, slots=True)
 class SealedMessage:
-    """A wrapped passphrase and the payload under it, still encoded (PROTOCOL §5.1)."""
+    """A wrapped passphrase and the payload under it, still encoded (PROTOCOL §3.4)."""
 
     key: str
     payload: str
@@ -135,7 +135,7 @@ class SealedMessage:
 
 @dataclass(frozen=True, slots=True)
 class SealedRequest:
-    """Client to server: the session's token and a sealed message (PROTOCOL §5.1)."""
+    """Client to server: the session's token and a sealed message (PROTOCOL §3.4)."""
 
     token: str
     sealed: SealedMessage
@@ -233,7 +233,7 @@ def _body_members(body: bytes) -> JsonObject:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """The HTTP request inside a sealed message (PROTOCOL §6.2).
+    """The HTTP request inside a sealed message (PROTOCOL §1.8).
 
     ``target`` is in origin form (path and query, ASCII). ``headers`` are pairs in order.
     """
@@ -259,7 +259,7 @@ class HttpRequest:
 
     @classmethod
     def parse_array(cls, value: MsgpackValue) -> Self:
-        """As the hardened suites write it (§17.3). Raises: MalformedMessage."""
+        """As the hardened suites write it (§2.6.3). Raises: MalformedMessage."""
         if not isinstance(value, list) or len(value) != 4:
             raise MalformedMessage("a request is method, target, headers and body")
         method, target, headers, body = value
@@ -281,7 +281,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """The HTTP response inside a sealed message (PROTOCOL §6.2)."""
+    """The HTTP response inside a sealed message (PROTOCOL §1.8)."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -299,7 +299,7 @@ class HttpResponse:
 
     @classmethod
     def parse_array(cls, value: MsgpackValue) -> Self:
-        """As the hardened suites write it (§17.3). Raises: MalformedMessage."""
+        """As the hardened suites write it (§2.6.3). Raises: MalformedMessage."""
         if not isinstance(value, list) or len(value) != 3:
             raise MalformedMessage("a response is status, headers and body")
         status, headers, body = value

@@ -6,7 +6,7 @@ OpenSSL's binding does not offer. Its authors intend the multiplication of a poi
 take constant time. The Python code around it (the sign and the length of a number) does not.
 
 Functions that open something return None, or a flag, instead of raising: the caller must do the
-same work after a failure (PROTOCOL §8.3). RSA padding and RSA key generation use OpenSSL's own
+same work after a failure (PROTOCOL §1.13). RSA padding and RSA key generation use OpenSSL's own
 random generator.
 """
 
@@ -92,7 +92,7 @@ def pbkdf2(password: bytes, salt: bytes, iterations: int) -> bytes:
 def evp_bytes_to_key(passphrase: bytes) -> tuple[bytes, bytes]:
     """Key (32 bytes) and IV (16 bytes) as Node's ``createCipher`` derives them for AES-256.
 
-    OpenSSL's EVP_BytesToKey with MD5, one round and no salt. Source: PROTOCOL §2.3.
+    OpenSSL's EVP_BytesToKey with MD5, one round and no salt. Source: PROTOCOL §3.2.3.
     """
     block, out = b"", b""
     while len(out) < 48:
@@ -290,7 +290,7 @@ class RsaPrivateKey:
         """The wrapped secret, or None; one private operation in every case.
 
         A value that is not a number below the modulus is replaced by a number that is, because an
-        early refusal would let an attacker find the modulus by bisection (PROTOCOL §8.3). PKCS#1
+        early refusal would let an attacker find the modulus by bisection (PROTOCOL §1.13). PKCS#1
         v1.5 uses OpenSSL's implicit rejection: bad padding gives random bytes of a random length,
         not an error. Source: RFC 8017 §7.1.2, §7.2.2.
         """

@@ -1,4 +1,4 @@
-"""The rules for RSA public keys of a peer (PROTOCOL §4.3).
+"""The rules for RSA public keys of a peer (PROTOCOL §1.7).
 
 The text is one public key in PEM, as SubjectPublicKeyInfo or PKCS#1, of at most 4096 characters, in
 a layout that Node.js reads (``_read_pem``). The key is RSA with 2048 to 4096 bits and e = 65537. n

@@ -1,4 +1,4 @@
-"""Finds a code in the text that a user types or pastes, even a whole mail (PROTOCOL §4.6).
+"""Finds a code in the text that a user types or pastes, even a whole mail (PROTOCOL §1.6.2).
 
 The text is converted to NFKC. Four steps then look for a code, from the form in which a mail prints
 it to a form that a user may have typed. The first step that finds a code decides. If it finds two
@@ -34,7 +34,7 @@ class NoCode(Enum):
 
 
 def read_code(text: str) -> Code | NoCode:
-    """The hardened code in ``text`` (PROTOCOL §15.3)."""
+    """The hardened code in ``text`` (PROTOCOL §2.4.3)."""
     return _read(text, HARDENED_CODE_CHARS, HARDENED_CODE_CHARS)
 
 

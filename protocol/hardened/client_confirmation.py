@@ -1,4 +1,4 @@
-"""ClientConfirmation and ServerConfirmation at the client (PROTOCOL §15.5, §15.6).
+"""ClientConfirmation and ServerConfirmation at the client (PROTOCOL §2.4.5, §2.4.6).
 
 The client opens the server's box, and has a session, only after the server has proven that it knows
 the code or the secret of the ticket.

@@ -1,8 +1,8 @@
-"""Login and resumption at the client (PROTOCOL §15, §19).
+"""Login and resumption at the client (PROTOCOL §2.4, §2.8).
 
 Each function returns a message to send and an object that opens the answer::
 
-    begin_login        ClientHello             PendingGreeting.open      -> AwaitedCode
+    begin_login        ClientHello             PendingServerHello.open      -> AwaitedCode
     AwaitedCode.enter  ClientShare             PendingShare.open         -> ClientConfirmation
     begin_resumption   ResumptionClientHello   PendingResumption.open    -> ClientConfirmation
                                                PendingConfirmation.open  -> ClientSession
@@ -21,11 +21,11 @@ from .client_session import ClientTicket
 from .handshake_messages import (
     NONCE_BYTES,
     ClientConfirmation,
+    ClientHello,
     ClientShare,
-    Greeting,
-    Hello,
-    ResumptionGreeting,
-    ResumptionHello,
+    ResumptionClientHello,
+    ResumptionServerHello,
+    ServerHello,
     ServerShare,
 )
 from .key_schedule import (
@@ -86,7 +86,7 @@ class AwaitedCode:
 
     subject: Subject
     suite: HardenedSuite
-    greeting: Greeting
+    greeting: ServerHello
     transcript: bytes = field(repr=False)
 
     def enter(self, code: Code, entropy: Entropy) -> tuple[ClientShare, PendingShare]:
@@ -100,15 +100,15 @@ class AwaitedCode:
         return ClientShare(session_id, p_a), PendingShare(self, blinding, x, p_a)
 
 
-class PendingGreeting:
+class PendingServerHello:
     """ClientHello was sent. It opens ServerHello once."""
 
-    def __init__(self, hello: Hello, realm: str) -> None:
+    def __init__(self, hello: ClientHello, realm: str) -> None:
         self._hello = hello
         self._realm = realm
         self._opened = Once()
 
-    def open(self, greeting: Greeting) -> AwaitedCode:
+    def open(self, greeting: ServerHello) -> AwaitedCode:
         """Raises: UnsupportedSuite, if the client did not offer the suite of the server."""
         self._opened.use("a greeting")
         hello = self._hello
@@ -125,23 +125,23 @@ def begin_login(
     entropy: Entropy,
     suites: Sequence[str] = (ECDH_GCM.name,),
     fresh: Freshness = "clock",
-) -> tuple[Hello, PendingGreeting]:
+) -> tuple[ClientHello, PendingServerHello]:
     """ClientHello. ``suites`` in order of preference; the client accepts no other suite."""
-    hello = Hello(VERSION, username, tuple(suites), fresh, entropy(NONCE_BYTES))
-    return hello, PendingGreeting(hello, realm)
+    hello = ClientHello(VERSION, username, tuple(suites), fresh, entropy(NONCE_BYTES))
+    return hello, PendingServerHello(hello, realm)
 
 
 class PendingResumption:
     """ResumptionClientHello was sent. It opens ResumptionServerHello once."""
 
-    def __init__(self, ticket: ClientTicket, hello: ResumptionHello, secret: int) -> None:
+    def __init__(self, ticket: ClientTicket, hello: ResumptionClientHello, secret: int) -> None:
         self._ticket = ticket
         self._hello = hello
         self._secret = secret
         self._opened = Once()
 
     def open(
-        self, greeting: ResumptionGreeting, public_key: RsaPublicKey | None = None
+        self, greeting: ResumptionServerHello, public_key: RsaPublicKey | None = None
     ) -> tuple[ClientConfirmation, PendingConfirmation]:
         """ClientConfirmation; ``public_key`` as in a login. Raises: InvalidPublicKey."""
         self._opened.use("a server's share")
@@ -158,10 +158,10 @@ class PendingResumption:
 
 def begin_resumption(
     ticket: ClientTicket, entropy: Entropy, fresh: Freshness = "clock"
-) -> tuple[ResumptionHello, PendingResumption]:
+) -> tuple[ResumptionClientHello, PendingResumption]:
     """ResumptionClientHello, and the object that opens its answer."""
     secret = scalar(entropy(SCALAR_SEED_BYTES))
-    hello = ResumptionHello(
+    hello = ResumptionClientHello(
         VERSION,
         ticket.ticket,
         ticket.suite,

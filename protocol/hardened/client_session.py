@@ -1,4 +1,4 @@
-"""A hardened session at the client, as values that the client can store (PROTOCOL §17, §18).
+"""A hardened session at the client, as values that the client can store (PROTOCOL §2.6, §2.7).
 
 ``seal_request`` returns the message, a ``PendingMessage`` that opens the answer, and the new state
 of the session. With ``counter`` a client MUST store that state before it sends. An answer is opened
@@ -101,7 +101,7 @@ class ClientSession(Record):
         return EpochKeys(HARDENED_SUITES[self.suite], self.epoch, self.c2s, self.s2c)
 
     def rekeyed(self, now_ms: int) -> "ClientSession":
-        """The session in its next epoch. Call it only after an answer in this one (§18.1)."""
+        """The session in its next epoch. Call it only after an answer in this one (§2.7.1)."""
         keys = self.keys().next()
         return replace(
             self,

@@ -1,4 +1,4 @@
-"""ClientConfirmation and ServerConfirmation at the server (PROTOCOL §15.5, §19.2).
+"""ClientConfirmation and ServerConfirmation at the server (PROTOCOL §2.4.5, §2.8.2).
 
 ``confirm_login`` returns a ``ConfirmedClient``, ``confirm_resumption`` a ``ConfirmedTicket``. Each
 becomes an ``Enrolment`` once. An enrolment returns the answer after the store has accepted it.

@@ -1,4 +1,4 @@
-"""The messages of a login and of a resumption (PROTOCOL §15, §19).
+"""The messages of a login and of a resumption (PROTOCOL §2.4, §2.8).
 
 ``parse`` and ``serialize`` take the format that the Content-Type names. A resumption ends with the
 same two confirmation messages as a login.
@@ -35,7 +35,7 @@ def _box(box: bytes | None) -> bytes | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
+class ClientHello:
     """Client to server: the username, the offered suites and the kind of freshness."""
 
     version: int
@@ -71,7 +71,7 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True)
-class Greeting:
+class ServerHello:
     """Server to client: the id of the future session and its suite; alike for every user."""
 
     session_id: bytes
@@ -183,7 +183,7 @@ class ServerConfirmation:
 
 
 @dataclass(frozen=True, slots=True)
-class ResumptionHello:
+class ResumptionClientHello:
     """Client to server: a ticket, and the client's point for ECDH."""
 
     version: int
@@ -222,7 +222,7 @@ class ResumptionHello:
 
 
 @dataclass(frozen=True, slots=True)
-class ResumptionGreeting:
+class ResumptionServerHello:
     """Server to client: the id of the future session, and the server's point for ECDH."""
 
     session_id: bytes

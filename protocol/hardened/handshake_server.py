@@ -1,4 +1,4 @@
-"""Login and resumption at the server (PROTOCOL §15, §19).
+"""Login and resumption at the server (PROTOCOL §2.4, §2.8).
 
 Each step needs the result of the step before, which enforces the order::
 
@@ -26,11 +26,11 @@ from protocol.common.primitives import SCALAR_SEED_BYTES, Point, ecdh, scalar
 from .handshake_messages import (
     NONCE_BYTES,
     SESSION_ID_BYTES,
+    ClientHello,
     ClientShare,
-    Greeting,
-    Hello,
-    ResumptionGreeting,
-    ResumptionHello,
+    ResumptionClientHello,
+    ResumptionServerHello,
+    ServerHello,
     ServerShare,
 )
 from .key_schedule import (
@@ -49,9 +49,9 @@ from .suites import HARDENED_SUITES, HardenedSuite, choose_suite
 class Invitation:
     """A login after ServerHello, which has no code yet."""
 
-    greeting: Greeting
+    greeting: ServerHello
     suite: HardenedSuite
-    _hello: Hello = field(repr=False)
+    _hello: ClientHello = field(repr=False)
     _transcript: bytes = field(repr=False)
 
     def for_code(self, code: Code) -> LoginRecord:
@@ -91,10 +91,12 @@ class HandshakeServer:
     realm: str
     accepted: Sequence[str] = tuple(HARDENED_SUITES)
 
-    def greet(self, hello: Hello, expires_s: int, entropy: Entropy) -> Invitation:
+    def greet(self, hello: ClientHello, expires_s: int, entropy: Entropy) -> Invitation:
         """ServerHello, alike for every user. Raises: UnsupportedSuite."""
         suite = choose_suite(hello.version, hello.suites, self.accepted)
-        greeting = Greeting(entropy(SESSION_ID_BYTES), suite.name, entropy(NONCE_BYTES), expires_s)
+        greeting = ServerHello(
+            entropy(SESSION_ID_BYTES), suite.name, entropy(NONCE_BYTES), expires_s
+        )
         transcript = greeting_transcript(hello, greeting, self.realm)
         return Invitation(greeting, suite, hello, transcript)
 
@@ -132,11 +134,11 @@ class HandshakeServer:
 
     def answer_resumption(
         self,
-        message: ResumptionHello,
+        message: ResumptionClientHello,
         ticket: TicketRecord | None,
         chain: TicketChain | None,
         entropy: Entropy,
-    ) -> tuple[ResumptionGreeting, ExchangeRecord]:
+    ) -> tuple[ResumptionServerHello, ExchangeRecord]:
         """ResumptionServerHello, and the exchange for ClientConfirmation.
 
         ``chain`` is the current chain of the ticket. A spent ticket gets the same answer as a good
@@ -152,7 +154,7 @@ class HandshakeServer:
         agreed = ecdh(secret, message.client_point)
         if agreed is None:
             raise InvalidPublicKey("eC is not a point")
-        greeting = ResumptionGreeting(
+        greeting = ResumptionServerHello(
             entropy(SESSION_ID_BYTES), entropy(NONCE_BYTES), Point.of_generator(secret).encode()
         )
         th = resumption_transcript(message, greeting, ticket.username, self.realm)

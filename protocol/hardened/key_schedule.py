@@ -1,4 +1,4 @@
-"""Transcripts, and the keys that are derived from them (PROTOCOL §16).
+"""Transcripts, and the keys that are derived from them (PROTOCOL §2.5).
 
 A transcript is a hash of typed fields, each with its length before it, under a label of its own. So
 two different lists of fields never have the same encoding. The label of a key names the protocol,
@@ -20,7 +20,12 @@ from protocol.common.primitives import (
     sha256,
 )
 
-from .handshake_messages import Greeting, Hello, ResumptionGreeting, ResumptionHello
+from .handshake_messages import (
+    ClientHello,
+    ResumptionClientHello,
+    ResumptionServerHello,
+    ServerHello,
+)
 from .suites import FRESHNESS, HARDENED_SUITES, VERSION, HardenedSuite
 
 Direction: TypeAlias = Literal["c2s", "s2c"]
@@ -47,14 +52,14 @@ def info(suite: HardenedSuite, purpose: str) -> bytes:
 def code_scalar(
     code: str, suite: HardenedSuite, username: str, session_id: bytes, server_nonce: bytes
 ) -> int:
-    """w of SPAKE2 (1 to n - 1) from the eight characters of a code (PROTOCOL §15.3)."""
+    """w of SPAKE2 (1 to n - 1) from the eight characters of a code (PROTOCOL §2.4.3)."""
     salt = length_prefixed(b"w", suite.name.encode(), username.encode(), session_id, server_nonce)
     stretched = pbkdf2(code.encode(), salt, CODE_ITERATIONS)
     return scalar(hkdf_expand(stretched, info(suite, "w"), SCALAR_SEED_BYTES))
 
 
-def greeting_transcript(hello: Hello, greeting: Greeting, realm: str) -> bytes:
-    """th0: all fields of ClientHello and ServerHello, and the realm (PROTOCOL §16.1)."""
+def greeting_transcript(hello: ClientHello, greeting: ServerHello, realm: str) -> bytes:
+    """th0: all fields of ClientHello and ServerHello, and the realm (PROTOCOL §2.5.1)."""
     return transcript(
         "greeting",
         hello.version.to_bytes(2),
@@ -76,7 +81,7 @@ def login_transcript(greeting: bytes, p_a: bytes, p_b: bytes) -> bytes:
 
 
 def resumption_transcript(
-    hello: ResumptionHello, greeting: ResumptionGreeting, username: str, realm: str
+    hello: ResumptionClientHello, greeting: ResumptionServerHello, username: str, realm: str
 ) -> bytes:
     """th of a resumption: all fields of its two hellos, the user and the realm."""
     return transcript(
@@ -182,7 +187,7 @@ def _opened(plaintext: bytes | None) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class EpochKeys:
-    """The two keys (32 bytes each) of one epoch of a session (PROTOCOL §18)."""
+    """The two keys (32 bytes each) of one epoch of a session (PROTOCOL §2.7)."""
 
     suite: HardenedSuite
     epoch: int

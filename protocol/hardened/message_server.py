@@ -1,4 +1,4 @@
-"""One sealed message at the server, in the only safe order (PROTOCOL §17.5).
+"""One sealed message at the server, in the only safe order (PROTOCOL §2.6.5).
 
 ``open_request`` verifies the seal and returns an ``OpenedMessage``, which exposes only its
 ``claim``. ``accept(claimed, now_ms)`` returns an ``AcceptedMessage``, with the plaintext and one
@@ -76,7 +76,7 @@ class AcceptedMessage:
         self._answer = answer
 
     def http_request(self) -> HttpRequest:
-        """The request (§17.3). Raises: MalformedMessage; answer it inside the seal."""
+        """The request (§2.6.3). Raises: MalformedMessage; answer it inside the seal."""
         return HttpRequest.parse_array(parse_msgpack(self._plaintext))
 
     def seal_response(self, response: HttpResponse, now_ms: int, entropy: Entropy) -> Envelope:
@@ -97,7 +97,7 @@ class StaleMessage:
         self._window_ms = window_ms
 
     def seal_refusal(self, now_ms: int, entropy: Entropy) -> Envelope:
-        """The error, and the server's time and window for clock correction (§17.6)."""
+        """The error, and the server's time and window for clock correction (§2.6.6)."""
         plaintext = serialize_msgpack(
             {"error": self.error, "time_ms": now_ms, "window_ms": self._window_ms}
         )

@@ -1,4 +1,4 @@
-"""The values that a server keeps between messages, as bytes for a store (PROTOCOL §20).
+"""The values that a server keeps between messages, as bytes for a store (STORAGE §1).
 
 ::
 
@@ -202,7 +202,7 @@ class TicketRecord(Record):
 
 @dataclass(frozen=True, slots=True)
 class TicketChain(Record):
-    """The tickets of one login, each of which replaces the one before (PROTOCOL §19.3).
+    """The tickets of one login, each of which replaces the one before (PROTOCOL §2.8.3).
 
     ``used`` is the hash of the last redeemed ticket (empty at first), ``next`` the hash of its
     successor, and ``session_id`` the session of that resumption. Only these two tickets are good.

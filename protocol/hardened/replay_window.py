@@ -1,6 +1,6 @@
 """Freshness of the hardened suites: the claim of a message, and the counter's window.
 
-Rules without state (PROTOCOL §17.4). With ``clock`` a message is claimed by its salt, and its time
+Rules without state (PROTOCOL §2.6.4). With ``clock`` a message is claimed by its salt, and its time
 is checked afterwards. With ``counter`` it is claimed by its number: each number once, and none that
 is 1024 or more below the highest so far. Source: RFC 6479, with an integer in place of a ring.
 """

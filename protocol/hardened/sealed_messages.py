@@ -1,4 +1,4 @@
-"""One sealed message: its header, its envelope, and the seal (PROTOCOL §17).
+"""One sealed message: its header, its envelope, and the seal (PROTOCOL §2.6).
 
 Every message has its own AES key, derived from the key of its direction, a salt and the header::
 
@@ -54,7 +54,7 @@ _KINDS = frozenset(Kind)
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The unencrypted part of a message, which the seal authenticates (PROTOCOL §17.1).
+    """The unencrypted part of a message, which the seal authenticates (PROTOCOL §2.6.1).
 
     ``fresh_value`` is a time in milliseconds or a number. ``wrapped_hash`` is SHA-256 of the
     wrapped key, or of the empty string. ``request_tag`` is the last 16 bytes of the request, in an
@@ -133,7 +133,7 @@ class Envelope:
 
     @classmethod
     def take(cls, members: Members) -> Self:
-        """From members that were parsed before, to tell the suite by ``header`` (§15.1)."""
+        """From members that were parsed before, to tell the suite by ``header`` (§5.5)."""
         raw_header = members.raw("header", REQUEST_HEADER_BYTES, RESPONSE_HEADER_BYTES)
         header = Header.parse(raw_header)
         wrapped = members.optional_raw("wrapped")

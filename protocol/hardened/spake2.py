@@ -78,7 +78,7 @@ class Identities:
 
     @classmethod
     def of(cls, username: str, realm: str) -> "Identities":
-        """The identities of this protocol (PROTOCOL §15.4)."""
+        """The identities of this protocol (PROTOCOL §2.4.4)."""
         return cls(b"client:" + username.encode(), b"server:" + realm.encode())
 
 

@@ -1,4 +1,4 @@
-"""The hardened suites, as data (PROTOCOL §14.1): name, number, and whether they wrap keys by RSA.
+"""The hardened suites, as data (PROTOCOL §2.2): name, number, and whether they wrap keys by RSA.
 
 Number 3 is reserved for ``hybrid-gcm`` (ML-KEM-768 beside P-256); its fields in a transcript are
 empty.

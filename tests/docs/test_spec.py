@@ -3,15 +3,17 @@
 import re
 from dataclasses import fields
 from enum import Enum
-from typing import Any
+from types import ModuleType
 
 import documents
+import make_worked_exchange
 import pytest
+from hardened_reference import Grant, Login, msgpack
 from hardened_states import HARDENED_TRANSITIONS
 from processes import ROOT
 
 import gateway.stores
-from gateway.pipeline import responses
+from gateway.pipeline import classic_routes, responses
 from protocol.classic import freshness, suites
 from protocol.classic.dialects import DEFAULT_DIALECT, DIALECTS, Paths
 from protocol.classic.session import TRANSITIONS
@@ -39,10 +41,80 @@ from protocol.hardened import (
 from protocol.hardened import (
     suites as hardened_suites,
 )
-from protocol.hardened.sealed_messages import Envelope, Header, Kind
+from protocol.hardened.sealed_messages import Header, Kind
 from protocol.hardened.suites import FRESHNESS, HARDENED_SUITES
 
 SPEC = documents.read("spec/PROTOCOL.md")
+STORAGE = documents.read("spec/STORAGE.md")
+
+# What a constant is called in PROTOCOL.md, where the code has it, and how the code calls it.
+CONSTANTS: dict[str, dict[str, tuple[ModuleType, str]]] = {
+    "5.8.1 All suites": {
+        "window, unless set": (acceptance, "WINDOW_MS"),
+        "lifetime of a code": (codes, "CODE_LIFETIME_MS"),
+        "attempts of a code": (codes, "CODE_ATTEMPTS"),
+        "mails to a user, unless set": (gateway.stores, "MAIL_LIMIT"),
+        "time in which these mails count, unless set": (gateway.stores, "MAIL_WINDOW_MS"),
+        "longest text that is searched for a code": (typed_codes, "MAX_PASTED_CHARS"),
+        "longest username": (codes, "MAX_USERNAME_CHARS"),
+        "longest key in PEM": (rsa_keys, "MAX_PEM_CHARS"),
+        "shortest RSA key": (rsa_keys, "MIN_BITS"),
+        "longest RSA key": (rsa_keys, "MAX_BITS"),
+        "RSA exponent": (rsa_keys, "EXPONENT"),
+        "steps of Fermat's method": (rsa_keys, "FERMAT_STEPS"),
+        "RSA key of a session": (primitives, "SESSION_KEY_BITS"),
+        "JSON: nesting depth": (codec, "MAX_DEPTH"),
+        "JSON: longest integer": (codec, "MAX_INTEGER_CHARS"),
+        "JSON: commas and opening brackets": (codec, "MAX_JSON_MARKS"),
+        "JSON outside a seal: commas and opening brackets": (codec, "MAX_ENVELOPE_MARKS"),
+        "longest message that begins or ends a session": (envelopes, "MAX_LOGIN_BYTES"),
+        "longest method": (messages, "MAX_METHOD_CHARS"),
+        "longest target": (messages, "MAX_TARGET_CHARS"),
+        "most headers": (messages, "MAX_HEADERS"),
+        "names and values of all headers": (messages, "MAX_HEADER_CHARS"),
+    },
+    "5.8.2 Hardened suites": {
+        "version": (hardened_suites, "VERSION"),
+        "length of a code": (codes, "HARDENED_CODE_CHARS"),
+        "iterations of PBKDF2": (key_schedule, "CODE_ITERATIONS"),
+        "msgpack: nesting depth": (codec, "MAX_MSGPACK_DEPTH"),
+        "msgpack: items in an array or a map": (codec, "MAX_MSGPACK_ITEMS"),
+        "msgpack: arrays and maps": (codec, "MAX_MSGPACK_PARTS"),
+        "longest text outside a seal": (envelopes, "MAX_TEXT_CHARS"),
+        "nonce of a hello": (handshake_messages, "NONCE_BYTES"),
+        "ticket": (handshake_messages, "TICKET_BYTES"),
+        "point": (primitives, "POINT_BYTES"),
+        "confirmation": (handshake_messages, "CONFIRMATION_BYTES"),
+        "longest box": (handshake_messages, "MAX_BOX_BYTES"),
+        "salt": (sealed_messages, "SALT_BYTES"),
+        "cek": (sealed_messages, "CEK_BYTES"),
+        "shortest wrapped key": (sealed_messages, "MIN_WRAPPED_BYTES"),
+        "longest wrapped key": (sealed_messages, "MAX_WRAPPED_BYTES"),
+        "header of a request": (sealed_messages, "REQUEST_HEADER_BYTES"),
+        "header of an answer": (sealed_messages, "RESPONSE_HEADER_BYTES"),
+        "highest value of a header": (replay_window, "MAX_FRESH_VALUE"),
+        "numbers below the highest that are still accepted": (replay_window, "COUNTER_WINDOW"),
+        "time after which a client begins the next epoch": (client_session, "EPOCH_LIFETIME_MS"),
+        "time for which the previous epoch is accepted": (records, "EPOCH_OVERLAP_MS"),
+        "time that the server gives an epoch": (records, "MAX_EPOCH_MS"),
+        "margin of clock correction": (client_session, "CLOCK_MARGIN_MS"),
+        "longest session": (handshake_messages, "MAX_SESSION_MS"),
+        "lifetime of a ticket, unless set": (confirmation, "TICKET_LIFETIME_MS"),
+    },
+    "5.8.3 Classic suite": {
+        "length of a code": (codes, "CLASSIC_CODE_CHARS"),
+        "least bits of a code": (codes, "CLASSIC_MIN_CODE_BITS"),
+        "least bits of a code for a password": (codes, "PASSWORD_MIN_CODE_BITS"),
+        "passphrases of a session": (freshness, "MAX_MESSAGES"),
+        "longest nonce": (freshness, "MAX_NONCE_CHARS"),
+        "tries of a passphrase": (freshness, "PASSPHRASE_ATTEMPTS"),
+        "tag of a claim": (freshness, "TAG_BYTES"),
+        "passphrase": (suites, "PASSPHRASE_CHARS"),
+        "IV": (suites, "IV_CHARS"),
+        "IV in GCM": (suites, "GCM_IV_CHARS"),
+    },
+}
+UNITS = {"MS": "ms", "BYTES": "bytes", "BITS": "bits", "CHARS": "characters"}
 
 
 def table(heading: str) -> list[list[str]]:
@@ -50,9 +122,16 @@ def table(heading: str) -> list[list[str]]:
     return documents.table(SPEC, heading)
 
 
+def tables_of(heading: str) -> list[list[list[str]]]:
+    """The rows of every table of a section, without the heads."""
+    level, below = re.split(rf"^(#+) {re.escape(heading)}$", SPEC, maxsplit=1, flags=re.M)[1:]
+    section = re.split(rf"^#{{2,{len(level)}}} ", below, maxsplit=1, flags=re.M)[0]
+    return [rows[1:] for rows in documents.tables(section)]
+
+
 @pytest.mark.parametrize(
     ("heading", "transitions"),
-    [("8.1 States", TRANSITIONS), ("21.1 States", HARDENED_TRANSITIONS)],
+    [("3.7.1 States", TRANSITIONS), ("2.9.1 States", HARDENED_TRANSITIONS)],
     ids=["classic", "hardened"],
 )
 def test_states(heading: str, transitions: dict[Enum, dict[Enum, Enum]]) -> None:
@@ -66,7 +145,7 @@ def test_states(heading: str, transitions: dict[Enum, dict[Enum, Enum]]) -> None
 
 
 def test_dialects() -> None:
-    rows = table("2.2 The published dialects")
+    rows = table("3.2.2 The published dialects")
     assert [row[0].removesuffix(" (default)") for row in rows] == list(DIALECTS)
     for name, aes, code, key, iv, padding, tag in rows:
         dialect = DIALECTS[name.removesuffix(" (default)")]
@@ -80,36 +159,90 @@ def test_dialects() -> None:
 
 
 def test_names_and_paths() -> None:
-    assert table("2.4 Names of members") == [
+    assert table("3.2.4 Names of members") == [
         [field.name, getattr(FieldNames(), field.name)] for field in fields(FieldNames)
     ]
-    assert table("2.5 Routes") == [
+    hardened, classic = tables_of("5.5 Routes")
+    assert [row[:2] for row in classic] == [
         [field.name, getattr(Paths(), field.name)] for field in fields(Paths)
     ]
+    source = (ROOT / "gateway/pipeline/hardened_routes.py").read_text("utf-8")
+    routes = set(re.findall(r'"(/session/(?:hello|share|confirm|resume)[a-z/]*)"', source))
+    assert {row[1] for row in hardened} == {*routes, Paths().message}
 
 
-@pytest.mark.parametrize("heading", ["11. Constants", "22. Limits"])
+@pytest.mark.parametrize("heading", CONSTANTS)
 def test_constants(heading: str) -> None:
-    rooms = (
-        *(codec, codes, freshness, messages, primitives, rsa_keys, suites, gateway.stores),
-        *(client_session, confirmation, replay_window, envelopes, handshake_messages),
-        *(hardened_suites, key_schedule, records, sealed_messages, typed_codes, acceptance),
-    )
-    for name, value in table(heading):
-        holders = [room for room in rooms if hasattr(room, name)]
-        assert holders, name
-        assert {getattr(room, name) for room in holders} == {int(value)}, name
+    named = CONSTANTS[heading]
+    rows = table(heading)
+    assert [row[0] for row in rows] == list(named)
+    for name, value, unit in rows:
+        module, constant = named[name]
+        assert int(value) == getattr(module, constant), name
+        assert unit == UNITS.get(constant.rpartition("_")[2], ""), name
 
 
-def test_hardened_suites() -> None:
-    assert table("14.1 Suites") == [
+def test_a_constant_has_one_value_in_all_modules() -> None:
+    modules = {module for named in CONSTANTS.values() for module, _ in named.values()}
+    for named in CONSTANTS.values():
+        for module, name in named.values():
+            values = {getattr(other, name) for other in modules if hasattr(other, name)}
+            assert values == {getattr(module, name)}, name
+
+
+def test_registered_numbers() -> None:
+    assert table("5.1 Suites") == [
         [suite.name, str(suite.number), "yes" if suite.wraps else "no"]
         for suite in HARDENED_SUITES.values()
     ]
+    assert [row[:2] for row in table("5.2 Freshness kinds")] == [
+        [name, str(number)] for name, number in FRESHNESS.items()
+    ]
+    assert [row[:2] for row in table("5.3 Message kinds")] == [
+        [kind.name.lower(), str(kind.value)] for kind in Kind
+    ]
+
+
+def test_labels() -> None:
+    """The purposes in the tables are those that the key schedule uses."""
+    source = (ROOT / "protocol/hardened/key_schedule.py").read_text("utf-8")
+
+    def used(function: str) -> set[str]:
+        found = re.findall(rf'\b{function}\((?:self\.)?(?:suite, )?\s*f?"([a-z0-9 {{}}]+)"', source)
+        return {
+            name.replace("{direction}", direction) for name in found for direction in ("c2s", "s2c")
+        }
+
+    hashes, keys = tables_of("5.6 Labels")
+    assert used("transcript") == {row[0] for row in hashes}
+    assert used("info") == {row[0] for row in keys} - {"export"}
+
+
+def test_header_fields() -> None:
+    assert [row[0] for row in table("5.7 Header fields")] == [
+        classic_routes.INNER_CONTENT_TYPE,
+        classic_routes.INNER_CONTENT_ENCODING,
+        classic_routes.INNER_STATUS,
+    ]
+
+
+def test_records() -> None:
+    kinds: list[type[records.Record]] = [
+        records.LoginRecord,
+        records.ExchangeRecord,
+        records.SessionRecord,
+        records.TicketRecord,
+        records.TicketChain,
+    ]
+    rows = [row for row in documents.table(STORAGE, "1. Records") if row[1]]
+    assert [(row[0].split()[0], row[1]) for row in rows] == [
+        (kind.__name__, kind.KIND) for kind in kinds
+    ]
+    assert f"the version of the record format ({records.RECORD_VERSION})" in STORAGE
 
 
 def test_the_header_lies_where_its_table_says() -> None:
-    """A header of which every field has bytes of its own, cut up by the table."""
+    """A header in which each field has its own bytes, cut up by the table."""
     suite, sid, digest, tag = HARDENED_SUITES["rsa-gcm"], b"s" * 16, b"w" * 32, b"t" * 16
     for fresh, number in FRESHNESS.items():
         header = Header(suite, Kind.RESPONSE, 0x01020304, sid, fresh, 0x1A1B1C1D1E1F10, digest, tag)
@@ -124,7 +257,7 @@ def test_the_header_lies_where_its_table_says() -> None:
             "wrapped": digest,
             "request_tag": tag,
         }
-        rows = table("17.1 Header")
+        rows = table("2.6.1 Header")
         data, end = header.serialize(), 0
         assert [row[2] for row in rows] == list(values)
         for offset, size, field, _ in rows:
@@ -133,28 +266,6 @@ def test_the_header_lies_where_its_table_says() -> None:
             assert data[int(offset) : end] == values[field], field
         assert end == len(data)
         assert Header.parse(data) == header
-
-
-def test_members_of_hardened_messages() -> None:
-    session_id, nonce, point, proof = b"s" * 16, b"n" * 32, b"\4" * 65, b"c" * 32
-    written: dict[str, Any] = {
-        "M0": handshake_messages.Hello(1, "ada", ("ecdh-gcm",), "clock", nonce),
-        "M1": handshake_messages.Greeting(session_id, "ecdh-gcm", nonce, 600),
-        "M2": handshake_messages.ClientShare(session_id, point),
-        "M3": handshake_messages.ServerShare(point),
-        "M4": handshake_messages.ClientConfirmation(session_id, proof, b"box"),
-        "M5": handshake_messages.ServerConfirmation(proof, b"box"),
-        "R1": handshake_messages.ResumptionHello(1, b"t" * 16, "ecdh-gcm", "clock", nonce, point),
-        "R2": handshake_messages.ResumptionGreeting(session_id, nonce, point),
-    }
-    rows = [*table("15.2 Messages"), *table("19.1 Messages")]
-    for name, message in written.items():
-        members = codec.parse_msgpack(message.serialize("msgpack"))
-        assert list(members) == [row[1] for row in rows if row[0] == name], name  # type: ignore[arg-type]
-    header = Header(HARDENED_SUITES["rsa-gcm"], Kind.REQUEST, 0, session_id, "clock", 0)
-    envelope = Envelope(header.serialize(), header, b"s" * 16, b"w" * 256, b"s" * 16)
-    members = codec.parse_msgpack(envelope.serialize("msgpack"))
-    assert list(members) == [row[0] for row in table("17.2 Envelope")]  # type: ignore[arg-type]
 
 
 def _remote_errors() -> list[type[errors.RemoteProtocolError]]:
@@ -168,7 +279,7 @@ def _remote_errors() -> list[type[errors.RemoteProtocolError]]:
 
 
 def test_errors() -> None:
-    spoken = {row[0]: int(row[1]) for row in table("9. Errors")}
+    spoken = {row[0]: int(row[1]) for row in table("5.4 Error codes")}
     for kind in _remote_errors():
         status, code, _ = responses.status_and_text(kind())
         assert spoken[code] == status
@@ -176,11 +287,34 @@ def test_errors() -> None:
             assert f"`{kind.code}`" in SPEC
 
 
-def test_every_section_that_the_code_names_exists() -> None:
-    headings = set(re.findall(r"^#+ (\d+(?:\.\d+)?)", SPEC, re.MULTILINE))
-    root = ROOT
-    named = set()
-    for source in [*root.glob("protocol/**/*.py"), *root.glob("gateway/**/*.py")]:
-        named |= set(re.findall(r"PROTOCOL §(\d+(?:\.\d+)?)", source.read_text("utf-8")))
-    assert named
-    assert named <= headings
+class _Example(Login):
+    """The login of the worked exchange, computed without the code of protocol/."""
+
+    def draw(self, what: str, length: int) -> bytes:
+        name = f"seed of {what}" if what in ("x", "y") else what
+        return make_worked_exchange.random_bytes(name, length)
+
+
+def test_the_worked_exchange_is_what_the_reference_computes() -> None:
+    example = make_worked_exchange
+    ticket = example.random_bytes("ticket", 16)
+    login = _Example(
+        username=example.USERNAME,
+        realm=example.REALM,
+        code=example.CODE,
+        expires_s=example.EXPIRES_S,
+        grant=Grant(time_ms=example.NOW_MS, session_s=example.SESSION_MS // 1000, ticket=ticket),
+    )
+    written = "".join(example.appendix().split())
+    shares = [login.m2(), {"pB": login.p_b}]
+    for message in (login.m0(), login.m1(), *shares, login.shake.client(), login.shake.server()):
+        assert msgpack(message).hex() in written
+    session = login.shake.session
+    for secret in (login.shake.th, session.c2s, session.s2c, session.resume):
+        assert secret.hex() in written
+
+
+def test_the_worked_exchange_is_what_the_code_computes() -> None:
+    _, _, rest = SPEC.partition(make_worked_exchange.HEADING)
+    written = rest[: rest.index(make_worked_exchange.NEXT_HEADING)]
+    assert written == make_worked_exchange.appendix()

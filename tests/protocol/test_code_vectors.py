@@ -1,4 +1,4 @@
-"""Texts that people paste, and the code in each (PROTOCOL §4.6)."""
+"""Texts that people paste, and the code in each (PROTOCOL §1.6.2)."""
 
 import pytest
 from vector_files import Json, read

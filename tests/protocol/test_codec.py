@@ -1,4 +1,4 @@
-"""Strict JSON and strict text encodings (PROTOCOL §3)."""
+"""Strict JSON and strict text encodings (PROTOCOL §1.4)."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tokens, codes and names of users (PROTOCOL §4.1)."""
+"""Tokens, codes and names of users (PROTOCOL §1.5, §1.6)."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""The dialects as data (PROTOCOL §2)."""
+"""The dialects as data (PROTOCOL §3.2)."""
 
 from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from protocol.classic.dialects import DEFAULT_DIALECT, DIALECTS, Dialect, Paths, derive
 from protocol.common.messages import FieldNames
 
-# The table of PROTOCOL §2.2, written down once more: what was published does not change.
+# The table of PROTOCOL §3.2.2, written down once more: what was published does not change.
 PUBLISHED = {
     "article-2016": ("ctr", "md5hex", "evp-bytes-to-key", "pkcs1-v1.5", "last"),
     "article-2016-oaep": ("ctr", "md5hex", "evp-bytes-to-key", "oaep-sha1", "last"),

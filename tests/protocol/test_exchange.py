@@ -1,4 +1,4 @@
-"""One message and its answer (PROTOCOL §8.2). spec/vectors has the single faults."""
+"""One message and its answer (PROTOCOL §3.7.2). spec/vectors has the single faults."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Time, nonces and tags (PROTOCOL §7). spec/vectors has single timestamps."""
+"""Time, nonces and tags (PROTOCOL §3.6). spec/vectors has single timestamps."""
 
 import hashlib
 import hmac

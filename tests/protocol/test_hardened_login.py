@@ -1,4 +1,4 @@
-"""Logging in with a short code (PROTOCOL §15, §16). spec/vectors has the single faults."""
+"""Logging in with a short code (PROTOCOL §2.4, §2.5). spec/vectors has the single faults."""
 
 from dataclasses import replace
 
@@ -22,9 +22,9 @@ from protocol.hardened.client_handshake import AwaitedCode, begin_login
 from protocol.hardened.confirmation import Terms, confirm_login, confirm_resumption
 from protocol.hardened.handshake_messages import (
     ClientConfirmation,
+    ClientHello,
     ClientShare,
-    Greeting,
-    Hello,
+    ServerHello,
     ServerShare,
 )
 from protocol.hardened.handshake_server import HandshakeServer
@@ -40,7 +40,7 @@ def share_of(awaited: AwaitedCode, peer: HardenedPeer, code: Code = CODE8) -> Cl
 
 
 def proof(peer: HardenedPeer, code: Code = CODE8) -> ClientConfirmation:
-    """M4 of an exchange that the server has answered."""
+    """ClientConfirmation of an exchange that the server has answered."""
     share, pending = peer.greet().enter(code, peer.entropy)
     return pending.open(peer.answer_share(share), peer.client_key)[0]
 
@@ -296,7 +296,7 @@ def test_a_server_that_does_not_know_the_code_is_refused() -> None:
 def test_a_hello_changed_on_the_way_fails_the_confirmation(changed: dict[str, object]) -> None:
     peer = HardenedPeer()
     hello, pending = begin_login("Ada", REALM, peer.entropy, ["ecdh-gcm", "rsa-gcm"])
-    arrived = Hello.parse("json", replace(hello, **changed).serialize("json"))  # type: ignore[arg-type]
+    arrived = ClientHello.parse("json", replace(hello, **changed).serialize("json"))  # type: ignore[arg-type]
     invitation = peer.server.greet(arrived, 600, peer.entropy)
     login = invitation.for_code(CODE8)
     peer.memory.logins[login.session_id] = login.serialize()
@@ -340,7 +340,7 @@ def test_a_suite_that_was_not_offered_is_refused_by_the_client() -> None:
     for suite in ("rsa-gcm", "classic", "hybrid-gcm"):
         _, pending = begin_login("Ada", REALM, peer.entropy)
         with pytest.raises(UnsupportedSuite):
-            pending.open(Greeting(bytes(16), suite, bytes(32), 600))
+            pending.open(ServerHello(bytes(16), suite, bytes(32), 600))
 
 
 def test_the_server_takes_the_first_suite_that_it_accepts() -> None:

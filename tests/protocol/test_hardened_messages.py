@@ -1,4 +1,4 @@
-"""Sealed messages, clock and counter, and epochs (PROTOCOL §17, §18).
+"""Sealed messages, clock and counter, and epochs (PROTOCOL §2.6, §2.7).
 
 spec/vectors has the single faults.
 """

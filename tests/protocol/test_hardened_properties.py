@@ -52,12 +52,12 @@ from protocol.hardened.client_handshake import PendingShare, begin_resumption
 from protocol.hardened.client_session import EPOCH_LIFETIME_MS, ClientSession, ClientTicket
 from protocol.hardened.handshake_messages import (
     ClientConfirmation,
+    ClientHello,
     ClientShare,
-    Greeting,
-    Hello,
-    ResumptionGreeting,
-    ResumptionHello,
+    ResumptionClientHello,
+    ResumptionServerHello,
     ServerConfirmation,
+    ServerHello,
     ServerShare,
 )
 from protocol.hardened.message_server import AcceptedMessage, StaleMessage
@@ -70,8 +70,8 @@ from protocol.hardened.suites import HARDENED_SUITES
 
 FORMS: tuple[Format, ...] = ("json", "msgpack")
 CLASSES: tuple[Any, ...] = (
-    *(Hello, Greeting, ClientShare, ServerShare, ClientConfirmation, ServerConfirmation),
-    *(ResumptionHello, ResumptionGreeting, Envelope),
+    *(ClientHello, ServerHello, ClientShare, ServerShare, ClientConfirmation, ServerConfirmation),
+    *(ResumptionClientHello, ResumptionServerHello, Envelope),
 )
 
 

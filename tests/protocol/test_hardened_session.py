@@ -1,4 +1,4 @@
-"""The whole way of the hardened suites, in memory (PROTOCOL §15 to §19)."""
+"""The whole way of the hardened suites, in memory (PROTOCOL §2.4 to §2.8)."""
 
 import pytest
 from hardened_peer import REQUEST, RESPONSE, HardenedPeer

@@ -36,12 +36,12 @@ from protocol.hardened.client_session import (
 from protocol.hardened.confirmation import Enrolment, Terms, confirm_login, confirm_resumption
 from protocol.hardened.handshake_messages import (
     ClientConfirmation,
+    ClientHello,
     ClientShare,
-    Greeting,
-    Hello,
-    ResumptionGreeting,
-    ResumptionHello,
+    ResumptionClientHello,
+    ResumptionServerHello,
     ServerConfirmation,
+    ServerHello,
     ServerShare,
 )
 from protocol.hardened.handshake_server import HandshakeServer
@@ -129,7 +129,7 @@ def client_login(given: Json) -> Json:
     hello, greeting = begin_login(
         given["username"], given["realm"], draw, given["suites"], given["fresh"]
     )
-    awaited = greeting.open(Greeting.parse(form, m1))
+    awaited = greeting.open(ServerHello.parse(form, m1))
     share, pending = awaited.enter(Code(given["code"]), draw)
     message, confirmation = pending.open(
         ServerShare.parse(*wire(given["M3"])), public_key_of(given["suite"], "client")
@@ -171,7 +171,7 @@ def server_login(given: Json) -> Json:
     form, m0 = wire(given["M0"])
     draw = in_order(given["entropy_hex"])
     server = HandshakeServer(given["realm"], given["accepted"])
-    invitation = server.greet(Hello.parse(form, m0), given["expires_s"], draw)
+    invitation = server.greet(ClientHello.parse(form, m0), given["expires_s"], draw)
     login = invitation.for_code(Code(given["code"]))
     if not given.get("known", True):
         login = invitation.decoy_for_unknown_user(bytes)
@@ -198,7 +198,7 @@ def client_resumption(given: Json) -> Json:
     hello, pending = begin_resumption(ticket, in_order(given["entropy_hex"]), given["fresh"])
     form, r2 = wire(given["R2"])
     message, confirmation = pending.open(
-        ResumptionGreeting.parse(form, r2), public_key_of(given["suite"], "client")
+        ResumptionServerHello.parse(form, r2), public_key_of(given["suite"], "client")
     )
     r4 = ServerConfirmation.parse(*wire(given["R4"]))
     session, successor = confirmation.open(r4, given["now_ms"])
@@ -219,7 +219,7 @@ def server_resumption(given: Json) -> Json:
     )
     server = HandshakeServer(given["realm"])
     greeting, exchange = server.answer_resumption(
-        ResumptionHello.parse(form, r1),
+        ResumptionClientHello.parse(form, r1),
         TicketRecord.parse(stored.serialize()),
         chain_of(given),
         in_order(given["entropy_hex"]),

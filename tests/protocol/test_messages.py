@@ -1,4 +1,4 @@
-"""Messages on the wire (PROTOCOL §4 to §7). spec/vectors has the single faults."""
+"""Messages on the wire (PROTOCOL §3.3 to §3.6). spec/vectors has the single faults."""
 
 from dataclasses import FrozenInstanceError, fields
 

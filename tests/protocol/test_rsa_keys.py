@@ -1,4 +1,4 @@
-"""Which client keys are admitted (PROTOCOL §4.3, THREATS "Client keys").
+"""Which client keys are admitted (PROTOCOL §1.7, THREATS "Client keys").
 
 The texts themselves are cases of spec/vectors; here is which rule refuses which, and the edges.
 """

@@ -1,4 +1,4 @@
-"""The session's state table (PROTOCOL §8.1). Random walks over it are in test_properties."""
+"""The session's state table (PROTOCOL §3.7.1). Random walks over it are in test_properties."""
 
 import pytest
 

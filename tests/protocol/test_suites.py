@@ -1,4 +1,4 @@
-"""The classic suite in each dialect (PROTOCOL §2.3, §5)."""
+"""The classic suite in each dialect (PROTOCOL §3.2.3, §3.4)."""
 
 import pytest
 from peer import key_pair, seeded

@@ -1,4 +1,4 @@
-"""Codes as people bring them (PROTOCOL §4.6): what holds for every text, and at a terminal."""
+"""Codes as people bring them (PROTOCOL §1.6.2): what holds for every text, and at a terminal."""
 
 import os
 import pty

@@ -30,9 +30,9 @@ from protocol.hardened.client_session import (
 from protocol.hardened.handshake_messages import (
     ClientConfirmation,
     ClientShare,
-    Greeting,
-    ResumptionGreeting,
+    ResumptionServerHello,
     ServerConfirmation,
+    ServerHello,
     ServerShare,
 )
 from protocol.hardened.sealed_messages import Envelope
@@ -88,7 +88,7 @@ class Device:
             username, self.realm, secrets.token_bytes, [self.suite], self.fresh
         )
         body = await self.good("/session/hello", hello.serialize(self.form))
-        return pending.open(Greeting.parse(self.form, body))
+        return pending.open(ServerHello.parse(self.form, body))
 
     async def share(
         self, awaited: AwaitedCode, code: Code
@@ -114,7 +114,7 @@ class Device:
         return Online(self, *pending.open(message, self.at.clock()))
 
     async def enter(self, awaited: AwaitedCode, code: Code) -> Answer:
-        """One try of a code, up to the answer to M4."""
+        """One try of a code, up to the answer to ClientConfirmation."""
         return await self.send_confirmation((await self.share(awaited, code))[0])
 
     async def login(self, username: str = "ann@example.org", code: str = "") -> "Online":
@@ -129,10 +129,10 @@ class Device:
         return await self.post("/session/resume", hello.serialize(self.form)), pending
 
     async def redeem(self, ticket: ClientTicket) -> tuple[Answer, PendingConfirmation]:
-        """Up to the answer to R3."""
+        """Up to the answer to ClientConfirmation."""
         answer, begun = await self.begin(ticket)
         assert answer.status == 200, answer
-        greeting = ResumptionGreeting.parse(self.form, answer.body)
+        greeting = ResumptionServerHello.parse(self.form, answer.body)
         message, pending = begun.open(greeting, self.public_key)
         return await self.send_redemption(message), pending
 

@@ -1,6 +1,6 @@
 """A client and a server of a hardened suite, in memory; for tests.
 
-``Memory`` is a store as dumb as PROTOCOL §20 allows: bytes, a counter and comparisons.
+``Memory`` is a store as dumb as STORAGE §2 allows: bytes, a counter and comparisons.
 """
 
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from protocol.common.messages import HttpRequest, HttpResponse
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
 from protocol.hardened.client_handshake import (
     AwaitedCode,
-    PendingGreeting,
+    PendingServerHello,
     begin_login,
     begin_resumption,
 )
@@ -28,12 +28,12 @@ from protocol.hardened.client_session import (
 from protocol.hardened.confirmation import Enrolment, Terms, confirm_login, confirm_resumption
 from protocol.hardened.handshake_messages import (
     ClientConfirmation,
+    ClientHello,
     ClientShare,
-    Greeting,
-    Hello,
-    ResumptionGreeting,
-    ResumptionHello,
+    ResumptionClientHello,
+    ResumptionServerHello,
     ServerConfirmation,
+    ServerHello,
     ServerShare,
 )
 from protocol.hardened.handshake_server import HandshakeServer
@@ -184,12 +184,12 @@ class HardenedPeer:
 
     # --- login ---
 
-    def hello(self) -> tuple[Hello, PendingGreeting]:
+    def hello(self) -> tuple[ClientHello, PendingServerHello]:
         hello, pending = begin_login("Ada", REALM, self.entropy, [self.suite.name], self.fresh)
-        return Hello.parse(self.form, hello.serialize(self.form)), pending
+        return ClientHello.parse(self.form, hello.serialize(self.form)), pending
 
     def greet(self, known: bool = True) -> AwaitedCode:
-        """M0 and M1, and the mail."""
+        """ClientHello and ServerHello, and the mail."""
         hello, pending = self.hello()
         invitation = self.server.greet(hello, 600, self.entropy)
         login = (
@@ -198,11 +198,11 @@ class HardenedPeer:
             else invitation.decoy_for_unknown_user(self.entropy)
         )
         self.memory.logins[login.session_id] = login.serialize()
-        greeting = Greeting.parse(self.form, invitation.greeting.serialize(self.form))
+        greeting = ServerHello.parse(self.form, invitation.greeting.serialize(self.form))
         return pending.open(greeting)
 
     def answer_share(self, share: ClientShare) -> ServerShare:
-        """M2 and M3 at the server, as a gateway does it."""
+        """ClientShare and ServerShare at the server, as a gateway does it."""
         share = ClientShare.parse(self.form, share.serialize(self.form))
         login = self.memory.claim_attempt(share.session_id)
         answer, exchange = self.server.answer_share(share, login, self.entropy)
@@ -210,7 +210,7 @@ class HardenedPeer:
         return ServerShare.parse(self.form, answer.serialize(self.form))
 
     def confirm(self, message: ClientConfirmation, tickets: bool = True) -> ServerConfirmation:
-        """M4 and M5 at the server."""
+        """ClientConfirmation and ServerConfirmation at the server."""
         message = ClientConfirmation.parse(self.form, message.serialize(self.form))
         client = confirm_login(message, self.memory.take_exchange(message.session_id))
         enrolment = client.enrol(self.terms(self.entropy(16), tickets), self.now_ms)
@@ -226,17 +226,17 @@ class HardenedPeer:
 
     # --- resumption ---
 
-    def answer_resumption(self, hello: ResumptionHello) -> ResumptionGreeting:
-        """R1 and R2 at the server."""
-        hello = ResumptionHello.parse(self.form, hello.serialize(self.form))
+    def answer_resumption(self, hello: ResumptionClientHello) -> ResumptionServerHello:
+        """ResumptionClientHello and ResumptionServerHello at the server."""
+        hello = ResumptionClientHello.parse(self.form, hello.serialize(self.form))
         ticket = self.memory.ticket(hello.ticket)
         chain = self.memory.chain(ticket.chain_id) if ticket else None
         greeting, exchange = self.server.answer_resumption(hello, ticket, chain, self.entropy)
         self.memory.exchanges[greeting.session_id] = exchange.serialize()
-        return ResumptionGreeting.parse(self.form, greeting.serialize(self.form))
+        return ResumptionServerHello.parse(self.form, greeting.serialize(self.form))
 
     def redeem(self, message: ClientConfirmation) -> ServerConfirmation:
-        """R3 and R4 at the server."""
+        """ClientConfirmation and ServerConfirmation at the server."""
         message = ClientConfirmation.parse(self.form, message.serialize(self.form))
         ticket = confirm_resumption(message, self.memory.take_exchange(message.session_id))
         try:

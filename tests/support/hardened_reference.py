@@ -88,7 +88,7 @@ def scalar(seed: bytes) -> int:
     return int.from_bytes(seed) % (ORDER - 1) + 1
 
 
-# --- keys (RFC 5869, PROTOCOL §16) --------------------------------------------------------------
+# --- keys (RFC 5869, PROTOCOL §2.5) --------------------------------------------------------------
 
 
 def extract(salt: bytes, ikm: bytes) -> bytes:
@@ -125,7 +125,7 @@ def next_key(suite: str, key: bytes) -> bytes:
     return expand(key, label(suite, "rekey"))
 
 
-# --- the wire (PROTOCOL §14.2) ------------------------------------------------------------------
+# --- the wire (PROTOCOL §2.3) ------------------------------------------------------------------
 
 
 def msgpack(value: Any) -> bytes:
@@ -195,7 +195,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Grant:
-    """What the server puts into M5 or R4."""
+    """What the server puts into ServerConfirmation."""
 
     ticket: bytes | None = stream("ticket", 16)
     time_ms: int = NOW_MS
@@ -355,7 +355,7 @@ class Login:
         return {"sid": self.sid, "pA": self.p_a}
 
     def client_case(self, name: str, expect: str = "ok", **changed: Json) -> Case:
-        """The client's side, which receives M1, M3 and M5."""
+        """The client's side, which receives ServerHello, ServerShare and ServerConfirmation."""
         messages = {"M1": self.m1(), "M3": {"pB": self.p_b}, "M5": self.shake.server()}
         given: Json = {
             **self._common(),

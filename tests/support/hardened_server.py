@@ -1,6 +1,6 @@
 """A server of the hardened suites over HTTP, made of protocol/ and a dictionary; for tests.
 
-It does what PROTOCOL §15 to §19 ask and nothing else, so that a client can be tried against
+It does what PROTOCOL §2.4 to §2.8 ask and nothing else, so that a client can be tried against
 answers that no gateway would give: ``bend`` is handed every answer before it leaves.
 """
 
@@ -18,9 +18,9 @@ from protocol.common.errors import RejectedMessage, RemoteProtocolError
 from protocol.common.messages import HttpRequest, HttpResponse
 from protocol.hardened.handshake_messages import (
     ClientConfirmation,
+    ClientHello,
     ClientShare,
-    Hello,
-    ResumptionHello,
+    ResumptionClientHello,
 )
 from protocol.hardened.message_server import StaleMessage
 from protocol.hardened.sealed_messages import Envelope
@@ -69,7 +69,7 @@ class HardenedServer:
         peer = self.peer
         match path:
             case "/session/hello":
-                invitation = peer.server.greet(Hello.parse(form, body), 600, peer.entropy)
+                invitation = peer.server.greet(ClientHello.parse(form, body), 600, peer.entropy)
                 login = invitation.for_code(peer.code)
                 peer.memory.logins[login.session_id] = login.serialize()
                 return invitation.greeting.serialize(form)
@@ -78,7 +78,9 @@ class HardenedServer:
             case "/session/confirm":
                 return peer.confirm(ClientConfirmation.parse(form, body)).serialize(form)
             case "/session/resume":
-                return peer.answer_resumption(ResumptionHello.parse(form, body)).serialize(form)
+                return peer.answer_resumption(ResumptionClientHello.parse(form, body)).serialize(
+                    form
+                )
             case "/session/resume/confirm":
                 return peer.redeem(ClientConfirmation.parse(form, body)).serialize(form)
         decided = peer.decide(Envelope.parse(form, body))

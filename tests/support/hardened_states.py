@@ -1,4 +1,4 @@
-"""The state table of a hardened session (PROTOCOL §21.1), for property tests.
+"""The state table of a hardened session (PROTOCOL §2.9.1), for property tests.
 
 The stores do these steps in one transaction each, so no code looks them up. The property tests
 compare this table with a model of a session, and another test compares it with PROTOCOL.md.
@@ -7,9 +7,9 @@ compare this table with a model of a session, and another test compares it with 
 
     NEW -> AWAITING_CODE <-> CONFIRMING -> ENROLLED -> CLOSED
 
-An attempt is counted on the way to CONFIRMING, before anything is computed. Another M2 stays in
-that state and voids the exchange before it. A process that dies in between loses that exchange and
-its attempt, and nothing else.
+An attempt is counted on the way to CONFIRMING, before anything is computed. Another ClientShare
+stays in that state and voids the exchange before it. A process that dies in between loses that
+exchange and its attempt, and nothing else.
 """
 
 from enum import Enum

@@ -1,4 +1,4 @@
-"""What every store must do for the hardened suites (PROTOCOL §20): part of ``StoreContract``."""
+"""What every store must do for the hardened suites (STORAGE §2): part of ``StoreContract``."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable

@@ -1,4 +1,4 @@
-"""Makes the texts that people paste, and the code in each (PROTOCOL §4.6).
+"""Makes the texts that people paste, and the code in each (PROTOCOL §1.6.2).
 
 ``python tests/support/make_vectors.py`` writes them. The mails are those that the gateway writes
 today.

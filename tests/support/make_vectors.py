@@ -117,7 +117,7 @@ def new_keys() -> None:
 
 
 def pad_pkcs1(secret: bytes, size: int, seed: str) -> bytes:
-    """EME-PKCS1-v1_5 (§7.2.1), its random bytes from ``seed``."""
+    """EME-PKCS1-v1_5 (RFC 8017 §7.2.1), its random bytes from ``seed``."""
     random = bytes(byte or 1 for byte in stream(seed, size - len(secret) - 3))
     return b"\x00\x02" + random + b"\x00" + secret
 
@@ -132,7 +132,7 @@ def _xor(a: bytes, b: bytes) -> bytes:
 
 
 def pad_oaep(secret: bytes, size: int, seed: str, name: str, label: bytes = b"") -> bytes:
-    """EME-OAEP (§7.1.1) with one hash for label and mask, its seed from ``seed``."""
+    """EME-OAEP (RFC 8017 §7.1.1) with one hash for label and mask, its seed from ``seed``."""
     label_hash = hashlib.new(name, label).digest()
     digest = len(label_hash)
     block = label_hash + bytes(size - len(secret) - 2 * digest - 2) + b"\x01" + secret

@@ -22,9 +22,9 @@ from protocol.common.codes import Code
 from protocol.common.primitives import aes_ctr, evp_bytes_to_key, md5
 from protocol.hardened.handshake_messages import (
     ClientConfirmation,
+    ClientHello,
     ClientShare,
-    Greeting,
-    Hello,
+    ServerHello,
     ServerShare,
 )
 from protocol.hardened.key_schedule import code_scalar, greeting_transcript, login_transcript
@@ -127,10 +127,10 @@ def _is_json(data: bytes) -> bool:
 
 @dataclass(frozen=True)
 class HardenedRecord:
-    """M0 to M4, read off a cable; M5 shows nothing that M4 does not."""
+    """ClientHello to ClientConfirmation, as recorded; ServerConfirmation reveals nothing more."""
 
-    hello: Hello
-    greeting: Greeting
+    hello: ClientHello
+    greeting: ServerHello
     client_share: ClientShare
     server_share: ServerShare
     client_confirmation: ClientConfirmation
@@ -141,8 +141,8 @@ class HardenedRecord:
         m0, m2, m4, *_ = cable.requests()
         m1, m3, *_ = cable.answers()
         return cls(
-            Hello.parse("json", m0),
-            Greeting.parse("json", m1),
+            ClientHello.parse("json", m0),
+            ServerHello.parse("json", m1),
             ClientShare.parse("json", m2),
             ServerShare.parse("json", m3),
             ClientConfirmation.parse("json", m4),

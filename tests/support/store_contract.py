@@ -1,4 +1,4 @@
-"""What every store must do (``gateway/stores/__init__.py``, PROTOCOL §8.1): inherit and be tested.
+"""What every store must do (``gateway/stores``, PROTOCOL §3.7.1): inherit and be tested.
 
 What it must do for the hardened suites stands in ``hardened_store_contract.py``.
 
@@ -79,7 +79,7 @@ class StoreContract(HardenedStoreContract):
     def store(self) -> Store:
         raise NotImplementedError("a store's test class gives the store")
 
-    # --- the steps of §8.1 ---
+    # --- the steps of §3.7.1 ---
 
     @pytest.mark.parametrize("state", REACH)
     async def test_states_are_told_apart(self, store: Store, state: str) -> None:
@@ -175,7 +175,7 @@ class StoreContract(HardenedStoreContract):
 
     @pytest.mark.parametrize("state", ["CODE_CLAIMED", "ENROLLED"])
     async def test_an_id_in_use_does_not_begin_again(self, store: Store, state: str) -> None:
-        # §8.1 has SessionRequested in NEW only. Whether the store complains is its own affair.
+        # §3.7.1 has SessionRequested in NEW only. Whether the store complains is its own affair.
         await REACH[state](store)
         with contextlib.suppress(LocalProtocolError, StoreUnavailable):
             await store.add_login(ANN, b"another login", EXPIRES_MS, USER)

@@ -1,5 +1,5 @@
 /**
- * Strict JSON and strict text encodings, with limits (PROTOCOL §3).
+ * Strict JSON and strict text encodings, with limits (PROTOCOL §1.4).
  *
  * JSON.parse accepts duplicate names, rounds large numbers and has no depth limit. So this module parses
  * JSON itself, and uses JSON.parse for single strings only, where it is strict. The module is long

@@ -1,7 +1,7 @@
 /**
  * The errors, in two families.
  *
- *     ProtocolError(code)              an invalid message; for logs and tests (PROTOCOL §9)
+ *     ProtocolError(code)              an invalid message; for logs and tests (PROTOCOL §5.4)
  *     |- LocalProtocolError            a bug on our side: an object was used twice
  *     `- RemoteProtocolError           the peer's message is invalid
  *        |- MalformedMessage           it is not a message of the protocol
@@ -26,7 +26,7 @@ export class ProtocolError extends Error {
   constructor(message) {
     super(message ?? '');
     this.name = new.target.name;
-    /** A code of PROTOCOL §9. */
+    /** A code of PROTOCOL §5.4. */
     this.code = /** @type {typeof ProtocolError} */ (new.target).code;
     this.message = message || this.code;
   }
@@ -124,7 +124,7 @@ function messageFor(code, retryAfterS) {
 }
 
 /**
- * The gateway refused. It sent `status` and `code` (PROTOCOL §9), and `detail`, a text for
+ * The gateway refused. It sent `status` and `code` (PROTOCOL §5.4), and `detail`, a text for
  * developers. None of them is sealed: an attacker on the network can have written them.
  * `retryAfterS` is the number of seconds to wait (429), or null.
  */
@@ -175,7 +175,7 @@ export class NotLoggedIn extends CertlessError {
 
 /**
  * A request that must not run twice failed, and it is not known whether it ran. Refusals are not sealed,
- * and browsers repeat a request after a broken connection (PROTOCOL §9).
+ * and browsers repeat a request after a broken connection (PROTOCOL §1.12).
  */
 export class OutcomeUnknown extends CertlessError {
   static kind = 'OutcomeUnknown';

@@ -1,4 +1,4 @@
-/** An open classic session in an engine (PROTOCOL §6). */
+/** An open classic session in an engine (PROTOCOL §3.5). */
 import { parseJsonEnvelope, serializeJson } from '../common/codec.js';
 import { CONTENT_TYPES } from '../protocol/envelopes.js';
 import { HttpRequest, SealedMessage } from '../protocol/messages.js';
@@ -47,7 +47,7 @@ export class ClassicSession {
   }
 
   /**
-   * Sends a message that has only timestamp and nonce (PROTOCOL §6.3).
+   * Sends a message that has only timestamp and nonce (PROTOCOL §3.5.3).
    * @param {{ route: Route, nowMs: number }} given
    * @param {Control} control
    */

@@ -88,7 +88,7 @@ export class Engine {
   }
 
   /**
-   * The token of the future session (PROTOCOL §4.1).
+   * The token of the future session (PROTOCOL §3.3.1).
    * @param {{ route: Route, dialect: Dialect, username: string }} given
    * @param {Control} [control]
    */
@@ -121,7 +121,7 @@ export class Engine {
   }
 
   /**
-   * Opens a classic session with the code (PROTOCOL §4.2).
+   * Opens a classic session with the code (PROTOCOL §3.3.2).
    * @param {{ route: Route, pair: number, token: string, code: string, nowMs: number,
    *   password?: string }} given
    * @param {Control} [control]
@@ -139,7 +139,7 @@ export class Engine {
   }
 
   /**
-   * Begins a hardened login, so that the gateway sends a code (PROTOCOL §15).
+   * Begins a hardened login, so that the gateway sends a code (PROTOCOL §2.4).
    * @param {{ base: Base, subject: Subject, suite: string }} given
    * @param {Control} [control]
    * @returns {Promise<number>}
@@ -163,7 +163,7 @@ export class Engine {
   }
 
   /**
-   * Opens a hardened session with a ticket (PROTOCOL §19); in `rsa-gcm` with the caller's key pair or a new one.
+   * Opens a hardened session with a ticket (PROTOCOL §2.8); in `rsa-gcm` with the caller's key pair or a new one.
    * @param {{ base: Base, subject: Subject, suite: string, ticket: ClientTicket, nowMs: number,
    *   rsaKey: CryptoKeyPair | null }} given
    * @param {Control} [control]
@@ -223,7 +223,7 @@ export class Engine {
   }
 
   /**
-   * One request and the answer to it (PROTOCOL §6.2, §17).
+   * One request and the answer to it (PROTOCOL §3.5.2, §2.6).
    * @param {{ route: Route, session: number, request: PlainRequest, nowMs: number }} given
    * @param {Control} [control]
    * @returns {Promise<PlainResponse>}

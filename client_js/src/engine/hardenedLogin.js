@@ -1,13 +1,13 @@
-/** Sends the messages of a hardened login and of a resumption (PROTOCOL §15, §19). */
+/** Sends the messages of a hardened login and of a resumption (PROTOCOL §2.4, §2.8). */
 import { beginLogin, beginResumption } from '../protocol/hardened/clientHandshake.js';
 import { CONTENT_TYPES } from '../protocol/envelopes.js';
 import {
   CLIENT_CONFIRMATION,
   CLIENT_SHARE,
-  GREETING,
-  HELLO,
-  RESUMPTION_GREETING,
-  RESUMPTION_HELLO,
+  SERVER_HELLO,
+  CLIENT_HELLO,
+  RESUMPTION_SERVER_HELLO,
+  RESUMPTION_CLIENT_HELLO,
   SERVER_CONFIRMATION,
   SERVER_SHARE,
 } from '../protocol/hardened/handshakeMessages.js';
@@ -23,7 +23,7 @@ import { SMALL_ANSWER_BYTES, post } from './transport.js';
 /** The gateway's URL with its prefix, and the timeout for an answer. @typedef {{ url: string, timeoutMs: number }} Base */
 /** @typedef {import('../primitives/contract.js').RsaKeyPair} RsaKeyPair */
 
-/** The routes below the prefix (PROTOCOL §15.1). Password and logout are targets inside sealed messages. */
+/** The routes below the prefix (PROTOCOL §5.5). Password and logout are targets inside sealed messages. */
 export const HARDENED_PATHS = Object.freeze({
   hello: '/session/hello',
   share: '/session/share',
@@ -55,7 +55,7 @@ async function send(base, path, kind, message, answerKind, { signal }) {
 }
 
 /**
- * M0 and M1: the gateway sends a code.
+ * ClientHello and ServerHello: the gateway sends a code.
  * @param {Primitives} primitives
  * @param {{ base: Base, subject: Subject, suite: string }} given
  * @param {Control} control
@@ -63,11 +63,11 @@ async function send(base, path, kind, message, answerKind, { signal }) {
  */
 export async function awaitCode(primitives, { base, subject, suite }, control) {
   const { message, pending } = beginLogin(primitives, subject, [suite]);
-  return pending.open(await send(base, 'hello', HELLO, message, GREETING, control));
+  return pending.open(await send(base, 'hello', CLIENT_HELLO, message, SERVER_HELLO, control));
 }
 
 /**
- * M2 to M5: one attempt, with a code that `typedCodes.js` has read.
+ * ClientShare to ServerConfirmation: one attempt, with a code that `typedCodes.js` has read.
  * @param {AwaitedCode} awaited
  * @param {{ base: Base, code: string, pair: RsaKeyPair | null, nowMs: number }} given
  * @param {Control} control
@@ -82,7 +82,7 @@ export async function enterCode(awaited, { base, code, pair, nowMs }, control) {
 }
 
 /**
- * R1 to R4: a ticket for a new session.
+ * ResumptionClientHello to ServerConfirmation: a ticket for a new session.
  * @param {Primitives} primitives
  * @param {{ base: Base, subject: Subject, suite: string, ticket: ClientTicket,
  *   pair: RsaKeyPair | null, nowMs: number }} given
@@ -91,7 +91,7 @@ export async function enterCode(awaited, { base, code, pair, nowMs }, control) {
 export async function redeemTicket(primitives, { base, subject, suite, ticket, pair, nowMs }, control) {
   const elapsedMs = stopwatch();
   const hello = beginResumption(primitives, subject, suite, ticket);
-  const answer = await send(base, 'resume', RESUMPTION_HELLO, hello.message, RESUMPTION_GREETING, control);
+  const answer = await send(base, 'resume', RESUMPTION_CLIENT_HELLO, hello.message, RESUMPTION_SERVER_HELLO, control);
   const { message, pending } = await hello.pending.open(answer, pair);
   const proof = await send(base, 'resumeConfirm', CLIENT_CONFIRMATION, message, SERVER_CONFIRMATION, control);
   return pending.open(proof, nowMs + elapsedMs());

@@ -1,5 +1,5 @@
 /**
- * An open hardened session in an engine (PROTOCOL §17, §18).
+ * An open hardened session in an engine (PROTOCOL §2.6, §2.7).
  *
  * It begins a new epoch when one is due, and corrects the clock after a refusal.
  */
@@ -20,7 +20,7 @@ import { post } from './transport.js';
 
 /**
  * Returns a function for the milliseconds since this call. A monotonic clock may stop while the machine
- * sleeps, and the wall clock may be set. The longer time is safe against sending twice (PROTOCOL §17.6).
+ * sleeps, and the wall clock may be set. The longer time is safe against sending twice (PROTOCOL §2.6.6).
  */
 export function stopwatch() {
   const [steadyMs, wallMs] = [performance.now(), Date.now()];
@@ -73,7 +73,7 @@ export class HardenedSession {
   }
 
   /**
-   * Ends the session with a request to the gateway itself (PROTOCOL §17.3).
+   * Ends the session with a request to the gateway itself (PROTOCOL §2.6.3).
    * @param {{ route: Route, target: string, nowMs: number }} given
    * @param {Control} control
    */
@@ -97,7 +97,7 @@ export class HardenedSession {
   }
 
   /**
-   * Sends a request; if it was refused for its epoch, sends it again in the next one (PROTOCOL §18.1).
+   * Sends a request; if it was refused for its epoch, sends it again in the next one (PROTOCOL §2.7.1).
    * @param {Route} route
    * @param {PlainRequest} request
    * @param {number} nowMs

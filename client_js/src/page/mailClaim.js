@@ -1,7 +1,7 @@
 /** If several tabs lose a session, only the first visible tab asks for a mail. */
 import { tabClaims, newHolderId } from '../session/claims.js';
 
-// As long as the code is valid (PROTOCOL §4.5).
+// As long as the code is valid (PROTOCOL §1.6.1).
 const CLAIM_MS = 600_000;
 
 export class MailClaim {

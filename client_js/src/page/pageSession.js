@@ -107,7 +107,7 @@ export class PageSession extends EventTarget {
   /**
    * Like `Session.fetch`. If there is no session, the login opens first. If the gateway has lost the
    * session, there is one login for all waiting requests. Then requests that can be repeated are sent
-   * again, and others throw OutcomeUnknown (PROTOCOL §9).
+   * again, and others throw OutcomeUnknown (PROTOCOL §1.12).
    * @param {RequestInfo | URL} input relative to this page
    * @param {RequestInit} [init]
    * @returns {Promise<Response>}

@@ -1,5 +1,5 @@
 /**
- * Usernames as a person types them (PROTOCOL §4.1).
+ * Usernames as a person types them (PROTOCOL §1.5.1).
  *
  * The server decides which names are valid. The checks here refuse what the server would refuse anyway,
  * so that the user sees the error before a message is sent.

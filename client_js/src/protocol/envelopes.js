@@ -1,5 +1,5 @@
 /**
- * An object of named members, written as JSON or as msgpack (PROTOCOL §14.2).
+ * An object of named members, written as JSON or as msgpack (PROTOCOL §2.3).
  *
  * A message has the same members in both formats; bytes are base64 in JSON and raw in msgpack. A reader
  * takes each member by name and type, and then calls `end`. A member that is left is an error, so that a

@@ -1,5 +1,5 @@
 /**
- * Every message of the classic suite (PROTOCOL §4 to §7).
+ * Every message of the classic suite (PROTOCOL §3.3 to §3.6).
  *
  * `parse` reads an outer JSON object or throws MalformedMessage; `serialize` returns the object. Only own
  * members are read, so a name like `constructor` finds nothing.
@@ -11,7 +11,7 @@ import { MalformedMessage } from '../common/errors.js';
 /** @typedef {import('../common/codec.js').JsonObject} JsonObject */
 /** @typedef {import('../common/codec.js').JsonValue} JsonValue */
 /**
- * The names of members on the wire; a dialect chooses them (PROTOCOL §2.4).
+ * The names of members on the wire; a dialect chooses them (PROTOCOL §3.2.4).
  * @typedef {'username' | 'token' | 'key' | 'payload' | 'iv' | 'publicKey' | 'timestamp' | 'nonce'
  *   | 'password' | 'request' | 'response'} FieldName
  * @typedef {Readonly<Record<FieldName, string>>} FieldNames
@@ -67,7 +67,7 @@ function withIv(members, name, iv) {
   return iv === null ? members : { ...members, [name]: iv };
 }
 
-/** C->S: the username. The only plaintext of the protocol (PROTOCOL §4.1). */
+/** C->S: the username. The only plaintext of the protocol (PROTOCOL §3.3.1). */
 export class SessionRequest {
   /** @param {string} username */
   constructor(username) {
@@ -80,7 +80,7 @@ export class SessionRequest {
   }
 }
 
-/** S->C: the token of the future session (PROTOCOL §4.1). */
+/** S->C: the token of the future session (PROTOCOL §3.3.1). */
 export class SessionGrant {
   /** @param {string} token */
   constructor(token) {
@@ -93,7 +93,7 @@ export class SessionGrant {
   }
 }
 
-/** C->S: a payload that is encrypted with the code (PROTOCOL §4.2). */
+/** C->S: a payload that is encrypted with the code (PROTOCOL §3.3.2). */
 export class AuthenticateRequest {
   /** @param {string} token @param {string} payload @param {string | null} iv */
   constructor(token, payload, iv) {
@@ -108,7 +108,7 @@ export class AuthenticateRequest {
   }
 }
 
-/** A wrapped passphrase and the payload that it encrypts, as text (PROTOCOL §5.1). */
+/** A wrapped passphrase and the payload that it encrypts, as text (PROTOCOL §3.4). */
 export class SealedMessage {
   /** @param {string} key @param {string} payload @param {string | null} iv */
   constructor(key, payload, iv) {
@@ -129,7 +129,7 @@ export class SealedMessage {
   }
 }
 
-/** C->S: the session's token and a sealed message (PROTOCOL §5.1). */
+/** C->S: the session's token and a sealed message (PROTOCOL §3.4). */
 export class SealedRequest {
   /** @param {string} token @param {SealedMessage} sealed */
   constructor(token, sealed) {
@@ -220,7 +220,7 @@ function isStatus(value) {
   return typeof value === 'number' && Number.isInteger(value) && value >= 200 && value <= 599;
 }
 
-/** The whole request inside a sealed message (PROTOCOL §6.2). */
+/** The whole request inside a sealed message (PROTOCOL §1.8). */
 export class HttpRequest {
   /**
    * @param {string} method
@@ -269,7 +269,7 @@ export class HttpRequest {
   }
 }
 
-/** The whole response inside a sealed message (PROTOCOL §6.2). */
+/** The whole response inside a sealed message (PROTOCOL §1.8). */
 export class HttpResponse {
   /** @param {number} status @param {Header[]} headers @param {Bytes} body */
   constructor(status, headers, body) {
@@ -287,7 +287,7 @@ export class HttpResponse {
   }
 
   /**
-   * As the hardened suites write it (PROTOCOL §17.3).
+   * As the hardened suites write it (PROTOCOL §2.6.3).
    * @param {MsgpackValue} value
    * @throws {MalformedMessage}
    */

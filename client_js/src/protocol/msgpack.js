@@ -1,5 +1,5 @@
 /**
- * Strict msgpack, with limits (PROTOCOL §14.2).
+ * Strict msgpack, with limits (PROTOCOL §1.4.3).
  *
  * Only integers, text, bytes, arrays, and maps with text as names. At most 4 levels, 128 items in an
  * array or map, and 1024 arrays and maps. Each value must be in its shortest form, names must be unique,

@@ -1,5 +1,5 @@
 /**
- * Which public keys are acceptable (PROTOCOL §4.3).
+ * Which public keys are acceptable (PROTOCOL §1.7).
  *
  * The text has one public key in PEM (SubjectPublicKeyInfo or PKCS#1), at most 4096 characters, in a
  * layout that Node.js reads (`readPem`). The key is RSA with 2048 to 4096 bits and e = 65537. n is odd, has

@@ -1,5 +1,5 @@
 /**
- * Finds a code in what a person typed or pasted: with spaces or dashes, or in a whole mail (PROTOCOL §4.6).
+ * Finds a code in what a person typed or pasted: with spaces or dashes, or in a whole mail (PROTOCOL §1.6.2).
  *
  * The text is normalised (NFKC) and then searched in steps, from the form that our mails print to forms
  * that a person may type. The first step that finds a code decides. If it finds two different codes, it
@@ -101,7 +101,7 @@ function read(given, chars, most) {
 }
 
 /**
- * Reads a hardened code (PROTOCOL §15.3).
+ * Reads a hardened code (PROTOCOL §2.4.3).
  * @param {string} text
  */
 export const readCode = (text) => read(text, HARDENED_CODE_CHARS, HARDENED_CODE_CHARS);

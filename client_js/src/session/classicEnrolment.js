@@ -1,4 +1,4 @@
-/** A classic login: from the username over token and code to the session's keys (PROTOCOL §4). */
+/** A classic login: from the username over token and code to the session's keys (PROTOCOL §3.3). */
 import { orCancelled } from '../common/abort.js';
 import { AnswerNotTrusted, Refused } from '../common/errors.js';
 import { codeOf, readClassicCode } from '../protocol/typedCodes.js';
@@ -10,7 +10,7 @@ import { CODE_REFUSED, Enrolment } from './enrolment.js';
 
 const NO_CODE = 'This text contains no code of 26 characters. Copy the line with the code from the newest mail.';
 
-// PROTOCOL §4.4: two payloads under one code would share a key stream.
+// PROTOCOL §3.3.3: two payloads under one code would share a key stream.
 const SPENT = ' A correct code is used up now: ask for a new one.';
 
 export class ClassicEnrolment extends Enrolment {

@@ -1,4 +1,4 @@
-/** A hardened login: from the username and the code to a session (PROTOCOL §15). */
+/** A hardened login: from the username and the code to a session (PROTOCOL §2.4). */
 import { orCancelled } from '../common/abort.js';
 import { serializeJson } from '../common/codec.js';
 import { CODE_REFUSED, Enrolment } from './enrolment.js';
@@ -11,7 +11,7 @@ import { codeOf, readCode } from '../protocol/typedCodes.js';
 /** @typedef {import('./enrolment.js').EnrolmentOptions} EnrolmentOptions */
 /** @typedef {import('./gatewayClient.js').GatewayClient} GatewayClient */
 
-// A longer code belongs to a classic login, which somebody else started (PROTOCOL §15.3).
+// A longer code belongs to a classic login, which somebody else started (PROTOCOL §2.4.3).
 const NO_CODE = 'This text contains no code of eight characters. Copy the code from the newest mail.';
 const PASSWORD_REFUSED =
   'The password was not accepted, and the code is used up. Ask for a new code, and check the password.';
@@ -79,7 +79,7 @@ export class HardenedEnrolment extends Enrolment {
   }
 
   /**
-   * Sends the password sealed, so only to the gateway that knew the code (PROTOCOL §15.7).
+   * Sends the password sealed, so only to the gateway that knew the code (PROTOCOL §2.4.7).
    * @param {number} session
    * @param {string} password
    */
@@ -97,7 +97,7 @@ export class HardenedEnrolment extends Enrolment {
 
 /**
  * The error for a refused hello. The client never tries another suite, because an attacker on the
- * network can refuse any suite (PROTOCOL §14.1).
+ * network can refuse any suite (PROTOCOL §2.2).
  * @param {unknown} error
  * @param {string} suite
  */

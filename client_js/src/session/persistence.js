@@ -1,6 +1,6 @@
 /**
  * The stored form of a session, and how a tab continues from it: the same session in a later epoch, the
- * session of another tab, or a new session for a ticket (PROTOCOL §18.1, §19).
+ * session of another tab, or a new session for a ticket (PROTOCOL §2.7.1, §2.8).
  *
  * The store is authoritative. It is read before this tab's own copy is used.
  */
@@ -62,7 +62,7 @@ export class SessionPersistence {
   }
 
   /**
-   * The session is lost. Only its ticket stays, because the refusal was not sealed (PROTOCOL §19.3).
+   * The session is lost. Only its ticket stays, because the refusal was not sealed (PROTOCOL §2.8.3).
    * @param {KeptSession} kept
    */
   async keepTicketOnly({ token }) {
@@ -149,7 +149,7 @@ export class SessionPersistence {
       // The user has logged out in another tab.
       if (!found || !hasTicket(found, clock())) return null;
       const enrolled = await this.#redeem(found, signal);
-      // Too late: another tab may have redeemed a ticket since (PROTOCOL §19.3).
+      // Too late: another tab may have redeemed a ticket since (PROTOCOL §2.8.3).
       if (!(await isAlone())) return null;
       if (await this.#replace(found, enrolled.kept, signal)) return { ...enrolled, isFromOtherTab: false };
       // Somebody has logged in or out in another tab in the meantime, which takes precedence.
@@ -217,7 +217,7 @@ function withTicketOnly(kept) {
 
 /**
  * The form to store. Counters must not be reused, so of a session with a counter only the ticket is
- * stored (PROTOCOL §17.4).
+ * stored (PROTOCOL §2.6.4).
  * @param {KeptSession} kept
  */
 function storable(kept) {

@@ -1,4 +1,4 @@
-/** Converts between Request and Response of fetch and the messages inside the seal (PROTOCOL §6.2). */
+/** Converts between Request and Response of fetch and the messages inside the seal (PROTOCOL §1.8). */
 import { utf8 } from '../common/codec.js';
 import { MalformedMessage } from '../common/errors.js';
 import { HttpRequest } from '../protocol/messages.js';

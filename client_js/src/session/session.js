@@ -144,7 +144,7 @@ export class Session extends EventTarget {
   /**
    * Like `fetch`, for paths of the gateway; request and response are sealed. Redirects are not followed. If
    * the session was lost, the client asks for one new login. Then it repeats requests that can be
-   * repeated, and throws OutcomeUnknown for others (PROTOCOL §9).
+   * repeated, and throws OutcomeUnknown for others (PROTOCOL §1.12).
    * @param {RequestInfo | URL} input
    * @param {RequestInit} [init]
    * @returns {Promise<Response>}

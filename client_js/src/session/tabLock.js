@@ -1,7 +1,7 @@
-/** A lock across tabs, so that only one tab redeems a ticket (PROTOCOL §19.3, decision 0034). */
+/** A lock across tabs, so that only one tab redeems a ticket (PROTOCOL §2.8.3, decision 0034). */
 import { tabClaims, newHolderId } from './claims.js';
 
-// Longer than a gateway waits for the second half of an exchange (60 s, PROTOCOL §15.5), and longer
+// Longer than a gateway waits for the second half of an exchange (60 s, PROTOCOL §2.4.5), and longer
 // than a redemption can take (`persistence.js`).
 export const CLAIM_MS = 90_000;
 const POLL_MS = 150;

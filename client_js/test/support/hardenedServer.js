@@ -31,7 +31,7 @@ const SUITES = ['ecdh-gcm', 'rsa-gcm'];
 class TicketReuseDetected extends TicketRefused {}
 TicketReuseDetected.code = 'ticket_returned';
 
-/** Numbers that were claimed, as PROTOCOL §17.4 has it. */
+/** Numbers that were claimed, as PROTOCOL §2.6.4 has it. */
 export class ReplayWindow {
   constructor(top = 0, seen = [0]) {
     this.top = top;
@@ -46,7 +46,7 @@ export class ReplayWindow {
   }
 }
 
-/** M1, and the state of the login. */
+/** ServerHello, and the state of the login. */
 export function greet(primitives, hello, realm, expiresS, accepted = SUITES) {
   const suite = chooseSuite(hello.v, hello.suites, accepted);
   const sid = primitives.randomBytes(SESSION_ID_BYTES);
@@ -55,7 +55,7 @@ export function greet(primitives, hello, realm, expiresS, accepted = SUITES) {
   return { greeting, suite, username, fresh, realm, transcript: greetingTranscript(hello, greeting, suite, realm) };
 }
 
-/** M3, and the state to check M4. Without a code there is no attempt left. */
+/** ServerShare, and the state to check ClientConfirmation. Without a code there is no attempt left. */
 export async function answerShare(primitives, login, { pA }, code) {
   if (!code) throw new CodeRefused();
   const { suite, username, realm, greeting } = login;
@@ -71,7 +71,7 @@ export async function answerShare(primitives, login, { pA }, code) {
   return { message: { pB }, exchange: { primitives, handshake, sid: greeting.sid, username, fresh: login.fresh } };
 }
 
-/** R2, and the state to check R3. */
+/** ResumptionServerHello, and the state to check ClientConfirmation. */
 export function answerResumption(primitives, hello, ticket, realm) {
   const suite = chooseSuite(hello.v, [hello.suite], SUITES);
   if (ticket?.suite !== suite.name) throw new TicketRefused();
@@ -93,7 +93,7 @@ async function openBox(primitives, { key, iv, aad }, sealed) {
   return plaintext;
 }
 
-/** Checks M4 or R3; returns the client's public key if the suite wraps. */
+/** Checks ClientConfirmation; returns the client's public key if the suite wraps. */
 export async function proven({ primitives, handshake, isResumption }, { cA, box }) {
   if (!equal(cA, handshake.cA)) throw new (isResumption ? TicketRefused : CodeRefused)();
   if (handshake.suite.wraps !== (box !== null)) throw new DecryptionFailed();
@@ -104,7 +104,7 @@ export async function proven({ primitives, handshake, isResumption }, { cA, box 
   return validatePublicKeyDer(key);
 }
 
-/** M5 or R4, and the session. `grant` is `{ ticket, sessionS, ticketS, pair }`. */
+/** ServerConfirmation, and the session. `grant` is `{ ticket, sessionS, ticketS, pair }`. */
 export async function enrol({ primitives, handshake, sid, fresh }, { box: clientBox }, clientKey, grant, nowMs) {
   const { ticket, sessionS, ticketS, pair } = grant;
   const inside = {

@@ -1,7 +1,7 @@
 /**
- * A message and its answer at the server, in the only safe order (PROTOCOL §8.2).
+ * A message and its answer at the server, in the only safe order (PROTOCOL §3.7.2).
  *
- * For tests only. Unlike the gateway, it does not do equal work for every rejection (PROTOCOL §8.3).
+ * For tests only. Unlike the gateway, it does not do equal work for every rejection (PROTOCOL §1.13).
  */
 import { serializeJson, utf8 } from '../../src/common/codec.js';
 import { CodeRefused, DecryptionFailed, ReplayedNonce, StaleTimestamp } from '../../src/common/errors.js';
@@ -32,7 +32,7 @@ const PASSWORD_MIN_CODE_BITS = 112;
  * @typedef {{ privateKey: RsaPrivateKey, clientKey: RsaPublicKey, tagKey: Bytes }} SessionKeys
  */
 
-/** The tags that a store must claim together (PROTOCOL §7.3). @typedef {{ nonceTag: Bytes, passphraseTag: Bytes }} NonceClaim */
+/** The tags that a store must claim together (PROTOCOL §3.6.3). @typedef {{ nonceTag: Bytes, passphraseTag: Bytes }} NonceClaim */
 
 /**
  * @param {Primitives} primitives
@@ -66,14 +66,14 @@ class AcceptedRequest {
     this.#nonce = nonce;
   }
 
-  /** The payload without timestamp and nonce: for a handler without an HTTP request (PROTOCOL §6.1). */
+  /** The payload without timestamp and nonce: for a handler without an HTTP request (PROTOCOL §3.5.1). */
   get fields() {
     const { names } = this.#suite.dialect;
     const { [names.timestamp]: _stamp, [names.nonce]: _nonce, ...fields } = this.#members;
     return fields;
   }
 
-  /** The whole request inside (PROTOCOL §6.2). */
+  /** The whole request inside (PROTOCOL §3.5.2). */
   httpRequest() {
     return HttpRequest.parse(member(this.#members, this.#suite.dialect.names.request));
   }
@@ -128,7 +128,7 @@ class AcceptedLogin {
     this.clientKey = clientKey;
   }
 
-  /** The session's public key, sealed to the client (PROTOCOL §4.2). @param {RsaPublicKey} serverKey */
+  /** The session's public key, sealed to the client (PROTOCOL §3.3.2). @param {RsaPublicKey} serverKey */
   async sealResponse(serverKey) {
     this.#answered.use('the right to answer');
     const members = { [this.#suite.dialect.names.publicKey]: serverKey.toPem() };

@@ -1,4 +1,4 @@
-/** Whether a message is fresh: how a server reads timestamp and nonce (PROTOCOL §7). */
+/** Whether a message is fresh: how a server reads timestamp and nonce (PROTOCOL §3.6). */
 
 /** @typedef {import('../../src/common/codec.js').JsonValue} JsonValue */
 /** @typedef {import('../../src/protocol/classic/dialects.js').TimestampFormat} TimestampFormat */
@@ -18,7 +18,7 @@ function parseIso8601(value) {
 }
 
 /**
- * Milliseconds since 1970 UTC, or null for any other type, sign or size (PROTOCOL §7.1).
+ * Milliseconds since 1970 UTC, or null for any other type, sign or size (PROTOCOL §3.6.1).
  * @param {TimestampFormat} form
  * @param {JsonValue | undefined} value
  */
@@ -40,7 +40,7 @@ export function withinWindow(timestampMs, nowMs, windowMs) {
 }
 
 /**
- * Whether `value` is a string of 1 to 256 characters (PROTOCOL §7.2).
+ * Whether `value` is a string of 1 to 256 characters (PROTOCOL §3.6.2).
  * @param {JsonValue | undefined} value
  * @returns {value is string}
  */

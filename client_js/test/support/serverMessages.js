@@ -22,7 +22,7 @@ export function parseAuthenticateRequest(members, names) {
 export const parseSealedRequest = (members, names) =>
   new SealedRequest(textMember(members, names.token), SealedMessage.parse(members, names));
 
-/** The request inside a hardened message (PROTOCOL §17.3). */
+/** The request inside a hardened message (PROTOCOL §2.6.3). */
 export function parseRequestArray(value) {
   if (!Array.isArray(value) || value.length !== 4) {
     throw new MalformedMessage('a request is method, target, headers and body');
@@ -35,8 +35,8 @@ export function parseRequestArray(value) {
   return new HttpRequest(line.method, line.target, parseHeaderPairs(headers), body);
 }
 
-/** The response inside a hardened message (PROTOCOL §17.3). */
+/** The response inside a hardened message (PROTOCOL §2.6.3). */
 export const responseArray = ({ status, headers, body }) => [status, headers, body];
 
-/** The response inside a classic message (PROTOCOL §6.2). */
+/** The response inside a classic message (PROTOCOL §3.5.2). */
 export const serializeResponse = ({ status, headers, body }) => ({ status, headers, ...bodyMembers(body) });

@@ -1,4 +1,4 @@
-/** The gateway of the model: sessions, valid tickets and mails (PROTOCOL §19.3). */
+/** The gateway of the model: sessions, valid tickets and mails (PROTOCOL §2.8.3). */
 
 /** Every request has a limit; of a redemption this one (persistence.js). */
 const DEADLINE_MS = 40_000;

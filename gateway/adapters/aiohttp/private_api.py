@@ -74,7 +74,7 @@ def send_once(session: aiohttp.ClientSession) -> None:
     """Do not send a request again if a kept connection breaks.
 
     aiohttp sends PUT, DELETE and other idempotent methods again and has no option against it. The
-    upstream may have run the request, and a message must not run twice (PROTOCOL §7.3).
+    upstream may have run the request, and a message must not run twice (PROTOCOL §3.6.3).
     """
     session._retry_connection = False
 

@@ -1,4 +1,4 @@
-"""The Redis server of a store: runs scripts, and detects data loss by a fence (PROTOCOL §20.1).
+"""The Redis server of a store: runs scripts, and detects data loss by a fence (STORAGE §3).
 
 Every key of a store begins with ``{certless:NAME}``, so all keys are in one slot of a Redis Cluster
 and one script can use them. The generation follows: it changes after each event that can have lost

@@ -29,7 +29,7 @@ from gateway.keys.rotation import PURPOSES, records_by_key, rotate
 from gateway.sessions.management import Operators
 from gateway.stores import Reseal
 from gateway.stores.sqlite.store import SqliteStore
-from protocol.hardened.handshake_messages import ResumptionGreeting
+from protocol.hardened.handshake_messages import ResumptionServerHello
 
 
 @dataclass
@@ -128,7 +128,7 @@ async def _everything_goes_on(beside: Beside, at: Running) -> None:
     issued = await asyncio.to_thread(beside.certless, "code", "issue", "eve@example.org")
     assert online.ticket
     answer, begun = await device.begin(online.ticket)
-    resuming = begun.open(ResumptionGreeting.parse(device.form, answer.body), None)
+    resuming = begun.open(ResumptionServerHello.parse(device.form, answer.body), None)
     (old,) = beside.names()
 
     ran = await beside.keys("rotate")
@@ -160,7 +160,7 @@ async def test_a_ticket_that_was_redeemed_meanwhile_is_no_chain_that_was_reseale
     online = await device.login()
     assert online.ticket
     answer, begun = await device.begin(online.ticket)
-    late, _ = begun.open(ResumptionGreeting.parse(device.form, answer.body), None)
+    late, _ = begun.open(ResumptionServerHello.parse(device.form, answer.body), None)
     assert (await beside.keys("rotate")).status == 0
     await device.resume(online.ticket)
     assert (await device.send_redemption(late)).status == 403

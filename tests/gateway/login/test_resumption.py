@@ -1,4 +1,4 @@
-"""Coming back with a ticket, and chains of tickets (PROTOCOL §19).
+"""Coming back with a ticket, and chains of tickets (PROTOCOL §2.8).
 
 spec/vectors has the single faults.
 """
@@ -28,7 +28,7 @@ from protocol.hardened.confirmation import (
     confirm_login,
     confirm_resumption,
 )
-from protocol.hardened.handshake_messages import ClientConfirmation, ResumptionGreeting
+from protocol.hardened.handshake_messages import ClientConfirmation, ResumptionServerHello
 from protocol.hardened.records import LoginRecord
 from protocol.hardened.suites import HARDENED_SUITES
 
@@ -45,7 +45,7 @@ def enrolled(suite: str = "ecdh-gcm") -> tuple[HardenedPeer, ClientSession, Clie
 def proof(
     peer: HardenedPeer, ticket: ClientTicket
 ) -> tuple[ClientConfirmation, PendingConfirmation]:
-    """R3, of a resumption that the server has answered."""
+    """ClientConfirmation, of a resumption that the server has answered."""
     hello, pending = begin_resumption(ticket, peer.entropy, peer.fresh)
     return pending.open(peer.answer_resumption(hello), peer.client_key)
 
@@ -187,7 +187,7 @@ def test_two_redemptions_at_the_same_moment() -> None:
 
 
 def test_a_proof_that_was_kept_back_voids_nothing_and_revokes_nothing() -> None:
-    """Somebody holds R3 back until the device, that began again, has gone on."""
+    """Somebody holds ClientConfirmation back until the device, that began again, has gone on."""
     for steps in (1, 2):
         peer, _, ticket = enrolled()
         kept_back, _ = proof(peer, ticket)
@@ -237,14 +237,14 @@ def test_a_point_that_is_none_is_refused_by_both_sides(name: str) -> None:
     with pytest.raises(InvalidPublicKey):
         peer.answer_resumption(replace(hello, client_point=data))
     with pytest.raises(InvalidPublicKey):
-        pending.open(ResumptionGreeting(bytes(16), bytes(32), data))
+        pending.open(ResumptionServerHello(bytes(16), bytes(32), data))
 
 
 def test_a_point_that_comes_back_is_refused() -> None:
     peer, _, ticket = enrolled()
     hello, pending = begin_resumption(ticket, peer.entropy)
     with pytest.raises(InvalidPublicKey):
-        pending.open(ResumptionGreeting(bytes(16), bytes(32), hello.client_point))
+        pending.open(ResumptionServerHello(bytes(16), bytes(32), hello.client_point))
 
 
 @pytest.mark.parametrize("changed", [{"username": "ada"}, {"realm": "evil.example"}])

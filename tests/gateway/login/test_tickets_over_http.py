@@ -20,7 +20,7 @@ from gateway.stores.memory.store import MemoryStore
 from gateway.stores.sqlite.store import SqliteStore
 from protocol.common.envelopes import Format
 from protocol.hardened.client_session import ClientTicket
-from protocol.hardened.handshake_messages import ResumptionGreeting
+from protocol.hardened.handshake_messages import ResumptionServerHello
 from protocol.hardened.suites import Freshness
 
 pytestmark = pytest.mark.usefixtures("framework")
@@ -29,10 +29,10 @@ DAY_MS = 86_400_000
 
 
 async def refused(device: Device, ticket: ClientTicket) -> None:
-    """At R1 or at R3, alike."""
+    """At ResumptionClientHello or at ClientConfirmation, alike."""
     answer, begun = await device.begin(ticket)
     if answer.status == 200:
-        greeting = ResumptionGreeting.parse(device.form, answer.body)
+        greeting = ResumptionServerHello.parse(device.form, answer.body)
         answer = await device.send_redemption(begun.open(greeting, device.public_key)[0])
     assert_uniform(answer)
 
@@ -110,7 +110,7 @@ async def test_a_proof_that_was_kept_back_changes_nothing() -> None:
         device = Device(at)
         ticket = await first_ticket(device)
         answer, begun = await device.begin(ticket)
-        message, _ = begun.open(ResumptionGreeting.parse("msgpack", answer.body))
+        message, _ = begun.open(ResumptionServerHello.parse("msgpack", answer.body))
         online = await device.resume(ticket)
         assert_uniform(await device.send_redemption(message))
         assert (await online.call()).status == 200
@@ -123,7 +123,7 @@ async def test_of_parallel_redemptions_one_stands() -> None:
         messages = []
         for _ in range(5):
             answer, begun = await device.begin(ticket)
-            messages.append(begun.open(ResumptionGreeting.parse("msgpack", answer.body)))
+            messages.append(begun.open(ResumptionServerHello.parse("msgpack", answer.body)))
         answers = await asyncio.gather(*(device.send_redemption(m) for m, _ in messages))
         assert sorted(answer.status for answer in answers) == [200, 403, 403, 403, 403]
 

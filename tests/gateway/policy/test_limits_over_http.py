@@ -41,7 +41,7 @@ from protocol.common.codes import Code
 from protocol.common.messages import FieldNames, HttpResponse
 from protocol.common.primitives import RsaPrivateKey
 from protocol.hardened.client_handshake import begin_login
-from protocol.hardened.handshake_messages import ClientShare, Hello
+from protocol.hardened.handshake_messages import ClientHello, ClientShare
 
 pytestmark = pytest.mark.usefixtures("framework")
 
@@ -360,7 +360,7 @@ async def test_sessions_in_all_and_classic_ones_among_them() -> None:
         names = exchange.suite.dialect.names
         path = "/.gateway/session/authenticate"
         refused(await at.post(path, message.serialize(names)))
-        # In classic the code is spent (PROTOCOL §4.4).
+        # In classic the code is spent (PROTOCOL §3.3.3).
         assert (await at.post(path, message.serialize(names))).status == 403
         await raw.call("GET", "/echo")
         moved(at, 3601)
@@ -556,7 +556,9 @@ FOREIGN = {"Origin": "http://elsewhere.example"}
 @pytest.mark.parametrize("origin", ["http://elsewhere.example", "null", "https://shop.example:1"])
 async def test_a_page_of_another_site_gets_no_mails(path: str, origin: str) -> None:
     async with limited() as at:
-        hello = Hello(1, "ann@example.org", ("ecdh-gcm",), "clock", b"n" * 32).serialize("json")
+        hello = ClientHello(1, "ann@example.org", ("ecdh-gcm",), "clock", b"n" * 32).serialize(
+            "json"
+        )
         body = hello if path.endswith("hello") else b'{"username":"ann@example.org"}'
         for content_type in (
             "text/plain",

@@ -1,4 +1,4 @@
-"""What Redis may forget, and that nothing of before is accepted after it (PROTOCOL §20.1).
+"""What Redis may forget, and that nothing of before is accepted after it (STORAGE §3).
 
 In each of these a message was claimed, and the server that is asked next does not know of it. That
 it does not is looked at first: else the fence would not be what refuses.

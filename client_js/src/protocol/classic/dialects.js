@@ -1,5 +1,5 @@
 /**
- * The Node dialects, as data (PROTOCOL §2).
+ * The Node dialects, as data (PROTOCOL §3.2).
  *
  * A dialect defines the names and formats on the wire that differ between the Node programs which use
  * this protocol. `DIALECTS` has the published dialects; `derive` creates a custom one.
@@ -13,7 +13,7 @@
 /** @typedef {'last' | 'first'} TagPlace the position of the GCM tag: after the ciphertext, or before it */
 /** @typedef {'ms' | 's' | 'iso8601'} TimestampFormat */
 
-/** The names of members on the wire (PROTOCOL §2.4). @type {FieldNames} */
+/** The names of members on the wire (PROTOCOL §3.2.4). @type {FieldNames} */
 const FIELD_NAMES = {
   username: 'username',
   token: 'token',
@@ -28,7 +28,7 @@ const FIELD_NAMES = {
   response: 'response',
 };
 
-/** The routes below the prefix (PROTOCOL §2.5). */
+/** The routes below the prefix (PROTOCOL §5.5). */
 const PATHS = {
   session: '/session',
   authenticate: '/session/authenticate',
@@ -40,7 +40,7 @@ const PATHS = {
 /** @typedef {Readonly<typeof PATHS>} Paths */
 
 /**
- * One variant of the classic suite (PROTOCOL §2.1).
+ * One variant of the classic suite (PROTOCOL §3.2.1).
  * @typedef {Readonly<{
  *   name: string,
  *   aes: AesMode,

@@ -1,5 +1,5 @@
 /**
- * A message and its answer at the client, in the only safe order (PROTOCOL §8.2).
+ * A message and its answer at the client, in the only safe order (PROTOCOL §3.7.2).
  *
  * `sealRequest` returns the message and a `PendingResponse`, which opens the answer to this message and no
  * other. There is no other way to the plaintext. Each object is used once; a second use is a
@@ -108,7 +108,7 @@ export class PendingResponse {
   }
 
   /**
-   * The response inside (PROTOCOL §6.2).
+   * The response inside (PROTOCOL §3.5.2).
    * @param {SealedMessage} reply
    */
   async open(reply) {
@@ -121,7 +121,7 @@ export class PendingResponse {
   }
 
   /**
-   * The plaintext of an answer without an HTTP response inside (PROTOCOL §6.1).
+   * The plaintext of an answer without an HTTP response inside (PROTOCOL §3.5.1).
    * @param {SealedMessage} reply
    */
   async openPlaintext(reply) {
@@ -150,8 +150,8 @@ export class ClientExchange {
   }
 
   /**
-   * The login payload encrypted with `code`, and the object that opens the answer (PROTOCOL §4.2). The same
-   * code gives the same message again, because two payloads would share a key stream (§4.4).
+   * The login payload encrypted with `code`, and the object that opens the answer (PROTOCOL §3.3.2). The same
+   * code gives the same message again, because two payloads would share a key stream (§3.3.3).
    * @param {string} token
    * @param {string} code
    * @param {RsaKeyPair} keyPair
@@ -188,7 +188,7 @@ export class ClientExchange {
   }
 
   /**
-   * `fields` with timestamp and nonce, sealed to the session (PROTOCOL §5.1, §6.1).
+   * `fields` with timestamp and nonce, sealed to the session (PROTOCOL §3.4, §3.5.1).
    * @param {string} token
    * @param {ClientKeys} keys
    * @param {JsonObject} fields
@@ -203,7 +203,7 @@ export class ClientExchange {
   }
 
   /**
-   * A whole HTTP request, sealed to the session (PROTOCOL §6.2).
+   * A whole HTTP request, sealed to the session (PROTOCOL §3.5.2).
    * @param {string} token
    * @param {ClientKeys} keys
    * @param {HttpRequest} request

@@ -1,4 +1,4 @@
-/** Timestamps of messages (PROTOCOL §7). */
+/** Timestamps of messages (PROTOCOL §3.6). */
 
 /** @typedef {import('../../common/codec.js').JsonValue} JsonValue */
 /** @typedef {import('./dialects.js').TimestampFormat} TimestampFormat */

@@ -1,5 +1,5 @@
 /**
- * The classic suite: how a secret is wrapped and a payload encrypted (PROTOCOL §2.3, §5).
+ * The classic suite: how a secret is wrapped and a payload encrypted (PROTOCOL §3.2.3, §3.4).
  *
  * `Classic` is the suite of the 2016 article in one of its dialects. `unwrap` and `open` return null for
  * every fault and do not say which.

@@ -1,9 +1,9 @@
 /**
- * Login and resumption at the client (PROTOCOL §15, §19).
+ * Login and resumption at the client (PROTOCOL §2.4, §2.8).
  *
- *     beginLogin -> M0         PendingGreeting.open -> AwaitedCode
- *     AwaitedCode.enter -> M2                         PendingShare.open -> M4
- *     beginResumption -> R1                           PendingResumption.open -> R3
+ *     beginLogin -> ClientHello                  PendingServerHello.open -> AwaitedCode
+ *     AwaitedCode.enter -> ClientShare           PendingShare.open -> ClientConfirmation
+ *     beginResumption -> ResumptionClientHello   PendingResumption.open -> ClientConfirmation
  *     PendingConfirmation.open -> a ClientSession, and a ClientTicket or null
  *
  * The client uses the server's box, and so has a session, only after the server has proven that it knows
@@ -28,10 +28,10 @@ import { admitShare, agree, clientSecret, clientShare, identities } from './spak
 /** @typedef {import('./suites.js').HardenedSuite} HardenedSuite */
 /** @typedef {import('../../primitives/contract.js').Primitives} Primitives */
 /** @typedef {import('../../primitives/contract.js').RsaKeyPair} RsaKeyPair */
-/** @typedef {ReturnType<typeof import('./handshakeMessages.js').HELLO.parse>} Hello */
-/** @typedef {ReturnType<typeof import('./handshakeMessages.js').GREETING.parse>} Greeting */
-/** @typedef {ReturnType<typeof import('./handshakeMessages.js').RESUMPTION_HELLO.parse>} ResumptionHello */
-/** @typedef {ReturnType<typeof import('./handshakeMessages.js').RESUMPTION_GREETING.parse>} ResumptionGreeting */
+/** @typedef {ReturnType<typeof import('./handshakeMessages.js').CLIENT_HELLO.parse>} ClientHello */
+/** @typedef {ReturnType<typeof import('./handshakeMessages.js').SERVER_HELLO.parse>} ServerHello */
+/** @typedef {ReturnType<typeof import('./handshakeMessages.js').RESUMPTION_CLIENT_HELLO.parse>} ResumptionClientHello */
+/** @typedef {ReturnType<typeof import('./handshakeMessages.js').RESUMPTION_SERVER_HELLO.parse>} ResumptionServerHello */
 /** @typedef {ReturnType<typeof import('./handshakeMessages.js').SERVER_CONFIRMATION.parse>} ServerConfirmation */
 /** @typedef {new (message: string) => Error} Refusal */
 
@@ -98,7 +98,7 @@ class PendingConfirmation {
 }
 
 /**
- * M4 or R3, and the object that opens the answer.
+ * ClientConfirmation, and the object that opens the answer.
  * @param {Subject} subject
  * @param {Bytes} sid
  * @param {Handshake} handshake
@@ -134,7 +134,7 @@ class PendingShare {
   }
 
   /**
-   * M4. It lets the sender of pB test one guess of the code, and no more.
+   * ClientConfirmation. It lets the sender of pB test one guess of the code, and no more.
    * @param {{ pB: Bytes }} message
    * @param {RsaKeyPair | null} pair the client's if the suite wraps, else null
    * @throws {InvalidPublicKey}
@@ -161,7 +161,7 @@ export class AwaitedCode {
    * @param {Primitives} primitives
    * @param {Subject} subject
    * @param {HardenedSuite} suite
-   * @param {Greeting} greeting
+   * @param {ServerHello} greeting
    * @param {Bytes} transcript
    */
   constructor(primitives, subject, suite, greeting, transcript) {
@@ -172,7 +172,7 @@ export class AwaitedCode {
     this.transcript = transcript;
   }
 
-  /** M2, with a code that `typedCodes.js` has read. @param {string} code */
+  /** ClientShare, with a code that `typedCodes.js` has read. @param {string} code */
   async enter(code) {
     const { subject, suite, greeting } = this;
     const w = await codeScalar(this.#primitives, code, suite, subject.username, greeting);
@@ -183,21 +183,21 @@ export class AwaitedCode {
   }
 }
 
-/** M0 was sent; opens the greeting. */
-class PendingGreeting {
+/** ClientHello was sent; opens the greeting. */
+class PendingServerHello {
   #primitives;
   #hello;
   #realm;
   #opened = new Once();
 
-  /** @param {Primitives} primitives @param {Hello} hello @param {string} realm */
+  /** @param {Primitives} primitives @param {ClientHello} hello @param {string} realm */
   constructor(primitives, hello, realm) {
     this.#primitives = primitives;
     this.#hello = hello;
     this.#realm = realm;
   }
 
-  /** @param {Greeting} greeting @throws {import('../../common/errors.js').UnsupportedSuite} the suite was not offered */
+  /** @param {ServerHello} greeting @throws {import('../../common/errors.js').UnsupportedSuite} the suite was not offered */
   open(greeting) {
     this.#opened.use('a greeting');
     const [hello, realm] = [this.#hello, this.#realm];
@@ -209,17 +209,17 @@ class PendingGreeting {
 }
 
 /**
- * M0. `suites` in order of preference; the client never uses another suite.
+ * ClientHello. `suites` in order of preference; the client never uses another suite.
  * @param {Primitives} primitives
  * @param {Subject} subject
  * @param {string[]} suites
  */
 export function beginLogin(primitives, { username, realm, fresh }, suites) {
   const message = { v: VERSION, username, suites, fresh, cn: primitives.randomBytes(NONCE_BYTES) };
-  return { message, pending: new PendingGreeting(primitives, message, realm) };
+  return { message, pending: new PendingServerHello(primitives, message, realm) };
 }
 
-/** R1 was sent; opens the server's answer. */
+/** ResumptionClientHello was sent; opens the server's answer. */
 class PendingResumption {
   #primitives;
   #subject;
@@ -232,7 +232,7 @@ class PendingResumption {
    * @param {Primitives} primitives
    * @param {Subject} subject
    * @param {Bytes} ticketSecret
-   * @param {ResumptionHello} hello
+   * @param {ResumptionClientHello} hello
    * @param {bigint} secret
    */
   constructor(primitives, subject, ticketSecret, hello, secret) {
@@ -244,8 +244,8 @@ class PendingResumption {
   }
 
   /**
-   * R3.
-   * @param {ResumptionGreeting} greeting
+   * ClientConfirmation.
+   * @param {ResumptionServerHello} greeting
    * @param {RsaKeyPair | null} pair the client's if the suite wraps, else null
    * @throws {InvalidPublicKey}
    */
@@ -262,7 +262,7 @@ class PendingResumption {
 }
 
 /**
- * R1.
+ * ResumptionClientHello.
  * @param {Primitives} primitives
  * @param {Subject} subject
  * @param {string} suite the suite of the ticket

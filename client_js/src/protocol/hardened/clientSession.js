@@ -1,5 +1,5 @@
 /**
- * A hardened session at the client, as a value that can be stored (PROTOCOL §17, §18).
+ * A hardened session at the client, as a value that can be stored (PROTOCOL §2.6, §2.7).
  *
  * `readied` returns the session for the next message; `sealRequest` returns the message, and a
  * `PendingMessage` that opens the answer.
@@ -76,7 +76,7 @@ export function isEpochOver({ epochStartedMs }, nowMs) {
 }
 
 /**
- * The session in its next epoch. Only after an answer in this epoch (PROTOCOL §18.1).
+ * The session in its next epoch. Only after an answer in this epoch (PROTOCOL §2.7.1).
  * @param {ClientSession} session
  * @param {number} nowMs
  * @returns {ClientSession}

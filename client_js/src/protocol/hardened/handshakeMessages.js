@@ -1,8 +1,8 @@
 /**
- * The messages that open a session: login M0 to M5, resumption R1 to R4 (PROTOCOL §15, §19).
+ * The messages of a login and of a resumption (PROTOCOL §2.4, §2.8).
  *
- * Each message is a table of its members, which reads and writes both formats. R3 and R4 have the form of
- * M4 and M5.
+ * Each message is a table of its members, which reads and writes both formats. A resumption ends with the
+ * confirmation messages of a login.
  */
 import { Members, serializeMembers } from '../envelopes.js';
 import { MalformedMessage } from '../../common/errors.js';
@@ -84,35 +84,35 @@ function message(table) {
   };
 }
 
-/** M0, C->S: the username, the offered suites, and clock or counter. */
-export const HELLO = message({ v: number(0xffff), username: text, suites: texts, fresh, cn: raw(NONCE_BYTES) });
+/** ClientHello, C->S: the username, the offered suites, and clock or counter. */
+export const CLIENT_HELLO = message({ v: number(0xffff), username: text, suites: texts, fresh, cn: raw(NONCE_BYTES) });
 
-/** M1, S->C: the id of the future session and the suite of its code; the same form for unknown users. */
-export const GREETING = message({
+/** ServerHello, S->C: the id of the future session and the suite of its code; the same form for unknown users. */
+export const SERVER_HELLO = message({
   sid: raw(SESSION_ID_BYTES),
   suite: text,
   sn: raw(NONCE_BYTES),
   expires_s: number(0xffff_ffff),
 });
 
-/** M2, C->S: pA of SPAKE2. It counts as one attempt for the code. */
+/** ClientShare, C->S: pA of SPAKE2. It counts as one attempt for the code. */
 export const CLIENT_SHARE = message({ sid: raw(SESSION_ID_BYTES), pA: raw(POINT_BYTES) });
 
-/** M3, S->C: pB of SPAKE2. */
+/** ServerShare, S->C: pB of SPAKE2. */
 export const SERVER_SHARE = message({ pB: raw(POINT_BYTES) });
 
-/** M4 and R3, C->S: the client's proof; in rsa-gcm a box with its public key. */
+/** ClientConfirmation, C->S: the client's proof; in rsa-gcm a box with its public key. */
 export const CLIENT_CONFIRMATION = message({
   sid: raw(SESSION_ID_BYTES),
   cA: raw(CONFIRMATION_BYTES),
   box: optionalBox,
 });
 
-/** M5 and R4, S->C: the server's proof, and a box with the initial values of the session. */
+/** ServerConfirmation, S->C: the server's proof, and a box with the initial values of the session. */
 export const SERVER_CONFIRMATION = message({ cB: raw(CONFIRMATION_BYTES), box });
 
-/** R1, C->S: a ticket, and the client's point for ECDH. */
-export const RESUMPTION_HELLO = message({
+/** ResumptionClientHello, C->S: a ticket, and the client's point for ECDH. */
+export const RESUMPTION_CLIENT_HELLO = message({
   v: number(0xffff),
   ticket: raw(TICKET_BYTES),
   suite: text,
@@ -121,8 +121,8 @@ export const RESUMPTION_HELLO = message({
   eC: raw(POINT_BYTES),
 });
 
-/** R2, S->C: the id of the future session, and the server's point for ECDH. */
-export const RESUMPTION_GREETING = message({
+/** ResumptionServerHello, S->C: the id of the future session, and the server's point for ECDH. */
+export const RESUMPTION_SERVER_HELLO = message({
   sid: raw(SESSION_ID_BYTES),
   sn: raw(NONCE_BYTES),
   eS: raw(POINT_BYTES),

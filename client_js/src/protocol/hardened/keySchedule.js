@@ -1,5 +1,5 @@
 /**
- * Transcripts, and the keys that are derived from them (PROTOCOL §16).
+ * Transcripts, and the keys that are derived from them (PROTOCOL §2.5).
  *
  * A transcript is a hash of typed fields, each with its length, under a label. So two different lists of
  * fields never have the same encoding. A label contains the protocol, the suite and the purpose, so that
@@ -43,7 +43,7 @@ function label(suite, purpose) {
 const keyAndIv = (block) => ({ key: block.slice(0, KEY_BYTES), iv: block.slice(KEY_BYTES) });
 
 /**
- * The scalar w of SPAKE2 (1 to n - 1) for a code of eight characters (PROTOCOL §15.3).
+ * The scalar w of SPAKE2 (1 to n - 1) for a code of eight characters (PROTOCOL §2.4.3).
  * @param {Primitives} primitives
  * @param {string} code
  * @param {HardenedSuite} suite
@@ -57,9 +57,9 @@ export async function codeScalar(primitives, code, suite, username, { sid, sn })
 }
 
 /**
- * th0: all fields of M0 and M1, and the realm (PROTOCOL §16.1).
- * @param {import('./clientHandshake.js').Hello} hello
- * @param {import('./clientHandshake.js').Greeting} greeting
+ * th0: all fields of ClientHello and ServerHello, and the realm (PROTOCOL §2.5.1).
+ * @param {import('./clientHandshake.js').ClientHello} hello
+ * @param {import('./clientHandshake.js').ServerHello} greeting
  * @param {HardenedSuite} suite
  * @param {string} realm
  */
@@ -85,9 +85,9 @@ export function loginTranscript(th0, pA, pB) {
 }
 
 /**
- * th of a resumption: all fields of R1 and R2, the username and the realm.
- * @param {import('./clientHandshake.js').ResumptionHello} hello
- * @param {import('./clientHandshake.js').ResumptionGreeting} greeting
+ * th of a resumption: all fields of ResumptionClientHello and ResumptionServerHello, the username and the realm.
+ * @param {import('./clientHandshake.js').ResumptionClientHello} hello
+ * @param {import('./clientHandshake.js').ResumptionServerHello} greeting
  * @param {HardenedSuite} suite
  * @param {string} username
  * @param {string} realm
@@ -156,23 +156,23 @@ export class Handshake {
     return { ...keyAndIv(block), aad: transcript(`box ${direction}`, this.#th, ...before) };
   }
 
-  /** Key, IV and associated data of the box of M4 or R3. */
+  /** Key, IV and associated data of the box of ClientConfirmation. */
   clientBox() {
     return this.#box('c2s', this.cA);
   }
 
-  /** Key, IV and associated data of the box of M5 or R4. @param {Bytes} clientBox empty if there was none */
+  /** Key, IV and associated data of the box of ServerConfirmation. @param {Bytes} clientBox empty if there was none */
   serverBox(clientBox) {
     return this.#box('s2c', this.cA, clientBox, this.cB);
   }
 
-  /** Seals the box of M4 or R3. @param {Bytes} plaintext */
+  /** Seals the box of ClientConfirmation. @param {Bytes} plaintext */
   async sealClientBox(plaintext) {
     const { key, iv, aad } = this.clientBox();
     return this.#primitives.aesGcmSeal(key, iv, plaintext, aad);
   }
 
-  /** Opens the box of M5 or R4. @param {Bytes} clientBox @param {Bytes} sealed @throws {DecryptionFailed} */
+  /** Opens the box of ServerConfirmation. @param {Bytes} clientBox @param {Bytes} sealed @throws {DecryptionFailed} */
   async openServerBox(clientBox, sealed) {
     const { key, iv, aad } = this.serverBox(clientBox);
     return opened(await this.#primitives.aesGcmOpen(key, iv, sealed, aad));
@@ -200,7 +200,7 @@ function opened(plaintext) {
 }
 
 /**
- * The key of the next epoch. The key of this epoch cannot be computed from it (PROTOCOL §18.1).
+ * The key of the next epoch. The key of this epoch cannot be computed from it (PROTOCOL §2.7.1).
  * @param {HardenedSuite} suite
  * @param {Bytes} key
  */

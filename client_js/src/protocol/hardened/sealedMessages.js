@@ -1,5 +1,5 @@
 /**
- * A sealed message: header, envelope and seal (PROTOCOL §17).
+ * A sealed message: header, envelope and seal (PROTOCOL §2.6).
  *
  * Each message has its own AES key, derived from the key of its direction, a salt and the header:
  *
@@ -44,7 +44,7 @@ const KINDS = Object.values(KIND);
 const FRESH_NAMES = /** @type {Freshness[]} */ (Object.keys(FRESHNESS));
 
 /**
- * The plaintext header, which the seal authenticates (PROTOCOL §17.1). `value` is a time in milliseconds
+ * The plaintext header, which the seal authenticates (PROTOCOL §2.6.1). `value` is a time in milliseconds
  * or a sequence number, `wrappedHash` is SHA-256 of the wrapped key or of nothing, and `requestTag` is the
  * last 16 bytes of the request in a response; it is empty in a request.
  * @typedef {{

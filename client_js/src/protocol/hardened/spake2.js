@@ -65,7 +65,7 @@ export function multiple(unblinded, factor) {
 }
 
 /**
- * idA and idB of this protocol (PROTOCOL §15.4).
+ * idA and idB of this protocol (PROTOCOL §2.4.4).
  * @param {string} username
  * @param {string} realm
  * @returns {[Bytes, Bytes]}

@@ -1,5 +1,5 @@
 /**
- * The hardened suites, as data (PROTOCOL §14.1): name, number, and whether they wrap a key.
+ * The hardened suites, as data (PROTOCOL §2.2): name, number, and whether they wrap a key.
  *
  * Number 3 is reserved for `hybrid-gcm` (ML-KEM-768 beside P-256). Its fields in a transcript are empty.
  */
