@@ -338,7 +338,7 @@ async def test_the_clock_of_the_upstream(patient: Patient, off_s: int, line: str
     # A second may have begun since.
     assert re.sub(r"\b(29|76) s", f"{abs(off_s)} s", found).startswith(line)
     patient.api.headers.clear()
-    assert "ok agrees with the upstream's" in (await patient.examine()).about("clock")
+    assert "ok agrees with the upstream's clock" in (await patient.examine()).about("clock")
 
 
 async def test_an_upstream_without_a_date(patient: Patient) -> None:
