@@ -32,12 +32,14 @@ from gateway.pipeline.classic_routes import ClassicRoutes
 from gateway.pipeline.dispatch import Dispatcher
 from gateway.pipeline.hardened_routes import HardenedRoutes
 from gateway.pipeline.middleware import Middleware
+from gateway.pipeline.stream_routes import StreamRoutes
 from gateway.policy.rate_limits import Limits
 from gateway.policy.routes import RoutePolicy
 from gateway.policy.suites import CLASSIC, needs_keys
 from gateway.sessions.classic import Sessions
 from gateway.sessions.expiry import SessionExpiry
 from gateway.sessions.hardened import HardenedSessions
+from gateway.sessions.streams import GrantedStreams
 from gateway.stores.instrumented import timed
 from gateway.stores.urls import default_key_file, is_redis, store_from_url
 from gateway.users.directory import Directory, TomlDirectory
@@ -120,11 +122,7 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     sender = options.get("mail_from", default_of("mail_from"))
     watch, audit, admin = options.get("watch"), options.get("audit"), options.get("admin")
     directory = users if isinstance(users, Directory) else TomlDirectory.from_file(Path(users))
-    transport = (
-        mail
-        if isinstance(mail, MailTransport)
-        else transport_from_url(mail, sender, options.get("mail_helo"))
-    )
+    transport = _transport(mail, sender, options.get("mail_helo"))
     kept_in = store if isinstance(store, Store) else store_from_url(store, chosen.clock)
     keyring = _keyring(store, options.get("key_file"))
 
@@ -138,10 +136,8 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     if events.watched:
         kept_in = timed(kept_in, events)
     session_expiry = SessionExpiry(kept_in, events, chosen.clock, chosen.sweep_interval_s * 1000)
-    listener = None
-    if admin is not None:
-        own = (kept_in, keyring, chosen.clock)
-        listener = Admin(admin, registry, *own, needs_keys=needs_keys(chosen.suites))
+    own, wanted = (kept_in, keyring, chosen.clock), needs_keys(chosen.suites)
+    listener = None if admin is None else Admin(admin, registry, *own, needs_keys=wanted)
     key_pool = KeyPool(chosen.key_pool_size, events, chosen.key_queue_size)
     mail_queue = MailQueue(transport, events)
     tags = UserTags(kept_in, keyring)
@@ -175,7 +171,10 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
         limits,
         events,
     )
-    middleware = Middleware(chosen, routes, limits, hardened_routes, classic, events)
+    streams = StreamRoutes(
+        chosen, hardened_routes, hardened, GrantedStreams(kept_in, keyring), dispatcher
+    )
+    middleware = Middleware(chosen, routes, limits, hardened_routes, classic, streams, events)
     reloads = Reloads()
     reloads.add("users", UserRemoval(directory, kept_in, tags.of, events).reload)
     reloads.add("keys", keyring.reload)
@@ -195,6 +194,10 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
         audit=audit_log,
         admin=listener,
     )
+
+
+def _transport(mail: str | MailTransport, sender: str, helo: str | None) -> MailTransport:
+    return mail if isinstance(mail, MailTransport) else transport_from_url(mail, sender, helo)
 
 
 def _keyring(store: str | Store, key_file: str | Path | None) -> KeyRing:

@@ -46,6 +46,7 @@ class SetupOptions(TypedDict, total=False):
     require: Mapping[str, str]
     public: Iterable[str]
     max_body_bytes: int
+    max_stream_bytes: int
     session_lifetime_s: int
     ticket_lifetime_s: int
     sweep_interval_s: int

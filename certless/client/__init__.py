@@ -12,12 +12,16 @@ from .errors import (
     NotLoggedIn,
     PasswordNotAccepted,
     Refused,
+    StreamAborted,
+    StreamBroken,
+    StreamsNotAccepted,
     SuiteNotAccepted,
     TicketNotAccepted,
     TicketNotKept,
 )
 from .response import Response
 from .rsa_key import RsaDecrypter
+from .streams import StreamResponse
 from .tickets import TicketFile, Tickets
 
 __all__ = [
@@ -37,6 +41,10 @@ __all__ = [
     "Refused",
     "Response",
     "RsaDecrypter",
+    "StreamAborted",
+    "StreamBroken",
+    "StreamResponse",
+    "StreamsNotAccepted",
     "Suite",
     "SuiteNotAccepted",
     "TicketFile",

@@ -29,6 +29,7 @@ from .errors import (
     answers_checked,
 )
 from .protocol import ClientProtocol, CodeEntry, given_code
+from .streams import StreamCall, StreamResponse
 from .transport import MESSAGE_BYTES, SMALL_ANSWER_BYTES, Transport
 
 
@@ -112,6 +113,9 @@ class ClassicClientProtocol(ClientProtocol):
         reply = await self._post(message_route, message.serialize(names), MESSAGE_BYTES)
         with answers_checked():
             return pending.open(SealedMessage.parse(reply, names))
+
+    async def stream(self, call: StreamCall) -> StreamResponse:
+        raise ValueError("classic has no streams: choose another suite")
 
     async def logout(self) -> None:
         token, keys = self._session()

@@ -14,6 +14,7 @@ A client uses one suite, by default ``ecdh-gcm``, and never falls back to anothe
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, Unpack, get_args
@@ -31,15 +32,17 @@ from protocol.hardened.suites import (
     RSA_GCM,
     Freshness,
 )
+from protocol.streams.opening import StreamRequest
 
 from .classic import ClassicClientProtocol
 from .clock import Clock, steady_clock, system_clock
 from .handshake import Choices
 from .hardened import HardenedClientProtocol
 from .protocol import ClientProtocol, CodeEntry, CodeSource
-from .request import Data, FormRequest, RequestOptions, form_request, http_request
+from .request import Data, FormRequest, RequestOptions, form_request, http_request, stream_request
 from .response import RequestContext, Response
 from .rsa_key import ExternalKey, RsaDecrypter
+from .streams import Progress, StreamCall, StreamContext, StreamData, StreamResponse, body_of
 from .tickets import TicketFile, Tickets
 from .transport import Transport
 
@@ -182,6 +185,35 @@ class Client:
         inside = http_request(method, path, params=params, headers=headers, json=json, data=data)
         return RequestContext(self._send(inside))
 
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        data: StreamData | None = None,
+        progress: Progress | None = None,
+    ) -> StreamContext:
+        """One sealed request whose body, and whose response, may be of any length.
+
+        ``async with client.stream("PUT", "/backup", data=Path("disk.img")) as response``. ``data``
+        is bytes, text, a ``Path``, a binary file or an async iterable of bytes. It is sent once.
+        ``progress(sent, length)`` is called for each piece of it. Hardened suites only.
+        Raises: ClientError; ValueError, for what the gateway would refuse.
+        """
+        request = stream_request(method, path, params, headers)
+        return StreamContext(self._stream(request, data, progress))
+
+    async def _stream(
+        self, request: StreamRequest, data: StreamData | None, progress: Progress | None
+    ) -> StreamResponse:
+        body = None if data is None else body_of(data)
+        if body is not None:
+            request = replace(request, length=body.length)
+        call = StreamCall(self._url_of(request.target), request, body, progress)
+        return await self._protocol.stream(call)
+
     def get(self, path: str, **options: Unpack[RequestOptions]) -> RequestContext:
         """``request("GET", path, ...)``."""
         return self.request("GET", path, **options)
@@ -204,8 +236,10 @@ class Client:
 
     async def _send(self, inside: HttpRequest) -> Response:
         response = await self._protocol.send(inside)
-        url = URL(f"{self._url.origin()}{inside.target}", encoded=True)
-        return Response(inside.method, url, response)
+        return Response(inside.method, self._url_of(inside.target), response)
+
+    def _url_of(self, target: str) -> URL:
+        return URL(f"{self._url.origin()}{target}", encoded=True)
 
     async def _send_form(self, form: FormRequest) -> Response:
         return await self._send(await form.whole())

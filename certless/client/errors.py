@@ -9,9 +9,12 @@
     |- ClockNotAccepted        the message was too old or too new; it may have been processed
     |- NoAnswer                no complete response in time; the request may have been processed
     |- AnswerNotTrusted        a response that the gateway cannot have made
+    |- StreamBroken            a body was cut off or changed on its way
+    |- StreamAborted           the gateway ended a stream early
     `- Refused                 an error response: ``status`` and ``code``
        |- NoGateway
        |- SuiteNotAccepted
+       |- StreamsNotAccepted
        |- CodeNotAccepted
        |- PasswordNotAccepted
        `- TicketNotAccepted
@@ -22,6 +25,14 @@ from contextlib import contextmanager
 
 from protocol.common.errors import MalformedMessage, RemoteProtocolError
 
+_ABORTED = {
+    1: "it was cancelled",
+    2: "the application or the upstream failed",
+    3: "it is too large",
+    4: "the session has ended: log in again",
+    5: "it took too long",
+    6: "what was sent did not arrive whole",
+}
 _THEN = "A code allows at most 5 attempts; after that, ask for a new one"
 
 
@@ -54,6 +65,19 @@ class NoAnswer(ClientError):
 
 class AnswerNotTrusted(ClientError):
     """A response that the gateway cannot have sealed for this request."""
+
+
+class StreamBroken(ClientError):
+    """A body was cut off or changed on its way. What came before is genuine, and not whole."""
+
+
+class StreamAborted(ClientError):
+    """The gateway ended the stream before its end."""
+
+    def __init__(self, reason: int) -> None:
+        text = _ABORTED.get(reason, "for a reason that this version does not know")
+        super().__init__(f"the gateway ended the stream: {text}")
+        self.reason = reason
 
 
 class Refused(ClientError):
@@ -89,6 +113,18 @@ class SuiteNotAccepted(Refused):
             "unsupported_suite",
             f"this gateway does not accept {suite}: ask its operator which suite to use (ecdh-gcm, "
             "rsa-gcm or classic), and set it with suite= (--suite)",
+        )
+
+
+class StreamsNotAccepted(Refused):
+    """The gateway takes no streams. The client sends the body in no other way by itself."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(
+            status,
+            "no_streams",
+            "this gateway takes no streams (it is older than 0.3.0): send a body that fits into "
+            "one message by post() or put()",
         )
 
 

@@ -5,6 +5,8 @@ has refused it.
 """
 
 import secrets
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias, TypeVar
 
 from protocol.common.envelopes import Format
 from protocol.common.errors import DecryptionFailed
@@ -13,11 +15,14 @@ from protocol.hardened.client_session import (
     ClientSession,
     ClockRefused,
     EpochRefused,
+    OpenedStream,
     PendingMessage,
     ReceivedAnswer,
     seal_request,
+    seal_stream_request,
 )
 from protocol.hardened.sealed_messages import Envelope
+from protocol.streams.opening import OFFER_FIELD, StreamRequest
 
 from .clock import Clock
 from .errors import (
@@ -25,10 +30,25 @@ from .errors import (
     ClientError,
     ClockNotAccepted,
     NotLoggedIn,
+    Refused,
+    StreamsNotAccepted,
     answers_checked,
 )
 from .rsa_key import ClientKey
-from .transport import MESSAGE_BYTES, Transport
+from .streams import (
+    Body,
+    Progress,
+    StreamCall,
+    StreamResponse,
+    sealed_body,
+    streamed_response,
+    whole_response,
+)
+from .transport import MESSAGE_BYTES, StreamedReply, Transport
+
+Sealed: TypeAlias = tuple[Envelope, PendingMessage, ClientSession]
+Refusal: TypeAlias = ClockRefused | EpochRefused
+_T = TypeVar("_T")
 
 
 class Messages:
@@ -55,11 +75,96 @@ class Messages:
 
         Raises: ClientError.
         """
-        answer = await self._exchange(request)
+
+        async def exchange() -> HttpResponse | Refusal:
+            body, pending = self._sealed(lambda now_ms: self._seal(request, now_ms))
+            started_ms = self._steady()
+            reply = await self._transport.post("/message", body, self._form, MESSAGE_BYTES)
+            opened = await self._open(pending, reply, self._steady() - started_ms)
+            if isinstance(opened, OpenedStream):
+                raise AnswerNotTrusted("a stream came that was not asked for")
+            return opened
+
+        return await self._persistently(exchange)
+
+    async def stream(self, call: StreamCall) -> StreamResponse:
+        """The response to a request whose body, and response, may be of any length.
+
+        Raises: ClientError, and what the source of the body raises.
+        """
+        if call.body is None:
+            asked = call.request
+            offer = (OFFER_FIELD, str(asked.record_bytes))
+            plain = HttpRequest(asked.method, asked.target, (*asked.headers, offer), b"")
+            opened, reply = await self._open_download(plain)
+        else:
+            opened = await self._open_upload(call.request)
+            reply = await self._upload(opened, call.body, call.progress)
+        if isinstance(opened, HttpResponse):
+            return whole_response(call, opened)
+        if reply is None:
+            raise AnswerNotTrusted("a grant without records")
+        return await streamed_response(call, opened, reply)
+
+    async def _upload(
+        self, opened: HttpResponse | OpenedStream, body: Body, progress: Progress | None
+    ) -> StreamedReply | None:
+        if isinstance(opened, HttpResponse):
+            return None
+        records = sealed_body(opened, body, self._steady, progress)
+        path = f"/stream/{opened.keys.stream_id.hex()}"
+        return await self._transport.post_records(path, records)
+
+    async def _open_download(
+        self, request: HttpRequest
+    ) -> tuple[HttpResponse | OpenedStream, StreamedReply | None]:
+        """The answer to a request that offers to take a stream, and the records of it.
+
+        Raises: ClientError.
+        """
+
+        async def exchange() -> tuple[HttpResponse | OpenedStream, StreamedReply | None] | Refusal:
+            body, pending = self._sealed(lambda now_ms: self._seal(request, now_ms))
+            started_ms = self._steady()
+            reply = await self._transport.post_for_stream("/message", body, self._form)
+            try:
+                message = await reply.message(MESSAGE_BYTES)
+                opened = await self._open(pending, message, self._steady() - started_ms)
+                if isinstance(opened, OpenedStream) != reply.has_records:
+                    raise AnswerNotTrusted("records without a grant, or a grant without records")
+            except BaseException:
+                reply.close()
+                raise
+            if isinstance(opened, OpenedStream):
+                return opened, reply
+            reply.close()
+            return opened if isinstance(opened, Refusal) else (opened, None)
+
+        return await self._persistently(exchange)
+
+    async def _open_upload(self, request: StreamRequest) -> HttpResponse | OpenedStream:
+        """The grant for a body that is to follow, or why there is none. Raises: ClientError."""
+
+        async def exchange() -> HttpResponse | OpenedStream | Refusal:
+            body, pending = self._sealed(lambda now_ms: self._seal_upload(request, now_ms))
+            started_ms = self._steady()
+            try:
+                reply = await self._transport.post("/stream", body, self._form, MESSAGE_BYTES)
+            except Refused as error:
+                if error.status == 404:
+                    raise StreamsNotAccepted(404) from None
+                raise
+            return await self._open(pending, reply, self._steady() - started_ms)
+
+        return await self._persistently(exchange)
+
+    async def _persistently(self, exchange: Callable[[], Awaitable[_T | Refusal]]) -> _T:
+        """What ``exchange`` gives; it is repeated only if nothing can be handled twice (§2.6.6)."""
+        answer = await exchange()
         if isinstance(answer, ClockRefused) and answer.may_retry:
-            answer = await self._exchange(request)
+            answer = await exchange()
         if isinstance(answer, EpochRefused):
-            answer = await self._exchange(request)
+            answer = await exchange()
         if isinstance(answer, EpochRefused):
             raise AnswerNotTrusted("the gateway refuses a new epoch: log in again")
         if isinstance(answer, ClockRefused):
@@ -69,17 +174,24 @@ class Messages:
             )
         return answer
 
-    async def _exchange(self, request: HttpRequest) -> HttpResponse | ClockRefused | EpochRefused:
-        started_ms = self._steady()
-        if self._clock() >= self._session.expires_ms:
+    def _seal(self, request: HttpRequest, now_ms: int) -> Sealed:
+        return seal_request(self._session, request, now_ms, secrets.token_bytes)
+
+    def _seal_upload(self, request: StreamRequest, now_ms: int) -> Sealed:
+        return seal_stream_request(self._session, request, now_ms, secrets.token_bytes)
+
+    def _sealed(self, seal: Callable[[int], Sealed]) -> tuple[bytes, PendingMessage]:
+        now_ms = self._clock()
+        if now_ms >= self._session.expires_ms:
             raise NotLoggedIn("the session has ended: call resume, or login")
         # Stored before the first await: no other message may use the same number.
-        envelope, pending, self._session = seal_request(
-            self._session, request, self._clock(), secrets.token_bytes
-        )
-        body = envelope.serialize(self._form)
-        reply = await self._transport.post("/message", body, self._form, MESSAGE_BYTES)
-        answer = await self._open(pending, reply, self._steady() - started_ms)
+        envelope, pending, self._session = seal(now_ms)
+        return envelope.serialize(self._form), pending
+
+    async def _open(
+        self, pending: PendingMessage, reply: bytes, elapsed_ms: int
+    ) -> HttpResponse | OpenedStream | Refusal:
+        answer = await self._opened(pending, reply, elapsed_ms)
         if isinstance(answer, ClockRefused):
             self._session = self._session.corrected(answer.server_ms, self._clock())
         elif isinstance(answer, EpochRefused):
@@ -88,9 +200,9 @@ class Messages:
             self._session = self._session.answered(pending.epoch)
         return answer
 
-    async def _open(
+    async def _opened(
         self, pending: PendingMessage, reply: bytes, elapsed_ms: int
-    ) -> HttpResponse | ClockRefused | EpochRefused:
+    ) -> HttpResponse | OpenedStream | Refusal:
         with answers_checked():
             received = pending.receive(Envelope.parse(self._form, reply))
         unwrapped = await self._unwrap(received)

@@ -14,6 +14,7 @@ from protocol.common.messages import HttpRequest, HttpResponse
 from protocol.common.typed_codes import NoCode
 
 from .errors import CodeMistyped, CodeNotAccepted
+from .streams import StreamCall, StreamResponse
 
 CodeSource: TypeAlias = str | Callable[[], str | Awaitable[str]]
 
@@ -89,6 +90,13 @@ class ClientProtocol(ABC):
     @abstractmethod
     async def send(self, request: HttpRequest) -> HttpResponse:
         """Send one sealed request; return its response. Raises: ClientError."""
+
+    @abstractmethod
+    async def stream(self, call: StreamCall) -> StreamResponse:
+        """The answer to a request whose body, and answer, may be of any length.
+
+        Raises: ClientError, ValueError (the suite has no streams).
+        """
 
     @abstractmethod
     async def logout(self) -> None:

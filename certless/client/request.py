@@ -12,6 +12,9 @@ from yarl import URL
 from protocol.common.codec import serialize_json
 from protocol.common.errors import MalformedMessage
 from protocol.common.messages import HttpRequest
+from protocol.streams.opening import StreamRequest
+
+from .streams import RECORD_BYTES
 
 Data: TypeAlias = bytes | str | Mapping[str, str] | FormData
 
@@ -79,6 +82,24 @@ def http_request(
     try:
         checked = HttpRequest(method.upper(), target, tuple(sent.items()), body)
         return HttpRequest.parse_array(checked.to_array())
+    except MalformedMessage as error:
+        raise ValueError(str(error)) from None
+
+
+def stream_request(
+    method: str,
+    path: str,
+    params: Mapping[str, Any] | None,
+    headers: Mapping[str, str] | None,
+) -> StreamRequest:
+    """The request whose body follows; its length is not known yet. Raises: ValueError."""
+    sent = tuple(
+        (name, value.encode("utf-8", "surrogateescape").decode("latin-1"))
+        for name, value in CIMultiDict(headers or {}).items()
+    )
+    request = StreamRequest(method.upper(), target_of(path, params), sent, None, RECORD_BYTES)
+    try:
+        return StreamRequest.parse(request.serialize())
     except MalformedMessage as error:
         raise ValueError(str(error)) from None
 

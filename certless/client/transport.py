@@ -4,7 +4,10 @@ The server may be hostile. Until a seal has been opened, the client limits the s
 accepts no compression, and stops at the time limit.
 """
 
+import asyncio
 import re
+from collections.abc import AsyncIterable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 
 import aiohttp
@@ -19,6 +22,7 @@ from .errors import AnswerNotTrusted, NoAnswer, NoGateway, NotLoggedIn, Refused
 # Error responses and login messages; the largest contains a public key.
 SMALL_ANSWER_BYTES = 64 * 1024
 MESSAGE_BYTES = 64 * 1024 * 1024
+STREAM_TYPE = "application/certless-stream"
 _SECONDS = re.compile(r"[0-9]{1,6}")
 _CONTENT_TYPE_OF = {form: name for name, form in CONTENT_TYPES.items()}
 
@@ -63,6 +67,52 @@ def _is_as_sent(response: aiohttp.ClientResponse) -> bool:
     return all(coding.strip().lower() in ("", "identity") for coding in codings)
 
 
+class StreamedReply:
+    """An answer whose body is read piece by piece: a message, or a grant and records.
+
+    ``has_records`` if records follow the message.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, *, has_records: bool) -> None:
+        self.has_records = has_records
+        self._response = response
+
+    async def message(self, most: int) -> bytes:
+        """The whole message, of at most ``most`` bytes. Raises: AnswerNotTrusted, NoAnswer."""
+        with _answers_read():
+            if not self.has_records:
+                answer = await _read(self._response, most)
+                if answer is None:
+                    raise AnswerNotTrusted(f"the answer is larger than {most} bytes")
+                return answer
+            length = int.from_bytes(await self._response.content.readexactly(4))
+            if length > SMALL_ANSWER_BYTES:
+                raise AnswerNotTrusted(f"a grant is larger than {SMALL_ANSWER_BYTES} bytes")
+            return await self._response.content.readexactly(length)
+
+    async def chunk(self) -> bytes:
+        """Bytes of records as they come, and b"" at the end. Raises: NoAnswer."""
+        with _answers_read():
+            return await self._response.content.readany()
+
+    def close(self) -> None:
+        """Let go of the connection, whatever is left on it."""
+        self._response.close()
+
+
+@contextmanager
+def _answers_read() -> Iterator[None]:
+    """Raises NoAnswer for whatever goes wrong on the line."""
+    try:
+        yield
+    except TimeoutError:
+        raise NoAnswer("nothing came for too long", "is the line good?") from None
+    except asyncio.IncompleteReadError:
+        raise NoAnswer("it broke off") from None
+    except aiohttp.ClientError as error:
+        raise NoAnswer(_plain(str(error) or type(error).__name__, 256)) from error
+
+
 class Transport:
     """Connections to one gateway."""
 
@@ -93,14 +143,53 @@ class Transport:
 
         It is sent only once. Raises: Refused, AnswerNotTrusted, NoAnswer, NotLoggedIn.
         """
-        if self._http is None:
-            raise NotLoggedIn("open the client first: 'async with Client(url) as client'")
+        http = self._opened()
         try:
-            return await self._exchange(self._http, path, body, form, most)
+            return await self._exchange(http, path, body, form, most)
         except TimeoutError:
             raise NoAnswer(f"not complete after {self._timeout.total:g} s") from None
         except aiohttp.ClientError as error:
             raise NoAnswer(_plain(str(error) or type(error).__name__, 256)) from error
+
+    async def post_for_stream(self, path: str, body: bytes, form: Format) -> StreamedReply:
+        """The answer to ``body``, which may go on for long.
+
+        Raises: Refused, AnswerNotTrusted, NoAnswer, NotLoggedIn.
+        """
+        return await self._begin(path, BytesIO(body), _CONTENT_TYPE_OF[form])
+
+    async def post_records(self, path: str, records: AsyncIterable[bytes]) -> StreamedReply:
+        """The answer to ``records``, which may come before they are sent. Raises as above."""
+        return await self._begin(path, records, STREAM_TYPE)
+
+    async def _begin(
+        self, path: str, data: BytesIO | AsyncIterable[bytes], content_type: str
+    ) -> StreamedReply:
+        with _answers_read():
+            response = await self._opened().post(
+                self.url.with_path(self.prefix + path),
+                data=data,
+                headers={hdrs.CONTENT_TYPE: content_type, hdrs.CACHE_CONTROL: "no-transform"},
+                allow_redirects=False,
+                # A stream has no last byte in sight; what must not last is silence.
+                timeout=aiohttp.ClientTimeout(
+                    sock_connect=self._timeout.total, sock_read=self._timeout.total
+                ),
+            )
+            if response.status >= 300:
+                async with response:
+                    raise await _refusal(response)
+            has_records = response.content_type == STREAM_TYPE
+            is_ours = has_records or response.content_type == content_type
+            if not is_ours or not _is_as_sent(response):
+                response.close()
+                raise NoGateway(response.status)
+            return StreamedReply(response, has_records=has_records)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            raise NotLoggedIn("open the client first: 'async with Client(url) as client'")
+        return self._http
 
     async def _exchange(
         self, http: aiohttp.ClientSession, path: str, body: bytes, form: Format, most: int

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { webcrypto } from 'node:crypto';
 import { describe, test } from './limited.js';
 import { beginLogin, beginResumption } from '../src/protocol/hardened/clientHandshake.js';
-import { ClockRefused, PendingMessage, readied, rekeyed, sealRequest } from '../src/protocol/hardened/clientSession.js';
+import { ClockRefused, OpenedStream, PendingMessage, readied, rekeyed, sealRequest } from '../src/protocol/hardened/clientSession.js';
 import { encodeBytes, utf8, utf8Text } from '../src/common/codec.js';
 import { CodeRefused, InvalidPublicKey } from '../src/common/errors.js';
 import {
@@ -29,7 +29,11 @@ import { webCrypto } from '../src/primitives/webCrypto.js';
 import { validatePublicKey } from '../src/protocol/rsaKeys.js';
 import { Envelope } from '../src/protocol/hardened/sealedMessages.js';
 import { admitShare, agree, clientSecret, clientShare } from '../src/protocol/hardened/spake2.js';
+import { parseStreamRequest } from './support/serverMessages.js';
 import { serverSecret, serverShare } from './support/serverSpake2.js';
+import { BodyReader, BodyWriter, ResponseReader, serializeHead } from '../src/protocol/streams/bodies.js';
+import { serializeStreamRequest } from '../src/protocol/streams/opening.js';
+import { RecordReader, RecordWriter } from '../src/protocol/streams/records.js';
 import { readCode } from '../src/protocol/typedCodes.js';
 import { ReplayWindow, answerResumption, answerShare, enrol, greet, openRequest, proven, redeem } from './support/hardenedServer.js';
 import { HARDENED_VECTORS, matches, privateDer, publicPem, unhex } from './vectors.js';
@@ -58,6 +62,13 @@ const plain = (value) => {
   if (value instanceof Uint8Array) return hex(value);
   return Array.isArray(value) ? value.map(plain) : value;
 };
+
+/** The keys of a stream, of which a test uses one direction. */
+const streamKeysOf = (given) => ({
+  streamId: unhex(given.stream_hex),
+  client: unhex(given.key_hex),
+  server: unhex(given.key_hex),
+});
 
 /** One function a kind, as RUNNERS in tests/protocol/test_hardened_vectors.py. */
 function runners(primitives) {
@@ -237,6 +248,54 @@ function runners(primitives) {
       const error = await openAnswer(given).catch((refused) => refused);
       assert.ok(error instanceof ClockRefused);
       return { server_ms: error.serverMs, may_retry: error.mayRetry };
+    },
+    async read_stream(given) {
+      const records = new RecordReader(primitives, streamKeysOf(given), given.direction, given.record_bytes);
+      const isResponse = given.direction === 'server';
+      const reader = isResponse ? new ResponseReader(records, given.is_bodiless) : new BodyReader(records, given.length);
+      let body = '';
+      for (const chunk of given.chunks_hex) {
+        reader.feed(unhex(chunk));
+        for (let data = await reader.next(); data; data = await reader.next()) body += hex(data);
+      }
+      reader.end();
+      return {
+        body_hex: body,
+        head: isResponse ? parseMsgpack(serializeHead(reader.head)) : null,
+        request_verified: isResponse ? reader.isRequestVerified : null,
+      };
+    },
+    async write_stream(given) {
+      const keys = streamKeysOf(given);
+      const body = new BodyWriter(new RecordWriter(primitives, keys, given.direction, given.record_bytes, 0));
+      const written = [];
+      if (given.head) {
+        const [status, headers, [length]] = given.head;
+        written.push(await body.head({ status, headers, length }, 0));
+      }
+      for (const [index, piece] of given.pieces_hex.entries()) {
+        written.push(await body.data(unhex(piece), given.at_ms[index]));
+      }
+      written.push(await body.final(given.at_ms.at(-1), given.request_verified));
+      return { records_hex: written.map(hex).join('') };
+    },
+    async open_stream_grant(given) {
+      const { header } = Envelope.parse(...wire(given.request));
+      const { privateKey = null } = (await pairOf(header.suite.name, 'test-client')) ?? {};
+      const s2c = unhex(given.keys.s2c_hex);
+      const request = Envelope.parse(...wire(given.request));
+      const pending = new PendingMessage(primitives, request, s2c, privateKey, given.takes_stream);
+      const opened = await pending.open(Envelope.parse(...wire(given.message)), 0);
+      assert.ok(opened instanceof OpenedStream);
+      return {
+        stream_hex: hex(opened.keys.streamId),
+        client_key_hex: hex(opened.keys.client),
+        server_key_hex: hex(opened.keys.server),
+        record_bytes: opened.recordBytes,
+      };
+    },
+    async parse_stream_request({ plaintext_hex: plaintext }) {
+      return { request: parseMsgpack(serializeStreamRequest(parseStreamRequest(unhex(plaintext)))) };
     },
     async spake2(given) {
       const [w, x, y] = [given.w_hex, given.x_hex, given.y_hex].map((digits) => BigInt(`0x${digits}`));

@@ -116,6 +116,17 @@ class Settings:
             metavar="BYTES",
         )
     )
+    max_stream_bytes: int = setting(
+        NumberOption(
+            section=Section.HOW_LARGE,
+            help="the largest body of a stream, in either direction",
+            default=2**53 - 1,
+            shown_default="none",
+            least=1024,
+            most=2**53 - 1,
+            metavar="BYTES",
+        )
+    )
     session_lifetime_s: int = setting(
         NumberOption(
             section=Section.HOW_LONG,

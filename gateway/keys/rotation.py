@@ -29,7 +29,7 @@ from .keyring import KeyRing, key_id
 PURPOSES = {
     "session": ("hardened session", "session", "login"),
     "handshake": ("handshake",),
-    "exchange": ("exchange", "resumption"),
+    "exchange": ("exchange", "resumption", "granted stream"),
     "chain": ("chain",),
     "ticket": ("ticket",),
     "issued code": ("issued code",),

@@ -44,6 +44,13 @@ class Dispatcher:
         self, request: OuterRequest, inside: HttpRequest, session: Session
     ) -> Dispatched:
         """The response to ``inside``, a request of ``session`` that came in ``request``."""
+        refused = await self.refusal(request, inside, session)
+        return refused or Dispatched(await request.run(inside, session))
+
+    async def refusal(
+        self, request: OuterRequest, inside: HttpRequest, session: Session
+    ) -> Dispatched | None:
+        """The response to a request that must not run, or None. Counts it for the limits."""
         path = inside.target.partition("?")[0]
         if self._routes.may_be_own(path):
             text = "no route of the gateway exists inside a message"
@@ -66,4 +73,4 @@ class Dispatcher:
             text = f"this route takes {demanded}: log in by a hardened suite"
             response = sealed_error(403, "suite_required", text, suite=demanded)
             return Dispatched(response, "suite_required")
-        return Dispatched(await request.run(inside, session))
+        return None

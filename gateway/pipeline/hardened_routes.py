@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from gateway.config.settings import Settings
 from gateway.errors import RateLimited
@@ -22,16 +23,27 @@ from protocol.hardened.handshake_messages import (
 )
 from protocol.hardened.message_server import AcceptedMessage, StaleMessage, open_request
 from protocol.hardened.replay_window import FreshnessClaim
-from protocol.hardened.sealed_messages import Envelope
+from protocol.hardened.sealed_messages import Envelope, Kind
+from protocol.streams.opening import OFFER_FIELD, stream_offer
 
 from .dispatch import Dispatched, Dispatcher
 from .inner import log_failure
 from .outer import OuterRequest, Reply, give_way, read_login, reply_in
+from .pipe import StreamedRequest, StreamedResponse
 from .responses import json_inside, sealed_error
+from .streams import SessionWatch, StreamContext, grant_reply
 
 HELLO = "/session/hello"
 LOGOUT = "/session/logout"
 PASSWORD = "/session/authenticate"
+
+
+@dataclass(frozen=True, slots=True)
+class _Streamed:
+    """A streamed response, to a client that takes records of ``record_bytes``."""
+
+    response: StreamedResponse
+    record_bytes: int
 
 
 class HardenedRoutes:
@@ -105,15 +117,20 @@ class HardenedRoutes:
 
     # --- sealed messages ---
 
-    async def message(self, request: OuterRequest, members: Members) -> Reply:
-        """The reply to a sealed request."""
+    async def accept(
+        self, request: OuterRequest, members: Members, kind: Kind
+    ) -> tuple[LiveSession, AcceptedMessage] | Reply:
+        """A sealed message of ``kind``, verified and claimed, or the refusal of it.
+
+        Raises: MalformedMessage, RejectedMessage, RateLimited, StoreUnavailable.
+        """
         clock = self._settings.clock
         envelope = Envelope.take(members)
         await give_way(len(envelope.sealed))
         now_ms = clock()
         live = await self._sessions.find(envelope.header.session_id, now_ms)
         server = live.server if live else None
-        opened = open_request(envelope, server, now_ms, self._settings.window_ms)
+        opened = open_request(envelope, server, now_ms, self._settings.window_ms, kind)
         if live is None:  # for the type checker: open_request has raised
             raise DecryptionFailed
         if self._is_ahead(opened.claim, now_ms):
@@ -122,15 +139,28 @@ class HardenedRoutes:
         # If the clock is set back now, a message that was late for the store must stay late.
         now_ms = max(now_ms, clock())
         decided = opened.accept(claimed, now_ms)
-        form, outcome = members.form, f"session {live.session.id}"
         if isinstance(decided, StaleMessage):
+            form, outcome = members.form, f"session {live.session.id} ({decided.error})"
             self._events.emit(MessageRejected(decided.error, request.remote))
             refusal = decided.seal_refusal(clock(), secrets.token_bytes)
-            return reply_in(form, refusal.serialize(form), f"{outcome} ({decided.error})")
+            return reply_in(form, refusal.serialize(form), outcome)
         await self._sessions.keep(live, decided.session, now_ms)
-        ran = await self._run(request, decided, live)
+        return live, decided
+
+    async def message(self, request: OuterRequest, members: Members) -> Reply:
+        """A sealed request, and the sealed answer to it."""
+        accepted = await self.accept(request, members, Kind.REQUEST)
+        if isinstance(accepted, Reply):
+            return accepted
+        live, message = accepted
+        form, outcome, clock = members.form, f"session {live.session.id}", self._settings.clock
+        ran = await self._run(request, message, live)
+        if isinstance(ran, _Streamed):
+            watch = SessionWatch(self._sessions, live.record.session_id, clock)
+            context = StreamContext(ran.record_bytes, watch, live.session, f"{outcome} (stream)")
+            return grant_reply(message, form, ran.response, context, clock())
         await give_way(len(ran.response.body))
-        answer = decided.seal_response(ran.response, clock(), secrets.token_bytes)
+        answer = message.seal_response(ran.response, clock(), secrets.token_bytes)
         await give_way(len(answer.sealed))
         if ran.refusal:
             outcome = f"{outcome} ({ran.refusal})"
@@ -150,9 +180,12 @@ class HardenedRoutes:
 
     async def _run(
         self, request: OuterRequest, accepted: AcceptedMessage, live: LiveSession
-    ) -> Dispatched:
+    ) -> "Dispatched | _Streamed":
+        record_bytes = None
         try:
             inside = accepted.http_request()
+            if any(name.lower() == OFFER_FIELD for name, _ in inside.headers):
+                record_bytes = stream_offer(inside.headers)
         except MalformedMessage as error:
             return Dispatched(sealed_error(400, error.public_code, str(error)))
         path = inside.target.partition("?")[0]
@@ -162,9 +195,21 @@ class HardenedRoutes:
         if (inside.method, path) == ("POST", self._password_path):
             return Dispatched(await self._authenticate(live, inside))
         if live.kept.awaits_password:
-            text = f"send the password to {self._password_path} first"
-            return Dispatched(sealed_error(401, "password_required", text))
-        return await self._dispatcher.dispatch(request, inside, live.session)
+            return Dispatched(self.password_required())
+        if record_bytes is None:
+            return await self._dispatcher.dispatch(request, inside, live.session)
+        refused = await self._dispatcher.refusal(request, inside, live.session)
+        if refused is not None:
+            return refused
+        response = await request.run_streamed(StreamedRequest(inside), live.session)
+        if isinstance(response, StreamedResponse):
+            return _Streamed(response, record_bytes)
+        return Dispatched(response)
+
+    def password_required(self) -> HttpResponse:
+        """The response while a second check is awaited (PROTOCOL §2.4.7)."""
+        text = f"send the password to {self._password_path} first"
+        return sealed_error(401, "password_required", text)
 
     async def _authenticate(self, live: LiveSession, inside: HttpRequest) -> HttpResponse:
         """The second check of the directory. A failure ends the session (PROTOCOL §2.4.7)."""

@@ -6,7 +6,7 @@ handler writes is captured, to be sealed.
 
 import logging
 import traceback
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 
 from multidict import CIMultiDict
 
@@ -30,10 +30,22 @@ _HOP_BY_HOP = frozenset(
     }
 )
 # The body inside is complete: its length is known, and nothing is negotiated.
-_NOT_INSIDE = frozenset({"accept-encoding", "content-length", "expect"})
+_NOT_INSIDE = frozenset({"accept-encoding", "certless-stream", "content-length", "expect"})
+# Responses with these statuses have no body, whatever a handler writes.
+_BODILESS = frozenset({204, 304})
+# A longer response is streamed, to a client that takes streams.
+WHOLE_BYTES = 64 * 1024
 _TEXT = (("Content-Type", "text/plain"),)
-_FAILED = HttpResponse(500, _TEXT, b"500 Internal Server Error")
+FAILED = HttpResponse(500, _TEXT, b"500 Internal Server Error")
 _log = logging.getLogger("certless")
+
+
+def is_to_be_streamed(method: str, status: int, headers: Mapping[str, str]) -> bool:
+    """Whether a response is long, or its length unknown, so that it is not kept whole."""
+    if method == "HEAD" or status in _BODILESS:
+        return False
+    length = headers.get("Content-Length", "")
+    return not (length.isascii() and length.isdigit() and int(length[:20]) <= WHOLE_BYTES)
 
 
 def end_to_end(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -71,7 +83,7 @@ def captured_response(status: int, headers: Iterable[tuple[str, str]], body: byt
         _log.error(
             "handler failed: status %d with %d headers of %d characters", status, len(kept), chars
         )
-        return _FAILED
+        return FAILED
     return HttpResponse(status, kept, body)
 
 
@@ -81,7 +93,7 @@ def failed(error: BaseException) -> HttpResponse:
     # Our own texts hold no secret. A text of the application can quote the plaintext.
     if isinstance(error, BodyTooLarge):
         return HttpResponse(500, _TEXT, f"500: {error}".encode())
-    return _FAILED
+    return FAILED
 
 
 def log_failure(what: str, error: BaseException) -> None:

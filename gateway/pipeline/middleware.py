@@ -33,6 +33,7 @@ from .hardened_routes import HELLO, HardenedRoutes
 from .outer import OuterRequest, Reply, give_way
 from .request_headers import check_no_content_encoding, is_cross_site
 from .responses import error_reply, status_and_text
+from .stream_routes import STREAM, StreamRoutes
 
 # A logger of its own, for integrators whose access log shows OUTCOME as well.
 _refusals = logging.getLogger("certless.refused")
@@ -57,6 +58,7 @@ class Middleware:
         limits: Limits,
         hardened: HardenedRoutes,
         classic: ClassicRoutes | None,
+        streams: StreamRoutes,
         events: Events,
     ) -> None:
         """``classic`` is None if the classic suite is off."""
@@ -65,6 +67,8 @@ class Middleware:
         self._limits = limits
         self._hardened = hardened
         self._classic = classic
+        self._streams = streams
+        self._stream_path = f"{settings.prefix}{STREAM}/"
         self._events = events
         self._script = ClientScript(settings)
         prefix, paths = settings.prefix, settings.dialect.paths
@@ -77,6 +81,7 @@ class Middleware:
             **hardened.routes,
             prefix + paths.message: self._message,
             prefix + _MESSAGE: self._message,
+            prefix + STREAM: streams.open,
         }
         self._asks_for_mails = {prefix + paths.session, prefix + HELLO}
 
@@ -114,6 +119,8 @@ class Middleware:
         serve = self._protocol_routes.get(request.raw_path)
         if serve is not None:
             return await self._own(request, serve)
+        if request.raw_path.startswith(self._stream_path):
+            return await self._own(request, self._streams.body)
         if not self._routes.is_own(request.raw_path):
             return await self._in_place(request)
         script = self._script.answer(request)

@@ -7,7 +7,7 @@ the request that was inside a sealed message.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
 from multidict import CIMultiDict
@@ -16,6 +16,8 @@ from gateway.errors import BodyTooLarge
 from gateway.sessions.session import Session
 from protocol.common.envelopes import CONTENT_TYPES, MAX_LOGIN_BYTES, Format
 from protocol.common.messages import HttpRequest, HttpResponse
+
+from .pipe import StreamedRequest, StreamedResponse
 
 # The work on a smaller message takes a few milliseconds.
 _LARGE_BYTES = 128 * 1024
@@ -56,11 +58,21 @@ class OuterRequest(ABC):
         """The whole body. Raises: BodyTooLarge, BodyTooSlow, BrokenBody, TooManyBodies."""
 
     @abstractmethod
+    async def next_chunk(self) -> bytes:
+        """Bytes of the body as they come, and b"" at its end. Raises: BrokenBody."""
+
+    @abstractmethod
     async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:
         """The response of the application to ``inside``, as if ``inside`` had come in plain.
 
         Nothing is sent over the wire. If the application fails, the response is a 500.
         """
+
+    @abstractmethod
+    async def run_streamed(
+        self, inside: StreamedRequest, session: Session
+    ) -> HttpResponse | StreamedResponse:
+        """As ``run``. A response that is long, or of unknown length, is given as it is written."""
 
 
 @dataclass(slots=True)
@@ -69,7 +81,7 @@ class Reply:
 
     If ``closes`` is set, the connection takes no other request: the unread rest of this body must
     not be read as a request. ``outcome`` is for the access log. ``session`` is the session of an
-    accepted sealed message.
+    accepted sealed message. ``records`` is there in place of ``body`` if the reply is a stream.
     """
 
     status: int
@@ -78,6 +90,7 @@ class Reply:
     outcome: str = ""
     session: Session | None = None
     closes: bool = False
+    records: AsyncGenerator[bytes] | None = None
 
 
 def format_of(content_type: str) -> Format:

@@ -7,6 +7,7 @@
     `- RemoteProtocolError          the peer's message
        |- MalformedMessage          visible: not a message of this protocol
        |- UnsupportedSuite          visible: no suite or version that both sides speak
+       |- AbortedStream             visible: the peer ended a stream early
        `- RejectedMessage           visible only as "rejected"
           |- DecryptionFailed       key, padding, cipher or structure inside
           |- StaleTimestamp         outside the time window
@@ -14,7 +15,8 @@
           |- CodeRefused            no such login, or the code is spent, expired or wrong
           |- TicketRefused          no such ticket, or it is expired or of another suite
           |  `- TicketReuseDetected a spent ticket: its chain must be revoked
-          `- InvalidPublicKey       the peer's RSA key or point
+          |- InvalidPublicKey       the peer's RSA key or point
+          `- BrokenStream           a stream was cut off or changed
 
 A peer sees only ``public_code``. ``code`` is for logs and tests. The text of an error never holds a
 key, a code, a token, a password or plaintext.
@@ -107,3 +109,22 @@ class InvalidPublicKey(RejectedMessage):
     """The peer's public key (RSA, or a point of P-256) is not acceptable."""
 
     code = "key_not_admitted"
+
+
+class BrokenStream(RejectedMessage):
+    """A stream was cut off, or one of its records is not what the sender sealed (§2.10).
+
+    What came before is genuine and not whole.
+    """
+
+    code = "broken_stream"
+
+
+class AbortedStream(RemoteProtocolError):
+    """The peer ended the stream before its end, and says why: ``reason`` is a number."""
+
+    code = "aborted_stream"
+
+    def __init__(self, reason: int, message: str = "") -> None:
+        super().__init__(message or f"the peer aborted the stream (reason {reason})")
+        self.reason = reason

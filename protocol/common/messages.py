@@ -9,7 +9,7 @@ III.
 import contextlib
 import re
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeAlias
 from urllib.parse import quote
 
 from .codec import (
@@ -21,6 +21,8 @@ from .codec import (
     serialize_json,
 )
 from .errors import MalformedMessage
+
+FieldLines: TypeAlias = tuple[tuple[str, str], ...]
 
 MAX_TARGET_CHARS = 8192
 MAX_METHOD_CHARS = 64
@@ -184,12 +186,40 @@ def _header_pairs(pairs: object) -> tuple[tuple[str, str], ...]:
     return tuple(checked)
 
 
+def parse_field_lines(pairs: object) -> tuple[tuple[str, str], ...]:
+    """Header fields whose values are bytes, as text of U+0000 to U+00FF: a list of pairs.
+
+    Raises: MalformedMessage.
+    """
+    checked = _header_pairs(pairs)
+    check_field_bytes(checked)
+    return checked
+
+
+def check_field_bytes(headers: FieldLines) -> None:
+    """Raises: MalformedMessage, if a value is not text of U+0000 to U+00FF."""
+    if any(char > "\xff" for _, value in headers for char in value):
+        raise MalformedMessage("a header value holds a character above U+00FF")
+
+
+def parse_status(value: object) -> int:
+    """The status of a whole response, 200 to 599. Raises: MalformedMessage."""
+    if type(value) is not int or not 200 <= value <= 599:
+        raise MalformedMessage("status must be from 200 to 599")
+    return value
+
+
 def _pairs_of(headers: tuple[tuple[str, str], ...]) -> list[MsgpackValue]:
     return [[name, text] for name, text in headers]
 
 
-def _request_line(method: str, target: str) -> tuple[str, str]:
-    """The checked method in upper case, and the checked target percent-encoded."""
+def parse_request_line(method: object, target: object) -> tuple[str, str]:
+    """The checked method in upper case, and the checked target percent-encoded.
+
+    Raises: MalformedMessage.
+    """
+    if not isinstance(method, str) or not isinstance(target, str):
+        raise MalformedMessage("method and target must be strings")
     if len(method) > MAX_METHOD_CHARS or not _HTTP_TOKEN.fullmatch(method):
         raise MalformedMessage("method is not valid")
     if method.upper() in _REFUSED_METHODS:
@@ -248,7 +278,7 @@ class HttpRequest:
         """From the JSON of the classic suite. Raises: MalformedMessage."""
         if not isinstance(value, dict):
             raise MalformedMessage("request must be an object")
-        method, target = _request_line(
+        method, target = parse_request_line(
             _text(value, "method") if "method" in value else "GET", _text(value, "path")
         )
         headers = _headers(value.get("headers"))
@@ -263,9 +293,9 @@ class HttpRequest:
         if not isinstance(value, list) or len(value) != 4:
             raise MalformedMessage("a request is method, target, headers and body")
         method, target, headers, body = value
-        if not (isinstance(method, str) and isinstance(target, str) and isinstance(body, bytes)):
-            raise MalformedMessage("method and target must be strings, the body bytes")
-        return cls(*_request_line(method, target), _header_pairs(headers), body)
+        if not isinstance(body, bytes):
+            raise MalformedMessage("a body must be bytes")
+        return cls(*parse_request_line(method, target), _header_pairs(headers), body)
 
     def to_array(self) -> list[MsgpackValue]:
         return [self.method, self.target, _pairs_of(self.headers), self.body]
@@ -292,9 +322,7 @@ class HttpResponse:
         """From the JSON of the classic suite. Raises: MalformedMessage."""
         if not isinstance(value, dict):
             raise MalformedMessage("response must be an object")
-        status = value.get("status")
-        if type(status) is not int or not 200 <= status <= 599:
-            raise MalformedMessage("status must be from 200 to 599")
+        status = parse_status(value.get("status"))
         return cls(status, _headers(value.get("headers")), _body(value)[0])
 
     @classmethod
@@ -303,9 +331,9 @@ class HttpResponse:
         if not isinstance(value, list) or len(value) != 3:
             raise MalformedMessage("a response is status, headers and body")
         status, headers, body = value
-        if type(status) is not int or not 200 <= status <= 599 or not isinstance(body, bytes):
-            raise MalformedMessage("status must be from 200 to 599, the body bytes")
-        return cls(status, _header_pairs(headers), body)
+        if not isinstance(body, bytes):
+            raise MalformedMessage("a body must be bytes")
+        return cls(parse_status(status), _header_pairs(headers), body)
 
     def to_array(self) -> list[MsgpackValue]:
         return [self.status, _pairs_of(self.headers), self.body]

@@ -15,17 +15,20 @@ from protocol.common.codes import Entropy
 from protocol.common.envelopes import Members
 from protocol.common.errors import (
     DecryptionFailed,
+    LocalProtocolError,
     MalformedMessage,
     RejectedMessage,
     StaleTimestamp,
 )
 from protocol.common.messages import HttpRequest, HttpResponse
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
+from protocol.streams.opening import StreamGrant, StreamRequest, stream_offer
+from protocol.streams.records import StreamKeys
 
-from .key_schedule import EpochKeys
+from .key_schedule import EpochKeys, stream_label
 from .records import Record
 from .replay_window import MAX_FRESH_VALUE
-from .sealed_messages import Envelope, Header, Kind, open_message, seal_message, unwrap
+from .sealed_messages import Envelope, Header, Kind, open_with_secret, seal_message, unwrap
 from .suites import HARDENED_SUITES, Freshness
 
 EPOCH_LIFETIME_MS = 900_000
@@ -133,6 +136,14 @@ class ClientSession(Record):
         return replace(session, sequence=session.sequence + 1)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedStream:
+    """A stream that the server has granted. ``record_bytes`` is the longest that it takes."""
+
+    keys: StreamKeys
+    record_bytes: int
+
+
 class ReceivedAnswer:
     """The answer to a request, before the client's RSA key is used.
 
@@ -140,26 +151,38 @@ class ReceivedAnswer:
     label. It is empty in ecdh-gcm.
     """
 
-    def __init__(self, asked: Header, answer: Envelope, s2c: bytes) -> None:
+    def __init__(self, asked: Header, answer: Envelope, s2c: bytes, takes_stream: bool) -> None:
         self.wrapped = answer.wrapped or b""
         self._asked = asked
+        self._takes_stream = takes_stream
         self._answer = answer
         self._s2c = s2c
         self._opened = Once()
 
-    def open(self, unwrapped: bytes | None, elapsed_ms: int) -> HttpResponse:
-        """The response. ``unwrapped`` is the result for ``wrapped``, or None if that failed.
+    def open(self, unwrapped: bytes | None, elapsed_ms: int) -> HttpResponse | OpenedStream:
+        """The response, or the stream if the request asked for one or offered to take one.
+
+        ``unwrapped`` is the result for ``wrapped``, or None if that failed.
 
         ``elapsed_ms`` is the time since before the request was sealed, by a monotonic clock.
         Raises: DecryptionFailed (``unwrapped`` or the seal is wrong), ClockRefused, EpochRefused,
         MalformedMessage.
         """
         self._opened.use("an answer that was received")
-        plaintext = open_message(self._s2c, self._answer, unwrapped)
-        if plaintext is None:
+        opened = open_with_secret(self._s2c, self._answer, unwrapped)
+        if opened is None:
             raise DecryptionFailed("the answer's seal does not hold")
-        if self._answer.header.kind is Kind.REFUSAL:
+        plaintext, secret = opened
+        kind = self._answer.header.kind
+        if kind is Kind.REFUSAL:
             raise self._refusal(plaintext, elapsed_ms)
+        if kind is Kind.STREAM_GRANT:
+            if not self._takes_stream:
+                raise MalformedMessage("a stream that was not asked for")
+            grant = StreamGrant.parse(plaintext)
+            label = stream_label(self._answer.header.suite)
+            keys = StreamKeys(grant.stream_id, *secret.stream_keys(label))
+            return OpenedStream(keys, grant.record_bytes)
         return HttpResponse.parse_array(parse_msgpack(plaintext))
 
     def _refusal(self, plaintext: bytes, elapsed_ms: int) -> ClockRefused | EpochRefused:
@@ -184,8 +207,16 @@ class ReceivedAnswer:
 class PendingMessage:
     """A request that was sent. It takes the answer to this request once."""
 
-    def __init__(self, request: Envelope, s2c: bytes, private_key: RsaPrivateKey | None) -> None:
+    def __init__(
+        self,
+        request: Envelope,
+        s2c: bytes,
+        private_key: RsaPrivateKey | None,
+        *,
+        takes_stream: bool = False,
+    ) -> None:
         self._request = request
+        self._takes_stream = takes_stream
         self._s2c = s2c
         self._private_key = private_key
         self._received = Once()
@@ -212,12 +243,18 @@ class PendingMessage:
             raise DecryptionFailed("the answer to another request, or none")
         if asked.fresh == "counter" and told.fresh_value != asked.fresh_value:
             raise DecryptionFailed("an answer with another number than its request")
-        return ReceivedAnswer(asked, answer, self._s2c)
+        return ReceivedAnswer(asked, answer, self._s2c, self._takes_stream)
 
     def open(self, answer: Envelope, elapsed_ms: int) -> HttpResponse:
-        """``receive`` and ``ReceivedAnswer.open``, with the key given to ``seal_request``."""
+        """``receive`` and ``ReceivedAnswer.open``, with the key given to ``seal_request``.
+
+        Only for a request that takes no stream.
+        """
         received = self.receive(answer)
-        return received.open(unwrap(self._private_key, received.wrapped), elapsed_ms)
+        opened = received.open(unwrap(self._private_key, received.wrapped), elapsed_ms)
+        if isinstance(opened, OpenedStream):
+            raise LocalProtocolError("the answer is a stream: use receive")
+        return opened
 
 
 def seal_request(
@@ -231,18 +268,44 @@ def seal_request(
 
     Without it, use ``PendingMessage.receive`` and unwrap elsewhere.
     """
+    plaintext = serialize_msgpack(request.to_array())
+    takes_stream = stream_offer(request.headers) is not None
+    return _seal(session, Kind.REQUEST, plaintext, takes_stream, now_ms, entropy, private_key)
+
+
+def seal_stream_request(
+    session: ClientSession,
+    request: StreamRequest,
+    now_ms: int,
+    entropy: Entropy,
+    private_key: RsaPrivateKey | None = None,
+) -> tuple[Envelope, PendingMessage, ClientSession]:
+    """Seals the opening of a stream whose body follows as records. Else as ``seal_request``."""
+    plaintext = request.serialize()
+    return _seal(session, Kind.STREAM_REQUEST, plaintext, True, now_ms, entropy, private_key)
+
+
+def _seal(
+    session: ClientSession,
+    kind: Kind,
+    plaintext: bytes,
+    takes_stream: bool,
+    now_ms: int,
+    entropy: Entropy,
+    private_key: RsaPrivateKey | None,
+) -> tuple[Envelope, PendingMessage, ClientSession]:
     session = session._ready(now_ms)
     keys = session.keys()
     clock = max(0, now_ms + session.offset_ms)
     header = Header(
         keys.suite,
-        Kind.REQUEST,
+        kind,
         keys.epoch,
         session.session_id,
         session.fresh,
         clock if session.fresh == "clock" else session.sequence,
     )
     server_key = RsaPublicKey.from_der(session.server_key) if session.server_key else None
-    plaintext = serialize_msgpack(request.to_array())
     envelope = seal_message(keys.c2s, header, plaintext, server_key, entropy)
-    return envelope, PendingMessage(envelope, keys.s2c, private_key), session
+    pending = PendingMessage(envelope, keys.s2c, private_key, takes_stream=takes_stream)
+    return envelope, pending, session

@@ -49,6 +49,11 @@ def info(suite: HardenedSuite, purpose: str) -> bytes:
     return length_prefixed(f"certless/{VERSION}".encode(), suite.name.encode(), purpose.encode())
 
 
+def stream_label(suite: HardenedSuite) -> bytes:
+    """The label of the keys of a stream (PROTOCOL §2.10.2)."""
+    return info(suite, "stream")
+
+
 def code_scalar(
     code: str, suite: HardenedSuite, username: str, session_id: bytes, server_nonce: bytes
 ) -> int:

@@ -17,11 +17,13 @@ from protocol.common.codes import Entropy
 from protocol.common.errors import DecryptionFailed, LocalProtocolError, ReplayedNonce
 from protocol.common.messages import HttpRequest, HttpResponse
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
+from protocol.streams.opening import StreamGrant, StreamRequest
+from protocol.streams.records import STREAM_ID_BYTES, StreamKeys
 
-from .key_schedule import EpochKeys
+from .key_schedule import EpochKeys, stream_label
 from .records import SessionRecord
 from .replay_window import FreshnessClaim
-from .sealed_messages import Envelope, Kind, open_message, seal_answer, unwrap
+from .sealed_messages import Envelope, Kind, MessageSecret, open_message, seal_answer, unwrap
 
 STALE_TIMESTAMP = "stale_timestamp"
 STALE_EPOCH = "stale_epoch"
@@ -56,6 +58,11 @@ class _Answer:
         self._answered = Once()
 
     def seal(self, kind: Kind, plaintext: bytes, now_ms: int, entropy: Entropy) -> Envelope:
+        return self.seal_with_secret(kind, plaintext, now_ms, entropy)[0]
+
+    def seal_with_secret(
+        self, kind: Kind, plaintext: bytes, now_ms: int, entropy: Entropy
+    ) -> tuple[Envelope, MessageSecret]:
         self._answered.use("the right to answer")
         key, request = self._keys.s2c, self._request
         return seal_answer(key, request, kind, plaintext, now_ms, self._wrap_to, entropy)
@@ -79,10 +86,26 @@ class AcceptedMessage:
         """The request (§2.6.3). Raises: MalformedMessage; answer it inside the seal."""
         return HttpRequest.parse_array(parse_msgpack(self._plaintext))
 
+    def stream_request(self) -> StreamRequest:
+        """The stream request inside. Raises: MalformedMessage, to be answered inside."""
+        return StreamRequest.parse(self._plaintext)
+
     def seal_response(self, response: HttpResponse, now_ms: int, entropy: Entropy) -> Envelope:
         """A response, bound to its request."""
         plaintext = serialize_msgpack(response.to_array())
         return self._answer.seal(Kind.RESPONSE, plaintext, now_ms, entropy)
+
+    def seal_grant(
+        self, record_bytes: int, now_ms: int, entropy: Entropy
+    ) -> tuple[Envelope, StreamKeys]:
+        """A stream, bound to its request. ``record_bytes`` is the longest record that we take."""
+        stream_id = entropy(STREAM_ID_BYTES)
+        plaintext = StreamGrant(stream_id, record_bytes).serialize()
+        envelope, secret = self._answer.seal_with_secret(
+            Kind.STREAM_GRANT, plaintext, now_ms, entropy
+        )
+        label = stream_label(envelope.header.suite)
+        return envelope, StreamKeys(stream_id, *secret.stream_keys(label))
 
 
 class StaleMessage:
@@ -128,9 +151,15 @@ class OpenedMessage:
 
 
 def open_request(
-    envelope: Envelope, session: ServerSession | None, now_ms: int, window_ms: int = WINDOW_MS
+    envelope: Envelope,
+    session: ServerSession | None,
+    now_ms: int,
+    window_ms: int = WINDOW_MS,
+    kind: Kind = Kind.REQUEST,
 ) -> OpenedMessage:
     """Verifies the message; ``session`` is None if there is no session with its id.
+
+    ``kind`` is the kind that the route takes. A message of another kind does not open.
 
     That a session is open is not a secret, so a message without a session is refused at once.
     Raises: DecryptionFailed.
@@ -142,7 +171,7 @@ def open_request(
     if header.session_id != record.session_id:
         raise LocalProtocolError("a record of another session")
     keys = record.keys_of(header.epoch, now_ms)
-    expected = (Kind.REQUEST, record.suite, record.fresh)
+    expected = (kind, record.suite, record.fresh)
     if keys is None or (header.kind, header.suite.name, header.fresh) != expected:
         raise DecryptionFailed("another epoch, direction, suite or freshness than the session's")
     unwrapped = unwrap(session.private_key, envelope.wrapped) if envelope.wrapped else None

@@ -47,9 +47,13 @@ class Kind(IntEnum):
     REQUEST = 1
     RESPONSE = 2
     REFUSAL = 3
+    STREAM_REQUEST = 4
+    STREAM_GRANT = 5
+    SOCKET_REQUEST = 6
 
 
 _KINDS = frozenset(Kind)
+_REQUESTS = frozenset({Kind.REQUEST, Kind.STREAM_REQUEST, Kind.SOCKET_REQUEST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class Header:
         )
         if magic != MAGIC:
             raise MalformedMessage("a header begins with CG1")
-        if kind not in _KINDS or (kind == Kind.REQUEST) != (len(data) == REQUEST_HEADER_BYTES):
+        if kind not in _KINDS or (kind in _REQUESTS) != (len(data) == REQUEST_HEADER_BYTES):
             raise MalformedMessage("a header of another kind or length")
         if fresh not in _FRESHNESS_OF or value > MAX_FRESH_VALUE:
             raise MalformedMessage("a header's freshness is out of range")
@@ -159,9 +163,42 @@ class Envelope:
         )
 
 
-def _message_key(key: bytes, cek: bytes, salt: bytes, header: bytes) -> tuple[bytes, bytes]:
-    block = hkdf(key + cek, salt, header, 44)
-    return block[:32], block[32:]
+@dataclass(frozen=True, slots=True)
+class MessageSecret:
+    """What all keys of one message come from; ``ikm`` is k ‖ cek."""
+
+    ikm: bytes = field(repr=False)
+    salt: bytes
+    header: bytes
+
+    def message_key(self) -> tuple[bytes, bytes]:
+        """Key (32 bytes) and IV (12 bytes) of the message itself."""
+        block = hkdf(self.ikm, self.salt, self.header, 44)
+        return block[:32], block[32:]
+
+    def stream_keys(self, label: bytes) -> tuple[bytes, bytes]:
+        """The first record key of the client and of the server, 32 bytes each.
+
+        ``label`` is that of the suite and of "stream". No header begins as a label does.
+        """
+        block = hkdf(self.ikm, self.salt, label + self.header, 64)
+        return block[:32], block[32:]
+
+
+def seal_with_secret(
+    key: bytes, header: Header, plaintext: bytes, wrap_to: RsaPublicKey | None, entropy: Entropy
+) -> tuple[Envelope, MessageSecret]:
+    """As ``seal_message``, with the secret of the message, from which a stream's keys come."""
+    cek, wrapped = b"", None
+    if wrap_to is not None:
+        cek = entropy(CEK_BYTES)
+        wrapped = wrap_to.wrap(cek, "oaep-sha256")
+        header = replace(header, wrapped_hash=sha256(wrapped))
+    raw_header, salt = header.serialize(), entropy(SALT_BYTES)
+    secret = MessageSecret(key + cek, salt, raw_header)
+    message_key, iv = secret.message_key()
+    sealed = aes_gcm_seal(message_key, iv, plaintext, raw_header)
+    return Envelope(raw_header, header, salt, wrapped, sealed), secret
 
 
 def seal_message(
@@ -172,15 +209,7 @@ def seal_message(
     ``wrap_to`` is the receiver's key in rsa-gcm, otherwise None. It also sets the header's
     ``wrapped_hash``.
     """
-    cek, wrapped = b"", None
-    if wrap_to is not None:
-        cek = entropy(CEK_BYTES)
-        wrapped = wrap_to.wrap(cek, "oaep-sha256")
-        header = replace(header, wrapped_hash=sha256(wrapped))
-    raw_header, salt = header.serialize(), entropy(SALT_BYTES)
-    message_key, iv = _message_key(key, cek, salt, raw_header)
-    sealed = aes_gcm_seal(message_key, iv, plaintext, raw_header)
-    return Envelope(raw_header, header, salt, wrapped, sealed)
+    return seal_with_secret(key, header, plaintext, wrap_to, entropy)[0]
 
 
 def seal_answer(
@@ -191,7 +220,7 @@ def seal_answer(
     now_ms: int,
     wrap_to: RsaPublicKey | None,
     entropy: Entropy,
-) -> Envelope:
+) -> tuple[Envelope, MessageSecret]:
     """An answer of ``kind``, bound to ``request``. ``key`` is that of the answer's direction."""
     asked = request.header
     header = Header(
@@ -203,7 +232,7 @@ def seal_answer(
         now_ms if asked.fresh == "clock" else asked.fresh_value,
         request_tag=request.tag,
     )
-    return seal_message(key, header, plaintext, wrap_to, entropy)
+    return seal_with_secret(key, header, plaintext, wrap_to, entropy)
 
 
 def unwrap(private_key: RsaPrivateKey | None, wrapped: bytes) -> bytes | None:
@@ -211,17 +240,26 @@ def unwrap(private_key: RsaPrivateKey | None, wrapped: bytes) -> bytes | None:
     return None if private_key is None else private_key.unwrap(wrapped, "oaep-sha256")
 
 
-def open_message(key: bytes, envelope: Envelope, unwrapped: bytes | None) -> bytes | None:
-    """The plaintext, or None if any part of the message was changed.
+def open_with_secret(
+    key: bytes, envelope: Envelope, unwrapped: bytes | None
+) -> tuple[bytes, MessageSecret] | None:
+    """The plaintext and the secret of the message, or None if any part of it was changed.
 
     In rsa-gcm ``unwrapped`` is the content of ``envelope.wrapped``, or None if it did not open. It
     is then replaced by a constant, so that the work is that of a seal that is not valid.
     """
     cek, valid = b"", True
     if envelope.header.suite.wraps:
-        secret, wrapped = unwrapped or b"", envelope.wrapped or b""
-        valid = len(secret) == CEK_BYTES and sha256(wrapped) == envelope.header.wrapped_hash
-        cek = secret if valid else bytes(CEK_BYTES)
-    message_key, iv = _message_key(key, cek, envelope.salt, envelope.raw_header)
+        unwrapped_cek, wrapped = unwrapped or b"", envelope.wrapped or b""
+        valid = len(unwrapped_cek) == CEK_BYTES and sha256(wrapped) == envelope.header.wrapped_hash
+        cek = unwrapped_cek if valid else bytes(CEK_BYTES)
+    secret = MessageSecret(key + cek, envelope.salt, envelope.raw_header)
+    message_key, iv = secret.message_key()
     plaintext = aes_gcm_open(message_key, iv, envelope.sealed, envelope.raw_header)
-    return plaintext if valid else None
+    return (plaintext, secret) if valid and plaintext is not None else None
+
+
+def open_message(key: bytes, envelope: Envelope, unwrapped: bytes | None) -> bytes | None:
+    """The plaintext, or None, as ``open_with_secret``."""
+    opened = open_with_secret(key, envelope, unwrapped)
+    return None if opened is None else opened[0]

@@ -13,7 +13,8 @@ from hardened_states import HARDENED_TRANSITIONS
 from processes import ROOT
 
 import gateway.stores
-from gateway.pipeline import classic_routes, responses
+from gateway.pipeline import classic_routes, responses, stream_routes
+from gateway.sessions import streams as sessions_streams
 from protocol.classic import freshness, suites
 from protocol.classic.dialects import DEFAULT_DIALECT, DIALECTS, Paths
 from protocol.classic.session import TRANSITIONS
@@ -43,6 +44,8 @@ from protocol.hardened import (
 )
 from protocol.hardened.sealed_messages import Header, Kind
 from protocol.hardened.suites import FRESHNESS, HARDENED_SUITES
+from protocol.streams import bodies, opening
+from protocol.streams import records as stream_records
 
 SPEC = documents.read("spec/PROTOCOL.md")
 STORAGE = documents.read("spec/STORAGE.md")
@@ -100,6 +103,18 @@ CONSTANTS: dict[str, dict[str, tuple[ModuleType, str]]] = {
         "margin of clock correction": (client_session, "CLOCK_MARGIN_MS"),
         "longest session": (handshake_messages, "MAX_SESSION_MS"),
         "lifetime of a ticket, unless set": (confirmation, "TICKET_LIFETIME_MS"),
+        "id of a stream": (stream_records, "STREAM_ID_BYTES"),
+        "shortest record": (stream_records, "MIN_RECORD_BYTES"),
+        "least record limit": (stream_records, "LEAST_RECORD_BYTES"),
+        "most record limit": (stream_records, "MOST_RECORD_BYTES"),
+        "longest head of a streamed response": (bodies, "MAX_HEAD_BYTES"),
+        "records of one stream key": (stream_records, "MAX_KEY_RECORDS"),
+        "bytes of one stream key": (stream_records, "MAX_KEY_BYTES"),
+        "age at which a stream key is renewed": (stream_records, "MAX_KEY_MS"),
+        "time in which the body of a granted stream is accepted": (
+            sessions_streams,
+            "BODY_WAIT_MS",
+        ),
     },
     "5.8.3 Classic suite": {
         "length of a code": (codes, "CLASSIC_CODE_CHARS"),
@@ -168,7 +183,9 @@ def test_names_and_paths() -> None:
     ]
     source = (ROOT / "gateway/pipeline/hardened_routes.py").read_text("utf-8")
     routes = set(re.findall(r'"(/session/(?:hello|share|confirm|resume)[a-z/]*)"', source))
-    assert {row[1] for row in hardened} == {*routes, Paths().message}
+    stream = stream_routes.STREAM
+    others = {Paths().message, stream, stream + "/{id}"}
+    assert {row[1] for row in hardened} == routes | others
 
 
 @pytest.mark.parametrize("heading", CONSTANTS)
@@ -199,7 +216,7 @@ def test_registered_numbers() -> None:
         [name, str(number)] for name, number in FRESHNESS.items()
     ]
     assert [row[:2] for row in table("5.3 Message kinds")] == [
-        [kind.name.lower(), str(kind.value)] for kind in Kind
+        [kind.name.lower().replace("_", " "), str(kind.value)] for kind in Kind
     ]
 
 
@@ -222,6 +239,7 @@ def test_header_fields() -> None:
     assert [row[0] for row in table("5.7 Header fields")] == [
         classic_routes.INNER_CONTENT_TYPE,
         classic_routes.INNER_CONTENT_ENCODING,
+        opening.OFFER_FIELD.title(),
         classic_routes.INNER_STATUS,
     ]
 
@@ -230,6 +248,7 @@ def test_records() -> None:
     kinds: list[type[records.Record]] = [
         records.LoginRecord,
         records.ExchangeRecord,
+        sessions_streams.GrantedStream,
         records.SessionRecord,
         records.TicketRecord,
         records.TicketChain,
@@ -274,7 +293,8 @@ def _remote_errors() -> list[type[errors.RemoteProtocolError]]:
         for kind in vars(errors).values()
         if isinstance(kind, type)
         and issubclass(kind, errors.RemoteProtocolError)
-        and kind is not errors.RemoteProtocolError
+        # An abort comes inside a stream, so no status belongs to it.
+        and kind not in (errors.RemoteProtocolError, errors.AbortedStream)
     ]
 
 

@@ -6,9 +6,10 @@ The JavaScript client runs the same files. ``RUNNERS`` has one function for each
 from collections import Counter
 from collections.abc import Callable
 
+import make_hardened_vectors
+import make_stream_vectors
 import pytest
 from hardened_reference import RSA_PAIRS
-from make_hardened_vectors import subjects
 from peer import key_pair
 from vector_files import Json, names_of_files, read_all, result_of, stale
 
@@ -30,6 +31,7 @@ from protocol.hardened.client_session import (
     ClientTicket,
     ClockRefused,
     EpochRefused,
+    OpenedStream,
     PendingMessage,
     seal_request,
 )
@@ -61,7 +63,7 @@ from protocol.hardened.records import (
     ticket_hash,
 )
 from protocol.hardened.replay_window import ReplayWindow
-from protocol.hardened.sealed_messages import Envelope
+from protocol.hardened.sealed_messages import Envelope, unwrap
 from protocol.hardened.spake2 import (
     Blinding,
     Identities,
@@ -73,6 +75,9 @@ from protocol.hardened.spake2 import (
     server_share,
 )
 from protocol.hardened.suites import HARDENED_SUITES
+from protocol.streams.bodies import BodyReader, BodyWriter, Head, ResponseReader
+from protocol.streams.opening import StreamRequest
+from protocol.streams.records import Direction, RecordReader, RecordWriter, StreamKeys
 
 FILES = [name for name in names_of_files() if name.startswith("hardened_")]
 LOADED = read_all(FILES)
@@ -376,6 +381,73 @@ def open_refusal(given: Json) -> Json:
     return {"server_ms": raised.value.server_ms, "may_retry": raised.value.may_retry}
 
 
+# --- streams ------------------------------------------------------------------------------------
+
+
+def keys_of(given: Json) -> tuple[StreamKeys, Direction]:
+    key = bytes.fromhex(given["key_hex"])
+    direction = Direction.CLIENT if given["direction"] == "client" else Direction.SERVER
+    return StreamKeys(bytes.fromhex(given["stream_hex"]), key, key), direction
+
+
+def read_stream(given: Json) -> Json:
+    """The reader of one direction gets chunks, and then the end."""
+    keys, direction = keys_of(given)
+    records = RecordReader(keys, direction, given["record_bytes"])
+    reader = (
+        BodyReader(records, given["length"])
+        if direction is Direction.CLIENT
+        else ResponseReader(records, is_bodiless=given.get("is_bodiless", False))
+    )
+    body = b""
+    for chunk in given["chunks_hex"]:
+        reader.feed(bytes.fromhex(chunk))
+        body += b"".join(iter(reader.next, None))
+    reader.end()
+    output: Json = {"body_hex": body.hex(), "head": None, "request_verified": None}
+    if isinstance(reader, ResponseReader):
+        assert reader.head is not None
+        output["head"] = parse_msgpack(reader.head.serialize())
+        output["request_verified"] = reader.request_verified
+    return output
+
+
+def write_stream(given: Json) -> Json:
+    keys, direction = keys_of(given)
+    body = BodyWriter(RecordWriter(keys, direction, given["record_bytes"], 0))
+    wrote = b""
+    if given["head"] is not None:
+        status, headers, (length,) = given["head"]
+        wrote += body.head(Head(status, tuple(map(tuple, headers)), length), 0)
+    now_ms = 0
+    for piece, now_ms in zip(given["pieces_hex"], given["at_ms"], strict=True):
+        wrote += body.data(bytes.fromhex(piece), now_ms)
+    wrote += body.final(now_ms, request_verified=given["request_verified"])
+    return {"records_hex": wrote.hex()}
+
+
+def open_stream_grant(given: Json) -> Json:
+    """A grant reaches the client that sent ``request``."""
+    request = Envelope.parse(*wire(given["request"]))
+    key = pair_of(request.header.suite.name, "client")
+    s2c = bytes.fromhex(given["keys"]["s2c_hex"])
+    pending = PendingMessage(request, s2c, key, takes_stream=given["takes_stream"])
+    received = pending.receive(Envelope.parse(*wire(given["message"])))
+    opened = received.open(unwrap(key, received.wrapped), 0)
+    assert isinstance(opened, OpenedStream)
+    return {
+        "stream_hex": opened.keys.stream_id.hex(),
+        "client_key_hex": opened.keys.client.hex(),
+        "server_key_hex": opened.keys.server.hex(),
+        "record_bytes": opened.record_bytes,
+    }
+
+
+def parse_stream_request(given: Json) -> Json:
+    request = StreamRequest.parse(bytes.fromhex(given["plaintext_hex"]))
+    return {"request": parse_msgpack(request.serialize())}
+
+
 # --- parts --------------------------------------------------------------------------------------
 
 
@@ -446,6 +518,10 @@ RUNNERS: dict[str, Callable[[Json], Json]] = {
     "seal_sealed_request": seal_sealed_request,
     "open_sealed_response": open_sealed_response,
     "open_refusal": open_refusal,
+    "read_stream": read_stream,
+    "write_stream": write_stream,
+    "open_stream_grant": open_stream_grant,
+    "parse_stream_request": parse_stream_request,
     "spake2": spake2,
     "spake2_share": spake2_share,
     "code_scalar": run_code_scalar,
@@ -463,7 +539,7 @@ def test_vector(name: str) -> None:
 
 
 def test_the_files_are_what_the_generator_writes() -> None:
-    made = subjects()
+    made = make_hardened_vectors.subjects() | make_stream_vectors.subjects()
     assert set(made) == set(FILES)
     assert stale(made) == []
 
@@ -481,7 +557,7 @@ def test_failures_outnumber_successes() -> None:
 
 
 def test_every_error_of_the_hardened_suites_has_a_vector() -> None:
-    caused = {
+    caused: set[type[errors.RemoteProtocolError]] = {
         errors.MalformedMessage,
         errors.UnsupportedSuite,
         errors.DecryptionFailed,
@@ -491,5 +567,7 @@ def test_every_error_of_the_hardened_suites_has_a_vector() -> None:
         errors.TicketRefused,
         errors.TicketReuseDetected,
         errors.InvalidPublicKey,
+        errors.BrokenStream,
+        errors.AbortedStream,
     }
     assert {kind.code for kind in caused} <= {case["expect"] for case in LOADED.values()}

@@ -552,11 +552,14 @@ class Resumption:
         )
 
 
-def finish(name: str, kind: str, suite: str, given: Json, expect: str, output: Json) -> Case:
+def finish(name: str, kind: str, suite: str | None, given: Json, expect: str, output: Json) -> Case:
     if expect == "ok":
         return Case(f"{name}-ok", kind, given, output=output, suite=suite)
     return Case(name, kind, given, expect, suite=suite)
 
+
+# Kinds of the client's messages: requests, stream requests, socket requests.
+REQUEST_KINDS = (1, 4, 6)
 
 # --- messages -----------------------------------------------------------------------------------
 
@@ -586,7 +589,7 @@ class Message:
 
     @property
     def root(self) -> bytes:
-        return stream(f"{self.suite} {'c2s' if self.kind == 1 else 's2c'}", 32)
+        return stream(f"{self.suite} {'c2s' if self.kind in REQUEST_KINDS else 's2c'}", 32)
 
     @property
     def key_of_epoch(self) -> bytes:
@@ -603,7 +606,7 @@ class Message:
     def wrapped(self) -> bytes | None:
         if self.suite != "rsa-gcm":
             return None
-        receiver = test_keys()[RSA_PAIRS["server" if self.kind == 1 else "client"]]
+        receiver = test_keys()[RSA_PAIRS["server" if self.kind in REQUEST_KINDS else "client"]]
         block = pad_oaep(self._cek, receiver.size, f"{self.seed} oaep", self.hash_name)
         return raw_wrap(receiver, block)
 

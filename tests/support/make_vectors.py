@@ -1270,8 +1270,10 @@ def main() -> None:
     # Imported here, because they import this module.
     import make_code_vectors
     import make_hardened_vectors
+    import make_stream_vectors
 
-    for generator in (subjects, make_hardened_vectors.subjects, make_code_vectors.subjects):
+    generators = (make_hardened_vectors, make_stream_vectors, make_code_vectors)
+    for generator in (subjects, *(module.subjects for module in generators)):
         write(generator())
 
 

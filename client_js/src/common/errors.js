@@ -77,6 +77,20 @@ TicketRefused.code = 'ticket_refused';
 export class InvalidPublicKey extends RejectedMessage {}
 InvalidPublicKey.code = 'key_not_admitted';
 
+/** A stream was cut off or changed. What came before is genuine and not whole. */
+export class BrokenStream extends RejectedMessage {}
+BrokenStream.code = 'broken_stream';
+
+/** The peer ended the stream before its end. */
+export class AbortedStream extends RemoteProtocolError {
+  /** @param {number} reason of ABORT_REASON */
+  constructor(reason) {
+    super(`the peer aborted the stream (reason ${reason})`);
+    this.reason = reason;
+  }
+}
+AbortedStream.code = 'aborted_stream';
+
 export class CertlessError extends Error {
   /**
    * @param {string} code for programs

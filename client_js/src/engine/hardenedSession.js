@@ -3,9 +3,9 @@
  *
  * It begins a new epoch when one is due, and corrects the clock after a refusal.
  */
-import { ClockRefused, EpochRefused, readied, rekeyed, sealRequest } from '../protocol/hardened/clientSession.js';
+import { ClockRefused, EpochRefused, OpenedStream, readied, rekeyed, sealRequest } from '../protocol/hardened/clientSession.js';
 import { CONTENT_TYPES } from '../protocol/envelopes.js';
-import { OutcomeUnknown, Refused } from '../common/errors.js';
+import { LocalProtocolError, OutcomeUnknown, Refused } from '../common/errors.js';
 import { HttpRequest } from '../protocol/messages.js';
 import { Envelope } from '../protocol/hardened/sealedMessages.js';
 import { post } from './transport.js';
@@ -135,6 +135,7 @@ export class HardenedSession {
       throw error;
     });
     if (pending.epoch === this.#session.epoch) this.#session = { ...this.#session, heard: true };
+    if (response instanceof OpenedStream) throw new LocalProtocolError('a stream that nobody reads');
     return { ...response };
   }
 }

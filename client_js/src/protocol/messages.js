@@ -220,6 +220,26 @@ function isStatus(value) {
   return typeof value === 'number' && Number.isInteger(value) && value >= 200 && value <= 599;
 }
 
+/** @param {unknown} value @returns {number} @throws {MalformedMessage} */
+export function parseStatus(value) {
+  if (!isStatus(value)) throw new MalformedMessage('status must be from 200 to 599');
+  return value;
+}
+
+/**
+ * Header fields whose values are bytes, as text of U+0000 to U+00FF.
+ * @param {unknown} pairs
+ * @returns {Header[]}
+ * @throws {MalformedMessage}
+ */
+export function parseFieldLines(pairs) {
+  const headers = parseHeaderPairs(pairs);
+  if (headers.some(([, value]) => /[^\0-\xff]/.test(value))) {
+    throw new MalformedMessage('a header value holds a character above U+00FF');
+  }
+  return headers;
+}
+
 /** The whole request inside a sealed message (PROTOCOL §1.8). */
 export class HttpRequest {
   /**

@@ -8,9 +8,13 @@ import {
   SessionRequest,
   bodyMembers,
   optionalTextMember,
+  parseFieldLines,
   parseHeaderPairs,
   textMember,
 } from '../../src/protocol/messages.js';
+import { parseMsgpack } from '../../src/protocol/msgpack.js';
+import { parseLength } from '../../src/protocol/streams/bodies.js';
+import { parseRecordLimit } from '../../src/protocol/streams/opening.js';
 
 export const parseSessionRequest = (members, names) => new SessionRequest(textMember(members, names.username));
 
@@ -33,6 +37,23 @@ export function parseRequestArray(value) {
   }
   const line = HttpRequest.parse({ method, path });
   return new HttpRequest(line.method, line.target, parseHeaderPairs(headers), body);
+}
+
+/** A stream request (PROTOCOL §2.10.1). */
+export function parseStreamRequest(data) {
+  const value = parseMsgpack(data);
+  if (!Array.isArray(value) || value.length !== 5) {
+    throw new MalformedMessage('a stream request is method, target, headers, length and record_bytes');
+  }
+  const [method, path, headers, length, recordBytes] = value;
+  const line = parseRequestArray([method, path, [], new Uint8Array()]);
+  return {
+    method: line.method,
+    target: line.target,
+    headers: parseFieldLines(headers),
+    length: parseLength(length),
+    recordBytes: parseRecordLimit(recordBytes),
+  };
 }
 
 /** The response inside a hardened message (PROTOCOL §2.6.3). */

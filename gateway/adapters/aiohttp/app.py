@@ -1,13 +1,16 @@
 """Certless in front of an aiohttp application."""
 
 import traceback
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from aiohttp import HttpVersion11, hdrs, web
 
 from gateway.build import Assembly
-from gateway.errors import ConfigError
+from gateway.errors import BrokenBody, ConfigError
 from gateway.pipeline.memory_release import FREED
 from gateway.pipeline.outer import OuterRequest, Reply, format_of
+from gateway.pipeline.pipe import StreamedRequest, StreamedResponse
 from gateway.pipeline.request_headers import is_one_host
 from gateway.policy.client_address import FORWARDED_FOR, UNKNOWN, ClientAddresses
 from gateway.sessions.session import Session
@@ -15,7 +18,14 @@ from protocol.common.messages import HttpRequest, HttpResponse
 
 from .body import free_broken_body, read_body
 from .framing import refusal_of
-from .inner import Handler, InnerRequest, inner_request, run
+from .inner import (
+    Handler,
+    InnerRequest,
+    inner_request,
+    run,
+    run_streamed,
+    streamed_request,
+)
 from .private_api import handler_of, routes_with_expect_handler, set_remote
 
 ASSEMBLY: web.AppKey[Assembly] = web.AppKey("certless_assembly", Assembly)
@@ -105,6 +115,20 @@ class _AiohttpRequest(OuterRequest):
         inner = inner_request(self._request, inside, session, self._max_bytes)
         return await run(handler_of(self._app), inner)
 
+    async def next_chunk(self) -> bytes:
+        try:
+            return await self._request.content.readany()
+        except web.RequestPayloadError:
+            raise BrokenBody("the body did not come whole") from None
+
+    async def run_streamed(
+        self, inside: StreamedRequest, session: Session
+    ) -> HttpResponse | StreamedResponse:
+        settings = self._app[ASSEMBLY].settings
+        limits = (self._max_bytes, settings.max_stream_bytes)
+        inner = streamed_request(self._request, inside, session, *limits)
+        return await run_streamed(handler_of(self._app), inner)
+
 
 async def _send(request: web.Request, response: web.StreamResponse) -> None:
     """Send the response here, because aiohttp keeps all of it in memory if the client leaves.
@@ -115,13 +139,30 @@ async def _send(request: web.Request, response: web.StreamResponse) -> None:
     """
     try:
         await response.prepare(request)
+        if isinstance(response, _Records):
+            await response.write_records()
         await response.write_eof()
     except ConnectionError as error:
         traceback.clear_frames(error.__traceback__)
         FREED.add(request.writer.output_size)
 
 
-def _response(reply: Reply) -> web.Response:
+class _Records(web.StreamResponse):
+    """A reply that is a stream."""
+
+    def __init__(self, reply: Reply, records: AsyncGenerator[bytes]) -> None:
+        super().__init__(status=reply.status, headers=reply.headers)
+        self._records = records
+
+    async def write_records(self) -> None:
+        async with aclosing(self._records):
+            async for record in self._records:
+                await self.write(record)
+
+
+def _response(reply: Reply) -> web.StreamResponse:
+    if reply.records is not None:
+        return _Records(reply, reply.records)
     response = web.Response(status=reply.status, headers=reply.headers, body=reply.body or None)
     if reply.closes:
         response.force_close()

@@ -7,6 +7,7 @@ streams, sends a file or sets headers in ``on_response_prepare``.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from aiohttp import StreamReader, hdrs, web
@@ -14,15 +15,28 @@ from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from gateway.errors import BodyTooLarge
-from gateway.pipeline.inner import captured_response, failed, headers_for
+from gateway.errors import BodyTooLarge, BrokenBody
+from gateway.pipeline.inner import (
+    FAILED,
+    captured_response,
+    failed,
+    headers_for,
+    is_to_be_streamed,
+)
+from gateway.pipeline.pipe import BodyFailed, Pipe, RequestBody, StreamedRequest, StreamedResponse
 from gateway.sessions.session import Session
 from protocol.common.messages import HttpRequest, HttpResponse
+from protocol.streams.bodies import AbortReason
 
-from .private_api import BaseProtocol, RawRequestMessage, close_uploads
+from .private_api import BaseProtocol, RawRequestMessage, UploadProtocol, close_uploads
 
 SESSION: web.RequestKey[Session] = web.RequestKey("certless_session", Session)
 USER: web.RequestKey[str] = web.RequestKey("certless_user", str)
+
+# A handler is fed so much of a body ahead of what it has read.
+_FED_BYTES = 64 * 1024
+# Handlers that go on writing.
+_RUNNING: set[asyncio.Task[HttpResponse]] = set()
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -62,6 +76,43 @@ class _CapturingWriter(AbstractStreamWriter):
             self.headers.popall(hdrs.CONTENT_ENCODING, None)
 
 
+class _StreamingWriter(_CapturingWriter):
+    """Gives a response that is long, or of unknown length, to a pipe as it is written."""
+
+    def __init__(self, method: str, max_bytes: int, max_stream_bytes: int) -> None:
+        super().__init__(max_bytes)
+        self.pipe: Pipe | None = None
+        self.status = 0
+        # The response is streamed, and its head is known.
+        self.begun = asyncio.Event()
+        self._method = method
+        self._left = max_stream_bytes
+
+    @property
+    def declared_length(self) -> int | None:
+        """The declared length of the body."""
+        declared = self.headers.get(hdrs.CONTENT_LENGTH)
+        return None if declared is None else int(declared)
+
+    async def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        if self.pipe is None:
+            await super().write(chunk)
+            return
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise BodyTooLarge("the answer is larger than max_stream_bytes")
+        await self.pipe.write(chunk)
+
+    async def write_headers(self, status_line: str, headers: "CIMultiDict[str]") -> None:
+        if self.pipe is not None:
+            raise RuntimeError("a response was begun already")
+        await super().write_headers(status_line, headers)
+        self.status = int(status_line.split(" ", 2)[1])
+        if is_to_be_streamed(self._method, self.status, self.headers):
+            self.pipe = Pipe()
+            self.begun.set()
+
+
 class InnerRequest(web.Request):
     """A request that came sealed. Without a transport nothing can bypass the seal."""
 
@@ -69,6 +120,21 @@ class InnerRequest(web.Request):
     ATTRS = web.Request.ATTRS | frozenset(["captured"])
 
     captured: _CapturingWriter
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the client takes a stream as the response."""
+        return isinstance(self.captured, _StreamingWriter)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the client has gone in the middle of a streamed response."""
+        writer = self.captured
+        return (
+            isinstance(writer, _StreamingWriter)
+            and writer.pipe is not None
+            and writer.pipe.is_abandoned
+        )
 
     @property
     def transport(self) -> asyncio.Transport | None:
@@ -80,32 +146,103 @@ def inner_request(
 ) -> InnerRequest:
     """``inside`` as a request with the connection and state of ``outer``."""
     headers = headers_for(inside, outer.host)
+    raw_headers = tuple((name.encode(), value.encode()) for name, value in headers.items())
+    # A protocol without a connection: the body is complete, so there is no flow control.
+    loop = outer.task.get_loop()
+    payload = StreamReader(BaseProtocol(loop), limit=max_bytes, loop=loop)
+    payload.feed_data(inside.body)
+    payload.feed_eof()
+    writer = _CapturingWriter(max_bytes)
+    head = (headers, raw_headers)
+    return _inner_request(outer, inside, head, payload, session, writer, max_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedInner:
+    """A request whose response is given as it is written.
+
+    ``feeding`` is the task that feeds its body, if that is still coming.
+    """
+
+    request: InnerRequest
+    writer: _StreamingWriter
+    feeding: asyncio.Task[None] | None
+
+
+def streamed_request(
+    outer: web.Request,
+    inside: StreamedRequest,
+    session: Session,
+    max_bytes: int,
+    max_stream_bytes: int,
+) -> StreamedInner:
+    """``inside`` likewise."""
+    whole, body = inside.whole, inside.body
+    headers = headers_for(whole, outer.host)
+    if body is not None:
+        if body.length is None:
+            headers[hdrs.TRANSFER_ENCODING] = "chunked"
+        else:
+            headers[hdrs.CONTENT_LENGTH] = str(body.length)
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    # As aiohttp's own parser decodes them.
+    decoded = CIMultiDict(
+        (name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in raw
+    )
+    loop = outer.task.get_loop()
+    protocol = UploadProtocol(loop)
+    payload = StreamReader(protocol, limit=_FED_BYTES, loop=loop)
+    writer = _StreamingWriter(whole.method, max_bytes, max_stream_bytes)
+    head = (decoded, tuple(raw))
+    request = _inner_request(outer, whole, head, payload, session, writer, max_bytes)
+    if body is not None:
+        feeding = asyncio.create_task(_feed(body, payload, protocol))
+        return StreamedInner(request, writer, feeding)
+    payload.feed_data(whole.body)
+    payload.feed_eof()
+    return StreamedInner(request, writer, None)
+
+
+async def _feed(body: RequestBody, payload: StreamReader, protocol: UploadProtocol) -> None:
+    try:
+        while data := await body.read():
+            payload.feed_data(data)
+            await protocol.may_feed.wait()
+        payload.feed_eof()
+    except BrokenBody as error:
+        payload.set_exception(web.RequestPayloadError(str(error)))
+
+
+def _inner_request(
+    outer: web.Request,
+    inside: HttpRequest,
+    head: tuple["CIMultiDict[str]", tuple[tuple[bytes, bytes], ...]],
+    payload: StreamReader,
+    session: Session,
+    writer: _CapturingWriter,
+    max_bytes: int,
+) -> InnerRequest:
+    headers, raw_headers = head
     path, _, query = inside.target.partition("?")
     message = RawRequestMessage(
         method=inside.method,
         path=inside.target,
         version=outer.version,
         headers=CIMultiDictProxy(headers),
-        raw_headers=tuple((name.encode(), value.encode()) for name, value in headers.items()),
+        raw_headers=raw_headers,
         should_close=False,
         compression=None,
         upgrade=False,
-        chunked=False,
+        chunked=hdrs.TRANSFER_ENCODING in headers,
         url=URL.build(path=path, query_string=query, encoded=True),
     )
-    loop = outer.task.get_loop()
-    # A protocol without a connection: the body is complete, so there is no flow control.
-    payload = StreamReader(BaseProtocol(loop), limit=max_bytes, loop=loop)
-    payload.feed_data(inside.body)
-    payload.feed_eof()
-    writer = _CapturingWriter(max_bytes)
     request = InnerRequest(
         message,
         payload,
         outer.protocol,
         writer,
         outer.task,
-        loop,
+        outer.task.get_loop(),
         client_max_size=max_bytes,
         state={**dict(outer), SESSION: session, USER: session.user},
         scheme=outer.scheme,
@@ -119,19 +256,79 @@ def inner_request(
 async def run(handler: Handler, request: InnerRequest) -> HttpResponse:
     """The response of ``handler``, of any kind; 500 if it fails."""
     try:
+        response = await _written(handler, request)
+    except Exception as error:
+        return failed(error)
+    captured = request.captured
+    headers = ((name, _as_text(value)) for name, value in captured.headers.items())
+    return captured_response(response.status, headers, bytes(captured.body))
+
+
+async def run_streamed(handler: Handler, inner: StreamedInner) -> HttpResponse | StreamedResponse:
+    """The same, but a long response is given while ``handler`` goes on writing it."""
+    writer = inner.writer
+    task = asyncio.create_task(_complete(handler, inner))
+    begun = asyncio.create_task(writer.begun.wait())
+    try:
+        await asyncio.wait((task, begun), return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    finally:
+        begun.cancel()
+    if writer.pipe is None:
+        return await task
+    # The loop keeps tasks only weakly.
+    _RUNNING.add(task)
+    task.add_done_callback(_RUNNING.discard)
+    headers = _field_bytes(writer)
+    checked = captured_response(writer.status, headers, b"")
+    if checked.status != writer.status:
+        writer.pipe.abandon()
+        return checked
+    return StreamedResponse(checked.status, checked.headers, writer.declared_length, writer.pipe)
+
+
+async def _complete(handler: Handler, inner: StreamedInner) -> HttpResponse:
+    """Run ``handler`` to its end; the response, if it was not streamed."""
+    writer = inner.writer
+    failure: BodyFailed | None = BodyFailed(AbortReason.FAILED)
+    try:
+        response = await _written(handler, inner.request)
+        failure = None
+        return captured_response(response.status, _field_bytes(writer), bytes(writer.body))
+    except Exception as error:
+        if isinstance(error, BodyTooLarge):
+            failure = BodyFailed(AbortReason.TOO_LARGE)
+        has_left = writer.pipe is not None and writer.pipe.is_abandoned
+        return FAILED if has_left and isinstance(error, ConnectionError) else failed(error)
+    finally:
+        if inner.feeding is not None:
+            inner.feeding.cancel()
+        if writer.pipe is not None:
+            writer.pipe.end(failure)
+
+
+async def _written(handler: Handler, request: InnerRequest) -> web.StreamResponse:
+    """The response of ``handler``, after it was written to its end."""
+    try:
         response = await _respond(handler, request)
         if isinstance(response, web.FileResponse) and not response.prepared:
             # Any setting for compression, also "none", keeps aiohttp from using sendfile.
             response.enable_compression(web.ContentCoding.identity)
         await response.prepare(request)
         await response.write_eof()
-    except Exception as error:
-        return failed(error)
+        return response
     finally:
         close_uploads(request)
-    captured = request.captured
-    headers = ((name, _as_text(value)) for name, value in captured.headers.items())
-    return captured_response(response.status, headers, bytes(captured.body))
+
+
+def _field_bytes(writer: _CapturingWriter) -> list[tuple[str, str]]:
+    """The captured headers with values of one character a byte."""
+    return [
+        (name, value.encode("utf-8", "surrogateescape").decode("latin-1"))
+        for name, value in writer.headers.items()
+    ]
 
 
 def _as_text(value: str) -> str:

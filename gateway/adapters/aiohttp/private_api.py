@@ -21,6 +21,7 @@ __all__ = [
     "SERVER_SOFTWARE",
     "BaseProtocol",
     "RawRequestMessage",
+    "UploadProtocol",
     "close_uploads",
     "handler_of",
     "hide_server_version",
@@ -30,6 +31,32 @@ __all__ = [
     "set_remote",
     "wrap_request_factory",
 ]
+
+
+class UploadProtocol(BaseProtocol):
+    """The protocol of a body that does not come from a connection.
+
+    ``StreamReader`` tells its protocol when it holds enough, by ``pause_reading``, and asks it
+    whether it is paused, by ``_reading_paused``. ``may_feed`` is set while it is not.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.may_feed = asyncio.Event()
+        self.may_feed.set()
+
+    @property
+    def connected(self) -> bool:
+        """``StreamReader`` waits for data only if this is so."""
+        return True
+
+    def pause_reading(self) -> None:
+        self._reading_paused = True
+        self.may_feed.clear()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        self._reading_paused = False
+        self.may_feed.set()
 
 
 def set_remote(request: web.Request, address: str) -> None:

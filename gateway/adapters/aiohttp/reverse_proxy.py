@@ -39,7 +39,7 @@ from .inner import SESSION, USER, InnerRequest
 from .private_api import SERVER_SOFTWARE, send_once
 from .public_slots import PublicSlots
 from .read_rate import ReadRate
-from .uploads import Upload
+from .uploads import StreamedUpload, Upload
 
 USER_HEADER = "X-Certless-User"
 SESSION_HEADER = "X-Certless-Session"
@@ -92,6 +92,9 @@ class Proxy:
         self._targets = None if targets is None else RoutePatterns(targets)
         self._max_body_bytes = max_body_bytes
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=_CONNECT_TIMEOUT_S)
+        self._stream_timeout = aiohttp.ClientTimeout(
+            total=None, connect=_CONNECT_TIMEOUT_S, sock_read=timeout_s
+        )
         self._session: aiohttp.ClientSession | None = None
         self._public = PublicSlots(_PUBLIC_REQUESTS, _PUBLIC_SHARE)
 
@@ -153,6 +156,8 @@ class Proxy:
         if self._targets and not self._targets.match(request.rel_url.raw_path):
             raise web.HTTPNotFound(text="this path is not passed on\n")
         try:
+            if isinstance(request, InnerRequest) and not request.content.is_eof():
+                return await self._exchange(request, StreamedUpload(request))
             upload = Upload(await self._body(request))
             if USER in request:
                 return await self._exchange(request, upload)
@@ -202,11 +207,13 @@ class Proxy:
             # Without this, an error of the task would hold this frame, and the frame the error.
             del task
 
-    async def _exchange(self, request: web.Request, upload: Upload) -> web.StreamResponse:
+    async def _exchange(
+        self, request: web.Request, upload: Upload | StreamedUpload
+    ) -> web.StreamResponse:
         if self._session is None:
             raise UpstreamFailed("the proxy is not running")
         headers = self._headers(request)
-        if upload.length:
+        if upload.length or (upload.length == 0 and isinstance(upload, StreamedUpload)):
             headers[hdrs.CONTENT_LENGTH] = str(upload.length)
         response: web.StreamResponse | None = None
         try:
@@ -216,6 +223,7 @@ class Proxy:
                 headers=headers,
                 data=upload.begin(),
                 allow_redirects=False,
+                timeout=self._timeout_of(request),
                 skip_auto_headers=_NOT_ADDED,
             ) as answer:
                 response = web.StreamResponse(status=answer.status, reason=answer.reason)
@@ -246,6 +254,11 @@ class Proxy:
             _log.warning("upstream %s: %s", self._base, type(error).__name__)
             raise UpstreamFailed(f"the upstream {reason}", timed_out=timed_out) from None
 
+    def _timeout_of(self, request: web.Request) -> aiohttp.ClientTimeout:
+        """A stream can last; only silence is too long."""
+        is_streamed = isinstance(request, InnerRequest) and request.is_streamed
+        return self._stream_timeout if is_streamed else self._timeout
+
 
 def _kind_of(error: GatewayError) -> type[web.HTTPError]:
     """The response to a request that could not be passed on."""
@@ -264,6 +277,6 @@ def _kind_of(error: GatewayError) -> type[web.HTTPError]:
 
 def _client_left(request: web.Request) -> bool:
     if isinstance(request, InnerRequest):
-        # It was read completely, so it runs to its end.
-        return False
+        # A message was read completely, so it runs to its end.
+        return request.has_left
     return request.transport is None or request.transport.is_closing()

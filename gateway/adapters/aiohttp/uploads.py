@@ -2,9 +2,23 @@
 
 from collections.abc import AsyncIterator
 
+from aiohttp import web
+
 from gateway.pipeline.memory_release import FREED
 
 _CHUNK_BYTES = 65536
+
+
+class StreamedUpload:
+    """A body that is still coming."""
+
+    def __init__(self, request: web.Request) -> None:
+        self.length = request.content_length
+        self._content = request.content
+
+    def begin(self) -> AsyncIterator[bytes]:
+        """What aiohttp is to send."""
+        return self._content.iter_any()
 
 
 class Upload:

@@ -124,8 +124,9 @@ class Certless:
     async def _answer(self, scope: Scope, receive: Receive, send: Send, raw_path: str) -> None:
         # The end of the group waits for the background tasks of a handler.
         async with asyncio.TaskGroup() as group:
-            max_bytes = self.assembly.settings.max_body_bytes
-            request = AsgiRequest(self._app, scope, receive, raw_path, group, max_bytes)
+            settings = self.assembly.settings
+            limits = (settings.max_body_bytes, settings.max_stream_bytes)
+            request = AsgiRequest(self._app, scope, receive, raw_path, group, *limits)
             reply = await self.assembly.middleware.answer(request)
             if scope["type"] == "websocket":
                 await receive()

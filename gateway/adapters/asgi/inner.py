@@ -6,15 +6,25 @@ file, hints, pushes, trailers).
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
-from gateway.errors import BodyTooLarge
-from gateway.pipeline.inner import end_to_end, failed, headers_for, log_failure
+from gateway.errors import BodyTooLarge, BrokenBody
+from gateway.pipeline.inner import (
+    captured_response,
+    end_to_end,
+    failed,
+    headers_for,
+    is_to_be_streamed,
+    log_failure,
+)
+from gateway.pipeline.pipe import BodyFailed, Pipe, StreamedRequest, StreamedResponse
 from gateway.sessions.session import Session
 from protocol.common.errors import MalformedMessage
 from protocol.common.messages import HttpRequest, HttpResponse
+from protocol.streams.bodies import AbortReason
 
 SESSION = "certless.session"
 USER = "certless.user"
@@ -135,7 +145,7 @@ class InnerExchange:
 
     def _whole(self) -> HttpResponse:
         """The response to seal. 500 if a server would abort it or a client would not accept it."""
-        headers = end_to_end(_to_text(self._headers))
+        headers = end_to_end(self._text_of(self._headers))
         body = bytes(self._body)
         if self._inside.method == "HEAD" or self._status in _BODILESS:
             body = b""
@@ -150,6 +160,105 @@ class InnerExchange:
         except MalformedMessage as error:
             return failed(error)
 
+    @staticmethod
+    def _text_of(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+        return [(bytes(name).decode("latin-1"), _decoded(bytes(value))) for name, value in headers]
+
+
+class StreamedExchange(InnerExchange):
+    """The same of a client that takes a stream.
+
+    ``response`` is there as soon as it is whole, or its head says that it is to be streamed.
+    """
+
+    def __init__(
+        self,
+        inside: StreamedRequest,
+        outer_receive: Receive,
+        max_bytes: int,
+        max_stream_bytes: int,
+    ) -> None:
+        super().__init__(inside.whole, outer_receive, max_bytes)
+        loop = asyncio.get_running_loop()
+        self.response: asyncio.Future[HttpResponse | StreamedResponse] = loop.create_future()
+        self.answer.add_done_callback(self._answered)
+        self._request_body = inside.body
+        self._pipe: Pipe | None = None
+        self._left = max_stream_bytes
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """What says how long the body is that is still coming."""
+        if self._request_body is None:
+            return []
+        length = self._request_body.length
+        if length is None:
+            return [(b"transfer-encoding", b"chunked")]
+        return [(b"content-length", str(length).encode())]
+
+    def _answered(self, answer: asyncio.Future[HttpResponse]) -> None:
+        if self._pipe is not None:
+            # It is over, whether it was whole or not: what was whole has ended it before.
+            self._pipe.end(BodyFailed(AbortReason.FAILED))
+        elif not answer.cancelled() and not self.response.done():
+            self.response.set_result(answer.result())
+
+    async def _receive(self) -> Message:
+        if self._request_body is None or self._is_received:
+            return await super()._receive()
+        try:
+            data = await self._request_body.read()
+        except BrokenBody:
+            self._is_received = True
+            return {"type": _DISCONNECT}
+        self._is_received = not data
+        return {"type": "http.request", "body": data, "more_body": bool(data)}
+
+    async def _send(self, message: Message) -> None:
+        if self._pipe is None:
+            await super()._send(message)
+            if message["type"] == "http.response.start":
+                self._begin()
+        elif message["type"] == "http.response.body" and not self.answer.done():
+            await self._write(self._pipe, message)
+        else:
+            raise RuntimeError(f"{message['type']} cannot be sealed, or not at this point")
+
+    def _begin(self) -> None:
+        headers = end_to_end(self._text_of(self._headers))
+        lengths = {name.title(): value for name, value in headers}
+        if not is_to_be_streamed(self._inside.method, self._status, lengths):
+            return
+        checked = captured_response(self._status, headers, b"")
+        if checked.status != self._status:
+            raise RuntimeError("a response that no client would open")
+        self._pipe = Pipe()
+        declared = lengths.get("Content-Length")
+        length = int(declared) if declared is not None and declared.isdigit() else None
+        self.response.set_result(
+            StreamedResponse(self._status, checked.headers, length, self._pipe)
+        )
+
+    async def _write(self, pipe: Pipe, message: Message) -> None:
+        chunk = message.get("body", b"")
+        self._left -= len(chunk)
+        if self._left < 0:
+            pipe.end(BodyFailed(AbortReason.TOO_LARGE))
+            raise BodyTooLarge("the answer is larger than max_stream_bytes")
+        if not pipe.is_abandoned:
+            # As servers do: what is sent to a client that has gone is dropped.
+            with contextlib.suppress(ConnectionError):
+                await pipe.write(chunk)
+        if not message.get("more_body", False):
+            pipe.end()
+            self.answer.set_result(HttpResponse(self._status, (), b""))
+
+    @staticmethod
+    def _text_of(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+        return [
+            (bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
+            for name, value in headers
+        ]
+
 
 def to_bytes(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     """Headers in the form of ASGI. Applications decode them as Latin-1, as browsers do."""
@@ -161,10 +270,6 @@ def _encoded(value: str) -> bytes:
         return value.encode("latin-1")
     except UnicodeEncodeError:
         return value.encode()
-
-
-def _to_text(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    return [(bytes(name).decode("latin-1"), _decoded(bytes(value))) for name, value in headers]
 
 
 def _decoded(value: bytes) -> str:

@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from urllib.parse import quote, unquote
 
 from multidict import CIMultiDict
 
 from gateway.errors import BodyTooLarge, BodyTooSlow, BrokenBody, TooManyBodies
 from gateway.pipeline.outer import OuterRequest, Reply, format_of
+from gateway.pipeline.pipe import StreamedRequest, StreamedResponse
 from gateway.pipeline.request_body import collect
 from gateway.pipeline.request_headers import is_one_host
 from gateway.pipeline.responses import sealed_error
@@ -21,6 +24,7 @@ from .inner import (
     Receive,
     Scope,
     Send,
+    StreamedExchange,
     inner_scope,
     is_below_root,
     to_bytes,
@@ -36,7 +40,16 @@ _SAFE_IN_A_PATH = "/!$&'()*+,;=:@"
 class AsgiRequest(OuterRequest):
     """A request of HTTP, or for a WebSocket, which begins as a GET."""
 
-    __slots__ = ("_app", "_group", "_is_cut", "_is_read", "_max_bytes", "_receive", "_scope")
+    __slots__ = (
+        "_app",
+        "_group",
+        "_is_cut",
+        "_is_read",
+        "_max_bytes",
+        "_max_stream_bytes",
+        "_receive",
+        "_scope",
+    )
 
     def __init__(
         self,
@@ -46,6 +59,7 @@ class AsgiRequest(OuterRequest):
         raw_path: str,
         group: asyncio.TaskGroup,
         max_bytes: int,
+        max_stream_bytes: int,
     ) -> None:
         query = scope.get("query_string", b"").decode("latin-1")
         self.method = scope.get("method", "GET")
@@ -63,6 +77,7 @@ class AsgiRequest(OuterRequest):
         self._receive = receive
         self._group = group
         self._max_bytes = max_bytes
+        self._max_stream_bytes = max_stream_bytes
         self._is_read = False
         self._is_cut = False
 
@@ -95,8 +110,28 @@ class AsgiRequest(OuterRequest):
         self._group.create_task(exchange.call(self._app, scope))
         return await exchange.answer
 
+    async def next_chunk(self) -> bytes:
+        return await self._next_chunk()
+
+    async def run_streamed(
+        self, inside: StreamedRequest, session: Session
+    ) -> HttpResponse | StreamedResponse:
+        path = inside.whole.target.partition("?")[0]
+        if not is_below_root(self._scope, path):
+            root = self._scope.get("root_path") or "/"
+            return sealed_error(404, "not_found", f"only what is below {root} can be reached here")
+        limits = (self._max_bytes, self._max_stream_bytes)
+        exchange = StreamedExchange(inside, self._receive, *limits)
+        scope = inner_scope(self._scope, inside.whole, session, self.headers.get("Host", ""))
+        scope["headers"] += exchange.headers()
+        self._group.create_task(exchange.call(self._app, scope))
+        return await exchange.response
+
     async def send(self, reply: Reply, send: Send) -> None:
         """Send ``reply``, and close the connection if needed."""
+        if reply.records is not None:
+            await self._send_records(reply, reply.records, send)
+            return
         closes = (reply.closes or self._is_cut) and self._scope["http_version"] in ("1.0", "1.1")
         headers = to_bytes(reply.headers.items())
         headers.append((b"content-length", str(len(reply.body)).encode()))
@@ -110,6 +145,14 @@ class AsgiRequest(OuterRequest):
                     while await self._next_chunk():
                         """Ignore it."""
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_records(self, reply: Reply, records: AsyncGenerator[bytes], send: Send) -> None:
+        headers = to_bytes(reply.headers.items())
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        async with aclosing(records):
+            async for record in records:
+                await send({"type": "http.response.body", "body": record, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def has_one_host(scope: Scope) -> bool:

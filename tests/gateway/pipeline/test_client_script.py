@@ -15,6 +15,7 @@ from yarl import URL
 from gateway.config.settings import Settings
 from gateway.pipeline.client_script import BUNDLE, ClientScript
 from gateway.pipeline.outer import OuterRequest
+from gateway.pipeline.pipe import StreamedRequest
 from gateway.sessions.session import Session
 from protocol.classic.dialects import DIALECTS, derive
 from protocol.common.messages import HttpRequest, HttpResponse
@@ -31,7 +32,13 @@ class Get(OuterRequest):
     async def read(self, max_bytes: int) -> bytes:
         return b""
 
+    async def next_chunk(self) -> bytes:
+        return b""
+
     async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:
+        raise AssertionError("nothing is sealed here")
+
+    async def run_streamed(self, inside: StreamedRequest, session: Session) -> HttpResponse:
         raise AssertionError("nothing is sealed here")
 
 

@@ -7,13 +7,14 @@
 import { Members } from '../envelopes.js';
 import { DecryptionFailed, MalformedMessage, RejectedMessage, StaleTimestamp } from '../../common/errors.js';
 import { findSuite } from './suites.js';
-import { nextEpochKey } from './keySchedule.js';
+import { label, nextEpochKey } from './keySchedule.js';
 import { HttpResponse } from '../messages.js';
 import { parseMsgpack, serializeMsgpack } from '../msgpack.js';
 import { Once } from '../../common/once.js';
 import { equal } from '../../primitives/hashes.js';
 import { RsaPublicKey } from '../../primitives/rsaPublicKey.js';
-import { KIND, MAX_FRESH_VALUE, openMessage, sealMessage } from './sealedMessages.js';
+import { parseStreamGrant, serializeStreamRequest } from '../streams/opening.js';
+import { KIND, MAX_FRESH_VALUE, openWithSecret, sealMessage, streamKeys } from './sealedMessages.js';
 
 /** @typedef {import('../../common/codec.js').Bytes} Bytes */
 /** @typedef {import('./suites.js').Freshness} Freshness */
@@ -21,6 +22,17 @@ import { KIND, MAX_FRESH_VALUE, openMessage, sealMessage } from './sealedMessage
 /** @typedef {import('../../primitives/contract.js').Primitives} Primitives */
 /** @typedef {import('../../primitives/contract.js').RsaPrivateKey} RsaPrivateKey */
 /** @typedef {import('./sealedMessages.js').Envelope} Envelope */
+/** @typedef {import('../streams/opening.js').StreamRequest} StreamRequest */
+/** @typedef {import('../streams/records.js').StreamKeys} StreamKeys */
+
+/** A stream that the server has granted; `recordBytes` is the longest record that it takes. */
+export class OpenedStream {
+  /** @param {StreamKeys} keys @param {number} recordBytes */
+  constructor(keys, recordBytes) {
+    this.keys = keys;
+    this.recordBytes = recordBytes;
+  }
+}
 
 const EPOCH_LIFETIME_MS = 900_000;
 const CLOCK_MARGIN_MS = 1000;
@@ -104,6 +116,7 @@ export class PendingMessage {
   #request;
   #s2c;
   #privateKey;
+  #takesStream;
   #opened = new Once();
 
   /**
@@ -111,8 +124,10 @@ export class PendingMessage {
    * @param {Envelope} request
    * @param {Bytes} s2c
    * @param {RsaPrivateKey | null} privateKey
+   * @param {boolean} [takesStream] the request asks for a stream, or offers to take one
    */
-  constructor(primitives, request, s2c, privateKey) {
+  constructor(primitives, request, s2c, privateKey, takesStream = false) {
+    this.#takesStream = takesStream;
     this.#primitives = primitives;
     this.#request = request;
     this.#s2c = s2c;
@@ -124,9 +139,10 @@ export class PendingMessage {
   }
 
   /**
-   * The response inside.
+   * The response inside, or the stream.
    * @param {Envelope} answer
    * @param {number} elapsedMs since before the request was sealed, by a monotonic clock
+   * @returns {Promise<HttpResponse | OpenedStream>}
    * @throws {DecryptionFailed | ClockRefused | EpochRefused | MalformedMessage} it is not the answer to this request, or the server rejected the message
    */
   async open(answer, elapsedMs) {
@@ -139,8 +155,14 @@ export class PendingMessage {
     if (asked.fresh === 'counter' && told.value !== asked.value) {
       throw new DecryptionFailed('the answer has another number than the request');
     }
-    const plaintext = await openMessage(this.#primitives, this.#s2c, answer, this.#privateKey);
-    if (!plaintext) throw new DecryptionFailed('the answer cannot be decrypted');
+    const opened = await openWithSecret(this.#primitives, this.#s2c, answer, this.#privateKey);
+    if (!opened) throw new DecryptionFailed('the answer cannot be decrypted');
+    const { plaintext, secret } = opened;
+    if (told.kind === KIND.streamGrant) {
+      if (!this.#takesStream) throw new MalformedMessage('a stream that was not asked for');
+      const { streamId, recordBytes } = parseStreamGrant(plaintext);
+      return new OpenedStream({ streamId, ...streamKeys(secret, label(told.suite, 'stream')) }, recordBytes);
+    }
     if (told.kind === KIND.refusal) throw this.#refusal(plaintext, elapsedMs);
     return HttpResponse.parseArray(parseMsgpack(plaintext));
   }
@@ -172,13 +194,39 @@ export class PendingMessage {
  * @param {HttpRequest} request
  * @param {number} nowMs
  * @param {RsaPrivateKey | null} privateKey the client's if the suite wraps, else null
+ * @param {boolean} [takesStream] the request offers to take a stream as its response
  */
-export async function sealRequest(primitives, session, request, nowMs, privateKey) {
+export function sealRequest(primitives, session, request, nowMs, privateKey, takesStream = false) {
+  const plaintext = serializeMsgpack(request.toArray());
+  return seal(primitives, session, KIND.request, plaintext, nowMs, privateKey, takesStream);
+}
+
+/**
+ * The opening of a stream whose body follows as records; else as `sealRequest`.
+ * @param {Primitives} primitives
+ * @param {ClientSession} session
+ * @param {StreamRequest} request
+ * @param {number} nowMs
+ * @param {RsaPrivateKey | null} privateKey
+ */
+export function sealStreamRequest(primitives, session, request, nowMs, privateKey) {
+  return seal(primitives, session, KIND.streamRequest, serializeStreamRequest(request), nowMs, privateKey, true);
+}
+
+/**
+ * @param {Primitives} primitives
+ * @param {ClientSession} session
+ * @param {number} kind
+ * @param {Bytes} plaintext
+ * @param {number} nowMs
+ * @param {RsaPrivateKey | null} privateKey
+ * @param {boolean} takesStream
+ */
+async function seal(primitives, session, kind, plaintext, nowMs, privateKey, takesStream) {
   const { sid, suite, fresh, offsetMs, epoch, c2s, s2c, sequence, serverKey } = session;
   const value = fresh === 'clock' ? Math.max(0, nowMs + offsetMs) : sequence;
-  const header = { suite: findSuite(suite), kind: KIND.request, epoch, sid, fresh, value };
+  const header = { suite: findSuite(suite), kind, epoch, sid, fresh, value };
   const wrapTo = serverKey.length ? RsaPublicKey.fromDer(serverKey) : null;
-  const plaintext = serializeMsgpack(request.toArray());
   const envelope = await sealMessage(primitives, c2s, header, plaintext, wrapTo);
-  return { envelope, pending: new PendingMessage(primitives, envelope, s2c, privateKey) };
+  return { envelope, pending: new PendingMessage(primitives, envelope, s2c, privateKey, takesStream) };
 }

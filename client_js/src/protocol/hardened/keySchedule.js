@@ -35,7 +35,7 @@ export function transcript(purpose, ...fields) {
 }
 
 /** The label of a key. @param {HardenedSuite} suite @param {string} purpose */
-function label(suite, purpose) {
+export function label(suite, purpose) {
   return lengthPrefixed(utf8(PROTOCOL), utf8(suite.name), utf8(purpose));
 }
 

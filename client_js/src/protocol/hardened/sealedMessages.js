@@ -38,9 +38,18 @@ const NOTHING = new Uint8Array();
 const NOTHING_WRAPPED = sha256(NOTHING);
 const PADDING = 'oaep-sha256';
 
-/** The kind of a message, which determines its direction. */
-export const KIND = Object.freeze({ request: 1, response: 2, refusal: 3 });
+/** What a message is; its direction follows from it. */
+export const KIND = Object.freeze({
+  request: 1,
+  response: 2,
+  refusal: 3,
+  streamRequest: 4,
+  streamGrant: 5,
+  socketRequest: 6,
+});
 const KINDS = Object.values(KIND);
+/** @type {number[]} */
+const REQUEST_KINDS = [KIND.request, KIND.streamRequest, KIND.socketRequest];
 const FRESH_NAMES = /** @type {Freshness[]} */ (Object.keys(FRESHNESS));
 
 /**
@@ -82,7 +91,7 @@ function parseHeader(data) {
   if (!equal(data.subarray(0, 3), MAGIC)) throw new MalformedMessage('a header must begin with CG1');
   const kind = view.getUint8(5);
   const isRequest = data.length === REQUEST_HEADER_BYTES;
-  if (!KINDS.includes(/** @type {any} */ (kind)) || (kind === KIND.request) !== isRequest) {
+  if (!KINDS.includes(/** @type {any} */ (kind)) || REQUEST_KINDS.includes(kind) !== isRequest) {
     throw new MalformedMessage('the header has an unknown kind or the wrong length');
   }
   const fresh = FRESH_NAMES.find((name) => FRESHNESS[name] === view.getUint8(26));
@@ -178,13 +187,14 @@ export async function sealMessage(primitives, key, given, plaintext, wrapTo) {
 }
 
 /**
- * The plaintext, or null if any part of the message was changed.
+ * The plaintext and the secret of the message, or null if any part of the message was changed. The keys of a stream
+ * come from the secret: `HKDF(k ‖ cek, salt, label ‖ header)`.
  * @param {Primitives} primitives
  * @param {Bytes} key
  * @param {Envelope} envelope
  * @param {RsaPrivateKey | null} unwrapWith our key if the suite wraps, else null
  */
-export async function openMessage(primitives, key, { rawHeader, header, salt, wrapped, sealed }, unwrapWith) {
+export async function openWithSecret(primitives, key, { rawHeader, header, salt, wrapped, sealed }, unwrapWith) {
   let cek = NOTHING;
   if (unwrapWith) {
     const unwrapped = wrapped && (await unwrapWith.unwrap(wrapped, PADDING));
@@ -194,5 +204,19 @@ export async function openMessage(primitives, key, { rawHeader, header, salt, wr
     cek = unwrapped;
   }
   const made = messageKey(key, cek, salt, rawHeader);
-  return primitives.aesGcmOpen(made.key, made.iv, sealed, rawHeader);
+  const plaintext = await primitives.aesGcmOpen(made.key, made.iv, sealed, rawHeader);
+  return plaintext && { plaintext, secret: { ikm: concat(key, cek), salt, rawHeader } };
+}
+
+/** The plaintext, or null. @type {(...given: Parameters<typeof openWithSecret>) => Promise<Bytes | null>} */
+export const openMessage = async (...given) => (await openWithSecret(...given))?.plaintext ?? null;
+
+/**
+ * The first record key of each side, 32 bytes each (PROTOCOL §2.10.2).
+ * @param {{ ikm: Bytes, salt: Bytes, rawHeader: Bytes }} secret of the grant
+ * @param {Bytes} label of the suite and of "stream"
+ */
+export function streamKeys({ ikm, salt, rawHeader }, label) {
+  const block = hkdf(ikm, salt, concat(label, rawHeader), 64);
+  return { client: block.slice(0, 32), server: block.slice(32) };
 }

@@ -1,0 +1,348 @@
+"""Requests and responses of any length at the Python client (PROTOCOL §2.10).
+
+::
+
+    async with client.stream("PUT", "/backup", data=Path("disk.img")) as response:
+        print(response.status)
+    async with client.stream("GET", "/backup") as response:
+        await response.save("disk.img")
+
+A body is given out piece by piece, each piece verified. A body that was cut off or changed is an
+exception (StreamBroken), never a shorter body.
+"""
+
+import asyncio
+import json as json_module
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Protocol, Self, TypeAlias
+
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from protocol.common.errors import AbortedStream, BrokenStream
+from protocol.common.messages import HttpResponse
+from protocol.hardened.client_session import OpenedStream
+from protocol.streams.bodies import AbortReason, BodyWriter, Head, ResponseReader
+from protocol.streams.opening import StreamRequest
+from protocol.streams.records import Direction, RecordReader, RecordWriter
+
+from .clock import Clock
+from .errors import Refused, StreamAborted, StreamBroken
+from .transport import StreamedReply
+
+Progress: TypeAlias = Callable[[int, int | None], None]
+StreamData: TypeAlias = bytes | str | Path | BinaryIO | AsyncIterable[bytes]
+
+# The longest record that we take, and the longest piece that we read of a file.
+RECORD_BYTES = 65_536
+_PIECE_BYTES = 256 * 1024
+
+
+class Body(Protocol):
+    """A body to be sent: its length if it is known, and its pieces, once."""
+
+    length: int | None
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """Raises what the source raises."""
+
+
+class _Whole:
+    """A body that is in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self.length: int | None = len(data)
+        self._data = data
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        for at in range(0, len(self._data), _PIECE_BYTES):
+            yield self._data[at : at + _PIECE_BYTES]
+
+
+class _File:
+    """A body in a file: read in a thread, from where it is to its end."""
+
+    def __init__(self, file: BinaryIO, *, closes: bool) -> None:
+        self._file = file
+        self._closes = closes
+        self.length: int | None = None
+        if file.seekable():
+            start = file.tell()
+            self.length = file.seek(0, os.SEEK_END) - start
+            file.seek(start)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        try:
+            while piece := await asyncio.to_thread(self._file.read, _PIECE_BYTES):
+                yield piece
+        finally:
+            if self._closes:
+                self._file.close()
+
+
+class _Iterated:
+    """A body that is made while it is sent."""
+
+    length: int | None = None
+
+    def __init__(self, data: AsyncIterable[bytes]) -> None:
+        self._data = data
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        async for piece in self._data:
+            yield piece
+
+
+def body_of(data: StreamData) -> Body:
+    """``data`` as a body. Raises: OSError (the file cannot be opened), TypeError."""
+    match data:
+        case bytes():
+            return _Whole(data)
+        case str():
+            return _Whole(data.encode())
+        case Path():
+            return _File(data.open("rb"), closes=True)
+        case AsyncIterable():
+            return _Iterated(data)
+        case _ if hasattr(data, "read"):
+            return _File(data, closes=False)
+        case _:
+            raise TypeError("data must be bytes, text, a Path, a binary file or an async iterable")
+
+
+async def sealed_body(
+    opened: OpenedStream, body: Body, steady: Clock, progress: Progress | None
+) -> AsyncIterator[bytes]:
+    """The records of ``body``. Raises what its source raises, and ValueError for a wrong length."""
+    records = RecordWriter(opened.keys, Direction.CLIENT, opened.record_bytes, steady())
+    writer, sent = BodyWriter(records), 0
+    try:
+        async for piece in body.pieces():
+            sent += len(piece)
+            if body.length is not None and sent > body.length:
+                raise ValueError("the body is longer than it was at first")
+            if piece:
+                yield writer.data(piece, steady())
+            if progress is not None:
+                progress(sent, body.length)
+        if body.length not in (None, sent):
+            raise ValueError("the body is shorter than it was at first")
+    except Exception:
+        yield writer.abort(AbortReason.CANCELLED, steady())
+        raise
+    yield writer.final(steady())
+
+
+@contextmanager
+def stream_errors() -> Iterator[None]:
+    """Raises the client's errors for those of the protocol."""
+    try:
+        yield
+    except BrokenStream as error:
+        raise StreamBroken(str(error)) from None
+    except AbortedStream as error:
+        raise StreamAborted(error.reason) from None
+
+
+async def feed(reader: ResponseReader, reply: StreamedReply) -> None:
+    """Give the reader what comes next. Raises: BrokenStream, NoAnswer."""
+    if data := await reply.chunk():
+        reader.feed(data)
+    else:
+        reader.end()
+
+
+class StreamContent:
+    """The body of a streamed response: ``async for chunk in response.content``."""
+
+    def __init__(
+        self, reader: ResponseReader | None, reply: StreamedReply | None, whole: bytes = b""
+    ) -> None:
+        """``whole`` is a body that came in one message, without a reader."""
+        self._reader = reader
+        self._reply = reply
+        self._whole = whole
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self.readany()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
+
+    async def readany(self) -> bytes:
+        """The next verified bytes, and b"" at the verified end.
+
+        Raises: StreamBroken, StreamAborted, NoAnswer.
+        """
+        if self._reader is None or self._reply is None:
+            whole, self._whole = self._whole, b""
+            return whole
+        with stream_errors():
+            while (chunk := self._reader.next()) is None:
+                if self._reader.is_complete:
+                    # The end of the records must be the end of the HTTP body too.
+                    self._reader.feed(await self._reply.chunk())
+                    return b""
+                await feed(self._reader, self._reply)
+            return chunk
+
+    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        """Pieces of ``size`` bytes; the last can be shorter. Raises as ``readany``."""
+        held = bytearray()
+        async for chunk in self:
+            held += chunk
+            while len(held) >= size:
+                yield bytes(held[:size])
+                del held[:size]
+        if held:
+            yield bytes(held)
+
+    async def read(self) -> bytes:
+        """All that is left, in memory. Raises as ``readany``."""
+        return b"".join([chunk async for chunk in self])
+
+
+class StreamResponse:
+    """A response whose body is read while it comes."""
+
+    def __init__(
+        self,
+        method: str,
+        url: URL,
+        head: Head,
+        content: StreamContent,
+        reply: StreamedReply | None,
+    ) -> None:
+        self.method = method
+        self.url = url
+        self.status, self.length = head.status, head.length
+        # As aiohttp decodes the bytes of a value.
+        self.headers = CIMultiDictProxy(
+            CIMultiDict(
+                (name, value.encode("latin-1").decode("utf-8", "surrogateescape"))
+                for name, value in head.headers
+            )
+        )
+        self.content = content
+        self._reply = reply
+
+    @property
+    def ok(self) -> bool:
+        """Whether ``status`` is below 400."""
+        return self.status < 400
+
+    @property
+    def content_type(self) -> str:
+        """The media type without parameters."""
+        return self.headers.get("Content-Type", "application/octet-stream").split(";")[0].strip()
+
+    async def read(self) -> bytes:
+        """The body, in memory. Raises: StreamBroken, StreamAborted, NoAnswer."""
+        return await self.content.read()
+
+    async def text(self, encoding: str = "utf-8") -> str:
+        """The body as text. Raises as ``read``."""
+        return (await self.read()).decode(encoding)
+
+    async def json(self) -> Any:
+        """The body as JSON, whatever its Content-Type says. Raises as ``read``."""
+        return json_module.loads(await self.read())
+
+    async def save(self, path: str | Path, progress: Progress | None = None) -> int:
+        """Write the body to ``path``, which is there only once the body is whole; its length.
+
+        ``progress(received, length)`` is called for each piece; ``length`` is None if unknown.
+        Raises: OSError, and as ``read``.
+        """
+        final = Path(path)
+        part = final.with_name(f"{final.name}.part")
+        received = 0
+        try:
+            with part.open("wb") as file:
+                async for chunk in self.content:
+                    await asyncio.to_thread(file.write, chunk)
+                    received += len(chunk)
+                    if progress is not None:
+                        progress(received, self.length)
+            part.replace(final)
+        finally:
+            part.unlink(missing_ok=True)
+        return received
+
+    def raise_for_status(self) -> None:
+        """Raises: Refused, for a status of 400 or more."""
+        if not self.ok:
+            raise Refused(self.status, "http", f"{self.method} {self.url.path}")
+
+    def close(self) -> None:
+        """Let go of the connection; what was not read is lost."""
+        if self._reply is not None:
+            self._reply.close()
+
+    def __repr__(self) -> str:
+        return f"<StreamResponse {self.method} {self.url.path} {self.status}>"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamCall:
+    """One call of ``Client.stream``. The response names ``url``."""
+
+    url: URL
+    request: StreamRequest
+    body: Body | None
+    progress: Progress | None
+
+
+def whole_response(call: StreamCall, inside: HttpResponse) -> StreamResponse:
+    """A response that came in one message."""
+    head = Head(inside.status, inside.headers, len(inside.body))
+    content = StreamContent(None, None, inside.body)
+    return StreamResponse(call.request.method, call.url, head, content, None)
+
+
+async def streamed_response(
+    call: StreamCall, opened: OpenedStream, reply: StreamedReply
+) -> StreamResponse:
+    """The response of a stream, once its head has come.
+
+    Raises: StreamBroken, StreamAborted, NoAnswer.
+    """
+    records = RecordReader(opened.keys, Direction.SERVER, RECORD_BYTES)
+    reader = ResponseReader(records, is_bodiless=call.request.method == "HEAD")
+    try:
+        with stream_errors():
+            while (head := reader.read_head()) is None:
+                await feed(reader, reply)
+    except BaseException:
+        reply.close()
+        raise
+    return StreamResponse(call.request.method, call.url, head, StreamContent(reader, reply), reply)
+
+
+class StreamContext:
+    """``async with client.stream(...) as response``: at its end the connection is let go of."""
+
+    def __init__(self, request: Awaitable[StreamResponse]) -> None:
+        self._request = request
+        self._response: StreamResponse | None = None
+
+    async def __aenter__(self) -> StreamResponse:
+        self._response = await self._request
+        return self._response
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._response is not None:
+            self._response.close()

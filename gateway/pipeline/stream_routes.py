@@ -1,0 +1,113 @@
+"""The routes of streams: one opens a stream, the other takes its body (PROTOCOL §2.10)."""
+
+import secrets
+from dataclasses import replace
+
+from gateway.config.settings import Settings
+from gateway.sessions.hardened import HardenedSessions, LiveSession
+from gateway.sessions.streams import GrantedStreams
+from protocol.common.codec import decode_bytes
+from protocol.common.envelopes import Members
+from protocol.common.errors import DecryptionFailed, MalformedMessage
+from protocol.common.messages import HttpRequest, HttpResponse
+from protocol.hardened.sealed_messages import Kind
+from protocol.streams.opening import StreamRequest
+from protocol.streams.records import MOST_RECORD_BYTES, STREAM_ID_BYTES
+
+from .dispatch import Dispatcher
+from .hardened_routes import HardenedRoutes
+from .outer import OuterRequest, Reply, reply_in
+from .pipe import StreamedRequest
+from .responses import sealed_error
+from .streams import (
+    SessionWatch,
+    StreamContext,
+    Upload,
+    abort_reply,
+    records_reply,
+    whole_as_stream,
+)
+
+STREAM = "/stream"
+
+
+class StreamRoutes:
+    """Stream requests, and the bodies that follow them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        hardened: HardenedRoutes,
+        sessions: HardenedSessions,
+        granted: GrantedStreams,
+        dispatcher: Dispatcher,
+    ) -> None:
+        self._settings = settings
+        self._hardened = hardened
+        self._sessions = sessions
+        self._granted = granted
+        self._dispatcher = dispatcher
+
+    async def open(self, request: OuterRequest) -> Reply:
+        """A stream request, and the grant of its stream."""
+        body = await request.read(self._settings.max_body_bytes)
+        members = Members.parse(request.format, body)
+        accepted = await self._hardened.accept(request, members, Kind.STREAM_REQUEST)
+        if isinstance(accepted, Reply):
+            return accepted
+        live, message = accepted
+        outcome, clock = f"session {live.session.id}", self._settings.clock
+        try:
+            asked = message.stream_request()
+            response = await self._refused(request, asked, live)
+        except MalformedMessage as error:
+            response = sealed_error(400, error.public_code, str(error))
+        if response is not None:
+            sealed = message.seal_response(response, clock(), secrets.token_bytes)
+            outcome = f"{outcome} (stream refused)"
+            return reply_in(members.form, sealed.serialize(members.form), outcome, live.session)
+        envelope, keys = message.seal_grant(MOST_RECORD_BYTES, clock(), secrets.token_bytes)
+        await self._granted.keep(keys, live.record.session_id, asked, clock())
+        granted = envelope.serialize(members.form)
+        return reply_in(members.form, granted, f"{outcome} (stream granted)", live.session)
+
+    async def _refused(
+        self, request: OuterRequest, asked: StreamRequest, live: LiveSession
+    ) -> HttpResponse | None:
+        if live.kept.awaits_password:
+            return self._hardened.password_required()
+        limit = self._settings.max_stream_bytes
+        if (asked.length or 0) > limit:
+            return sealed_error(413, "too_large", f"a body has at most {limit} bytes here")
+        inside = HttpRequest(asked.method, asked.target, asked.headers, b"")
+        refused = await self._dispatcher.refusal(request, inside, live.session)
+        return None if refused is None else refused.response
+
+    async def body(self, request: OuterRequest) -> Reply:
+        """The body of a granted stream, taken once; the reply is the response as records."""
+        digits, clock = request.raw_path.rpartition("/")[2], self._settings.clock
+        stream_id = decode_bytes("hex", digits) or b""
+        if len(stream_id) != STREAM_ID_BYTES:
+            raise MalformedMessage("the id of a stream is 32 hexadecimal digits")
+        granted = await self._granted.take(stream_id, clock())
+        live = await self._sessions.find(granted.session_id, clock())
+        if live is None or live.kept.awaits_password:
+            raise DecryptionFailed("the session of the stream has ended")
+        asked, session = granted.stream_request(), live.session
+        watch = SessionWatch(self._sessions, granted.session_id, clock)
+        context = StreamContext(
+            asked.record_bytes, watch, session, f"session {session.id} (stream)"
+        )
+        upload = Upload(
+            request.next_chunk, granted.keys, asked.length, self._settings.max_stream_bytes, watch
+        )
+        head = HttpRequest(asked.method, asked.target, asked.headers, b"")
+        response = await request.run_streamed(StreamedRequest(head, upload), session)
+        if upload.error is not None:
+            if not isinstance(response, HttpResponse):
+                response.body.abandon()
+            context = replace(context, outcome=f"{context.outcome}: {upload.error.name.lower()}")
+            return abort_reply(granted.keys, upload.error, context)
+        if isinstance(response, HttpResponse):
+            response = whole_as_stream(response)
+        return records_reply(granted.keys, response, context, upload)

@@ -1,0 +1,68 @@
+"""Streams that were granted and wait for their body (PROTOCOL §2.10.4).
+
+A granted stream is kept in the store, sealed, until its body comes: at any process, once, within
+ten minutes.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from gateway.keys.keyring import KeyRing
+from gateway.stores import Store
+from protocol.common.errors import DecryptionFailed, LocalProtocolError
+from protocol.hardened.records import Record
+from protocol.streams.opening import StreamRequest
+from protocol.streams.records import StreamKeys
+
+BODY_WAIT_MS = 600_000
+PURPOSE = "granted stream"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedStream(Record):
+    """A stream request (as it was sealed), its session, and the keys of its records."""
+
+    KIND: ClassVar[str] = "granted stream"
+
+    stream_id: bytes
+    session_id: bytes
+    request: bytes = field(repr=False)
+    client_key: bytes = field(repr=False)
+    server_key: bytes = field(repr=False)
+
+    @property
+    def keys(self) -> StreamKeys:
+        return StreamKeys(self.stream_id, self.client_key, self.server_key)
+
+    def stream_request(self) -> StreamRequest:
+        return StreamRequest.parse(self.request)
+
+
+class GrantedStreams:
+    """Keeps granted streams in ``store``, which keeps them like exchanges (STORAGE §1)."""
+
+    def __init__(self, store: Store, keyring: KeyRing) -> None:
+        self._store = store
+        self._keyring = keyring
+
+    async def keep(
+        self, keys: StreamKeys, session_id: bytes, request: StreamRequest, now_ms: int
+    ) -> None:
+        """Raises: StoreUnavailable."""
+        granted = GrantedStream(
+            keys.stream_id, session_id, request.serialize(), keys.client, keys.server
+        )
+        sealed = self._keyring.seal(PURPOSE, keys.stream_id, granted.serialize())
+        await self._store.add_exchange(keys.stream_id, sealed, now_ms + BODY_WAIT_MS)
+
+    async def take(self, stream_id: bytes, now_ms: int) -> GrantedStream:
+        """The granted stream, which is not kept any longer.
+
+        Raises: DecryptionFailed (there is none, or it was taken before), StoreUnavailable.
+        """
+        sealed = await self._store.take_exchange(stream_id, now_ms)
+        kept = None if sealed is None else self._keyring.open(PURPOSE, stream_id, sealed)
+        try:
+            return GrantedStream.parse(kept or b"")
+        except LocalProtocolError:
+            raise DecryptionFailed("no such stream, or its body has come before") from None

@@ -1,0 +1,1 @@
+"""Streams: bodies of any length and sockets, as sealed records."""

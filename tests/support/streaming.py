@@ -1,0 +1,224 @@
+"""An application that streams, with Certless in front of it in three ways.
+
+They are aiohttp, Starlette, and a reverse proxy in front of an upstream.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+from frameworks import serving
+from gateways import CaughtMails, SetClock
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+import gateway
+from certless.client import Client, Suite
+from gateway.adapters.aiohttp.app import ASSEMBLY
+from gateway.adapters.asgi.app import Certless
+from gateway.build import Assembly
+
+KINDS = ("aiohttp", "starlette", "proxy")
+PATTERN = secrets.token_bytes(65_536)
+ANN = "ann@example.org"
+
+
+def pattern(size: int) -> bytes:
+    """The first ``size`` bytes of what ``/down`` sends."""
+    return (PATTERN * (size // len(PATTERN) + 1))[:size]
+
+
+async def pieces_of(size: int) -> AsyncIterator[bytes]:
+    while size > 0:
+        yield PATTERN[: min(size, len(PATTERN))]
+        size -= len(PATTERN)
+
+
+@dataclass
+class Seen:
+    """What the handlers have seen, for a test to wait for."""
+
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    received: int = 0
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    error: BaseException | None = None
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def aiohttp_app(seen: Seen) -> web.Application:
+    async def down(request: web.Request) -> web.StreamResponse:
+        size = int(request.query["size"])
+        response = web.StreamResponse(headers={"X-Own": "caf\u00e9"})
+        if "declared" in request.query:
+            response.content_length = size
+        await response.prepare(request)
+        async for piece in pieces_of(size):
+            await response.write(piece)
+        return response
+
+    async def up(request: web.Request) -> web.Response:
+        digest = hashlib.sha256()
+        seen.begun.set()
+        try:
+            async for chunk in request.content.iter_any():
+                digest.update(chunk)
+                seen.received += len(chunk)
+        except BaseException as error:
+            seen.error = error
+            raise
+        finally:
+            seen.ended.set()
+        told = {"sha256": digest.hexdigest(), "length": request.content_length}
+        return web.json_response(told, headers={"X-Own": request.headers.get("X-Own", "")})
+
+    async def back(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        async for chunk in request.content.iter_any():
+            await response.write(chunk)
+        return response
+
+    async def ignore(request: web.Request) -> web.Response:
+        return web.Response(status=403, text="no")
+
+    async def breaks(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"half")
+        await seen.released.wait()
+        raise RuntimeError("a failure half way")
+
+    async def forever(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b"data: tick\n\n")
+                seen.begun.set()
+                await asyncio.sleep(0.01)
+        except BaseException as error:
+            seen.error = error
+            raise
+        finally:
+            seen.ended.set()
+
+    app = web.Application()
+    app.router.add_get("/down", down)
+    app.router.add_put("/up", up)
+    app.router.add_put("/back", back)
+    app.router.add_put("/ignore", ignore)
+    app.router.add_get("/breaks", breaks)
+    app.router.add_get("/forever", forever)
+    return app
+
+
+def starlette_app(seen: Seen) -> Starlette:
+    async def down(request: Request) -> Response:
+        size = int(request.query_params["size"])
+        response = StreamingResponse(pieces_of(size))
+        response.raw_headers.append((b"x-own", "caf\u00e9".encode()))
+        if "declared" in request.query_params:
+            response.headers["Content-Length"] = str(size)
+        return response
+
+    async def up(request: Request) -> Response:
+        digest = hashlib.sha256()
+        seen.begun.set()
+        try:
+            async for chunk in request.stream():
+                digest.update(chunk)
+                seen.received += len(chunk)
+        except ClientDisconnect as error:
+            seen.error = error
+            raise
+        finally:
+            seen.ended.set()
+        length = request.headers.get("Content-Length")
+        told = {"sha256": digest.hexdigest(), "length": None if length is None else int(length)}
+        response = JSONResponse(told)
+        own = [value for name, value in request.scope["headers"] if name == b"x-own"]
+        response.raw_headers.append((b"x-own", b"".join(own)))
+        return response
+
+    async def back(request: Request) -> Response:
+        return StreamingResponse(request.stream())
+
+    async def ignore(request: Request) -> Response:
+        return Response("no", 403)
+
+    async def breaks(request: Request) -> Response:
+        async def half() -> AsyncIterator[bytes]:
+            yield b"half"
+            await seen.released.wait()
+            raise RuntimeError("a failure half way")
+
+        return StreamingResponse(half())
+
+    async def forever(request: Request) -> Response:
+        async def ticks() -> AsyncIterator[bytes]:
+            try:
+                while True:
+                    yield b"data: tick\n\n"
+                    seen.begun.set()
+                    await asyncio.sleep(0.01)
+            finally:
+                seen.ended.set()
+
+        return StreamingResponse(ticks(), media_type="text/event-stream")
+
+    return Starlette(
+        routes=[
+            Route("/down", down),
+            Route("/up", up, methods=["PUT"]),
+            Route("/back", back, methods=["PUT"]),
+            Route("/ignore", ignore, methods=["PUT"]),
+            Route("/breaks", breaks),
+            Route("/forever", forever),
+        ]
+    )
+
+
+@dataclass
+class Streaming:
+    """A gateway in front of the application, and a client that is logged in."""
+
+    url: str
+    client: Client
+    seen: Seen
+    assembly: Assembly
+    clock: SetClock
+
+
+@asynccontextmanager
+async def streaming_in(
+    kind: str, suite: Suite = "ecdh-gcm", **options: Any
+) -> AsyncIterator[Streaming]:
+    """One of KINDS."""
+    mails, seen, clock = CaughtMails(), Seen(), SetClock()
+    settings = {"users": gateway.AnyAddress(), "mail": mails, "clock": clock, **options}
+    async with AsyncExitStack() as stack:
+        app: Any
+        if kind == "starlette":
+            app = Certless(starlette_app(seen), **settings)
+            assembly = app.assembly
+        elif kind == "proxy":
+            upstream = await stack.enter_async_context(serving(aiohttp_app(seen)))
+            app = gateway.reverse_proxy(upstream, **settings)
+            assembly = app[ASSEMBLY]
+        else:
+            app = aiohttp_app(seen)
+            gateway.setup(app, **settings)
+            assembly = app[ASSEMBLY]
+        url = await stack.enter_async_context(serving(app))
+        client = await stack.enter_async_context(Client(url, suite=suite, clock=clock))
+        await client.login(ANN, code=mails.code)
+        yield Streaming(url, client, seen, assembly, clock)
+        # Handlers that wait are let go of.
+        seen.released.set()
