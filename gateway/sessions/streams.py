@@ -15,7 +15,6 @@ from protocol.streams.opening import StreamRequest
 from protocol.streams.records import StreamKeys
 
 BODY_WAIT_MS = 600_000
-PURPOSE = "granted stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class GrantedStreams:
         granted = GrantedStream(
             keys.stream_id, session_id, request.serialize(), keys.client, keys.server
         )
-        sealed = self._keyring.seal(PURPOSE, keys.stream_id, granted.serialize())
+        sealed = self._keyring.seal("granted stream", keys.stream_id, granted.serialize())
         await self._store.add_exchange(keys.stream_id, sealed, now_ms + BODY_WAIT_MS)
 
     async def take(self, stream_id: bytes, now_ms: int) -> GrantedStream:
@@ -61,7 +60,7 @@ class GrantedStreams:
         Raises: DecryptionFailed (there is none, or it was taken before), StoreUnavailable.
         """
         sealed = await self._store.take_exchange(stream_id, now_ms)
-        kept = None if sealed is None else self._keyring.open(PURPOSE, stream_id, sealed)
+        kept = None if sealed is None else self._keyring.open("granted stream", stream_id, sealed)
         try:
             return GrantedStream.parse(kept or b"")
         except LocalProtocolError:

@@ -97,7 +97,8 @@ def test_help_has_each_option_its_default_and_range(
     for name, option in OPTIONS.items():
         assert flag_of(name, option) in text
         if isinstance(option, NumberOption):
-            assert f"(default {option.default}, {option.least} to {option.most})" in text
+            default = f"default {option.default}, " if option.default_text != "none" else ""
+            assert f"({default}{option.least} to {option.most})" in text
 
 
 @pytest.mark.parametrize("name", ["window_ms", "sessions"])

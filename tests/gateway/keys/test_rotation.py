@@ -304,12 +304,12 @@ async def test_keys_of_the_environment(beside: Beside, monkeypatch: pytest.Monke
 
     ran = await asyncio.to_thread(keys, "rotate")
     assert ran.status == 0
-    assert "0 records were sealed anew" in ran.err
-    assert "put a new one first in CERTLESS_KEYS" in ran.err
+    assert "0 records are now sealed with key" in ran.err
+    assert "put a new one before this one in CERTLESS_KEYS" in ran.err
 
     monkeypatch.setenv("CERTLESS_KEYS", f"{new},{old}")
     ran = await asyncio.to_thread(keys, "rotate")
-    assert "2 records were sealed anew" in ran.err
+    assert "2 records are now sealed with key" in ran.err
     assert "put a new one first" not in ran.err
     assert "The other keys of CERTLESS_KEYS still open" in ran.err
     ran = await asyncio.to_thread(keys, "drop", KeyRing.chosen(None).ids[1])
