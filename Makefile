@@ -12,7 +12,7 @@ BUNDLE := gateway/bundle/client.js
 
 WITH_PYTHON := CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: run test test-node test-browser test-firefox test-python check docs docs-options bench fuzz bundle clean
+.PHONY: run test test-node test-browser test-firefox test-python check docs docs-options bench fuzz bundle package clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run $(BUNDLE)
@@ -61,8 +61,13 @@ fuzz: $(VENV)/.test client_js/node_modules/.ready
 
 bundle: $(BUNDLE)
 
+# A source distribution, a wheel and a tarball for npm, in dist/.
+package: $(VENV)/.test $(BUNDLE)
+	$(BIN)/python -m build --outdir dist
+	cd client_js && npm pack --silent --pack-destination ../dist
+
 clean:
-	rm -rf $(VENV) .make build $(BUNDLE)
+	rm -rf $(VENV) .make build dist $(BUNDLE)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -100,9 +100,7 @@ async def _demo(arguments: argparse.Namespace) -> int:
     try:
         from gateway.demo import run  # noqa: PLC0415 (needs the extra "demo")
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"the demo needs {error.name}: in a clone, pip install '.[demo]'"
-        ) from None
+        raise ConfigError(f"the demo needs {error.name}: pip install 'certless[demo]'") from None
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     # aiosmtpd logs every command.
     logging.getLogger("mail.log").setLevel(logging.WARNING)

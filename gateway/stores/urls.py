@@ -23,7 +23,7 @@ def store_from_url(url: str, clock: Callable[[], int] | None = None) -> Store:
         return SqliteStore(path)
     if is_redis(url):
         if find_spec("redis") is None:
-            raise ConfigError("a store in Redis needs redis-py: in a clone, pip install '.[redis]'")
+            raise ConfigError("a store in Redis needs redis-py: pip install 'certless[redis]'")
         from gateway.stores.redis.store import RedisStore  # noqa: PLC0415
         from gateway.stores.redis.url import parse_redis_url  # noqa: PLC0415
 

@@ -76,4 +76,4 @@ async def test_without_redis_py_all_else_works() -> None:
     )
     async with python("-c", program, stdout=PIPE) as process:
         said, _ = await process.communicate()
-    assert said == b"a store in Redis needs redis-py: in a clone, pip install '.[redis]'\n"
+    assert said == b"a store in Redis needs redis-py: pip install 'certless[redis]'\n"
