@@ -314,7 +314,7 @@ async def test_keys_of_the_environment(beside: Beside, monkeypatch: pytest.Monke
     assert "The other keys of CERTLESS_KEYS still open" in ran.err
     ran = await asyncio.to_thread(keys, "drop", KeyRing.chosen(None).ids[1])
     assert (ran.status, ran.err.count("\n")) == (2, 1)
-    assert "take it away there" in ran.err
+    assert "remove it there" in ran.err
     monkeypatch.setenv("CERTLESS_KEYS", new)
     assert re.search(r" +2 +seals", (await asyncio.to_thread(keys, "list")).out)
     assert not beside.file.path.exists()
