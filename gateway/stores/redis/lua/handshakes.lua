@@ -1,7 +1,7 @@
--- Logging in, hardened (PROTOCOL 15), and the codes that an operator issues (19.4).
+-- Hardened logins (PROTOCOL 2.4), and the codes that an operator issues (PROTOCOL 2.8.4).
 
 ---- add_handshake (KEYS: handshake; ARGV: id, user, sealed, expires_ms, ttl_ms, code id or '')
-keep('handshake', ARGV[2], ARGV[3], ARGV[5], ARGV[6],
+put('handshake', ARGV[2], ARGV[3], ARGV[5], ARGV[6],
     'sealed', ARGV[4], 'code', ARGV[7], 'attempts', 0)
 return 1
 
@@ -24,23 +24,23 @@ if code ~= '' then
         is_void = 1
     end
 end
-forget('exchange', ARGV[2])
+delete('exchange', ARGV[2])
 return { sealed, number, is_void }
 
 ---- add_exchange (KEYS: handshake; ARGV: id, sealed, expires_ms, ttl_ms, attempt)
 if (redis.call('HGET', KEYS[2], 'attempts') or '0') ~= ARGV[6] then
     return 0
 end
-keep('exchange', ARGV[2], '', ARGV[4], ARGV[5], 'sealed', ARGV[3])
+put('exchange', ARGV[2], '', ARGV[4], ARGV[5], 'sealed', ARGV[3])
 return 1
 
 ---- take_exchange (KEYS: exchange; ARGV: id, now_ms)
 local sealed, expires_ms = get(KEYS[2], 'sealed', 'expires_ms')
-forget('exchange', ARGV[2])
+delete('exchange', ARGV[2])
 return sealed and tonumber(ARGV[3]) <= tonumber(expires_ms) and sealed
 
 ---- add_code (KEYS: code; ARGV: user, code id, sealed, expires_ms, ttl_ms)
-keep('code', ARGV[2], ARGV[2], ARGV[5], ARGV[6],
+put('code', ARGV[2], ARGV[2], ARGV[5], ARGV[6],
     'sealed', ARGV[4], 'id', ARGV[3], 'attempts', 0)
 return 1
 
@@ -52,4 +52,4 @@ end
 return { id, sealed }
 
 ---- end_codes (KEYS: code; ARGV: user)
-return forget('code', ARGV[2])
+return delete('code', ARGV[2])

@@ -1,10 +1,10 @@
--- Logging in, classic (PROTOCOL 8.1). NEW is a login that is not there; ENROLLED is a session.
+-- Classic logins (PROTOCOL 3.7.1). A NEW login has no record; an ENROLLED one is a session.
 
 ---- add_login (KEYS: login, session; ARGV: id, user, sealed, expires_ms, ttl_ms, state)
 if redis.call('EXISTS', KEYS[2], KEYS[3]) > 0 then
     return 0
 end
-keep('login', ARGV[2], ARGV[3], ARGV[5], ARGV[6],
+put('login', ARGV[2], ARGV[3], ARGV[5], ARGV[6],
     'sealed', ARGV[4], 'state', ARGV[7], 'attempts', 0)
 return 1
 
@@ -25,7 +25,7 @@ end
 if tonumber(attempts) < tonumber(ARGV[5]) then
     redis.call('HSET', KEYS[2], 'state', ARGV[4])
 else
-    forget('login', ARGV[2])
+    delete('login', ARGV[2])
 end
 return 1
 
@@ -38,6 +38,6 @@ local full = too_many(user, '', ARGV[7], ARGV[8], ARGV[9])
 if full then
     return full
 end
-keep('session', ARGV[2], user, ARGV[5], ARGV[6], 'sealed', ARGV[4])
-forget('login', ARGV[2])
+put('session', ARGV[2], user, ARGV[5], ARGV[6], 'sealed', ARGV[4])
+delete('login', ARGV[2])
 return 1

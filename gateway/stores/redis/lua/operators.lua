@@ -1,7 +1,7 @@
--- What is counted, listed, ended, sealed anew and swept.
+-- Counters, lists, and changes of many records.
 
----- ping (a Redis that is full refuses the write)
-redis.call('SET', room .. 'ping', '', 'PX', 60000)
+---- ping (a full Redis refuses the write)
+redis.call('SET', prefix .. 'ping', '', 'PX', 60000)
 return 1
 
 ---- count_mail (KEYS: mails; ARGV: now_ms, window_ms, ttl_ms, limit)
@@ -41,11 +41,11 @@ return { tonumber(value), tonumber(expires_ms) }
 ---- count_sessions (ARGV: now_ms)
 return redis.call('ZCOUNT', all('session'), ARGV[2], '+inf')
 
----- ids (ARGV: kind, now_ms): of all that is not expired
+---- ids (ARGV: kind, now_ms): the records that have not expired
 return redis.call('ZRANGEBYSCORE', all(ARGV[2]), ARGV[3], '+inf')
 
----- records (ARGV: kind, id, ...): id, what it is sealed under, sealed record, expires_ms
--- The tickets of a chain follow it, each with its chain for the id.
+---- records (ARGV: kind, id, ...): id, the id it is sealed under, sealed record, expires_ms
+-- The tickets of a chain follow it; their id is the id of the chain.
 local found = {}
 for at = 3, #ARGV do
     local record = key(ARGV[2], ARGV[at])
@@ -67,7 +67,7 @@ return found
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 return redis.call('HGET', KEYS[2], 'sealed')
 
----- users: the tags of all that have something here
+---- users: the tags of all users with records
 local found, seen = {}, {}
 for _, kind in ipairs({ 'session', 'login', 'handshake', 'chain', 'code' }) do
     for _, id in ipairs(redis.call('ZRANGE', all(kind), 0, -1)) do
@@ -80,14 +80,14 @@ for _, kind in ipairs({ 'session', 'login', 'handshake', 'chain', 'code' }) do
 end
 return found
 
----- keep_tag_key (KEYS: tag key, staged; ARGV: id, sealed, ttl_ms): the one that is kept
--- Staged are pairs of tags: what a user has under the first is found under the second from now on.
+---- keep_tag_key (KEYS: tag key, staged; ARGV: id, sealed, ttl_ms): the stored key
+-- The staged pairs are an old and a new tag. The records of the old tag move to the new one.
 local sealed = redis.call('HGET', KEYS[2], 'sealed')
 if sealed then
     redis.call('DEL', KEYS[3])
     return sealed
 end
--- Listed with the records that expire, so that it is sealed anew with them; it never does.
+-- In the index of expiring records, so that it is resealed with them. It never expires.
 local never = '9007199254740991'
 redis.call('HSET', KEYS[2], 'sealed', ARGV[3], 'expires_ms', never)
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
@@ -104,21 +104,21 @@ for at = 1, #staged, 2 do
             redis.call('RENAME', of(old, kind), of(new, kind))
         end
     end
-    local waits = redis.call('ZSCORE', all('code'), old)
-    if waits then
+    local code_expires_ms = redis.call('ZSCORE', all('code'), old)
+    if code_expires_ms then
         redis.call('RENAME', key('code', old), key('code', new))
         redis.call('HSET', key('code', new), 'user', new)
         redis.call('ZREM', all('code'), old)
-        redis.call('ZADD', all('code'), waits, new)
+        redis.call('ZADD', all('code'), code_expires_ms, new)
         redis.call('RENAME', of(old, 'code'), of(new, 'code'))
         redis.call('ZREM', of(new, 'code'), old)
-        redis.call('ZADD', of(new, 'code'), waits, new)
+        redis.call('ZADD', of(new, 'code'), code_expires_ms, new)
     end
 end
 redis.call('DEL', KEYS[3])
 return ARGV[3]
 
----- stage (KEYS: staged; ARGV: ttl_ms, then kind, id, what it is sealed under, old, new, ...)
+---- stage (KEYS: staged; ARGV: ttl_ms, then kind, id, the id it is sealed under, old, new, ...)
 redis.call('RPUSH', KEYS[2], unpack(ARGV, 3))
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 return 1
@@ -126,8 +126,8 @@ return 1
 ---- unstage (KEYS: staged)
 return redis.call('UNLINK', KEYS[2])
 
----- reseal (KEYS: staged): how many have changed
--- What a gateway has changed or removed meanwhile stays as it is.
+---- reseal (KEYS: staged): the number of changes
+-- Skips records that a gateway has changed or deleted meanwhile.
 local changed = 0
 for first = 0, redis.call('LLEN', KEYS[2]) - 1, 500 do
     local staged = redis.call('LRANGE', KEYS[2], first, first + 499)
@@ -150,19 +150,20 @@ return changed
 local sessions = 0
 for at, kind in ipairs({ 'session', 'login', 'handshake', 'chain' }) do
     for _, id in ipairs(redis.call('ZRANGE', KEYS[at + 1], 0, -1)) do
-        local ended = forget(kind, id)
+        local ended = delete(kind, id)
         if kind == 'session' then
             sessions = sessions + ended
         elseif kind == 'handshake' then
-            forget('exchange', id)
+            delete('exchange', id)
         end
     end
 end
-forget('code', ARGV[2])
+delete('code', ARGV[2])
 return sessions
 
----- sweep (ARGV: now_ms, most of a kind): how many sessions and logins; whether there is more
--- Only what is over by Redis' own clock too: a gateway whose clock is ahead ends nothing of others.
+---- sweep (ARGV: now_ms, most of a kind): number of sessions and logins; whether more are left
+-- Records must have expired by the clock of Redis too, so that a gateway with a fast clock does not
+-- end the sessions of others.
 local now_us = string.match(redis.call('INFO', 'server'), 'server_time_usec:(%d+)')
 local now_ms = math.min(tonumber(ARGV[2]), math.floor((now_us or 'inf') / 1000))
 local swept, more = 0, 0
@@ -170,7 +171,7 @@ for _, kind in ipairs({ 'session', 'login', 'handshake', 'exchange', 'code', 'ch
     local expired = redis.call(
         'ZRANGEBYSCORE', all(kind), '-inf', string.format('(%.0f', now_ms), 'LIMIT', 0, ARGV[3])
     for _, id in ipairs(expired) do
-        forget(kind, id)
+        delete(kind, id)
     end
     if kind == 'session' or kind == 'login' or kind == 'handshake' then
         swept = swept + #expired

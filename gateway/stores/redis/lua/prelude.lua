@@ -1,8 +1,8 @@
--- What every script begins with: the fence (PROTOCOL 20.1), and how a record is kept and forgotten.
+-- The beginning of every script: checks the fence (STORAGE 3), and adds and deletes records.
 --
--- KEYS[1] is the fence's record and ARGV[1] the generation that the gateway lives in; what follows
--- is each script's own, and said beside it. Times are milliseconds. A Redis that is full refuses
--- the first write that needs room, so that such a one comes before any that takes something away.
+-- KEYS[1] is the record of the fence, and ARGV[1] the generation of the gateway. The heading of
+-- each script lists its other keys and arguments. Times are milliseconds. A full Redis refuses the
+-- first write that needs memory, so scripts do such a write before they delete anything.
 
 local history = redis.call('INFO', 'replication')
 if not string.find(history, 'role:master', 1, true) then
@@ -10,21 +10,21 @@ if not string.find(history, 'role:master', 1, true) then
 end
 local fence = redis.call('HMGET', KEYS[1], 'replid', 'generation')
 if fence[1] ~= string.match(history, 'master_replid:(%x+)') or fence[2] ~= ARGV[1] then
-    return redis.error_reply('FENCED the history is another')
+    return redis.error_reply('FENCED the history has changed')
 end
 
-local room = string.sub(KEYS[1], 1, -string.len('fence') - 1) .. ARGV[1] .. ':'
+local prefix = string.sub(KEYS[1], 1, -string.len('fence') - 1) .. ARGV[1] .. ':'
 
 local function key(kind, id)
-    return room .. kind .. ':' .. id
+    return prefix .. kind .. ':' .. id
 end
 
 local function get(record, ...)
     return unpack(redis.call('HMGET', record, ...))
 end
 
--- The arguments from the given one on, each after its name.
-local function named(from)
+-- The arguments after the given position, as pairs of name and value.
+local function named_arguments(from)
     local found = {}
     for at = from, #ARGV, 2 do
         found[ARGV[at]] = ARGV[at + 1]
@@ -32,40 +32,40 @@ local function named(from)
     return found
 end
 
--- A key lives for ttl_ms at least.
-local function outlive(name, ttl_ms)
+-- Extends the lifetime of a key to at least ttl_ms.
+local function extend_ttl(name, ttl_ms)
     if redis.call('PTTL', name) < tonumber(ttl_ms) then
         redis.call('PEXPIRE', name, ttl_ms)
     end
 end
 
--- Two indices, of all and of a user: ids of a kind by the time they expire.
+-- Two indices, of all users and of one user: the ids of a kind, sorted by their expiry.
 local function all(kind)
-    return room .. 'all:' .. kind
+    return prefix .. 'all:' .. kind
 end
 
 local function of(user, kind)
-    return room .. 'of:' .. kind .. ':' .. user
+    return prefix .. 'of:' .. kind .. ':' .. user
 end
 
--- What is not in the index of its user (an evicting Redis may take that alone) could not be ended
--- with all that he has, and so is not there.
+-- A Redis with eviction can delete only the index of a user. A record outside of the index could
+-- not be ended together with the user, so it counts as deleted.
 local function is_listed(kind, id, user)
     return redis.call('ZSCORE', of(user, kind), id)
 end
 
-local function keep(kind, id, user, expires_ms, ttl_ms, ...)
+local function put(kind, id, user, expires_ms, ttl_ms, ...)
     local record = key(kind, id)
     redis.call('HSET', record, 'expires_ms', expires_ms, 'user', user, ...)
     redis.call('PEXPIRE', record, ttl_ms)
     for _, index in ipairs(user ~= '' and { all(kind), of(user, kind) } or { all(kind) }) do
         redis.call('ZADD', index, expires_ms, id)
-        outlive(index, ttl_ms)
+        extend_ttl(index, ttl_ms)
     end
 end
 
--- How many there were: 1 or 0.
-local function forget(kind, id)
+-- The number of deleted records: 1 or 0.
+local function delete(kind, id)
     local record = key(kind, id)
     local user = redis.call('HGET', record, 'user')
     if user then
@@ -85,8 +85,8 @@ local function forget(kind, id)
     return redis.call('DEL', record)
 end
 
--- Where a session of user, in place of the session before, would be one too many: whose sessions
--- are as many as may be, and until when the first of them is open.
+-- Checks the limits before a session of user replaces the session before. If a limit is reached,
+-- returns which one ('user' or 'all'), and when the first of its sessions expires.
 local function too_many(user, before, per_user, in_all, now_ms)
     for _, capped in ipairs({
         { 'user', tonumber(per_user), of(user, 'session') },

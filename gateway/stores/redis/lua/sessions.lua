@@ -1,8 +1,8 @@
--- Open sessions and the claims of their messages (PROTOCOL 7.3, 17.4).
+-- Open sessions and the claims of their messages (PROTOCOL 3.6.3, 2.6.4).
 --
--- What was claimed in a session stands in its own record, so that nothing can be lost of it but
--- the session with it. Salts alone stand beside it, for they must be forgotten by their time; where
--- they are gone, the record knows up to which time they may have been.
+-- The claims of a session are in its record, so they can only be lost together with the session.
+-- The salts have a key of their own, because they are deleted by their time. If that key is lost,
+-- the record contains the time up to which there can have been salts.
 
 ---- load (KEYS: session; ARGV: id, now_ms)
 local sealed, expires_ms, user = get(KEYS[2], 'sealed', 'expires_ms', 'user')
@@ -29,7 +29,7 @@ if tonumber(tries or 0) >= tonumber(ARGV[5]) then
 end
 if not tries then
     if tonumber(passphrases or 0) >= tonumber(ARGV[6]) then
-        forget('session', ARGV[2])
+        delete('session', ARGV[2])
         return 0
     end
     redis.call('HINCRBY', KEYS[2], 'passphrases', 1)
@@ -56,7 +56,7 @@ if not expires_ms or now_ms > tonumber(expires_ms) then
     return 0
 end
 last_ms, forgotten_ms = tonumber(last_ms or 0), tonumber(forgotten_ms or 0)
--- However they went: none of those that may have been there is claimed again.
+-- The salts were lost. Claim no message again that can have been among them.
 if last_ms >= forgotten_ms and last_ms > 0 and redis.call('EXISTS', KEYS[3]) == 0 then
     forgotten_ms = last_ms + 1
     redis.call('HSET', KEYS[2], 'forgotten_ms', string.format('%.0f', forgotten_ms))
@@ -67,27 +67,27 @@ end
 if redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[2]) == 0 then
     return 0
 end
--- No longer than their session: its client says how far ahead its times are.
-outlive(KEYS[3], math.min(tonumber(ARGV[4]), redis.call('PTTL', KEYS[2])))
+-- At most as long as the session, because the client chooses the times.
+extend_ttl(KEYS[3], math.min(tonumber(ARGV[4]), redis.call('PTTL', KEYS[2])))
 if until_ms > last_ms then
     redis.call('HSET', KEYS[2], 'salts_until_ms', ARGV[3])
 end
-local forgot = redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', '(' .. ARGV[6])
-if forgot > 0 and tonumber(ARGV[6]) > forgotten_ms then
+local deleted = redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', '(' .. ARGV[6])
+if deleted > 0 and tonumber(ARGV[6]) > forgotten_ms then
     redis.call('HSET', KEYS[2], 'forgotten_ms', ARGV[6])
 end
 return 1
 
 ---- claim_number (KEYS: session; ARGV: number, now_ms, window)
--- RFC 6479: a ring of bits by number, in bytes, one byte more than the window. The byte that top
--- enters is emptied, and so no bit of it is of a number that is still in the window.
+-- RFC 6479: a ring of bits, one for each number, with one byte more than the window. When top
+-- enters a byte, that byte is cleared; it has no numbers that are still in the window.
 local expires_ms, top, seen = get(KEYS[2], 'expires_ms', 'top', 'seen')
 if not expires_ms or tonumber(ARGV[3]) > tonumber(expires_ms) then
     return 0
 end
 local number, window = tonumber(ARGV[2]), tonumber(ARGV[4])
 local size = window / 8 + 1
--- A new window has seen 0.
+-- In a new window the number 0 is used.
 top, seen = tonumber(top or 0), seen or '\1' .. string.rep('\0', size - 1)
 if number <= top - window then
     return 0
@@ -116,6 +116,6 @@ return 1
 
 ---- end_session (KEYS: login, session, handshake, exchange; ARGV: id)
 for _, kind in ipairs({ 'login', 'session', 'handshake', 'exchange' }) do
-    forget(kind, ARGV[2])
+    delete(kind, ARGV[2])
 end
 return 1

@@ -1,15 +1,15 @@
--- Sessions of the hardened suites as they are opened, and the chains of tickets that lead from one
--- to the next (PROTOCOL 18, 19). A chain's record holds its tickets; a ticket's own names its chain.
+-- Opens hardened sessions, and stores the chains of tickets (PROTOCOL 2.8). The record of a chain
+-- contains its tickets; the record of a ticket is the id of its chain.
 
 ---- common
--- The opening: what Opening has, by the same names, and the two times to live.
+-- `o` has the fields of NewSession and the lifetimes of the two keys.
 local function open(o)
-    keep('session', o.session_id, o.user, o.expires_ms, o.ttl_ms, 'sealed', o.sealed)
+    put('session', o.session_id, o.user, o.expires_ms, o.ttl_ms, 'sealed', o.sealed)
     if o.chain_id == '' then
         return
     end
-    -- Spent or not, a ticket is known as long as its chain lives. All of them live a quarter
-    -- longer than it would by now, so that few redemptions have to go over all.
+    -- Used tickets too are stored as long as their chain. Their keys get a quarter more than the
+    -- present lifetime of the chain, so that few redemptions must extend all keys.
     local chain, ttl_ms = key('chain', o.chain_id), tonumber(o.chain_ttl_ms)
     local expires_ms = tonumber(o.chain_expires_ms)
     local until_ms = tonumber(redis.call('HGET', chain, 'tickets_until_ms') or 0)
@@ -17,7 +17,7 @@ local function open(o)
     if is_short then
         until_ms = expires_ms + math.floor(ttl_ms / 4)
     end
-    keep('chain', o.chain_id, o.user, o.chain_expires_ms, o.chain_ttl_ms,
+    put('chain', o.chain_id, o.user, o.chain_expires_ms, o.chain_ttl_ms,
         'sealed', o.chain, 'session', o.session_id, 'ticket:' .. o.ticket_hash, o.ticket,
         'tickets_until_ms', string.format('%.0f', until_ms))
     ttl_ms = string.format('%.0f', ttl_ms + until_ms - expires_ms)
@@ -25,13 +25,13 @@ local function open(o)
     for _, field in ipairs(is_short and redis.call('HKEYS', chain) or {}) do
         local hash = string.match(field, '^ticket:(.*)')
         if hash then
-            outlive(key('ticket', hash), ttl_ms)
+            extend_ttl(key('ticket', hash), ttl_ms)
         end
     end
 end
 
----- open_login (KEYS: handshake; ARGV: the opening, named)
-local o = named(2)
+---- open_login (KEYS: handshake; ARGV: the new session, named)
+local o = named_arguments(2)
 local user, code = get(KEYS[2], 'user', 'code')
 local fits = user == o.user
 if fits and code ~= '' then
@@ -44,14 +44,14 @@ end
 if fits then
     open(o)
     if code ~= '' then
-        forget('code', user)
+        delete('code', user)
     end
 end
-forget('handshake', o.session_id)
+delete('handshake', o.session_id)
 return fits and 1 or 0
 
----- open_resumed (KEYS: chain; ARGV: the opening and previous, named)
-local o = named(2)
+---- open_resumed (KEYS: chain; ARGV: the new session and previous, named)
+local o = named_arguments(2)
 local sealed, user, before = get(KEYS[2], 'sealed', 'user', 'session')
 if sealed ~= o.previous or user ~= o.user or not is_listed('chain', o.chain_id, user) then
     return 0
@@ -61,7 +61,7 @@ if full then
     return full
 end
 open(o)
-forget('session', before)
+delete('session', before)
 return 1
 
 ---- load_ticket (KEYS: ticket; ARGV: ticket hash, now_ms)
@@ -80,7 +80,7 @@ return { ticket, chain }
 ---- end_chain (KEYS: chain; ARGV: chain id)
 local session = redis.call('HGET', KEYS[2], 'session')
 if session then
-    forget('session', session)
-    forget('chain', ARGV[2])
+    delete('session', session)
+    delete('chain', ARGV[2])
 end
 return 1
