@@ -20,7 +20,7 @@ const browser = await launch();
 const ended = new AbortController();
 const going = traffic(gateway, ended.signal);
 try {
-  const [address] = /http:\/\/127\.0\.0\.1:\d+\//.exec(gateway.log.slice(gateway.log.indexOf('figures at')));
+  const [address] = /http:\/\/127\.0\.0\.1:\d+\//.exec(gateway.log.slice(gateway.log.indexOf('metrics at')));
   await Promise.race([rest(minutes * 60_000), going]);
   const page = await browser.newPage();
   const picture = async (name, width, height, colorScheme = 'light') => {

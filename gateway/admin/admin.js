@@ -1,4 +1,4 @@
-// Polls the gateway every two seconds and draws the new figures.
+// Polls the gateway every two seconds and draws the charts.
 import { Chart, shown } from './charts.js';
 import { SPAN_MS, binned, limited, summary } from './series.js';
 
@@ -6,12 +6,12 @@ const POLL_MS = 2000;
 const TIMEOUT_MS = 8000;
 
 const KINDS = [
-  { key: 'messages', title: 'Messages', unit: 'a second' },
-  { key: 'message_ms', title: 'Time of a message', unit: 'ms', isTime: true },
-  { key: 'rejections', title: 'Rejections', unit: 'a second' },
-  { key: 'logins', title: 'Logins', unit: 'a minute', scale: 60 },
-  { key: 'mails', title: 'Mails', unit: 'a minute', scale: 60 },
-  { key: 'store_ms', title: 'Time of the store', unit: 'ms', isTime: true },
+  { key: 'messages', title: 'Messages', unit: 'per second' },
+  { key: 'message_ms', title: 'Message duration', unit: 'ms', isTime: true },
+  { key: 'rejections', title: 'Rejections', unit: 'per second' },
+  { key: 'logins', title: 'Logins', unit: 'per minute', scale: 60 },
+  { key: 'mails', title: 'Mails', unit: 'per minute', scale: 60 },
+  { key: 'store_ms', title: 'Store duration', unit: 'ms', isTime: true },
   { key: 'sessions', title: 'Sessions', unit: 'open', whole: true },
   { key: 'key_pool', title: 'Key pool', unit: 'RSA pairs ready', whole: true },
 ];
@@ -86,14 +86,14 @@ async function poll() {
   showStats(stats);
   draw(nowMs);
   if (troubles.length) showStatus(`Not ready: ${troubles.join('; ')}.`, 'trouble');
-  else showStatus('Ready. Figures of the last 15 minutes, updated every 2 seconds.', 'ready');
+  else showStatus('Ready. The charts show the last 15 minutes and are updated every 2 seconds.', 'ready');
 }
 
 for (;;) {
   try {
     await poll();
   } catch {
-    const since = lastAnswerMs ? ` The figures are from ${clock.format(lastAnswerMs)}.` : '';
+    const since = lastAnswerMs ? ` The charts are from ${clock.format(lastAnswerMs)}.` : '';
     showStatus(`The gateway does not answer.${since} This page keeps trying.`, 'lost');
   }
   await new Promise((resume) => { setTimeout(resume, POLL_MS); });

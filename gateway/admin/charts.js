@@ -134,7 +134,7 @@ export class Chart {
     this.picture.replaceChildren(...this.#axes(marks, y), ...lines, ...this.#cross(y));
     if (!values.length) {
       const middle = { x: LEFT + this.#plotWidth / 2, y: (y(marks.at(-1)) + y(marks.at(-2))) / 2 + 5, class: 'empty' };
-      this.picture.append(svg('text', middle, 'nothing in these 15 minutes'));
+      this.picture.append(svg('text', middle, 'no data in these 15 minutes'));
     }
     this.#describe();
     this.#showTip();
@@ -162,12 +162,12 @@ export class Chart {
 
   /** One path for each stretch without gaps. */
   #line(values, slot, y) {
-    const stretches = [[]];
+    const ranges = [[]];
     values.forEach((value, bin) => {
-      if (value === null) stretches.push([]);
-      else stretches.at(-1).push([this.#x(bin), y(value)]);
+      if (value === null) ranges.push([]);
+      else ranges.at(-1).push([this.#x(bin), y(value)]);
     });
-    return stretches.filter((points) => points.length).map((points) => {
+    return ranges.filter((points) => points.length).map((points) => {
       const [[x0, y0], ...more] = points;
       // A single value between two gaps is a dot: a line of length 0 with round ends.
       const rest = (more.length ? more : [[x0, y0]]).map(([x, at]) => `L${x.toFixed(1)} ${at.toFixed(1)}`);
@@ -199,8 +199,8 @@ export class Chart {
         return item;
       }),
     );
-    const words = now.map(([name, value]) => `${name} ${value}`).join(', ') || 'nothing';
-    this.picture.setAttribute('aria-label', `${this.title}, ${this.unit}, of the last 15 minutes. Now: ${words}. Arrow keys read earlier ones.`);
+    const words = now.map(([name, value]) => `${name} ${value}`).join(', ') || 'no data';
+    this.picture.setAttribute('aria-label', `${this.title}, ${this.unit}, last 15 minutes. Now: ${words}. Use the arrow keys for earlier values.`);
   }
 
   #showTip() {

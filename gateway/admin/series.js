@@ -3,7 +3,7 @@
 export const SPAN_MS = 15 * 60_000;
 export const BIN_MS = 10_000;
 const BINS = SPAN_MS / BIN_MS;
-// Nobody can tell more lines apart. The others are drawn as one line, and the table has them all.
+// More lines are hard to tell apart. The others are drawn as one line; the table has all.
 const MAX_LINES = 5;
 const OTHERS = 'others';
 
@@ -12,7 +12,7 @@ const highest = (values) => Math.max(...values);
 
 /**
  * @param points the points from the gateway, each with `at_ms`
- * @param key the name of the figure in a point
+ * @param key the name of the values in a point
  * @param nowMs the gateway's time
  * @param {{scale?: number, whole?: boolean}} how `scale` multiplies a value; `whole`: counts,
  *   which take the last value instead of a mean
@@ -52,7 +52,7 @@ export function limited(series) {
   return new Map([...bySize.slice(0, MAX_LINES), [OTHERS, together]]);
 }
 
-/** What the table says: `[now, mean, highest]`, null if there is no value. */
+/** The values of the table: `[now, mean, highest]`, null if there is no value. */
 export function summary(values) {
   const known = values.filter((value) => value !== null);
   return [values.at(-1) ?? values.at(-2) ?? null, known.length ? mean(known) : null, known.length ? highest(known) : null];

@@ -12,7 +12,7 @@ let admin;
 before(async () => {
   upstream = await startUpstream();
   gateway = await startGateway({ upstream: upstream.url, options: ['--admin', '0'] });
-  [, admin] = /figures at (http:\/\/127\.0\.0\.1:\d+\/)/.exec(gateway.log);
+  [, admin] = /metrics at (http:\/\/127\.0\.0\.1:\d+\/)/.exec(gateway.log);
   browser = await launch();
 });
 after(async () => {
@@ -39,7 +39,7 @@ describe('the admin page', () => {
   test('draws the figures', async () => {
     const { page, asked, wrong } = await open();
     await page.getByText('Ready.').waitFor();
-    await chart(page, 'Rejections').getByText('nothing in these 15 minutes').waitFor();
+    await chart(page, 'Rejections').getByText('no data in these 15 minutes').waitFor();
     await visit(gateway, 'ecdh-gcm', 'ann@example.org', 20);
     await visit(gateway, 'classic', 'bob@example.org', 5);
     await mistype(gateway, 'eve@example.org');
@@ -54,7 +54,7 @@ describe('the admin page', () => {
     await chart(page, 'Mails').locator('.legend li', { hasText: 'sent' }).waitFor();
     assert.match(await page.locator('#encryption_success_rate').innerText(), /^9\d\.\d\d %$/);
     const label = await messages.locator('.frame > svg').getAttribute('aria-label');
-    assert.match(label, /^Messages, a second, of the last 15 minutes\. Now: .*ecdh-gcm [\d.]+/);
+    assert.match(label, /^Messages, per second, last 15 minutes\. Now: .*ecdh-gcm [\d.]+/);
 
     const origins = new Set(asked.map((url) => new URL(url).origin));
     assert.deepEqual([...origins], [new URL(admin).origin]);
@@ -79,7 +79,7 @@ describe('the admin page', () => {
     await sessions.locator('.frame > svg').hover();
     assert.equal(await tip.isVisible(), true);
 
-    await page.getByText('The same as a table').click();
+    await page.getByText('Show as a table').click();
     const row = page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: 'decryption_failed' }) });
     assert.equal(await row.getByRole('cell').count(), 3);
     await page.close();
@@ -99,11 +99,11 @@ describe('the admin page', () => {
     await page.close();
   });
 
-  test('says that the gateway does not answer, and keeps the figures', async () => {
+  test('says that the gateway does not answer, and keeps the charts', async () => {
     const { page } = await open();
     await page.getByText('Ready.').waitFor();
     await gateway.end();
-    await page.getByText(/^The gateway does not answer\. The figures are from [\d:]+\./).waitFor();
+    await page.getByText(/^The gateway does not answer\. The charts are from [\d:]+\./).waitFor();
     assert.ok(await page.evaluate(() => document.body.classList.contains('stale')));
     assert.equal(await chart(page, 'Sessions').locator('.frame path.line').count(), 1);
     await page.close();
