@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.errors import ConfigError
 from gateway.keys.keyring import VARIABLE
-from gateway.keys.rotation import drop, records_by_key, rotate, seal_anew, seal_anew_by
+from gateway.keys.rotation import drop, records_by_key, reseal_all, reseal_with_file, rotate
 
 from .offline_gateway import OfflineGateway, add_gateway_options
 
@@ -16,7 +16,7 @@ _NEW_IN_ENVIRONMENT = (
 )
 _OLD_IN_ENVIRONMENT = (
     f"The other keys of {VARIABLE} still open records. When `keys list` shows no records for a "
-    "key, remove it from {VARIABLE} and restart every gateway."
+    f"key, remove it from {VARIABLE} and restart every gateway."
 )
 
 
@@ -59,11 +59,11 @@ async def _rotate(arguments: argparse.Namespace) -> int:
     keyring, file = gateway.keyring(), gateway.key_file()
     async with gateway.store() as store:
         if file is None:
-            records = await seal_anew(store, keyring)
+            records = await reseal_all(store, keyring)
             _print(f"{records} records are now sealed with key {keyring.ids[0]}.")
             _print(_OLD_IN_ENVIRONMENT if len(keyring.ids) > 1 else _NEW_IN_ENVIRONMENT)
         elif arguments.no_new_key:
-            records = await seal_anew_by(store, file)
+            records = await reseal_with_file(store, file)
             _print(f"{records} records are now sealed with key {keyring.ids[0]}.")
         else:
             rotated = await rotate(store, file)

@@ -75,7 +75,7 @@ class Login:
             await self._sessions.release_code(message.token)
             raise
         if claimed is None:  # open_login has raised; this is for the type checker
-            raise CodeRefused("no code waits")
+            raise CodeRefused("there is no code")
         # The code is used up from here on: any failure ends this login.
         try:
             login = await asyncio.to_thread(opened.accept, self._services.settings.clock())
@@ -93,7 +93,8 @@ class Login:
             await self._sessions.end_login(message.token)
             cause = error.code if isinstance(error, RejectedMessage) else error.limit
             key = session_id(message.token)
-            _log.info("login %s ended (%s): its code was opened and is spent", key, cause)
+            text = "login %s ended (%s): its code was right and is used up"
+            _log.info(text, key.hex(), cause)
             raise
         _log.info("session %s opened", session.id)
         key, tag = session_id(message.token), self._services.tags.of(session.user)

@@ -182,8 +182,8 @@ async def test_an_old_key_is_dropped_once_nothing_needs_it(beside: Beside, at: R
 
     before = beside.file.path.read_bytes()
     for name, words in (
-        (old, f"key {old} is needed for 1 records: `keys rotate --no-new-key`"),
-        (new, "is the one that seals"),
+        (old, f"1 records need key {old}: `keys rotate --no-new-key`"),
+        (new, "seals new records"),
         ("0" * 12, "see `keys list`"),
     ):
         ran = await beside.keys("drop", name)
@@ -262,7 +262,7 @@ async def test_a_record_that_no_key_opens_stops_it_before_it_begins(
     for arguments in (["rotate"], ["rotate", "--no-new-key"]):
         ran = await beside.keys(*arguments)
         assert (ran.status, ran.out) == (1, "")
-        assert "opens under none of the keys" in ran.err
+        assert "no key opens the" in ran.err
         assert ran.err.count("\n") == 1
         assert (beside.content(), beside.file.path.read_bytes()) == (before, keys)
     assert (await beside.listed())[1:] == [("-", 1)]
@@ -310,8 +310,9 @@ async def test_keys_of_the_environment(beside: Beside, monkeypatch: pytest.Monke
     monkeypatch.setenv("CERTLESS_KEYS", f"{new},{old}")
     ran = await asyncio.to_thread(keys, "rotate")
     assert "2 records are now sealed with key" in ran.err
-    assert "put a new one first" not in ran.err
+    assert "put a new one before" not in ran.err
     assert "The other keys of CERTLESS_KEYS still open" in ran.err
+    assert "remove it from CERTLESS_KEYS" in ran.err
     ran = await asyncio.to_thread(keys, "drop", KeyRing.chosen(None).ids[1])
     assert (ran.status, ran.err.count("\n")) == (2, 1)
     assert "remove it there" in ran.err

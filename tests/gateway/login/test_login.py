@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import secrets
 import unicodedata
 from typing import Any
@@ -152,7 +153,7 @@ async def test_a_code_works_once() -> None:
         assert_uniform(await at.post(AUTHENTICATE, message), await authenticate(at, token, code))
 
 
-SPENT = "its code was opened and is spent"
+SPENT = "its code was right and is used up"
 
 
 async def test_a_stale_login_spends_its_code_and_the_log_says_so(
@@ -162,7 +163,7 @@ async def test_a_stale_login_spends_its_code_and_the_log_says_so(
     async with running() as at:
         token, code = await grant(at)
         stale = await authenticate(at, token, code, now_ms=at.clock() - 61_000)
-        assert f"(stale_timestamp): {SPENT}" in caplog.text
+        assert re.search(rf"login [0-9a-f]{{32}} ended \(stale_timestamp\): {SPENT}", caplog.text)
         assert_uniform(stale, await authenticate(at, token, code))
         assert caplog.text.count(SPENT) == 1
 
