@@ -123,7 +123,7 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     watch, audit, admin = options.get("watch"), options.get("audit"), options.get("admin")
     directory = users if isinstance(users, Directory) else TomlDirectory.from_file(Path(users))
     transport = _transport(mail, sender, options.get("mail_helo"))
-    kept_in = store if isinstance(store, Store) else store_from_url(store, chosen.clock)
+    backend = store if isinstance(store, Store) else store_from_url(store, chosen.clock)
     keyring = _keyring(store, options.get("key_file"))
 
     events = Events(*([watch] if watch else []))
@@ -134,24 +134,24 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     if audit_log:
         events.subscribe(audit_log)
     if events.watched:
-        kept_in = timed(kept_in, events)
-    session_expiry = SessionExpiry(kept_in, events, chosen.clock, chosen.sweep_interval_s * 1000)
-    own, wanted = (kept_in, keyring, chosen.clock), needs_keys(chosen.suites)
-    listener = None if admin is None else Admin(admin, registry, *own, needs_keys=wanted)
+        backend = timed(backend, events)
+    session_expiry = SessionExpiry(backend, events, chosen.clock, chosen.sweep_interval_s * 1000)
+    parts, wanted = (backend, keyring, chosen.clock), needs_keys(chosen.suites)
+    listener = None if admin is None else Admin(admin, registry, *parts, needs_keys=wanted)
     key_pool = KeyPool(chosen.key_pool_size, events, chosen.key_queue_size)
     mail_queue = MailQueue(transport, events)
-    tags = UserTags(kept_in, keyring)
-    mails = CodeMails(chosen, kept_in, tags.of, mail_queue)
-    limits = Limits(chosen.rates, kept_in, tags.of_counter, chosen.clock)
+    tags = UserTags(backend, keyring)
+    mails = CodeMails(chosen, backend, tags.of, mail_queue)
+    limits = Limits(chosen.rates, backend, tags.of_counter, chosen.clock)
     routes = RoutePolicy(chosen.prefix, chosen.public, chosen.require)
     dispatcher = Dispatcher(routes, limits, tags.of, events)
 
     services = LoginServices(
-        chosen, kept_in, keyring, tags, directory, mails, key_pool, limits, events
+        chosen, backend, keyring, tags, directory, mails, key_pool, limits, events
     )
     suite = Classic(chosen.dialect)
     sessions = Sessions(
-        kept_in, keyring, chosen.clock, suite.name, chosen.session_lifetime_s * 1000, events
+        backend, keyring, chosen.clock, suite.name, chosen.session_lifetime_s * 1000, events
     )
     classic = None
     if CLASSIC in chosen.suites:
@@ -161,7 +161,7 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
 
     accepted = tuple(name for name in chosen.suites if name in HARDENED_SUITES)
     server = HandshakeServer(chosen.realm, accepted)
-    hardened = HardenedSessions(kept_in, keyring, tags, accepted, events)
+    hardened = HardenedSessions(backend, keyring, tags, accepted, events)
     hardened_routes = HardenedRoutes(
         chosen,
         HardenedLogin(services, server, hardened),
@@ -172,18 +172,18 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
         events,
     )
     streams = StreamRoutes(
-        chosen, hardened_routes, hardened, GrantedStreams(kept_in, keyring), dispatcher
+        chosen, hardened_routes, hardened, GrantedStreams(backend, keyring), dispatcher
     )
     middleware = Middleware(chosen, routes, limits, hardened_routes, classic, streams, events)
     reloads = Reloads()
-    reloads.add("users", UserRemoval(directory, kept_in, tags.of, events).reload)
+    reloads.add("users", UserRemoval(directory, backend, tags.of, events).reload)
     reloads.add("keys", keyring.reload)
     if audit_log:
         reloads.add("audit log", audit_log.reload)
     return Assembly(
         settings=chosen,
         middleware=middleware,
-        store=kept_in,
+        store=backend,
         tags=tags,
         sessions=sessions,
         hardened=hardened,

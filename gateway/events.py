@@ -105,7 +105,7 @@ class TicketUsed:
 
 @dataclass(frozen=True, slots=True)
 class TicketReuseDetected:
-    """A spent ticket was used again: two parties hold its secrets. Its chain is revoked."""
+    """A used ticket was used again: two clients have its secrets. Its chain is revoked."""
 
     chain_id: bytes
     user_tag: bytes

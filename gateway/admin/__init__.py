@@ -109,15 +109,16 @@ class Admin:
                 text = f"cannot listen on {host}:{port} for --admin: "
                 text += error.strerror or "no such address"
                 if error.errno == errno.EADDRINUSE:
-                    text = f"port {port}, for --admin, is in use: end what listens there, "
-                    text += "or choose another"
+                    text = f"port {port}, for --admin, is in use: stop the program on it, "
+                    text += "or set another port"
                 raise ConfigError(text) from None
         for host, port, *_ in runner.addresses:
             at = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            _log.info("figures at http://%s/", at)
+            _log.info("metrics at http://%s/", at)
             if not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
                 _log.warning(
-                    "the figures at %s have no login: whoever reaches that port reads them", at
+                    "the metrics at %s need no login: anyone who reaches that port can read them",
+                    at,
                 )
 
     def _app(self) -> web.Application:
@@ -158,21 +159,21 @@ class Admin:
     async def _figures(self, request: web.Request) -> web.Response:
         """``?after=`` is the ``at_ms`` of the last point that the page has."""
         after = request.query.get("after", "0")
-        troubles = await self._what_is_wrong()
-        told = {
+        troubles = await self._current_troubles()
+        content = {
             "now_ms": self._clock(),
             "points": self._history.after(int(after) if _TIME_MS.fullmatch(after) else 0),
             "stats": session_stats(Figures.of(self._registry), self._history.sessions),
             "troubles": troubles,
         }
-        return web.json_response(told)
+        return web.json_response(content)
 
     async def _ready(self, _: web.Request) -> web.Response:
-        troubles = await self._what_is_wrong()
+        troubles = await self._current_troubles()
         status = 503 if troubles else 200
         return web.json_response({"ready": not troubles, "troubles": troubles}, status=status)
 
-    async def _what_is_wrong(self) -> list[str]:
+    async def _current_troubles(self) -> list[str]:
         troubles = self._troubles()
         if self._stopping:
             troubles.append("the gateway is stopping")
@@ -182,9 +183,9 @@ class Admin:
         except (StoreUnavailable, TimeoutError):
             troubles.append("the store does not answer")
         # An empty pool later only delays logins, so it does not make the gateway unready.
-        made = Figures.of(self._registry).total(f"{metrics.KEYS_GENERATED}_total")
-        if self._needs_keys and not made:
-            troubles.append("the first RSA pair is still being made")
+        generated = Figures.of(self._registry).total(f"{metrics.KEYS_GENERATED}_total")
+        if self._needs_keys and not generated:
+            troubles.append("the first RSA pair is not ready yet")
         return troubles
 
 

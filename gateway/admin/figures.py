@@ -53,7 +53,7 @@ class Figures:
 
 def session_stats(figures: Figures, active_sessions: int | None) -> dict[str, Any]:
     """The four most important values (docs/watching.md)."""
-    over = figures.total(f"{metrics.SESSION_SECONDS}_count")
+    ended = figures.total(f"{metrics.SESSION_SECONDS}_count")
     lasted_s = figures.total(f"{metrics.SESSION_SECONDS}_sum")
     rejected = figures.by(f"{metrics.REJECTIONS}_total", "reason")
     failed = sum(rejected.get(reason, 0) for reason in _NOT_OPENED)
@@ -62,14 +62,16 @@ def session_stats(figures: Figures, active_sessions: int | None) -> dict[str, An
     return {
         "active_sessions": active_sessions,
         "total_keys_generated": int(figures.total(f"{metrics.KEYS_GENERATED}_total")),
-        "avg_session_duration": round(lasted_s / over, 1) if over else None,
+        "avg_session_duration": round(lasted_s / ended, 1) if ended else None,
         "encryption_success_rate": (
             round(opened / (opened + failed), 4) if opened + failed else None
         ),
     }
 
 
-def point(before: Figures, now: Figures, seconds: float, sessions: int | None) -> dict[str, Any]:
+def rates_between(
+    before: Figures, now: Figures, seconds: float, sessions: int | None
+) -> dict[str, Any]:
     """The rates per second in the ``seconds`` between two moments; times in ms.
 
     ``sessions`` is the number of open sessions, None if unknown.

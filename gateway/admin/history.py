@@ -10,7 +10,7 @@ from gateway.clock import Clock
 from gateway.errors import StoreUnavailable
 from gateway.stores import Store
 
-from .figures import Figures, point
+from .figures import Figures, rates_between
 
 STEP_S = 2
 SPAN_S = 900
@@ -34,8 +34,8 @@ class History:
             await asyncio.sleep(STEP_S)
             sessions = await self.count_sessions()
             now, now_s = Figures.of(self._registry), time_s()
-            taken = point(before, now, now_s - before_s, sessions)
-            self._points.append({"at_ms": self._clock(), **taken})
+            new_point = rates_between(before, now, now_s - before_s, sessions)
+            self._points.append({"at_ms": self._clock(), **new_point})
             before, before_s = now, now_s
 
     async def count_sessions(self) -> int | None:
@@ -49,4 +49,4 @@ class History:
 
     def after(self, at_ms: int) -> list[dict[str, Any]]:
         """The points after ``at_ms``, oldest first."""
-        return [taken for taken in self._points if taken["at_ms"] > at_ms]
+        return [point for point in self._points if point["at_ms"] > at_ms]

@@ -15,11 +15,11 @@ from gateway.clock import system_clock
 from gateway.errors import ConfigError
 from gateway.keys.keyring import KeyRing
 from gateway.monitoring.metrics import (
+    ENDED,
     FOLDER_VARIABLE,
-    GONE,
     forget_process,
-    make_room,
     registry_of_files,
+    reserve_files,
 )
 from gateway.policy.suites import needs_keys
 from gateway.stores.urls import default_key_file, store_from_url
@@ -56,17 +56,17 @@ def _folder() -> Iterator[str]:
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(TemporaryDirectory(prefix="certless-figures-"))
-            make_room(Path(folder), GONE)
+            reserve_files(Path(folder), ENDED)
         except OSError as error:
             raise ConfigError(
-                f"no room for the figures of workers: {error}; have TMPDIR name a folder with some"
+                f"cannot write the metrics of the workers: {error}; set TMPDIR to another folder"
             ) from None
         yield folder
 
 
 @asynccontextmanager
 async def watched_workers(
-    options: dict[str, Any], are_there: Callable[[], bool]
+    options: dict[str, Any], any_serves: Callable[[], bool]
 ) -> AsyncIterator[WorkersWatched]:
     """Serve the metrics of the workers; removes ``admin`` from ``options``.
 
@@ -88,7 +88,7 @@ async def watched_workers(
             keyring,
             system_clock,
             needs_keys=needs_keys(options["suites"]),
-            troubles=lambda: [] if are_there() else ["no worker serves"],
+            troubles=lambda: [] if any_serves() else ["no worker is serving"],
         )
         await store.open()
         try:

@@ -33,20 +33,20 @@ def keys_in(lines: Sequence[str]) -> list[bytes]:
 
 
 class KeyFile:
-    """Reads and replaces a key file. Every method but ``stamp`` raises ConfigError, in one line."""
+    """Reads and replaces a key file. All methods except ``stamp`` can raise ConfigError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def make(self) -> None:
         """Create the file with one new key, unless it exists."""
-        with self._told():
+        with self._errors_explained():
             if not self.path.exists():
                 # Written completely, then linked: if two processes start at the same time, one
                 # creates the key, and the other never sees a part of it.
                 part = self._part(self.path, [secrets.token_bytes(KEY_BYTES)])
-                with part as written, contextlib.suppress(FileExistsError):
-                    os.link(written, self.path)
+                with part as complete, contextlib.suppress(FileExistsError):
+                    os.link(complete, self.path)
 
     def must_have_folder(self) -> None:
         """Check that the folder exists, to find a mistyped path early."""
@@ -63,32 +63,32 @@ class KeyFile:
 
     def read(self) -> list[bytes]:
         """The keys, at least one."""
-        with self._told(), self.path.open("rb") as file:
+        with self._errors_explained(), self.path.open("rb") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
                 raise ConfigError(
-                    f"key file {self.path} can be read by others: chmod 600 {self.path}"
+                    f"other users can read key file {self.path}: chmod 600 {self.path}"
                 )
             content = file.read()
         try:
             return keys_in(content.decode("ascii").splitlines())
         except ValueError:
             raise ConfigError(
-                f"key file {self.path} must hold one line a key, each the base64 of 32 bytes; "
-                "name another with --key-file, or restore this one"
+                f"key file {self.path} must have one key in each line, as base64 of 32 bytes; "
+                "set another --key-file, or restore this one"
             ) from None
 
     def write(self, keys: Sequence[bytes]) -> None:
         """Replace all keys, keep owner and mode. They are on the disk when this returns."""
-        with self._told():
+        with self._errors_explained():
             # Replace the target of a symbolic link, not the link.
             path = self.path.resolve(strict=True)
-            former = path.stat()
+            previous = path.stat()
             with self._part(path, keys) as part:
                 if os.geteuid() == 0:
-                    os.chown(part, former.st_uid, former.st_gid)
-                part.chmod(former.st_mode & 0o777)
+                    os.chown(part, previous.st_uid, previous.st_gid)
+                part.chmod(previous.st_mode & 0o777)
                 part.replace(path)
-            self._clear(path)
+            self._remove_leftovers(path)
             folder = os.open(path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -96,11 +96,11 @@ class KeyFile:
                 os.close(folder)
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """A lock for commands that change the file."""
-        import fcntl  # noqa: PLC0415 (no system but POSIX has it)
+        import fcntl  # noqa: PLC0415 (only POSIX systems have it)
 
-        with self._told():
+        with self._errors_explained():
             # Each change creates a new file, so the lock is on its folder.
             folder = os.open(self.path.resolve().parent, os.O_RDONLY)
         try:
@@ -108,7 +108,7 @@ class KeyFile:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise ConfigError(
-                    f"another command changes the keys of {self.path}: wait until it has ended"
+                    f"another command is changing the keys of {self.path}: wait until it has ended"
                 ) from None
             yield
         finally:
@@ -130,15 +130,15 @@ class KeyFile:
             part.unlink(missing_ok=True)
 
     @staticmethod
-    def _clear(path: Path) -> None:
+    def _remove_leftovers(path: Path) -> None:
         """Delete temporary files that crashes have left; they can contain deleted keys."""
         part = re.compile(re.escape(f".{path.name}.") + "[0-9a-f]{16}")
-        for left in path.parent.iterdir():
-            if part.fullmatch(left.name):
-                left.unlink(missing_ok=True)
+        for leftover in path.parent.iterdir():
+            if part.fullmatch(leftover.name):
+                leftover.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _errors_explained(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

@@ -41,18 +41,18 @@ class KeyRing:
         self._stamp: Stamp | None = None
         self._by_id: dict[str, bytes] = {}
         if keys or file is None:
-            self._take(keys)
+            self._set_keys(keys)
 
-    def _take(self, keys: Sequence[bytes]) -> None:
+    def _set_keys(self, keys: Sequence[bytes]) -> None:
         if not keys or any(len(key) != KEY_BYTES for key in keys):
-            raise ValueError("a ring has a key, and a sealing key has 32 bytes")
+            raise ValueError("a ring needs a key, and a key has 32 bytes")
         self._by_id = {key_id(key): key for key in keys}
 
     @property
     def _first(self) -> bytes:
         for key in self._by_id.values():
             return key
-        raise ConfigError(f"there is no {self}: serve makes it, for a store that is new")
+        raise ConfigError(f"there is no {self}: serve creates it for a new store")
 
     @classmethod
     def ephemeral(cls) -> "KeyRing":
@@ -108,7 +108,7 @@ class KeyRing:
             return cls(keys_in(text.split(",")))
         except ValueError:
             raise ConfigError(
-                f"{VARIABLE} must be keys with commas between, each the base64 of 32 bytes"
+                f"{VARIABLE} must be keys separated by commas, each the base64 of 32 bytes"
             ) from None
 
     @classmethod
@@ -120,9 +120,7 @@ class KeyRing:
         """
         ring = cls.from_environment()
         if ring and key_file:
-            raise ConfigError(
-                f"keys come from {VARIABLE} or from a key file: take one of them away"
-            )
+            raise ConfigError(f"keys come from {VARIABLE} or from a key file: remove one of them")
         path = key_file or default
         return ring or (cls.of_file(path) if path else cls.ephemeral())
 
@@ -164,7 +162,7 @@ class KeyRing:
     def _read(self) -> None:
         if self._file is not None:
             self._stamp = self._file.stamp()
-            self._take(self._file.read())
+            self._set_keys(self._file.read())
 
     def _follow(self) -> bool:
         """Read the file if it has changed; whether it did."""
@@ -173,7 +171,7 @@ class KeyRing:
         try:
             self._read()
         except ConfigError as error:
-            # Said once: it is not read again before it has changed again.
-            _log.error("%s; the former keys stay", error)
+            # Logged once: the file is not read again before it changes again.
+            _log.error("%s; the old keys stay in use", error)
             return False
         return True

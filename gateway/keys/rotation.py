@@ -36,7 +36,7 @@ PURPOSES = {
     "tag key": ("tag key",),
 }
 # A gateway can take this long between sealing a record and storing it.
-_SETTLED_S = 10
+_SETTLE_TIME_S = 10
 
 
 class RecordNotOpened(GatewayError):
@@ -44,8 +44,8 @@ class RecordNotOpened(GatewayError):
 
     def __init__(self, kind: str, record_id: bytes) -> None:
         super().__init__(
-            f"the {kind} {record_id.hex()} opens under none of the keys: add the key that it was "
-            "sealed under as the last one, or wait until it has expired; nothing was changed"
+            f"no key opens the {kind} {record_id.hex()}: add the key that sealed it as the last "
+            "one, or wait until the record has expired; nothing was changed"
         )
 
 
@@ -82,7 +82,7 @@ async def records_by_key(store: Store, ring: KeyRing) -> Counter[str]:
     return counted
 
 
-async def seal_anew(store: Store, ring: KeyRing) -> int:
+async def reseal_all(store: Store, ring: KeyRing) -> int:
     """Seal the records of all other keys with the first key, in one transaction; their number.
 
     Raises: RecordNotOpened, StoreUnavailable; nothing is changed then.
@@ -96,24 +96,24 @@ async def seal_anew(store: Store, ring: KeyRing) -> int:
     return await store.reseal(reseal)
 
 
-async def seal_anew_by(store: Store, file: KeyFile) -> int:
-    """``seal_anew`` under the first key of ``file``. Raises: ConfigError beside."""
-    with file.alone():
-        return await seal_anew(store, KeyRing(file.read()))
+async def reseal_with_file(store: Store, file: KeyFile) -> int:
+    """``reseal_all`` with the first key of ``file``. Also raises: ConfigError."""
+    with file.locked():
+        return await reseal_all(store, KeyRing(file.read()))
 
 
 async def rotate(store: Store, file: KeyFile) -> Rotated:
-    """A new key, and every record under it. Raises: ConfigError, RecordNotOpened, StoreUnavailable.
+    """Create a key and seal all records with it.
 
-    Where it raises, the store is as it was, and so is the key that seals.
+    Raises: ConfigError, RecordNotOpened, StoreUnavailable; store and sealing key stay unchanged.
     """
-    with file.alone():
+    with file.locked():
         keys = file.read()
         new = secrets.token_bytes(KEY_BYTES)
         ring = KeyRing([new, *keys])
         file.write([*keys, new])
         try:
-            records = await seal_anew(store, ring)
+            records = await reseal_all(store, ring)
         except RecordNotOpened:
             # Remove the key: it has sealed nothing, and the next try would fail in the same way.
             file.write(keys)
@@ -121,25 +121,25 @@ async def rotate(store: Store, file: KeyFile) -> Rotated:
         file.write([new, *keys])
         with contextlib.suppress(GatewayError):
             # ``drop`` finds the records that this leaves.
-            records += await seal_anew(store, ring)
+            records += await reseal_all(store, ring)
         return Rotated(key_id(new), records)
 
 
 async def drop(store: Store, file: KeyFile, name: str) -> None:
-    """Take a key out of the file. Raises: ConfigError, StoreUnavailable; nothing is changed."""
-    with file.alone():
+    """Delete a key from the file. Raises: ConfigError, StoreUnavailable; nothing is changed."""
+    with file.locked():
         keys = file.read()
         names = [key_id(key) for key in keys]
         if name not in names:
             raise ConfigError(f"there is no key {name}: see `keys list`")
         if name == names[0]:
-            raise ConfigError(f"key {name} is the one that seals: `keys rotate` makes another")
+            raise ConfigError(f"key {name} seals new records: run `keys rotate` before")
         await _until_settled(file)
         count = (await records_by_key(store, KeyRing(keys)))[name]
         if count:
             raise ConfigError(
-                f"key {name} is needed for {count} records: `keys rotate --no-new-key` seals them "
-                "under the first one"
+                f"{count} records need key {name}: `keys rotate --no-new-key` seals them with the "
+                "first key"
             )
         file.write([key for key in keys if key_id(key) != name])
 
@@ -148,4 +148,4 @@ async def _until_settled(file: KeyFile) -> None:
     """Wait until all records sealed before the file's last change have been stored."""
     stamp = file.stamp()
     age_s = time.time() - stamp[1] / 1e9 if stamp else 0.0
-    await asyncio.sleep(min(max(_SETTLED_S - age_s, 0.0), _SETTLED_S))
+    await asyncio.sleep(min(max(_SETTLE_TIME_S - age_s, 0.0), _SETTLE_TIME_S))

@@ -21,7 +21,7 @@ DEFAULT_SIZE = 16
 _RETRY_AFTER_S = 5
 
 
-def _give_way() -> None:
+def _lower_priority() -> None:
     """Give this thread a lower priority than the event loop, on Linux."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
@@ -38,7 +38,7 @@ class KeyPool:
     ) -> None:
         self._ready: asyncio.Queue[RsaPrivateKey] = asyncio.Queue(size)
         self._executor = ThreadPoolExecutor(
-            1, thread_name_prefix="certless-keys", initializer=_give_way
+            1, thread_name_prefix="certless-keys", initializer=_lower_priority
         )
         self._filler: asyncio.Task[None] | None = None
         self._events = events or Events()

@@ -33,39 +33,39 @@ class UserTags:
         if not self._keyring.has_keys():
             await self._make_keys(sealed)
         if sealed is None:
-            if await self._only_of_others():
-                raise ConfigError(self._is_not_theirs)
+            if await self._has_only_foreign_records():
+                raise ConfigError(self._wrong_ring_text)
             key = self._keyring.derived("tag key")
             offered = self._keyring.seal("tag key", TAG_KEY_ID, key)
             # Earlier versions stored unkeyed hashes; the keyed hashes are made from them.
             sealed = await self._store.keep_tag_key(offered, lambda tag: _of_hash(key, tag))
-        kept = self._keyring.open("tag key", TAG_KEY_ID, sealed)
-        if kept is None:
-            raise ConfigError(self._is_not_theirs)
-        self._key = kept
+        opened = self._keyring.open("tag key", TAG_KEY_ID, sealed)
+        if opened is None:
+            raise ConfigError(self._wrong_ring_text)
+        self._key = opened
 
     async def _make_keys(self, sealed: bytes | None) -> None:
         # has_keys is checked again: another gateway can have created store and keys just now.
-        is_sealed = sealed is not None or await self._only_of_others()
+        is_sealed = sealed is not None or await self._has_only_foreign_records()
         if is_sealed and not self._keyring.has_keys():
             raise ConfigError(
-                f"there is no {self._keyring}, and the store was sealed under a key: name the key "
-                "file that belongs to it with --key-file, or restore that file, or start with a "
-                "new store; nothing was made"
+                f"there is no {self._keyring}, but the store is sealed with a key: set the key "
+                "file of the store with --key-file, or restore that file, or start with a new "
+                "store; nothing was created"
             )
         self._keyring.make()
 
-    async def _only_of_others(self) -> bool:
+    async def _has_only_foreign_records(self) -> bool:
         """Whether the store has records but the ring opens none of them."""
         counted = await records_by_key(self._store, self._keyring)
         return counted[""] > 0 and counted[""] == counted.total()
 
     @property
-    def _is_not_theirs(self) -> str:
+    def _wrong_ring_text(self) -> str:
         return (
-            f"the store was sealed under another key than {self._keyring} "
-            f"({', '.join(self._keyring.ids)}): name the key file that belongs to it with "
-            "--key-file, or start with a new store"
+            f"the store is sealed with another key than {self._keyring} "
+            f"({', '.join(self._keyring.ids)}): set the key file of the store with --key-file, or "
+            "start with a new store"
         )
 
     async def opened(self) -> "UserTags":
@@ -85,7 +85,7 @@ class UserTags:
     @property
     def _known_key(self) -> bytes:
         if self._key is None:
-            raise RuntimeError("tags are used before they were opened")
+            raise RuntimeError("tags are used before open()")
         return self._key
 
 

@@ -34,7 +34,7 @@ async def confirm_by(
             return await asyncio.to_thread(confirm, message, exchange)
         return confirm(message, exchange)
     except MalformedMessage:
-        raise DecryptionFailed("the box holds something else than a key") from None
+        raise DecryptionFailed("the box does not contain a key") from None
 
 
 async def new_terms(services: LoginServices, suite: HardenedSuite, chain_id: bytes) -> Terms:

@@ -108,7 +108,7 @@ class HardenedLogin:
         number = attempt.number if attempt else 0
         expires_ms = now_ms + EXCHANGE_LIFETIME_MS
         if not await self._services.store.add_exchange(session_id, sealed, expires_ms, number):
-            raise CodeRefused("another attempt was begun meanwhile")
+            raise CodeRefused("another attempt has begun meanwhile")
         return answer
 
     async def confirm(self, message: ClientConfirmation, remote: str) -> ServerConfirmation:
@@ -151,7 +151,7 @@ class HardenedLogin:
         account = await self._services.directory.find(normalise_username(client.username))
         if account is None:
             await self._services.store.end(client.session_id)
-            raise CodeRefused("the directory does not know the user any more")
+            raise CodeRefused("the user has been removed from the directory")
         awaits_password = not await self._services.directory.check(account, {})
         now_ms = self._services.settings.clock()
         terms = await new_terms(

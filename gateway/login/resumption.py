@@ -57,8 +57,8 @@ class Resumption:
             hello, ticket, chain, secrets.token_bytes
         )
         # The exchange keeps the stored chain: a ClientConfirmation counts only if it is unchanged.
-        kept = msgpack.packb([exchange.serialize(), stored.chain if stored else b""])
-        sealed = self._services.keyring.seal("resumption", greeting.session_id, kept)
+        record = msgpack.packb([exchange.serialize(), stored.chain if stored else b""])
+        sealed = self._services.keyring.seal("resumption", greeting.session_id, record)
         expires_ms = now_ms + EXCHANGE_LIFETIME_MS
         if not await self._services.store.add_exchange(greeting.session_id, sealed, expires_ms):
             raise TicketRefused("a login has the same session id")
@@ -80,9 +80,9 @@ class Resumption:
         ticket = await confirm_by(confirm_resumption, message, exchange)
         account = await self._services.directory.find(normalise_username(ticket.username))
         if account is None:
-            raise TicketRefused("the directory does not know the user any more")
+            raise TicketRefused("the user has been removed from the directory")
         if not await self._services.directory.check(account, {}):
-            raise TicketRefused("the directory wants more than a ticket by now")
+            raise TicketRefused("the directory now requires more than a ticket")
         terms = await new_terms(self._services, ticket.suite, ticket.chain_id)
         try:
             enrolment = ticket.redeem(terms, now_ms)
@@ -90,8 +90,8 @@ class Resumption:
             await self._services.store.end_chain(ticket.chain_id)
             tag = self._services.tags.of(account.name)
             _log.warning(
-                "chain %s of user %s: a spent ticket came back, so two hold its secrets; "
-                "revoked, its session ended",
+                "chain %s of user %s: a used ticket was used again, so two clients have its "
+                "secrets; the chain is revoked and its session has ended",
                 ticket.chain_id.hex(),
                 tag.hex(),
             )

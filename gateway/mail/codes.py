@@ -27,7 +27,7 @@ class CodeMails:
         self._settings = settings
         self._store = store
         self._tag_of = tag_of
-        self._courier = mail_queue
+        self._queue = mail_queue
 
     async def may_be_sent(self, account: Account | None, user: str) -> bool:
         """Count a mail to ``user``; whether the user exists and the limit is not reached.
@@ -37,7 +37,7 @@ class CodeMails:
         tag, settings = self._tag_of(user), self._settings
         within_limit = await self._store.count_mail(tag, settings.clock(), settings.mail_limit)
         if account is None or not account.addresses or not within_limit:
-            reason = "its limit of mails is reached"
+            reason = "the limit of mails is reached"
             if account is None:
                 reason = "there is no such user"
             elif not account.addresses:
@@ -55,4 +55,4 @@ class CodeMails:
             requested_from=remote,
             minutes=CODE_LIFETIME_MS // 60_000,
         )
-        self._courier.send(account.addresses, mail, self._tag_of(account.name))
+        self._queue.send(account.addresses, mail, self._tag_of(account.name))

@@ -41,17 +41,17 @@ class MailQueue:
         """Returns at once. Each address is tried separately."""
         for address in addresses:
             tried = asyncio.Event()
-            task = asyncio.create_task(self._carry(address, mail, user_tag, tried))
+            task = asyncio.create_task(self._deliver_until_expired(address, mail, user_tag, tried))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-            task.add_done_callback(partial(self._was_tried, tried))
+            task.add_done_callback(partial(self._mark_tried, tried))
             self._untried.add(tried)
 
-    def _was_tried(self, tried: asyncio.Event, _: object = None) -> None:
+    def _mark_tried(self, tried: asyncio.Event, _: object = None) -> None:
         tried.set()
         self._untried.discard(tried)
 
-    async def _carry(
+    async def _deliver_until_expired(
         self, address: str, mail: CodeMail, user_tag: bytes, tried: asyncio.Event
     ) -> None:
         clock = asyncio.get_running_loop().time
@@ -67,13 +67,13 @@ class MailQueue:
                         if await self._try(address, mail, user_tag):
                             return
             except TimeoutError:
-                _log.warning("mail not sent, given up: its code has expired")
+                _log.warning("mail not sent, giving up: its code has expired")
                 self._events.emit(CodeNotSent(user_tag, True))
                 return
-            self._was_tried(tried)
-            pause_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
+            self._mark_tried(tried)
+            delay_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
             if not self._closing:
-                await asyncio.sleep(min(pause_s, max(0.0, expires_s - clock())))
+                await asyncio.sleep(min(delay_s, max(0.0, expires_s - clock())))
             tries += 1
 
     async def _try(self, address: str, mail: CodeMail, user_tag: bytes) -> bool:
@@ -81,13 +81,13 @@ class MailQueue:
         try:
             await self._transport.deliver(address, mail)
         except MailNotSent as error:
-            again = "given up" if error.final else "will try again"
+            again = "giving up" if error.final else "will try again"
             _log.warning("mail not sent, %s: %s", again, error)
             self._events.emit(CodeNotSent(user_tag, error.final))
             return error.final
         except MailOutcomeUnknown as error:
             # If every response gets lost, retries would send the mail again until the code expires.
-            _log.warning("mail may have been sent, and is not sent again: %s", error)
+            _log.warning("mail may have been sent, it is not sent again: %s", error)
             self._events.emit(CodeMaybeSent(user_tag))
             return True
         except Exception as error:  # a MailTransport of an application can raise anything

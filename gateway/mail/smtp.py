@@ -30,7 +30,7 @@ _QUIT_S = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """Time limits for each response, in seconds (RFC 5321 §4.5.3.2)."""
 
     command_s: float = 300
@@ -57,12 +57,12 @@ class NotOffered(aiosmtplib.SMTPException):
         self.extension = extension
 
 
-class _NoHandshake(Exception):
+class _HandshakeFailed(Exception):
     """The TLS handshake after STARTTLS failed."""
 
 
 class SmtpTransport(MailTransport):
-    """To an SMTP server. ``helo`` is what this host calls itself; else its name, or its address."""
+    """Sends to an SMTP server. ``helo`` is the name for EHLO, by default the host's."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class SmtpTransport(MailTransport):
         trust: Trust | None = None,
         login: Login | None = None,
         helo: str | None = None,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
         self.server = f"{host}:{port}"
         self.sender = sender_of(sender).addr_spec
@@ -87,7 +87,7 @@ class SmtpTransport(MailTransport):
         self._port = port
         self._login = login
         self._helo = helo
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or Timeouts()
 
     async def answers(self) -> bool:
         """Whether the server accepts connections."""
@@ -117,28 +117,28 @@ class SmtpTransport(MailTransport):
     async def _connect(self) -> aiosmtplib.SMTP:
         try:
             return await self._open(self.tls is not Tls.FROM_THE_START)
-        except _NoHandshake as error:
+        except _HandshakeFailed as error:
             if self.tls is not Tls.OFFERED:
                 raise error.__cause__ or error from None
             return await self._open(False)
 
-    async def _open(self, takes_starttls: bool) -> aiosmtplib.SMTP:
+    async def _open(self, may_use_starttls: bool) -> aiosmtplib.SMTP:
         smtp = aiosmtplib.SMTP(
             hostname=self._host,
             port=self._port,
             use_tls=self.tls is Tls.FROM_THE_START,
             start_tls=False,
             tls_context=await asyncio.to_thread(self.trust.context),
-            local_hostname="localhost",  # said later, when it is known
-            timeout=self._patience.command_s,
+            local_hostname="localhost",  # replaced below
+            timeout=self._timeouts.command_s,
         )
         try:
             await smtp.connect()
-            smtp.local_hostname = self._helo or await _own_name(smtp)
+            smtp.local_hostname = self._helo or await _helo_name(smtp)
             if self.tls is Tls.FROM_THE_START:
                 self.trust.check(smtp)
             await _greet(smtp)
-            if takes_starttls and await self._starttls(smtp):
+            if may_use_starttls and await self._starttls(smtp):
                 await _greet(smtp)
             if self._login:
                 await _log_in(smtp, self._login)
@@ -149,23 +149,23 @@ class SmtpTransport(MailTransport):
 
     async def _starttls(self, smtp: aiosmtplib.SMTP) -> bool:
         """Start TLS; whether the connection is now encrypted."""
-        demanded = self.tls is Tls.STARTTLS
+        required = self.tls is Tls.STARTTLS
         if not smtp.supports_extension("starttls"):
-            if demanded:
+            if required:
                 raise NotOffered("STARTTLS")
             return False
         try:
             await smtp.starttls()
         except aiosmtplib.SMTPResponseException as error:
             # 421 closes the connection after any command.
-            if demanded or error.code == 421:
+            if required or error.code == 421:
                 raise
             # An invalid response has no code, and makes the following ones unusable.
             if error.code < 0:
-                raise _NoHandshake from error
+                raise _HandshakeFailed from error
             return False
         except (aiosmtplib.SMTPException, OSError) as error:
-            raise _NoHandshake from error
+            raise _HandshakeFailed from error
         self.trust.check(smtp)
         return True
 
@@ -184,9 +184,9 @@ class SmtpTransport(MailTransport):
             if not smtp.supports_extension("smtputf8"):
                 raise NotOffered("SMTPUTF8")
             options, encoding = ["SMTPUTF8"], "utf-8"
-        await _taken(smtp.mail(self.sender, options=options, encoding=encoding))
-        await _taken(smtp.rcpt(recipient, encoding=encoding))
-        reply = await smtp.execute_command(b"DATA", timeout=self._patience.data_s)
+        await _accepted(smtp.mail(self.sender, options=options, encoding=encoding))
+        await _accepted(smtp.rcpt(recipient, encoding=encoding))
+        reply = await smtp.execute_command(b"DATA", timeout=self._timeouts.data_s)
         if reply.code // 100 != 3:
             raise aiosmtplib.SMTPDataError(reply.code, reply.message)
         if smtp.protocol is None:
@@ -194,14 +194,14 @@ class SmtpTransport(MailTransport):
         # Dot stuffing: a line that begins with a dot gets another one (RFC 5321 §4.5.2).
         smtp.protocol.write((b"\r\n" + content).replace(b"\r\n.", b"\r\n..")[2:] + b".\r\n")
         try:
-            reply = await smtp.protocol.read_response(timeout=self._patience.end_s)
+            reply = await smtp.protocol.read_response(timeout=self._timeouts.end_s)
         except (aiosmtplib.SMTPException, OSError) as error:
             smtp.close()
             raise MailOutcomeUnknown(f"SMTP {self.server}: {type(error).__name__}") from None
         if reply.code // 100 in (4, 5):
             raise aiosmtplib.SMTPDataError(reply.code, reply.message)
         if reply.code // 100 != 2:
-            raise MailOutcomeUnknown(f"SMTP {self.server} says {reply.code} to a whole mail")
+            raise MailOutcomeUnknown(f"SMTP {self.server} answers {reply.code} to a complete mail")
 
 
 def _drop(smtp: aiosmtplib.SMTP) -> None:
@@ -222,7 +222,7 @@ async def _greet(smtp: aiosmtplib.SMTP) -> None:
         await smtp.helo()
 
 
-async def _own_name(smtp: aiosmtplib.SMTP) -> str:
+async def _helo_name(smtp: aiosmtplib.SMTP) -> str:
     """The name of this host if it has a domain, else the local address of the connection."""
     name = await asyncio.to_thread(_host_name)
     return name if is_public_name(name) else address_literal(smtp.get_transport_info("sockname")[0])
@@ -238,11 +238,11 @@ async def _log_in(smtp: aiosmtplib.SMTP, login: Login) -> None:
 
     ``aiosmtplib.SMTP.login`` also tries the next method after 4yz, which servers can punish.
     """
-    ways = {"cram-md5": smtp.auth_crammd5, "plain": smtp.auth_plain, "login": smtp.auth_login}
+    methods = {"cram-md5": smtp.auth_crammd5, "plain": smtp.auth_plain, "login": smtp.auth_login}
     refusal: aiosmtplib.SMTPException = NotOffered("AUTH")
-    for way in smtp.supported_auth_methods:
+    for method in smtp.supported_auth_methods:
         try:
-            await ways[way](login.username, login.password)
+            await methods[method](login.username, login.password)
         except aiosmtplib.SMTPAuthenticationError as error:
             refusal = error
             if error.code // 100 != 5:
@@ -252,7 +252,7 @@ async def _log_in(smtp: aiosmtplib.SMTP, login: Login) -> None:
     raise refusal
 
 
-async def _taken(command: Awaitable[object]) -> None:
+async def _accepted(command: Awaitable[object]) -> None:
     """Await a command; any 2yz is success (RFC 5321 §4.2.1)."""
     try:
         await command
@@ -274,9 +274,9 @@ def _is_final(error: Exception) -> bool:
 
 # Responses can quote secrets that were sent, so errors contain only their number.
 _REFUSED: dict[type[aiosmtplib.SMTPResponseException], str] = {
-    aiosmtplib.SMTPConnectResponseError: "the SMTP server serves nobody",
+    aiosmtplib.SMTPConnectResponseError: "the SMTP server accepts no connections",
     aiosmtplib.SMTPHeloError: "the SMTP server refuses the name of this host (mail_helo)",
-    aiosmtplib.SMTPAuthenticationError: "the SMTP server refuses user or password",
+    aiosmtplib.SMTPAuthenticationError: "the SMTP server refuses the user or password",
     aiosmtplib.SMTPSenderRefused: "the SMTP server refuses the sender (mail_from)",
     aiosmtplib.SMTPRecipientRefused: "the SMTP server refuses the address",
     aiosmtplib.SMTPDataError: "the SMTP server refuses the mail",

@@ -26,7 +26,7 @@ class CertificateRefused(aiosmtplib.SMTPException):
     """The certificate is not the expected one; ``fingerprint`` is its own, in hex."""
 
     def __init__(self, fingerprint: str) -> None:
-        super().__init__("the certificate does not have the fingerprint that mail names")
+        super().__init__("the certificate does not have the fingerprint that is set in mail")
         self.fingerprint = fingerprint
 
 

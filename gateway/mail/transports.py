@@ -19,9 +19,9 @@ from .message import CodeMail
 _CONNECT_S = 20
 _ANSWER_S = 60
 # Statuses that mean: try again later.
-_LATER = frozenset({408, 425, 429})
-# Whether the one behind it has done its work, a proxy does not know then.
-_NOBODY_KNOWS = 504
+_RETRY_LATER = frozenset({408, 425, 429})
+# A proxy had no response, so the outcome is unknown.
+_UNKNOWN_OUTCOME = 504
 
 
 class MailTransport(ABC):
@@ -31,7 +31,7 @@ class MailTransport(ABC):
     async def deliver(self, address: str, mail: CodeMail) -> None:
         """Send ``mail`` to ``address``, once. Raises: MailNotSent, MailOutcomeUnknown."""
 
-    async def close(self) -> None:  # noqa: B027 (most have nothing to let go of)
+    async def close(self) -> None:  # noqa: B027 (most have nothing to close)
         """Close the connections."""
 
 
@@ -48,7 +48,7 @@ class FolderTransport(MailTransport):
         except OSError as error:
             raise MailNotSent(f"mail folder {self.folder}: {error.strerror}") from None
         except ValueError:
-            raise MailNotSent("no mail can be made for the address", final=True) from None
+            raise MailNotSent("the address makes no valid mail", final=True) from None
 
     def _write(self, content: bytes) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -105,7 +105,7 @@ class WebhookTransport(MailTransport):
 def _check(status: int) -> None:
     if 200 <= status < 300:
         return
-    if status == _NOBODY_KNOWS:
-        raise MailOutcomeUnknown(f"the webhook says {status}")
-    final = 300 <= status < 500 and status not in _LATER
-    raise MailNotSent(f"the webhook says {status}", final=final)
+    if status == _UNKNOWN_OUTCOME:
+        raise MailOutcomeUnknown(f"the webhook answers {status}")
+    final = 300 <= status < 500 and status not in _RETRY_LATER
+    raise MailNotSent(f"the webhook answers {status}", final=final)

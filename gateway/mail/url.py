@@ -92,7 +92,7 @@ def _trust(tls: Tls, options: Mapping[str, list[str]]) -> Trust:
         return Trust(anybody=tls is Tls.OFFERED)
     if tls is Tls.OFFERED:
         raise ConfigError(
-            "mail: smtp:// takes any certificate, so it needs no ca and no fingerprint: "
+            "mail: smtp:// accepts any certificate, so ca and fingerprint have no effect: "
             "write smtp+starttls:// or smtps://"
         )
     match options:
@@ -101,7 +101,7 @@ def _trust(tls: Tls, options: Mapping[str, list[str]]) -> Trust:
         case {"fingerprint": [digits], **others} if not others:
             trust = Trust(fingerprint=_fingerprint(digits))
         case _:
-            raise ConfigError(f"{_FORM}, and behind them ?ca=FILE or ?fingerprint=SHA256")
+            raise ConfigError(f"{_FORM}, optionally with ?ca=FILE or ?fingerprint=SHA256")
     try:
         trust.context()
     except OSError as error:

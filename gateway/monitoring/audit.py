@@ -56,8 +56,8 @@ def rfc3339(time_ms: int) -> str:
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-# What a field of an event is called in a line, and how it is written. There are no others.
-_WRITTEN: dict[str, tuple[str, Callable[[Any], object]]] = {
+# For each field of an event, its name in a line and its format. Other fields do not exist.
+_FORMATS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "session_id": ("session", hashed),
     "chain_id": ("ticket", hashed),
     "user_tag": ("user", bytes.hex),
@@ -75,26 +75,26 @@ _WRITTEN: dict[str, tuple[str, Callable[[Any], object]]] = {
 class AuditLog:
     """Writes events to ``path``, which is created with mode 0600."""
 
-    def __init__(self, path: Path, told: Events, clock: Clock = system_clock) -> None:
+    def __init__(self, path: Path, losses: Events, clock: Clock = system_clock) -> None:
         """``losses`` gets an event for each lost line. Raises: ConfigError, if ``path`` cannot be
         opened."""
         self._path = path
-        self._events = told
+        self._events = losses
         self._clock = clock
         self._lost = 0
-        self._torn = False
-        self._ours = {"host": socket.gethostname(), "process": os.getpid()}
+        self._has_partial_line = False
+        self._origin = {"host": socket.gethostname(), "process": os.getpid()}
         self._file = self._opened()
 
     def _opened(self) -> int:
-        # Not through a file object: what is written must not wait in a buffer. Nor does the gateway
-        # wait for the reader of a pipe.
-        how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+        # No file object, because a line must not wait in a buffer. O_NONBLOCK, because the gateway
+        # must not wait for the reader of a pipe.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
         try:
-            return os.open(self._path, how, 0o600)
+            return os.open(self._path, flags, 0o600)
         except OSError as error:
             raise ConfigError(
-                f"audit log {self._path}: {error.strerror}; name a file that this user can write"
+                f"audit log {self._path}: {error.strerror}; set a file that this user can write"
             ) from None
 
     async def reload(self) -> None:
@@ -116,36 +116,36 @@ class AuditLog:
             return
         members: dict[str, object] = {}
         for field in fields(event):
-            member, written = _WRITTEN[field.name]
-            members[member] = written(getattr(event, field.name))
+            member, format_value = _FORMATS[field.name]
+            members[member] = format_value(getattr(event, field.name))
         self._write(self._line(name, members))
 
     def _line(self, event: str, members: dict[str, object]) -> bytes:
-        line = {"time": rfc3339(self._clock()), "event": event, **members, **self._ours}
+        line = {"time": rfc3339(self._clock()), "event": event, **members, **self._origin}
         return json.dumps(line, separators=(",", ":")).encode() + b"\n"
 
     def _write(self, line: bytes) -> None:
         if self._lost:
             line = self._line("lines_lost", {"count": self._lost}) + line
-        if self._torn:
+        if self._has_partial_line:
             line = b"\n" + line
         try:
             written = os.write(self._file, line)
         except OSError as error:
-            self._lose(error.strerror or type(error).__name__)
+            self._count_lost(error.strerror or type(error).__name__)
             return
         if written < len(line):
-            self._torn = True
-            self._lose("there is no more room")
+            self._has_partial_line = True
+            self._count_lost("no space is left for the line")
             return
         if self._lost:
-            _log.warning("audit log %s: writes again; lines lost: %d", self._path, self._lost)
-        self._lost, self._torn = 0, False
+            _log.warning("audit log %s: writing again; lines lost: %d", self._path, self._lost)
+        self._lost, self._has_partial_line = 0, False
 
-    def _lose(self, reason: str) -> None:
+    def _count_lost(self, reason: str) -> None:
         if not self._lost:
             _log.error(
-                "audit log %s: %s; lines are lost until it can be written to", self._path, reason
+                "audit log %s: %s; lines are lost until it can be written again", self._path, reason
             )
         self._lost += 1
         self._events.emit(AuditLineLost())

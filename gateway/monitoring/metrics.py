@@ -1,10 +1,9 @@
-"""Figures of a gateway, counted from its events, for Prometheus.
+"""Metrics of a gateway for Prometheus, counted from its events.
 
-A ``Metrics`` is a watcher of events and counts into the registry that it is given, so that several
-gateways in one process do not count into each other's. What the names mean is in docs/watching.md.
+A ``Metrics`` is a watcher of events with its own registry, so several gateways in one process are
+counted separately. docs/watching.md explains the names.
 
-The workers of a gateway count into files of one folder, and are read as one
-(``registry_of_files``).
+The workers of a gateway count into files in one folder, and ``registry_of_files`` reads the sums.
 """
 
 from collections.abc import Callable
@@ -40,11 +39,11 @@ KEYS_GENERATED = "certless_keys_generated"
 KEY_POOL_READY = "certless_key_pool_ready"
 AUDIT_LINES_LOST = "certless_audit_lines_lost"
 
-# Where it is set when prometheus_client is loaded, all figures of a process are in files.
+# If it is set when prometheus_client is imported, the process counts into files.
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-# Whose files are those of processes that are gone, and how large each file is: more than all labels
-# that there are take up.
-GONE = "gone"
+# The files with this name have the sums of ended processes.
+ENDED = "gone"
+# More than all labels need.
 FILE_BYTES = 256 * 1024
 _KINDS = ("counter", "histogram", "gauge_livesum")
 
@@ -70,41 +69,41 @@ class Metrics:
 
         self._messages = counter(MESSAGES, "Sealed messages served", "suite")
         self._message_seconds = histogram(
-            MESSAGE_SECONDS, "From a message to its answer", _MESSAGE_BUCKETS, "suite"
+            MESSAGE_SECONDS, "From a message to its response", _MESSAGE_BUCKETS, "suite"
         )
         self._rejections = counter(REJECTIONS, "Requests refused", "reason")
-        self._logins_asked = counter(LOGINS_ASKED, "Logins begun", "suite")
-        self._code_refusals = counter(CODE_REFUSALS, "Tries of a code refused", "reason")
-        self._sessions_opened = counter(SESSIONS_OPENED, "By a code or a ticket", "suite")
+        self._logins_asked = counter(LOGINS_ASKED, "Logins started", "suite")
+        self._code_refusals = counter(CODE_REFUSALS, "Codes refused", "reason")
+        self._sessions_opened = counter(SESSIONS_OPENED, "Opened sessions", "suite")
         self._session_seconds = histogram(
-            SESSION_SECONDS, "How long sessions that are over were open", _SESSION_BUCKETS
+            SESSION_SECONDS, "Duration of ended sessions", _SESSION_BUCKETS
         )
-        self._users_departed = counter(USERS_DEPARTED, "Users whose sessions ended with them")
+        self._users_departed = counter(USERS_DEPARTED, "Removed users whose sessions ended")
         self._tickets_used = counter(TICKETS_USED, "Tickets that opened a session")
-        self._tickets_returned = counter(TICKETS_RETURNED, "Spent tickets that came back")
-        self._mails_sent = counter(MAILS_SENT, "Mails with a code handed over")
-        self._mails_unknown = counter(MAILS_UNKNOWN, "Mails that no answer came to")
-        self._mails_failed = counter(MAILS_FAILED, "Tries to hand over a mail that failed", "final")
-        self._limits_hit = counter(LIMITS_HIT, "Visitors told to come later", "limit")
+        self._tickets_returned = counter(TICKETS_RETURNED, "Used tickets that were used again")
+        self._mails_sent = counter(MAILS_SENT, "Mails with a code sent")
+        self._mails_unknown = counter(MAILS_UNKNOWN, "Mails with an unknown outcome")
+        self._mails_failed = counter(MAILS_FAILED, "Failed tries to send a mail", "final")
+        self._limits_hit = counter(LIMITS_HIT, "Requests over a limit", "limit")
         self._store_seconds = histogram(
-            STORE_SECONDS, "From a question to the store's answer", _STORE_BUCKETS, "method"
+            STORE_SECONDS, "Duration of a call of the store", _STORE_BUCKETS, "method"
         )
-        self._store_failures = counter(STORE_FAILURES, "Questions the store failed at", "method")
-        self._keys_generated = counter(KEYS_GENERATED, "RSA pairs made")
+        self._store_failures = counter(STORE_FAILURES, "Failed calls of the store", "method")
+        self._keys_generated = counter(KEYS_GENERATED, "RSA pairs generated")
         self._key_pool_ready = Gauge(
             KEY_POOL_READY,
-            "RSA pairs that wait to be used",
+            "RSA pairs ready",
             multiprocess_mode="livesum",
             registry=registry,
         )
-        self._audit_lines_lost = counter(AUDIT_LINES_LOST, "Lines the audit log could not write")
-        # Told of at every message: the child of a label is looked up once.
+        self._audit_lines_lost = counter(AUDIT_LINES_LOST, "Lost lines of the audit log")
+        # Used for every message, so each label is looked up only once.
         self._messages_of = cache(self._messages.labels)
         self._message_seconds_of = cache(self._message_seconds.labels)
         self._store_seconds_of = cache(self._store_seconds.labels)
         self._counts: dict[type[Event], _Count] = {
             events.MessageServed: self._served,
-            events.StoreAsked: self._asked,
+            events.StoreAsked: self._store_called,
             events.MessageRejected: lambda e: self._rejections.labels(e.code).inc(),
             events.LoginRequested: lambda e: self._logins_asked.labels(e.suite).inc(),
             events.CodeRefused: lambda e: self._code_refusals.labels(e.code).inc(),
@@ -130,47 +129,47 @@ class Metrics:
         self._messages_of(event.suite).inc()
         self._message_seconds_of(event.suite).observe(event.seconds)
 
-    def _asked(self, event: events.StoreAsked) -> None:
+    def _store_called(self, event: events.StoreAsked) -> None:
         self._store_seconds_of(event.method).observe(event.seconds)
         if event.failed:
             self._store_failures.labels(event.method).inc()
 
 
 def registry_of_files(folder: str) -> CollectorRegistry:
-    """The figures of all processes that count into ``folder``, and of those forgotten there."""
+    """The metrics of all processes that count into ``folder``, ended ones included."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
     return registry
 
 
-def make_room(folder: Path, name: str) -> None:
-    """The files of the process ``name`` in ``folder``, as large as they get. Raises: OSError.
+def reserve_files(folder: Path, name: str) -> None:
+    """Create the files of the process ``name`` in ``folder``, in full size. Raises: OSError.
 
-    They are mapped into memory: where the disk is full when a page is first written to, the kernel
-    ends the process that writes. So they are written to before.
+    The files are mapped into memory. If the disk is full at the first write to a page, the kernel
+    kills the process. So all pages are written in advance.
     """
     for kind in _KINDS:
         part = folder / f"{kind}_{name}.part"
         try:
             part.write_bytes(bytes(FILE_BYTES))
-            # Not to be read before it has its size.
+            # Renamed when complete, so that no reader sees a smaller file.
             part.rename(part.with_suffix(".db"))
         finally:
             part.unlink(missing_ok=True)
 
 
 def forget_process(folder: Path, pid: int) -> None:
-    """Drop the files of a process that is gone; what it has counted is kept, with that of others.
+    """Add the counts of an ended process to the files of ``ENDED``, and delete its own files.
 
-    Else a worker that ends again and again would fill the folder. There must be room for ``GONE``.
+    Otherwise a worker that ends repeatedly would fill the folder. Needs the files of ``ENDED``.
     """
     mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
     for kind in ("counter", "histogram"):
-        theirs = folder / f"{kind}_{pid}.db"
-        if theirs.exists():
-            kept: Any = MmapedDict(str(folder / f"{kind}_{GONE}.db"))  # type: ignore[no-untyped-call]
-            values: Any = MmapedDict.read_all_values_from_file(str(theirs))  # type: ignore[no-untyped-call]
+        source = folder / f"{kind}_{pid}.db"
+        if source.exists():
+            sums: Any = MmapedDict(str(folder / f"{kind}_{ENDED}.db"))  # type: ignore[no-untyped-call]
+            values: Any = MmapedDict.read_all_values_from_file(str(source))  # type: ignore[no-untyped-call]
             for key, value, *_ in values:
-                kept.write_value(key, kept.read_value(key)[0] + value, 0.0)
-            kept.close()
-            theirs.unlink()
+                sums.write_value(key, sums.read_value(key)[0] + value, 0.0)
+            sums.close()
+            source.unlink()

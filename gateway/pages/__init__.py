@@ -62,18 +62,18 @@ def only_for(names: str) -> Middleware:
     ``names`` is a regular expression for the allowed names. IP addresses are always allowed: they
     do not come from DNS.
     """
-    ours = re.compile(names, re.ASCII | re.IGNORECASE)
+    allowed = re.compile(names, re.ASCII | re.IGNORECASE)
 
     @web.middleware
-    async def ask_by_address(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    async def check_host(request: web.Request, handler: _Handler) -> web.StreamResponse:
         host = ""
         with contextlib.suppress(ValueError):  # not a valid host
             host = URL.build(scheme="http", authority=request.host).host or ""
         with contextlib.suppress(ValueError):
             ipaddress.ip_address(host)
             return await handler(request)
-        if ours.fullmatch(host):
+        if allowed.fullmatch(host):
             return await handler(request)
-        raise web.HTTPMisdirectedRequest(text="ask for this page by its address\n")
+        raise web.HTTPMisdirectedRequest(text="use the IP address of this page\n")
 
-    return ask_by_address
+    return check_host

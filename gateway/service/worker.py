@@ -20,7 +20,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from gateway.errors import ConfigError, GatewayError
-from gateway.monitoring.metrics import FOLDER_VARIABLE, Metrics, make_room
+from gateway.monitoring.metrics import FOLDER_VARIABLE, Metrics, reserve_files
 
 from .listener import listening, set_up_log
 from .signals import on_reload_signal
@@ -137,7 +137,7 @@ async def _serve(job: Job, pipe: Connection) -> None:
 def _can_count() -> bool:
     """Whether there is space for the metrics of this process. A full disk does not stop it."""
     try:
-        make_room(Path(os.environ[FOLDER_VARIABLE]), str(os.getpid()))
+        reserve_files(Path(os.environ[FOLDER_VARIABLE]), str(os.getpid()))
     except OSError as error:
         _log.error("no metrics for this process, they cannot be written: %s", error)
         return False

@@ -125,7 +125,7 @@ class Sessions:
             return None
         record = self._keyring.open("session", key, sealed)
         if record is None:
-            _log.warning("session %s is sealed under another key: is --key-file right?", key.hex())
+            _log.warning("session %s is sealed with another key: is --key-file right?", key.hex())
             return None
         suite, user, private_der, client_der, tag_key, expires_ms = msgpack.unpackb(record)
         client_key = RsaPublicKey.from_der(client_der)

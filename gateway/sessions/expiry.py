@@ -36,8 +36,8 @@ class SessionExpiry:
             if now_ms > expires_ms:
                 self._opened_until_ms.pop(session_id, None)
                 self._events.emit(SessionExpired(session_id, expires_ms - opened_ms))
-            elif expires_ms - now_ms <= self._last_ms and await self._is_gone(session_id, now_ms):
+            elif expires_ms - now_ms <= self._last_ms and await self._has_ended(session_id, now_ms):
                 self._opened_until_ms.pop(session_id, None)
 
-    async def _is_gone(self, session_id: bytes, now_ms: int) -> bool:
+    async def _has_ended(self, session_id: bytes, now_ms: int) -> bool:
         return await self._store.load(session_id, now_ms) is None

@@ -23,13 +23,13 @@ from protocol.hardened.replay_window import FreshnessClaim
 
 from .session import Session
 
-_KEPT_RSA_SESSIONS = 10_000
+_CACHED_RSA_SESSIONS = 10_000
 _AWAITED, _BEING_CHECKED = 1, 2
 _log = logging.getLogger("certless")
 
 
 @dataclass(frozen=True, slots=True)
-class KeptSession(Record):
+class SessionEntry(Record):
     """A serialized SessionRecord with the user and the time of its start.
 
     ``awaits_password`` is 1 before the directory's second check, 2 during it, and 0 after it.
@@ -48,7 +48,7 @@ class LiveSession:
     """An opened session; ``sealed`` is its record in the store."""
 
     session: Session
-    kept: KeptSession
+    kept: SessionEntry
     server: ServerSession
     sealed: bytes = field(repr=False)
 
@@ -87,11 +87,11 @@ class HardenedSessions:
     ) -> NewSession:
         """The sealed records of ``enrolment`` for ``user``, for the store."""
         record, ticket, chain = enrolment.session, enrolment.ticket, enrolment.chain
-        kept = KeptSession(record.serialize(), user, _AWAITED if awaits_password else 0, now_ms)
+        entry = SessionEntry(record.serialize(), user, _AWAITED if awaits_password else 0, now_ms)
         new_session = NewSession(
             record.session_id,
             self._tags.of(user),
-            self._seal(record.session_id, kept),
+            self._seal(record.session_id, entry),
             record.expires_ms,
             caps=caps,
         )
@@ -107,8 +107,8 @@ class HardenedSessions:
             ticket=sealed_ticket,
         )
 
-    def _seal(self, session_id: bytes, kept: KeptSession) -> bytes:
-        return self._keyring.seal("hardened session", session_id, kept.serialize())
+    def _seal(self, session_id: bytes, entry: SessionEntry) -> bytes:
+        return self._keyring.seal("hardened session", session_id, entry.serialize())
 
     async def find(self, session_id: bytes, now_ms: int) -> LiveSession | None:
         """The session, if it is open and its suite is accepted."""
@@ -126,18 +126,20 @@ class HardenedSessions:
         return live
 
     def _opened(self, session_id: bytes, sealed: bytes) -> LiveSession | None:
-        kept = open_kept(self._keyring, session_id, sealed)
-        if kept is None:
-            _log.warning("session %s: not sealed under this --key-file", session_id.hex())
+        entry = open_entry(self._keyring, session_id, sealed)
+        if entry is None:
+            _log.warning(
+                "session %s is sealed with another key: is --key-file right?", session_id.hex()
+            )
             return None
-        record = SessionRecord.parse(kept.session)
-        session = Session(session_id.hex(), kept.user, record.suite, record.expires_ms)
-        return LiveSession(session, kept, ServerSession.load(record), sealed)
+        record = SessionRecord.parse(entry.session)
+        session = Session(session_id.hex(), entry.user, record.suite, record.expires_ms)
+        return LiveSession(session, entry, ServerSession.load(record), sealed)
 
     def _remember(self, live: LiveSession) -> None:
         self._with_rsa[live.record.session_id] = live
         self._with_rsa.move_to_end(live.record.session_id)
-        if len(self._with_rsa) > _KEPT_RSA_SESSIONS:
+        if len(self._with_rsa) > _CACHED_RSA_SESSIONS:
             self._with_rsa.popitem(last=False)
 
     async def claim(self, live: LiveSession, claim: FreshnessClaim, now_ms: int) -> bool:
@@ -155,7 +157,7 @@ class HardenedSessions:
                 if record.previous_c2s:
                     self._overlap_until_ms[record.session_id] = record.previous_until_ms
                 return
-            live = await self._as_it_is(live, now_ms)
+            live = await self._reloaded(live, now_ms)
             if live.record.epoch >= record.epoch:
                 # Another message has already begun this epoch.
                 return
@@ -163,9 +165,9 @@ class HardenedSessions:
     async def begin_check(self, live: LiveSession, now_ms: int) -> LiveSession | None:
         """Begin the check of a password, once in a session. None: another request has begun it."""
         while live.kept.awaits_password == _AWAITED:
-            began = await self._change(live, replace(live.kept, awaits_password=_BEING_CHECKED))
-            live = await self._as_it_is(live, now_ms)
-            if began:
+            has_begun = await self._change(live, replace(live.kept, awaits_password=_BEING_CHECKED))
+            live = await self._reloaded(live, now_ms)
+            if has_begun:
                 return live
         return None
 
@@ -173,13 +175,13 @@ class HardenedSessions:
         """The password was right. Raises: DecryptionFailed, if the session has ended."""
         while live.kept.awaits_password:
             await self._change(live, replace(live.kept, awaits_password=0))
-            live = await self._as_it_is(live, now_ms)
+            live = await self._reloaded(live, now_ms)
 
-    async def _change(self, live: LiveSession, kept: KeptSession) -> bool:
+    async def _change(self, live: LiveSession, entry: SessionEntry) -> bool:
         session_id = live.record.session_id
-        return await self._store.swap(session_id, live.sealed, self._seal(session_id, kept))
+        return await self._store.swap(session_id, live.sealed, self._seal(session_id, entry))
 
-    async def _as_it_is(self, live: LiveSession, now_ms: int) -> LiveSession:
+    async def _reloaded(self, live: LiveSession, now_ms: int) -> LiveSession:
         found = await self.find(live.record.session_id, now_ms)
         if found is None:
             raise DecryptionFailed("the session has ended meanwhile")
@@ -208,7 +210,7 @@ class HardenedSessions:
                 del self._with_rsa[session_id]
 
 
-def open_kept(keyring: KeyRing, session_id: bytes, sealed: bytes) -> KeptSession | None:
+def open_entry(keyring: KeyRing, session_id: bytes, sealed: bytes) -> SessionEntry | None:
     """Open the record of a hardened session; None if ``sealed`` is something else."""
-    kept = keyring.open("hardened session", session_id, sealed)
-    return None if kept is None else KeptSession.parse(kept)
+    opened = keyring.open("hardened session", session_id, sealed)
+    return None if opened is None else SessionEntry.parse(opened)

@@ -17,7 +17,7 @@ from gateway.stores import Store, StoredChain, StoredSession
 from protocol.common.codes import CODE_LIFETIME_MS, HARDENED_CODE_CHARS, Code, mint_code
 from protocol.hardened.records import SessionRecord, TicketChain
 
-from .hardened import open_kept
+from .hardened import open_entry
 from .session import ID_BYTES
 
 _log = logging.getLogger("certless")
@@ -103,14 +103,14 @@ class Operators:
 
     def _shown(self, stored: StoredSession) -> OpenSession | None:
         key = stored.session_id
-        kept = open_kept(self._keyring, key, stored.sealed)
-        if kept is not None:
-            record = SessionRecord.parse(kept.session)
+        entry = open_entry(self._keyring, key, stored.sealed)
+        if entry is not None:
+            record = SessionRecord.parse(entry.session)
             return OpenSession(
                 key.hex(),
-                kept.user,
+                entry.user,
                 record.suite,
-                kept.opened_ms,
+                entry.opened_ms,
                 stored.expires_ms,
                 record.chain_id.hex(),
                 record.epoch,

@@ -20,7 +20,7 @@ def _timed(method: Callable[..., Awaitable[Any]], events: Events) -> "staticmeth
     name = method.__name__
 
     async def call(*args: Any, **options: Any) -> Any:
-        began_s = time.perf_counter()
+        started_s = time.perf_counter()
         failed = False
         try:
             return await method(*args, **options)
@@ -28,6 +28,6 @@ def _timed(method: Callable[..., Awaitable[Any]], events: Events) -> "staticmeth
             failed = True
             raise
         finally:
-            events.emit(StoreAsked(name, time.perf_counter() - began_s, failed))
+            events.emit(StoreAsked(name, time.perf_counter() - started_s, failed))
 
     return staticmethod(call)

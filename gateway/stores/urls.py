@@ -1,4 +1,4 @@
-"""Which store a URL names, and where its keys are: ``memory:``, ``sqlite:PATH``, ``redis://...``."""
+"""Store URLs (``memory:``, ``sqlite:PATH``, ``redis://...``) and their default key files."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -10,12 +10,12 @@ from gateway.stores.sqlite.store import SqliteStore
 
 from . import Store
 
-# The password of a Redis may stand in its URL, so that no text here repeats one.
+# A Redis URL can contain a password, so no error here repeats a URL.
 _REDIS = ("redis:", "rediss:", "redis+", "rediss+")
 
 
 def store_from_url(url: str, clock: Callable[[], int] | None = None) -> Store:
-    """The store, not opened; ``clock`` is that of who uses it. Raises: ConfigError."""
+    """The store, not opened; ``clock`` is the clock of its user. Raises: ConfigError."""
     if url == "memory:":
         return MemoryStore()
     path = sqlite_path(url)
@@ -32,7 +32,7 @@ def store_from_url(url: str, clock: Callable[[], int] | None = None) -> Store:
 
 
 def sqlite_path(url: str) -> Path | None:
-    """The file of a store in SQLite; None where it is another store."""
+    """The file of a SQLite store; None for another store."""
     scheme, _, rest = url.partition(":")
     return Path(rest) if scheme == "sqlite" and rest else None
 
@@ -42,6 +42,6 @@ def is_redis(url: str) -> bool:
 
 
 def default_key_file(url: str) -> Path | None:
-    """Where the keys of a store are unless a file is named; None: nowhere."""
+    """The default key file of a store; None if it has no default."""
     path = sqlite_path(url)
     return None if path is None else Path(f"{path}.key")

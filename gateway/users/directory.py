@@ -102,7 +102,7 @@ class TomlDirectory(Directory):
         self._accounts: dict[str, Account] = {}
         for account in accounts:
             for name in (account.name, *account.addresses):
-                other = self._accounts.setdefault(_normal(name), account)
+                other = self._accounts.setdefault(_normalised(name), account)
                 if other is not account:
                     raise ConfigError(
                         f"{name!r} belongs to two users: {other.name}, {account.name}"
@@ -118,17 +118,17 @@ class TomlDirectory(Directory):
     async def reload(self) -> Collection[str]:
         if self._path is None:
             return ()
-        # Thousands of users take a while.
-        read = await asyncio.to_thread(TomlDirectory.from_file, self._path)
+        # In a thread: thousands of users take a while.
+        loaded = await asyncio.to_thread(TomlDirectory.from_file, self._path)
         before = {account.name for account in self.accounts}
-        self.accounts, self._accounts = read.accounts, read._accounts
+        self.accounts, self._accounts = loaded.accounts, loaded._accounts
         return before - {account.name for account in self.accounts}
 
     async def find(self, username: str) -> Account | None:
         return self._accounts.get(wire_address(username))
 
 
-def _normal(name: str) -> str:
+def _normalised(name: str) -> str:
     try:
         return wire_address(normalise_username(name))
     except RejectedMessage as error:
@@ -142,12 +142,12 @@ def _accounts_in(path: Path) -> list[Account]:
         users = tomllib.loads(path.read_text("utf-8")).get("users")
     except OSError as error:
         is_missing = isinstance(error, FileNotFoundError)
-        hint = f"make it, and {example}" if is_missing else "let the gateway's user read it"
+        hint = f"create it, and {example}" if is_missing else "let the gateway's user read it"
         raise ConfigError(f"users file {path}: {error.strerror}; {hint}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"users file {path}: {error}") from None
     if not isinstance(users, dict) or not users:
-        raise ConfigError(f"users file {path} names no users: {example}")
+        raise ConfigError(f"users file {path} has no users: {example}")
     accounts = []
     for name, entry in users.items():
         addresses = entry.get("addresses") if isinstance(entry, dict) else None

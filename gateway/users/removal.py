@@ -24,24 +24,24 @@ class UserRemoval:
         self._store = store
         self._tag_of = tag_of
         self._events = events
-        self._left: set[str] = set()
+        self._removed: set[str] = set()
 
     async def reload(self) -> None:
         """Raises: ConfigError; the users are then unchanged."""
-        self._left |= set(await self._directory.reload())
+        self._removed |= set(await self._directory.reload())
         try:
-            for user in sorted(self._left):
+            for user in sorted(self._removed):
                 if not await self._is_back(user):
                     tag = self._tag_of(user)
                     count = await self._store.end_user(tag)
-                    _log.info("user %s is gone: %d sessions ended", tag.hex(), count)
+                    _log.info("user %s was removed: %d sessions ended", tag.hex(), count)
                     # Only the first of several gateways finds sessions.
                     if count:
                         self._events.emit(UserRemoved(tag, count))
-                self._left.discard(user)
+                self._removed.discard(user)
         except StoreUnavailable as error:
-            count = len(self._left)
-            _log.error("sessions of %d users who are gone go on, reload again: %s", count, error)
+            count = len(self._removed)
+            _log.error("sessions of %d removed users are open, reload again: %s", count, error)
 
     async def _is_back(self, user: str) -> bool:
         try:

@@ -188,7 +188,7 @@ async def test_a_webhook_is_read_for_its_status_alone(status: int) -> None:
             if status == 200:
                 await delivery.deliver("ann@example.org", mail)
             else:
-                with pytest.raises(MailNotSent, match="the webhook says 500"):
+                with pytest.raises(MailNotSent, match="the webhook answers 500"):
                     await delivery.deliver("ann@example.org", mail)
         finally:
             await delivery.close()

@@ -19,7 +19,7 @@ from two_gateways import DIALECT, WAYS, Gateway, Pair, log_in, two_gateways
 
 from gateway.config.settings import DEFAULT_MAX_BODY_BYTES
 
-FIGURES = re.compile(r"figures at http://127\.0\.0\.1:(\d+)/")
+FIGURES = re.compile(r"metrics at http://127\.0\.0\.1:(\d+)/")
 BODY = b'{"token": "sealed"}'
 by_each = pytest.mark.parametrize("name", FRONTS)
 
@@ -61,7 +61,7 @@ async def _places(gateway: Gateway) -> Behind:
 
     await eventually(is_told)
     admin = int(found[0])
-    # HAProxy asks this too, and sends nobody to one whose first RSA pair is still being made.
+    # HAProxy checks this too: it sends no client to a gateway without its first RSA pair.
     async with asyncio.timeout(20):
         while not await _is_ready(gateway, admin):  # noqa: ASYNC110 (it is outside the loop)
             await asyncio.sleep(0.02)

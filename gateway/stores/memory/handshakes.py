@@ -82,12 +82,12 @@ class MemoryHandshakes(MemoryRecords):
             return False
         self._check_caps(new_session.caps, new_session.user_tag, replaced=chain.session_id)
         chain.sealed, chain.expires_ms = new_session.chain, new_session.chain_expires_ms
-        self._forget_session(chain.session_id)
+        self._delete_session(chain.session_id)
         self._open(new_session)
         return True
 
     def _open(self, new_session: NewSession) -> None:
-        self._keep_session(
+        self._add_session(
             new_session.session_id,
             Session(
                 State.ENROLLED, new_session.sealed, new_session.expires_ms, new_session.user_tag
@@ -108,11 +108,11 @@ class MemoryHandshakes(MemoryRecords):
         return StoredTicket(chain.tickets[ticket_hash], chain.sealed)
 
     async def end_chain(self, chain_id: bytes) -> None:
-        chain = self._forget_chain(chain_id)
+        chain = self._delete_chain(chain_id)
         if chain is not None:
-            self._forget_session(chain.session_id)
+            self._delete_session(chain.session_id)
 
-    def _forget_chain(self, chain_id: bytes) -> Chain | None:
+    def _delete_chain(self, chain_id: bytes) -> Chain | None:
         chain = self._chains.pop(chain_id, None)
         for ticket_hash in chain.tickets if chain else ():
             del self._chain_of[ticket_hash]
@@ -144,10 +144,10 @@ class MemoryHandshakes(MemoryRecords):
     async def end_user(self, user_tag: bytes) -> int:
         ended = [(key, self._sessions[key].state) for key in self._sessions_of.get(user_tag, ())]
         for key, _ in ended:
-            self._forget_session(key)
+            self._delete_session(key)
         for key in drop(self._handshakes, lambda login: login.user_tag == user_tag):
             self._exchanges.pop(key, None)
         for chain_id in [k for k, chain in self._chains.items() if chain.user_tag == user_tag]:
-            self._forget_chain(chain_id)
+            self._delete_chain(chain_id)
         self._codes.pop(user_tag, None)
         return sum(state is State.ENROLLED for _, state in ended)

@@ -23,11 +23,11 @@ class Salts:
     forgotten_ms: int = 0
     full: int = _SPARE_SALTS
 
-    def forget(self, now_ms: int) -> None:
-        kept = {salt: at for salt, at in self.until_ms.items() if at >= now_ms}
-        if len(kept) < len(self.until_ms):
+    def delete_expired(self, now_ms: int) -> None:
+        remaining = {salt: at for salt, at in self.until_ms.items() if at >= now_ms}
+        if len(remaining) < len(self.until_ms):
             self.forgotten_ms = max(self.forgotten_ms, now_ms)
-        self.until_ms = kept
+        self.until_ms = remaining
         self.full = 2 * len(self.until_ms) + _SPARE_SALTS
 
 
@@ -86,11 +86,11 @@ class Code:
 _V = TypeVar("_V", Handshake, Exchange, Code, Counter)
 
 
-def drop(kept: dict[bytes, _V], condition: Callable[[_V], bool]) -> list[bytes]:
-    """Remove what fulfils ``condition``; the keys of it."""
-    dropped = [key for key, value in kept.items() if condition(value)]
+def drop(records: dict[bytes, _V], condition: Callable[[_V], bool]) -> list[bytes]:
+    """Delete the records that fulfil ``condition``; return their keys."""
+    dropped = [key for key, value in records.items() if condition(value)]
     for key in dropped:
-        del kept[key]
+        del records[key]
     return dropped
 
 
@@ -134,12 +134,12 @@ class MemoryRecords(Store):
         for session_id, session in self._sessions.items():
             self._sessions_of[session.user_tag].add(session_id)
 
-    def _keep_session(self, session_id: bytes, session: Session) -> None:
-        self._forget_session(session_id)
+    def _add_session(self, session_id: bytes, session: Session) -> None:
+        self._delete_session(session_id)
         self._sessions[session_id] = session
         self._sessions_of[session.user_tag].add(session_id)
 
-    def _forget_session(self, session_id: bytes) -> None:
+    def _delete_session(self, session_id: bytes) -> None:
         session = self._sessions.pop(session_id, None)
         if session is None:
             return

@@ -42,7 +42,7 @@ class MemoryStore(MemoryHandshakes):
     ) -> None:
         known = self._sessions.get(session_id)
         state = advance(known.state if known else State.NEW, Event.SESSION_REQUESTED)
-        self._keep_session(session_id, Session(state, sealed, expires_ms, user_tag))
+        self._add_session(session_id, Session(state, sealed, expires_ms, user_tag))
 
     async def claim_code(self, session_id: bytes, now_ms: int) -> bytes | None:
         record = self._alive(session_id, State.AWAITING_CODE, now_ms)
@@ -59,7 +59,7 @@ class MemoryStore(MemoryHandshakes):
         if record.attempts < CODE_ATTEMPTS:
             record.state = advance(record.state, Event.CODE_REFUSED)
         else:
-            self._forget_session(session_id)
+            self._delete_session(session_id)
 
     async def enrol(
         self, session_id: bytes, sealed: bytes, expires_ms: int, caps: SessionCaps | None = None
@@ -69,7 +69,7 @@ class MemoryStore(MemoryHandshakes):
             return False
         self._check_caps(caps, record.user_tag)
         state = advance(record.state, Event.CLIENT_ENROLLED)
-        self._keep_session(session_id, Session(state, sealed, expires_ms, record.user_tag))
+        self._add_session(session_id, Session(state, sealed, expires_ms, record.user_tag))
         return True
 
     # --- sessions ---
@@ -91,7 +91,7 @@ class MemoryStore(MemoryHandshakes):
             return False
         if tag not in record.tags:
             if record.passphrases >= MAX_MESSAGES:
-                self._forget_session(session_id)
+                self._delete_session(session_id)
                 return False
             record.passphrases += 1
         record.tags[tag] = record.tags.get(tag, 0) + 1
@@ -123,12 +123,12 @@ class MemoryStore(MemoryHandshakes):
         if claim.salt in salts.until_ms:
             return False
         if len(salts.until_ms) >= salts.full:
-            salts.forget(now_ms)
+            salts.delete_expired(now_ms)
         salts.until_ms[claim.salt] = claim.expires_ms
         return True
 
     async def end(self, session_id: bytes) -> None:
-        self._forget_session(session_id)
+        self._delete_session(session_id)
         self._handshakes.pop(session_id, None)
         self._exchanges.pop(session_id, None)
 
@@ -145,8 +145,8 @@ class MemoryStore(MemoryHandshakes):
     # --- counters and keys ---
 
     async def count_mail(self, user_tag: bytes, now_ms: int, limit: int = MAIL_LIMIT) -> bool:
-        kept = self._mails.get(user_tag, ())
-        recent = [at for at in kept if abs(now_ms - at) < MAIL_WINDOW_MS]
+        sent = self._mails.get(user_tag, ())
+        recent = [at for at in sent if abs(now_ms - at) < MAIL_WINDOW_MS]
         allowed = len(recent) < limit
         self._mails[user_tag] = [*recent, now_ms] if allowed else recent
         return allowed
@@ -171,7 +171,7 @@ class MemoryStore(MemoryHandshakes):
         return self._tag_key
 
     async def reseal(self, reseal: Reseal) -> int:
-        kept: list[tuple[str, bytes, Session | Handshake | Exchange | Chain | Code]] = [
+        records: list[tuple[str, bytes, Session | Handshake | Exchange | Chain | Code]] = [
             *(("session", key, one) for key, one in self._sessions.items()),
             *(("handshake", key, one) for key, one in self._handshakes.items()),
             *(("exchange", key, one) for key, one in self._exchanges.items()),
@@ -179,7 +179,7 @@ class MemoryStore(MemoryHandshakes):
             *(("issued code", one.code_id, one) for one in self._codes.values()),
         ]
         # Compute all new records first, because one can fail. A used login has an empty record.
-        new = [reseal(kind, key, one.sealed) if one.sealed else b"" for kind, key, one in kept]
+        new = [reseal(kind, key, one.sealed) if one.sealed else b"" for kind, key, one in records]
         tickets = {
             key: reseal("ticket", key, self._chains[chain_id].tickets[key])
             for key, chain_id in self._chain_of.items()
@@ -187,7 +187,7 @@ class MemoryStore(MemoryHandshakes):
         tag_key = self._tag_key and reseal("tag key", TAG_KEY_ID, self._tag_key)
         changed = int(tag_key != self._tag_key)
         self._tag_key = tag_key
-        for (_, _, one), sealed in zip(kept, new, strict=True):
+        for (_, _, one), sealed in zip(records, new, strict=True):
             changed += one.sealed != sealed
             one.sealed = sealed
         for key, sealed in tickets.items():
@@ -199,15 +199,15 @@ class MemoryStore(MemoryHandshakes):
     async def sweep(self, now_ms: int) -> int:
         ended = [key for key, session in self._sessions.items() if now_ms > session.expires_ms]
         for key in ended:
-            self._forget_session(key)
+            self._delete_session(key)
         ended += drop(self._handshakes, lambda login: now_ms > login.expires_ms)
         drop(self._exchanges, lambda exchange: now_ms > exchange.expires_ms)
         drop(self._codes, lambda code: now_ms > code.expires_ms)
         drop(self._counters, lambda counter: now_ms > counter.expires_ms)
         for chain_id in [k for k, chain in self._chains.items() if now_ms > chain.expires_ms]:
-            self._forget_chain(chain_id)
+            self._delete_chain(chain_id)
         for session in self._sessions.values():
-            session.salts.forget(now_ms)
+            session.salts.delete_expired(now_ms)
         for tag in [t for t, at in self._mails.items() if abs(now_ms - at[-1]) >= MAIL_WINDOW_MS]:
             del self._mails[tag]
         return len(ended)

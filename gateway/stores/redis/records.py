@@ -18,7 +18,7 @@ _BATCH = 200
 _RESEAL_S = 60.0
 _STAGED_MS = 600_000
 _SEALED = ("login", "session", "handshake", "exchange", "chain", "code", "tag_key")
-_CALLED = {"login": "session", "code": "issued code", "tag_key": "tag key"}
+_KIND_NAMES = {"login": "session", "code": "issued code", "tag_key": "tag key"}
 _TAG_KEY = ("tag_key", TAG_KEY_ID)
 # Longer than the lifetime of any record; each read renews it.
 _TAG_KEY_TTL_MS = 400 * 86_400_000
@@ -77,8 +77,8 @@ class RedisRecords(RedisServer):
         generation = self._generation
         for kind in _SEALED:
             for record in await self._records(kind, None):
-                called = _CALLED.get(record.kind, record.kind)
-                new = reseal(called, record.under, record.sealed)
+                kind_name = _KIND_NAMES.get(record.kind, record.kind)
+                new = reseal(kind_name, record.under, record.sealed)
                 if new != record.sealed:
                     ids = (record.kind, record.key.hex(), record.under.hex())
                     changes.append((*ids, record.sealed, new))
@@ -102,8 +102,8 @@ class RedisRecords(RedisServer):
     async def _in_one_step(self, name: str, keys: list[str], generation: str, *args: object) -> Any:
         """Run a script that changes many records. Raises: StoreUnavailable."""
         async with AsyncExitStack() as closing:
-            patient = self._url.connect(closing, _RESEAL_S)
+            client = self._url.connect(closing, _RESEAL_S)
             try:
-                return await self._send(SCRIPTS[name], keys, generation, *args, client=patient)
+                return await self._send(SCRIPTS[name], keys, generation, *args, client=client)
             except Fenced:
                 raise self._unavailable("it was restarted or replaced meanwhile") from None

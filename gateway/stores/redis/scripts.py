@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from importlib import resources
 
-_ROOMS = ("logins", "handshakes", "sessions", "tickets", "operators")
-_BEGINNING = re.compile(r"^---- (\w+).*\n", re.MULTILINE)
+_FILES = ("logins", "handshakes", "sessions", "tickets", "operators")
+_HEADING = re.compile(r"^---- (\w+).*\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +25,15 @@ class Script:
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-def _read(room: str) -> str:
-    return resources.files(__package__).joinpath("lua", f"{room}.lua").read_text("utf-8")
+def _read(file: str) -> str:
+    return resources.files(__package__).joinpath("lua", f"{file}.lua").read_text("utf-8")
 
 
 def _scripts() -> dict[str, Script]:
     prelude = _read("prelude")
     found: dict[str, Script] = {}
-    for room in _ROOMS:
-        _, *parts = _BEGINNING.split(_read(room))
+    for file in _FILES:
+        _, *parts = _HEADING.split(_read(file))
         bodies = dict(zip(parts[::2], parts[1::2], strict=True))
         common = prelude + bodies.pop("common", "")
         found |= {name: Script.of(common + body) for name, body in bodies.items()}

@@ -62,7 +62,7 @@ class RedisServer(Store):
         self._client: Any = None
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._generation = ""
-        self._left: set[str] = set()
+        self._old_generations: set[str] = set()
 
     async def open(self) -> None:
         """Connect and check the server. Raises: ConfigError, StoreUnavailable."""
@@ -82,17 +82,17 @@ class RedisServer(Store):
 
     async def _check_server(self) -> None:
         about = (await self._send(ABOUT, ())).decode()
-        told = dict(re.findall(r"^(\w+):(.*?)\r?$", about, re.MULTILINE))
-        version, policy = told.get("redis_version", ""), told.get("maxmemory_policy")
+        info = dict(re.findall(r"^(\w+):(.*?)\r?$", about, re.MULTILINE))
+        version, policy = info.get("redis_version", ""), info.get("maxmemory_policy")
         if int(version.partition(".")[0] or 0) < _LEAST_VERSION:
             raise ConfigError(
-                f"Redis at {self._url.where} is of version {version or 'unknown'}: "
-                f"{_LEAST_VERSION}.0 or later is needed, or Valkey"
+                f"Redis at {self._url.where} has version {version or 'unknown'}: "
+                f"use {_LEAST_VERSION}.0 or later, or Valkey"
             )
         if policy != "noeviction" and not self._url.accepts_eviction:
             raise ConfigError(
-                f"Redis at {self._url.where} throws sessions away when it is full "
-                f"(maxmemory-policy {policy}): set it to noeviction, or say ?eviction=accepted"
+                f"Redis at {self._url.where} deletes sessions when it is full "
+                f"(maxmemory-policy {policy}): set it to noeviction, or add ?eviction=accepted"
             )
 
     # --- the fence ---
@@ -104,16 +104,17 @@ class RedisServer(Store):
     async def _raise_fence(self) -> None:
         """Switch to the generation of the server's history; creates one if needed."""
         known = self._generation
-        found = (await self._send(RAISE_FENCE, (), secrets.token_hex(8), *self._left)).decode()
+        generations = secrets.token_hex(8), *self._old_generations
+        found = (await self._send(RAISE_FENCE, (), *generations)).decode()
         # Only the first of several requests that notice it logs it.
         is_news = known and known == self._generation != found
         if is_news:
-            self._left.add(known)
+            self._old_generations.add(known)
         self._generation = found
         if is_news:
             _log.warning(
-                "Redis at %s was restarted, replaced or emptied: sessions, logins and tickets of "
-                "before are over",
+                "Redis at %s was restarted, replaced or emptied: all earlier sessions, logins and "
+                "tickets have ended",
                 self._url.where,
             )
 
@@ -128,7 +129,7 @@ class RedisServer(Store):
                 # The first request that notices it; the others find the new generation.
                 if self._generation == generation:
                     await self._raise_fence()
-        raise self._unavailable("its history changes all the time: is it one server?")
+        raise self._unavailable("its history keeps changing: is it one server?")
 
     def _key(self, generation: str, kind: str, key: bytes) -> str:
         return f"{{certless:{self._url.name}}}:{generation}:{kind}:{key.hex()}"
@@ -149,7 +150,7 @@ class RedisServer(Store):
             async with asyncio.timeout(ANSWER_S):
                 await self._turns.acquire()
         except TimeoutError:
-            raise self._unavailable("too many requests wait for it") from None
+            raise self._unavailable("too many requests are waiting for it") from None
         try:
             try:
                 return await client.evalsha(script.sha, *given)
@@ -168,7 +169,7 @@ class RedisServer(Store):
             await self._client.connection_pool.disconnect(inuse_connections=False)
         if isinstance(error, MasterNotFoundError):
             return self._unavailable(
-                f"no sentinel names a master for {self._url.service!r}; do they run, and are name, "
+                f"no sentinel knows a master for {self._url.service!r}; do they run, and are name, "
                 "user and password in --store right?"
             )
         # A server can quote what it did not understand.

@@ -3,12 +3,12 @@
 ::
 
     redis://[USER:PASSWORD@]HOST[:PORT][/DB]                     one server
-    redis+sentinel://[USER:PASSWORD@]HOST[:PORT],.../SERVICE[/DB] whichever the sentinels name
+    redis+sentinel://[USER:PASSWORD@]HOST[:PORT],.../SERVICE[/DB] the master of the sentinels
     redis+cluster://[USER:PASSWORD@]HOST[:PORT],...              a Redis Cluster
 
-``rediss`` in place of ``redis`` is TLS, also to the sentinels. Query: ``name`` of the store, which
-gateways share (default ``certless``); ``eviction=accepted``; ``ssl_ca_certs``, ``ssl_certfile``,
-``ssl_keyfile`` as files; ``sentinel_username`` and ``sentinel_password``.
+``rediss`` instead of ``redis`` is TLS, also to the sentinels. Query: ``name`` of the store, the
+same for all its gateways (default ``certless``); ``eviction=accepted``; ``ssl_ca_certs``,
+``ssl_certfile``, ``ssl_keyfile`` as files; ``sentinel_username`` and ``sentinel_password``.
 """
 
 import os
@@ -69,8 +69,8 @@ class RedisUrl:
         for name in _TLS:
             if name in self.options and not os.access(self.options[name], os.R_OK):
                 raise ConfigError(
-                    f"{name} in the store's URL: {self.options[name]} cannot be read; name a file, "
-                    "from the folder where the gateway is started or from /"
+                    f"{name} in the store's URL: {self.options[name]} cannot be read; the path "
+                    "is absolute or relative to the folder where the gateway starts"
                 )
         options: dict[str, Any] = {
             "socket_connect_timeout": _CONNECT_S,
@@ -104,7 +104,7 @@ def parse_redis_url(url: str) -> RedisUrl:
     except ValueError:
         raise ConfigError("the store's URL is not a URL: an address in [ without its ]") from None
     if parts.fragment or "@" in parts.path + parts.query:
-        raise ConfigError("in the store's URL write a password's # / ? @ as %23 %2F %3F %40")
+        raise ConfigError("in a password in the store's URL, write # / ? @ as %23 %2F %3F %40")
     scheme, _, kind = parts.scheme.partition("+")
     kind = kind or "single"
     if scheme not in ("redis", "rediss") or kind not in _PORTS:
@@ -116,13 +116,15 @@ def parse_redis_url(url: str) -> RedisUrl:
     username, _, password = login.partition(":")
     hosts = tuple(_place(place, _PORTS[kind]) for place in places.split(","))
     if kind == "single" and len(hosts) > 1:
-        raise ConfigError("one Redis has one host: for more say redis+sentinel or redis+cluster")
+        raise ConfigError("redis:// takes one host: for more use redis+sentinel or redis+cluster")
     path = [unquote(part) for part in parts.path.split("/") if part]
     service = path.pop(0) if kind == "sentinel" and path else ""
     if kind == "sentinel" and not service:
-        raise ConfigError("sentinels need a service: redis+sentinel://HOST:PORT,HOST:PORT/SERVICE")
+        raise ConfigError(
+            "sentinels need a service: use redis+sentinel://HOST:PORT,HOST:PORT/SERVICE"
+        )
     if path and (kind == "cluster" or len(path) > 1 or not _is_number(path[0])):
-        raise ConfigError("the path of the store's URL must be a database's number, or nothing")
+        raise ConfigError("the path of the store's URL must be the number of a database, or empty")
     query = _query(parts.query, scheme, kind)
     files = {name: query[name] for name in _TLS if name in query}
     options: dict[str, Any] = dict(files)
@@ -166,7 +168,7 @@ def _query(text: str, scheme: str, kind: str) -> dict[str, str]:
     for name in query:
         if name not in known:
             raise ConfigError(
-                f"the store's URL has the option {name!r}; there are: {', '.join(sorted(known))}"
+                f"the store's URL has no option {name!r}: use {', '.join(sorted(known))}"
             )
     if not _NAME.fullmatch(query.get("name", DEFAULT_NAME)):
         raise ConfigError("name in the store's URL must be 1 to 64 of A-Z a-z 0-9 . _ -")

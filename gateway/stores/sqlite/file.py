@@ -96,13 +96,13 @@ class _Job:
         self,
         run: Callable[[sqlite3.Connection], Any],
         future: "asyncio.Future[Any]",
-        empties: bool,
+        truncates_journal: bool,
     ) -> None:
         self.run = run
         self.future = future
-        self.empties = empties
+        self.truncates_journal = truncates_journal
         self.result: Any = None
-        self.refusal: Exception | None = None
+        self.rejection: Exception | None = None
 
     def answer(self, error: Exception | None) -> None:
         loop = self.future.get_loop()
@@ -112,7 +112,7 @@ class _Job:
     def _resolve(self, error: Exception | None) -> None:
         if self.future.done():
             return
-        error = error or self.refusal
+        error = error or self.rejection
         if error is None:
             self.future.set_result(self.result)
         else:
@@ -156,9 +156,9 @@ class SqliteFile(Store):
             connection.execute("PRAGMA foreign_keys = ON")
             # 64 MiB: about 100,000 sessions can be read without a system call.
             connection.execute("PRAGMA cache_size = -65536")
-            # Overwrite deleted records, which are sealed keys. A sweep empties the journal.
+            # Overwrite deleted records, which are sealed keys. A sweep truncates the journal.
             connection.execute("PRAGMA secure_delete = ON")
-            self._bring_to_this_version(connection)
+            self._convert(connection)
         except sqlite3.Error:
             connection.close()
             raise
@@ -167,24 +167,24 @@ class SqliteFile(Store):
     @staticmethod
     def _switch_to_wal(connection: sqlite3.Connection) -> None:
         # SQLite's own timeout does not apply to this statement.
-        give_up_s = time.monotonic() + _BUSY_TIMEOUT_S
+        deadline_s = time.monotonic() + _BUSY_TIMEOUT_S
         while True:
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
             except sqlite3.OperationalError:
-                if time.monotonic() > give_up_s:
+                if time.monotonic() > deadline_s:
                     raise
                 time.sleep(0.02)
             else:
                 return
 
     @staticmethod
-    def _bring_to_this_version(connection: sqlite3.Connection) -> None:
+    def _convert(connection: sqlite3.Connection) -> None:
         # In one exclusive transaction: another process can open the file at the same time.
         connection.execute("BEGIN IMMEDIATE")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > FILE_VERSION:
-            raise sqlite3.DatabaseError("made by a later version of Certless")
+            raise sqlite3.DatabaseError("written by a later version of Certless")
         for step in _STEPS[version:]:
             for statement in filter(str.strip, step.split(";")):
                 connection.execute(statement)
@@ -206,7 +206,7 @@ class SqliteFile(Store):
             try:
                 connection = connection or self._connect()
                 self._transact(connection, jobs)
-                if any(job.empties for job in jobs):
+                if any(job.truncates_journal for job in jobs):
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             except (sqlite3.Error, OSError, ProtocolError) as failure:
                 error = StoreUnavailable(f"SQLite file {self._path}: {failure}")
@@ -230,17 +230,19 @@ class SqliteFile(Store):
                     job.result = job.run(connection)
                 except (sqlite3.Error, ProtocolError):
                     raise
-                except Exception as refusal:
+                except Exception as rejection:
                     # This operation has changed nothing; the others continue.
-                    job.refusal = refusal
+                    job.rejection = rejection
             connection.execute("COMMIT")
         except (sqlite3.Error, ProtocolError):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
 
-    async def _do(self, run: Callable[[sqlite3.Connection], _T], *, empties: bool = False) -> _T:
+    async def _do(
+        self, run: Callable[[sqlite3.Connection], _T], *, truncates_journal: bool = False
+    ) -> _T:
         """The result of ``run``, after the commit. If it raises, it must have changed nothing."""
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Job(run, future, empties))
+        self._jobs.put(_Job(run, future, truncates_journal))
         return await future

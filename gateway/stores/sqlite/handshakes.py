@@ -70,10 +70,10 @@ class SqliteHandshakes(SqliteFile):
                 return None
             sealed, code_id, number = row
             is_void = code_id != b"" and not self._count_issued(db, code_id, now_ms)
-            kept = sealed if number < CODE_ATTEMPTS else b""
+            remaining = sealed if number < CODE_ATTEMPTS else b""
             db.execute(
                 "UPDATE handshakes SET sealed = ?, attempts = ? WHERE id = ?",
-                (kept, number, session_id),
+                (remaining, number, session_id),
             )
             db.execute("DELETE FROM exchanges WHERE id = ?", (session_id,))
             return Attempt(sealed, number, is_void)

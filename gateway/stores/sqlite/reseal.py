@@ -1,10 +1,10 @@
-"""Every sealed record of the SQLite file, sealed anew; every user tag, keyed."""
+"""Seals all records of the SQLite file with a new key; converts user tags."""
 
 import sqlite3
 
 from gateway.stores import TAG_KEY_ID, Reseal, Retag
 
-# What is sealed: the kind of it, where it stands, and what it is sealed under.
+# The sealed records: their kind, their table, and the column of the id that they are sealed under.
 _SEALED = (
     ("session", "sessions", "id"),
     ("handshake", "handshakes", "id"),
@@ -19,7 +19,7 @@ _PORTION = 1000
 
 
 def reseal_all(db: sqlite3.Connection, reseal: Reseal) -> int:
-    """``Store.reseal``, inside a transaction; where it raises, nothing of it has happened."""
+    """``Store.reseal``, inside a transaction; if it raises, nothing is changed."""
     db.execute("SAVEPOINT before")
     try:
         return sum(_reseal(db, reseal, *one) for one in _SEALED)
@@ -31,12 +31,12 @@ def reseal_all(db: sqlite3.Connection, reseal: Reseal) -> int:
 
 
 def _reseal(db: sqlite3.Connection, reseal: Reseal, kind: str, table: str, key: str) -> int:
-    """How many records of a kind have changed. The record of a spent login is empty."""
+    """Reseal one kind of record; the number of changes. A used login has an empty record."""
     changed = 0
     select = f"SELECT {key}, sealed FROM {table} WHERE sealed != x'' AND {key} > ?"  # noqa: S608
     update = f"UPDATE {table} SET sealed = ? WHERE {key} = ?"  # noqa: S608
     last = b""
-    # In portions, for there may be many, and in their order, so that pages are written once.
+    # In portions, because there can be many, and in order, so that each page is written once.
     while rows := db.execute(f"{select} ORDER BY {key} LIMIT {_PORTION}", (last,)).fetchall():
         new = [(reseal(kind, one, sealed), one) for one, sealed in rows]
         other = [pair for pair, (_, sealed) in zip(new, rows, strict=True) if pair[0] != sealed]
@@ -54,13 +54,13 @@ def find_tag_key(db: sqlite3.Connection) -> bytes | None:
 
 def keep_tag_key(db: sqlite3.Connection, offered: bytes, retag: Retag) -> bytes:
     """``Store.keep_tag_key``, inside a transaction."""
-    if (kept := find_tag_key(db)) is not None:
-        return kept
+    if (existing := find_tag_key(db)) is not None:
+        return existing
     db.execute("INSERT INTO tag_keys (id, sealed) VALUES (?, ?)", (TAG_KEY_ID, offered))
     db.create_function("retag", 1, retag, deterministic=True)
     for table in _TAGGED:
-        # A session of the first version has no tag.
+        # Sessions of the first version have no tag.
         db.execute(f"UPDATE {table} SET user_tag = retag(user_tag) WHERE user_tag != x''")  # noqa: S608
-    # They stand under plain hashes of names and addresses, and would not be found again.
+    # Their keys are unkeyed hashes of names and addresses, which are not used any more.
     db.execute("DELETE FROM counters WHERE key != ''")
     return offered

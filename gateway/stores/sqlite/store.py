@@ -266,10 +266,10 @@ class SqliteStore(SqliteHandshakes):
 
     async def keep_tag_key(self, offered: bytes, retag: Retag) -> bytes:
         # So that no old tag remains in the journal.
-        return await self._do(lambda db: keep_tag_key(db, offered, retag), empties=True)
+        return await self._do(lambda db: keep_tag_key(db, offered, retag), truncates_journal=True)
 
     async def reseal(self, reseal: Reseal) -> int:
-        return await self._do(lambda db: reseal_all(db, reseal), empties=True)
+        return await self._do(lambda db: reseal_all(db, reseal), truncates_journal=True)
 
     async def sweep(self, now_ms: int) -> int:
         def run(db: sqlite3.Connection) -> int:
@@ -286,4 +286,4 @@ class SqliteStore(SqliteHandshakes):
             sessions = db.execute("DELETE FROM sessions WHERE expires_ms < ?", (now_ms,))
             return logins.rowcount + sessions.rowcount
 
-        return await self._do(run, empties=True)
+        return await self._do(run, truncates_journal=True)

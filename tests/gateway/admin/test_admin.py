@@ -167,7 +167,7 @@ async def test_it_answers_to_its_own_names_only(tmp_path: Path) -> None:
         for host in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "a b"):
             for path in ("/metrics", "/session-stats", "/", "/admin.js", "/nowhere"):
                 answer = await there.ask(path, host)
-                assert (answer.status, answer.body) == (421, b"ask for this page by its address\n")
+                assert (answer.status, answer.body) == (421, b"use the IP address of this page\n")
 
 
 async def test_a_name_that_was_configured_is_its_own() -> None:
@@ -258,7 +258,7 @@ async def test_not_ready_before_the_first_rsa_pair() -> None:
             told = await answer.json()
         assert (answer.status, told["troubles"]) == (
             503,
-            ["the first RSA pair is still being made"],
+            ["the first RSA pair is not ready yet"],
         )
         metrics(KeyGenerated())
         async with at.http.get(url) as answer:
@@ -304,10 +304,10 @@ async def test_a_port_in_use_is_one_line() -> None:
 async def test_beyond_loopback_it_warns(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "certless")
     async with running(admin="0"):
-        assert "figures at http://127.0.0.1:" in caplog.text
+        assert "metrics at http://127.0.0.1:" in caplog.text
         assert "no login" not in caplog.text
     async with running(admin="0.0.0.0:0"):
-        assert re.search(r"the figures at 0\.0\.0\.0:\d+ have no login: whoever", caplog.text)
+        assert re.search(r"the metrics at 0\.0\.0\.0:\d+ need no login: anyone", caplog.text)
 
 
 def test_without_it_nothing_is_counted() -> None:

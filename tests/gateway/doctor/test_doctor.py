@@ -365,7 +365,7 @@ async def test_the_key_file_of_another_store(patient: Patient) -> None:
     assert line.startswith(f"fix {patient.key_file} opens none of 3 records: it belongs")
     assert found.status == 1
 
-    with pytest.raises(ConfigError, match="sealed under another key"):
+    with pytest.raises(ConfigError, match="sealed with another key"):
         async with serving(patient, log_in=False):
             pass
 
@@ -378,7 +378,7 @@ async def test_the_key_file_of_another_store(patient: Patient) -> None:
 
     patient.key_file.write_text("not a key")
     (line,) = (await patient.examine()).about("store")
-    assert line.startswith(f"fix key file {patient.key_file} must hold")
+    assert line.startswith(f"fix key file {patient.key_file} must have")
 
 
 async def test_keys_in_the_environment(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,7 +390,7 @@ async def test_keys_in_the_environment(patient: Patient, monkeypatch: pytest.Mon
         "ok CERTLESS_KEYS opens all records of the store (3)"
     ]
     (line,) = (await patient.examine_changed(key_file="store.key")).about("store")
-    assert line == "fix keys come from CERTLESS_KEYS or from a key file: take one of them away"
+    assert line == "fix keys come from CERTLESS_KEYS or from a key file: remove one of them"
 
 
 async def test_a_file_that_is_no_store(patient: Patient) -> None:
@@ -438,7 +438,7 @@ async def test_a_store_in_redis(patient: Patient, tmp_path: Path) -> None:
         async with server.client() as client:
             await client.config_set("maxmemory-policy", "allkeys-lru")
         (line,) = (await patient.examine()).about("store")
-        assert line.startswith(f"fix Redis at 127.0.0.1:{server.port} throws sessions")
+        assert line.startswith(f"fix Redis at 127.0.0.1:{server.port} deletes sessions")
         patient.write(**{**changes, "store": f"{server.url}?eviction=accepted"})
         assert any("warn Redis deletes" in one for one in (await patient.examine()).about("store"))
         patient.write(store=changes["store"])

@@ -268,7 +268,7 @@ def test_a_file_of_more_lines(path: Path) -> None:
 def test_one_bad_line_is_a_bad_file(path: Path, content: str) -> None:
     path.write_text(content)
     path.chmod(0o600)
-    with pytest.raises(ConfigError, match="one line a key") as caught:
+    with pytest.raises(ConfigError, match="one key in each line") as caught:
         KeyRing.from_file(path)
     assert base64.b64encode(NEW).decode()[:8] not in str(caught.value)
 
@@ -305,7 +305,7 @@ def test_a_bad_change_leaves_the_former_keys(
     for _ in range(3):
         assert seals_under(ring, OLD)
     (said,) = caplog.messages
-    assert "former keys stay" in said
+    assert "old keys stay" in said
     with pytest.raises(ConfigError):
         asyncio.run(ring.reload())
     path.unlink(missing_ok=True)
@@ -354,10 +354,10 @@ def test_a_link_stays_a_link(path: Path) -> None:
 
 def test_two_commands_do_not_change_one_file_at_once(path: Path) -> None:
     given(path, OLD)
-    with KeyFile(path).alone():
-        with pytest.raises(ConfigError, match="another command"), KeyFile(path).alone():
-            raise AssertionError("both are alone")
-    with KeyFile(path).alone():
+    with KeyFile(path).locked():
+        with pytest.raises(ConfigError, match="another command"), KeyFile(path).locked():
+            raise AssertionError("both hold the lock")
+    with KeyFile(path).locked():
         pass
 
 
@@ -380,7 +380,7 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch, path: Path) 
 
 def test_both_are_refused(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     monkeypatch.setenv("CERTLESS_KEYS", lines(OLD).strip())
-    with pytest.raises(ConfigError, match="take one of them away"):
+    with pytest.raises(ConfigError, match="remove one of them"):
         KeyRing.chosen(path)
     assert not path.exists()
 

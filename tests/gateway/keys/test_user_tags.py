@@ -96,13 +96,13 @@ async def test_a_store_of_another_key_is_refused(tmp_path: Path) -> None:
     async with running(store=f"sqlite:{path}", key_file=tmp_path / "key"):
         pass
     KeyFile(tmp_path / "another").make()
-    with pytest.raises(ConfigError, match="sealed under another key than key file"):
+    with pytest.raises(ConfigError, match="sealed with another key than key file"):
         async with running(store=f"sqlite:{path}", key_file=tmp_path / "another"):
             pass
 
 
 async def test_a_tag_that_comes_before_the_key_is_a_mistake_of_ours() -> None:
-    with pytest.raises(RuntimeError, match="before they were opened"):
+    with pytest.raises(RuntimeError, match="before open"):
         UserTags(MemoryStore(), KeyRing.ephemeral()).of(ANN)
 
 
@@ -195,7 +195,7 @@ async def test_a_mistyped_key_file_is_refused_and_not_made(tmp_path: Path, has_u
     async with running(**options, key_file=right) as at:
         if has_users:
             await at.raw_login(ANN)
-    said = re.escape(f"there is no key file {mistyped}, and the store was sealed under a key: name")
+    said = re.escape(f"there is no key file {mistyped}, but the store is sealed with a key: set")
     with pytest.raises(ConfigError, match=said):
         async with running(**options, key_file=mistyped):
             pass
@@ -209,7 +209,7 @@ async def test_a_key_file_that_was_lost_is_not_made_anew(tmp_path: Path) -> None
         pass
     lost = tmp_path / "db.key"
     lost.unlink()
-    with pytest.raises(ConfigError, match=re.escape(f"there is no key file {lost}, and")):
+    with pytest.raises(ConfigError, match=re.escape(f"there is no key file {lost}, but")):
         async with running(store=f"sqlite:{tmp_path / 'db'}"):
             pass
     assert not lost.exists()

@@ -172,7 +172,7 @@ async def test_an_operator_hears_of_a_mail_whose_code_has_expired(
     mail_queue.send((ANN,), mail, TAG)
     await eventually(lambda: asyncio.all_tasks() == tasks)
     assert told == [CodeNotSent(TAG, True)]
-    assert "given up: its code has expired" in caplog.text
+    assert "giving up: its code has expired" in caplog.text
     await mail_queue.close()
 
 
@@ -305,7 +305,7 @@ async def test_no_code_and_no_password_in_any_log(
         for record in caplog.records
         if not record.name.startswith("mail")
     ]
-    assert any("given up" in line for line in said)
+    assert any("giving up" in line for line in said)
     assert any("will try again" in line for line in said)
     for secret in (CODE, PASSWORD, QUOTED_PASSWORD, ANN):
         assert [line for line in said if secret in line] == []

@@ -27,7 +27,7 @@ from gateway.errors import ConfigError, MailNotSent, MailOutcomeUnknown
 from gateway.mail import smtp
 from gateway.mail.message import CodeMail
 from gateway.mail.queue import MailQueue
-from gateway.mail.smtp import Login, Patience, SmtpTransport
+from gateway.mail.smtp import Login, SmtpTransport, Timeouts
 from gateway.mail.smtp_tls import Tls
 from gateway.mail.url import transport_from_url
 
@@ -84,17 +84,17 @@ def table() -> list[tuple[str, str, str]]:
 def delivery(peer: ScriptedPeer, step: str = "", answer: str = "") -> SmtpTransport:
     """To ``peer``; impatient with it where it will not answer."""
     slow = answer in (HANG, DRIP)
-    patience = {
-        "DATA": Patience(data_s=SHORT_S),
-        "end": Patience(end_s=SHORT_S),
-    }.get(step, Patience(command_s=SHORT_S))
+    timeouts = {
+        "DATA": Timeouts(data_s=SHORT_S),
+        "end": Timeouts(end_s=SHORT_S),
+    }.get(step, Timeouts(command_s=SHORT_S))
     return SmtpTransport(
         "127.0.0.1",
         peer.port,
         SENDER,
         tls=Tls.STARTTLS if step == "STARTTLS" else Tls.OFFERED,
         login=Login("shop", PASSWORD) if step == "AUTH" else None,
-        patience=patience if slow else None,
+        timeouts=timeouts if slow else None,
     )
 
 
@@ -132,7 +132,7 @@ async def test_each_answer_at_each_step(step: str, answer: str, meaning: str) ->
 
 
 def test_the_waits_are_those_of_rfc_5321() -> None:
-    assert Patience() == Patience(command_s=300, data_s=120, end_s=600)
+    assert Timeouts() == Timeouts(command_s=300, data_s=120, end_s=600)
 
 
 # --- what the mail_queue makes of it ---
@@ -193,7 +193,7 @@ async def test_what_may_have_been_accepted_is_not_sent_again(
         async with carrying(delivery(peer, "end", answer), ANN) as carried:
             assert [type(event) for event in carried.told] == [events.CodeMaybeSent]
         assert len(peer.mails) == peer.connections == 1
-    assert "may have been sent, and is not sent again" in caplog.text
+    assert "may have been sent, it is not sent again" in caplog.text
 
 
 @pytest.mark.usefixtures("quick")

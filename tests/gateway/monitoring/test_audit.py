@@ -167,7 +167,7 @@ async def test_a_full_disk_stops_nothing_and_is_said_once(
     log.close()
     lost, used = (json.loads(line) for line in path.read_text().splitlines())
     assert (lost["event"], lost["count"], used["event"]) == ("lines_lost", 3, "ticket_used")
-    assert "writes again; lines lost: 3" in caplog.text
+    assert "writing again; lines lost: 3" in caplog.text
 
 
 async def test_a_gateway_goes_on_without_room_for_its_audit(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ async def test_a_pipe_that_nobody_empties_holds_nothing_up(tmp_path: Path) -> No
 
 
 def test_a_file_that_cannot_be_is_a_wrong_setting(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^audit log \S+: No such file or directory; name "):
+    with pytest.raises(ConfigError, match=r"^audit log \S+: No such file or directory; set "):
         AuditLog(tmp_path / "nowhere" / "audit", Events())
 
 

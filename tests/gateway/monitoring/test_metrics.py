@@ -13,7 +13,7 @@ from processes import ROOT
 from prometheus_client import CollectorRegistry
 
 from gateway import events
-from gateway.admin.figures import Figures, point, session_stats
+from gateway.admin.figures import Figures, rates_between, session_stats
 from gateway.events import (
     CodeRefused,
     Event,
@@ -29,7 +29,7 @@ from gateway.events import (
     StoreAsked,
 )
 from gateway.monitoring import audit, metrics
-from gateway.monitoring.metrics import Metrics, make_room, registry_of_files
+from gateway.monitoring.metrics import Metrics, registry_of_files, reserve_files
 
 SOME: dict[str, Any] = {
     "session_id": bytes(16),
@@ -94,7 +94,7 @@ def test_what_several_processes_count_is_read_as_one(tmp_path: Path) -> None:
 
 def test_files_have_room_for_all_that_is_counted_before_it_is(tmp_path: Path) -> None:
     """Where a disk is full, a page that is first written to ends the process, by SIGBUS."""
-    make_room(tmp_path, "1")
+    reserve_files(tmp_path, "1")
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == [
         *("counter_1.db", "gauge_livesum_1.db", "histogram_1.db"),
@@ -129,10 +129,10 @@ def test_files_have_room_for_all_that_is_counted_before_it_is(tmp_path: Path) ->
 
 def test_where_there_is_no_room_nothing_is_left(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
-        make_room(tmp_path / "gone", "1")
+        reserve_files(tmp_path / "gone", "1")
     (tmp_path / "counter_1.db").mkdir()
     with pytest.raises(OSError, match="Is a directory"):
-        make_room(tmp_path, "1")
+        reserve_files(tmp_path, "1")
     assert not list(tmp_path.glob("*.part"))
 
 
@@ -185,7 +185,7 @@ def test_a_point_is_what_was_added_a_second() -> None:
     ]
     for event in more:
         metrics(event)
-    assert point(before, Figures.of(registry), 2.0, None) == {
+    assert rates_between(before, Figures.of(registry), 2.0, None) == {
         "messages": {"ecdh-gcm": 1.5, "classic/sfet-3": 0.5},
         # All four lie between 2.5 and 5 ms, taken as spread evenly.
         "message_ms": {"median": 3.75, "p99": 4.975},
@@ -200,7 +200,7 @@ def test_a_point_is_what_was_added_a_second() -> None:
 
 
 def test_a_point_without_anything_has_no_times() -> None:
-    quiet = point(after(), after(), 2.0, 4)
+    quiet = rates_between(after(), after(), 2.0, 4)
     assert quiet["message_ms"] == {"median": None, "p99": None}
     assert quiet["sessions"] == {"open": 4}
 

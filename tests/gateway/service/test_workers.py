@@ -27,7 +27,7 @@ from two_gateways import DIALECT, WAYS, Gateway, MailedCodes, Message, log_in
 STARTED = re.compile(r"INFO worker (\d) is process (\d+)$", re.MULTILINE)
 BY_WORKER = re.compile(r"INFO worker (\d): \S+ (?:POST|GET) (\S+) (\d{3}) ", re.MULTILINE)
 SERVING = re.compile(r"INFO serving http://127\.0\.0\.1:(\d+) in front of ", re.MULTILINE)
-ADMIN = re.compile(r"INFO figures at (http://127\.0\.0\.1:\d+/)$", re.MULTILINE)
+ADMIN = re.compile(r"INFO metrics at (http://127\.0\.0\.1:\d+/)$", re.MULTILINE)
 by_one_and_two = pytest.mark.parametrize("workers", [1, 2])
 
 
@@ -601,4 +601,4 @@ async def test_a_port_in_use_for_figures_stops_before_any_worker(tmp_path: Path)
                 _, said = await process.communicate()
     assert process.returncode == 2
     in_use = f"certless: port {port}, for --admin, is in use: "
-    assert said.decode() == f"{in_use}end what listens there, or choose another\n"
+    assert said.decode() == f"{in_use}stop the program on it, or set another port\n"

@@ -132,7 +132,7 @@ async def test_a_service_of_sentinels(tmp_path: Path) -> None:
 async def test_sentinels_that_know_no_such_service(tmp_path: Path) -> None:
     async with running(tmp_path / "redis") as server:
         async with watched(tmp_path / "sentinel", server) as sentinel:
-            with pytest.raises(StoreUnavailable, match="no sentinel names a master for 'coffee'"):
+            with pytest.raises(StoreUnavailable, match="no sentinel knows a master for 'coffee'"):
                 async with redis_store(f"redis+sentinel://u:hush@127.0.0.1:{sentinel.port}/coffee"):
                     raise AssertionError("it was opened")
 
@@ -643,9 +643,9 @@ def test_urls(
         ("redis+unix://u:hush@h", "redis+sentinel:// or"),
         ("redis://u:hush@a,b", "one host"),
         ("redis+sentinel://u:hush@a", "need a service"),
-        ("redis+cluster://u:hush@a/1", "database's number"),
-        ("redis://u:hush@h/x", "database's number"),
-        ("redis://u:hush@h?ssl_ca_certs=a", "'ssl_ca_certs'; there are: eviction, name"),
+        ("redis+cluster://u:hush@a/1", "number of a database"),
+        ("redis://u:hush@h/x", "number of a database"),
+        ("redis://u:hush@h?ssl_ca_certs=a", "'ssl_ca_certs': use eviction, name"),
         ("rediss://u:hush@h?ssl_cert_reqs=none", "'ssl_cert_reqs'"),
         ("redis://u:hush@h?name=a{b}", "name in the store's URL"),
         ("redis://u:hush@h?name=", "name in the store's URL"),

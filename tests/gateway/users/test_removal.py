@@ -97,7 +97,7 @@ async def test_a_store_that_fails_is_asked_again(
     await user_removal.reload()
     # Nobody new comes in by the old name, and the log says what is still to be done.
     assert await directory.find("ben-7") is None
-    assert "sessions of 1 users who are gone go on, reload again" in caplog.text
+    assert "sessions of 1 removed users are open, reload again" in caplog.text
     store.is_down = False
     await user_removal.reload()
     assert await online(store) == {store.tags.of(ANN)}
