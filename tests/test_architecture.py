@@ -244,6 +244,17 @@ def test_the_client_imports_the_protocol_alone(path: Path) -> None:
         assert {name for name in known if name.startswith("gateway")} == set()
 
 
+@pytest.mark.parametrize(
+    "path", [p for p in CERTLESS if module(p).startswith("certless.connect")], ids=module
+)
+def test_connect_imports_the_client_and_the_protocol_alone(path: Path) -> None:
+    ours = {"certless.connect", "certless.client", "protocol"}
+    known = {name for name in known_modules(path) if name != "certless"}
+    assert {name for name in known if ".".join(name.split(".")[:2]) not in ours} <= {
+        name for name in known if name.startswith("protocol.")
+    }
+
+
 def test_a_program_that_uses_the_client_loads_nothing_of_the_gateway() -> None:
     program = (
         "import sys; from certless import Client; "

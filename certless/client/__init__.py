@@ -21,7 +21,7 @@ from .errors import (
 )
 from .response import Response
 from .rsa_key import RsaDecrypter
-from .streams import StreamResponse
+from .streams import Body, StreamResponse
 from .tickets import TicketFile, Tickets
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "DEFAULT_SUITE",
     "SUITES",
     "AnswerNotTrusted",
+    "Body",
     "Client",
     "ClientError",
     "ClockNotAccepted",

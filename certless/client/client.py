@@ -198,7 +198,8 @@ class Client:
         """One sealed request whose body, and whose response, may be of any length.
 
         ``async with client.stream("PUT", "/backup", data=Path("disk.img")) as response``. ``data``
-        is bytes, text, a ``Path``, a binary file or an async iterable of bytes. It is sent once.
+        is bytes, text, a ``Path``, a binary file or an async iterable of bytes, or a ``Body``: an
+        object with a ``length`` and ``pieces()``. It is sent once.
         ``progress(sent, length)`` is called for each piece of it. Hardened suites only.
         Raises: ClientError; ValueError, for what the gateway would refuse.
         """

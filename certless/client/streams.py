@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Protocol, Self, TypeAlias
+from typing import Any, BinaryIO, Protocol, Self, TypeAlias, runtime_checkable
 
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
@@ -36,13 +36,13 @@ from .errors import Refused, StreamAborted, StreamBroken
 from .transport import StreamedReply
 
 Progress: TypeAlias = Callable[[int, int | None], None]
-StreamData: TypeAlias = bytes | str | Path | BinaryIO | AsyncIterable[bytes]
 
 # The longest record that we take, and the longest piece that we read of a file.
 RECORD_BYTES = 65_536
 _PIECE_BYTES = 256 * 1024
 
 
+@runtime_checkable
 class Body(Protocol):
     """A body to be sent: its length if it is known, and its pieces, once."""
 
@@ -50,6 +50,9 @@ class Body(Protocol):
 
     def pieces(self) -> AsyncIterator[bytes]:
         """Raises what the source raises."""
+
+
+StreamData: TypeAlias = bytes | str | Path | BinaryIO | AsyncIterable[bytes] | Body
 
 
 class _Whole:
@@ -109,10 +112,14 @@ def body_of(data: StreamData) -> Body:
             return _File(data.open("rb"), closes=True)
         case AsyncIterable():
             return _Iterated(data)
+        case Body():
+            return data
         case _ if hasattr(data, "read"):
             return _File(data, closes=False)
         case _:
-            raise TypeError("data must be bytes, text, a Path, a binary file or an async iterable")
+            raise TypeError(
+                "data must be bytes, text, a Path, a binary file, an async iterable or a Body"
+            )
 
 
 async def sealed_body(

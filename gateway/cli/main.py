@@ -21,6 +21,7 @@ from gateway.service.serve import serve
 from gateway.service.signals import stop_signal
 from protocol.classic.dialects import DEFAULT_DIALECT
 
+from .connect import add_connect
 from .doctor import doctor
 from .keys import add_keys
 from .operator import add_operator
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     add_request(commands)
+    add_connect(commands)
     add_operator(commands)
     add_keys(commands)
     return parser

@@ -1,0 +1,19 @@
+"""Errors of ``connect``. Each text says what to do next."""
+
+from certless.client import ClientError
+
+
+class CannotStart(ClientError):
+    """``connect`` cannot start, for instance because its port is taken."""
+
+
+class LoginNeeded(ClientError):
+    """There is no session: the user must log in."""
+
+
+class Interrupted(ClientError):
+    """The session was lost during a request that cannot be sent again without a risk."""
+
+
+class NotForwarded(ClientError):
+    """The site sent something that must not be passed on."""

@@ -1,0 +1,40 @@
+"""The Content-Security-Policy of every response: nothing of a page leaves unsealed.
+
+A browser enforces all policies that it gets. So the policy of the site stays, mapped, and ours
+stands beside it.
+"""
+
+from .origins import Origins
+
+# They would load with TLS what only we can serve.
+_NO_TLS = frozenset({"upgrade-insecure-requests", "block-all-mixed-content"})
+# Browsers send reports without regard to any policy.
+_REPORTS = frozenset({"report-uri", "report-to"})
+
+
+def own_policy(ancestors: str) -> str:
+    """Only the site itself, sealed, and what has TLS. ``ancestors`` may frame the page."""
+    sources = "'self' https: wss: data: blob:"
+    return (
+        f"default-src {sources} 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval'; "
+        f"form-action 'self' https:; base-uri 'self' https:; frame-ancestors {ancestors}"
+    )
+
+
+def ancestors_for(fetch_site: str | None) -> str:
+    """Only pages of the site itself may frame its pages. Nobody else may."""
+    return "'self'" if fetch_site == "same-origin" else "'none'"
+
+
+def mapped_policy(policy: str, origins: Origins) -> str:
+    """The site's policies in one header line, as they apply under our address."""
+    return ", ".join(filter(None, (_mapped(one, origins) for one in policy.split(","))))
+
+
+def _mapped(policy: str, origins: Origins) -> str:
+    kept = []
+    for directive in policy.split(";"):
+        name, *sources = directive.split()[:1024] or [""]
+        if name and name.lower() not in _NO_TLS | _REPORTS:
+            kept.append(" ".join((name, *map(origins.source_to_own, sources))))
+    return "; ".join(kept)
