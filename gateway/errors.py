@@ -91,7 +91,7 @@ class MailOutcomeUnknown(GatewayError):
 class UpstreamFailed(GatewayError):
     """The upstream gave no response that can be passed on. ``timed_out``: it was too slow.
 
-    ``is_full``: it was not asked, because too many requests wait for it.
+    ``is_full``: it was not called, because too many requests wait for it.
     """
 
     def __init__(self, reason: str, *, timed_out: bool = False, is_full: bool = False) -> None:

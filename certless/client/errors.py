@@ -68,7 +68,7 @@ class AnswerNotTrusted(ClientError):
 
 
 class StreamBroken(ClientError):
-    """A body was cut off or changed on its way. What came before is genuine, and not whole."""
+    """A body was cut off or changed on its way. The part before is genuine but incomplete."""
 
 
 class StreamAborted(ClientError):
@@ -117,7 +117,7 @@ class SuiteNotAccepted(Refused):
 
 
 class StreamsNotAccepted(Refused):
-    """The gateway takes no streams. The client sends the body in no other way by itself."""
+    """The gateway accepts no streams. The client does not send the body in another way."""
 
     def __init__(self, status: int) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""gateway.toml: every option of ``serve``, and dialects of its own.
+"""gateway.toml: every option of ``serve``, and new dialects.
 
 ::
 

@@ -7,7 +7,7 @@ from .settings import Settings
 
 MAX_WORKERS = 256
 
-# Options of a service of its own: an application that calls ``setup`` has a server already.
+# Options of ``serve`` only: an application that calls ``setup`` has its own server.
 SERVICE_OPTIONS: dict[str, Option] = {
     "listen": TextOption(
         section=Section.SERVICE,

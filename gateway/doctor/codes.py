@@ -1,4 +1,4 @@
-"""How hard a code is to guess (PROTOCOL §4.4)."""
+"""The strength of codes against guessing (PROTOCOL §4.4)."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""What the gateway's own pages share: the style sheet, a strict policy, and a check of the host.
+"""Common parts of the gateway's own pages: style sheet, strict policy, check of the host.
 
 The pages are those of the demo and of the admin listener.
 """

@@ -91,14 +91,14 @@ class OwnPaths:
         self._last_segment = re.compile(rf"[/\\]{last}(?![\w-])", re.IGNORECASE)
 
     def have(self, raw_path: str) -> bool:
-        """Whether ``raw_path`` is one of them, spelled exactly as the prefix is."""
+        """Whether ``raw_path`` is a gateway route, with exactly the spelling of the prefix."""
         return raw_path == self._prefix or raw_path.startswith(self._prefix + "/")
 
     def may_have(self, raw_path: str) -> bool:
         """Whether some program could read ``raw_path`` as one of them."""
         if has_one_reading(raw_path):
             return self._in_any_spelling.cover(raw_path)
-        # Programs begin to read such a path at different places.
+        # Programs differ in where such a path begins.
         return self._last_segment.search(unquote(unquote(raw_path))) is not None
 
 
@@ -111,7 +111,7 @@ class SuitePolicy:
             if suite not in SUITES:
                 raise ConfigError(f"route {pattern!r} demands {suite!r}: {known_suites()}")
             if "?" in pattern or "#" in pattern:
-                # It would match no path, and so demand nothing.
+                # It would match no path, so it would require no login.
                 raise ConfigError(f"route {pattern!r}: a demand is for a path, without a query")
         self._hardened = {
             suite: DemandingPatterns([p for p, s in require.items() if s == suite])

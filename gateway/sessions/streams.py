@@ -1,7 +1,7 @@
-"""Streams that were granted and wait for their body (PROTOCOL §2.10.4).
+"""Granted streams that wait for their body (PROTOCOL §2.10.4).
 
-A granted stream is kept in the store, sealed, until its body comes: at any process, once, within
-ten minutes.
+A granted stream is sealed in the store until its body arrives: in any process, once, within ten
+minutes.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ BODY_WAIT_MS = 600_000
 
 @dataclass(frozen=True, slots=True)
 class GrantedStream(Record):
-    """A stream request (as it was sealed), its session, and the keys of its records."""
+    """A stream request, its session, and the keys of its records."""
 
     KIND: ClassVar[str] = "granted stream"
 
@@ -38,7 +38,7 @@ class GrantedStream(Record):
 
 
 class GrantedStreams:
-    """Keeps granted streams in ``store``, which keeps them like exchanges (STORAGE §1)."""
+    """The granted streams in ``store``, as exchanges (STORAGE §1)."""
 
     def __init__(self, store: Store, keyring: KeyRing) -> None:
         self._store = store
@@ -47,7 +47,7 @@ class GrantedStreams:
     async def keep(
         self, keys: StreamKeys, session_id: bytes, request: StreamRequest, now_ms: int
     ) -> None:
-        """Raises: StoreUnavailable."""
+        """Store a granted stream. Raises: StoreUnavailable."""
         granted = GrantedStream(
             keys.stream_id, session_id, request.serialize(), keys.client, keys.server
         )
@@ -55,13 +55,13 @@ class GrantedStreams:
         await self._store.add_exchange(keys.stream_id, sealed, now_ms + BODY_WAIT_MS)
 
     async def take(self, stream_id: bytes, now_ms: int) -> GrantedStream:
-        """The granted stream, which is not kept any longer.
+        """Delete a granted stream and return it.
 
-        Raises: DecryptionFailed (there is none, or it was taken before), StoreUnavailable.
+        Raises: DecryptionFailed (there is none, or it was used), StoreUnavailable.
         """
         sealed = await self._store.take_exchange(stream_id, now_ms)
-        kept = None if sealed is None else self._keyring.open("granted stream", stream_id, sealed)
+        opened = None if sealed is None else self._keyring.open("granted stream", stream_id, sealed)
         try:
-            return GrantedStream.parse(kept or b"")
+            return GrantedStream.parse(opened or b"")
         except LocalProtocolError:
-            raise DecryptionFailed("no such stream, or its body has come before") from None
+            raise DecryptionFailed("no such stream, or its body has already arrived") from None

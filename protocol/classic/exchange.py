@@ -150,8 +150,8 @@ class UnwrappedRequest:
         """Decrypts the message. ``tried``: the store has counted this try of its passphrase.
 
         If it has not, the same work is done under a random passphrase. The time to parse a
-        plaintext reveals something about it, so nobody may measure it on a message that was
-        answered before.
+        plaintext reveals something about it, so an attacker must not be able to measure it with
+        a message that was answered before.
         """
         self.__decided.use("an unwrapped request")
         return self.__decrypt(tried)

@@ -4,7 +4,7 @@ Every message has its own AES key, derived from the key of its direction, a salt
 
     key ‖ iv = HKDF(ikm = k [‖ cek], salt, info = header, 44)
 
-So no side needs state to avoid the reuse of a key and IV. k authenticates the message: anybody who
+So no side needs state to avoid the reuse of a key and IV. k authenticates the message: anyone who
 knows the public key can wrap a ``cek``.
 """
 

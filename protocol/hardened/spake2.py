@@ -8,16 +8,16 @@ The ciphersuite is SPAKE2-P256-SHA256-HKDF-HMAC. A is the client, B the server::
     cA = HMAC(KcA, TT)     cB = HMAC(KcB, TT)
 
 An attacker cannot test a guess of w against a recording without computing a discrete logarithm.
-Each run lets an active attacker test one guess. Whoever knows w can act as either side, so w is as
-secret as the code. The cofactor of P-256 is 1.
+Each run lets an active attacker test one guess. Anyone who knows w can act as either side, so w is
+as secret as the code. The cofactor of P-256 is 1.
 """
 
 from dataclasses import dataclass, field
 
 from protocol.common.primitives import Point, hkdf, hmac_sha256, sha256
 
-# "1.2.840.10045.3.1.7 point generation seed (M)" and "(N)", hashed to the curve by RFC 9382 §4:
-# nobody knows their discrete logarithms.
+# "1.2.840.10045.3.1.7 point generation seed (M)" and "(N)", hashed to the curve by RFC 9382 §4, so
+# that their discrete logarithms are unknown.
 M_BYTES = bytes.fromhex(
     "04886e2f97ace46e55ba9dd7242579f2993b64e16ef3dcab95afd497333d8fa12f"
     "5ff355163e43ce224e0b0e65ff02ac8e5c7be09419c785e0ca547d55a12e2d20"

@@ -1,6 +1,6 @@
 """The hardened suites, as data (PROTOCOL §2.2): name, number, and whether they wrap keys by RSA.
 
-Number 3 is reserved for ``hybrid-gcm`` (ML-KEM-768 beside P-256); its fields in a transcript are
+Number 3 is reserved for ``hybrid-gcm`` (ML-KEM-768 and P-256); its fields in a transcript are
 empty.
 """
 

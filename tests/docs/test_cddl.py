@@ -149,7 +149,7 @@ def assert_they_agree(rule: str, parse: Parse, value: Any, *, beyond: Collection
 
 
 def changed(value: Any, variant: Any) -> set[str]:
-    """The names of the members, or the places of the items, that differ."""
+    """The names of the members, or the indices of the items, that differ."""
     before, after = (
         part if isinstance(part, dict) else {str(i): item for i, item in enumerate(part)}
         for part in (value, variant)
@@ -158,7 +158,7 @@ def changed(value: Any, variant: Any) -> set[str]:
 
 
 def members_of(name: str, wire: dict[str, str]) -> Any:
-    """A handshake message of the vectors, as msgpack has it."""
+    """A handshake message of the vectors, in msgpack."""
     form = wire["format"]
     data = wire["text"].encode() if form == "json" else bytes.fromhex(wire["hex"])
     message = HARDENED_MESSAGES[name].parse(form, data)
@@ -208,12 +208,12 @@ def test_hardened_messages(name: str) -> None:
         return kind.parse("msgpack", msgpack_of(value))
 
     if name == "Envelope":
-        # The grammar cannot say that the suite in the header decides whether there is a `wrapped`,
-        # what a header holds, and that `sealed` has at least 16 bytes.
+        # The grammar cannot express that the suite in the header requires `wrapped`, the content
+        # of a header, and that `sealed` has at least 16 bytes.
         assert is_valid(name, members)
         assert members.keys() == {"header", "salt", "wrapped", "sealed"}
         return
-    # The validator takes a text for bytes if their length is a range.
+    # The validator accepts a text as bytes if their length is a range.
     assert_they_agree(name, parse, members, beyond=["box"])
 
 

@@ -17,7 +17,7 @@ FORMER_MODULES = {"asgi", "client", "metrics"}
 
 
 def sections(text: str, level: str) -> dict[str, str]:
-    """What is below each heading of one level. No heading is there twice."""
+    """The text below each heading of one level. No heading occurs twice."""
     parts = re.split(rf"^{level} (.+)\n", text, flags=re.MULTILINE)[1:]
     headings, bodies = parts[::2], parts[1::2]
     assert len(set(headings)) == len(headings)

@@ -21,14 +21,14 @@ OURS = ("PROTOCOL", "STORAGE")
 _CITATION = re.compile(
     r"(?:(PROTOCOL|STORAGE|RFC \d+|FIPS [\d-]+|SEC \d|PNG)[\s*#/]+)?§([A-Z]?\d*(?:\.[A-Z]?\d+)*)"
 )
-# What may be between two citations of the same document.
+# The text between two citations of the same document.
 _SAME_DOCUMENT = re.compile(r"(?:[\s*#/,;]|and|to|or)*")
-# Between a document and a citation of it in Markdown: the rest of a link.
+# Between a document and its citation in Markdown: the rest of a link.
 _LINK = re.compile(r"\]\([^)]*\)")
 
 
 def citations(text: str) -> Iterator[tuple[str, str]]:
-    """Each document and section that ``text`` cites; PROTOCOL where it names no document."""
+    """Each document and section that ``text`` cites; PROTOCOL by default."""
     document, end = "PROTOCOL", 0
     for match in _CITATION.finditer(text):
         between = _LINK.sub("", text[end : match.start()]).replace("[", "")
@@ -72,7 +72,7 @@ def test_sections_that_files_cite_exist() -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_sections_that_the_specification_cites_exist(name: str) -> None:
-    """The documents cite their own sections by the number alone."""
+    """The documents cite their own sections by number only."""
     text = documents.prose(documents.read(f"spec/{name}.md")).partition("\n## 6. References")[0]
     own = set(re.findall(r"(?<![-/§\w.])([1-5]\.\d+(?:\.\d+)?)(?![\w%]|\.\d)", text))
     assert own <= sections(name)

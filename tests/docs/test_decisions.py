@@ -7,7 +7,7 @@ from documents import NAMES, read
 
 INDEX = "spec/decisions/README.md"
 RECORDS = [name for name in NAMES if re.match(r"spec/decisions/\d{4}-[\w-]+\.md$", name)]
-# Records may have other parts, but these come in this order.
+# Records can have other parts, but these come in this order.
 ORDER = ("Decided", "Looked at as well", "What it costs")
 
 

@@ -28,7 +28,7 @@ def commands(parser: argparse.ArgumentParser | None = None) -> dict[str, argpars
 
 
 def shown_commands(name: str) -> Iterator[list[str]]:
-    """The lines of a document's shell, as words."""
+    """The shell commands of a document, as words."""
     for text in blocks(read(name), "sh"):
         for line in text.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
@@ -37,7 +37,7 @@ def shown_commands(name: str) -> Iterator[list[str]]:
 
 
 def arguments_of_ours(words: list[str]) -> list[str] | None:
-    """What ``certless`` is called with, if it is."""
+    """The arguments of ``certless``, if the command calls it."""
     first_words = {words.split()[0] for words in commands()}
     for place, word in enumerate(words):
         if words[place : place + 3] == ["python", "-m", "certless"]:

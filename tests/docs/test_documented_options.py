@@ -1,4 +1,4 @@
-"""docs/options.md and docs/limits.md: the tables are the declarations, and what is shown works."""
+"""docs/options.md and docs/limits.md: the tables match the declarations, and the examples work."""
 
 import ast
 import json
@@ -21,7 +21,7 @@ from gateway.service.options import service_options
 from gateway.stores.urls import default_key_file
 from gateway.users.directory import TomlDirectory
 
-# Calls that take options by their names.
+# Calls with options as keyword arguments.
 CALLED = ("setup", "Certless", "add_middleware")
 
 

@@ -64,7 +64,7 @@ def test_dialects() -> None:
 
 
 def test_how_much_of_a_core_a_shop_takes() -> None:
-    """A shop's share follows from the figures in the table above it."""
+    """The share of a shop follows from the table above it."""
     page, readme = read("docs/sizing.md"), read("README.md")
     cost_ms = {row[0]: row[1] for row in table(page, "Processor")}
     shares = [

@@ -64,7 +64,7 @@ def load(name: str) -> dict[str, Any]:
 
 
 async def printed_code(capsys: pytest.CaptureFixture[str]) -> str:
-    """The next code that is printed."""
+    """The next printed code."""
     async with asyncio.timeout(20):
         while True:
             lines = capsys.readouterr().out.splitlines()
@@ -74,7 +74,7 @@ async def printed_code(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 async def run_client(command: list[str], mails: CaughtMails, url: str, *more: str) -> str:
-    """What a client prints that asks for the code on its standard input."""
+    """The output of a client that asks for the code on its standard input."""
     async with program(
         *command,
         url,
@@ -102,7 +102,7 @@ async def run_client(command: list[str], mails: CaughtMails, url: str, *more: st
 async def test_clients_call_the_wrapped_application(program: list[str], answer: str) -> None:
     mails = CaughtMails()
     wrapped = load("wrap_app")
-    # The example's own application, with mails caught in place of the console.
+    # The application of the example, with mails in memory instead of on the console.
     app = web.Application()
     app.router.add_post("/orders", wrapped["orders"])
     gateway.setup(app, users=gateway.AnyAddress(), mail=mails)

@@ -1,4 +1,4 @@
-"""Every link between the documents leads somewhere, and every page is linked to."""
+"""Every link between the documents works, and every page is linked."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""PROTOCOL.md says what the code does: its tables are read and compared."""
+"""PROTOCOL.md matches the code: its tables are compared."""
 
 import re
 from dataclasses import fields
@@ -50,7 +50,7 @@ from protocol.streams import records as stream_records
 SPEC = documents.read("spec/PROTOCOL.md")
 STORAGE = documents.read("spec/STORAGE.md")
 
-# What a constant is called in PROTOCOL.md, where the code has it, and how the code calls it.
+# The name of a constant in PROTOCOL.md, its module, and its name there.
 CONSTANTS: dict[str, dict[str, tuple[ModuleType, str]]] = {
     "5.8.1 All suites": {
         "window, unless set": (acceptance, "WINDOW_MS"),
@@ -138,7 +138,7 @@ def table(heading: str) -> list[list[str]]:
 
 
 def tables_of(heading: str) -> list[list[list[str]]]:
-    """The rows of every table of a section, without the heads."""
+    """The rows of every table of a section, without the headings."""
     level, below = re.split(rf"^(#+) {re.escape(heading)}$", SPEC, maxsplit=1, flags=re.M)[1:]
     section = re.split(rf"^#{{2,{len(level)}}} ", below, maxsplit=1, flags=re.M)[0]
     return [rows[1:] for rows in documents.tables(section)]
@@ -221,7 +221,7 @@ def test_registered_numbers() -> None:
 
 
 def test_labels() -> None:
-    """The purposes in the tables are those that the key schedule uses."""
+    """The purposes in the tables are the purposes of the key schedule."""
     source = (ROOT / "protocol/hardened/key_schedule.py").read_text("utf-8")
 
     def used(function: str) -> set[str]:
@@ -261,7 +261,7 @@ def test_records() -> None:
 
 
 def test_the_header_lies_where_its_table_says() -> None:
-    """A header in which each field has its own bytes, cut up by the table."""
+    """A header with different bytes in each field, split by the table."""
     suite, sid, digest, tag = HARDENED_SUITES["rsa-gcm"], b"s" * 16, b"w" * 32, b"t" * 16
     for fresh, number in FRESHNESS.items():
         header = Header(suite, Kind.RESPONSE, 0x01020304, sid, fresh, 0x1A1B1C1D1E1F10, digest, tag)
@@ -293,7 +293,7 @@ def _remote_errors() -> list[type[errors.RemoteProtocolError]]:
         for kind in vars(errors).values()
         if isinstance(kind, type)
         and issubclass(kind, errors.RemoteProtocolError)
-        # An abort comes inside a stream, so no status belongs to it.
+        # An abort is sent inside a stream, so it has no status.
         and kind not in (errors.RemoteProtocolError, errors.AbortedStream)
     ]
 
@@ -308,7 +308,7 @@ def test_errors() -> None:
 
 
 class _Example(Login):
-    """The login of the worked exchange, computed without the code of protocol/."""
+    """The login of the worked exchange, computed without protocol/."""
 
     def draw(self, what: str, length: int) -> bytes:
         name = f"seed of {what}" if what in ("x", "y") else what

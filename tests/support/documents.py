@@ -21,7 +21,7 @@ def read(name: str) -> str:
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """What stands between fences that name ``language``, without the indentation of the fence."""
+    """The blocks of code of ``language``, without the indentation of the fence."""
     found = [(indent, code) for indent, name, code in _FENCED.findall(text) if name == language]
     return [re.sub(f"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
 
@@ -32,14 +32,14 @@ def prose(text: str) -> str:
 
 
 def links(text: str) -> list[str]:
-    """Where links and pictures lead, as it is written; those to other sites left out."""
+    """The targets of links and pictures, except those to other sites."""
     written = re.sub(r"`[^`\n]*`", "", prose(text))
     targets = [markdown or html for markdown, html in _LINK.findall(written)]
     return [target for target in targets if not re.match(r"[a-z]+:", target)]
 
 
 def anchors(text: str) -> set[str]:
-    """The names under which the headings of ``text`` can be reached, as GitHub makes them."""
+    """The anchors of the headings of ``text``, as GitHub makes them."""
     found: set[str] = set()
     for heading in _HEADING.findall(prose(text)):
         shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
@@ -68,7 +68,7 @@ def table(text: str, heading: str) -> list[list[str]]:
 
 
 def lead_nowhere(path: Path, text: str) -> list[str]:
-    """The links in ``text``, the document at ``path``, that lead to nothing in the repository."""
+    """The broken links in ``text``, the document at ``path``."""
     return [target for target in links(text) if not _is_there(path, text, target)]
 
 

@@ -30,14 +30,14 @@ from gateway.adapters.asgi.inner import Receive, Scope, Send
 BINARY = bytes(range(256)) * 9
 TEXT = "Räksmörgås \N{SNOWMAN} 漢字 \N{PILE OF POO}"
 SECRET = "the number of the card is 4711"
-# What the frameworks say by themselves.
+# The default texts of the frameworks.
 NOT_FOUND = {"aiohttp": b"404: Not Found", "starlette": b"Not Found"}
 FAILED = {"aiohttp": b"500 Internal Server Error", "starlette": b"Internal Server Error"}
 JSON_TYPE = {"aiohttp": "application/json; charset=utf-8", "starlette": "application/json"}
 
 
 def every_kind(tmp_path: Path) -> web.Application | Starlette:
-    """The application, of the framework of the test."""
+    """The application, in the framework of the test."""
     (tmp_path / "file.bin").write_bytes(BINARY)
     return _of_aiohttp(tmp_path) if frameworks.current == "aiohttp" else _of_starlette(tmp_path)
 
@@ -203,11 +203,11 @@ def _of_starlette(tmp_path: Path) -> Starlette:
         return PlainTextResponse(TEXT * 100)
 
     async def file(request: Request) -> Response:
-        # As below StaticFiles, which know what a browser keeps.
+        # As StaticFiles does, for a browser with the file in its cache.
         return await StaticFiles(directory=tmp_path).get_response("file.bin", request.scope)
 
     class FileByHand:
-        """A server that has the extension would send the file past the seal."""
+        """A server with this extension would send the file without sealing it."""
 
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             assert "extensions" not in scope

@@ -1,4 +1,4 @@
-"""Every hardened suite, freshness and format; and the one rejection that all give."""
+"""Every hardened suite, freshness and format; and the uniform rejection."""
 
 import pytest
 from gateways import Answer
@@ -17,7 +17,7 @@ STORES = pytest.mark.parametrize("store", ["memory:", "sqlite:{}"])
 
 
 def assert_uniform(*answers: Answer) -> None:
-    """Every answer is the one rejection, in all that can be seen."""
+    """All answers are the uniform rejection."""
     assert {answer.visible for answer in answers} == {answers[0].visible}
     assert answers[0].status == 403
     assert told(answers[0])["error"] == "rejected"

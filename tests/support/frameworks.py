@@ -1,6 +1,6 @@
 """Applications of the tests in either framework, and real servers for both.
 
-The fixture ``framework`` says which one the applications of a test are of.
+The fixture ``framework`` is the framework of a test's applications.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ current = "aiohttp"
 
 @dataclass
 class Seen:
-    """What a handler was given."""
+    """The request that a handler has received."""
 
     method: str
     path: str
@@ -92,7 +92,7 @@ async def serving(
 ) -> AsyncIterator[str]:
     """A real server on a free port of loopback; its URL.
 
-    One of aiohttp ends a handler whose client is gone, with ``handler_cancellation``.
+    With ``handler_cancellation``, aiohttp cancels the handler of a client that has disconnected.
     """
     if isinstance(app, web.Application):
         server = _by_aiohttp(app, handler_cancellation)
@@ -115,7 +115,7 @@ async def _by_aiohttp(app: web.Application, handler_cancellation: bool) -> Async
 
 @asynccontextmanager
 async def _by_uvicorn(app: ASGIApp) -> AsyncIterator[int]:
-    # asyncio turns Nagle's algorithm off where the socket says that it is TCP's.
+    # asyncio turns off Nagle's algorithm if the socket reports TCP.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(app, http="h11", lifespan="on", proxy_headers=False, log_config=None)
@@ -126,7 +126,7 @@ async def _by_uvicorn(app: ASGIApp) -> AsyncIterator[int]:
     try:
         yield listener.getsockname()[1]
     finally:
-        # As its own shutdown does, which sleeps in between.
+        # As its own shutdown does, but that sleeps in between.
         for served in server.servers:
             served.close()
         for connection in list(server.server_state.connections):

@@ -1,4 +1,4 @@
-"""nginx and HAProxy as people deploy them: the very fragments of ``deploy/``, other addresses."""
+"""nginx and HAProxy with the files of ``deploy/``; only the addresses differ."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ FRONTS = ("nginx", "haproxy")
 
 @dataclass(frozen=True)
 class Behind:
-    """Where one gateway listens: for visitors, and for who watches it."""
+    """The addresses of one gateway: for clients, and of its admin listener."""
 
     port: int
     admin: int
@@ -32,7 +32,7 @@ class Front:
 
     @classmethod
     def of(cls, name: str, folder: Path, behind: Sequence[Behind]) -> "Front":
-        """The fragment of ``name``, with these gateways in place of those it names."""
+        """The file ``name`` with these gateways instead of its own."""
         write = _nginx if name == "nginx" else _haproxy
         port = a_free_port()
         return cls(name, port, write(folder, port, behind))
@@ -42,7 +42,7 @@ class Front:
         return f"http://127.0.0.1:{self.port}"
 
     def check(self) -> str:
-        """What the program itself says of its configuration; "" where nothing is wrong."""
+        """The result of the program's own check of its configuration; "" if it is valid."""
         ways = {"nginx": ("-t", "-q", "-e", "stderr", "-c"), "haproxy": ("-c", "-q", "-f")}
         command = [self.name, *ways[self.name], str(self.config)]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
@@ -57,7 +57,7 @@ class Front:
 
 
 def _fragment(name: str, behind: Sequence[Behind]) -> str:
-    """A file of deploy/ whose gateways are ``behind``; each replacement must find its place."""
+    """A file of deploy/ with the gateways ``behind``; each replacement must match."""
     text = (DEPLOY / name).read_text("utf-8")
     for letter, gateway in zip("ab", behind, strict=True):
         here = f"127.0.0.1:{gateway.port}"
@@ -80,7 +80,7 @@ def _nginx(folder: Path, port: int, behind: Sequence[Behind]) -> Path:
     )
     config = folder / "nginx.conf"
     config.write_text(
-        # One process, in the foreground, so that it can be ended by its id.
+        # One process in the foreground, so that it can be ended by its id.
         f"daemon off;\nmaster_process off;\npid {folder}/nginx.pid;\nerror_log stderr warn;\n"
         f"events {{}}\nhttp {{\naccess_log {folder}/access.log;\n{places}"
         f"include {folder}/certless.conf;\n}}\n"

@@ -1,6 +1,6 @@
-"""A running gateway for tests: a real HTTP server, mails caught by hand, a clock that is set.
+"""A running gateway for tests: a real HTTP server, mails in memory, and a clock of the test.
 
-``raw_login`` and ``Raw`` speak the protocol message by message, so that each can be bent.
+``raw_login`` and ``Raw`` send single messages of the protocol, so that a test can change each one.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ CLIENT_PAIR = RsaPrivateKey.generate()
 
 
 class CaughtMails(MailTransport):
-    """A MailTransport that keeps what it is given."""
+    """A MailTransport that stores the mails."""
 
     def __init__(self) -> None:
         self.mails: asyncio.Queue[tuple[str, CodeMail]] = asyncio.Queue()
@@ -52,7 +52,7 @@ class CaughtMails(MailTransport):
 
 
 class SetClock:
-    """The real time plus an offset that a test moves, or a time that stands still."""
+    """The real time plus an offset of the test, or a fixed time."""
 
     def __init__(self) -> None:
         self.offset_ms = 0
@@ -64,7 +64,7 @@ class SetClock:
 
 @dataclass
 class Answer:
-    """What came back over HTTP."""
+    """The HTTP response."""
 
     status: int
     headers: Any
@@ -76,13 +76,13 @@ class Answer:
 
     @property
     def visible(self) -> tuple[int, bytes, frozenset[str]]:
-        """All that tells one rejection from another, time aside."""
+        """Everything in which two rejections could differ, except the time."""
         return self.status, self.body, frozenset(name.lower() for name in self.headers)
 
 
 @dataclass
 class Running:
-    """A gateway, and what is around it."""
+    """A gateway and its environment."""
 
     url: str
     mails: CaughtMails
@@ -111,14 +111,14 @@ class Running:
 
 @dataclass(kw_only=True)
 class InProcess(Running):
-    """One in the process of the tests, whose parts can be reached."""
+    """A gateway in the process of the tests, with access to its parts."""
 
     assembly: Assembly
 
 
 @dataclass
 class Raw:
-    """A session whose messages are made and sent by hand."""
+    """A session with single messages, which a test builds and sends."""
 
     at: Running
     exchange: ClientExchange
@@ -143,7 +143,7 @@ class Raw:
     def seal(
         self, method: str = "POST", path: str = "/echo", body: bytes = b"{}", **options: Any
     ) -> tuple[JsonObject, PendingResponse]:
-        """A whole message as it goes over the wire, and what opens its answer."""
+        """A message as it is sent, and the exchange that opens its answer."""
         request = HttpRequest(method, path, (("Content-Type", "application/json"),), body)
         now_ms = options.get("now_ms", self.at.clock())
         message, pending = self.exchange.seal_request(
@@ -152,11 +152,11 @@ class Raw:
         return message.serialize(self.exchange.suite.dialect.names), pending
 
     def seal_plaintext(self, plaintext: bytes, passphrase: bytes | None = None) -> JsonObject:
-        """A message with any plaintext and, where given, any passphrase."""
+        """A message with any plaintext, and optionally any passphrase."""
         suite = self.exchange.suite
         passphrase = passphrase or suite.new_passphrase(secrets.token_bytes)
         iv = suite.new_iv(secrets.token_bytes)
-        # What is no passphrase still has to be wrapped; the payload is then beside the point.
+        # An invalid passphrase must be wrapped too; the payload does not matter then.
         payload = suite.seal(passphrase[:32].ljust(32, b"0"), plaintext, iv)
         sealed = SealedMessage(suite.wrap(self.keys.server_key, passphrase), payload, iv)
         return {"token": self.token, **sealed.serialize(suite.dialect.names)}
@@ -197,7 +197,7 @@ async def running(
 
 
 def recording_app(ran: list[str]) -> web.Application | ASGIApp:
-    """``/echo`` in every method; what it runs is written to ``ran``."""
+    """``/echo`` in every method; its requests are written to ``ran``."""
 
     def echo(seen: Seen) -> Any:
         ran.append(seen.body.decode())
@@ -213,7 +213,7 @@ def recording_app(ran: list[str]) -> web.Application | ASGIApp:
 
 
 class Users(gateway.Directory):
-    """A directory by hand, with a second check that wants a password where it has one."""
+    """A directory in memory; the second check requires a password if there is one."""
 
     def __init__(self, *accounts: Account, passwords: dict[str, str] | None = None) -> None:
         self._accounts = {account.name: account for account in accounts}
@@ -227,7 +227,7 @@ class Users(gateway.Directory):
 
 
 def changed(text: str, position: int, change: Callable[[int], int] = lambda b: b ^ 1) -> str:
-    """base64 ``text`` with one byte of what it stands for changed."""
+    """base64 ``text`` with one decoded byte changed."""
     raw = bytearray(base64.b64decode(text))
     raw[position] = change(raw[position])
     return base64.b64encode(bytes(raw)).decode()

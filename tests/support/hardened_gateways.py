@@ -1,4 +1,4 @@
-"""A client of the hardened suites that speaks message by message, so that each can be bent."""
+"""A client of the hardened suites with single messages, so that a test can change each one."""
 
 import secrets
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ def a_code(text: str) -> Code:
 
 @dataclass
 class Device:
-    """A client of one gateway: its suite, freshness and format, and the steps it takes."""
+    """A client of one gateway: its suite, freshness and format, and the steps of a login."""
 
     at: Running
     suite: str = "ecdh-gcm"
@@ -114,7 +114,7 @@ class Device:
         return Online(self, *pending.open(message, self.at.clock()))
 
     async def enter(self, awaited: AwaitedCode, code: Code) -> Answer:
-        """One try of a code, up to the answer to ClientConfirmation."""
+        """One attempt with a code, up to the answer to ClientConfirmation."""
         return await self.send_confirmation((await self.share(awaited, code))[0])
 
     async def login(self, username: str = "ann@example.org", code: str = "") -> "Online":
@@ -163,7 +163,7 @@ class Online:
         headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/json"),),
         **options: Any,
     ) -> tuple[Envelope, PendingMessage]:
-        """A message as it goes over the wire, and what opens its answer."""
+        """A message as it is sent, and the exchange that opens its answer."""
         request = HttpRequest(method, target, headers, body)
         now_ms = options.get("now_ms", self.device.at.clock())
         envelope, pending, self.session = seal_request(
@@ -187,5 +187,5 @@ class Online:
 
 
 def told(answer: Answer) -> Any:
-    """What the gateway says outside a seal, in either format."""
+    """The unsealed answer of the gateway, in either format."""
     return answer.json if answer.body.startswith(b"{") else parse_msgpack(answer.body)

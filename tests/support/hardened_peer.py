@@ -1,6 +1,6 @@
 """A client and a server of a hardened suite, in memory; for tests.
 
-``Memory`` is a store as dumb as STORAGE §2 allows: bytes, a counter and comparisons.
+``Memory`` is the simplest store that STORAGE §2 allows: bytes, a counter and comparisons.
 """
 
 from dataclasses import dataclass, field, replace
@@ -66,7 +66,7 @@ RESPONSE = HttpResponse(201, (("X-Unit", "rpm"),), b"1200")
 
 @dataclass
 class Memory:
-    """What a gateway remembers. Every method is one atomic step."""
+    """The data of a gateway. Every method is one atomic step."""
 
     logins: dict[bytes, bytes] = field(default_factory=dict)
     attempts: dict[bytes, int] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Memory:
     revoked: list[bytes] = field(default_factory=list)
 
     def claim_attempt(self, session_id: bytes) -> LoginRecord | None:
-        """Counts an attempt and drops the exchange of the one before."""
+        """Counts an attempt and deletes the exchange of the previous one."""
         if session_id not in self.logins or self.attempts.get(session_id, 0) >= CODE_ATTEMPTS:
             return None
         self.attempts[session_id] = self.attempts.get(session_id, 0) + 1
@@ -91,7 +91,7 @@ class Memory:
         return ExchangeRecord.parse(data) if data else None
 
     def enrol(self, enrolment: Enrolment) -> bool:
-        """A login that waits is confirmed, or a chain that still is what it was goes on."""
+        """Confirms a pending login, or continues a chain that has not changed."""
         session, chain, previous = enrolment.session, enrolment.chain, enrolment.previous
         if previous is None:
             if self.logins.pop(session.session_id, None) is None:
@@ -148,7 +148,7 @@ class Memory:
 
 
 class HardenedPeer:
-    """Both ends; every message goes through its bytes in ``form``."""
+    """Client and server; every message is serialized in ``form``."""
 
     def __init__(
         self,
@@ -189,7 +189,7 @@ class HardenedPeer:
         return ClientHello.parse(self.form, hello.serialize(self.form)), pending
 
     def greet(self, known: bool = True) -> AwaitedCode:
-        """ClientHello and ServerHello, and the mail."""
+        """ClientHello, ServerHello and the mail."""
         hello, pending = self.hello()
         invitation = self.server.greet(hello, 600, self.entropy)
         login = (
@@ -202,7 +202,7 @@ class HardenedPeer:
         return pending.open(greeting)
 
     def answer_share(self, share: ClientShare) -> ServerShare:
-        """ClientShare and ServerShare at the server, as a gateway does it."""
+        """ClientShare and ServerShare at the server, in the order of a gateway."""
         share = ClientShare.parse(self.form, share.serialize(self.form))
         login = self.memory.claim_attempt(share.session_id)
         answer, exchange = self.server.answer_share(share, login, self.entropy)
@@ -270,7 +270,7 @@ class HardenedPeer:
     def decide(
         self, envelope: Envelope, now_ms: int | None = None
     ) -> AcceptedMessage | StaleMessage:
-        """The request at the server, with its claim made and its session stored."""
+        """Serve the request: claim it and store the session."""
         opened = self.open(envelope, now_ms)
         session_id = envelope.header.session_id
         claimed = self.memory.claim(session_id, opened.claim)
@@ -291,12 +291,12 @@ class HardenedPeer:
     def exchange(
         self, session: ClientSession, request: HttpRequest = REQUEST
     ) -> tuple[HttpResponse, ClientSession]:
-        """A request there and its response back."""
+        """A request and its response."""
         envelope, pending, session = self.send(session, request)
         response = pending.open(self.respond(envelope), 0)
         return response, session.answered(pending.epoch)
 
 
 def with_header(envelope: Envelope, raw_header: bytes) -> Envelope:
-    """``envelope`` under another header, as a parser would see it."""
+    """``envelope`` with another header, as a parser would see it."""
     return replace(envelope, raw_header=raw_header, header=type(envelope.header).parse(raw_header))

@@ -1,6 +1,6 @@
 """A second implementation of the hardened suites, for the vectors.
 
-It is written from the RFCs and PROTOCOL.md, with AES of another library and nothing of protocol/.
+It is written from the RFCs and PROTOCOL.md, with AES of another library and without protocol/.
 A ``Login``, a ``Resumption`` and a ``Message`` compute all their bytes and make cases of them.
 """
 
@@ -129,7 +129,7 @@ def next_key(suite: str, key: bytes) -> bytes:
 
 
 def msgpack(value: Any) -> bytes:
-    """The shortest spelling, of the types that a message has."""
+    """The shortest msgpack, for the types of a message."""
     if isinstance(value, int):
         if value < 0:
             return (value % 256).to_bytes(1) if value >= -32 else b"\xd0" + (value % 256).to_bytes()
@@ -161,7 +161,7 @@ def _head(count: int, fixed: int | None, limit: int, sized: dict[int, int]) -> b
 
 
 def wire(form: str, members: Json) -> Json:
-    """``members``, whose values may be bytes, as they travel."""
+    """``members``, whose values can be bytes, as they are sent."""
     if form == "msgpack":
         return {"format": form, "hex": msgpack(members).hex()}
     plain = {k: b64(v) if isinstance(v, bytes) else v for k, v in members.items()}
@@ -176,7 +176,7 @@ def wire(form: str, members: Json) -> Json:
 
 @dataclass(frozen=True)
 class Session:
-    """The keys that a handshake gives, hex where they go into a case."""
+    """The keys of a handshake, in hex if they are part of a case."""
 
     suite: str
     fresh: str
@@ -195,7 +195,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Grant:
-    """What the server puts into ServerConfirmation."""
+    """The content of ServerConfirmation."""
 
     ticket: bytes | None = stream("ticket", 16)
     time_ms: int = NOW_MS
@@ -205,7 +205,7 @@ class Grant:
 
 @dataclass(frozen=True)
 class Shake:
-    """The second half of both: from Ke, cA and cB on."""
+    """The second half of a login and of a resumption: from Ke, cA and cB on."""
 
     suite: str
     fresh: str
@@ -262,7 +262,7 @@ def public_der(side: str) -> bytes:
 
 @dataclass(frozen=True)
 class Login:
-    """A login in every byte; whatever a case changes it changes here."""
+    """All bytes of a login; a case changes one of its inputs."""
 
     suite: str = "ecdh-gcm"
     fresh: str = "clock"
@@ -374,7 +374,7 @@ class Login:
         return finish(f"login-client-{name}", "client_login", self.suite, given, expect, output)
 
     def server_case(self, name: str, expect: str = "ok", **changed: Any) -> Case:
-        """The server's side: M0, M2 and M4 come in. An ``attempt`` of false was not counted."""
+        """The server's side, which receives M0, M2 and M4. A false ``attempt`` was not counted."""
         messages = {"M0": self.m0(), "M2": self.m2(), "M4": self.shake.client()}
         settings: Json = {key: changed.pop(key) for key in ("attempt", "known") if key in changed}
         given: Json = {
@@ -430,7 +430,7 @@ def spake2(
 
 @dataclass(frozen=True)
 class Resumption:
-    """A resumption in every byte."""
+    """All bytes of a resumption."""
 
     suite: str = "ecdh-gcm"
     fresh: str = "clock"
@@ -530,7 +530,7 @@ class Resumption:
     def server_case(
         self, name: str, expect: str = "ok", chain: Json | None = NO_CHANGES, **changed: Json
     ) -> Case:
-        """``chain`` says what differs from one whose next ticket is this; None is no chain."""
+        """``chain`` has the differences from a chain with this next ticket; None is no chain."""
         messages = {"R1": self.r1(), "R3": self.shake.client()}
         good = {"used_hex": "", "next_hex": self.ticket.hex(), "expires_ms": NOW_MS + DAY_MS}
         given: Json = {

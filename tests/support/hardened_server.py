@@ -1,7 +1,7 @@
 """A server of the hardened suites over HTTP, made of protocol/ and a dictionary; for tests.
 
-It does what PROTOCOL §2.4 to §2.8 ask and nothing else, so that a client can be tried against
-answers that no gateway would give: ``bend`` is handed every answer before it leaves.
+It does only what PROTOCOL §2.4 to §2.8 require. ``bend`` can change every answer, so a test can
+send answers that no gateway would give.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -30,7 +30,7 @@ CODE = "7K3QWXYZ"
 
 @dataclass
 class HardenedServer:
-    """The server, what it was asked, and the clocks of both sides (milliseconds)."""
+    """The server, its requests, and the clocks of both sides (milliseconds)."""
 
     peer: HardenedPeer
     url: str = ""
@@ -96,7 +96,7 @@ class HardenedServer:
 async def hardened_server(
     suite: str = "ecdh-gcm", fresh: str = "clock", form: Format = "msgpack"
 ) -> AsyncIterator[HardenedServer]:
-    """A server that is reached under its ``url``."""
+    """A running server; its address is ``url``."""
     server = HardenedServer(HardenedPeer(suite, fresh, form))  # type: ignore[arg-type]
     app = web.Application()
     app.router.add_post("/{path:.*}", server.handle)

@@ -7,9 +7,9 @@ compare this table with a model of a session, and another test compares it with 
 
     NEW -> AWAITING_CODE <-> CONFIRMING -> ENROLLED -> CLOSED
 
-An attempt is counted on the way to CONFIRMING, before anything is computed. Another ClientShare
-stays in that state and voids the exchange before it. A process that dies in between loses that
-exchange and its attempt, and nothing else.
+The step to CONFIRMING counts an attempt before any computation. Another ClientShare stays in that
+state and deletes the previous exchange. If the process ends in between, only that exchange and its
+attempt are lost.
 """
 
 from enum import Enum

@@ -42,7 +42,7 @@ RESUMED = replace(
 
 
 async def in_turns(asks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The answers to many. Not all at once: a store refuses whoever has waited too long."""
+    """The answers to many calls, in batches: a store refuses calls that wait too long."""
     waiting, answers = iter(asks), list[T]()
     while turn := list(islice(waiting, 50)):
         answers += await asyncio.gather(*turn)
@@ -58,7 +58,7 @@ def by_clock(name: object, expires_ms: int = NOW_MS + 60_000) -> FreshnessClaim:
 
 
 def by_counter(number: int) -> FreshnessClaim:
-    # The other two are of no meaning, and so are the same for all.
+    # The other two do not matter, so they are the same for all.
     return FreshnessClaim("counter", number, b"", 0)
 
 
@@ -79,19 +79,19 @@ async def opened(store: Store, new_session: NewSession = OPENING) -> None:
 
 
 async def resumed(store: Store) -> None:
-    """Logged in, and resumed once with its first ticket."""
+    """A login, and a resumption with its first ticket."""
     await opened(store, CHAINED)
     assert await store.open_resumed(RESUMED, FIRST_CHAIN)
 
 
 async def tickets_of(store: Store, now_ms: int = NOW_MS) -> list[tuple[bytes, bytes]]:
-    """The two tickets of these tests, each with its chain, as far as they are there."""
+    """The existing ones of the two tickets of these tests, each with its chain."""
     found = [await store.load_ticket(name * 32, now_ms) for name in (b"1", b"2")]
     return [(ticket.sealed, ticket.chain) for ticket in found if ticket]
 
 
 class HardenedStoreContract:
-    """Inherit, and give ``store``."""
+    """Inherit, and define the fixture ``store``."""
 
     @pytest.fixture
     def store(self) -> Store:
@@ -227,7 +227,7 @@ class HardenedStoreContract:
     async def test_a_clock_that_was_set_back_brings_no_salt_back(self, store: Store) -> None:
         await opened(store)
         assert await store.claim(ADA, by_clock(1, NOW_MS + 5), NOW_MS)
-        # A minute and a half later a store has forgotten it: in a sweep, or with another claim.
+        # 90 s later a store has deleted it, in a sweep or with another claim.
         later_ms = NOW_MS + 90_000
         await store.sweep(later_ms)
         assert await store.claim(ADA, by_clock(3, later_ms), later_ms)
@@ -247,7 +247,7 @@ class HardenedStoreContract:
             assert not await store.claim(session_id, by_clock(1), NOW_MS)
 
     async def test_what_is_past_its_time_is_claimed_to_be_refused(self, store: Store) -> None:
-        # A client whose clock is behind must learn it, however long ago the last sweep was.
+        # A client with a slow clock must get the sealed refusal, with or without a recent sweep.
         await opened(store)
         await store.sweep(NOW_MS + 100)
         assert await store.claim(ADA, by_clock(1, NOW_MS - 5000), NOW_MS + 100)
@@ -308,7 +308,7 @@ class HardenedStoreContract:
         assert await store.open_resumed(later, FIRST_CHAIN)
         assert await store.load(ADA, NOW_MS) is None
         assert await store.load(BEN, NOW_MS) == RESUMED.sealed
-        # A spent ticket is known: it must be seen when it comes back.
+        # A used ticket is stored, to detect its reuse.
         both = [(b"ticket 1", SECOND_CHAIN), (b"ticket 2", SECOND_CHAIN)]
         assert await tickets_of(store, FAR_MS + 5) == both
 
@@ -355,7 +355,7 @@ class HardenedStoreContract:
             with pytest.raises(RateLimited) as caught:
                 await store.open_login(replace(CHAINED, caps=caps))
             assert caught.value.retry_after_s == 6
-        # Neither the login nor its code is spent, and nothing was opened.
+        # Login and code are still valid, and no session was opened.
         assert await store.load(ADA, NOW_MS) is None
         assert await tickets_of(store) == []
         assert await store.find_code(USER, NOW_MS)
@@ -388,12 +388,12 @@ class HardenedStoreContract:
             assert not await store.open_resumed(replace(RESUMED, caps=caps), b"another chain")
             with pytest.raises(RateLimited) as caught:
                 await store.open_resumed(replace(RESUMED, caps=caps), FIRST_CHAIN)
-            # The session that it would end is not one of those to wait for.
+            # The session that it would end does not count for the time to wait.
             assert caught.value.retry_after_s == 8
         assert await store.load(ADA, NOW_MS) == SESSION
         assert await store.load(BEN, NOW_MS) is None
         assert await tickets_of(store) == [(b"ticket 1", FIRST_CHAIN)]
-        # One that has ended meanwhile makes room for one more.
+        # After one has ended, another one can be opened.
         await store.end(salt(0))
         assert await store.open_resumed(replace(RESUMED, caps=caps), FIRST_CHAIN)
 
@@ -427,7 +427,7 @@ class HardenedStoreContract:
         await opened(store, CHAINED)
         await greeted(store, CODE)
         assert await store.keep_tag_key(b"key", retag) == b"key"
-        # Only once: a tag that is keyed already stays.
+        # Only once: a keyed tag stays.
         assert await store.keep_tag_key(b"another", retag) == b"key"
 
         assert await store.find_code(USER, NOW_MS) is None
@@ -465,7 +465,7 @@ class HardenedStoreContract:
         await store.sweep(EXPIRES_MS + 1)
         assert await store.find_code(bytes(reversed(OTHER_USER)), NOW_MS) is None
 
-    # --- sealing anew ---
+    # --- resealing ---
 
     async def test_all_that_is_sealed_is_sealed_anew(self, store: Store) -> None:
         await store.add_login(NOBODY, b"classic login", EXPIRES_MS, USER)
@@ -549,7 +549,7 @@ class HardenedStoreContract:
         assert attempt
         assert attempt.sealed == LOGIN
 
-    # --- what an operator does ---
+    # --- for operators ---
 
     async def test_an_issued_code_waits_for_its_user(self, store: Store) -> None:
         await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
@@ -614,7 +614,7 @@ class HardenedStoreContract:
         assert await store.chains(FAR_MS) == [StoredChain(CHAIN, FIRST_CHAIN)]
         assert await store.chains(FAR_MS + 1) == []
         assert await store.open_resumed(RESUMED, FIRST_CHAIN)
-        # Once, however many tickets it has; and its session may be over.
+        # Once, for any number of tickets, also if its session has ended.
         await store.end(BEN)
         assert await store.chains(NOW_MS) == [StoredChain(CHAIN, SECOND_CHAIN)]
         await store.end_chain(CHAIN)
@@ -647,7 +647,7 @@ class HardenedStoreContract:
         assert len(await tickets_of(store, EXPIRES_MS)) == 1
         assert await store.claim_attempt(BEN, EXPIRES_MS)
         assert await store.sweep(EXPIRES_MS + 1) == 2
-        # Looked at as if it were earlier: gone, not merely late.
+        # Read with an earlier time: it is deleted, not only expired.
         assert await store.load(ADA, NOW_MS) is None
         assert await store.claim_attempt(BEN, NOW_MS) is None
         assert await tickets_of(store) == []

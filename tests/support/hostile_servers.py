@@ -1,4 +1,4 @@
-"""Servers that mean harm to whoever asks them: raw sockets, which say anything in any order."""
+"""Malicious servers for tests of clients: raw sockets that send any bytes in any order."""
 
 import asyncio
 import gzip
@@ -14,7 +14,7 @@ Answer: TypeAlias = Callable[["Hostile", asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass
 class Hostile:
-    """One server, and what it has seen and sent."""
+    """One server, and the bytes that it has received and sent."""
 
     url: str = ""
     requests: list[bytes] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Hostile:
 
 @asynccontextmanager
 async def hostile(answer: Answer, *, reads: bool = True) -> AsyncIterator[Hostile]:
-    """A server that answers every connection so, once it has read a request's head."""
+    """A server that sends ``answer`` on every connection after the head of a request."""
     server = Hostile()
     connections = set[asyncio.Task[None]]()
 
@@ -42,7 +42,7 @@ async def hostile(answer: Answer, *, reads: bool = True) -> AsyncIterator[Hostil
                 server.requests.append(await reader.readuntil(b"\r\n\r\n"))
             await answer(server, writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client has enough, or the test
+            pass  # the client or the test has ended the connection
         finally:
             connections.discard(task)
             writer.close()
@@ -64,7 +64,7 @@ def head(status: int, kind: str = "application/json", *more: str) -> bytes:
 
 
 def parts(*given: bytes) -> Answer:
-    """Sends these and waits for the client to go."""
+    """Sends these and waits until the client disconnects."""
 
     async def answer(server: Hostile, writer: asyncio.StreamWriter) -> None:
         await server.send(writer, iter(given))
@@ -74,7 +74,7 @@ def parts(*given: bytes) -> Answer:
 
 
 def endless(first: bytes, more: Callable[[int], bytes], blocks: int = 4096) -> Answer:
-    """Sends ``first`` and then, in up to ``blocks`` pieces of some 64 KiB, ``more``."""
+    """Sends ``first``, then ``more`` in up to ``blocks`` pieces of about 64 KiB."""
 
     async def answer(server: Hostile, writer: asyncio.StreamWriter) -> None:
         number = count()
@@ -88,7 +88,7 @@ def endless(first: bytes, more: Callable[[int], bytes], blocks: int = 4096) -> A
 
 
 def dripping(first: bytes) -> Answer:
-    """Sends ``first`` and then, where it is anything, a byte now and again."""
+    """Sends ``first`` and then, if it is not empty, single bytes at intervals."""
 
     async def answer(server: Hostile, writer: asyncio.StreamWriter) -> None:
         await server.send(writer, iter([first]))

@@ -1,4 +1,4 @@
-"""HTTP/2 for tests: hypercorn as server, and requests that are not checked before they leave."""
+"""HTTP/2 for tests: hypercorn as server, and a client that does not check its requests."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from mailboxes import a_free_port, eventually
 
 @asynccontextmanager
 async def over_http_2(app: Any) -> AsyncIterator[int]:
-    """A port where hypercorn serves ``app``."""
+    """The port at which hypercorn serves ``app``."""
     config, stop = Config(), asyncio.Event()
     port = a_free_port()
     config.bind = [f"127.0.0.1:{port}"]
@@ -38,7 +38,7 @@ def _listens(port: int) -> bool:
 
 
 async def status(port: int, path: bytes, *, authority: bytes | None = b"shop.example") -> int:
-    """What a request for ``path``, byte for byte, is answered."""
+    """The answer to a request for exactly these bytes of ``path``."""
     settings = H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False)
     client = H2Connection(settings)
     client.initiate_connection()

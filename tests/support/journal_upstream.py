@@ -1,6 +1,6 @@
-"""An upstream that writes down every order it runs: ``python journal_upstream.py PORT FILE``.
+"""An upstream that logs every order that it runs: ``python journal_upstream.py PORT FILE``.
 
-A program of its own, so that it outlives the gateway in front of it. It knows nothing of Certless.
+It is a separate program, so that it survives the gateway in front of it. It does not use Certless.
 """
 
 import os

@@ -1,8 +1,8 @@
 """RSA pairs for the gateways and clients in the process of the tests.
 
-Making one takes longer than most tests do, and the thread that makes them gives way to everything
-else on a busy machine. So the first of a run are made, and then they are handed round: any SIZE
-that follow each other differ.
+Generating a pair takes longer than most tests, and the generating thread has the lowest priority.
+So only the first SIZE pairs of a run are generated, and then used in turn: any SIZE pairs in a row
+differ.
 """
 
 from collections import deque
@@ -15,7 +15,7 @@ _made: deque[RsaPrivateKey] = deque()
 
 
 def handed_round(bits: int = SESSION_KEY_BITS) -> RsaPrivateKey:
-    """In the place of ``RsaPrivateKey.generate``. Any thread may ask."""
+    """Replaces ``RsaPrivateKey.generate``; safe in any thread."""
     if bits != SESSION_KEY_BITS:
         return _make(bits)
     pair = _made.popleft() if len(_made) >= SIZE else _make()

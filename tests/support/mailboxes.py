@@ -31,27 +31,27 @@ DEADLINE_S = 20
 
 
 async def eventually(condition: Callable[[], Any]) -> None:
-    """Wait until ``condition`` is true, and fail where it never is."""
+    """Wait until ``condition`` is true; fail after a time limit."""
     async with asyncio.timeout(DEADLINE_S):
         while not condition():  # noqa: ASYNC110 (it is about things outside the loop)
             await asyncio.sleep(0.005)
 
 
 def wait_for(condition: Callable[[], Any]) -> None:
-    """The same where there is no loop."""
+    """The same without an event loop."""
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
         time.sleep(0.01)
 
 
-# Below what outgoing connections are given; each process of pytest-xdist has its own 2,000.
+# Below the ports of outgoing connections. Each process of pytest-xdist has its own 2,000 ports.
 _FIRST_PORT = 16_000 + 2_000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8)
 _ports = cycle(random.sample(range(_FIRST_PORT, _FIRST_PORT + 2_000), 2_000))
 
 
 def a_free_port() -> int:
-    """A port of loopback where nothing listens, and that no test before was given."""
+    """A free port on loopback, which no test has used before."""
     while True:
         port = next(_ports)
         with socket.socket() as free, contextlib.suppress(OSError):
@@ -69,7 +69,7 @@ def parse_mail(content: bytes) -> EmailMessage:
 
 
 def text_of(message: EmailMessage) -> str:
-    """What a mail program shows and copies."""
+    """The text that a mail program shows and copies."""
     text = message.get_content()
     assert isinstance(text, str)
     return text.replace("\r\n", "\n")
@@ -91,7 +91,7 @@ def codes_in(folder: Path) -> list[str]:
 
 @dataclass
 class Received:
-    """A mail as it came in."""
+    """A mail as it was received."""
 
     recipients: list[str]
     message: EmailMessage
@@ -102,7 +102,7 @@ class Received:
 
 @dataclass
 class Mailbox:
-    """What an SMTP server received, was asked to, and how it answers to each recipient."""
+    """The mails and commands of an SMTP server, and its answer for each recipient."""
 
     port: int = 0
     mails: list[Received] = field(default_factory=list)
@@ -112,7 +112,7 @@ class Mailbox:
     read: int = 0
 
     async def code(self) -> str:
-        """The code of the first mail that has not been asked for."""
+        """The code of the first mail that was not returned before."""
         await eventually(lambda: len(self.mails) > self.read)
         self.read += 1
         codes: list[str] = CODE_LINE.findall(text_of(self.mails[self.read - 1].message))
@@ -121,7 +121,7 @@ class Mailbox:
     def to(self, address: str) -> list[Received]:
         return [mail for mail in self.mails if mail.recipients == [address]]
 
-    # aiosmtpd finds the two by these names.
+    # aiosmtpd calls both methods by these names.
     async def handle_RCPT(
         self, server: Any, session: Any, envelope: Any, address: str, options: Any
     ) -> str:
@@ -163,7 +163,7 @@ class Certificate:
 
 @cache
 def self_signed() -> Certificate:
-    """The one of this run."""
+    """The certificate of this run."""
     return new_self_signed()
 
 
@@ -205,7 +205,7 @@ async def smtp_server(
     login_in_the_clear: bool = False,
     needs_starttls: bool = True,
 ) -> AsyncIterator[Mailbox]:
-    """A real SMTP server on loopback; with ``password`` it wants a login."""
+    """A real SMTP server on loopback; with ``password`` it requires a login."""
     mailbox = mailbox or Mailbox()
 
     def authenticate(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> Any:
@@ -220,7 +220,7 @@ async def smtp_server(
             tls_context=starttls,
             require_starttls=starttls is not None and needs_starttls,
             authenticator=authenticate if password else None,
-            # Over TLS from the start aiosmtpd does not know that it is encrypted.
+            # With implicit TLS, aiosmtpd does not detect that the connection is encrypted.
             auth_require_tls=not login_in_the_clear and tls is None,
             auth_exclude_mechanism=["LOGIN"],
             enable_SMTPUTF8=True,

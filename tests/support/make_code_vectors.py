@@ -1,7 +1,7 @@
-"""Makes the texts that people paste, and the code in each (PROTOCOL §1.6.2).
+"""Generates pasted texts, and the code in each (PROTOCOL §1.6.2).
 
-``python tests/support/make_vectors.py`` writes them. The mails are those that the gateway writes
-today.
+``python tests/support/make_vectors.py`` writes them. The mails are
+the present mails of the gateway.
 """
 
 from collections.abc import Iterator
@@ -199,7 +199,7 @@ def of_classic() -> Iterator[Row]:
     yield "longer", forty, forty
     yield "longer-mail", mail(forty), forty
     yield "longer-mail-without-line-ends", "".join(mail(forty).splitlines()), forty
-    # Codes of other servers: their bytes are the key, so none is changed.
+    # Codes of other servers: their bytes are the key, so they are not changed.
     for name, own in (
         ("hex", "9f86d081884c7d659a2feaa0c55ad015"),
         ("hex-in-capitals", "9F86D081884C7D659A2FEAA0C55AD015"),

@@ -41,7 +41,7 @@ RESPONSE: list[Any] = [201, [["X-Unit", "rpm"]], b"1200"]
 
 
 def keys_json(message: Message, epoch: int | None = None) -> Json:
-    """The two keys of an epoch (of the message's, if none is said)."""
+    """The two keys of an epoch; by default the epoch of the message."""
     at = message.epoch if epoch is None else epoch
     found = {}
     for kind, name in ((1, "c2s"), (2, "s2c")):
@@ -60,7 +60,7 @@ def request_case(
     changes: Json | None = None,
     moved: bool = False,
 ) -> Case:
-    """The server receives a request. ``session`` has what differs from the message."""
+    """The server receives a request. ``session`` has the differences from the message."""
     given: Json = {
         "session": {
             "sid_hex": message.sid.hex(),
@@ -413,7 +413,7 @@ def _refusals(asked: Message) -> Iterator[Case]:
 
 
 def senders() -> Iterator[Case]:
-    """What each side writes, byte for byte. Only ecdh-gcm: OAEP draws its own random bytes."""
+    """The exact bytes of each side. Only ecdh-gcm: OAEP draws its own random bytes."""
     for fresh in FRESH:
         for form in ("json", "msgpack"):
             value = NOW_MS if fresh == "clock" else 8
@@ -503,7 +503,7 @@ def _spoilt_server_logins() -> Iterator[Case]:
             yield good.server_case(f"{suite}-{name}", refused, M4=m4)
         yield good.server_case(f"{suite}-no-attempt-left", refused, attempt=False)
         yield good.server_case(f"{suite}-unknown-user", refused, known=False)
-        # What a client sends whose view of the greeting is another.
+        # A client that has received another greeting.
         for name, seen in (
             ("another-username", replace(good, username="ada")),
             ("another-realm", replace(good, realm="evil.example")),
@@ -590,7 +590,7 @@ def bad_points() -> dict[str, bytes]:
         "of-66": good + b"\0",
         "of-64": good[:-1],
         "x-is-p": b"\x04" + P.to_bytes(32) + good[33:],
-        # (0, sqrt(b)) is on the curve; its x may also be written as p.
+        # (0, sqrt(b)) is on the curve; its x can also be written as p.
         "x-0-written-as-p": b"\x04" + P.to_bytes(32) + root_of_b.to_bytes(32),
         "coordinates-all-ones": b"\x04" + b"\xff" * 64,
         "on-the-twist": b"\x04" + (x + 1).to_bytes(32) + good[33:],
@@ -859,7 +859,7 @@ def msgpacks() -> Iterator[Case]:
 
 
 def subjects() -> dict[str, Subject]:
-    """Every file of this module: its name, and what is in it."""
+    """Every file of this module: its name and its content."""
     login_cases, resumption_cases = list(logins()), list(resumptions())
 
     def of_kind(cases: list[Case], kind: str) -> list[Case]:

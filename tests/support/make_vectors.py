@@ -3,10 +3,10 @@
 ``python tests/support/make_vectors.py`` writes every file. The README.md there says what the
 members mean.
 
-The expected values do not come from protocol/: padding, ciphers and tags are done here once more,
-from the RFCs, with another library, and with fixed bytes where a program would draw random ones.
-So everything but the keys follows from this file, and a test compares. keys.json is kept;
-``--new-keys`` makes new pairs and with them new files.
+The expected values do not come from protocol/: this module implements padding, ciphers and tags
+again, from the RFCs, with another library, and with fixed bytes instead of random ones. So the
+files depend only on this module and keys.json, and a test compares them. ``--new-keys`` generates
+new pairs, and new files with them.
 
 Longer than other modules because each group of cases is a list.
 """
@@ -66,7 +66,7 @@ def flip(data: bytes, bit: int) -> bytes:
 class TestKey:
     """A pair of keys.json, with its numbers."""
 
-    __test__ = False  # not a test class, whatever its name says
+    __test__ = False  # not a test class, despite its name
     private_pem: str
     public_pem: str
 
@@ -496,7 +496,7 @@ def requests_of_every_dialect() -> Iterator[Case]:
         for chars in (31, 33):
             sized = RequestCase(f"passphrase-{chars}", name)
             # The payload is right under what is wrapped, so that only its length is wrong. A raw
-            # key cannot have another length; there it is right under the stand-in.
+            # key cannot have another length; there it is right with the substitute.
             sealed_under = STAND_IN if dialect.key_derivation == "raw" else "0" * chars
             yield noted(
                 sized.case(passphrase=sealed_under, secret=b"0" * chars),
@@ -569,7 +569,7 @@ def requests_replayed() -> Iterator[Case]:
     key_only = RequestCase("replayed-passphrase-new-payload")
     yield key_only.case("replayed_nonce", claimed=tags("x", key_only.passphrase)[1:])
 
-    # CTR lets anyone who knows the plaintext change it: only the passphrase tells the replay.
+    # With CTR, anyone who knows the plaintext can change it: only the passphrase shows the replay.
     flipped = RequestCase("replayed-nonce-flipped-in-the-cipher")
     flipped_payload = flip(
         base64.b64decode(flipped.message()["payload"]),
@@ -598,7 +598,7 @@ def requests_replayed() -> Iterator[Case]:
 
 def requests_with_a_wrong_key() -> Iterator[Case]:
     key = test_keys()["test-session"]
-    # In all of these the payload is right under the stand-in that a server may go on with.
+    # In all of these the payload is right with the substitute key that a server may continue with.
     for name, number in (
         ("wrapped-0", 0),
         ("wrapped-1", 1),
@@ -738,7 +738,7 @@ def requests_with_a_wrong_payload() -> Iterator[Case]:
         ("gcm-iv-not-ascii", "iv-of-12-chr".replace("r", "é")),
     ):
         yield RequestCase(name, "sfet-4-gcm").case(changes={"iv": iv})
-    # The ciphertext is right under the IV of zeros that stands for one that is missing.
+    # The ciphertext is right with an IV of zeros, which replaces a missing one.
     zeros = RequestCase("gcm-iv-missing-sealed-under-zeros", "sfet-4-gcm")
     yield noted(
         zeros.case(iv="0" * 12, changes={"iv": ...}),
@@ -1223,7 +1223,7 @@ def names_of_users() -> Iterator[Case]:
 
 
 def subjects() -> dict[str, Subject]:
-    """Every file of this module: its name, and what is in it."""
+    """Every file of this module: its name and its content."""
     return {
         "classic_requests": Subject(
             "Sealed requests that reach the server, in every dialect and in custom ones.",

@@ -1,4 +1,4 @@
-"""Stores that are open for the length of a block."""
+"""Context managers with open stores."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,7 +1,7 @@
-"""A gateway that is set up well, with all that it needs, for the doctor to look at.
+"""A correctly configured gateway for tests of the doctor.
 
-A real mail server, a real API, a store with a session in it, and the gateway itself, each of which
-a test can put out of order.
+It has a real mail server, a real API, a store with a session, and the gateway itself. A test can
+break each of them.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ PASSWORD = "s3cret-of-the-mail"
 
 @dataclass
 class Examined:
-    """What the doctor printed."""
+    """The output of the doctor."""
 
     status: int
     out: str
@@ -42,7 +42,7 @@ class Examined:
 
 @dataclass
 class Api:
-    """An API whose first page is a page, and whose answers a test can change."""
+    """An API with a start page; a test can change its answers."""
 
     port: int = 0
     status: int = 200
@@ -56,7 +56,7 @@ class Api:
 
 @dataclass
 class Patient:
-    """The folder of a service, its settings by name, and what is around it."""
+    """The folder of a service, its settings by name, and its servers."""
 
     folder: Path
     mailbox: Mailbox
@@ -77,7 +77,7 @@ class Patient:
         return self.folder / "store.db.key"
 
     def write(self, **changes: Any) -> None:
-        """The config file, with some settings changed; None leaves one out."""
+        """The config file with changed settings; None removes one."""
         settings = {**self.settings, **changes}
         self.config.write_text(
             "".join(
@@ -89,7 +89,7 @@ class Patient:
         self.config.chmod(0o600)
 
     async def examine(self, *arguments: str) -> Examined:
-        """``certless doctor`` on it."""
+        """Run ``certless doctor`` with it."""
         given = ["doctor", "--config", str(self.config), *arguments]
         status = await asyncio.to_thread(main, given)
         out, err = self.capsys.readouterr()
@@ -98,7 +98,7 @@ class Patient:
         return Examined(status, out)
 
     async def examine_changed(self, **changes: Any) -> Examined:
-        """The same with other settings, which are as they were again afterwards."""
+        """The same with other settings, which are restored afterwards."""
         self.write(**changes)
         examined = await self.examine()
         self.write()
@@ -127,7 +127,7 @@ async def listening(app: web.Application, port: int = 0) -> AsyncIterator[int]:
 async def a_patient(
     folder: Path, capsys: pytest.CaptureFixture[str], port: int
 ) -> AsyncIterator[Patient]:
-    """In good health; the gateway is to listen on ``port``, and does not yet."""
+    """Everything works. The gateway does not listen on ``port`` yet."""
     api = Api()
     behind = web.Application()
     behind.router.add_route("*", "/{path:.*}", api.answer)
@@ -155,7 +155,7 @@ async def a_patient(
 
 @asynccontextmanager
 async def serving(patient: Patient, *, log_in: bool = True) -> AsyncIterator[None]:
-    """Its gateway runs, as ``serve`` makes it, with a session in its store."""
+    """Its gateway runs as in ``serve``, with a session in its store."""
     options = read_config(patient.config)
     port = int(options.pop("listen").rpartition(":")[2])
     async with listening(application(options), port):

@@ -48,7 +48,7 @@ def seeded(seed: object) -> Entropy:
 
 
 class Peer:
-    """Both ends of one session; ``claims`` is the store's memory of it."""
+    """Client and server of one session; ``claims`` are the claims in the store."""
 
     def __init__(self, dialect: str | Dialect = "article-2016", seed: object = 0) -> None:
         self.dialect = DIALECTS[dialect] if isinstance(dialect, str) else dialect
@@ -67,7 +67,7 @@ class Peer:
         self.claims: set[bytes] = set()
 
     def claim(self, claim: NonceClaim) -> bool:
-        """Both tags or neither, as a store does it."""
+        """Claim both tags or neither, as a store does."""
         tags = {b"n" + claim.nonce_tag, b"p" + claim.passphrase_tag}
         if tags & self.claims:
             return False
@@ -75,7 +75,7 @@ class Peer:
         return True
 
     def login(self, password: str | None = None, now_ms: int = NOW_MS) -> AcceptedLogin:
-        """A whole login; the client ends up with the keys that the server has for it."""
+        """A whole login; the client then has the keys that the server has for it."""
         message, pending = self.client.seal_login(
             self.token, self.code, self.client_pair, now_ms, self.entropy, password
         )
@@ -88,18 +88,18 @@ class Peer:
     def send(
         self, fields: JsonObject | None = None, now_ms: int = NOW_MS
     ) -> tuple[SealedRequest, PendingResponse]:
-        """A request of the client, not yet at the server."""
+        """A request of the client, not served yet."""
         return self.client.seal_fields(
             self.token, self.client_keys, fields or {}, now_ms, self.entropy
         )
 
     def open(self, message: SealedRequest, now_ms: int = NOW_MS) -> OpenedRequest:
-        """The request decrypted, as where its passphrase has tries left."""
+        """The decrypted request; its passphrase has tries left."""
         unwrapped = self.server.unwrap_request(message, self.session_keys)
         return unwrapped.decrypt(unwrapped.passphrase_tag is not None).read(now_ms)
 
     def receive(self, message: SealedRequest, now_ms: int = NOW_MS) -> AcceptedRequest:
-        """The request at the server, with its claim made."""
+        """The request at the server, after its claim."""
         opened = self.open(message, now_ms)
         return opened.accept(self.claim(opened.nonce_claim))
 

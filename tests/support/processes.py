@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 async def until_listening(port: int, process: asyncio.subprocess.Process) -> None:
-    """Wait until something accepts connections on ``port``."""
+    """Wait until a program accepts connections on ``port``."""
     async with asyncio.timeout(30):
         while process.returncode is None:
             try:
@@ -33,7 +33,7 @@ async def until_listening(port: int, process: asyncio.subprocess.Process) -> Non
 def started(command: list[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
     """``command``, run; ended at the latest on leaving.
 
-    ``Popen`` as a context waits for its end: for ever, where a failed test has left it hanging.
+    ``Popen`` as a context manager would wait for ever if a failed test leaves the process running.
     """
     with subprocess.Popen(command, **options) as process:
         try:

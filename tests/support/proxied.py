@@ -1,4 +1,4 @@
-"""A reverse proxy in front of an upstream that shows what it was sent."""
+"""A reverse proxy in front of an upstream that returns the requests it gets."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -59,7 +59,7 @@ def upstream_app() -> web.Application:
 async def proxied(
     upstream: str | None = None, base: str = "", **options: Any
 ) -> AsyncIterator[tuple[str, Client]]:
-    """A proxy's URL, and a client that is logged in there."""
+    """The URL of a proxy, and a client with a session."""
     mails = CaughtMails()
     async with serving(upstream_app()) as url:
         app = gateway.reverse_proxy(

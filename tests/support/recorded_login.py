@@ -1,9 +1,8 @@
-"""What a listener can do with a recorded login: an attack harness.
+"""Attacks on a recorded login, as a listener on the network could try them.
 
-``listening`` is a cable that somebody has tapped: it leads to a gateway, and keeps every byte.
-``classic_code`` tries codes on the record of a classic login until one opens it. For the hardened
-suites there is nothing to try a code on: ``HardenedRecord`` is all that passed, and ``opens`` says
-whether a guess can be told right, which takes a secret of one of the two sides.
+``listening`` is a proxy to a gateway that records every byte. ``classic_code`` tries codes with the
+record of a classic login until one opens it. The record of a hardened login, ``HardenedRecord``,
+allows no such test: ``opens`` checks a guess, but needs a secret of the client or the server.
 """
 
 import asyncio
@@ -34,7 +33,7 @@ from protocol.hardened.suites import HARDENED_SUITES
 
 @dataclass
 class Cable:
-    """What passed, as bytes; ``url`` is its near end."""
+    """The recorded bytes; ``url`` is the address for the client."""
 
     url: str = ""
     sent: bytearray = field(default_factory=bytearray)
@@ -61,7 +60,7 @@ def _bodies(data: bytes | bytearray, stream: Stream) -> Iterator[bytes]:
 
 @asynccontextmanager
 async def listening(port: int) -> AsyncIterator[Cable]:
-    """A tapped cable to ``port``, for one connection after the other."""
+    """A recording proxy to ``port``, for one connection at a time."""
     cable = Cable()
 
     async def carry(
@@ -95,8 +94,8 @@ async def listening(port: int) -> AsyncIterator[Cable]:
 def classic_code(payload_b64: str, guesses: Iterable[str]) -> str | None:
     """The code that opens the payload of a login in ``article-2016``, if it is among ``guesses``.
 
-    The first bytes of the plaintext are known: that is enough to tell the right code, and a login
-    that was recorded can be tried for ever.
+    The first bytes of the plaintext are known, which is enough to recognize the right code. An
+    attacker can try codes on a recorded login without limit.
     """
     payload = base64.b64decode(payload_b64)
     start = payload[:16]
@@ -127,7 +126,7 @@ def _is_json(data: bytes) -> bool:
 
 @dataclass(frozen=True)
 class HardenedRecord:
-    """ClientHello to ClientConfirmation, as recorded; ServerConfirmation reveals nothing more."""
+    """The messages up to ClientConfirmation; ServerConfirmation does not reveal more."""
 
     hello: ClientHello
     greeting: ServerHello
@@ -137,7 +136,7 @@ class HardenedRecord:
 
     @classmethod
     def of(cls, cable: Cable) -> "HardenedRecord":
-        """The first login that passed, in JSON."""
+        """The first recorded login, in JSON."""
         m0, m2, m4, *_ = cable.requests()
         m1, m3, *_ = cable.answers()
         return cls(
@@ -149,7 +148,7 @@ class HardenedRecord:
         )
 
     def w_of(self, guess: str) -> int:
-        """The number that a guess of the code stands for: all of it is public but the code."""
+        """The number w for a guess of the code; its other inputs are public."""
         return code_scalar(
             guess,
             HARDENED_SUITES[self.greeting.suite],
@@ -159,7 +158,7 @@ class HardenedRecord:
         )
 
     def opens(self, guess: str, secrets: Iterable[bytes], realm: str) -> bool:
-        """Whether ``guess``, with one of ``secrets`` for K, gives the cA that was sent."""
+        """Whether ``guess``, with one of ``secrets`` as K, gives the cA that was sent."""
         hello, greeting = self.hello, self.greeting
         p_a, p_b = self.client_share.p_a, self.server_share.p_b
         th0 = greeting_transcript(hello, greeting, realm)
@@ -168,15 +167,16 @@ class HardenedRecord:
         return any(agree(who, p_a, p_b, k, w, th).confirm_client == told for k in secrets)
 
     def secret_with(self, guess: str, x: int) -> bytes | None:
-        """K for a guess, from the client's own x, which no listener has."""
+        """K for a guess, from the client's secret x, which a listener does not have."""
         share = admit_share(self.server_share.p_b)
         assert share is not None
         return client_secret(Blinding.of(self.w_of(guess)), x, share)
 
     def public_points(self, guess: str) -> list[bytes]:
-        """Every point that a listener can come to with a guess: what travelled, unblinded or not,
+        """Every point that a listener can compute with a guess.
 
-        the sums and the differences of any two of them. K is none of these, whatever the guess.
+        These are the sent points, unblinded or not, and the sums and differences of any two of
+        them. None of these is K, for any guess.
         """
         blinding = Blinding.of(self.w_of(guess))
         p_a, p_b = admit_share(self.client_share.p_a), admit_share(self.server_share.p_b)

@@ -1,4 +1,4 @@
-"""Real Redis servers for the tests: each a process of its own on a port of loopback."""
+"""Real Redis servers for the tests: separate processes on loopback."""
 
 import asyncio
 import shutil
@@ -16,12 +16,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 NOTHING = '""'
-# Nothing is saved unless a test says so, and nobody waits for a second replica.
+# Nothing is saved unless a test sets it, and a replica synchronizes at once.
 SERVER = {"save": NOTHING, "repl-diskless-sync-delay": "0"}
 
 
 class RedisProcess:
-    """A ``redis-server`` in a folder; it can be killed and started again, with what it saved."""
+    """A ``redis-server`` in a folder; it can be killed and restarted with its saved data."""
 
     def __init__(self, folder: Path, options: Mapping[str, str], *, sentinel: bool = False) -> None:
         self.port = a_free_port()
@@ -66,7 +66,7 @@ class RedisProcess:
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Redis]:
-        """A client that looks over the store's shoulder."""
+        """A second client, which reads the data of the store."""
         client: Any = Redis(port=self.port, protocol=2, retry=Retry(NoBackoff(), 0))
         try:
             yield client
@@ -74,7 +74,7 @@ class RedisProcess:
             await client.aclose()
 
     async def tell(self, *command: str | int | bytes) -> Any:
-        """The answer to one command, from beside the store."""
+        """The answer to one command, without the store."""
         async with self.client() as client:
             return await client.execute_command(*command)  # type: ignore[no-untyped-call]
 
@@ -84,13 +84,13 @@ class RedisProcess:
             return str((await client.info("everything"))[name])
 
     async def until(self, name: str, wanted: Callable[[str], bool]) -> None:
-        """Wait until a value from INFO is as it is wanted."""
+        """Wait until a value from INFO is the wanted one."""
         async with asyncio.timeout(30):
             while not wanted(await self.info(name)):  # noqa: ASYNC110 (it is outside the loop)
                 await asyncio.sleep(0.02)
 
     async def follow(self, master: "RedisProcess | None") -> None:
-        """Become a replica of ``master`` and wait until it is in step; None: become a master."""
+        """Become a synchronized replica of ``master``; None: become a master."""
         if master is None:
             await self.tell("REPLICAOF", "NO", "ONE")
             return
@@ -100,7 +100,7 @@ class RedisProcess:
         await self.until("slave_repl_offset", lambda own: int(own) >= int(offset))
 
     async def lose_touch(self) -> None:
-        """Stay a replica, of a master that is not there."""
+        """Become a replica of a master that does not exist."""
         await self.tell("REPLICAOF", "127.0.0.1", a_free_port())
 
     def signal(self, number: signal.Signals) -> None:
@@ -129,12 +129,12 @@ async def running(folder: Path, /, **options: str) -> AsyncIterator[RedisProcess
 
 
 def cluster_node(folder: Path) -> AbstractAsyncContextManager[RedisProcess]:
-    """A node of a Redis Cluster, which has no slots and knows no other."""
+    """A node of a Redis Cluster without slots and without other nodes."""
     return running(folder, cluster_enabled="yes", cluster_port=str(a_free_port()))
 
 
 async def cluster_info(node: RedisProcess, wanted: bytes) -> None:
-    """Wait until a node says this of its cluster."""
+    """Wait until a node reports this state of its cluster."""
     async with asyncio.timeout(30):
         while wanted not in await node.tell("CLUSTER", "INFO"):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
@@ -142,7 +142,7 @@ async def cluster_info(node: RedisProcess, wanted: bytes) -> None:
 
 @asynccontextmanager
 async def cluster(folder: Path) -> AsyncIterator[RedisProcess]:
-    """A Redis Cluster of one node, which has all slots."""
+    """A Redis Cluster of one node with all slots."""
     async with cluster_node(folder) as node:
         await node.tell("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         await cluster_info(node, b"cluster_state:ok")
@@ -151,7 +151,7 @@ async def cluster(folder: Path) -> AsyncIterator[RedisProcess]:
 
 @asynccontextmanager
 async def watched(folder: Path, master: RedisProcess) -> AsyncIterator[RedisProcess]:
-    """A sentinel of the service ``tea``, which is ``master`` now."""
+    """A sentinel of the service ``tea``; its master is ``master``."""
     options = {
         "sentinel monitor": f"tea 127.0.0.1 {master.port} 1",
         "sentinel down-after-milliseconds": "tea 500",

@@ -1,7 +1,7 @@
-"""A process that holds an RSA key and does nothing but unwrap; and the way to it, for tests.
+"""A process that holds an RSA key and only unwraps with it; and its client, for tests.
 
-Run as a program it is the device: its key is made there and never leaves it. Each line that comes
-in is ``MANNER HEX``; each but those in the manner ``hangs`` is answered by one line.
+As a program, this module is the device: it generates the key and never sends it. Each input line is
+``MANNER HEX``. The device answers each one with one line, except in the manner ``hangs``.
 """
 
 import asyncio
@@ -35,11 +35,11 @@ def device() -> None:
 
 
 class DeviceFailed(Exception):
-    """What a driver of such a device raises."""
+    """The error of a driver of such a device."""
 
 
 class Device:
-    """An ``RsaDecrypter`` whose key is in ``process``. ``manner`` is how it answers."""
+    """An ``RsaDecrypter`` with its key in ``process``. ``manner`` controls the answers."""
 
     def __init__(self, process: asyncio.subprocess.Process, public_key: bytes) -> None:
         self.public_key: bytes | str = public_key

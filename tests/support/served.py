@@ -1,8 +1,7 @@
-"""The three ways in which Certless is served, each as a process of its own.
+"""The three ways to serve Certless, each as a separate process.
 
-Behind ``serve`` stands an upstream in the process of the test; the other two have a public route
-that reads what it is sent, and one that answers much. ``python served.py NAME PORT FOLDER`` is such
-a process.
+``serve`` has an upstream in the process of the test. The other two have a public route that reads
+the request, and one with a large response. ``python served.py NAME PORT FOLDER`` is such a process.
 """
 
 import asyncio
@@ -31,7 +30,7 @@ LARGE = 8 * MIB
 
 @dataclass
 class Upstream:
-    """A server that reads what it is asked for and answers much, or waits for it."""
+    """A server with large requests and responses, and with slow ones."""
 
     url: str = ""
     asked: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
@@ -43,7 +42,7 @@ class Upstream:
         return await self._whole(request, web.Response(body=bytes(LARGE)))
 
     async def endless(self, request: web.Request) -> web.StreamResponse:
-        """More than fits into the buffers on the way, whatever they take."""
+        """More bytes than fit into the buffers on the way."""
         self.asked.release()
         response = web.StreamResponse()
         try:
@@ -94,7 +93,7 @@ async def an_upstream() -> AsyncIterator[Upstream]:
 
 @dataclass
 class Served:
-    """A process that listens."""
+    """A listening process."""
 
     port: int
     pid: int
@@ -102,14 +101,14 @@ class Served:
     upstream: Upstream
 
     def resident_bytes(self) -> int:
-        """The memory that the process has."""
+        """The memory of the process."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * 4096
 
 
 @asynccontextmanager
 async def served(adapter: str, folder: Path, *options: str) -> AsyncIterator[Served]:
-    """``adapter`` in front of public routes below ``/public``; ``options`` are those of serve."""
+    """``adapter`` in front of public routes below ``/public``; ``options`` as for serve."""
     port, log = a_free_port(), folder / f"{adapter}.log"
     async with an_upstream() as upstream:
         command: tuple[str, ...] = (__file__, adapter, str(port), str(folder))

@@ -1,4 +1,4 @@
-"""Visitors of a public page who read the begin of an answer, and no more."""
+"""Clients of a public page that read only the beginning of the response."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ OPTIONS = {"any_address": True, "suites": ["ecdh-gcm"], "public": ["/*"]}
 
 @contextlib.asynccontextmanager
 async def slow_readers(tmp_path: Path, addresses: list[str]) -> AsyncIterator[str]:
-    """A gateway at which a visitor of each address reads the begin of an answer, and no more."""
+    """A gateway with a client at each address that reads only the beginning of a response."""
 
     async def large(_: web.Request) -> web.Response:
         return web.Response(body=bytes(SIZE))

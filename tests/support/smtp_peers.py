@@ -1,4 +1,4 @@
-"""A mail server that answers each step as it is told: what no honest server can be made to say."""
+"""A mail server with an answer of the test for each step, also answers of no real server."""
 
 import asyncio
 import base64
@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-# Instead of an answer: close the connection, say nothing for ever, send a byte now and then.
+# Instead of an answer: close the connection, never answer, or send single bytes at intervals.
 CUT, HANG, DRIP = "(cut)", "(hang)", "(drip)"
 GARBAGE, TOO_LONG, ENDLESS = "hello there", "250 " + "x" * 9000, "250-" + "x" * 70_000
-# More lines than one, the last without a hyphen behind its number (RFC 5321 §4.2.1).
+# Several lines, the last one without a hyphen after its number (RFC 5321 §4.2.1).
 LINES = "250-mail.test is\r\n250-glad to\r\n250 hear it"
 
 STEPS = ("banner", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "end")
@@ -24,9 +24,9 @@ USUAL = {
 
 @dataclass
 class ScriptedPeer:
-    """``answers`` to a step are taken one after another; then, and else, comes the usual one.
+    """``answers`` to a step are sent one after another; after them, the usual one.
 
-    ``"RCPT bob@example.org"`` is for that recipient alone.
+    ``"RCPT bob@example.org"`` is for that recipient only.
     """
 
     answers: dict[str, list[str]] = field(default_factory=dict)
@@ -34,14 +34,14 @@ class ScriptedPeer:
     port: int = 0
     connections: int = 0
     commands: list[str] = field(default_factory=list)
-    # What came whole, with a dot behind it, and to whom.
+    # The complete mails, each with its final dot, and their recipients.
     mails: list[tuple[str, bytes]] = field(default_factory=list)
 
     def to(self, address: str) -> list[bytes]:
         return [content for recipient, content in self.mails if recipient == address]
 
     def said(self, verb: str) -> list[str]:
-        """The commands that begin so."""
+        """The commands with this beginning."""
         return [command for command in self.commands if command.startswith(verb)]
 
     def _answer(self, step: str, line: str = "") -> str:
@@ -78,7 +78,7 @@ class ScriptedPeer:
 
 
 async def _say(writer: asyncio.StreamWriter, answer: str) -> bool:
-    """Whether the conversation goes on."""
+    """Answer a command; whether the connection stays open."""
     if answer == CUT:
         return False
     if answer == HANG:
@@ -120,5 +120,5 @@ async def listening_peer(peer: ScriptedPeer) -> AsyncIterator[ScriptedPeer]:
 
 
 def credentials(command: str) -> list[str]:
-    """User and password of AUTH PLAIN."""
+    """User name and password of AUTH PLAIN."""
     return base64.b64decode(command.split()[2]).decode().split("\0")[1:]

@@ -1,9 +1,9 @@
-"""Some 1,300 ways to write a path in a request line: what programs are known to disagree about."""
+"""About 1,300 ways to write a path in a request line, which programs read differently."""
 
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
-# Below these nothing is guarded, so that a detour begins here.
+# Nothing below these is guarded, so that a detour can begin here.
 OPEN = "/open"
 
 _AFTER = (
@@ -130,7 +130,7 @@ _BETWEEN = ("//", "/./", "/x/../", "%2f", "%2F", "\\", "%5c", "/%2e/", ";/", ";x
 
 
 def spellings(paths: Iterable[str]) -> list[bytes]:
-    """Each of ``paths``, spelled in all these ways: targets as they stand in a request line."""
+    """Each of ``paths`` in all these spellings, as targets of a request line."""
     found = dict.fromkeys(way.encode("latin-1") for path in paths for way in _ways(path))
     return list(found)
 
@@ -149,7 +149,7 @@ def _ways(path: str) -> Iterator[str]:
 
 
 def _letters(path: str) -> Iterator[str]:
-    """One letter, or all, as an escape, twice escaped, in full width, or in an overlong form."""
+    """One letter or all letters: escaped, escaped twice, in full width, or overlong."""
     for at, letter in enumerate(path):
         if letter != "/":
             escape = f"%{ord(letter):02x}"
@@ -159,6 +159,6 @@ def _letters(path: str) -> Iterator[str]:
                 yield path[:at] + written + path[at + 1 :]
     everything = "".join(letter if letter == "/" else f"%{ord(letter):02x}" for letter in path)
     yield from (everything, everything.upper(), everything + "/", everything + "/%78")
-    # In either case these are s, k and i to some.
+    # Some programs read these as s, k and i, in upper or lower case.
     for letter, odd in (("s", "\u017f"), ("i", "\u0131"), ("i", "\u0130"), ("k", "\u212a")):
         yield path.replace(letter, quote(odd))

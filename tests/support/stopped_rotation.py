@@ -1,7 +1,7 @@
-"""A rotation that stops for ever at one of its steps: ``stopped_rotation.py STORE KEYS POINT``.
+"""A rotation that hangs at one of its steps: ``stopped_rotation.py STORE KEYS POINT``.
 
-``POINT`` is "file 1", "file 2" (the key file was replaced once, twice), "record N" (so many records
-were sealed anew, and none of it is committed) or "committed". It says when it has stopped.
+``POINT`` is "file 1", "file 2" (the key file was replaced once, twice), "record N" (N records were
+resealed but not committed) or "committed". The program prints a line when it has stopped.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ def at(point: str) -> None:
 
 
 class StoppedFile(KeyFile):
-    """Stops after it was replaced."""
+    """A key file that stops after its replacement."""
 
     times = 0
 
@@ -36,7 +36,7 @@ class StoppedFile(KeyFile):
 
 
 class StoppedStore(SqliteStore):
-    """Stops inside its transaction, or after it."""
+    """A store that stops in the transaction, or after it."""
 
     async def reseal(self, reseal: Reseal) -> int:
         changed = 0

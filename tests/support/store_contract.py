@@ -1,9 +1,9 @@
-"""What every store must do (``gateway/stores``, PROTOCOL §3.7.1): inherit and be tested.
+"""The tests of every store (``gateway/stores``, PROTOCOL §3.7.1).
 
-What it must do for the hardened suites stands in ``hardened_store_contract.py``.
+``hardened_store_contract.py`` has those for the hardened suites.
 
-A store's test class derives from ``StoreContract`` and gives the fixture ``store``: open, empty.
-Times are small numbers here; a store never looks at a clock of its own.
+The test class of a store derives from ``StoreContract`` and defines the fixture ``store``: an open,
+empty store. Times are small numbers here, because a store never reads a clock.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ LOGIN, SESSION = b"a sealed login", b"a sealed session"
 
 
 def tag(name: object) -> bytes:
-    """16 bytes that are different for every ``name``."""
+    """16 bytes that differ for every ``name``."""
     return str(name).encode().rjust(TAG_BYTES, b"\x00")
 
 
 def message(number: object) -> NonceClaim:
-    """The claim of a message with a nonce and a passphrase of its own."""
+    """The claim of a message with its own nonce and passphrase."""
     return NonceClaim(tag(f"n {number}"), tag(f"p {number}"))
 
 
@@ -55,7 +55,7 @@ async def reach_closed(store: Store, key: bytes = ANN) -> None:
 
 
 async def state_of(store: Store, key: bytes = ANN) -> str:
-    """The state as the contract shows it; looking may move the session on."""
+    """The state of a session, found by calls that can change it."""
     if await store.load(key, NOW_MS) is not None:
         return "ENROLLED"
     if await store.claim_code(key, NOW_MS) is not None:
@@ -73,7 +73,7 @@ REACH: dict[str, Reach] = {
 
 
 class StoreContract(HardenedStoreContract):
-    """Inherit, and give ``store``."""
+    """Inherit, and define the fixture ``store``."""
 
     @pytest.fixture
     def store(self) -> Store:
@@ -135,7 +135,7 @@ class StoreContract(HardenedStoreContract):
         assert tries == CODE_ATTEMPTS
 
     async def test_a_claimed_code_stays_claimed(self, store: Store) -> None:
-        # What a crash between claim and release leaves behind: nobody tries this code again.
+        # The state after a crash between claim and release: this code cannot be tried again.
         await reach_code_claimed(store)
         for now_ms in (NOW_MS, NOW_MS + 1, EXPIRES_MS, EXPIRES_MS + 1):
             assert await store.claim_code(ANN, now_ms) is None
@@ -175,7 +175,7 @@ class StoreContract(HardenedStoreContract):
 
     @pytest.mark.parametrize("state", ["CODE_CLAIMED", "ENROLLED"])
     async def test_an_id_in_use_does_not_begin_again(self, store: Store, state: str) -> None:
-        # §3.7.1 has SessionRequested in NEW only. Whether the store complains is its own affair.
+        # §3.7.1 has SessionRequested in NEW only. A store can raise an error, or not.
         await REACH[state](store)
         with contextlib.suppress(LocalProtocolError, StoreUnavailable):
             await store.add_login(ANN, b"another login", EXPIRES_MS, USER)
@@ -248,7 +248,7 @@ class StoreContract(HardenedStoreContract):
         assert not await store.claim(ANN, NonceClaim(tag("new n"), tag("p")), NOW_MS)
 
     async def test_a_failed_claim_stores_neither_tag(self, store: Store) -> None:
-        # Otherwise a bent replay could use up the nonce of a message that is still on its way.
+        # Otherwise a changed replay could use up the nonce of a message that has not arrived yet.
         await reach_enrolled(store)
         assert await store.claim(ANN, NonceClaim(tag("n"), tag("p")), NOW_MS)
         assert not await store.claim(ANN, NonceClaim(tag("n"), tag("free p")), NOW_MS)
@@ -289,7 +289,7 @@ class StoreContract(HardenedStoreContract):
             for n in range(MAX_MESSAGES)
         )
         assert all(await in_turns(tries))
-        # One that was counted before is not the next one; nor is a replay.
+        # A passphrase that was counted before is not a new one; nor is a replay.
         assert await store.try_passphrase(ANN, first, NOW_MS)
         assert await store.claim(ANN, message(1), NOW_MS)
         assert not await store.try_passphrase(ANN, message(1).passphrase_tag, NOW_MS)
@@ -308,7 +308,7 @@ class StoreContract(HardenedStoreContract):
         tries = [await store.try_passphrase(ANN, tag("p"), NOW_MS) for _ in range(7)]
         assert tries == [True] * PASSPHRASE_ATTEMPTS + [False] * 2
         assert await store.try_passphrase(ANN, tag("another p"), NOW_MS)
-        # The message that these were tries of may still be claimed.
+        # The message of these tries can still be claimed.
         assert await store.claim(ANN, NonceClaim(tag("n"), tag("p")), NOW_MS)
 
     async def test_a_claimed_passphrase_is_not_tried_again(self, store: Store) -> None:
@@ -369,13 +369,13 @@ class StoreContract(HardenedStoreContract):
         await reach_code_claimed(store, ANN)
         with pytest.raises(RateLimited) as caught:
             await store.enrol(ANN, SESSION, EXPIRES_MS, caps)
-        # Through 9.001 s, so it is over after ten.
+        # It is open until 9.001 s, so it has ended after ten.
         assert caught.value.retry_after_s == 10
         assert await store.load(ANN, NOW_MS) is None
         await store.add_login(BOB, LOGIN, EXPIRES_MS, tag("another user"))
         assert await store.claim_code(BOB, NOW_MS)
         assert await store.enrol(BOB, SESSION, EXPIRES_MS, caps)
-        # The login is as it was: as soon as there is room again, it goes on.
+        # The login has not changed: it continues as soon as the limit allows it.
         await store.end(tag(0))
         assert await store.enrol(ANN, SESSION, EXPIRES_MS, caps)
 
@@ -524,7 +524,7 @@ class StoreContract(HardenedStoreContract):
                     assert await store.claim_code(key, NOW_MS) == LOGIN
                 if name == "ENROLLED":
                     assert await store.enrol(key, SESSION, at_ms)
-        # Alive through expires_ms itself: the first of the three times only.
+        # Open until expires_ms itself, so at the first of the three times only.
         assert await store.sweep(EXPIRES_MS) == len(states)
         assert await store.sweep(EXPIRES_MS) == 0
         found = {

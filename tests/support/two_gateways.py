@@ -1,4 +1,4 @@
-"""Two gateways on one store: real processes of ``certless serve`` with one upstream behind both."""
+"""Two gateways on one store: real processes of ``certless serve`` with the same upstream."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ DIALECT = "sfet-3"
 
 
 class MailedCodes(CaughtMails):
-    """Codes of mails that went through a real SMTP server."""
+    """The codes of mails at a real SMTP server."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         super().__init__()
@@ -34,20 +34,20 @@ class MailedCodes(CaughtMails):
 
 @dataclass(kw_only=True)
 class Gateway(Running):
-    """One of the two."""
+    """A gateway of the two."""
 
     process: Process
     log: Path
 
     async def kill(self) -> None:
-        """As ``kill -9`` does."""
+        """Kill the process, like ``kill -9``."""
         self.process.send_signal(signal.SIGKILL)
         await self.process.wait()
 
 
 @dataclass
 class Message:
-    """A sealed order, as it goes over the wire."""
+    """A sealed order, as it is sent."""
 
     id: str
     path: str
@@ -55,7 +55,7 @@ class Message:
     content_type: str
 
     async def send(self, at: Running) -> int | None:
-        """The status, or None where no answer came."""
+        """The status, or None without an answer."""
         try:
             headers = {"Content-Type": self.content_type}
             return (await at.post(self.path, self.body, headers=headers)).status
@@ -64,7 +64,7 @@ class Message:
 
 
 class Orders:
-    """A session that orders, in one of the three ways to be fresh; each order has its number."""
+    """A session that sends numbered orders, with one of the three kinds of freshness."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -122,7 +122,7 @@ async def log_in(way: str, at: Running, name: str) -> Orders:
 
 @dataclass
 class Pair:
-    """Both gateways, and the journal of what the upstream ran."""
+    """Both gateways, and the log of the orders that the upstream has run."""
 
     a: Gateway
     b: Gateway
@@ -130,7 +130,7 @@ class Pair:
     mailbox: Mailbox
 
     def ran(self) -> Counter[str]:
-        """How often each order ran."""
+        """How often each order was run."""
         return Counter(self.journal.read_text().split())
 
     def logs(self) -> str:
@@ -139,7 +139,7 @@ class Pair:
 
 @asynccontextmanager
 async def two_gateways(folder: Path, store: str, *options: str) -> AsyncIterator[Pair]:
-    """Both, behind them one upstream that writes a journal; codes go by SMTP."""
+    """Both gateways, an upstream that logs its orders, and a mail server for the codes."""
     journal = folder / "journal"
     journal.touch()
     async with contextlib.AsyncExitStack() as stack:

@@ -1,6 +1,6 @@
-"""Real upstreams with the same pages: what is guarded says GUARDED, what is open says OPEN.
+"""Real upstreams with the same pages: guarded ones contain GUARDED, open ones OPEN.
 
-``/admin``, what is below it, and ``/secret.php`` are guarded; ``/open/`` holds files for everybody.
+``/admin``, all below it, and ``/secret.php`` are guarded; the files in ``/open/`` are open.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ def guarded(rest=""): return "GUARDED"
 def open_page(name): return flask.send_from_directory(sys.argv[2] + "/open", name)
 make_server("127.0.0.1", int(sys.argv[1]), app, threaded=True).serve_forever()
 """
-# As programs without a framework do it: by Node's own parser of URLs, which resolves dots.
+# As in programs without a framework: Node's own URL parser, which resolves dots.
 _NODE = """
 require('node:http').createServer((request, response) => {
   let path;
@@ -47,8 +47,8 @@ require('node:http').createServer((request, response) => {
   response.end(isGuarded ? 'GUARDED' : path === '/open/a.css' ? 'OPEN' : 'nothing');
 }).listen(Number(process.argv[1]), '127.0.0.1');
 """
-# As Express and Connect: in either case, with a slash at the end or without; a mounted router
-# takes whatever follows a slash or a full stop.
+# As in Express and Connect: any case, with or without a slash at the end. A mounted router gets
+# everything after a slash or a full stop.
 _EXPRESS = """
 const { posix } = require('node:path');
 require('node:http').createServer((request, response) => {
@@ -67,7 +67,7 @@ require('node:http').createServer((request, response) => {
 
 @asynccontextmanager
 async def upstream(name: str, folder: Path) -> AsyncIterator[str]:
-    """The URL of the upstream ``name``, whose files are in ``folder``."""
+    """The URL of the upstream ``name`` with the files in ``folder``."""
     root = folder / "pages"
     _write_pages(root)
     if name in ("aiohttp", "starlette"):
@@ -110,7 +110,7 @@ def _nginx(folder: Path, root: Path, port: int) -> Path:
         f"{kind}_temp_path {folder}/{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    # The alias without a slash at its end is a mistake that many make: /open.. leads out of it.
+    # An alias without a slash at its end is a common mistake: /open.. leads out of it.
     config.write_text(
         f"daemon off;\nmaster_process off;\npid {folder}/upstream.pid;\nerror_log stderr crit;\n"
         f"events {{}}\nhttp {{\naccess_log off;\n{places}default_type text/plain;\n"
@@ -122,7 +122,7 @@ def _nginx(folder: Path, root: Path, port: int) -> Path:
 
 
 def guarded_aiohttp(root: Path) -> web.Application:
-    """Guarded pages in an application below ``/admin``, and one route."""
+    """Guarded pages in an application below ``/admin``, and one guarded route."""
 
     async def guarded(_: web.Request) -> web.Response:
         return web.Response(text=GUARDED)
@@ -156,7 +156,7 @@ def guarded_starlette() -> Starlette:
 
 
 async def said(url: str, target: bytes) -> bytes:
-    """What ``GET target`` is answered, byte for byte as it is written; b"" where nothing comes."""
+    """The answer to ``GET target`` with exactly these bytes; b"" without an answer."""
     name, _, port = url.removeprefix("http://").partition(":")
     async with asyncio.timeout(30):
         reader, writer = await asyncio.open_connection(name, int(port))

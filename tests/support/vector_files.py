@@ -32,7 +32,7 @@ class Case:
 
     @property
     def group(self) -> Json:
-        """What the tests of one group have in common, besides parts of their input."""
+        """The common members of the tests of one group, besides parts of their input."""
         group: Json = {"kind": self.kind}
         if self.dialect is not None:
             group["dialect"] = self.dialect
@@ -57,7 +57,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Subject:
-    """One file: what it is about, and its cases."""
+    """One file: its subject and its cases."""
 
     comment: str
     cases: Iterable[Case]
@@ -121,7 +121,7 @@ def write(subjects: Mapping[str, Subject]) -> None:
 
 
 def stale(subjects: Mapping[str, Subject]) -> list[str]:
-    """The files that are not what their generator writes."""
+    """The files that differ from the output of their generator."""
     return [
         name
         for name, subject in subjects.items()
@@ -130,7 +130,7 @@ def stale(subjects: Mapping[str, Subject]) -> list[str]:
 
 
 def read(name: str) -> dict[str, Json]:
-    """The tests of one file by name, each with its whole input and what its group says."""
+    """The tests of one file by name, each with its whole input and the members of its group."""
     found: dict[str, Json] = {}
     for group in json.loads((VECTORS / f"{name}.json").read_text())["groups"]:
         common = {key: value for key, value in group.items() if key not in ("shared", "tests")}
@@ -150,7 +150,7 @@ def read_all(names: Iterable[str]) -> dict[str, Json]:
 
 
 def result_of(run: Callable[[], Json]) -> tuple[str, Json | None]:
-    """What ``expect`` and ``output`` say of a test that ran."""
+    """The ``expect`` and ``output`` of a test that was run."""
     try:
         return "ok", run()
     except RemoteProtocolError as error:

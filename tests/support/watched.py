@@ -1,4 +1,4 @@
-"""A gateway with its admin listener and its audit log, and what both of them say."""
+"""A gateway with its admin listener and its audit log, and the output of both."""
 
 import json
 import socket
