@@ -136,8 +136,8 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     if events.watched:
         backend = timed(backend, events)
     session_expiry = SessionExpiry(backend, events, chosen.clock, chosen.sweep_interval_s * 1000)
-    parts, wanted = (backend, keyring, chosen.clock), needs_keys(chosen.suites)
-    listener = None if admin is None else Admin(admin, registry, *parts, needs_keys=wanted)
+    parts, needs_rsa = (backend, keyring, chosen.clock), needs_keys(chosen.suites)
+    listener = None if admin is None else Admin(admin, registry, *parts, needs_keys=needs_rsa)
     key_pool = KeyPool(chosen.key_pool_size, events, chosen.key_queue_size)
     mail_queue = MailQueue(transport, events)
     tags = UserTags(backend, keyring)

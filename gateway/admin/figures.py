@@ -124,14 +124,14 @@ def _quantile_ms(buckets: Buckets, share: float) -> float | None:
     """
     if not buckets or not buckets[-1][1]:
         return None
-    wanted = share * buckets[-1][1]
+    rank = share * buckets[-1][1]
     below_s, below = 0.0, 0.0
     for bound_s, count in buckets:
-        if count >= wanted:
+        if count >= rank:
             if bound_s == float("inf"):
                 return round(below_s * 1000, 3)
             return round(
-                (below_s + (bound_s - below_s) * (wanted - below) / (count - below)) * 1000, 3
+                (below_s + (bound_s - below_s) * (rank - below) / (count - below)) * 1000, 3
             )
         below_s, below = bound_s, count
     return None

@@ -60,10 +60,10 @@ class ClientAddresses:
         ``forwarded_for`` are the values of the header, one for each line. If they cannot be read,
         the address is that of the peer.
         """
-        seen, near = _parsed(peer or ""), address_of(peer)
+        peer_address, near = _parsed(peer or ""), address_of(peer)
         if not forwarded_for:
             return near
-        if not (self._trusts(seen) if peer else self._trusts_unix):
+        if not (self._trusts(peer_address) if peer else self._trusts_unix):
             self._warn(near)
             return near
         client = near
@@ -95,8 +95,8 @@ def address_of(peer: str | None) -> str:
     A server that trusts a header takes any text in it as the peer. A mail or a log must not repeat
     such a text.
     """
-    seen = _parsed(peer or "")
-    return str(seen) if seen else UNKNOWN
+    address = _parsed(peer or "")
+    return str(address) if address else UNKNOWN
 
 
 def block_of(address: str) -> str:

@@ -231,17 +231,17 @@ class PendingMessage:
         Raises: DecryptionFailed (not the answer to this request).
         """
         self._received.use("a request's answer")
-        asked, told = self._request.header, answer.header
-        if (told.suite, told.epoch, told.session_id, told.fresh) != (
+        asked, reply = self._request.header, answer.header
+        if (reply.suite, reply.epoch, reply.session_id, reply.fresh) != (
             asked.suite,
             asked.epoch,
             asked.session_id,
             asked.fresh,
         ):
             raise DecryptionFailed("an answer of another session or epoch")
-        if told.request_tag != self._request.tag:
+        if reply.request_tag != self._request.tag:
             raise DecryptionFailed("the answer to another request, or none")
-        if asked.fresh == "counter" and told.fresh_value != asked.fresh_value:
+        if asked.fresh == "counter" and reply.fresh_value != asked.fresh_value:
             raise DecryptionFailed("an answer with another number than its request")
         return ReceivedAnswer(asked, answer, self._s2c, self._takes_stream)
 

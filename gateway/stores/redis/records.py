@@ -69,8 +69,8 @@ class RedisRecords(RedisServer):
             pairs = [part for tag in tags for part in (tag, retag(bytes.fromhex(tag)).hex())]
             await self._run("stage", [staged], _STAGED_MS, *pairs)
         keys = [self._key(generation, *_TAG_KEY), self._key(generation, *staged)]
-        given = (TAG_KEY_ID.hex(), offered, _TAG_KEY_TTL_MS)
-        return bytes(await self._in_one_step("keep_tag_key", keys, generation, *given))
+        arguments = (TAG_KEY_ID.hex(), offered, _TAG_KEY_TTL_MS)
+        return bytes(await self._in_one_step("keep_tag_key", keys, generation, *arguments))
 
     async def reseal(self, reseal: Reseal) -> int:
         changes: list[tuple[object, ...]] = []

@@ -145,7 +145,7 @@ class RedisServer(Store):
     ) -> Any:
         """Run ``script``. Raises: Fenced, StoreUnavailable."""
         client = client or self._client
-        given = (1 + len(keys), self._fence_key, *keys, *args)
+        arguments = (1 + len(keys), self._fence_key, *keys, *args)
         try:
             async with asyncio.timeout(ANSWER_S):
                 await self._turns.acquire()
@@ -153,9 +153,9 @@ class RedisServer(Store):
             raise self._unavailable("too many requests are waiting for it") from None
         try:
             try:
-                return await client.evalsha(script.sha, *given)
+                return await client.evalsha(script.sha, *arguments)
             except NoScriptError:
-                return await client.eval(script.text, *given)
+                return await client.eval(script.text, *arguments)
         except _FAILURES as error:
             raise await self._failure(error) from None
         finally:

@@ -23,15 +23,15 @@ def check_caps(
         f"SELECT count(*) {_OPEN} AND chain_id = ?",
         (*is_open, chain_id),
     ).fetchone()
-    for cap, of, whom, whose in (
+    for cap, condition, parameters, whose in (
         (caps.per_user, "AND user_tag = ?", (user_tag,), OF_THIS_USER),
         (caps.in_all, "", (), OF_ALL_USERS),
     ):
-        counted = (*is_open, *whom)
-        (count,) = db.execute(f"SELECT count(*) {_OPEN} {of}", counted).fetchone()
+        counted = (*is_open, *parameters)
+        (count,) = db.execute(f"SELECT count(*) {_OPEN} {condition}", counted).fetchone()
         if cap and count - replaced >= cap:
             (first_ms,) = db.execute(
-                f"SELECT min(expires_ms) {_OPEN} {of} AND chain_id IS NOT ?",
+                f"SELECT min(expires_ms) {_OPEN} {condition} AND chain_id IS NOT ?",
                 (*counted, chain_id),
             ).fetchone()
             raise cap_reached(caps, whose, first_ms)
