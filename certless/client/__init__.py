@@ -19,6 +19,8 @@ from .errors import (
     TicketNotAccepted,
     TicketNotKept,
 )
+from .event_stream import ServerEvent
+from .events import Events
 from .response import Response
 from .rsa_key import RsaDecrypter
 from .streams import Body, StreamResponse
@@ -35,6 +37,7 @@ __all__ = [
     "ClockNotAccepted",
     "CodeMistyped",
     "CodeNotAccepted",
+    "Events",
     "NoAnswer",
     "NoGateway",
     "NotLoggedIn",
@@ -42,6 +45,7 @@ __all__ = [
     "Refused",
     "Response",
     "RsaDecrypter",
+    "ServerEvent",
     "StreamAborted",
     "StreamBroken",
     "StreamResponse",

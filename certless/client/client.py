@@ -36,10 +36,19 @@ from protocol.streams.opening import StreamRequest
 
 from .classic import ClassicClientProtocol
 from .clock import Clock, steady_clock, system_clock
+from .events import Events
 from .handshake import Choices
 from .hardened import HardenedClientProtocol
 from .protocol import ClientProtocol, CodeEntry, CodeSource
-from .request import Data, FormRequest, RequestOptions, form_request, http_request, stream_request
+from .request import (
+    Data,
+    FormRequest,
+    RequestOptions,
+    event_headers,
+    form_request,
+    http_request,
+    stream_request,
+)
 from .response import RequestContext, Response
 from .rsa_key import ExternalKey, RsaDecrypter
 from .streams import Progress, StreamCall, StreamContext, StreamData, StreamResponse, body_of
@@ -214,6 +223,27 @@ class Client:
             request = replace(request, length=body.length)
         call = StreamCall(self._url_of(request.target), request, body, progress)
         return await self._protocol.stream(call)
+
+    def events(
+        self,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        last_event_id: str = "",
+    ) -> Events:
+        """Server-Sent Events: ``async for event in client.events("/clock")``.
+
+        An event has ``type``, ``data``, ``id`` and ``retry``. After a broken connection the client
+        sends a new request with ``Last-Event-ID``. A sealed 204 ends the iteration. Hardened
+        suites only.
+        """
+
+        def opener(last_event_id: str) -> StreamContext:
+            asked = event_headers(headers, last_event_id)
+            return self.stream("GET", path, params=params, headers=asked)
+
+        return Events(opener, last_event_id)
 
     def get(self, path: str, **options: Unpack[RequestOptions]) -> RequestContext:
         """``request("GET", path, ...)``."""

@@ -1,6 +1,7 @@
 """Requests of the Python client, made from the same arguments as aiohttp's."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias, TypedDict
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from protocol.common.errors import MalformedMessage
 from protocol.common.messages import HttpRequest
 from protocol.streams.opening import StreamRequest
 
+from .event_stream import EVENTS_TYPE
 from .streams import RECORD_BYTES
 
 Data: TypeAlias = bytes | str | Mapping[str, str] | FormData
@@ -28,6 +30,8 @@ class RequestOptions(TypedDict, total=False):
     data: Data | None
 
 
+# No header value can hold them.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 # Characters that a target can contain, and "%": escaped text is not escaped again.
 _AS_WRITTEN = "/?%!$&'()*+,;=:@-._~[]"
 
@@ -102,6 +106,18 @@ def stream_request(
         return StreamRequest.parse(request.serialize())
     except MalformedMessage as error:
         raise ValueError(str(error)) from None
+
+
+def event_headers(headers: Mapping[str, str] | None, last_event_id: str) -> CIMultiDict[str]:
+    """The headers of a request for Server-Sent Events."""
+    sent: CIMultiDict[str] = CIMultiDict(headers or {})
+    sent.setdefault("Accept", EVENTS_TYPE)
+    sent.setdefault("Cache-Control", "no-store")
+    # A compressor can hold an event back until the next one comes.
+    sent.setdefault("Accept-Encoding", "identity")
+    if last_event_id and not _CONTROLS.search(last_event_id):
+        sent["Last-Event-ID"] = last_event_id
+    return sent
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -50,6 +50,27 @@ class Seen:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     error: BaseException | None = None
     released: asyncio.Event = field(default_factory=asyncio.Event)
+    # The clock: the ids after which it was asked, and the last tick that it can send.
+    asked_after: list[str] = field(default_factory=list)
+    last_tick: int = 0
+    _allowed: int = 0
+    _allowed_more: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def ticks_after(self, last_event_id: str) -> range:
+        self.asked_after.append(last_event_id)
+        return range(int(last_event_id or "0") + 1, self.last_tick + 1)
+
+    def allow(self, tick: int) -> None:
+        """The clock sends its ticks up to this one."""
+        self._allowed = tick
+        self._allowed_more.set()
+        self._allowed_more = asyncio.Event()
+
+    async def paced(self, ticks: range) -> AsyncIterator[bytes]:
+        for tick in ticks:
+            while tick > self._allowed:
+                await self._allowed_more.wait()
+            yield f"retry: 1\nid: {tick}\nevent: tick\ndata: {tick}\n\n".encode()
 
 
 def aiohttp_app(seen: Seen) -> web.Application:
@@ -109,7 +130,18 @@ def aiohttp_app(seen: Seen) -> web.Application:
         finally:
             seen.ended.set()
 
+    async def clock(request: web.Request) -> web.StreamResponse:
+        ticks = seen.ticks_after(request.headers.get("Last-Event-ID", ""))
+        if not ticks:
+            return web.Response(status=204)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        async for tick in seen.paced(ticks):
+            await response.write(tick)
+        return response
+
     app = web.Application()
+    app.router.add_get("/clock", clock)
     app.router.add_get("/down", down)
     app.router.add_put("/up", up)
     app.router.add_put("/back", back)
@@ -173,8 +205,15 @@ def starlette_app(seen: Seen) -> Starlette:
 
         return StreamingResponse(ticks(), media_type="text/event-stream")
 
+    async def clock(request: Request) -> Response:
+        ticks = seen.ticks_after(request.headers.get("Last-Event-ID", ""))
+        if not ticks:
+            return Response(status_code=204)
+        return StreamingResponse(seen.paced(ticks), media_type="text/event-stream")
+
     return Starlette(
         routes=[
+            Route("/clock", clock),
             Route("/down", down),
             Route("/up", up, methods=["PUT"]),
             Route("/back", back, methods=["PUT"]),
@@ -222,3 +261,4 @@ async def streaming_in(
         yield Streaming(url, client, seen, assembly, clock)
         # Handlers that wait are let go of.
         seen.released.set()
+        seen.allow(seen.last_tick)
