@@ -13,6 +13,9 @@ export {
   NotLoggedIn,
   OutcomeUnknown,
   Refused,
+  StreamAborted,
+  StreamBroken,
+  StreamsNotAccepted,
 } from './common/errors.js';
 export { LoginRequest, login, requestLogin, resume } from './session/login.js';
 export { Session, StateEvent } from './session/session.js';

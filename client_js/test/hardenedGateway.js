@@ -1,6 +1,7 @@
 /** A gateway of the hardened suites in this process, whose answers can be harmed, and whose clock set. */
 import { once } from 'node:events';
 import http from 'node:http';
+import { concat, unsigned } from '../src/common/bytes.js';
 import { serializeJson } from '../src/common/codec.js';
 import { RejectedMessage, RemoteProtocolError } from '../src/common/errors.js';
 import {
@@ -17,7 +18,9 @@ import { HttpResponse } from '../src/protocol/messages.js';
 import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
 import { equal } from '../src/primitives/hashes.js';
 import { validatePublicKey } from '../src/protocol/rsaKeys.js';
-import { Envelope } from '../src/protocol/hardened/sealedMessages.js';
+import { Envelope, KIND } from '../src/protocol/hardened/sealedMessages.js';
+import { BodyReader, BodyWriter } from '../src/protocol/streams/bodies.js';
+import { MOST_RECORD_LIMIT, RecordReader, RecordWriter } from '../src/protocol/streams/records.js';
 import { ReplayWindow, advance, answerResumption, answerShare, enrol, greet, openRequest, proven } from './support/hardenedServer.js';
 import { privateDer, publicPem } from './vectors.js';
 
@@ -40,6 +43,12 @@ export class HardenedGateway {
   grantsTickets = true;
   /** Goes along with each epoch, and takes it for one that has lasted too long. */
   refusesEpochs = false;
+  /**
+   * Streams its answers: `streams(writer, request)` returns the parts of the answer's body, each written for itself;
+   * for a stream request it gets the bytes of the body as well.
+   */
+  streams = null;
+  granted = new Map();
   logins = new Map();
   exchanges = new Map();
   sessions = new Map();
@@ -74,10 +83,28 @@ export class HardenedGateway {
     const route = request.url.replace('/.gateway/', '');
     this.counts[route] = (this.counts[route] ?? 0) + 1;
     const came = new Uint8Array(Buffer.concat(chunks));
+    if (this.granted.has(route)) return this.#records(route, came, response);
     const answer = await this.answer(route, this.arrives[route]?.(came) ?? came);
     const harmed = this.harm[route] ? await this.harm[route](answer, this) : answer;
     if (typeof harmed === 'function') return harmed(response);
     return this.send(response, harmed);
+  }
+
+  async #records(route, body, response) {
+    const { keys, request } = this.granted.get(route);
+    this.granted.delete(route);
+    await this.#send(response, new Uint8Array(), keys, { ...request, body });
+  }
+
+  async #send(response, first, keys, request) {
+    response.writeHead(200, { 'Content-Type': 'application/certless-stream' });
+    const writer = new BodyWriter(new RecordWriter(nodeCrypto, keys, 'server', MOST_RECORD_LIMIT, 0));
+    const reader = new BodyReader(new RecordReader(nodeCrypto, keys, 'client', MOST_RECORD_LIMIT), request.length ?? null);
+    response.write(first);
+    for await (const part of this.streams(writer, request, reader)) {
+      if (!response.write(part)) await new Promise((resolve) => response.once('drain', resolve));
+    }
+    response.end();
   }
 
   send(response, { status = 200, body }) {
@@ -88,7 +115,8 @@ export class HardenedGateway {
   /** The honest answer. */
   async answer(route, body) {
     try {
-      return { body: await this.#answer(route, body) };
+      const answer = await this.#answer(route, body);
+      return answer === null ? refusal(404, 'not_found') : typeof answer === 'function' ? answer : { body: answer };
     } catch (error) {
       if (!(error instanceof RemoteProtocolError)) throw error;
       const isRejected = error instanceof RejectedMessage;
@@ -104,7 +132,9 @@ export class HardenedGateway {
       'session/resume': () => this.#resume(body),
       'session/resume/confirm': () => this.#confirm(body),
       message: () => this.#message(body),
+      ...(this.streams && { stream: () => this.#message(body, KIND.streamRequest) }),
     };
+    if (!routes[route]) return null;
     return routes[route]();
   }
 
@@ -144,7 +174,7 @@ export class HardenedGateway {
     return SERVER_CONFIRMATION.serialize(FORMAT, enrolled.message);
   }
 
-  async #message(body) {
+  async #message(body, kind = KIND.request) {
     const envelope = Envelope.parse(FORMAT, body);
     const session = this.sessions.get(hex(envelope.header.sid));
     if (this.refusesEpochs) {
@@ -155,11 +185,25 @@ export class HardenedGateway {
       if (fresh === 'counter') return session.window.claim(value);
       return !session.salts.some((one) => equal(one, salt)) && session.salts.push(salt);
     };
-    const opened = await openRequest(nodeCrypto, envelope, session, this.nowMs, WINDOW_MS, claim);
+    const opened = await openRequest(nodeCrypto, envelope, session, this.nowMs, WINDOW_MS, claim, [kind]);
     if (opened.isStale) return (await opened.sealRefusal()).serialize(FORMAT);
-    const { method, target, body: sent } = opened.request();
+    const request = opened.request();
+    const { method, target, body: sent } = request;
     this.done.push(`${method} ${target}`);
     this.last = opened;
+    this.asked = request;
+    const hasOffer = request.headers.some(([name]) => name === 'Certless-Stream');
+    if (this.streams && kind === KIND.streamRequest) {
+      const { granted, keys } = await opened.sealGrant();
+      this.granted.set(`stream/${hex(keys.streamId)}`, { keys, request });
+      return granted.serialize(FORMAT);
+    }
+    if (this.streams && hasOffer && !target.startsWith('/.gateway/')) {
+      const { granted, keys } = await opened.sealGrant();
+      const grant = granted.serialize(FORMAT);
+      const first = concat(unsigned(grant.length, 4), grant);
+      return (response) => this.#send(response, first, keys, request);
+    }
     const answer = await opened.sealResponse(new HttpResponse(200, [['X-Answer', `${this.done.length}`]], sent));
     return answer.serialize(FORMAT);
   }

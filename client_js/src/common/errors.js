@@ -12,10 +12,13 @@
  *
  *     CertlessError(code)              errors for programs that use this package; the message is for people
  *     |- Refused                       the gateway refused; it sent `status` and `code`
+ *     |  `- StreamsNotAccepted         the gateway is older and takes no large bodies
  *     |- AnswerNotTrusted              the gateway cannot have sealed this answer for this request
  *     |- NotLoggedIn                   there is no session (any more); nothing was done
  *     |- OutcomeUnknown                the request failed, and the gateway may still have handled it
  *     |- NoAnswer                      the network failed
+ *     |- StreamBroken                  a body was cut off or changed on its way
+ *     |- StreamAborted                 the gateway ended a body before its end
  *     `- Cancelled                     an AbortSignal or `cancel()` ended the call
  *
  * None of them holds a key, a code, a token, a password or plaintext.
@@ -215,6 +218,48 @@ export class NoAnswer extends CertlessError {
   }
 }
 
+/** A body was cut off or changed on its way. What came before is genuine, and not whole. */
+export class StreamBroken extends CertlessError {
+  static kind = 'StreamBroken';
+
+  /** @param {string} reason */
+  constructor(reason) {
+    super('stream_broken', `The answer did not arrive whole: ${reason}. Send the request again.`);
+    this.reason = reason;
+  }
+}
+
+const ABORTED = new Map([
+  [1, 'it was cancelled'],
+  [2, 'the application or the upstream failed'],
+  [3, 'it is too large'],
+  [4, 'the session has ended, log in again'],
+  [5, 'it took too long'],
+  [6, 'the request did not arrive whole'],
+]);
+
+/** The gateway ended the stream before its end. `reason` is a number of PROTOCOL §2.10.5. */
+export class StreamAborted extends CertlessError {
+  static kind = 'StreamAborted';
+
+  /** @param {number} reason */
+  constructor(reason) {
+    super('stream_aborted', `The gateway ended the stream: ${ABORTED.get(reason) ?? 'the reason is not known'}.`);
+    this.reason = reason;
+  }
+}
+
+/** The gateway takes no streams. The client sends the body in no other way by itself. */
+export class StreamsNotAccepted extends Refused {
+  /** @override */
+  static kind = 'StreamsNotAccepted';
+
+  /** @param {number} status */
+  constructor(status) {
+    super(status, 'no_streams', '', 'This gateway takes no streams (it is older than 0.3.0). Send at most 6 MiB at once.');
+  }
+}
+
 /** The caller ended the call. The name is the same as for an aborted fetch, so existing checks work. */
 export class Cancelled extends CertlessError {
   static kind = 'Cancelled';
@@ -238,7 +283,7 @@ const RETRYABLE = ['too_many', 'unavailable'];
 
 /**
  * @typedef {{ kind: string, code: string, message: string, status: number, detail: string,
- *   retryAfterS: number | null }} DescribedError
+ *   retryAfterS: number | null, reason: any }} DescribedError
  */
 
 const PROTOCOL_ERRORS = [
@@ -260,10 +305,10 @@ const PROTOCOL_ERRORS = [
  * @returns {DescribedError}
  */
 export function describeError(error) {
-  const { status = 0, detail = '', retryAfterS = null } = error;
+  const { status = 0, detail = '', retryAfterS = null, reason = null } = error;
   const family = error instanceof ProtocolError ? 'ProtocolError' : error.constructor.kind;
   const kind = family ?? (error instanceof CertlessError ? 'CertlessError' : 'Error');
-  const described = { code: String(error.code), message: String(error.message), status, detail, retryAfterS };
+  const described = { code: String(error.code), message: String(error.message), status, detail, retryAfterS, reason };
   return { kind, ...described };
 }
 
@@ -272,7 +317,7 @@ export function describeError(error) {
  * @param {DescribedError} described
  * @returns {Error}
  */
-export function restoreError({ kind, code, message, status, detail, retryAfterS }) {
+export function restoreError({ kind, code, message, status, detail, retryAfterS, reason }) {
   switch (kind) {
     case 'ProtocolError': {
       const Class = PROTOCOL_ERRORS.find((one) => one.code === code) ?? ProtocolError;
@@ -286,6 +331,12 @@ export function restoreError({ kind, code, message, status, detail, retryAfterS 
       return new AnswerNotTrusted(new Error(message));
     case 'OutcomeUnknown':
       return new OutcomeUnknown({ cause: new Error(message) });
+    case 'StreamBroken':
+      return new StreamBroken(reason);
+    case 'StreamAborted':
+      return new StreamAborted(reason);
+    case 'StreamsNotAccepted':
+      return new StreamsNotAccepted(status);
     case 'NoAnswer':
       return new NoAnswer(new Error(message));
     case 'Cancelled':

@@ -1,9 +1,10 @@
 /** An open classic session in an engine (PROTOCOL §3.5). */
-import { parseJsonEnvelope, serializeJson } from '../common/codec.js';
+import { parseJsonEnvelope, serializeJson, utf8 } from '../common/codec.js';
 import { CONTENT_TYPES } from '../protocol/envelopes.js';
 import { HttpRequest, SealedMessage } from '../protocol/messages.js';
 import { post } from './transport.js';
 
+/** @typedef {import('../common/codec.js').Bytes} Bytes */
 /** @typedef {import('../common/codec.js').JsonObject} JsonObject */
 /** @typedef {import('./engine.js').Control} Control */
 /** @typedef {import('./engine.js').PlainRequest} PlainRequest */
@@ -23,6 +24,9 @@ export async function sendJson({ url, ...limits }, message, { signal }) {
   return parseJsonEnvelope(await post(url, serializeJson(message), { ...limits, signal, contentType }));
 }
 
+/** The UTF-8 bytes of a header value, one character for each. @param {string} value */
+const byteString = (value) => Array.from(utf8(value), (byte) => String.fromCharCode(byte)).join('');
+
 export class ClassicSession {
   #exchange;
   #token;
@@ -41,9 +45,10 @@ export class ClassicSession {
    * @returns {Promise<PlainResponse>}
    */
   async exchange({ route, request: { method, target, headers, body }, nowMs }, control) {
-    const whole = new HttpRequest(method, target, headers, body);
+    const whole = new HttpRequest(method, target, headers, /** @type {Bytes} */ (body));
     const { message, pending } = await this.#exchange.sealRequest(this.#token, this.#keys, whole, nowMs);
-    return { ...(await pending.open(await this.#send(route, message, control))) };
+    const { status, headers: told, body: content } = await pending.open(await this.#send(route, message, control));
+    return { status, headers: told.map(([name, value]) => [name, byteString(value)]), body: content };
   }
 
   /**

@@ -14,6 +14,7 @@ import { awaitCode, enterCode, redeemTicket } from './hardenedLogin.js';
 import { findSuite } from '../protocol/hardened/suites.js';
 import { ClassicSession, sendJson } from './classicSession.js';
 import { HardenedSession } from './hardenedSession.js';
+import { IncomingBody } from './streams.js';
 import { SealedMessage, SessionGrant, SessionRequest } from '../protocol/messages.js';
 import { validatePublicKey } from '../protocol/rsaKeys.js';
 import { Classic } from '../protocol/classic/suites.js';
@@ -31,12 +32,17 @@ import { Classic } from '../protocol/classic/suites.js';
 /** @typedef {import('../primitives/contract.js').RsaPrivateKey} RsaPrivateKey */
 /** @typedef {import('../primitives/contract.js').StoredKey} StoredKey */
 /** @typedef {{ signal?: AbortSignal, onProgress?: (progress: KeyProgress) => void }} Control */
-/** @typedef {{ url: string, maxAnswerBytes: number, timeoutMs: number }} Route the URL for a message, and the limits for size and time of the answer */
+/** @typedef {{ url: string, streamUrl: string, maxAnswerBytes: number, timeoutMs: number }} Route the URLs for a message and for a stream request, and the limits for size and time of the answer */
 /** @typedef {import('./hardenedLogin.js').Base} Base */
 /** @typedef {import('./keptSession.js').KeptSession} KeptSession */
 /** @typedef {import('./keptSession.js').KeptHardened} KeptHardened */
-/** @typedef {{ method: string, target: string, headers: Header[], body: Bytes }} PlainRequest */
-/** `session` is the session to store, if it has changed. @typedef {{ status: number, headers: Header[], body: Bytes, session?: ClientSession }} PlainResponse */
+/** Header values have one character for each byte. A body that is a Blob goes as a stream. @typedef {{ method: string, target: string, headers: Header[], body: Bytes | Blob }} PlainRequest */
+/** @typedef {{ status: number, headers: Header[], body: Bytes | IncomingBody, session?: ClientSession }} EngineResponse */
+/**
+ * `session` is the session to store, if it has changed. `stream` is the number of a body that `streamRead` reads; then
+ * `body` is empty.
+ * @typedef {{ status: number, headers: Header[], body: Bytes, stream?: number, session?: ClientSession }} PlainResponse
+ */
 /** @typedef {{ session: number, kept: KeptHardened }} EnrolledHardened */
 
 /**
@@ -56,8 +62,17 @@ class HandleTable {
   }
 
   /** @param {number} id */
+  find(id) {
+    return this.#values.get(id);
+  }
+
+  all() {
+    return this.#values.values();
+  }
+
+  /** @param {number} id */
   get(id) {
-    const value = this.#values.get(id);
+    const value = this.find(id);
     if (value === undefined) throw new LocalProtocolError('unknown number');
     return value;
   }
@@ -76,6 +91,8 @@ export class Engine {
   #logins = new HandleTable();
   /** @type {HandleTable<ClassicSession | HardenedSession>} */
   #sessions = new HandleTable();
+  /** @type {HandleTable<IncomingBody>} */
+  #streams = new HandleTable();
 
   /** @param {Primitives} primitives */
   constructor(primitives) {
@@ -229,7 +246,31 @@ export class Engine {
    * @returns {Promise<PlainResponse>}
    */
   async exchange({ session, ...given }, control = {}) {
-    return this.#sessions.get(session).exchange(given, control);
+    const { body, ...response } = await this.#sessions.get(session).exchange(given, control);
+    if (!(body instanceof IncomingBody)) return { ...response, body };
+    return { ...response, body: new Uint8Array(), stream: this.#streams.add(body) };
+  }
+
+  /**
+   * The next piece of a streamed body; null at its verified end.
+   * @param {{ stream: number }} given
+   * @returns {Promise<{ body: Bytes | null }>}
+   */
+  async streamRead({ stream }) {
+    const body = await this.#streams.get(stream).read();
+    if (!body) this.#streams.drop(stream);
+    return { body };
+  }
+
+  /** Ends the connection of a streamed body. @param {{ stream: number }} given */
+  async streamCancel({ stream }) {
+    this.#streams.find(stream)?.cancel();
+    this.#streams.drop(stream);
+  }
+
+  /** Ends what would go on by itself. A Worker ends with everything in it. */
+  async close() {
+    for (const body of this.#streams.all()) body.cancel();
   }
 
   /**
@@ -278,6 +319,6 @@ export function localEngine(primitives) {
       control?.signal?.throwIfAborted();
       return engine[name](given, control);
     },
-    close: () => {},
+    close: () => void engine.close(),
   };
 }

@@ -31,6 +31,7 @@ export const HARDENED_PATHS = Object.freeze({
   resume: '/session/resume',
   resumeConfirm: '/session/resume/confirm',
   message: '/message',
+  stream: '/stream',
   password: '/session/authenticate',
   logout: '/session/logout',
 });

@@ -3,17 +3,28 @@
  *
  * It begins a new epoch when one is due, and corrects the clock after a refusal.
  */
-import { ClockRefused, EpochRefused, OpenedStream, readied, rekeyed, sealRequest } from '../protocol/hardened/clientSession.js';
+import {
+  ClockRefused,
+  EpochRefused,
+  OpenedStream,
+  readied,
+  rekeyed,
+  sealRequest,
+  sealStreamRequest,
+} from '../protocol/hardened/clientSession.js';
 import { CONTENT_TYPES } from '../protocol/envelopes.js';
-import { LocalProtocolError, OutcomeUnknown, Refused } from '../common/errors.js';
+import { MalformedMessage, OutcomeUnknown, Refused, StreamsNotAccepted } from '../common/errors.js';
 import { HttpRequest } from '../protocol/messages.js';
 import { Envelope } from '../protocol/hardened/sealedMessages.js';
-import { post } from './transport.js';
+import { MOST_RECORD_LIMIT } from '../protocol/streams/records.js';
+import { OFFER_FIELD } from '../protocol/streams/opening.js';
+import { IncomingBody, sendBody } from './streams.js';
+import { ByteSource, postForStream } from './transport.js';
 
 /** @typedef {import('../protocol/hardened/clientSession.js').ClientSession} ClientSession */
 /** @typedef {import('./engine.js').Control} Control */
 /** @typedef {import('./engine.js').PlainRequest} PlainRequest */
-/** @typedef {import('./engine.js').PlainResponse} PlainResponse */
+/** @typedef {import('./engine.js').EngineResponse} EngineResponse */
 /** @typedef {import('./engine.js').Route} Route */
 /** @typedef {import('../primitives/contract.js').Primitives} Primitives */
 /** @typedef {import('../primitives/contract.js').RsaPrivateKey} RsaPrivateKey */
@@ -50,7 +61,7 @@ export class HardenedSession {
    * The answer and, if epoch or clock offset have changed, the session to store.
    * @param {{ route: Route, request: PlainRequest, nowMs: number }} given
    * @param {Control} control
-   * @returns {Promise<PlainResponse>}
+   * @returns {Promise<EngineResponse>}
    * @throws {OutcomeUnknown} the clock was wrong, and the request may have been carried out
    */
   async exchange({ route, request, nowMs }, control) {
@@ -102,7 +113,7 @@ export class HardenedSession {
    * @param {PlainRequest} request
    * @param {number} nowMs
    * @param {Control} control
-   * @returns {Promise<PlainResponse>}
+   * @returns {Promise<EngineResponse>}
    */
   async #send(route, request, nowMs, control) {
     const elapsedMs = stopwatch();
@@ -119,23 +130,67 @@ export class HardenedSession {
    * @param {PlainRequest} request
    * @param {number} nowMs
    * @param {Control} control
-   * @returns {Promise<PlainResponse>}
+   * @returns {Promise<EngineResponse>}
    */
-  async #sendOnce({ url, ...limits }, { method, target, headers, body }, nowMs, { signal }) {
+  async #sendOnce(route, request, nowMs, control) {
     const elapsedMs = stopwatch();
+    const isUpload = request.body instanceof Blob;
     // Before the first await, so that no other message gets the same number.
     const session = (this.#session = readied(this.#session, nowMs));
-    const whole = new HttpRequest(method, target, headers, body);
-    const { envelope, pending } = await sealRequest(this.#primitives, session, whole, nowMs, this.#privateKey);
-    const contentType = CONTENT_TYPES.msgpack;
-    const answer = await post(url, envelope.serialize('msgpack'), { ...limits, signal, contentType });
-    const response = await pending.open(Envelope.parse('msgpack', answer), elapsedMs()).catch((error) => {
+    const { envelope, pending } = await this.#seal(session, request, nowMs);
+    const options = { ...route, signal: control.signal, contentType: CONTENT_TYPES.msgpack };
+    const url = isUpload ? route.streamUrl : route.url;
+    const answer = await postForStream(url, envelope.serialize('msgpack'), options).catch((error) => {
+      throw isUpload && error.status === 404 ? new StreamsNotAccepted(404) : error;
+    });
+    const source = answer instanceof ByteSource ? answer : null;
+    try {
+      const sealed = Envelope.parse('msgpack', answer instanceof ByteSource ? await answer.block() : answer);
+      const opened = await pending.open(sealed, elapsedMs());
+      if (pending.epoch === this.#session.epoch) this.#session = { ...this.#session, heard: true };
+      if (opened instanceof OpenedStream) {
+        if (isUpload === Boolean(source)) throw new MalformedMessage('records must follow a grant, and nothing else');
+        const records = source ?? (await this.#upload(opened, request, route, control));
+        return await this.#received(opened, records, request);
+      }
+      if (source) throw new MalformedMessage('records without a grant');
+      return { ...opened };
+    } catch (error) {
+      source?.cancel();
       const isOfThisEpoch = pending.epoch === this.#session.epoch;
       if (error instanceof EpochRefused && isOfThisEpoch) this.#session = rekeyed(this.#session, nowMs);
       throw error;
-    });
-    if (pending.epoch === this.#session.epoch) this.#session = { ...this.#session, heard: true };
-    if (response instanceof OpenedStream) throw new LocalProtocolError('a stream that nobody reads');
-    return { ...response };
+    }
+  }
+
+  /** @param {ClientSession} session @param {PlainRequest} request @param {number} nowMs */
+  #seal(session, { method, target, headers, body }, nowMs) {
+    const [primitives, key] = [this.#primitives, this.#privateKey];
+    if (body instanceof Blob) {
+      const asked = { method, target, headers, length: body.size, recordBytes: MOST_RECORD_LIMIT };
+      return sealStreamRequest(primitives, session, asked, nowMs, key);
+    }
+    const offered = new HttpRequest(method, target, [...headers, [OFFER_FIELD, `${MOST_RECORD_LIMIT}`]], body);
+    return sealRequest(primitives, session, offered, nowMs, key, true);
+  }
+
+  /** @param {OpenedStream} opened @param {PlainRequest} request @param {Route} route @param {Control} control */
+  #upload(opened, { body }, { streamUrl: url, timeoutMs }, control) {
+    return sendBody(this.#primitives, opened, /** @type {Blob} */ (body), { url, timeoutMs }, control);
+  }
+
+  /**
+   * The response, once its head has arrived.
+   * @param {OpenedStream} opened
+   * @param {ByteSource} records
+   * @param {PlainRequest} request
+   * @returns {Promise<EngineResponse>}
+   */
+  async #received(opened, records, { method, body }) {
+    const incoming = new IncomingBody(this.#primitives, opened, records, { method, isUpload: body instanceof Blob });
+    const { status, headers, hasBody } = await incoming.head();
+    if (hasBody) return { status, headers, body: incoming };
+    await incoming.read();
+    return { status, headers, body: new Uint8Array() };
   }
 }

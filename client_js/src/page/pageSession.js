@@ -114,25 +114,28 @@ export class PageSession extends EventTarget {
    * @throws {NotLoggedIn} the login was cancelled
    */
   async fetch(input, init) {
-    // The body is read now, so that the request can be sent again.
     const isStream = typeof ReadableStream === 'function' && init?.body instanceof ReadableStream;
     const options = /** @type {RequestInit} */ (isStream ? { ...init, duplex: 'half' } : init);
     const request = new Request(input instanceof Request ? input : this.url(input), options);
     const { signal } = request;
     throwIfCancelled(signal);
+    const { method, headers, credentials, url } = request;
+    // The body is read once, so that the request can be sent again. A browser keeps a large Blob outside the heap.
+    const blob = await request.blob();
+    const asked = { method, headers, credentials, signal, body: blob.size ? blob : null };
     await orCancelled(signal, this.ready);
     const { username } = this;
     const session = await orCancelled(signal, this.#sessionFor(username, null));
     try {
-      return await session.fetch(request.clone());
+      return await session.fetch(url, asked);
     } catch (error) {
       // After a logout the session is not renewed.
       const isLost = this.#session !== null && isLoss(error);
       if (!isLost) throw error;
       const next = this.#sessionFor(session.username, session);
       const isUnsent = error instanceof NotLoggedIn && !error.cause;
-      if (isUnsent || IDEMPOTENT.includes(request.method)) {
-        return (await orCancelled(signal, next)).fetch(request);
+      if (isUnsent || IDEMPOTENT.includes(method)) {
+        return (await orCancelled(signal, next)).fetch(url, asked);
       }
       // The user needs a session to check the outcome.
       await orCancelled(signal, next).catch(() => {});

@@ -140,7 +140,8 @@ export class GatewayClient {
 
   /** @param {string} path @param {number} maxAnswerBytes */
   #routeTo(path, maxAnswerBytes) {
-    return { url: this.name + path, maxAnswerBytes, timeoutMs: this.timeoutMs };
+    const streamUrl = this.name + HARDENED_PATHS.stream;
+    return { url: this.name + path, streamUrl, maxAnswerBytes, timeoutMs: this.timeoutMs };
   }
 
   /** The route for sealed messages. */

@@ -6,6 +6,8 @@ import { HttpRequest } from '../protocol/messages.js';
 /** @typedef {import('../engine/engine.js').PlainRequest} PlainRequest */
 /** @typedef {import('../engine/engine.js').PlainResponse} PlainResponse */
 
+/** A larger body goes as a stream: a message has at most 8 MiB at most gateways. */
+const MAX_MESSAGE_BODY_BYTES = 6 * 1024 * 1024;
 const WITHOUT_BODY = [204, 205, 304];
 
 /**
@@ -15,11 +17,12 @@ const WITHOUT_BODY = [204, 205, 304];
  * combinations are an error. The URL must be at the gateway, because sealed messages go there.
  * @param {string} origin
  * @param {RequestInfo | URL} input
- * @param {RequestInit} [init]
+ * @param {RequestInit} init
+ * @param {boolean} hasStreams whether a large body can be a Blob, which a browser keeps outside the JavaScript heap
  * @returns {Promise<PlainRequest & { url: string }>}
  * @throws {TypeError}
  */
-export async function plainRequest(origin, input, init = {}) {
+export async function plainRequest(origin, input, init, hasStreams) {
   const given = input instanceof Request ? input.url : String(input);
   const url = new URL(given, `${origin}/`);
   if (url.origin !== origin) throw new TypeError(`${url.origin} is not the gateway of this session`);
@@ -28,7 +31,8 @@ export async function plainRequest(origin, input, init = {}) {
   // The session watches the signal until the answer. A stream needs `duplex`.
   const options = { ...init, signal: null, ...(isStream ? { duplex: 'half' } : {}) };
   const request = new Request(input instanceof Request ? input : url, options);
-  const body = new Uint8Array(await request.arrayBuffer());
+  const blob = await request.blob();
+  const body = hasStreams && blob.size > MAX_MESSAGE_BODY_BYTES ? blob : new Uint8Array(await blob.arrayBuffer());
   const target = url.pathname + url.search;
   const headers = /** @type {[string, string][]} */ ([...request.headers]);
   try {
@@ -42,21 +46,21 @@ export async function plainRequest(origin, input, init = {}) {
 }
 
 /**
- * Header values are bytes: fetch shows each byte of UTF-8 as one character.
+ * A header value as fetch has it, one character for each byte. A gateway without streams sends text instead.
  * @param {string} value
  */
-function byteString(value) {
-  return Array.from(utf8(value), (byte) => String.fromCharCode(byte)).join('');
-}
+const byteString = (value) =>
+  /[^\0-\xff]/.test(value) ? Array.from(utf8(value), (byte) => String.fromCharCode(byte)).join('') : value;
 
 /**
  * @param {PlainRequest & { url: string }} request
  * @param {PlainResponse} plain
+ * @param {ReadableStream<Uint8Array>} [stream] the body, if it is streamed
  * @returns {Response}
  */
-export function responseOf(request, { status, headers, body }) {
+export function responseOf(request, { status, headers, body }, stream) {
   const hasBody = !WITHOUT_BODY.includes(status) && request.method !== 'HEAD';
-  const response = new Response(hasBody ? body : null, {
+  const response = new Response(hasBody ? stream ?? body : null, {
     status,
     headers: headers.map(([name, value]) => [name, byteString(value)]),
   });

@@ -6,11 +6,12 @@
  */
 import { orCancelled, throwIfCancelled } from '../common/abort.js';
 import { ClassicEnrolment } from './classicEnrolment.js';
-import { Cancelled, NoAnswer, NotLoggedIn, OutcomeUnknown, Refused, isRetryable } from '../common/errors.js';
+import { Cancelled, NoAnswer, NotLoggedIn, OutcomeUnknown, Refused, StreamBroken, isRetryable } from '../common/errors.js';
 import { WINDOW_MS } from '../protocol/classic/freshness.js';
 import { HardenedEnrolment } from './hardenedEnrolment.js';
 import { SessionPersistence, hasTicket } from './persistence.js';
 import { plainRequest, responseOf } from './plainHttp.js';
+import { bodyStream } from './bodyStream.js';
 
 /** @typedef {import('../engine/engine.js').PlainRequest} PlainRequest */
 /** @typedef {import('../engine/engine.js').PlainResponse} PlainResponse */
@@ -152,12 +153,12 @@ export class Session extends EventTarget {
   async fetch(input, init) {
     const signal = init?.signal ?? (input instanceof Request ? input.signal : null);
     throwIfCancelled(signal);
-    const request = await plainRequest(this.url, input, init);
+    const request = await plainRequest(this.url, input, init ?? {}, !this.#client.isClassic);
     const current = await this.#activeSession(signal);
     const answer = await this.#exchange(current, request, signal);
-    if (answer) return responseOf(request, answer);
+    if (answer) return this.#responseOf(request, answer, signal);
     if (IDEMPOTENT.includes(request.method)) {
-      return responseOf(request, await this.#sendAgain(current, request, signal));
+      return this.#responseOf(request, await this.#sendAgain(current, request, signal), signal);
     }
     // Find out whether the session still exists: the user will check the outcome and may repeat the request.
     const target = this.#client.prefix + this.#client.dialect.paths.session;
@@ -166,6 +167,16 @@ export class Session extends EventTarget {
       throw error instanceof NotLoggedIn || isRetryable(error) ? new OutcomeUnknown({ cause: error }) : error;
     });
     throw new OutcomeUnknown();
+  }
+
+  /**
+   * @param {PlainRequest & { url: string }} request
+   * @param {PlainResponse} answer
+   * @param {AbortSignal | null} signal
+   */
+  #responseOf(request, answer, signal) {
+    const { stream } = answer;
+    return responseOf(request, answer, stream === undefined ? undefined : bodyStream(this.#client, stream, signal));
   }
 
   /** Logs out: ends the session at the gateway and forgets it here, even if the gateway does not answer. */
@@ -302,7 +313,8 @@ export class Session extends EventTarget {
     } catch (error) {
       if (error instanceof Refused && error.code === 'rejected') return null;
       const isRepeatable = IDEMPOTENT.includes(request.method);
-      if (error instanceof NoAnswer && !isRepeatable) throw new OutcomeUnknown({ cause: error });
+      const isCut = error instanceof NoAnswer || error instanceof StreamBroken;
+      if (isCut && !isRepeatable) throw new OutcomeUnknown({ cause: error });
       // The session ended, not the caller's signal. The request may have been sent.
       const isEnded = this.#state === 'closed' && !signal?.aborted && error instanceof Cancelled;
       if (!isEnded) throw error;

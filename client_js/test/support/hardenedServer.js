@@ -11,14 +11,16 @@ import { Members, serializeMembers } from '../../src/protocol/envelopes.js';
 import { EpochRefused } from '../../src/protocol/hardened/clientSession.js';
 import { chooseSuite } from '../../src/protocol/hardened/suites.js';
 import { NONCE_BYTES, SESSION_ID_BYTES } from '../../src/protocol/hardened/handshakeMessages.js';
-import { Handshake, codeScalar, greetingTranscript, loginTranscript, nextEpochKey, resumptionTranscript } from '../../src/protocol/hardened/keySchedule.js';
+import { Handshake, codeScalar, greetingTranscript, label, loginTranscript, nextEpochKey, resumptionTranscript } from '../../src/protocol/hardened/keySchedule.js';
 import { parseMsgpack, serializeMsgpack } from '../../src/protocol/msgpack.js';
 import { equal } from '../../src/primitives/hashes.js';
 import { SCALAR_SEED_BYTES, ecdh, encodePoint, ofGenerator, scalar } from '../../src/primitives/p256.js';
 import { validatePublicKeyDer } from '../../src/protocol/rsaKeys.js';
-import { KIND, openMessage, sealMessage } from '../../src/protocol/hardened/sealedMessages.js';
+import { KIND, openMessage, sealMessage, streamKeys } from '../../src/protocol/hardened/sealedMessages.js';
 import { admitShare, agree, identities } from '../../src/protocol/hardened/spake2.js';
-import { parseRequestArray, responseArray } from './serverMessages.js';
+import { STREAM_ID_BYTES } from '../../src/protocol/streams/opening.js';
+import { MOST_RECORD_LIMIT } from '../../src/protocol/streams/records.js';
+import { parseRequestArray, parseStreamRequest, responseArray } from './serverMessages.js';
 import { serverSecret, serverShare } from './serverSpake2.js';
 
 const NOTHING = new Uint8Array();
@@ -149,12 +151,12 @@ export function advance(session) {
  * A request that counts; the session moves on with it. `claim(header, salt)` is asked once the
  * seal holds.
  */
-export async function openRequest(primitives, envelope, session, nowMs, windowMs, claim) {
+export async function openRequest(primitives, envelope, session, nowMs, windowMs, claim, kinds = [KIND.request]) {
   const { header, salt } = envelope;
   if (!session || nowMs >= session.expiresMs) throw new DecryptionFailed();
   const keys = keysOf(session, header.epoch, nowMs);
   const { suite, fresh } = session;
-  const fits = header.kind === KIND.request && header.suite === suite && header.fresh === fresh;
+  const fits = kinds.includes(header.kind) && header.suite === suite && header.fresh === fresh;
   if (!keys || !fits) throw new DecryptionFailed();
   const plaintext = await openMessage(primitives, keys.c2s, envelope, session.privateKey);
   if (!plaintext) throw new DecryptionFailed();
@@ -181,7 +183,15 @@ export async function openRequest(primitives, envelope, session, nowMs, windowMs
     moved,
     request: () => {
       if (isStale) throw isLate ? new StaleTimestamp() : new EpochRefused();
+      if (header.kind === KIND.streamRequest) return { ...parseStreamRequest(plaintext), body: NOTHING };
       return parseRequestArray(parseMsgpack(plaintext));
+    },
+    /** In `ecdh-gcm`: the grant of a stream, and its keys. */
+    sealGrant: async () => {
+      const streamId = primitives.randomBytes(STREAM_ID_BYTES);
+      const granted = await seal(KIND.streamGrant, new Map([['stream', streamId], ['record_bytes', MOST_RECORD_LIMIT]]));
+      const secret = { ikm: keys.s2c, salt: granted.salt, rawHeader: granted.rawHeader };
+      return { granted, keys: { streamId, ...streamKeys(secret, label(suite, 'stream')) } };
     },
     seal,
     sealResponse: (response) => seal(KIND.response, responseArray(response)),
