@@ -5,7 +5,10 @@ import { Cancelled, StreamAborted } from '../common/errors.js';
 
 const SESSION_ENDED = 4;
 
-/** Ends the connections of bodies that nobody reads. */
+/**
+ * Ends the connections of bodies that nobody reads. It watches the source, which the stream holds, and not the
+ * stream: Chromium collects the JavaScript object of a stream that is still in use, and makes another one.
+ */
 const abandoned = new FinalizationRegistry((/** @type {() => void} */ cancel) => cancel());
 
 /**
@@ -20,34 +23,32 @@ export function bodyStream(client, stream, signal) {
   /** @type {() => void} */
   let stop = () => {};
   const release = () => signal?.removeEventListener('abort', stop);
-  const body = new ReadableStream(
-    {
-      start(controller) {
-        stop = () => {
-          controller.error(new Cancelled(signal?.reason));
-          cancel();
-        };
-        signal?.addEventListener('abort', stop, { once: true });
-        if (signal?.aborted) stop();
-      },
-      async pull(controller) {
-        try {
-          const { body: piece } = await client.ask('streamRead', { stream });
-          if (piece) return controller.enqueue(piece);
-          controller.close();
-        } catch (error) {
-          // The session was closed.
-          controller.error(error instanceof Cancelled ? new StreamAborted(SESSION_ENDED) : error);
-        }
-        release();
-      },
-      cancel() {
-        release();
+  /** @type {UnderlyingDefaultSource<Uint8Array>} */
+  const source = {
+    start(controller) {
+      stop = () => {
+        controller.error(new Cancelled(signal?.reason));
         cancel();
-      },
+      };
+      signal?.addEventListener('abort', stop, { once: true });
+      if (signal?.aborted) stop();
     },
-    { highWaterMark: 0 },
-  );
-  abandoned.register(body, cancel);
-  return body;
+    async pull(controller) {
+      try {
+        const { body } = await client.ask('streamRead', { stream });
+        if (body) return controller.enqueue(body);
+        controller.close();
+      } catch (error) {
+        // The session was closed.
+        controller.error(error instanceof Cancelled ? new StreamAborted(SESSION_ENDED) : error);
+      }
+      release();
+    },
+    cancel() {
+      release();
+      cancel();
+    },
+  };
+  abandoned.register(source, cancel);
+  return new ReadableStream(source, { highWaterMark: 0 });
 }

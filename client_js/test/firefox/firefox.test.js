@@ -55,6 +55,11 @@ describe('Firefox, over plain HTTP', () => {
     assert.ok(isSame);
   });
 
+  test('a streamed response', async () => {
+    const length = await inPage(page, async () => (await (await certless.fetch('/blob?size=3000000')).arrayBuffer()).byteLength);
+    assert.equal(length, 3_000_000);
+  });
+
   test('a sealed form', async () => {
     await page.locator('form button').click();
     const text = await page.waitForSelector('output pre').then((shown) => shown.evaluate(({ textContent }) => textContent));
