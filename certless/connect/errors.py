@@ -7,6 +7,10 @@ class CannotStart(ClientError):
     """``connect`` cannot start, for instance because its port is taken."""
 
 
+class NothingPassed(ClientError):
+    """The command ended well, but none of its requests went through ``connect``."""
+
+
 class LoginNeeded(ClientError):
     """There is no session: the user must log in."""
 

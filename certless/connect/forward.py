@@ -14,6 +14,7 @@ from .errors import Interrupted, LoginNeeded, NotForwarded
 from .headers import to_browser, to_site
 from .markup import Rewriter
 from .origins import Origins
+from .policy import ancestors_for, own_policy
 from .session import SealedSession
 
 _BODILESS = frozenset({204, 304})
@@ -22,11 +23,21 @@ _LENGTH = re.compile(r"[0-9]{1,15}")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How to reach one site. Without ``cookies``, those of the browser are passed on."""
+    """How to reach one site. Without ``cookies``, those of the browser are passed on.
+
+    Its pages may also load from the origins ``others``, which are sealed as well.
+    """
 
     origins: Origins
     session: SealedSession
     cookies: Cookies | None
+    others: tuple[str, ...] = ()
+
+    def policy_for(self, request: web.BaseRequest) -> str:
+        """Browsers send Sec-Fetch-Site to local addresses, but not to a plain site."""
+        if self.origins.are_equal:
+            return own_policy("'self'", self.others)
+        return own_policy(ancestors_for(request.headers.get("Sec-Fetch-Site")))
 
 
 class _Upload:
@@ -60,9 +71,8 @@ async def forward(request: web.BaseRequest, target: str, route: Route) -> web.St
         lines = answer.headers.getall(hdrs.SET_COOKIE, [])
         if route.cookies is not None:
             lines = route.cookies.received(lines, target)
-        mapped = to_browser(
-            answer.headers.items(), route.origins, lines, request.headers.get("Sec-Fetch-Site")
-        )
+        policy = route.policy_for(request)
+        mapped = to_browser(answer.headers.items(), route.origins, lines, policy)
         response.headers.extend(mapped)
         is_whole = answer.status != 206 and hdrs.CONTENT_ENCODING not in answer.headers
         kind = answer.headers.get(hdrs.CONTENT_TYPE, "") if is_whole else ""

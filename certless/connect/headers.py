@@ -10,7 +10,7 @@ from multidict import CIMultiDict
 
 from .errors import NotForwarded
 from .origins import Origins
-from .policy import ancestors_for, mapped_policy, own_policy
+from .policy import mapped_policy
 
 _HOP_BY_HOP = frozenset(
     {
@@ -38,6 +38,8 @@ _ADDRESSES_TO_BROWSER = frozenset(
     {"access-control-allow-origin", "content-location", "location", "sourcemap"}
 )
 _TEXTS_WITH_ADDRESSES = frozenset({"link", "refresh", "timing-allow-origin"})
+# They concern only the local address of mapped mode.
+_LEFT_UNMAPPED = frozenset({"clear-site-data", "referrer-policy"})
 _POLICIES = frozenset({"content-security-policy", "content-security-policy-report-only"})
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
@@ -59,9 +61,9 @@ def to_site(fields: _Fields, origins: Origins, cookie: str | None) -> CIMultiDic
 
 
 def to_browser(
-    fields: _Fields, origins: Origins, cookies: Iterable[str], fetch_site: str | None
+    fields: _Fields, origins: Origins, cookies: Iterable[str], policy: str
 ) -> CIMultiDict[str]:
-    """The fields of a response, with our policy. ``cookies`` are mapped already.
+    """The fields of a response, with our ``policy``. ``cookies`` are mapped already.
 
     Raises: NotForwarded.
     """
@@ -74,6 +76,8 @@ def to_browser(
             mapped.add(name, origins.to_own(value))
         elif known in _POLICIES:
             mapped.add(name, mapped_policy(value, origins))
+        elif known in _LEFT_UNMAPPED and origins.are_equal:
+            mapped.add(name, value)
         elif known == "clear-site-data":
             # "cookies" would delete the cookie of the door.
             mapped.add(name, '"cache", "storage"')
@@ -81,9 +85,10 @@ def to_browser(
             mapped.add(name, value)
     for cookie in cookies:
         mapped.add("Set-Cookie", cookie)
-    mapped.add("Content-Security-Policy", own_policy(ancestors_for(fetch_site)))
-    # The address holds a secret label.
-    mapped["Referrer-Policy"] = "same-origin"
+    mapped.add("Content-Security-Policy", policy)
+    if not origins.are_equal:
+        # The address holds a secret label.
+        mapped["Referrer-Policy"] = "same-origin"
     mapped["Server"] = "certless"
     for name, value in mapped.items():
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):

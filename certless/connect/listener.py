@@ -14,6 +14,17 @@ _ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 _ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
+def listen_on(address: str, port: int) -> socket.socket:
+    """A listening socket on one loopback address. Raises: CannotStart."""
+    for family, known in _ADDRESSES:
+        if address == known:
+            try:
+                return _listening(family, address, port)
+            except OSError as error:
+                raise CannotStart(f"{address} port {port}: {error.strerror}") from None
+    raise CannotStart(f"{address} is not 127.0.0.1 or ::1: connect is for this machine only")
+
+
 def listen(port: int) -> list[socket.socket]:
     """Listening sockets on ``port`` (0: any free one) of each loopback address.
 

@@ -36,17 +36,17 @@ class LoginPages:
         await self._login.cancel()
 
     def told(
-        self, request: web.BaseRequest, own: str, status: int, text: str
+        self, request: web.BaseRequest, target: str, own: str, status: int, text: str
     ) -> web.StreamResponse:
-        """Why a request was not answered by the site; 401 asks the user to log in."""
+        """Why the site did not answer ``target`` below ``own``; 401 asks the user to log in."""
         if status != 401:
             title = "The site cannot be reached" if status >= 500 else "Not passed on"
             return pages.told(request.headers, status, title, text)
         if pages.wants_page(request.headers):
-            return pages.ask_address(self._facts, self._action, _where(request, own))
+            return pages.ask_address(self._facts, self._action, _where(request, target, own))
         return pages.plain(401, f"not logged in: open {own}/ in the browser, and log in there")
 
-    async def handle(self, request: web.BaseRequest, own: str) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """A request below the prefix."""
         if request.method == "POST" and request.path == self._action:
             return await self._step(request)
@@ -85,10 +85,10 @@ class LoginPages:
                 return pages.ask_address(self._facts, self._action, then)
 
 
-def _where(request: web.BaseRequest, own: str) -> str:
+def _where(request: web.BaseRequest, target: str, own: str) -> str:
     """The page to come back to: this one, or the one with the form that was sent."""
     if request.method == "GET":
-        return _local(request.raw_path)
+        return _local(target)
     referer = request.headers.get(hdrs.REFERER, "")
     is_ours = referer.startswith(f"{own}/")
     return _local(URL(referer, encoded=True).raw_path_qs) if is_ours else "/"

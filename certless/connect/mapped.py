@@ -108,11 +108,10 @@ class _Handler:
 
     async def _admitted(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
         if request.path == self._prefix or request.path.startswith(f"{self._prefix}/"):
-            return await self.login.handle(request, self._own)
+            return await self.login.handle(request)
         if request.headers.get(hdrs.UPGRADE):
-            text = "WebSockets do not pass through certless connect yet."
-            return pages.told(request.headers, 501, "Not passed on", text)
+            return pages.no_web_sockets(request.headers)
         try:
             return await forward(request, target, self._route)
         except (ClientError, ValueError) as error:
-            return self.login.told(request, self._own, *failure(error))
+            return self.login.told(request, target, self._own, *failure(error))

@@ -12,16 +12,19 @@ _END = r"(?=[/?#\"'\s<>()\\,;]|$)"
 
 
 class Origins:
-    """``site`` is the origin of the site, ``own`` the one in the browser (``http://host:port``)."""
+    """``site`` is the origin of the site, ``own`` the one in the browser (``http://host:port``).
 
-    def __init__(self, site: URL, own: str) -> None:
+    Without ``own`` the browser sees the site under its own address.
+    """
+
+    def __init__(self, site: URL, own: str | None = None) -> None:
         host = site.raw_host or ""
         authority = f"[{host}]" if ":" in host else host
         has_default_port = site.port == 80
         self.host = authority if has_default_port else f"{authority}:{site.port}"
         self.site = f"http://{self.host}"
-        self.own = own
-        self.own_host = own.removeprefix("http://")
+        self.own = own or self.site
+        self.own_host = self.own.removeprefix("http://")
         port = "(?::80)?" if has_default_port else f":{site.port}"
         host_pattern = rf"{re.escape(authority)}{port}{_END}"
         # ``//host`` has the scheme of the page. ``https://host`` is another origin.

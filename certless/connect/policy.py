@@ -4,6 +4,8 @@ A browser enforces all policies that it gets. So the policy of the site stays, m
 stands beside it.
 """
 
+from collections.abc import Sequence
+
 from .origins import Origins
 
 # They would load with TLS what only we can serve.
@@ -12,12 +14,16 @@ _NO_TLS = frozenset({"upgrade-insecure-requests", "block-all-mixed-content"})
 _REPORTS = frozenset({"report-uri", "report-to"})
 
 
-def own_policy(ancestors: str) -> str:
-    """Only the site itself, sealed, and what has TLS. ``ancestors`` may frame the page."""
-    sources = "'self' https: wss: data: blob:"
+def own_policy(ancestors: str, sealed: Sequence[str] = ()) -> str:
+    """Only the site itself, the other ``sealed`` origins, and what has TLS.
+
+    ``ancestors`` may frame the page.
+    """
+    places = " ".join(("'self'", *sealed, "https:"))
     return (
-        f"default-src {sources} 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval'; "
-        f"form-action 'self' https:; base-uri 'self' https:; frame-ancestors {ancestors}"
+        f"default-src {places} wss: data: blob: 'unsafe-inline' 'unsafe-eval' "
+        f"'wasm-unsafe-eval'; form-action {places}; base-uri {places}; "
+        f"frame-ancestors {ancestors}"
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from connected import ANN, a_site, connect_to, connected
+from connected import ANN, a_site, connect_to, connected, files_of
 from yarl import URL
 
 from certless.connect.errors import CannotStart
@@ -14,10 +14,6 @@ from certless.connect.forget import forget
 from certless.connect.mapped import mapped_mode
 
 pytestmark = pytest.mark.timeout(60)
-
-
-def files_of(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 async def test_the_address_has_a_label_that_stays(tmp_path: Path) -> None:

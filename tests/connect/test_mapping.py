@@ -92,9 +92,9 @@ def test_requests_lose_what_is_ours() -> None:
 )
 def test_line_ends_in_a_header_are_refused(field: tuple[str, str]) -> None:
     with pytest.raises(NotForwarded):
-        to_browser([field], ORIGINS, [], None)
+        to_browser([field], ORIGINS, [], "default-src 'self'")
     with pytest.raises(NotForwarded):
-        to_browser([], ORIGINS, [f"a=b{field[0]}\r\nX: y"], None)
+        to_browser([], ORIGINS, [f"a=b{field[0]}\r\nX: y"], "")
 
 
 def test_policies_lose_reports_and_tls() -> None:

@@ -220,6 +220,11 @@ class Connected:
         await hardened.end(live, now_ms)
 
 
+def files_of(folder: Path) -> list[Path]:
+    """All files below ``folder``."""
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
 @dataclass
 class Site:
     """A gateway in front of the small site or of another upstream."""

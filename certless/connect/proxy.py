@@ -1,0 +1,209 @@
+"""Proxy mode: a forward proxy for the named sites and for nothing else. Addresses stay.
+
+It is for programs, and for a browser profile that always uses it. A program that goes past it
+sends its requests in plain.
+"""
+
+import base64
+import hmac
+import json
+import re
+import secrets
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import hdrs, web
+from yarl import URL
+
+from certless.client import Client, ClientError, Suite
+
+from . import pages
+from .door import SAFE_METHODS
+from .forward import Route, failure, forward
+from .login_pages import LoginPages
+from .origins import Origins
+from .serving import serving
+from .session import SealedSession
+from .state import State
+
+_USER = "certless"
+_TOKEN_BYTES = 16
+# ``http://user@host`` is no address for us: no user is in the authority.
+_ABSOLUTE = re.compile(r"http://([^/?#@]+)([/?].*)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSite:
+    """A site that the proxy passes requests on to."""
+
+    origins: Origins
+    session: SealedSession
+    facts: pages.Site
+
+
+def named_site(
+    site: URL, client: Client, suite: Suite, realm: str, *, can_resume: bool
+) -> NamedSite:
+    """``site``, with the session of ``client``."""
+    origins = Origins(site)
+    session = SealedSession(client, can_resume=can_resume)
+    return NamedSite(origins, session, pages.Site(origins.site, realm, suite))
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A running proxy. ``url`` contains its credential."""
+
+    url: str
+    pac_url: str
+
+
+@asynccontextmanager
+async def proxy_mode(
+    sites: Sequence[URL],
+    suite: Suite,
+    realm: str,
+    prefix: str,
+    opened: socket.socket,
+    base: Path | None = None,
+) -> AsyncIterator[Proxy]:
+    """Serve on ``opened`` until the context ends. Tickets are stored below ``base``.
+
+    Raises: CannotStart, NoAnswer.
+    """
+    async with AsyncExitStack() as stack:
+        stack.callback(opened.close)
+        named = []
+        for site in sites:
+            state = stack.enter_context(State(str(site.origin()), realm, suite, base))
+            client = await stack.enter_async_context(
+                Client(str(site), suite=suite, realm=realm, prefix=prefix, tickets=state.ticket)
+            )
+            one = named_site(site, client, suite, realm, can_resume=True)
+            await one.session.start()
+            named.append(one)
+        yield await stack.enter_async_context(proxy_for(named, prefix, opened))
+
+
+@asynccontextmanager
+async def proxy_for(
+    named: Sequence[NamedSite], prefix: str, opened: socket.socket
+) -> AsyncIterator[Proxy]:
+    """The same for sites with clients. ``opened`` is closed at the end."""
+    host, port = opened.getsockname()[:2]
+    handler = _Handler(named, prefix, f"{host}:{port}")
+    async with serving(handler.handle, [opened]):
+        try:
+            yield Proxy(handler.url, f"http://{handler.authority}/proxy.pac")
+        finally:
+            for one in handler.sites.values():
+                await one.login.cancel()
+
+
+class _Site:
+    """How to answer for one site."""
+
+    def __init__(self, named: NamedSite, prefix: str, others: Sequence[str]) -> None:
+        self.origin = named.origins.site
+        self._route = Route(named.origins, named.session, None, tuple(others))
+        self._prefix = prefix
+        self.login = LoginPages(named.session, named.facts, prefix)
+
+    async def answer(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
+        if request.path == self._prefix or request.path.startswith(f"{self._prefix}/"):
+            is_ours = request.headers.get(hdrs.ORIGIN) == self.origin
+            if request.method in SAFE_METHODS or is_ours:
+                return await self.login.handle(request)
+            text = "A page of another site may not send this request."
+            return pages.told(request.headers, 403, "Refused", text)
+        if request.headers.get(hdrs.UPGRADE):
+            return pages.no_web_sockets(request.headers)
+        try:
+            return await forward(request, target, self._route)
+        except (ClientError, ValueError) as error:
+            return self.login.told(request, target, self.origin, *failure(error))
+
+
+class _Handler:
+    """Answers every request that reaches the proxy."""
+
+    def __init__(self, named: Sequence[NamedSite], prefix: str, authority: str) -> None:
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        self.authority = authority
+        self.url = f"http://{_USER}:{token}@{authority}"
+        self._credential = base64.b64encode(f"{_USER}:{token}".encode())
+        origins = [one.origins.site for one in named]
+        self.sites = {
+            one.origins.host.lower(): _Site(
+                one, prefix, [other for other in origins if other != one.origins.site]
+            )
+            for one in named
+        }
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "CONNECT":
+            return await self._refuse_tunnel(request)
+        if request.raw_path == "/proxy.pac" and request.headers.get(hdrs.HOST) == self.authority:
+            return self._pac()
+        if not self._is_admitted(request.headers):
+            return _denied()
+        found = _ABSOLUTE.fullmatch(request.raw_path)
+        if found is None:
+            return pages.plain(400, "certless connect: this is a proxy for http:// addresses")
+        site = self.sites.get(_without_port_80(found[1]))
+        if site is None:
+            return self._not_named(request)
+        rest = found[2] or "/"
+        return await site.answer(request, rest if rest.startswith("/") else f"/{rest}")
+
+    def _is_admitted(self, headers: Mapping[str, str]) -> bool:
+        kind, _, given = headers.get(hdrs.PROXY_AUTHORIZATION, "").partition(" ")
+        given_bytes = given.strip().encode("utf-8", "replace")
+        return kind.lower() == "basic" and hmac.compare_digest(given_bytes, self._credential)
+
+    async def _refuse_tunnel(self, request: web.BaseRequest) -> web.StreamResponse:
+        if not self._is_admitted(request.headers):
+            refused = _denied()
+        elif _without_port_80(request.raw_path) not in self.sites:
+            refused = self._not_named(request)
+        else:
+            refused = pages.plain(
+                501, "certless connect: no tunnels: use http://, and no WebSockets yet"
+            )
+        await refused.prepare(request)
+        await refused.write_eof()
+        # The client may have sent bytes for the tunnel. They are no request.
+        if request.transport is not None:
+            request.transport.close()
+        return refused
+
+    def _not_named(self, request: web.BaseRequest) -> web.Response:
+        text = "This proxy passes on requests to the sites that it was started with, and no others."
+        return pages.told(request.headers, 403, "Not passed on", text)
+
+    def _pac(self) -> web.StreamResponse:
+        """Only best effort: without it, or without us, browsers go past the proxy."""
+        script = (
+            f"var sites = {json.dumps(sorted(self.sites))};\n"
+            "function FindProxyForURL(url, host) {\n"
+            "  var found = /^(?:http|ws):\\/\\/([^\\/?#]*)/.exec(url.toLowerCase());\n"
+            "  var at = found && found[1].replace(/:80$/, '');\n"
+            f"  return at && sites.indexOf(at) >= 0 ? 'PROXY {self.authority}' : 'DIRECT';\n"
+            "}\n"
+        )
+        answer = pages.plain(200, script)
+        answer.content_type = "application/x-ns-proxy-autoconfig"
+        return answer
+
+
+def _denied() -> web.Response:
+    denied = pages.plain(407, "certless connect: this proxy needs its credential")
+    denied.headers[hdrs.PROXY_AUTHENTICATE] = 'Basic realm="certless connect"'
+    return denied
+
+
+def _without_port_80(authority: str) -> str:
+    return authority.lower().removesuffix(":80")

@@ -1,0 +1,172 @@
+"""Proxy mode: a forward proxy for named sites only."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+from connected import ANN, PAGE, Site, a_site
+from mailboxes import a_free_port
+from yarl import URL
+
+from certless.connect.errors import CannotStart
+from certless.connect.listener import listen_on
+from certless.connect.proxy import Proxy, proxy_mode
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@dataclass
+class Proxied:
+    site: Site
+    proxy: Proxy
+    http: aiohttp.ClientSession
+
+    async def get(self, url: str, **headers: str) -> aiohttp.ClientResponse:
+        return await self.http.get(
+            URL(url, encoded=True), proxy=self.proxy.url, headers=headers, allow_redirects=False
+        )
+
+    async def post(self, path: str, data: dict[str, str], origin: str) -> aiohttp.ClientResponse:
+        return await self.http.post(
+            self.site.url + path,
+            data=data,
+            proxy=self.proxy.url,
+            headers={**PAGE, "Origin": origin},
+            allow_redirects=False,
+        )
+
+    async def log_in(self) -> None:
+        action = "/.gateway/connect/login"
+        await self.post(action, {"address": ANN}, self.site.url)
+        code = await self.site.mails.code()
+        done = await self.post(action, {"code": code, "then": "/orders"}, self.site.url)
+        assert (done.status, done.headers["Location"]) == (303, "/orders")
+
+
+@asynccontextmanager
+async def proxied(folder: Path, *, is_logged_in: bool = True) -> AsyncIterator[Proxied]:
+    async with a_site() as site:
+        sites = [URL(site.url), URL("http://nas.lan:5000")]
+        opened = listen_on("127.0.0.1", 0)
+        async with (
+            proxy_mode(sites, "ecdh-gcm", "certless", "/.gateway", opened, folder) as proxy,
+            aiohttp.ClientSession() as http,
+        ):
+            at = Proxied(site, proxy, http)
+            if is_logged_in:
+                await at.log_in()
+            yield at
+
+
+async def raw(proxy: Proxy, request: str) -> bytes:
+    at = URL(proxy.url)
+    async with asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
+        writer.write(request.encode())
+        try:
+            return await reader.read()
+        finally:
+            writer.close()
+
+
+async def test_a_person_logs_in_and_addresses_stay(tmp_path: Path) -> None:
+    async with proxied(tmp_path, is_logged_in=False) as at:
+        page = await at.get(f"{at.site.url}/orders?x=%2f", **PAGE)
+        assert page.status == 401
+        assert 'value="/orders?x=%2f"' in await page.text()
+        program = await at.get(f"{at.site.url}/orders")
+        assert program.content_type == "text/plain"
+        await at.log_in()
+        index = await at.get(at.site.url)
+        assert f"<a href='{at.site.url}/orders'>" in await index.text()
+        policy = index.headers["Content-Security-Policy"]
+        assert "default-src 'self' http://nas.lan:5000 https:" in policy
+
+
+async def test_cookies_stay_with_the_browser(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as at:
+        moved = await at.post("/login", {"name": "ann"}, at.site.url)
+        lines = moved.headers.getall("Set-Cookie")
+        assert [line.split(";")[0] for line in lines] == ["sid=of-ann", "theme=dark"]
+        assert "HttpOnly" in lines[0]
+        answer = await at.get(f"{at.site.url}/orders", Cookie="sid=of-ann")
+        assert await answer.json() == {"sid": "of-ann"}
+
+
+async def test_requests_without_the_credential_get_407(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as at:
+        bare = URL(at.proxy.url).with_user(None)
+        for proxy in (bare, bare.with_user("certless").with_password("guess")):
+            answer = await at.http.get(f"{at.site.url}/orders", proxy=proxy)
+            assert answer.status == 407
+            assert answer.headers["Proxy-Authenticate"].startswith("Basic")
+        assert at.site.seen.requests == []
+
+
+async def test_the_credential_is_not_passed_on(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as at:
+        await at.get(f"{at.site.url}/orders")
+        assert "Proxy-Authorization" not in at.site.seen.requests[-1][2]
+
+
+async def test_a_host_outside_the_list_is_refused(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as at:
+        port = URL(at.site.url).port
+        for url in (
+            "http://other.example/",
+            f"http://127.0.0.1:{a_free_port()}/",
+            f"http://localhost:{port}/",
+        ):
+            assert (await at.get(url)).status == 403
+        for target in (f"{at.site.url}@evil.example/", "https://nas.lan:5000/"):
+            auth = aiohttp.encode_basic_auth("certless", URL(at.proxy.url).password or "")
+            answer = await raw(
+                at.proxy,
+                f"GET {target} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: {auth}\r\n"
+                "Connection: close\r\n\r\n",
+            )
+            assert answer.split()[1] in (b"400", b"403"), target
+        assert at.site.seen.requests == []
+
+
+async def test_tunnels_are_refused(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as at:
+        authority = URL(at.site.url).authority
+        auth = aiohttp.encode_basic_auth("certless", URL(at.proxy.url).password or "")
+        for name, status in ((authority, b"501"), ("evil.example:443", b"403")):
+            answer = await raw(
+                at.proxy,
+                f"CONNECT {name} HTTP/1.1\r\nHost: {name}\r\nProxy-Authorization: {auth}\r\n\r\n",
+            )
+            assert answer.split()[1] == status
+        denied = await raw(at.proxy, f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n")
+        assert denied.split()[1] == b"407"
+
+
+async def test_logins_of_other_pages_are_refused(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as at:
+        for path in ("login", "logout"):
+            answer = await at.post(f"/.gateway/connect/{path}", {}, "http://evil.example")
+            assert answer.status == 403
+        assert (await at.get(f"{at.site.url}/orders")).status == 200
+
+
+async def test_the_pac_file_names_the_sites(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as at:
+        answer = await at.http.get(at.proxy.pac_url)
+        assert answer.content_type == "application/x-ns-proxy-autoconfig"
+        text = await answer.text()
+        assert f'["{URL(at.site.url).authority}", "nas.lan:5000"]' in text
+        assert str(URL(at.proxy.url).password) not in text
+        rebound = await at.http.get(at.proxy.pac_url, headers={"Host": "evil.example"})
+        assert rebound.status == 407
+
+
+def test_it_listens_on_this_machine_only() -> None:
+    for address in ("0.0.0.0", "::", "192.0.2.1", "localhost"):  # noqa: S104
+        with pytest.raises(CannotStart, match="this machine only"):
+            listen_on(address, 0)
