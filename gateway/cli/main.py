@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         "--port",
         type=int,
         default=8440,
-        help="port of the gateway (default 8440); the demo also uses the next four",
+        help="port of the gateway (default 8440); the next six and the one 40 higher are used too",
     )
     add_argument(demo, "dialect")
     demo.set_defaults(run=_demo)
@@ -107,13 +107,14 @@ async def _demo(arguments: argparse.Namespace) -> int:
     # aiosmtpd logs every command.
     logging.getLogger("mail.log").setLevel(logging.WARNING)
     port = arguments.port
-    step = 1 if port else 0  # port 0 means any free port, for all five
+    step = 1 if port else 0  # port 0 means any free port, for all
     await run(
         port=port,
         mailbox_port=port + step,
         api_port=port + 2 * step,
         smtp_port=port + 3 * step,
         figures_port=port + 4 * step,
+        site_ports=(port + 5 * step, port + 6 * step, port + 40 * step),
         dialect=find_dialect(arguments.dialect or DEFAULT_DIALECT).name,
         stop=stop_signal(),
         announce=_announce,

@@ -24,6 +24,7 @@ from gateway.policy.routes import RoutePatterns
 from protocol.classic.dialects import DEFAULT_DIALECT, DEFAULT_PREFIX
 
 from . import shop
+from .legacy_site import LegacySite, legacy_site
 from .mailbox import Mailbox, MailboxPage, smtp_sink
 from .sample_api import sample_api
 from .tap import tapped
@@ -135,18 +136,23 @@ async def run(
     api_port: int = 8442,
     smtp_port: int = 8443,
     figures_port: int = 8444,
+    site_ports: tuple[int, int, int] = (8445, 8446, 8480),
     dialect: str = DEFAULT_DIALECT,
     stop: asyncio.Event | None = None,
     announce: Callable[[str], object] = print,
 ) -> None:
     """Run the demo until ``stop`` is set, or until cancelled if there is none. Then shut it down.
 
-    ``announce`` receives each line of the introduction. The other arguments are those of
-    ``running``. Raises: ConfigError, in one line.
+    ``announce`` receives each line of the introduction. ``site_ports`` are those of the notebook,
+    its gateway and ``connect``. The other arguments are those of ``running``. Raises: ConfigError,
+    in one line.
     """
     ports = (port, mailbox_port, api_port, smtp_port, figures_port)
-    async with running(host, *ports, dialect) as places:
-        for line in introduction(places, dialect):
+    async with (
+        running(host, *ports, dialect) as places,
+        legacy_site(places.smtp, *site_ports) as site,
+    ):
+        for line in [*introduction(places, dialect), *_of_site(site)]:
             announce(line)
         await (stop or asyncio.Event()).wait()
 
@@ -176,6 +182,17 @@ def introduction(places: Places, dialect: str) -> list[str]:
         "A request without a login is refused:",
         f"  curl -i {places.gateway}/orders",
     ]
+
+
+def _of_site(site: LegacySite) -> list[str]:
+    lines = [
+        "",
+        "The same small site with a login form and a cookie, twice (docs/legacy.md):",
+        f"  in plain HTTP         {site.plain}",
+    ]
+    if site.sealed:
+        return [*lines, f"  sealed, by connect    {site.sealed}   (works once)"]
+    return [*lines, f"  sealed: connect did not start: {site.reason}"]
 
 
 def _request_command(places: Places, dialect: str) -> str:
