@@ -8,7 +8,7 @@
     TicketRecord     by the hash of a ticket, while its chain lives
     TicketChain      by chain id: the tickets that are good
 
-All except the last hold secrets, so a store gets them sealed. A record is always replaced as a
+All except the last hold secrets. A store gets all of them sealed. A record is always replaced as a
 whole, so a store needs only bytes and a comparison.
 """
 
