@@ -24,7 +24,7 @@ test: test-node test-browser test-firefox test-python
 test-node: $(VENV)/.test client_js/node_modules/.ready
 	cd client_js && $(WITH_PYTHON) $(WITHIN) 15m npm test --silent
 
-test-browser: $(VENV)/.test $(BUNDLE) .make/chromium
+test-browser: $(VENV)/.test $(BUNDLE) .make/chromium .make/php
 	cd client_js && $(WITH_PYTHON) $(WITHIN) 25m npm run test:browser --silent
 
 test-firefox: $(VENV)/.test $(BUNDLE) .make/firefox

@@ -1,0 +1,1 @@
+"""A Django project with one model and the admin, as ``startproject`` would make it."""
