@@ -61,6 +61,7 @@ class SetupOptions(TypedDict, total=False):
     sessions: int
     sessions_per_user: int
     trusted_proxies: Iterable[str]
+    trusted_headers: Iterable[str]
     code_chars: int
     key_pool_size: int
     key_queue_size: int

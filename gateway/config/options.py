@@ -29,6 +29,13 @@ SERVICE_OPTIONS: dict[str, Option] = {
         flag="--target",
         metavar="PATTERN",
     ),
+    "upstream_host": TextOption(
+        section=Section.SERVICE,
+        help="the Host that the upstream receives; `upstream` for the host in its URL",
+        more="See [what the API sees](serving.md#what-the-api-sees)",
+        shown_default="the client's",
+        metavar="NAME",
+    ),
     "any_address": SwitchOption(
         section=Section.SERVICE,
         help="let the owner of any mail address log in; otherwise set `users`",

@@ -10,6 +10,7 @@ from yarl import URL
 from gateway.clock import Clock, system_clock
 from gateway.errors import ConfigError
 from gateway.policy.client_address import ClientAddresses
+from gateway.policy.forwarded import ForwardedHeaders
 from gateway.policy.rates import NONE, RATES
 from gateway.policy.routes import SuitePolicy
 from gateway.policy.suites import SUITES, check_suites
@@ -249,6 +250,17 @@ class Settings:
             metavar="NETWORK",
         )
     )
+    trusted_headers: tuple[str, ...] = setting(
+        ListOption(
+            section=Section.USERS,
+            help="a header that those proxies set themselves, e.g. `X-Forwarded-Proto`",
+            more="Also `X-Forwarded-Host` and `X-Forwarded-Port`; see "
+            "[behind a reverse proxy](limits.md#behind-a-reverse-proxy); one argument for each",
+            default=(),
+            flag="--trusted-header",
+            metavar="NAME",
+        )
+    )
     code_chars: int = setting(
         NumberOption(
             section=Section.HOW_LARGE,
@@ -295,7 +307,7 @@ class Settings:
                 raise ConfigError(f"{name} must be 1 to 100 printable characters on one line")
         check_suites(self.suites)
         SuitePolicy(self.require)
-        ClientAddresses(self.trusted_proxies)
+        ForwardedHeaders(self.trusted_headers, ClientAddresses(self.trusted_proxies))
 
     @property
     def rates(self) -> dict[str, str]:

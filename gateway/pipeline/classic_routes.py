@@ -109,7 +109,7 @@ class ClassicRoutes:
         headers = (*kept, ("Content-Type", "application/json"))
         inside = HttpRequest(request.method, request.raw_target, headers, body)
         await give_way(len(body))
-        ran = await self._dispatcher.dispatch(request, inside, session)
+        ran = await self._dispatcher.dispatch(request, inside, session, field_bytes=True)
         await give_way(len(ran.response.body))
         sealed = accepted.seal_response(ran.response.body, secrets.token_bytes)
         await give_way(len(sealed.payload))

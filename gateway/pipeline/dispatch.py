@@ -41,11 +41,19 @@ class Dispatcher:
         self._events = events
 
     async def dispatch(
-        self, request: OuterRequest, inside: HttpRequest, session: Session
+        self,
+        request: OuterRequest,
+        inside: HttpRequest,
+        session: Session,
+        *,
+        field_bytes: bool = False,
     ) -> Dispatched:
-        """The response to ``inside``, a request of ``session`` that came in ``request``."""
+        """The response to ``inside``, a request of ``session`` that came in ``request``.
+
+        ``field_bytes`` as in ``OuterRequest.run``.
+        """
         refused = await self.refusal(request, inside, session)
-        return refused or Dispatched(await request.run(inside, session))
+        return refused or Dispatched(await request.run(inside, session, field_bytes=field_bytes))
 
     async def refusal(
         self, request: OuterRequest, inside: HttpRequest, session: Session

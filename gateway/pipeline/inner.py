@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 from gateway.errors import BodyTooLarge
 from protocol.common.messages import MAX_HEADER_CHARS, MAX_HEADERS, HttpRequest, HttpResponse
 
-from .request_headers import folded, is_of_a_proxy
+from .request_headers import folded, is_field_value, is_of_a_proxy
 
 # RFC 9110 §7.6.1, and headers that are only for the outer connection.
 _HOP_BY_HOP = frozenset(
@@ -74,11 +74,20 @@ def headers_for(inside: HttpRequest, host: str) -> CIMultiDict[str]:
     return headers
 
 
+def as_text(value: str) -> str:
+    """A header value of one character a byte as text: UTF-8, otherwise Latin-1."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value
+
+
 def captured_response(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> HttpResponse:
     """The response of the application, to be sealed. 500, if a client would not accept it."""
     kept = tuple(end_to_end(headers))
     chars = sum(len(name) + len(value) for name, value in kept)
-    if len(kept) > MAX_HEADERS or chars > MAX_HEADER_CHARS or not 200 <= status <= 599:
+    fits = len(kept) <= MAX_HEADERS and chars <= MAX_HEADER_CHARS and 200 <= status <= 599
+    if not fits or not all(is_field_value(value) for _, value in kept):
         # The client would take it for a broken seal.
         _log.error(
             "handler failed: status %d with %d headers of %d characters", status, len(kept), chars

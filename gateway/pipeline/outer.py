@@ -29,7 +29,8 @@ class OuterRequest(ABC):
 
     ``raw_path`` and ``raw_target`` (with the query) are those of the request line, unchanged.
     ``format`` is the format of a message in it (``format_of``).
-    ``remote`` is the address of the client (``gateway.policy.client_address``).
+    ``remote`` is the address of the client (``gateway.policy.client_address``), and ``host`` the
+    host that it asked for (``gateway.policy.forwarded``).
     ``has_one_host`` says whether the header Host is valid (``gateway.pipeline.request_headers``).
     """
 
@@ -38,6 +39,7 @@ class OuterRequest(ABC):
         "format",
         "has_one_host",
         "headers",
+        "host",
         "method",
         "raw_path",
         "raw_target",
@@ -51,6 +53,7 @@ class OuterRequest(ABC):
     content_type: str
     format: Format
     has_one_host: bool
+    host: str
     remote: str
 
     @abstractmethod
@@ -62,10 +65,13 @@ class OuterRequest(ABC):
         """Bytes of the body as they come, and b"" at its end. Raises: BrokenBody."""
 
     @abstractmethod
-    async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:
+    async def run(
+        self, inside: HttpRequest, session: Session, *, field_bytes: bool = False
+    ) -> HttpResponse:
         """The response of the application to ``inside``, as if ``inside`` had come in plain.
 
-        Nothing is sent over the wire. If the application fails, the response is a 500.
+        Nothing is sent over the wire. If the application fails, the response is a 500. Header
+        values of the response are text, or one character for each byte if ``field_bytes`` is set.
         """
 
     @abstractmethod
@@ -82,6 +88,7 @@ class Reply:
     If ``closes`` is set, the connection takes no other request: the unread rest of this body must
     not be read as a request. ``outcome`` is for the access log. ``session`` is the session of an
     accepted sealed message. ``records`` is there in place of ``body`` if the reply is a stream.
+    Header values have one character for each byte.
     """
 
     status: int

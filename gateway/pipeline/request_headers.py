@@ -54,6 +54,7 @@ _BEGINNINGS = (
     "x-rewrite-",
     "x-ssl-client-",
 )
+_FIELD_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _LONGEST_HOST = 261  # a name of 255 characters, a colon and a port
 _HOST = re.compile(r"(?:[A-Za-z0-9_~.-]+|\[([0-9A-Fa-f:.]+)\])(?::[0-9]{0,5})?")
 
@@ -66,6 +67,11 @@ def folded(name: str) -> str:
 def is_of_a_proxy(folded_name: str) -> bool:
     """Whether programs trust that header because reverse proxies set it."""
     return folded_name in _OF_A_PROXY or folded_name.startswith(_BEGINNINGS)
+
+
+def is_field_value(text: str) -> bool:
+    """Whether ``text`` has no control character except tabs."""
+    return _FIELD_VALUE.fullmatch(text) is not None
 
 
 def is_host(text: str) -> bool:
@@ -114,4 +120,4 @@ def is_cross_site(request: OuterRequest) -> bool:
     origin = request.headers.get("Origin")
     if origin is None or request.content_type in CONTENT_TYPES:
         return False
-    return origin.partition("://")[2].lower() != request.headers.get("Host", "").lower()
+    return origin.partition("://")[2].lower() != request.host.lower()

@@ -53,6 +53,7 @@ class ClientAddresses:
         self._networks = [_network(text) for text in entries - {UNIX}]
         # One warning, if no proxy is trusted: the operator may have forgotten one.
         self._is_to_warn = not entries
+        self.trusts_any = bool(entries)
 
     def address(self, peer: str | None, forwarded_for: Sequence[str]) -> str:
         """The address of the client behind ``peer``, or UNKNOWN.
@@ -60,10 +61,10 @@ class ClientAddresses:
         ``forwarded_for`` are the values of the header, one for each line. If they cannot be read,
         the address is that of the peer.
         """
-        peer_address, near = _parsed(peer or ""), address_of(peer)
+        near = address_of(peer)
         if not forwarded_for:
             return near
-        if not (self._trusts(peer_address) if peer else self._trusts_unix):
+        if not self.trusts(peer):
             self._warn(near)
             return near
         client = near
@@ -75,6 +76,10 @@ class ClientAddresses:
             if not self._trusts(address):
                 break
         return client
+
+    def trusts(self, peer: str | None) -> bool:
+        """Whether the connection comes from a trusted proxy."""
+        return self._trusts(_parsed(peer)) if peer else self._trusts_unix
 
     def _warn(self, peer: str) -> None:
         if self._is_to_warn:

@@ -34,6 +34,7 @@ _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _ESCAPED_IN_TWO = b'"\\\t\n\r'
 _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\r"))
 _TARGET = re.compile(r"/(?!/)[^\x00-\x20\x7f#\\]*")
+_PRINTABLE = bytes(range(0x21, 0x7F))
 _REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
 
 
@@ -226,8 +227,8 @@ def parse_request_line(method: object, target: object) -> tuple[str, str]:
         raise MalformedMessage("method is not valid")
     if len(target) > MAX_TARGET_CHARS or not _TARGET.fullmatch(target):
         raise MalformedMessage("path must start with one slash and hold no space or #")
-    # Characters beyond ASCII are percent-encoded as UTF-8. Existing escapes stay.
-    return method.upper(), quote(target, safe="/?%!$&'()*+,;=:@-._~[]")
+    # Characters beyond ASCII are percent-encoded as UTF-8. All others stay as they are.
+    return method.upper(), quote(target, safe=_PRINTABLE)
 
 
 def _body(members: JsonObject) -> tuple[bytes, bool]:

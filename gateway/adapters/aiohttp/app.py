@@ -5,20 +5,23 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from aiohttp import HttpVersion11, hdrs, web
+from multidict import CIMultiDict
 
 from gateway.build import Assembly
 from gateway.errors import BrokenBody, ConfigError
 from gateway.pipeline.memory_release import FREED
 from gateway.pipeline.outer import OuterRequest, Reply, format_of
 from gateway.pipeline.pipe import StreamedRequest, StreamedResponse
-from gateway.pipeline.request_headers import is_one_host
+from gateway.pipeline.request_headers import is_host, is_one_host
 from gateway.policy.client_address import FORWARDED_FOR, UNKNOWN, ClientAddresses
+from gateway.policy.forwarded import ForwardedHeaders
 from gateway.sessions.session import Session
 from protocol.common.messages import HttpRequest, HttpResponse
 
 from .body import free_broken_body, read_body
 from .framing import refusal_of
 from .inner import (
+    PORT,
     Handler,
     InnerRequest,
     inner_request,
@@ -26,7 +29,13 @@ from .inner import (
     run_streamed,
     streamed_request,
 )
-from .private_api import handler_of, routes_with_expect_handler, set_remote
+from .private_api import (
+    handler_of,
+    keep_field_bytes,
+    routes_with_expect_handler,
+    set_asked,
+)
+from .upstream import raw_target
 
 ASSEMBLY: web.AppKey[Assembly] = web.AppKey("certless_assembly", Assembly)
 OUTCOME: web.RequestKey[str] = web.RequestKey("certless_outcome", str)
@@ -36,6 +45,8 @@ def install(app: web.Application, assembly: Assembly) -> None:
     """Put ``assembly`` in front of every route of ``app``, before ``app`` starts."""
     middleware, max_bytes = assembly.middleware, assembly.settings.max_body_bytes
     client_addresses = ClientAddresses(assembly.settings.trusted_proxies)
+    forwarded = ForwardedHeaders(assembly.settings.trusted_headers, client_addresses)
+    keep_field_bytes()
 
     @web.middleware
     async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -53,9 +64,7 @@ def install(app: web.Application, assembly: Assembly) -> None:
         if refusal := refusal_of(request):
             request[OUTCOME] = "framing"
             return refusal
-        client = client_addresses.address(request.remote, request.headers.getall(FORWARDED_FOR, []))
-        if client not in (request.remote, UNKNOWN):
-            set_remote(request, client)
+        _behind_proxy(request, client_addresses, forwarded)
         is_old = request.version < HttpVersion11
         has_one_host = is_one_host(request.headers.getall(hdrs.HOST, []), may_be_none=is_old)
         if has_one_host and middleware.is_public(request.rel_url.raw_path):
@@ -88,6 +97,26 @@ async def _refuse_expect_handlers(app: web.Application) -> None:
         )
 
 
+def _behind_proxy(
+    request: web.Request, addresses: ClientAddresses, forwarded: ForwardedHeaders
+) -> None:
+    """Set what a trusted proxy says about ``request``: the address, the scheme and the host."""
+
+    def values_of(name: str) -> list[str]:
+        return request.headers.getall(name, [])
+
+    asked = forwarded.asked(request.remote, values_of, is_host)
+    client = addresses.address(request.remote, values_of(FORWARDED_FOR))
+    if client not in (request.remote, UNKNOWN):
+        set_asked(request, remote=client)
+    if asked.scheme:
+        set_asked(request, scheme=asked.scheme)
+    if asked.host:
+        set_asked(request, host=asked.host)
+    if asked.port:
+        request[PORT] = asked.port
+
+
 class _AiohttpRequest(OuterRequest):
     """A request of ``app``."""
 
@@ -98,8 +127,9 @@ class _AiohttpRequest(OuterRequest):
     ) -> None:
         self.method = request.method
         self.raw_path = request.rel_url.raw_path
-        self.raw_target = request.rel_url.raw_path_qs
+        self.raw_target = raw_target(request)
         self.headers = request.headers
+        self.host = request.host
         self.content_type = request.content_type
         self.format = format_of(self.content_type)
         self.has_one_host = has_one_host
@@ -111,9 +141,11 @@ class _AiohttpRequest(OuterRequest):
     async def read(self, max_bytes: int) -> bytes:
         return await read_body(self._request, max_bytes)
 
-    async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:
+    async def run(
+        self, inside: HttpRequest, session: Session, *, field_bytes: bool = False
+    ) -> HttpResponse:
         inner = inner_request(self._request, inside, session, self._max_bytes)
-        return await run(handler_of(self._app), inner)
+        return await run(handler_of(self._app), inner, field_bytes=field_bytes)
 
     async def next_chunk(self) -> bytes:
         try:
@@ -163,7 +195,12 @@ class _Records(web.StreamResponse):
 def _response(reply: Reply) -> web.StreamResponse:
     if reply.records is not None:
         return _Records(reply, reply.records)
-    response = web.Response(status=reply.status, headers=reply.headers, body=reply.body or None)
+    headers = CIMultiDict(
+        # As aiohttp's own parser decodes them.
+        (name, value.encode("latin-1").decode("utf-8", "surrogateescape"))
+        for name, value in reply.headers.items()
+    )
+    response = web.Response(status=reply.status, headers=headers, body=reply.body or None)
     if reply.closes:
         response.force_close()
     return response

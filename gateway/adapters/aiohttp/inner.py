@@ -18,6 +18,7 @@ from yarl import URL
 from gateway.errors import BodyTooLarge, BrokenBody
 from gateway.pipeline.inner import (
     FAILED,
+    as_text,
     captured_response,
     failed,
     headers_for,
@@ -32,6 +33,8 @@ from .private_api import BaseProtocol, RawRequestMessage, UploadProtocol, close_
 
 SESSION: web.RequestKey[Session] = web.RequestKey("certless_session", Session)
 USER: web.RequestKey[str] = web.RequestKey("certless_user", str)
+# The port that a trusted reverse proxy names.
+PORT: web.RequestKey[int] = web.RequestKey("certless_port", int)
 
 # A handler is fed so much of a body ahead of what it has read.
 _FED_BYTES = 64 * 1024
@@ -146,7 +149,9 @@ def inner_request(
 ) -> InnerRequest:
     """``inside`` as a request with the connection and state of ``outer``."""
     headers = headers_for(inside, outer.host)
-    raw_headers = tuple((name.encode(), value.encode()) for name, value in headers.items())
+    raw_headers = tuple(
+        (name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in headers.items()
+    )
     # A protocol without a connection: the body is complete, so there is no flow control.
     loop = outer.task.get_loop()
     payload = StreamReader(BaseProtocol(loop), limit=max_bytes, loop=loop)
@@ -253,14 +258,24 @@ def _inner_request(
     return request
 
 
-async def run(handler: Handler, request: InnerRequest) -> HttpResponse:
-    """The response of ``handler``, of any kind; 500 if it fails."""
+async def run(
+    handler: Handler,
+    request: InnerRequest,
+    *,
+    field_bytes: bool = False,
+) -> HttpResponse:
+    """The response of ``handler``, of any kind; 500 if it fails.
+
+    ``field_bytes`` as in ``OuterRequest.run``.
+    """
     try:
         response = await _written(handler, request)
     except Exception as error:
         return failed(error)
     captured = request.captured
-    headers = ((name, _as_text(value)) for name, value in captured.headers.items())
+    headers = _field_bytes(captured)
+    if not field_bytes:
+        headers = [(name, as_text(value)) for name, value in headers]
     return captured_response(response.status, headers, bytes(captured.body))
 
 
@@ -329,17 +344,6 @@ def _field_bytes(writer: _CapturingWriter) -> list[tuple[str, str]]:
         (name, value.encode("utf-8", "surrogateescape").decode("latin-1"))
         for name, value in writer.headers.items()
     ]
-
-
-def _as_text(value: str) -> str:
-    """A header value as characters. aiohttp keeps bytes that are not UTF-8 as surrogates."""
-    if value.isascii():
-        return value
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return value.encode("utf-8", "surrogateescape").decode("latin-1")
-    return value
 
 
 async def _respond(handler: Handler, request: InnerRequest) -> web.StreamResponse:

@@ -10,12 +10,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import aiohttp
-from aiohttp import web, web_response
+from aiohttp import http_writer, web, web_response
 
 # No public constructor makes a request from parts: these are the parts that the server uses.
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import SERVER_SOFTWARE, RawRequestMessage
 from aiohttp.web_urldispatcher import _default_expect_handler
+from multidict import CIMultiDict
+
+_as_aiohttp_does = http_writer._serialize_headers
 
 __all__ = [
     "SERVER_SOFTWARE",
@@ -25,10 +28,11 @@ __all__ = [
     "close_uploads",
     "handler_of",
     "hide_server_version",
+    "keep_field_bytes",
     "listening_sockets",
     "routes_with_expect_handler",
     "send_once",
-    "set_remote",
+    "set_asked",
     "wrap_request_factory",
 ]
 
@@ -59,13 +63,30 @@ class UploadProtocol(BaseProtocol):
         self.may_feed.set()
 
 
-def set_remote(request: web.Request, address: str) -> None:
-    """Set ``request.remote``, behind a reverse proxy.
+def set_asked(request: web.Request, **known: str) -> None:
+    """Set ``request.remote``, ``request.scheme`` or ``request.host``, behind a reverse proxy.
 
     The public way is ``request.clone(remote=...)``. The clone would reach the handlers, but the
     access log would still see the address of the proxy.
     """
-    request._cache["remote"] = address
+    request._cache.update(known)
+
+
+def keep_field_bytes() -> None:
+    """Let aiohttp send header values as the bytes that it received.
+
+    It reads a byte that is not UTF-8 as a surrogate, and drops surrogates when it writes. Neither
+    the server nor the client has an option for it. It is one function for the whole process.
+    """
+    http_writer._serialize_headers = _serialized
+
+
+def _serialized(status_line: str, headers: "CIMultiDict[str]") -> bytes:
+    # This also refuses line ends in a value.
+    written = _as_aiohttp_does(status_line, headers)
+    lines = [status_line, *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    whole = "\r\n".join(lines)
+    return written if whole.isascii() else whole.encode("utf-8", "surrogateescape")
 
 
 def routes_with_expect_handler(app: web.Application) -> list[str]:

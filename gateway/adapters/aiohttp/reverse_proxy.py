@@ -10,42 +10,34 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
-from urllib.parse import quote
 
 import aiohttp
 from aiohttp import hdrs, web
-from multidict import CIMultiDict
-from yarl import URL
 
-from gateway.config.settings import http_url
 from gateway.errors import (
     BodyTooLarge,
     BodyTooSlow,
     BrokenBody,
-    ConfigError,
     GatewayError,
     TooManyBodies,
     UpstreamFailed,
 )
 from gateway.pipeline.body_memory import BODIES
-from gateway.pipeline.inner import end_to_end
 from gateway.pipeline.memory_release import FREED
-from gateway.pipeline.request_headers import folded, is_of_a_proxy
+from gateway.pipeline.request_headers import is_field_value
 from gateway.policy.client_address import UNKNOWN, block_of
 from gateway.policy.routes import RoutePatterns
 
 from .body import read_body
-from .inner import SESSION, USER, InnerRequest
+from .inner import USER, InnerRequest
 from .private_api import SERVER_SOFTWARE, send_once
 from .public_slots import PublicSlots
 from .read_rate import ReadRate
 from .uploads import StreamedUpload, Upload
-
-USER_HEADER = "X-Certless-User"
-SESSION_HEADER = "X-Certless-Session"
+from .upstream import Upstream
+from .upstream_errors import failure_of
 
 _UNTYPED: web.ResponseKey[bool] = web.ResponseKey("certless_untyped", bool)
-_SET_BY_US = frozenset({"content-length", "expect", "host"})
 # Requests without a session can use this many connections, so others are left for users.
 _PUBLIC_REQUESTS = 64
 # One client address can use this many of them. A browser opens 6.
@@ -57,12 +49,15 @@ _KEEPALIVE_S = 1.5
 # aiohttp adds none of these, so the upstream gets only what the client sent.
 _NOT_ADDED = (hdrs.USER_AGENT, hdrs.CONTENT_TYPE, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING)
 _CONNECT_TIMEOUT_S = 10
+# The longest header of a response: as much as a sealed response can have in all.
+_HEADER_BYTES = 64 * 1024
 # How often the proxy checks whether the client of a request without a session is still there.
 _CHECK_S = 1
 # The safe methods (RFC 9110 §9.2.1).
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 # The status in the access log for a client that left, as in nginx.
 _CLIENT_LEFT = 499
+_FAILURES = (aiohttp.ClientError, ConnectionError, TimeoutError, BodyTooLarge, UpstreamFailed)
 _log = logging.getLogger("certless")
 
 
@@ -70,7 +65,8 @@ class Proxy:
     """Forwards requests to one upstream.
 
     ``targets`` are patterns of the paths that are passed on. Without them, every path below the
-    path of the upstream is passed on. ``..`` must not lead out of it.
+    path of the upstream is passed on. ``..`` must not lead out of it. ``upstream_host`` is the Host
+    for the upstream, if not the client's.
     """
 
     def __init__(
@@ -78,16 +74,12 @@ class Proxy:
         upstream: str,
         *,
         targets: Iterable[str] | None = None,
+        upstream_host: str | None = None,
         max_body_bytes: int,
         timeout_s: float = 60,
     ) -> None:
-        url = http_url(upstream)
-        if url is None or url.query or url.fragment or url.user or url.password:
-            raise ConfigError(
-                "upstream must be a URL like http://127.0.0.1:9000, without user or query"
-            )
-        self._base = url
-        if targets is None and url.raw_path != "/":
+        self._upstream = Upstream(upstream, upstream_host)
+        if targets is None and self._upstream.has_base:
             targets = ("/", "/*")
         self._targets = None if targets is None else RoutePatterns(targets)
         self._max_body_bytes = max_body_bytes
@@ -105,6 +97,8 @@ class Proxy:
             auto_decompress=False,
             timeout=self._timeout,
             connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEEPALIVE_S),
+            max_line_size=_HEADER_BYTES,
+            max_field_size=_HEADER_BYTES,
         ) as session:
             send_once(session)
             self._session = session
@@ -117,34 +111,6 @@ class Proxy:
             response.headers[hdrs.SERVER] = "certless"
         if response.get(_UNTYPED):
             response.headers.popall(hdrs.CONTENT_TYPE, None)
-
-    def _url(self, request: web.Request) -> URL:
-        raw_path = request.rel_url.raw_path
-        base = self._base.raw_path.rstrip("/")
-        return URL.build(
-            scheme=self._base.scheme,
-            host=self._base.raw_host or "",
-            port=self._base.port,
-            path=base + raw_path,
-            query_string=request.rel_url.raw_query_string,
-            encoded=True,
-        )
-
-    def _headers(self, request: web.Request) -> CIMultiDict[str]:
-        headers = CIMultiDict(
-            (name, value)
-            for name, value in end_to_end(request.headers.items())
-            if (known := folded(name)) not in _SET_BY_US and not is_of_a_proxy(known)
-        )
-        if host := request.headers.get(hdrs.HOST):
-            headers["X-Forwarded-Host"] = host
-        headers["X-Forwarded-Proto"] = request.scheme
-        if request.remote:
-            headers["X-Forwarded-For"] = request.remote
-        if USER in request:
-            headers[USER_HEADER] = quote(request[USER], safe="@+")
-            headers[SESSION_HEADER] = request[SESSION].id
-        return headers
 
     async def _body(self, request: web.Request) -> bytes:
         if isinstance(request, InnerRequest):
@@ -212,47 +178,51 @@ class Proxy:
     ) -> web.StreamResponse:
         if self._session is None:
             raise UpstreamFailed("the proxy is not running")
-        headers = self._headers(request)
+        headers = self._upstream.request_headers(request)
         if upload.length or (upload.length == 0 and isinstance(upload, StreamedUpload)):
             headers[hdrs.CONTENT_LENGTH] = str(upload.length)
         response: web.StreamResponse | None = None
         try:
             async with self._session.request(
                 request.method,
-                self._url(request),
+                self._upstream.url_for(request),
                 headers=headers,
                 data=upload.begin(),
                 allow_redirects=False,
                 timeout=self._timeout_of(request),
                 skip_auto_headers=_NOT_ADDED,
             ) as answer:
-                response = web.StreamResponse(status=answer.status, reason=answer.reason)
-                for name, value in end_to_end(answer.headers.items()):
-                    response.headers.add(name, value)
-                response[_UNTYPED] = hdrs.CONTENT_TYPE not in answer.headers
+                response = self._begun(request, answer)
                 await response.prepare(request)
                 async for chunk in answer.content.iter_any():
                     FREED.add(len(chunk))
                     await response.write(chunk)
                 await response.write_eof()
                 return response
-        except (aiohttp.ClientError, ConnectionError, TimeoutError, BodyTooLarge) as error:
+        except _FAILURES as error:
             # The stream of the response holds the error, and the error would hold the frames.
             error.__traceback__ = None
             if _client_left(request):
                 return response or web.Response(status=_CLIENT_LEFT)
+            if isinstance(upload, StreamedUpload) and upload.is_broken:
+                raise BrokenBody("the body did not come whole") from None
+            failure = failure_of(error, self._max_body_bytes)
+            _log.warning("%s: %s", failure, self._upstream.url)
             if response is not None and response.prepared and request.transport is not None:
                 # A part of the response was sent, so only a broken connection can show the error.
                 request.transport.abort()
                 return response
-            if isinstance(error, BodyTooLarge):
-                raise UpstreamFailed(
-                    f"the response of the upstream is larger than {self._max_body_bytes} bytes"
-                ) from None
-            timed_out = isinstance(error, TimeoutError)
-            reason = "did not answer in time" if timed_out else "cannot be reached"
-            _log.warning("upstream %s: %s", self._base, type(error).__name__)
-            raise UpstreamFailed(f"the upstream {reason}", timed_out=timed_out) from None
+            raise failure from None
+
+    def _begun(self, request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+        """The response for the client, without its body. Raises: UpstreamFailed."""
+        response = web.StreamResponse(status=answer.status, reason=answer.reason)
+        for name, value in self._upstream.response_headers(request, answer.headers):
+            if not is_field_value(value):
+                raise UpstreamFailed(f"the upstream sent control characters in the header {name}")
+            response.headers.add(name, value)
+        response[_UNTYPED] = hdrs.CONTENT_TYPE not in answer.headers
+        return response
 
     def _timeout_of(self, request: web.Request) -> aiohttp.ClientTimeout:
         """A stream can last; only silence is too long."""

@@ -26,16 +26,20 @@ def reverse_proxy(
     upstream: str,
     *,
     targets: Iterable[str] | None = None,
+    upstream_host: str | None = None,
     **options: Unpack[SetupOptions],
 ) -> web.Application:
     """An application that is Certless in front of the API at the URL ``upstream``.
 
-    ``targets`` are patterns of the paths to forward, all if it is None; ``options`` are those of
-    ``setup``. Raises: ConfigError, in one line.
+    ``targets`` are patterns of the paths to forward, all if it is None. ``upstream_host`` is the
+    Host for the upstream, if not the client's; ``"upstream"`` means the host of ``upstream``.
+    ``options`` are those of ``setup``. Raises: ConfigError, in one line.
     """
     app = web.Application()
     max_body_bytes = options.get("max_body_bytes", default_of("max_body_bytes"))
-    proxy = Proxy(upstream, targets=targets, max_body_bytes=max_body_bytes)
+    proxy = Proxy(
+        upstream, targets=targets, upstream_host=upstream_host, max_body_bytes=max_body_bytes
+    )
     setup(app, **options)
     app.cleanup_ctx.append(proxy.lifespan)
     app.on_response_prepare.append(proxy.clean_headers)

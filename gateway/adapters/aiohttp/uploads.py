@@ -10,15 +10,24 @@ _CHUNK_BYTES = 65536
 
 
 class StreamedUpload:
-    """A body that is still coming."""
+    """A body that is still coming. ``is_broken`` is set if it breaks off."""
 
     def __init__(self, request: web.Request) -> None:
         self.length = request.content_length
+        self.is_broken = False
         self._content = request.content
 
     def begin(self) -> AsyncIterator[bytes]:
-        """What aiohttp is to send."""
-        return self._content.iter_any()
+        """The chunks for aiohttp to send."""
+        return self._chunks()
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._content.iter_any():
+                yield chunk
+        except web.RequestPayloadError:
+            self.is_broken = True
+            raise
 
 
 class Upload:

@@ -16,12 +16,13 @@ from gateway.build import assemble
 from gateway.errors import ConfigError
 from gateway.options import SetupOptions
 from gateway.policy.client_address import ClientAddresses
+from gateway.policy.forwarded import ForwardedHeaders
 from gateway.sessions.session import Session
 
 from .framing import framing_fault, refuse
 from .inner import SESSION, USER, ASGIApp, Receive, Scope, Send, is_below_root
 from .lifespan import Lifespan
-from .outer import AsgiRequest, has_one_host, raw_path_of, with_client_address
+from .outer import AsgiRequest, behind_proxy, has_one_host, raw_path_of
 
 __all__ = ["SESSION", "USER", "Certless", "session", "user"]
 
@@ -70,7 +71,9 @@ class Certless:
             # Starlette makes its middlewares in the lifespan, and servers hide errors of it.
             _log.critical("%s", error)
             raise
-        self._client_addresses = ClientAddresses(self.assembly.settings.trusted_proxies)
+        settings = self.assembly.settings
+        self._client_addresses = ClientAddresses(settings.trusted_proxies)
+        self._forwarded = ForwardedHeaders(settings.trusted_headers, self._client_addresses)
         self._is_running = False
         self._has_run = False
 
@@ -110,7 +113,7 @@ class Certless:
         if kind == "http" and (found := framing_fault(scope)):
             await refuse(*found, send)
             return
-        scope = with_client_address(scope, self._client_addresses)
+        scope = behind_proxy(scope, self._client_addresses, self._forwarded)
         raw_path = raw_path_of(scope)
         is_public = self.assembly.middleware.is_public(raw_path) and has_one_host(scope)
         if not (is_public and is_below_root(scope, raw_path)):

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from gateway.errors import BodyTooLarge, BrokenBody
 from gateway.pipeline.inner import (
+    as_text,
     captured_response,
     end_to_end,
     failed,
@@ -72,7 +73,15 @@ class InnerExchange:
     tasks.
     """
 
-    def __init__(self, inside: HttpRequest, outer_receive: Receive, max_bytes: int) -> None:
+    def __init__(
+        self,
+        inside: HttpRequest,
+        outer_receive: Receive,
+        max_bytes: int,
+        *,
+        field_bytes: bool = False,
+    ) -> None:
+        """``field_bytes`` as in ``OuterRequest.run``."""
         self.answer: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
         self._inside = inside
         self._outer_receive = outer_receive
@@ -82,6 +91,7 @@ class InnerExchange:
         self._headers: list[tuple[bytes, bytes]] = []
         self._body = bytearray()
         self._is_too_large = False
+        self._field_bytes = field_bytes
         self._gone: asyncio.Task[None] | None = None
 
     async def call(self, app: ASGIApp, scope: Scope) -> None:
@@ -146,6 +156,8 @@ class InnerExchange:
     def _whole(self) -> HttpResponse:
         """The response to seal. 500 if a server would abort it or a client would not accept it."""
         headers = end_to_end(self._text_of(self._headers))
+        if not self._field_bytes:
+            headers = [(name, as_text(value)) for name, value in headers]
         body = bytes(self._body)
         if self._inside.method == "HEAD" or self._status in _BODILESS:
             body = b""
@@ -162,7 +174,11 @@ class InnerExchange:
 
     @staticmethod
     def _text_of(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-        return [(bytes(name).decode("latin-1"), _decoded(bytes(value))) for name, value in headers]
+        """Names and values of one character for each byte."""
+        return [
+            (bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
+            for name, value in headers
+        ]
 
 
 class StreamedExchange(InnerExchange):
@@ -178,7 +194,8 @@ class StreamedExchange(InnerExchange):
         max_bytes: int,
         max_stream_bytes: int,
     ) -> None:
-        super().__init__(inside.whole, outer_receive, max_bytes)
+        # Such a client takes header values as bytes.
+        super().__init__(inside.whole, outer_receive, max_bytes, field_bytes=True)
         loop = asyncio.get_running_loop()
         self.response: asyncio.Future[HttpResponse | StreamedResponse] = loop.create_future()
         self.answer.add_done_callback(self._answered)
@@ -252,13 +269,6 @@ class StreamedExchange(InnerExchange):
             pipe.end()
             self.answer.set_result(HttpResponse(self._status, (), b""))
 
-    @staticmethod
-    def _text_of(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-        return [
-            (bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
-            for name, value in headers
-        ]
-
 
 def to_bytes(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     """Headers in the form of ASGI. Applications decode them as Latin-1, as browsers do."""
@@ -270,10 +280,3 @@ def _encoded(value: str) -> bytes:
         return value.encode("latin-1")
     except UnicodeEncodeError:
         return value.encode()
-
-
-def _decoded(value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")

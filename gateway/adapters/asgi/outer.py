@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Any
 from urllib.parse import quote, unquote
 
 from multidict import CIMultiDict
@@ -12,9 +13,10 @@ from gateway.errors import BodyTooLarge, BodyTooSlow, BrokenBody, TooManyBodies
 from gateway.pipeline.outer import OuterRequest, Reply, format_of
 from gateway.pipeline.pipe import StreamedRequest, StreamedResponse
 from gateway.pipeline.request_body import collect
-from gateway.pipeline.request_headers import is_one_host
+from gateway.pipeline.request_headers import is_host, is_one_host
 from gateway.pipeline.responses import sealed_error
 from gateway.policy.client_address import FORWARDED_FOR, UNKNOWN, ClientAddresses, address_of
+from gateway.policy.forwarded import ForwardedHeaders
 from gateway.sessions.session import Session
 from protocol.common.messages import HttpRequest, HttpResponse
 
@@ -33,7 +35,6 @@ from .inner import (
 # A client can send the rest of a refused body for this long. If the connection were closed at once,
 # the client might not receive the refusal.
 _LINGER_S = 2
-_FORWARDED_FOR = FORWARDED_FOR.lower().encode()
 _SAFE_IN_A_PATH = "/!$&'()*+,;=:@"
 
 
@@ -71,6 +72,7 @@ class AsgiRequest(OuterRequest):
         self.content_type = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         self.format = format_of(self.content_type)
         self.has_one_host = has_one_host(scope)
+        self.host = self.headers.get("Host", "")
         self.remote = address_of(scope["client"][0] if scope.get("client") else None)
         self._app = app
         self._scope = scope
@@ -101,11 +103,13 @@ class AsgiRequest(OuterRequest):
                 return bytes(chunk)
         return b""
 
-    async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:
+    async def run(
+        self, inside: HttpRequest, session: Session, *, field_bytes: bool = False
+    ) -> HttpResponse:
         if not is_below_root(self._scope, inside.target.partition("?")[0]):
             root = self._scope.get("root_path") or "/"
             return sealed_error(404, "not_found", f"only what is below {root} can be reached here")
-        exchange = InnerExchange(inside, self._receive, self._max_bytes)
+        exchange = InnerExchange(inside, self._receive, self._max_bytes, field_bytes=field_bytes)
         scope = inner_scope(self._scope, inside, session, self.headers.get("Host", ""))
         self._group.create_task(exchange.call(self._app, scope))
         return await exchange.answer
@@ -161,14 +165,26 @@ def has_one_host(scope: Scope) -> bool:
     return is_one_host(hosts, may_be_none=scope.get("http_version") == "1.0")
 
 
-def with_client_address(scope: Scope, client_addresses: ClientAddresses) -> Scope:
-    """``scope`` with the address of the client instead of the trusted proxy."""
+def behind_proxy(
+    scope: Scope, client_addresses: ClientAddresses, forwarded: ForwardedHeaders
+) -> Scope:
+    """``scope`` with what a trusted proxy says: the client's address, the scheme and the host."""
+
+    def values_of(name: str) -> list[str]:
+        key = name.lower().encode()
+        return [value.decode("latin-1") for known, value in scope["headers"] if known == key]
+
     peer = scope["client"][0] if scope.get("client") else None
-    forwarded_for = [
-        value.decode("latin-1") for name, value in scope["headers"] if name == _FORWARDED_FOR
-    ]
-    address = client_addresses.address(peer, forwarded_for)
-    return scope if address in (peer, UNKNOWN) else {**scope, "client": (address, 0)}
+    asked = forwarded.asked(peer, values_of, is_host)
+    address = client_addresses.address(peer, values_of(FORWARDED_FOR))
+    told: dict[str, Any] = {} if address in (peer, UNKNOWN) else {"client": (address, 0)}
+    if asked.scheme:
+        is_socket = scope["type"] == "websocket"
+        told["scheme"] = asked.scheme.replace("http", "ws") if is_socket else asked.scheme
+    if asked.host:
+        host = (b"host", asked.host.encode())
+        told["headers"] = [host, *(pair for pair in scope["headers"] if pair[0] != b"host")]
+    return {**scope, **told} if told else scope
 
 
 def raw_path_of(scope: Scope) -> str:

@@ -80,15 +80,38 @@ def test_private_uses_are_seen_in_every_form() -> None:
     assert private_uses(source) == {"http", "_y", "web_response", "_b", "_d"}
 
 
-async def test_set_remote() -> None:
+async def test_set_asked() -> None:
     async def handle(request: web.Request) -> web.Response:
-        private_api.set_remote(request, "192.0.2.7")
+        private_api.set_asked(request, remote="192.0.2.7")
         return web.Response(text=request.remote)
 
     app = web.Application()
     app.router.add_get("/", handle)
     async with serving(app) as (url, _):
         assert await got(url) == "192.0.2.7"
+
+
+async def test_keep_field_bytes() -> None:
+    private_api.keep_field_bytes()
+
+    async def handle(request: web.Request) -> web.Response:
+        values = [value for name, value in request.raw_headers if name == b"X-Own"]
+        return web.Response(text=repr(values), headers={"X-Own": request.headers["X-Own"]})
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    value = b"21\xb0 K\xc3\xb8ge".decode("utf-8", "surrogateescape")
+    async with (
+        serving(app) as (url, _),
+        aiohttp.ClientSession() as http,
+        http.get(url, headers={"X-Own": value}) as response,
+    ):
+        assert (response.headers["X-Own"], await response.text()) == (
+            value,
+            repr([value.encode("utf-8", "surrogateescape")]),
+        )
+        with pytest.raises(ValueError, match="control character"):
+            await http.get(url, headers={"X-Own": "a\r\nX-Other: b"})
 
 
 async def test_routes_with_expect_handler() -> None:

@@ -64,7 +64,10 @@ async def test_user_and_session_are_passed_on_and_cannot_be_forged() -> None:
         assert header(seen, "X-Certless-User") == ["ann@example.org"]
         assert len(header(seen, "X-Certless-Session")[0]) == 32
         assert header(seen, "X-Forwarded-For") == ["127.0.0.1"]
-        for name in set(forged) - {"X-Certless-User", "x-certless-user", "X-Forwarded-For"}:
+        forwarded = f'for=127.0.0.1;host="{front.removeprefix("http://")}";proto=http'
+        assert header(seen, "Forwarded") == [forwarded]
+        set_by_us = {"X-Certless-User", "x-certless-user", "X-Forwarded-For", "Forwarded"}
+        for name in set(forged) - set_by_us:
             assert header(seen, name) == []
         assert header(seen, "Proxy-Authorization") == []
         async with aiohttp.ClientSession() as http:

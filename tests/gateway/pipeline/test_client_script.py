@@ -35,7 +35,9 @@ class Get(OuterRequest):
     async def next_chunk(self) -> bytes:
         return b""
 
-    async def run(self, inside: HttpRequest, session: Session) -> HttpResponse:
+    async def run(
+        self, inside: HttpRequest, session: Session, *, field_bytes: bool = False
+    ) -> HttpResponse:
         raise AssertionError("nothing is sealed here")
 
     async def run_streamed(self, inside: StreamedRequest, session: Session) -> HttpResponse:
