@@ -101,10 +101,11 @@ class Settings:
     public: tuple[str, ...] = setting(
         ListOption(
             section=Section.USERS,
-            help="a route that needs no login, e.g. `/static/*`",
-            more="See [patterns of routes](#patterns-of-routes); one argument for each",
+            help="a route that needs no login, e.g. `/static/*` or `POST /contact`; "
+            "without a method, GET and HEAD",
+            more="See [public routes](#public-routes); one argument for each",
             default=(),
-            metavar="PATTERN",
+            metavar="[METHOD ]PATTERN",
         )
     )
     max_body_bytes: int = setting(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway.config.options import default_of
 from gateway.policy.rates import NONE, RATES
-from gateway.policy.routes import RoutePatterns, SuitePolicy
+from gateway.policy.routes import PublicRoute, RoutePatterns, SuitePolicy
 from gateway.policy.suites import CLASSIC, is_hardened
 from gateway.service.options import application, host_and_port
 from gateway.service.serve import CLASSIC_WARNING
@@ -77,16 +77,17 @@ def _routes(service: Service) -> Iterator[Finding]:
     forwarded = RoutePatterns(targets if targets is not None else ("/", "/*"))
     demands = SuitePolicy(settings.require)
     contradictions = False
-    for pattern in settings.public:
+    for public in settings.public:
+        pattern = PublicRoute.parse(public).pattern
         path = _example_path(pattern)
         if pattern == "/*":
-            text = "public /* leaves no route protected: name the pages that need no login"
+            text = f"public {public} leaves no route protected: name the pages that need no login"
         elif path.startswith(settings.prefix + "/"):
-            text = f"public {pattern} is below the prefix of the gateway: remove it"
+            text = f"public {public} is below the prefix of the gateway: remove it"
         elif (suite := demands.of(path)) is not None:
-            text = f"public {pattern} is not public, because require demands {suite}: remove one"
+            text = f"public {public} is not public, because require demands {suite}: remove one"
         elif not forwarded.match(path):
-            text = f"public {pattern} is not forwarded: add it to targets"
+            text = f"public {public} is not forwarded: add it to targets"
         else:
             continue
         contradictions = True
@@ -101,8 +102,8 @@ def _routes(service: Service) -> Iterator[Finding]:
         contradictions = True
         yield fix("routes", text)
     if not contradictions:
-        public = ", ".join(settings.public) or "none"
-        yield ok("routes", f"public: {public}; all other routes need a login")
+        listed = ", ".join(settings.public) or "none"
+        yield ok("routes", f"public: {listed}; all other routes and methods need a login")
 
 
 def _addresses(service: Service) -> Iterator[Finding]:

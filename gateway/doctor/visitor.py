@@ -14,6 +14,7 @@ from gateway.pipeline.client_script import BUNDLE
 from gateway.service.options import host_and_port
 
 from . import ANSWER_S, Finding, Service, fix, ok, warn
+from .forms import check_forms
 
 ABOUT = "visitor"
 _CONFIG = re.compile(rb"certless\.start\((\{.*\})\);\n\Z")
@@ -66,6 +67,8 @@ async def _as_a_browser(
         )
         return
     yield _as_configured(json.loads(config[1]), settings)
+    async for finding in check_forms(http, at, settings):
+        yield finding
 
     # A random path, which is no real route.
     async with http.get(at.with_path(f"/{secrets.token_hex(16)}")) as response:

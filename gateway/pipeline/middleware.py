@@ -90,9 +90,9 @@ class Middleware:
         """The paths of the protocol's own routes."""
         return tuple(self._protocol_routes)
 
-    def is_public(self, raw_path: str) -> bool:
-        """Whether a request for ``raw_path`` passes unchanged. If not, ``answer`` it."""
-        return self._routes.is_public(raw_path)
+    def is_public(self, method: str, raw_path: str) -> bool:
+        """Whether such a request passes unchanged. If not, ``answer`` it."""
+        return self._routes.is_public(method, raw_path)
 
     async def answer(self, request: OuterRequest) -> Reply:
         """The reply to a request that is not public."""

@@ -9,6 +9,8 @@ too much rather than too little (``DemandingPatterns``).
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
 from unicodedata import normalize
 from urllib.parse import unquote
 
@@ -17,6 +19,8 @@ from protocol.hardened.suites import HARDENED_SUITES
 
 from .suites import SUITES, known_suites
 
+_READING = frozenset({"GET", "HEAD"})
+_PUBLIC = re.compile(r"(?:([A-Z][A-Z-]*) +)?(\S+)")
 _PART = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}|/\*$|[^{}*]")
 _TWO_READINGS = re.compile(
     r"//|\\|;|[^\x21-\x7e]"
@@ -50,6 +54,47 @@ class RoutePatterns:
         if not has_one_reading(raw_path):
             return False
         return any(pattern.fullmatch(raw_path) for pattern in self._patterns)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicRoute:
+    """A pattern of a path, and the methods for which it is public."""
+
+    methods: frozenset[str]
+    pattern: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From ``POST /contact`` or ``/static/*``. Raises: ConfigError."""
+        found = _PUBLIC.fullmatch(text)
+        if found is None:
+            raise ConfigError(
+                f"public route {text!r}: write a path like /static/*, or a method and a path like "
+                "'POST /contact'"
+            )
+        method = found[1] or "GET"
+        return cls(_READING if method == "GET" else frozenset({method}), found[2])
+
+
+class PublicRoutes:
+    """Matches methods and raw paths. A pattern without a method, or with GET, is for GET and HEAD.
+
+    So a page that everybody can read is not a form that everybody can send.
+    """
+
+    def __init__(self, routes: Iterable[str]) -> None:
+        """Raises: ConfigError."""
+        parsed = [PublicRoute.parse(text) for text in routes]
+        methods = frozenset[str]().union(*(route.methods for route in parsed))
+        self._by_method = {
+            method: RoutePatterns(route.pattern for route in parsed if method in route.methods)
+            for method in methods
+        }
+
+    def match(self, method: str, raw_path: str) -> bool:
+        """Whether a request with ``method`` for ``raw_path`` matches a route."""
+        patterns = self._by_method.get(method)
+        return patterns is not None and patterns.match(raw_path)
 
 
 class DemandingPatterns:
@@ -141,7 +186,7 @@ class RoutePolicy:
     def __init__(self, prefix: str, public: Iterable[str], require: Mapping[str, str]) -> None:
         """Raises: ConfigError."""
         self._own = OwnPaths(prefix)
-        self._public = RoutePatterns(public)
+        self._public = PublicRoutes(public)
         self._demands = SuitePolicy(require)
 
     def is_own(self, raw_path: str) -> bool:
@@ -152,11 +197,11 @@ class RoutePolicy:
         """Whether some program could read ``raw_path`` as a path of the gateway."""
         return self._own.may_have(raw_path)
 
-    def is_public(self, raw_path: str) -> bool:
-        """Whether a request for ``raw_path`` passes without a login."""
+    def is_public(self, method: str, raw_path: str) -> bool:
+        """Whether a request with ``method`` for ``raw_path`` passes without a login."""
         # A demand for a suite overrides ``public``.
         return (
-            self._public.match(raw_path)
+            self._public.match(method, raw_path)
             and not self._own.may_have(raw_path)
             and self._demands.of(raw_path) is None
         )

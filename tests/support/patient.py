@@ -47,10 +47,11 @@ class Api:
     port: int = 0
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    text: str = "<h1>Tea</h1>"
 
     async def answer(self, request: web.Request) -> web.Response:
         return web.Response(
-            status=self.status, text="<h1>Tea</h1>", content_type="text/html", headers=self.headers
+            status=self.status, text=self.text, content_type="text/html", headers=self.headers
         )
 
 

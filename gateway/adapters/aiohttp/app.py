@@ -67,7 +67,7 @@ def install(app: web.Application, assembly: Assembly) -> None:
         _behind_proxy(request, client_addresses, forwarded)
         is_old = request.version < HttpVersion11
         has_one_host = is_one_host(request.headers.getall(hdrs.HOST, []), may_be_none=is_old)
-        if has_one_host and middleware.is_public(request.rel_url.raw_path):
+        if has_one_host and middleware.is_public(request.method, request.rel_url.raw_path):
             return await handler(request)
         outer = _AiohttpRequest(request, has_one_host, app, max_bytes)
         reply = await middleware.answer(outer)

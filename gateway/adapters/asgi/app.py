@@ -115,7 +115,9 @@ class Certless:
             return
         scope = behind_proxy(scope, self._client_addresses, self._forwarded)
         raw_path = raw_path_of(scope)
-        is_public = self.assembly.middleware.is_public(raw_path) and has_one_host(scope)
+        # A WebSocket begins as a GET.
+        method = scope.get("method", "GET")
+        is_public = self.assembly.middleware.is_public(method, raw_path) and has_one_host(scope)
         if not (is_public and is_below_root(scope, raw_path)):
             await self._answer(scope, receive, send, raw_path)
             return

@@ -43,7 +43,7 @@ GOOD = f"""\
 ok    settings  gateway.toml is valid: listen 127.0.0.1:PORT, prefix /.gateway, realm shop.example
 ok    users     2 can log in, 1 of them only by `code issue`: no address
 ok    suites    ecdh-gcm
-ok    routes    public: /; all other routes need a login
+ok    routes    public: /; all other routes and methods need a login
 ok    limits    client addresses come from X-Forwarded-For of 127.0.0.1
 ok    codes     hardened: 40 bits, 5 attempts, 3 codes in 15 minutes: 1,440 guesses a day for one \
 user, with a chance of 1 in 763,549,741 that one is right
@@ -775,6 +775,32 @@ async def test_a_gateway_where_everything_is_open_and_one_where_nothing_is(
     patient.write()
     async with serving(patient, log_in=False):
         assert (await patient.examine()).status == 0
+
+
+@pytest.mark.parametrize(
+    ("form", "path"),
+    [
+        ('<form method="post">', "/"),
+        ('<FORM METHOD=POST action="/contact?x=1">', "/contact"),
+        ("<form method=post action='send.php'>", "/send.php"),
+        ('<form method="post" action="/orders" data-certless>', ""),
+        ('<form method="get" action="/search"><form action="/find">', ""),
+        ('<form method="post" action="http://elsewhere.example/">', ""),
+        ('<form method="post" action="/open/x">', ""),
+    ],
+)
+async def test_a_public_page_with_a_form_that_needs_a_login(
+    patient: Patient, form: str, path: str
+) -> None:
+    patient.api.text = f"<h1>Tea</h1>{form}"
+    patient.write(public=["/", "/static/*", "POST /open/*"])
+    async with serving(patient, log_in=False):
+        lines = [line for line in (await patient.examine()).about("routes") if "form" in line]
+    expected = (
+        f"warn a form of the public page / sends POST {path}, which needs a login: add "
+        f"'POST {path}' to public, or give the form data-certless"
+    )
+    assert lines == ([expected] if path else [])
 
 
 async def test_something_else_that_listens_there(patient: Patient, free_port: int) -> None:
