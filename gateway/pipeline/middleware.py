@@ -30,6 +30,7 @@ from protocol.common.errors import (
 from .classic_routes import ClassicRoutes
 from .client_script import ClientScript
 from .hardened_routes import HELLO, HardenedRoutes
+from .login_page import LoginPage
 from .outer import OuterRequest, Reply, give_way
 from .request_headers import check_no_content_encoding, is_cross_site
 from .responses import error_reply, status_and_text
@@ -71,6 +72,7 @@ class Middleware:
         self._stream_path = f"{settings.prefix}{STREAM}/"
         self._events = events
         self._script = ClientScript(settings)
+        self._login_page = LoginPage(settings)
         prefix, paths = settings.prefix, settings.dialect.paths
         refused = dict.fromkeys(
             (prefix + path for path in (paths.session, paths.authenticate, paths.logout)),
@@ -145,11 +147,12 @@ class Middleware:
         exact = error.code if isinstance(error, RemoteProtocolError) else code
         self._events.emit(MessageRejected(exact, request.remote))
         _refusals.info("%s %s: %s", request.remote, word(request.raw_path), outcome)
-        reply = error_reply(request, status, code, text, outcome)
+        page = self._login_page.answer(request, outcome) if status == 401 else None
+        reply = page or error_reply(request, status, code, text, outcome)
         if isinstance(error, RateLimited):
             self._events.emit(LimitHit(error.limit, request.remote, error.user_tag))
             reply.headers["Retry-After"] = str(error.retry_after_s)
-        if status == 401:
+        if reply.status == 401:
             reply.headers["WWW-Authenticate"] = f'Certless prefix="{self._settings.prefix}"'
         if status in (408, 413, 415) or isinstance(error, TooManyBodies):
             reply.closes = True

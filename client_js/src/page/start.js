@@ -11,6 +11,7 @@ import { pageDocument, styleSheet } from './dom.js';
 import { sendForms } from './forms.js';
 import { openLogin } from './loginDialog.js';
 import { loginElement } from './loginElement.js';
+import { showSealedPage } from './sealedPage.js';
 import { PAGE_STYLES } from './styles.js';
 import { PageSession } from './pageSession.js';
 
@@ -84,5 +85,6 @@ function setUpPage() {
   customElements.define('certless-badge', badgeElement(session));
   pageDocument.adoptedStyleSheets = [...pageDocument.adoptedStyleSheets, styleSheet(PAGE_STYLES)];
   sendForms(session);
+  showSealedPage(session);
   return session;
 }
