@@ -29,8 +29,9 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-# The body inside is complete: its length is known, and nothing is negotiated.
-_NOT_INSIDE = frozenset({"accept-encoding", "certless-stream", "content-length", "expect"})
+# The body inside is complete: its length is known.
+_NOT_INSIDE = frozenset({"certless-stream", "content-length", "expect"})
+_SAME_SITE = frozenset({"same-origin", "none"})
 # Responses with these statuses have no body, whatever a handler writes.
 _BODILESS = frozenset({204, 304})
 # A longer response is streamed, to a client that takes streams.
@@ -58,10 +59,11 @@ def end_to_end(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(name, value) for known_name, name, value in known if known_name not in dropped]
 
 
-def headers_for(inside: HttpRequest, host: str) -> CIMultiDict[str]:
+def headers_for(inside: HttpRequest, host: str, *, takes_streams: bool = False) -> CIMultiDict[str]:
     """The headers for the application. ``host`` is used if those inside have no Host.
 
-    No reverse proxy has seen them, so headers that only a reverse proxy sets are removed.
+    No reverse proxy has seen them, so headers that only a reverse proxy sets are removed. Clients
+    that take streams can also decode what an application has compressed.
     """
     headers = CIMultiDict(
         (name, value)
@@ -69,9 +71,28 @@ def headers_for(inside: HttpRequest, host: str) -> CIMultiDict[str]:
         if (known := folded(name)) not in _NOT_INSIDE and not is_of_a_proxy(known)
     )
     headers.setdefault("Host", host)
+    if not takes_streams or _is_of_another_site(headers):
+        for name in [name for name in headers if folded(name) == "accept-encoding"]:
+            headers.popall(name, None)
     if inside.body:
         headers["Content-Length"] = str(len(inside.body))
     return headers
+
+
+def _is_of_another_site(headers: CIMultiDict[str]) -> bool:
+    """Whether a page of another site may have caused the request.
+
+    Its author chooses a part of the request. If the response repeats that part and is compressed,
+    its length tells how much of a secret in it they have guessed (BREACH; decision 81).
+    """
+    site = headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site.strip().lower() not in _SAME_SITE
+    # Browsers do not send it over plain HTTP.
+    page = headers.get("Origin") or headers.get("Referer")
+    if page is None:
+        return False
+    return page.partition("://")[2].partition("/")[0].lower() != headers["Host"].lower()
 
 
 def as_text(value: str) -> str:

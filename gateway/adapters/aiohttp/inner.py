@@ -183,7 +183,7 @@ def streamed_request(
 ) -> StreamedInner:
     """``inside`` likewise."""
     whole, body = inside.whole, inside.body
-    headers = headers_for(whole, outer.host)
+    headers = headers_for(whole, outer.host, takes_streams=True)
     if body is not None:
         if body.length is None:
             headers[hdrs.TRANSFER_ENCODING] = "chunked"

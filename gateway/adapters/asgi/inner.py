@@ -41,7 +41,14 @@ _BODILESS = frozenset({204, 304})
 _DISCONNECT = "http.disconnect"
 
 
-def inner_scope(outer: Scope, inside: HttpRequest, session: Session, host: str) -> Scope:
+def inner_scope(
+    outer: Scope,
+    inside: HttpRequest,
+    session: Session,
+    host: str,
+    *,
+    takes_streams: bool = False,
+) -> Scope:
     """``inside`` as a request with the connection and state of ``outer``."""
     path, _, query = inside.target.partition("?")
     scope = {
@@ -50,7 +57,7 @@ def inner_scope(outer: Scope, inside: HttpRequest, session: Session, host: str) 
         "path": unquote(path),
         "raw_path": path.encode("latin-1"),
         "query_string": query.encode("latin-1"),
-        "headers": to_bytes(headers_for(inside, host).items()),
+        "headers": to_bytes(headers_for(inside, host, takes_streams=takes_streams).items()),
         SESSION: session,
         USER: session.user,
     }

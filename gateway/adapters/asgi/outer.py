@@ -126,7 +126,8 @@ class AsgiRequest(OuterRequest):
             return sealed_error(404, "not_found", f"only what is below {root} can be reached here")
         limits = (self._max_bytes, self._max_stream_bytes)
         exchange = StreamedExchange(inside, self._receive, *limits)
-        scope = inner_scope(self._scope, inside.whole, session, self.headers.get("Host", ""))
+        host = self.headers.get("Host", "")
+        scope = inner_scope(self._scope, inside.whole, session, host, takes_streams=True)
         scope["headers"] += exchange.headers()
         self._group.create_task(exchange.call(self._app, scope))
         return await exchange.response
