@@ -12,11 +12,15 @@ from pathlib import Path
 import aiohttp
 import pytest
 import redis_servers
+from frameworks import serving
 from fronts import FRONTS, Behind, Front
-from gateways import Running
+from gateways import CaughtMails, Running
 from mailboxes import eventually, text_of
+from streaming import Seen, aiohttp_app, pattern
 from two_gateways import DIALECT, WAYS, Gateway, Pair, log_in, two_gateways
 
+from certless.client import Client, StreamAborted
+from gateway import AnyAddress, setup
 from gateway.config.settings import DEFAULT_MAX_BODY_BYTES
 
 FIGURES = re.compile(r"metrics at http://127\.0\.0\.1:(\d+)/")
@@ -182,6 +186,59 @@ async def test_haproxy_asks_no_gateway_that_is_not_ready(tmp_path: Path) -> None
         count = len(both.asked)
         async with aiohttp.ClientSession() as http, http.get(f"{front.url}/") as response:
             assert (response.status, len(both.asked)) == (503, count)
+
+
+# --- streams ---
+
+
+@asynccontextmanager
+async def streaming_behind(name: str, folder: Path) -> AsyncIterator[tuple[Client, Seen]]:
+    """A client behind the proxy, and what the handlers of the application have seen."""
+    mails, seen, health = CaughtMails(), Seen(), Mute()
+    app = aiohttp_app(seen)
+    setup(app, users=AnyAddress(), mail=mails, suites=["ecdh-gcm"])
+    async with serving(app) as url, health.listening() as ready:
+        behind = Behind(int(url.rpartition(":")[2]), ready.admin)
+        async with Front.of(name, folder, [behind, behind]).running() as front:
+            async with Client(front.url) as client, asyncio.timeout(60):
+                await client.login("ann@example.org", code=mails.code)
+                yield client, seen
+        seen.released.set()
+
+
+@by_each
+async def test_a_response_arrives_while_it_is_written(name: str, tmp_path: Path) -> None:
+    async with streaming_behind(name, tmp_path) as (client, seen):
+        async with client.stream("GET", "/breaks") as response:
+            # The handler waits, with its response half written.
+            assert await response.content.readany() == b"half"
+            seen.released.set()
+            with pytest.raises(StreamAborted):
+                await response.content.readany()
+
+
+@by_each
+async def test_a_body_reaches_the_handler_while_it_is_sent(name: str, tmp_path: Path) -> None:
+    async with streaming_behind(name, tmp_path) as (client, seen):
+
+        async def body() -> AsyncIterator[bytes]:
+            yield pattern(1000)
+            # The rest follows only once the handler runs.
+            await seen.begun.wait()
+            yield pattern(1000)
+
+        async with client.stream("PUT", "/up", data=body()) as response:
+            assert response.status == 200
+        assert seen.received == 2000
+
+
+@by_each
+async def test_a_body_beyond_the_limit_of_messages_passes(name: str, tmp_path: Path) -> None:
+    async with streaming_behind(name, tmp_path) as (client, seen):
+        size = 2 * DEFAULT_MAX_BODY_BYTES
+        async with client.stream("PUT", "/up", data=pattern(size)) as response:
+            assert response.status == 200
+        assert seen.received == size
 
 
 # --- gateways that fall silent: what is sent to them is not sent to another ---
