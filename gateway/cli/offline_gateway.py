@@ -15,7 +15,7 @@ from gateway.keys.key_file import KeyFile
 from gateway.keys.keyring import VARIABLE, KeyRing
 from gateway.stores import Store
 from gateway.stores.urls import default_key_file, sqlite_path, store_from_url
-from gateway.users.directory import AnyAddress, Directory, TomlDirectory
+from gateway.users.directory import Account, AnyAddress, Directory, TomlDirectory
 from protocol.common.codes import normalise_username
 from protocol.common.errors import RejectedMessage
 
@@ -90,6 +90,23 @@ class OfflineGateway:
         if self._any_address:
             return AnyAddress()
         return TomlDirectory.from_file(Path(self._users)) if self._users else None
+
+
+async def account_in_file(arguments: argparse.Namespace) -> tuple[Path, Account]:
+    """The users file, and the account there of the user ``arguments.name``. Raises: ConfigError."""
+    options = read_config(Path(arguments.config)) if arguments.config else {}
+    file = arguments.users or options.get("users")
+    if file is None:
+        raise ConfigError("say which file has the users: --users FILE, or --config gateway.toml")
+    path = Path(file)
+    directory = TomlDirectory.from_file(path)
+    try:
+        account = await directory.find(normalise_username(arguments.name))
+    except RejectedMessage as error:
+        raise ConfigError(f"user {arguments.name!r}: {error}") from None
+    if account is None:
+        raise ConfigError(f"users file {path} has no user {arguments.name!r}")
+    return path, account
 
 
 def _must_exist(path: Path, option: str) -> None:

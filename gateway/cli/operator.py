@@ -4,17 +4,22 @@ They open the gateway's store, which must allow a second process (SQLite or Redi
 """
 
 import argparse
+import asyncio
+import getpass
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from gateway.clock import system_clock
-from gateway.errors import GatewayError
+from gateway.config.arguments import add_argument
+from gateway.errors import ConfigError, GatewayError
 from gateway.logs import on_one_line
 from gateway.sessions.management import GoodTicket, OpenSession, Operators
+from gateway.users.passwords import hash_password
+from gateway.users.users_file import set_password_hash
 
-from .offline_gateway import OfflineGateway, add_gateway_options
+from .offline_gateway import OfflineGateway, account_in_file, add_gateway_options
 
 
 class NotFound(GatewayError):
@@ -56,11 +61,19 @@ def add_operator(commands: Any) -> None:
     ticket_revoke.add_argument("id", metavar="ID", help="ID of the ticket, from `tickets list`")
     ticket_revoke.set_defaults(run=_revoke_ticket)
 
-    users = commands.add_parser("users", help="the tags of users in metrics and logs")
-    actions = users.add_subparsers(metavar="tag", required=True)
+    users = commands.add_parser("users", help="passwords of users, and their tags in logs")
+    actions = users.add_subparsers(metavar="tag|set-password", required=True)
     tag = actions.add_parser("tag", help="print the tag of a user in metrics and logs")
     tag.add_argument("name", metavar="NAME", help="user name")
     tag.set_defaults(run=_show_tag)
+
+    set_password = actions.add_parser(
+        "set-password", help="ask for a password, and write its hash to the users file"
+    )
+    set_password.add_argument("name", metavar="NAME", help="user name")
+    set_password.add_argument("--config", metavar="FILE", help="gateway.toml of the gateway")
+    add_argument(set_password, "users")
+    set_password.set_defaults(run=_set_password)
 
     for command in (issue, revoke, shown, end, tickets_list, ticket_revoke, tag):
         add_gateway_options(command)
@@ -157,6 +170,27 @@ async def _show_tag(arguments: argparse.Namespace) -> int:
         return 0
 
     return await _run(gateway, work)
+
+
+async def _set_password(arguments: argparse.Namespace) -> int:
+    path, account = await account_in_file(arguments)
+    password_hash = await asyncio.to_thread(lambda: hash_password(_new_password(account.name)))
+    set_password_hash(path, account.name, password_hash)
+    _print(f"The password of {account.name} is set. A gateway that runs reads it after SIGHUP.")
+    return 0
+
+
+def _new_password(name: str) -> str:
+    """The password from the terminal, typed twice; or the first line of another input."""
+    if not sys.stdin.isatty():
+        password = sys.stdin.readline().removesuffix("\n")
+    else:
+        password = getpass.getpass(f"New password of {on_one_line(name)}: ")
+        if password != getpass.getpass("Again: "):
+            raise ConfigError("the two passwords differ; nothing was changed")
+    if not password:
+        raise ConfigError("the password is empty; nothing was changed")
+    return password
 
 
 def _row(shown: OpenSession | GoodTicket, user: str) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ import re
 import idna
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+KIND = re.compile(r"[a-z][a-z0-9-]*", re.ASCII)
+_OTHER_KIND = re.compile(rf"({KIND.pattern}):(\S.*)", re.ASCII)
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 
 
@@ -22,6 +24,15 @@ def ascii_host(host: str) -> str:
     if len(host) > 253 or not _HOST.fullmatch(host):
         raise ValueError("not the name of a host")
     return host
+
+
+def kind_of(address: str) -> tuple[str, str]:
+    """The kind of an address and the rest: ``sms:+467…`` is ("sms", "+467…"); mail has the kind "".
+
+    No mail address has a colon before its ``@`` (RFC 5321 §4.1.2, without quoted strings).
+    """
+    found = _OTHER_KIND.fullmatch(address)
+    return (found[1], found[2]) if found else ("", address)
 
 
 def wire_address(address: str) -> str:

@@ -5,7 +5,7 @@ import re
 import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from gateway.errors import ConfigError
 from protocol.common.codes import normalise_username
 from protocol.common.errors import RejectedMessage
 
-from .addresses import wire_address
+from .addresses import kind_of, wire_address
+from .passwords import Passwords, check_hash
 
 # The usual form of an address (RFC 5321 §4.1.2 without quoted strings and address literals).
 _ADDRESS = re.compile(
@@ -26,11 +27,13 @@ _ADDRESS = re.compile(
 class Account:
     """A user: the name that handlers see, and the addresses that get the codes.
 
+    An address of another kind than mail begins with the kind, like ``sms:+46701234567``.
     A device without a mailbox has no address; an operator issues its code.
     """
 
     name: str
     addresses: tuple[str, ...]
+    password_hash: str | None = field(default=None, repr=False)
 
 
 class Directory(ABC):
@@ -93,14 +96,20 @@ class AnyAddress(Directory):
 class TomlDirectory(Directory):
     """Users from a TOML file: ``[users."ann"] addresses = ["ann@example.org"]``.
 
-    Users can log in with their name or any of their addresses.
+    Users can log in with their name or any of their addresses. A user with a ``password`` (a hash
+    of Argon2id) needs it as well as the code.
     """
 
-    def __init__(self, accounts: list[Account]) -> None:
+    def __init__(self, accounts: list[Account], kinds: Collection[str] | None = None) -> None:
+        """``kinds`` are the kinds of addresses that get codes, "" for mail; None means any."""
         self._path: Path | None = None
+        self._kinds = kinds
+        self._passwords = Passwords()
         self.accounts = tuple(accounts)
         self._accounts: dict[str, Account] = {}
         for account in accounts:
+            for address in account.addresses:
+                _check_kind(account, address, kinds)
             for name in (account.name, *account.addresses):
                 other = self._accounts.setdefault(_normalised(name), account)
                 if other is not account:
@@ -109,9 +118,9 @@ class TomlDirectory(Directory):
                     )
 
     @classmethod
-    def from_file(cls, path: Path) -> "TomlDirectory":
+    def from_file(cls, path: Path, kinds: Collection[str] | None = None) -> "TomlDirectory":
         """Raises: ConfigError, in one line."""
-        directory = cls(_accounts_in(path))
+        directory = cls(_accounts_in(path), kinds)
         directory._path = path
         return directory
 
@@ -119,13 +128,32 @@ class TomlDirectory(Directory):
         if self._path is None:
             return ()
         # In a thread: thousands of users take a while.
-        loaded = await asyncio.to_thread(TomlDirectory.from_file, self._path)
+        loaded = await asyncio.to_thread(TomlDirectory.from_file, self._path, self._kinds)
         before = {account.name for account in self.accounts}
         self.accounts, self._accounts = loaded.accounts, loaded._accounts
         return before - {account.name for account in self.accounts}
 
     async def find(self, username: str) -> Account | None:
         return self._accounts.get(wire_address(username))
+
+    async def check(self, account: Account, payload: Mapping[str, Any]) -> bool:
+        """Whether the payload has the password of the account, if the account has one.
+
+        A user without a password gets the same work for a password that they send.
+        """
+        expected, password = account.password_hash, payload.get("password")
+        if not isinstance(password, str):
+            return expected is None
+        return await self._passwords.is_right(password, expected) or expected is None
+
+
+def _check_kind(account: Account, address: str, kinds: Collection[str] | None) -> None:
+    kind, _ = kind_of(address)
+    if kinds is not None and kind not in kinds:
+        raise ConfigError(
+            f"user {account.name!r} has the address {address!r}, and there is no channel {kind!r}: "
+            f"add --channel {kind}=webhook:URL"
+        )
 
 
 def _normalised(name: str) -> str:
@@ -151,7 +179,7 @@ def _accounts_in(path: Path) -> list[Account]:
     accounts = []
     for name, entry in users.items():
         addresses = entry.get("addresses") if isinstance(entry, dict) else None
-        if isinstance(entry, dict) and (unknown := sorted(set(entry) - {"addresses"})):
+        if isinstance(entry, dict) and (unknown := sorted(set(entry) - {"addresses", "password"})):
             raise ConfigError(
                 f"users file {path}: user {name!r} has an unknown {unknown[0]!r}: {example}"
             )
@@ -159,5 +187,14 @@ def _accounts_in(path: Path) -> list[Account]:
             isinstance(address, str) for address in addresses
         ):
             raise ConfigError(f"users file {path}: user {name!r} has no addresses: {example}")
-        accounts.append(Account(name, tuple(addresses)))
+        password_hash = entry.get("password")
+        try:
+            if password_hash is not None:
+                check_hash(password_hash if isinstance(password_hash, str) else "")
+        except ValueError as error:
+            raise ConfigError(
+                f"users file {path}: the password of user {name!r} cannot be used ({error}): "
+                f"run `certless users set-password`"
+            ) from None
+        accounts.append(Account(name, tuple(addresses), password_hash))
     return accounts
