@@ -12,7 +12,9 @@ from typing import Unpack
 
 from prometheus_client import CollectorRegistry
 
-from gateway.config.options import default_of
+from gateway.checks.second_check import SecondCheck
+from gateway.checks.webhook import CheckWebhook, check_webhook
+from gateway.config.options import OPTIONS, default_of
 from gateway.config.reload import Reloads
 from gateway.config.settings import Settings, settings_from
 from gateway.keys.keyring import VARIABLE, KeyRing
@@ -22,6 +24,7 @@ from gateway.login.classic import Login
 from gateway.login.hardened import HardenedLogin
 from gateway.login.resumption import Resumption
 from gateway.login.services import LoginServices
+from gateway.mail.channels import channels_from
 from gateway.mail.codes import CodeMails
 from gateway.mail.queue import MailQueue
 from gateway.mail.transports import MailTransport
@@ -42,7 +45,7 @@ from gateway.sessions.hardened import HardenedSessions
 from gateway.sessions.streams import GrantedStreams
 from gateway.stores.instrumented import timed
 from gateway.stores.urls import default_key_file, is_redis, store_from_url
-from gateway.users.directory import Directory, TomlDirectory
+from gateway.users.directory import AnyAddress, Directory, TomlDirectory
 from gateway.users.removal import UserRemoval
 from protocol.classic.exchange import TAG_KEY_BYTES, ServerExchange, SessionKeys
 from protocol.classic.suites import Classic
@@ -51,6 +54,7 @@ from protocol.hardened.handshake_server import HandshakeServer
 from protocol.hardened.suites import HARDENED_SUITES
 
 from .admin import Admin
+from .clock import Clock
 from .errors import ConfigError, GatewayError
 from .events import Events
 from .options import SetupOptions, check_names
@@ -71,6 +75,7 @@ class Assembly:
     hardened: HardenedSessions
     session_expiry: SessionExpiry
     mail_queue: MailQueue
+    second_check: SecondCheck
     key_pool: KeyPool
     reloads: Reloads
     audit: AuditLog | None
@@ -89,6 +94,7 @@ class Assembly:
             if needs_keys(self.settings.suites):
                 self.key_pool.start()
             stack.push_async_callback(self.key_pool.close)
+            stack.push_async_callback(self.second_check.close)
             stack.push_async_callback(self.mail_queue.close)
             stack.push_async_callback(self.mail_queue.finish)
             sweeper = asyncio.create_task(self._keep_sweeping())
@@ -117,12 +123,10 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     """All parts, from the options of ``certless.setup``. Raises: ConfigError, in one line."""
     check_names(options)
     chosen = settings_from(options)
-    users, mail = options["users"], options["mail"]
     store = options.get("store", default_of("store"))
-    sender = options.get("mail_from", default_of("mail_from"))
     watch, audit, admin = options.get("watch"), options.get("audit"), options.get("admin")
-    directory = users if isinstance(users, Directory) else TomlDirectory.from_file(Path(users))
-    transport = _transport(mail, sender, options.get("mail_helo"))
+    directory, transport = _people(options)
+    second_check = SecondCheck(directory, _check_webhook(options, chosen.clock))
     backend = store if isinstance(store, Store) else store_from_url(store, chosen.clock)
     keyring = _keyring(store, options.get("key_file"))
 
@@ -147,7 +151,7 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     dispatcher = Dispatcher(routes, limits, tags.of, events)
 
     services = LoginServices(
-        chosen, backend, keyring, tags, directory, mails, key_pool, limits, events
+        chosen, backend, keyring, tags, directory, second_check, mails, key_pool, limits, events
     )
     suite = Classic(chosen.dialect)
     sessions = Sessions(
@@ -189,6 +193,7 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
         hardened=hardened,
         session_expiry=session_expiry,
         mail_queue=mail_queue,
+        second_check=second_check,
         key_pool=key_pool,
         reloads=reloads,
         audit=audit_log,
@@ -196,8 +201,29 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     )
 
 
-def _transport(mail: str | MailTransport, sender: str, helo: str | None) -> MailTransport:
-    return mail if isinstance(mail, MailTransport) else transport_from_url(mail, sender, helo)
+def _people(options: SetupOptions) -> tuple[Directory, MailTransport]:
+    """Who can log in, and how codes reach them."""
+    users, mail, kinds = options["users"], options["mail"], None
+    channels = options.get("channels", {})
+    sender = options.get("mail_from", default_of("mail_from"))
+    if not isinstance(mail, MailTransport):
+        mail = transport_from_url(mail, sender, options.get("mail_helo"))
+        kinds = frozenset({""})
+    if channels:
+        mail = channels_from(mail, channels, any_address=isinstance(users, AnyAddress))
+        kinds = mail.kinds
+    if not isinstance(users, Directory):
+        users = TomlDirectory.from_file(Path(users), kinds)
+    return users, mail
+
+
+def _check_webhook(options: SetupOptions, clock: Clock) -> CheckWebhook | None:
+    url, file = options.get("second_check"), options.get("second_check_secret")
+    timeout_s = options.get("second_check_s", default_of("second_check_s"))
+    OPTIONS["second_check_s"].check("second_check_s", timeout_s)
+    if url is None:
+        return None
+    return check_webhook(url, None if file is None else Path(file), timeout_s, clock)
 
 
 def _keyring(store: str | Store, key_file: str | Path | None) -> KeyRing:

@@ -29,6 +29,10 @@ class SetupOptions(TypedDict, total=False):
 
     users: Required[str | Path | Directory]
     mail: Required[str | MailTransport]
+    channels: Mapping[str, str]
+    second_check: str | None
+    second_check_secret: str | Path | None
+    second_check_s: int
     mail_from: str
     mail_helo: str | None
     store: str | Store

@@ -14,6 +14,7 @@ from gateway.doctor.mail import check_mail
 from gateway.doctor.store import check_store
 from gateway.doctor.upstream import check_upstream
 from gateway.doctor.visitor import check_visitor
+from gateway.doctor.webhooks import check_webhooks
 from gateway.errors import ConfigError
 from gateway.logs import on_one_line
 from gateway.service.options import service_options
@@ -25,6 +26,7 @@ CHECKS = (
     ("clock", check_clock),
     ("store", check_store),
     ("mail", check_mail),
+    ("factors", check_webhooks),
     ("upstream", check_upstream),
     ("visitor", check_visitor),
 )

@@ -72,6 +72,11 @@ def read_config(path: Path) -> dict[str, Any]:
         for name in ("store", "mail"):
             if str(options.get(name, "")).startswith(scheme):
                 options[name] = scheme + str(path.parent / options[name].removeprefix(scheme))
+    for table in (options, options.get("channels", {})):
+        for name in ("mail",) if table is options else tuple(table):
+            scheme, at, file = str(table.get(name, "")).partition("@")
+            if at and scheme == "webhook:":
+                table[name] = f"{scheme}@{path.parent / file}"
     server, ca, file = str(options.get("mail", "")).partition("?ca=")
     if ca and server.startswith("smtp"):
         options["mail"] = f"{server}?ca={quote(str(path.parent / unquote(file)))}"

@@ -184,6 +184,22 @@ class DemandsOption(Option):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelsOption(DemandsOption):
+    """A table of kinds of addresses, each with the URL of its channel."""
+
+    FORM: ClassVar[str] = 'a table like { sms = "webhook:https://sms.example/send" }'
+
+    def from_argument(self, name: str, given: Any) -> Any:
+        channels = {}
+        for text in given:
+            kind, equals, url = text.partition("=")
+            if not equals:
+                raise ConfigError("a channel must be KIND=webhook:URL, e.g. sms=webhook:https://…")
+            channels[kind] = url
+        return channels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchOption(Option):
     """On or off, and off unless set."""
 

@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from .option import ListOption, NumberOption, Option, Section, SwitchOption, TextOption, options_of
+from .option import (
+    ChannelsOption,
+    ListOption,
+    NumberOption,
+    Option,
+    Section,
+    SwitchOption,
+    TextOption,
+    options_of,
+)
 from .settings import Settings
 
 MAX_WORKERS = 256
@@ -54,8 +63,8 @@ SERVICE_OPTIONS: dict[str, Option] = {
 PART_OPTIONS: dict[str, Option] = {
     "users": TextOption(
         section=Section.USERS,
-        help="TOML file of the users and their addresses",
-        more="See [users](#users); for `setup` also `certless.AnyAddress()` or a `Directory`",
+        help="TOML file of the users, their addresses and passwords",
+        more="See [users](users.md); for `setup` also `certless.AnyAddress()` or a `Directory`",
         shown_default="must be set, or `any_address`",
         metavar="FILE",
         is_path=True,
@@ -66,6 +75,34 @@ PART_OPTIONS: dict[str, Option] = {
         more="See [mail](#mail); for `setup` also a `MailTransport`",
         shown_default="must be set",
         metavar="URL",
+    ),
+    "channels": ChannelsOption(
+        section=Section.USERS,
+        help="how to send codes to addresses of another kind, e.g. `sms=webhook:URL`",
+        more="See [channels](users.md#channels); a table in the file, and one argument for each",
+        flag="--channel",
+        metavar="KIND=URL",
+    ),
+    "second_check": TextOption(
+        section=Section.USERS,
+        help="a service that must confirm each login after its code",
+        more="See [the second check](users.md#a-second-check-by-another-service)",
+        metavar="URL",
+    ),
+    "second_check_secret": TextOption(
+        section=Section.USERS,
+        help="file with the secret that signs these requests",
+        shown_default="the variable `CERTLESS_SECOND_CHECK_SECRET`",
+        metavar="FILE",
+        is_path=True,
+    ),
+    "second_check_s": NumberOption(
+        section=Section.HOW_LONG,
+        help="how long that service can take; then the login is refused",
+        default=60,
+        least=1,
+        most=300,
+        metavar="SECONDS",
     ),
     "mail_from": TextOption(
         section=Section.USERS,

@@ -15,6 +15,7 @@ from gateway.keys.keyring import VARIABLE
 from . import Finding, Service, fix, ok, warn
 
 ABOUT = "files"
+_WEBHOOK_FILE = "webhook:@"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +96,17 @@ def _files_of(service: Service) -> Iterator[_File]:
         yield _File(Path(keys), "keys of the store", 0o077)
     if options.get("users"):
         yield _File(Path(options["users"]), "addresses of users", 0o027)
+    if options.get("second_check_secret"):
+        yield _File(Path(options["second_check_secret"]), "secret of the second check", 0o077)
+    channels = dict(options.get("channels", {}))
+    for url in (str(options.get("mail", "")), *channels.values()):
+        if url.startswith(_WEBHOOK_FILE):
+            yield _File(Path(url.removeprefix(_WEBHOOK_FILE)), "the request of a webhook", 0o027)
     if options.get("audit") and not Path(options["audit"]).is_dir():
         yield _File(Path(options["audit"]), "names and addresses of users", 0o027)
     if service.config:
-        urls = (str(options.get(name, "")) for name in ("mail", "store"))
-        if any(map(_holds_a_secret, urls)):
+        urls = (str(options.get(name, "")) for name in ("mail", "store", "second_check"))
+        if any(map(_holds_a_secret, (*urls, *channels.values()))):
             yield _File(service.config, "it holds a password", 0o027)
         else:
             yield _File(service.config, "it says who can log in", 0o022)
@@ -108,7 +115,9 @@ def _files_of(service: Service) -> Iterator[_File]:
 def _holds_a_secret(url: str) -> bool:
     try:
         # The path of a webhook is often its only secret.
-        return url.startswith("webhook:") or urlsplit(url).password is not None
+        if url.startswith("webhook:"):
+            return not url.startswith(_WEBHOOK_FILE)
+        return urlsplit(url).password is not None
     except ValueError:
         return True
 

@@ -10,12 +10,13 @@ import aiosmtplib
 from yarl import URL
 
 from gateway.config.options import default_of
-from gateway.mail.smtp import LOOPBACK, NotOffered, SmtpTransport
+from gateway.mail.smtp import NotOffered, SmtpTransport
 from gateway.mail.smtp_tls import CertificateRefused, Tls, Trust
 from gateway.mail.transports import ConsoleTransport, FolderTransport, WebhookTransport
 from gateway.mail.url import transport_from_url
 
 from . import ANSWER_S, Finding, Service, fix, ok, warn
+from .webhooks import reach
 
 ABOUT = "mail"
 
@@ -33,7 +34,7 @@ async def check_mail(service: Service) -> AsyncIterator[Finding]:
         case FolderTransport() as transport:
             yield await asyncio.to_thread(_folder, transport.folder)
         case WebhookTransport() as transport:
-            yield await _webhook(URL(transport.url))
+            yield await reach(ABOUT, URL(transport.url))
         case ConsoleTransport():
             yield warn(
                 ABOUT, "codes are printed to the console: in production set mail to smtp://…"
@@ -117,27 +118,3 @@ def _folder(folder: Path) -> Finding:
     if folder.exists() and folder.stat().st_mode & 0o077:
         return fix(ABOUT, f"other users can read the codes in folder {folder}: chmod 700 {folder}")
     return warn(ABOUT, f"codes are written to files in {folder}: you must deliver and delete them")
-
-
-async def _webhook(url: URL) -> Finding:
-    place = f"{url.host}:{url.port}"
-    tls = ssl.create_default_context() if url.scheme == "https" else None
-    try:
-        async with asyncio.timeout(ANSWER_S):
-            _, writer = await asyncio.open_connection(url.host, url.port, ssl=tls)
-    except ssl.SSLError as error:
-        return fix(
-            ABOUT,
-            f"webhook {place} has no trusted certificate ({error.reason}): use the host name of "
-            "the certificate, or add its authority to this system",
-        )
-    except (OSError, TimeoutError):
-        return fix(
-            ABOUT, f"webhook {place} cannot be reached: is the URL right, does the server run?"
-        )
-    writer.close()
-    if tls is None and url.host not in LOOPBACK:
-        return warn(
-            ABOUT, f"webhook {place} accepts connections, unencrypted: use webhook:https://…"
-        )
-    return ok(ABOUT, f"webhook {place} accepts connections (no request was sent)")

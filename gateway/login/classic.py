@@ -7,7 +7,8 @@ import secrets
 from gateway import events
 from gateway.errors import RateLimited
 from gateway.sessions.classic import Sessions
-from protocol.classic.exchange import ServerExchange
+from gateway.users.directory import Account
+from protocol.classic.exchange import AcceptedLogin, ServerExchange
 from protocol.common.codes import mint_code, mint_token, normalise_username, session_id
 from protocol.common.errors import CodeRefused, DecryptionFailed, RejectedMessage
 from protocol.common.messages import (
@@ -80,8 +81,8 @@ class Login:
         try:
             login = await asyncio.to_thread(opened.accept, self._services.settings.clock())
             account = await self._services.directory.find(claimed.username)
-            if account is None or not await self._services.directory.check(account, login.payload):
-                raise CodeRefused("the directory refuses the user")
+            if account is None or not await self._passes(account, message.token, login):
+                raise CodeRefused("the second check refuses the user")
             pair = await self._services.key_pool.take()
             caps = self._services.settings.caps(self._services.settings.clock())
             session = await self._sessions.enrol(
@@ -102,3 +103,13 @@ class Login:
             events.SessionOpened(key, tag, session.suite, session.expires_ms, remote)
         )
         return login.seal_response(pair.public, secrets.token_bytes)
+
+    async def _passes(self, account: Account, token: str, login: AcceptedLogin) -> bool:
+        names = self._exchange.suite.dialect.names
+        own = {names.public_key, names.timestamp, names.nonce, names.password}
+        members = {name: value for name, value in login.payload.items() if name not in own}
+        if login.password is not None:
+            members["password"] = login.password
+        payload = {**login.payload, **members}
+        key = session_id(token)
+        return await self._services.second_check.passes(account, payload, members, key)

@@ -140,19 +140,21 @@ class HardenedLogin:
             await self._services.store.end(session_id)
             raise
 
-    async def second_check(self, username: str, user: str, payload: Mapping[str, Any]) -> bool:
-        """Whether ``username`` is still ``user``, and the directory accepts ``payload``."""
+    async def second_check(
+        self, username: str, user: str, session_id: bytes, payload: Mapping[str, Any]
+    ) -> bool:
+        """Whether ``username`` is still ``user``, and the second check accepts ``payload``."""
         account = await self._services.directory.find(normalise_username(username))
         if account is None or account.name != user:
             return False
-        return await self._services.directory.check(account, payload)
+        return await self._services.second_check.passes(account, payload, payload, session_id)
 
     async def _enrol(self, client: ConfirmedClient, remote: str) -> ServerConfirmation:
         account = await self._services.directory.find(normalise_username(client.username))
         if account is None:
             await self._services.store.end(client.session_id)
             raise CodeRefused("the user has been removed from the directory")
-        awaits_password = not await self._services.directory.check(account, {})
+        awaits_password = await self._services.second_check.is_wanted(account)
         now_ms = self._services.settings.clock()
         terms = await new_terms(
             self._services,

@@ -81,8 +81,8 @@ class Resumption:
         account = await self._services.directory.find(normalise_username(ticket.username))
         if account is None:
             raise TicketRefused("the user has been removed from the directory")
-        if not await self._services.directory.check(account, {}):
-            raise TicketRefused("the directory now requires more than a ticket")
+        if await self._services.second_check.is_wanted(account):
+            raise TicketRefused("the second check now requires more than a ticket")
         terms = await new_terms(self._services, ticket.suite, ticket.chain_id)
         try:
             enrolment = ticket.redeem(terms, now_ms)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gateway.checks.second_check import SecondCheck
 from gateway.config.settings import Settings
 from gateway.events import Events
 from gateway.keys.keyring import KeyRing
@@ -22,6 +23,7 @@ class LoginServices:
     keyring: KeyRing
     tags: UserTags
     directory: Directory
+    second_check: SecondCheck
     mails: CodeMails
     key_pool: KeyPool
     limits: Limits

@@ -48,6 +48,11 @@ class CodeMail:
             "If that was not you, do nothing, and give this code to nobody.\n"
         )
 
+    @property
+    def short(self) -> str:
+        """One line, for an SMS."""
+        return f"{self.code} is your code for {self.site}. It works once, for {self.minutes} min."
+
     def to_email(self, sender: str, address: str) -> EmailMessage:
         """The mail to one address, plain text in 7 bits. Raises: ValueError.
 

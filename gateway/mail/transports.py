@@ -15,6 +15,7 @@ import aiohttp
 from gateway.errors import MailNotSent, MailOutcomeUnknown
 
 from .message import CodeMail
+from .webhook_request import WebhookRequest
 
 _CONNECT_S = 20
 _ANSWER_S = 60
@@ -69,10 +70,14 @@ class ConsoleTransport(MailTransport):
 
 
 class WebhookTransport(MailTransport):
-    """Sends ``POST {"to", "subject", "text"}`` to a URL, for instance of an SMS gateway."""
+    """Sends ``POST {"to", "subject", "text"}`` to a URL, for instance of an SMS gateway.
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    A WebhookRequest instead of the URL has headers and another body.
+    """
+
+    def __init__(self, request: str | WebhookRequest) -> None:
+        self._request = WebhookRequest(request) if isinstance(request, str) else request
+        self.url = self._request.url
         self._session: aiohttp.ClientSession | None = None
 
     async def deliver(self, address: str, mail: CodeMail) -> None:
@@ -86,10 +91,15 @@ class WebhookTransport(MailTransport):
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
-        content = {"to": address, "subject": mail.subject, "text": mail.text}
+        content = self._request.content(address, mail)
+        is_form = self._request.format == "form"
         try:
             async with self._session.post(
-                self.url, json=content, allow_redirects=False
+                self.url,
+                json=None if is_form else content,
+                data=content if is_form else None,
+                headers=self._request.headers,
+                allow_redirects=False,
             ) as response:
                 _check(response.status)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:

@@ -12,6 +12,7 @@ from .message import sender_of
 from .smtp import LOOPBACK, Login, SmtpTransport
 from .smtp_tls import Tls, Trust
 from .transports import ConsoleTransport, FolderTransport, MailTransport, WebhookTransport
+from .webhook_request import webhook_file
 
 _SCHEMES = frozenset(way.value for way in Tls)
 _FORM = "mail: an SMTP server is smtp://[USER:PASSWORD@]HOST[:PORT], smtp+starttls://… or smtps://…"
@@ -44,10 +45,21 @@ def transport_from_url(url: str, sender: str, helo: str | None = None) -> MailTr
             return FolderTransport(Path(rest), sender)
         case "console" if colon and not rest:
             return ConsoleTransport()
-        case "webhook" if http_url(rest):
-            return WebhookTransport(rest)
+        case "webhook" if rest.startswith("@") or http_url(rest):
+            return webhook_from_url(url, "mail")
     # The URL can contain a password, so the error does not repeat it.
     raise ConfigError("mail must be smtp://HOST:PORT, smtps://…, dir:PATH, console: or webhook:URL")
+
+
+def webhook_from_url(url: str, about: str) -> WebhookTransport:
+    """The transport of ``webhook:URL`` or ``webhook:@FILE``. Raises: ConfigError."""
+    scheme, _, rest = url.partition(":")
+    if scheme == "webhook" and rest.startswith("@"):
+        return WebhookTransport(webhook_file(Path(rest[1:]), about))
+    if scheme == "webhook" and http_url(rest):
+        return WebhookTransport(rest)
+    # The URL can contain a secret, so the error does not repeat it.
+    raise ConfigError(f"{about} must be webhook:https://HOST/… or webhook:@FILE")
 
 
 def _smtp(url: str, sender: str, helo: str | None) -> SmtpTransport:

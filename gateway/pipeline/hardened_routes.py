@@ -228,7 +228,9 @@ class HardenedRoutes:
             return sealed_error(403, "rejected", "another password is being checked already")
         is_right = False
         try:
-            is_right = await self._login.second_check(live.record.username, live.kept.user, payload)
+            is_right = await self._login.second_check(
+                live.record.username, live.kept.user, live.record.session_id, payload
+            )
         except Exception as error:
             log_failure("directory", error)
             return sealed_error(500, "internal", "the gateway failed; log in again")

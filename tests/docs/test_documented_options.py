@@ -16,6 +16,7 @@ from gateway.config.option import Section
 from gateway.config.options import OPTIONS
 from gateway.doctor import Mark, Service
 from gateway.doctor.configuration import check_configuration
+from gateway.mail.webhook_request import webhook_file
 from gateway.options import SetupOptions
 from gateway.service.options import service_options
 from gateway.stores.urls import default_key_file
@@ -92,12 +93,17 @@ async def test_the_gateway_toml_that_is_shown_is_sound(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_toml_that_is_shown_is_read(name: str, tmp_path: Path) -> None:
+def test_toml_that_is_shown_is_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMS_TOKEN", "of the example")
     for text in blocks(read(name), "toml"):
         path = tmp_path / "shown.toml"
         path.write_text(text, "utf-8")
         if "users" in (content := tomllib.loads(text)) and isinstance(content["users"], dict):
             assert TomlDirectory.from_file(path).accounts
+        elif text.startswith("# sms.toml"):
+            assert webhook_file(path, "channel sms").headers
         else:
             read_config(path)
 

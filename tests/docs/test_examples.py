@@ -32,6 +32,7 @@ def without_docstring(path: Path) -> str:
         ("python_client.py", "README.md"),
         ("python_device.py", "docs/devices.md"),
         ("python_rsa_key.py", "docs/clients.md"),
+        ("second_check.py", "docs/users.md"),
     ],
 )
 def test_the_python_examples_are_shown(name: str, page: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.config.file import read_config
 from gateway.config.option import (
+    ChannelsOption,
     DemandsOption,
     ListOption,
     NumberOption,
@@ -27,6 +28,7 @@ OTHER_TYPES: dict[type[Option], list[str]] = {
     NumberOption: ["'5'", "true", "false", "[5]", "5.0", "nan", "{a = 5}"],
     ListOption: ["'/'", "5", "true", "['/', 5]", "[['/']]", "{a = '/'}"],
     DemandsOption: ["'/'", "5", "['/']", "{'/' = 5}", "{'/' = ['ecdh-gcm']}"],
+    ChannelsOption: ["'sms'", "5", "['sms']", "{sms = 5}", "{sms = ['webhook:https://x/']}"],
     SwitchOption: ["'true'", "1", "0", "[true]", "'yes'"],
 }
 
@@ -165,6 +167,14 @@ def test_a_certificate_is_relative_to_the_file(path: Path) -> None:
     assert options["mail"] == f"smtps://mail.example?ca={quote(str(path.parent / 'a b.pem'))}"
     hook = "webhook:http://127.0.0.1/?ca=b.pem"
     assert read(path, f'mail = "{hook}"')["mail"] == hook
+
+
+def test_the_file_of_a_webhook_is_relative_to_the_file(path: Path) -> None:
+    options = read(path, 'mail = "webhook:@mail.toml"\nchannels = { sms = "webhook:@sms.toml" }')
+    assert options["mail"] == f"webhook:@{path.parent / 'mail.toml'}"
+    assert options["channels"] == {"sms": f"webhook:@{path.parent / 'sms.toml'}"}
+    hook = "webhook:http://ann@127.0.0.1/"
+    assert read(path, f'channels = {{ sms = "{hook}" }}')["channels"] == {"sms": hook}
 
 
 def test_a_relative_file_in_another_folder(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

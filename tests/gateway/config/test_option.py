@@ -9,6 +9,7 @@ import pytest
 from gateway.cli.main import _parser
 from gateway.config.arguments import add_arguments, given_options
 from gateway.config.option import (
+    ChannelsOption,
     DemandsOption,
     ListOption,
     NumberOption,
@@ -32,6 +33,7 @@ GIVEN: dict[type[Option], tuple[list[str], Any]] = {
     NumberOption: (["30"], 30),
     ListOption: (["/a"], ["/a"]),
     DemandsOption: (["/a=ecdh-gcm"], {"/a": "ecdh-gcm"}),
+    ChannelsOption: (["sms=webhook:https://x/?a=b"], {"sms": "webhook:https://x/?a=b"}),
     SwitchOption: ([], True),
 }
 
@@ -75,6 +77,8 @@ def test_lists_and_tables_on_the_command_line() -> None:
     assert given == {"require": {"/a": "ecdh-gcm", "/b=c": "classic"}}
     with pytest.raises(ConfigError, match="PATTERN=SUITE"):
         parse("--require", "/a")
+    with pytest.raises(ConfigError, match="KIND=webhook:URL"):
+        parse("--channel", "sms")
 
 
 def test_limits_from_the_command_line_come_before_the_file(tmp_path: Path) -> None:

@@ -830,3 +830,50 @@ async def test_an_installation_without_its_browser_client(
     monkeypatch.setattr(visitor, "BUNDLE", patient.folder / "client.js")
     lines = (await patient.examine()).about("visitor")
     assert "fix the browser client is not installed: run `make bundle`, then install again" in lines
+
+
+# --- factors ---
+
+
+async def test_channels_and_the_second_check(patient: Patient) -> None:
+    app, secret = web.Application(), "s3cret-of-the-second-check-0123456789"
+    sms, key = patient.folder / "sms.toml", patient.folder / "check.secret"
+    key.write_text(secret)
+    key.chmod(0o600)
+    users = patient.folder / "users.toml"
+    users.write_text(users.read_text().replace("[]", '["sms:+46701234567"]'))
+    users.chmod(0o640)
+    async with listening(app) as port:
+        sms.write_text(f'url = "http://127.0.0.1:{port}/T0KEN"')
+        sms.chmod(0o640)
+        good: dict[str, Any] = {
+            "channels": {"sms": "webhook:@sms.toml"},
+            "second_check": f"http://127.0.0.1:{port}/T0KEN",
+            "second_check_secret": "check.secret",
+        }
+        examined = await patient.examine_changed(**good)
+        lines = [
+            f"ok {what}: webhook 127.0.0.1:{port} accepts connections (no request was sent)"
+            for what in ("channel sms", "second check")
+        ]
+        assert examined.about("factors") == lines
+        assert not [line for line in examined.about("files") if line.startswith("fix")]
+        sms.chmod(0o644)
+        key.chmod(0o640)
+        examined = await patient.examine_changed(**good)
+        fixes = [line for line in examined.about("files") if line.startswith("fix")]
+        assert len(fixes) == 2
+        assert f"can read {key} (secret of the second check)" in fixes[0]
+        assert f"can read {sms} (the request of a webhook)" in fixes[1]
+        # A URL with a path can be a secret, and is then one of the config file.
+        patient.write(**{**good, "channels": {"sms": f"webhook:http://127.0.0.1:{port}/T0KEN"}})
+        patient.config.chmod(0o644)
+        found = (await patient.examine()).about("files")
+        assert any("gateway.toml (it holds a password)" in line for line in found)
+    examined = await patient.examine_changed(**good)
+    assert all(line.startswith("fix ") for line in examined.about("factors"))
+    assert "T0KEN" not in examined.out
+    assert secret not in examined.out
+    # Without the channel, its user would get no code.
+    (line,) = (await patient.examine()).about("settings")
+    assert line.startswith("fix user 'fan-7' has the address 'sms:+46701234567'")

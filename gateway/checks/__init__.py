@@ -1,0 +1,1 @@
+"""The second check of a login, after the code: the directory, and a webhook."""
