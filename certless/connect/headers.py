@@ -93,7 +93,16 @@ def to_browser(
     for name, value in mapped.items():
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise NotForwarded("the site sent a header field with control characters")
-    return mapped
+    return CIMultiDict((name, _encodable(value)) for name, value in mapped.items())
+
+
+def _encodable(value: str) -> str:
+    """``value`` as aiohttp can write it: Latin-1 of old sites becomes UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogateescape").decode("latin-1")
+    return value
 
 
 def _end_to_end(fields: _Fields) -> list[tuple[str, str]]:

@@ -97,6 +97,12 @@ def test_line_ends_in_a_header_are_refused(field: tuple[str, str]) -> None:
         to_browser([], ORIGINS, [f"a=b{field[0]}\r\nX: y"], "")
 
 
+def test_latin_1_in_a_header_can_be_written() -> None:
+    # As aiohttp reads the bytes of an old site.
+    fields = to_browser([("X-Name", "caf\udce9"), ("X-Own", "caf\xe9")], ORIGINS, [], "")
+    assert (fields["X-Name"], fields["X-Own"]) == ("caf\xe9", "caf\xe9")
+
+
 def test_policies_lose_reports_and_tls() -> None:
     policy = (
         "default-src 'self' shop.example ws://shop.example https://cdn.example; "
