@@ -6,13 +6,13 @@ A ticket replaces the login: anyone who has it can act as the user until it is r
 import asyncio
 import fcntl
 import os
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from .errors import TicketNotKept
+from .private_files import ReadableByOthers, read_private, write_private
 
 
 class Tickets(ABC):
@@ -49,13 +49,11 @@ class TicketFile(Tickets):
 
     def _load(self) -> bytes | None:
         try:
-            if self._path.stat().st_mode & 0o077:
-                raise TicketNotKept(
-                    f"other users can read the ticket {self._path}: chmod 600 {self._path}"
-                )
-            return self._path.read_bytes()
-        except FileNotFoundError:
-            return None
+            return read_private(self._path)
+        except ReadableByOthers:
+            raise TicketNotKept(
+                f"other users can read the ticket {self._path}: chmod 600 {self._path}"
+            ) from None
         except OSError as error:
             raise TicketNotKept(f"ticket {self._path}: {error.strerror}") from None
 
@@ -63,19 +61,8 @@ class TicketFile(Tickets):
         await asyncio.to_thread(self._keep, ticket)
 
     def _keep(self, ticket: bytes) -> None:
-        # Write a new file, then rename it: after a power failure one of the two tickets is whole.
-        part = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
         try:
-            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(ticket)
-                    file.flush()
-                    os.fsync(file.fileno())
-                part.replace(self._path)
-            finally:
-                part.unlink(missing_ok=True)
-            _sync_folder(self._path.parent)
+            write_private(self._path, ticket)
         except OSError as error:
             raise TicketNotKept(f"ticket {self._path}: {error.strerror}") from None
 
@@ -108,11 +95,3 @@ class TicketFile(Tickets):
                 f"another client is resuming with {self._path}: use one file for each client"
             ) from None
         return handle
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
