@@ -1,12 +1,15 @@
 """The Python client. It loads nothing of the gateway."""
 
 from .client import CLASSIC, DEFAULT_SUITE, SUITES, Client, Suite
+from .cookies import Cookies
 from .errors import (
     AnswerNotTrusted,
+    BodyNotDecoded,
     ClientError,
     ClockNotAccepted,
     CodeMistyped,
     CodeNotAccepted,
+    CookiesNotKept,
     NoAnswer,
     NoGateway,
     NotLoggedIn,
@@ -32,11 +35,14 @@ __all__ = [
     "SUITES",
     "AnswerNotTrusted",
     "Body",
+    "BodyNotDecoded",
     "Client",
     "ClientError",
     "ClockNotAccepted",
     "CodeMistyped",
     "CodeNotAccepted",
+    "Cookies",
+    "CookiesNotKept",
     "Events",
     "NoAnswer",
     "NoGateway",

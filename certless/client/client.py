@@ -13,7 +13,7 @@ A client uses one suite, by default ``ecdh-gcm``, and never falls back to anothe
 ``dialect`` it uses ``classic``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -36,18 +36,23 @@ from protocol.streams.opening import StreamRequest
 
 from .classic import ClassicClientProtocol
 from .clock import Clock, steady_clock, system_clock
+from .cookies import Cookies
 from .events import Events
 from .handshake import Choices
 from .hardened import HardenedClientProtocol
 from .protocol import ClientProtocol, CodeEntry, CodeSource
 from .request import (
     Data,
+    FieldLines,
     FormRequest,
     RequestOptions,
+    as_bytes,
+    as_text,
     event_headers,
     form_request,
     http_request,
     stream_request,
+    with_defaults,
 )
 from .response import RequestContext, Response
 from .rsa_key import ExternalKey, RsaDecrypter
@@ -76,6 +81,7 @@ class Client:
         tickets: str | Path | Tickets | None = None,
         rsa_key: RsaDecrypter | None = None,
         dialect: str | Dialect | None = None,
+        cookies: bool | str | Path = True,
         prefix: str = DEFAULT_PREFIX,
         timeout_s: float = 60,
         clock: Clock = system_clock,
@@ -91,6 +97,7 @@ class Client:
         ``rsa_key``   rsa-gcm only: an external key, for instance in hardware, instead of a new
                       one for each session
         ``dialect``   classic only: a name from PROTOCOL §3.2, or a Dialect of your own
+        ``cookies``   keep cookies: for this client, or in the file of this path; False for none
         ``timeout_s`` time limit for one request and its complete response, else NoAnswer;
                       ``rsa_key`` has the same limit again
 
@@ -98,6 +105,8 @@ class Client:
         """
         self._url = _http_url(url)
         self._transport = Transport(self._url, prefix, timeout_s)
+        path = None if isinstance(cookies, bool) else Path(cookies)
+        self._cookies = None if cookies is False else Cookies(self._url, path)
         chosen_suite = suite or (DEFAULT_SUITE if dialect is None else CLASSIC)
         _check(chosen_suite, fresh, envelope)
         if rsa_key is not None and chosen_suite != RSA_GCM.name:
@@ -121,7 +130,19 @@ class Client:
                 self._transport, choices, storage, clock, steady
             )
 
+    @property
+    def cookies(self) -> Cookies:
+        """The cookies of this client, for its one origin.
+
+        Raises: ValueError, with ``cookies=False``.
+        """
+        if self._cookies is None:
+            raise ValueError("this client keeps no cookies: remove cookies=False")
+        return self._cookies
+
     async def __aenter__(self) -> Self:
+        if self._cookies is not None:
+            await self._cookies.load()
         self._transport.open()
         return self
 
@@ -154,6 +175,8 @@ class Client:
         Raises: ClientError.
         """
         await self._protocol.login(username, CodeEntry(code, attempts), password)
+        if self._cookies is not None:
+            await self._cookies.begin(username)
 
     async def resume(self) -> None:
         """Open a new session with the stored ticket, without a code.
@@ -162,6 +185,8 @@ class Client:
         Raises: NotLoggedIn (there is no ticket), ClientError.
         """
         await self._protocol.resume()
+        if self._cookies is not None:
+            self._cookies.resumed()
 
     async def logout(self) -> None:
         """End the session on the server, and delete the ticket.
@@ -221,8 +246,16 @@ class Client:
         body = None if data is None else body_of(data)
         if body is not None:
             request = replace(request, length=body.length)
+        headers, generation = self._with_defaults(request.headers, request.target, as_bytes)
+        request = replace(request, headers=headers)
         call = StreamCall(self._url_of(request.target), request, body, progress)
-        return await self._protocol.stream(call)
+        response = await self._protocol.stream(call)
+        try:
+            await self._keep_cookies(response, request.target, generation)
+        except BaseException:
+            response.close()
+            raise
+        return response
 
     def events(
         self,
@@ -266,8 +299,31 @@ class Client:
         return self.request("DELETE", path, **options)
 
     async def _send(self, inside: HttpRequest) -> Response:
-        response = await self._protocol.send(inside)
-        return Response(inside.method, self._url_of(inside.target), response)
+        headers, generation = self._with_defaults(inside.headers, inside.target, as_text)
+        answer = await self._protocol.send(replace(inside, headers=headers))
+        response = Response(inside.method, self._url_of(inside.target), answer)
+        await self._keep_cookies(response, inside.target, generation)
+        return response
+
+    def _with_defaults(
+        self, headers: FieldLines, target: str, written: Callable[[str], str]
+    ) -> tuple[FieldLines, int]:
+        """``headers`` and what the caller has not set, and the generation of the cookies.
+
+        ``written`` is how this kind of message writes values.
+        """
+        if self._cookies is None:
+            return with_defaults(headers, None), 0
+        cookie = self._cookies.header_for(target)
+        written_cookie = None if cookie is None else written(cookie)
+        return with_defaults(headers, written_cookie), self._cookies.generation
+
+    async def _keep_cookies(
+        self, response: Response | StreamResponse, target: str, generation: int
+    ) -> None:
+        lines = response.headers.getall("Set-Cookie", [])
+        if self._cookies is not None and self._cookies.take(lines, target, generation):
+            await self._cookies.save()
 
     def _url_of(self, target: str) -> URL:
         return URL(f"{self._url.origin()}{target}", encoded=True)

@@ -5,10 +5,12 @@
     ClientError
     |- NotLoggedIn             there is no session, or it has ended: nothing was sent
     |- TicketNotKept           the ticket cannot be read, written or locked
+    |- CookiesNotKept          the file of cookies cannot be read or written
     |- CodeMistyped            nothing was sent, and no attempt was used
     |- ClockNotAccepted        the message was too old or too new; it may have been processed
     |- NoAnswer                no complete response in time; the request may have been processed
     |- AnswerNotTrusted        a response that the gateway cannot have made
+    |- BodyNotDecoded          a body that is not in its Content-Encoding, or too large when decoded
     |- StreamBroken            a body was cut off or changed on its way
     |- StreamAborted           the gateway ended a stream early
     `- Refused                 an error response: ``status`` and ``code``
@@ -48,6 +50,10 @@ class TicketNotKept(ClientError):
     """The file of ``tickets`` cannot be read, written or locked."""
 
 
+class CookiesNotKept(ClientError):
+    """The file of ``cookies`` cannot be read or written, or it is of another origin."""
+
+
 class CodeMistyped(ClientError):
     """The text contains no code. It was not sent and used no attempt."""
 
@@ -65,6 +71,10 @@ class NoAnswer(ClientError):
 
 class AnswerNotTrusted(ClientError):
     """A response that the gateway cannot have sealed for this request."""
+
+
+class BodyNotDecoded(ClientError):
+    """The body of a response is not in its Content-Encoding, or it is too large when decoded."""
 
 
 class StreamBroken(ClientError):

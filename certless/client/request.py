@@ -15,9 +15,11 @@ from protocol.common.errors import MalformedMessage
 from protocol.common.messages import HttpRequest
 from protocol.streams.opening import StreamRequest
 
+from .codings import ACCEPTED
 from .event_stream import EVENTS_TYPE
 from .streams import RECORD_BYTES
 
+FieldLines: TypeAlias = tuple[tuple[str, str], ...]
 Data: TypeAlias = bytes | str | Mapping[str, str] | FormData
 
 
@@ -97,15 +99,39 @@ def stream_request(
     headers: Mapping[str, str] | None,
 ) -> StreamRequest:
     """The request whose body follows; its length is not known yet. Raises: ValueError."""
-    sent = tuple(
-        (name, value.encode("utf-8", "surrogateescape").decode("latin-1"))
-        for name, value in CIMultiDict(headers or {}).items()
-    )
+    sent = tuple((name, as_bytes(value)) for name, value in CIMultiDict(headers or {}).items())
     request = StreamRequest(method.upper(), target_of(path, params), sent, None, RECORD_BYTES)
     try:
         return StreamRequest.parse(request.serialize())
     except MalformedMessage as error:
         raise ValueError(str(error)) from None
+
+
+def _has(headers: FieldLines, wanted: str) -> bool:
+    return any(name.lower() == wanted for name, _ in headers)
+
+
+def with_defaults(headers: FieldLines, cookie: str | None) -> FieldLines:
+    """``headers``, and what they do not have: the codings that the client decodes, and cookies.
+
+    A part of an encoded body cannot be decoded, so no coding is asked for with Range.
+    """
+    added = []
+    if not _has(headers, "accept-encoding"):
+        added.append(("Accept-Encoding", "identity" if _has(headers, "range") else ACCEPTED))
+    if cookie is not None and not _has(headers, "cookie"):
+        added.append(("Cookie", cookie))
+    return (*headers, *added)
+
+
+def as_bytes(value: str) -> str:
+    """A header value in a stream: one character for each byte."""
+    return value.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def as_text(value: str) -> str:
+    """A header value in a message, which is text."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def event_headers(headers: Mapping[str, str] | None, last_event_id: str) -> CIMultiDict[str]:

@@ -1,6 +1,5 @@
 """Responses of the Python client, with the interface of aiohttp's."""
 
-import json as json_module
 from collections.abc import Awaitable, Generator
 from typing import Any, Self
 
@@ -9,18 +8,23 @@ from yarl import URL
 
 from protocol.common.messages import HttpResponse
 
+from .codings import decoded
+from .content import charset_of, content_type_of, json_of, text_of
 from .errors import Refused
+from .transport import MESSAGE_BYTES
 
 
 class Response:
     """The inner response, with the interface of aiohttp's."""
 
     def __init__(self, method: str, url: URL, inside: HttpResponse) -> None:
+        """Raises: BodyNotDecoded."""
         self.method = method
         self.url = url
         self.status = inside.status
         self.headers = CIMultiDictProxy(CIMultiDict(inside.headers))
-        self._body = inside.body
+        codings = self.headers.getall("Content-Encoding", [])
+        self._body = decoded(codings, inside.body, MESSAGE_BYTES)
 
     @property
     def ok(self) -> bool:
@@ -30,19 +34,24 @@ class Response:
     @property
     def content_type(self) -> str:
         """The media type without parameters."""
-        return self.headers.get("Content-Type", "application/octet-stream").split(";")[0].strip()
+        return content_type_of(self.headers)
+
+    @property
+    def charset(self) -> str:
+        """The charset of Content-Type; utf-8 if there is none, or if Python does not know it."""
+        return charset_of(self.headers)
 
     async def read(self) -> bytes:
         """The body."""
         return self._body
 
-    async def text(self, encoding: str = "utf-8") -> str:
-        """The body as text."""
-        return self._body.decode(encoding)
+    async def text(self, encoding: str | None = None, errors: str = "strict") -> str:
+        """The body as text, by ``encoding`` or else by ``charset``."""
+        return text_of(self._body, self.headers, encoding, errors)
 
-    async def json(self) -> Any:
-        """The body as JSON; the Content-Type is ignored."""
-        return json_module.loads(self._body)
+    async def json(self, encoding: str | None = None) -> Any:
+        """The body as JSON, whatever its media type is."""
+        return json_of(self._body, self.headers, encoding)
 
     def raise_for_status(self) -> None:
         """Raises: Refused, for a status of 400 or more."""

@@ -12,7 +12,6 @@ exception (StreamBroken), never a shorter body.
 """
 
 import asyncio
-import json as json_module
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +31,8 @@ from protocol.streams.opening import StreamRequest
 from protocol.streams.records import Direction, RecordReader, RecordWriter
 
 from .clock import Clock
+from .codings import Decoder, decoder_for
+from .content import charset_of, content_type_of, json_of, text_of
 from .errors import Refused, StreamAborted, StreamBroken
 from .transport import StreamedReply
 
@@ -174,6 +175,12 @@ class StreamContent:
         self._reader = reader
         self._reply = reply
         self._whole = whole
+        self._decoder: Decoder | None = None
+        self._pieces: Iterator[bytes] = iter(())
+
+    def decode(self, decoder: Decoder) -> None:
+        """Give the body out as ``decoder`` decodes it."""
+        self._decoder = decoder
 
     def __aiter__(self) -> Self:
         return self
@@ -185,10 +192,20 @@ class StreamContent:
         return chunk
 
     async def readany(self) -> bytes:
-        """The next verified bytes, and b"" at the verified end.
+        """The next verified bytes, decoded, and b"" at the verified end.
 
-        Raises: StreamBroken, StreamAborted, NoAnswer.
+        Raises: StreamBroken, StreamAborted, NoAnswer, BodyNotDecoded.
         """
+        if self._decoder is None:
+            return await self._verified()
+        while (piece := next(self._pieces, None)) is None:
+            if not (data := await self._verified()):
+                self._decoder.end()
+                return b""
+            self._pieces = self._decoder.feed(data)
+        return piece
+
+    async def _verified(self) -> bytes:
         if self._reader is None or self._reply is None:
             whole, self._whole = self._whole, b""
             return whole
@@ -240,6 +257,13 @@ class StreamResponse:
         )
         self.content = content
         self._reply = reply
+        decoder = decoder_for(self.headers.getall("Content-Encoding", []))
+        # Whether ``content`` is decoded, so that Content-Encoding does not describe it any more.
+        self.is_decoded = decoder is not None
+        if decoder is not None:
+            # The declared length is that of the encoded body.
+            self.length = None
+            content.decode(decoder)
 
     @property
     def ok(self) -> bool:
@@ -249,19 +273,27 @@ class StreamResponse:
     @property
     def content_type(self) -> str:
         """The media type without parameters."""
-        return self.headers.get("Content-Type", "application/octet-stream").split(";")[0].strip()
+        return content_type_of(self.headers)
+
+    @property
+    def charset(self) -> str:
+        """The charset of Content-Type; utf-8 if there is none, or if Python does not know it."""
+        return charset_of(self.headers)
 
     async def read(self) -> bytes:
-        """The body, in memory. Raises: StreamBroken, StreamAborted, NoAnswer."""
+        """The body, in memory.
+
+        Raises: StreamBroken, StreamAborted, NoAnswer, BodyNotDecoded.
+        """
         return await self.content.read()
 
-    async def text(self, encoding: str = "utf-8") -> str:
-        """The body as text. Raises as ``read``."""
-        return (await self.read()).decode(encoding)
+    async def text(self, encoding: str | None = None, errors: str = "strict") -> str:
+        """The body as text, by ``encoding`` or else by ``charset``. Raises as ``read``."""
+        return text_of(await self.read(), self.headers, encoding, errors)
 
-    async def json(self) -> Any:
-        """The body as JSON, whatever its Content-Type says. Raises as ``read``."""
-        return json_module.loads(await self.read())
+    async def json(self, encoding: str | None = None) -> Any:
+        """The body as JSON, whatever its media type is. Raises as ``read``."""
+        return json_of(await self.read(), self.headers, encoding)
 
     async def save(self, path: str | Path, progress: Progress | None = None) -> int:
         """Write the body to ``path``, which is there only once the body is whole; its length.
@@ -320,7 +352,7 @@ async def streamed_response(
 ) -> StreamResponse:
     """The response of a stream, once its head has come.
 
-    Raises: StreamBroken, StreamAborted, NoAnswer.
+    Raises: StreamBroken, StreamAborted, NoAnswer, BodyNotDecoded.
     """
     records = RecordReader(opened.keys, Direction.SERVER, RECORD_BYTES)
     reader = ResponseReader(records, is_bodiless=call.request.method == "HEAD")
@@ -328,10 +360,11 @@ async def streamed_response(
         with stream_errors():
             while (head := reader.read_head()) is None:
                 await feed(reader, reply)
+        content = StreamContent(reader, reply)
+        return StreamResponse(call.request.method, call.url, head, content, reply)
     except BaseException:
         reply.close()
         raise
-    return StreamResponse(call.request.method, call.url, head, StreamContent(reader, reply), reply)
 
 
 class StreamContext:

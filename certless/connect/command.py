@@ -41,7 +41,7 @@ async def run_command(
         named = []
         for site in sites:
             client = await stack.enter_async_context(
-                Client(str(site), suite=suite, realm=realm, prefix=prefix)
+                Client(str(site), suite=suite, realm=realm, prefix=prefix, cookies=False)
             )
             await client.login(user, code=code, attempts=CODE_ATTEMPTS)
             stack.push_async_callback(_log_out, client)

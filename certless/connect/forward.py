@@ -73,13 +73,16 @@ async def forward(request: web.BaseRequest, target: str, route: Route) -> web.St
             lines = route.cookies.received(lines, target)
         policy = route.policy_for(request)
         mapped = to_browser(answer.headers.items(), route.origins, lines, policy)
+        if answer.is_decoded:
+            mapped.popall(hdrs.CONTENT_ENCODING, None)
         response.headers.extend(mapped)
-        is_whole = answer.status != 206 and hdrs.CONTENT_ENCODING not in answer.headers
+        is_whole = answer.status != 206 and hdrs.CONTENT_ENCODING not in mapped
         kind = answer.headers.get(hdrs.CONTENT_TYPE, "") if is_whole else ""
         rewriter = Rewriter(kind, route.origins)
         if not rewriter.changes and answer.status not in _BODILESS:
             declared = answer.headers.get(hdrs.CONTENT_LENGTH, "")
-            if request.method == "HEAD" and _LENGTH.fullmatch(declared):
+            is_head = request.method == "HEAD" and not answer.is_decoded
+            if is_head and _LENGTH.fullmatch(declared):
                 response.content_length = int(declared)
             elif answer.length is not None and request.method != "HEAD":
                 response.content_length = answer.length

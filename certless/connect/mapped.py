@@ -60,7 +60,12 @@ async def mapped_mode(
         sockets = listen(port)
         own = f"http://{_short(site)}-{label}.localhost:{sockets[0].getsockname()[1]}"
         async with Client(
-            str(site), suite=suite, realm=realm, prefix=prefix, tickets=state.ticket
+            str(site),
+            suite=suite,
+            realm=realm,
+            prefix=prefix,
+            tickets=state.ticket,
+            cookies=False,
         ) as client:
             session = SealedSession(client, can_resume=True)
             handler = _Handler(site, own, session, pages.Site(str(site), realm, suite), prefix)

@@ -80,7 +80,14 @@ async def proxy_mode(
         for site in sites:
             state = stack.enter_context(State(str(site.origin()), realm, suite, base))
             client = await stack.enter_async_context(
-                Client(str(site), suite=suite, realm=realm, prefix=prefix, tickets=state.ticket)
+                Client(
+                    str(site),
+                    suite=suite,
+                    realm=realm,
+                    prefix=prefix,
+                    tickets=state.ticket,
+                    cookies=False,
+                )
             )
             one = named_site(site, client, suite, realm, can_resume=True)
             await one.session.start()

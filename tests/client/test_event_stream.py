@@ -1,7 +1,7 @@
 """The parser of Server-Sent Events, by the rules and the examples of the HTML specification."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from certless.client import ServerEvent
@@ -84,6 +84,7 @@ pieces = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(pieces, max_size=40).map(b"".join), st.data())
 def test_any_cut_gives_the_same_events(data: bytes, draw: st.DataObject) -> None:
     cuts = sorted(draw.draw(st.lists(st.integers(0, len(data)), max_size=8)))
