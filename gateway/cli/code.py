@@ -4,7 +4,10 @@ import asyncio
 import select
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
 
+from gateway.errors import ConfigError
 from protocol.common.codes import Code
 from protocol.common.typed_codes import NoCode
 
@@ -12,24 +15,37 @@ from protocol.common.typed_codes import NoCode
 _PAUSE_S = 0.1
 
 
-async def ask_code(prompt: str, read: Callable[[str], Code | NoCode]) -> str:
+def terminal() -> TextIO:
+    """The terminal, if standard input is something else. Raises: ConfigError."""
+    try:
+        return Path("/dev/tty").open(encoding="utf-8")
+    except OSError:
+        raise ConfigError(
+            "standard input is the body, and there is no terminal to type the code: log in once "
+            "with --tickets FILE, and use the ticket"
+        ) from None
+
+
+async def ask_code(
+    prompt: str, read: Callable[[str], Code | NoCode], source: TextIO = sys.stdin
+) -> str:
     """The text that should contain a code; "" at the end of the input."""
     # The prompt goes to stderr: stdout is for the response.
     sys.stderr.write(prompt)
     sys.stderr.flush()
-    return await asyncio.to_thread(_read_text, read)
+    return await asyncio.to_thread(_read_text, read, source)
 
 
-def _read_text(read: Callable[[str], Code | NoCode]) -> str:
-    text = line = sys.stdin.readline()
-    if sys.stdin.isatty():
+def _read_text(read: Callable[[str], Code | NoCode], source: TextIO) -> str:
+    text = line = source.readline()
+    if source.isatty():
         # Read the whole paste: the shell would run the rest of a mail as commands.
-        while line and select.select([sys.stdin], [], [], _PAUSE_S)[0]:
-            line = sys.stdin.readline()
+        while line and select.select([source], [], [], _PAUSE_S)[0]:
+            line = source.readline()
             text += line
     else:
         while line and _looks_like_a_mail(text) and read(text) is NoCode.ABSENT:
-            line = sys.stdin.readline()
+            line = source.readline()
             text += line
     return text
 

@@ -40,7 +40,7 @@ _MAX_BODY_BYTES = 12 * 1024 * 1024
 _WIRE = "/wire.json"
 _local_names_only = only_for(r"localhost|[a-z0-9.-]+\.test")
 _Wrap: TypeAlias = Callable[[asyncio.Protocol], asyncio.Protocol]
-_ORDER = """-d '{"item":"tea","quantity":2}'"""
+_ORDER = """--json '{"item":"tea","quantity":2}'"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import threading
+import urllib.parse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -159,6 +160,11 @@ class _Echo(BaseHTTPRequestHandler):
     def answer(self) -> None:
         assert isinstance(self.server, Upstream)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if "chunked" in self.headers.get("Transfer-Encoding", ""):
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
         asked = {
             "method": self.command,
             "path": self.path,
@@ -167,11 +173,19 @@ class _Echo(BaseHTTPRequestHandler):
         }
         self.server.asked.append(asked)
         status = int(self.path.rpartition("/status/")[2]) if "/status/" in self.path else 200
-        content = bytes(range(256)) if self.path == "/bytes" else json.dumps(asked).encode()
+        redirect = re.match(r"/redirect/(\d+)/(.*)", self.path)
+        status = int(redirect[1]) if redirect else status
+        content = json.dumps(asked).encode()
+        if self.path.startswith("/bytes"):
+            content = bytes(range(256)) * int(self.path.partition("?")[2] or "1")
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.send_header("X-Upstream", "yes")
+        if redirect:
+            self.send_header("Location", urllib.parse.unquote(redirect[2]))
+        if self.path == "/sign-in":
+            self.send_header("Set-Cookie", "sid=5; HttpOnly; Path=/")
         self.end_headers()
         self.wfile.write(content)
 
@@ -305,6 +319,10 @@ REQUEST = ["request", "--login", "ann", "GET", "http://127.0.0.1:1/"]
         (["request", "--login", "ann", "GET", "http://127.0.0.1:99999/"], "99999"),
         (["request", "--login", "ann", "-H", "x", "GET", "http://127.0.0.1:1/"], "NAME: VALUE"),
         (["request", "--login", "ann", "-d", "@gone", "GET", "http://127.0.0.1:1/"], "gone"),
+        (["request", "--login", "ann", "-T", "gone", "PUT", "http://127.0.0.1:1/"], "gone"),
+        (["request", "--login", "ann", "-F", "a=@gone", "PUT", "http://127.0.0.1:1/"], "gone"),
+        (["request", "--login", "ann", "-F", "a", "PUT", "http://127.0.0.1:1/"], "NAME=VALUE"),
+        (["request", "-d", "a", "--json", "b", "PUT", "http://127.0.0.1:1/"], "not allowed with"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(
@@ -504,23 +522,129 @@ def test_status_and_headers(running: Served) -> None:
 
 @pytest.mark.parametrize(
     ("data", "kind"),
-    [('{"item": "чай"}', "application/json"), ("чай", "text/plain")],
+    [
+        (["--json", '{"item": "чай"}'], "application/json"),
+        (["-d", "item=чай"], "application/x-www-form-urlencoded"),
+        (["-d", '{"item": "чай"}'], "application/x-www-form-urlencoded"),
+        (["-d", "a=1", "-d", "b=2"], "application/x-www-form-urlencoded"),
+    ],
 )
-def test_a_body(running: Served, data: str, kind: str) -> None:
-    asked = request(running, "-d", data, "POST", f"{running.url}/orders")
+def test_a_body(running: Served, data: list[str], kind: str) -> None:
+    asked = request(running, *data, "POST", f"{running.url}/orders")
     assert asked.status == 0
     assert asked.seen["method"] == "POST"
-    assert base64.b64decode(asked.seen["body"]).decode() == data
+    expected = "a=1&b=2" if len(data) > 2 else data[1]
+    assert base64.b64decode(asked.seen["body"]).decode() == expected
     assert [value.split(";")[0] for value in header(asked.seen, "content-type")] == [kind]
 
 
 def test_a_body_from_a_file(running: Served, tmp_path: Path) -> None:
     content = bytes(range(256)) * 500
     (tmp_path / "picture").write_bytes(content)
-    asked = request(running, "-d", f"@{tmp_path / 'picture'}", "PUT", f"{running.url}/picture")
-    assert asked.seen["method"] == "PUT"
-    assert base64.b64decode(asked.seen["body"]) == content
-    assert header(asked.seen, "content-type") == ["application/octet-stream"]
+    for option, kind in (
+        (["-d", f"@{tmp_path / 'picture'}"], "application/x-www-form-urlencoded"),
+        (["--json", f"@{tmp_path / 'picture'}"], "application/json"),
+        (["-T", f"{tmp_path / 'picture'}"], "application/octet-stream"),
+    ):
+        asked = request(running, *option, "PUT", f"{running.url}/picture")
+        assert asked.seen["method"] == "PUT"
+        assert base64.b64decode(asked.seen["body"]) == content
+        assert header(asked.seen, "content-type") == [kind]
+
+
+def test_a_form_with_a_file(running: Served, tmp_path: Path) -> None:
+    for size in (10, 3_000_000):
+        (tmp_path / "note.txt").write_bytes(b"x" * size)
+        asked = request(
+            running, "-F", "name=чай", "-F", f"file=@{tmp_path / 'note.txt'}", "POST",
+            f"{running.url}/orders",
+        )  # fmt: skip
+        (kind,) = header(asked.seen, "content-type")
+        assert kind.startswith("multipart/form-data; boundary=")
+        body = base64.b64decode(asked.seen["body"])
+        assert 'name="name"\r\n\r\nчай\r\n'.encode() in body
+        assert b'name="file"; filename="note.txt"\r\n\r\n' + b"x" * size in body
+
+
+def test_a_body_from_standard_input_and_a_ticket(running: Served, tmp_path: Path) -> None:
+    ticket, url = tmp_path / "ticket", f"{running.url}/orders"
+    # Without a terminal nobody can type the code.
+    command = ["request", "--login", "ann", "-T", "-", "PUT", url]
+    ended = certless(*command, cwd=tmp_path, stdin=b"tea")
+    ended.said_one_line(2, "--tickets")
+    ended = certless("request", "--tickets", str(ticket), "GET", url, cwd=tmp_path)
+    ended.said_one_line(2, "--login")
+    assert request(running, "--tickets", str(ticket), "GET", url).status == 0
+    assert stat.S_IMODE(ticket.stat().st_mode) == 0o600
+    for _ in range(2):
+        command = ["request", "--tickets", str(ticket), "-T", "-", "PUT", url]
+        ended = certless(*command, cwd=tmp_path, stdin=b"tea" * 100_000)
+        assert ended.status == 0, ended.err
+        assert base64.b64decode(json.loads(ended.out)["body"]) == b"tea" * 100_000
+
+
+def test_a_download_into_a_file(running: Served, tmp_path: Path) -> None:
+    file = tmp_path / "out"
+    for size in (1, 100_000):
+        asked = request(running, "-o", str(file), "GET", f"{running.url}/bytes?{size}")
+        assert (asked.status, asked.out) == (0, b"")
+        assert file.read_bytes() == bytes(range(256)) * size
+    # More than a message can hold, on standard output too.
+    asked = request(running, "GET", f"{running.url}/bytes?100000")
+    assert len(asked.out) == 25_600_000
+    asked = request(running, "-i", "-o", str(file), "-d", "a=1", "POST", f"{running.url}/orders")
+    assert asked.out.startswith(b"200\n")
+    assert json.loads(file.read_bytes())["method"] == "POST"
+    asked = request(running, "-o", str(tmp_path / "no" / "out"), "GET", f"{running.url}/orders")
+    assert asked.status == 2
+    assert "cannot write" in asked.err
+
+
+def test_classic_has_no_upload(running: Served, tmp_path: Path) -> None:
+    (tmp_path / "body").write_bytes(b"tea")
+    command = ["request", "--login", "ann", "--suite", "classic", "-T", "body"]
+    ended = certless(*command, "PUT", f"{running.url}/orders", cwd=tmp_path)
+    ended.said_one_line(2, "no streams")
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "then"),
+    [
+        ("POST", 302, "GET"), ("PUT", 302, "PUT"), ("POST", 303, "GET"), ("POST", 307, "POST"),
+        ("PUT", 308, "PUT"),
+    ],
+)  # fmt: skip
+def test_redirects_are_followed(running: Served, method: str, status: int, then: str) -> None:
+    url = f"{running.url}/redirect/{status}/..%2F..%2Forders%3Fa=%252F"
+    asked = request(running, "-L", "-d", "a=1", method, url)
+    assert asked.status == 0, asked.err
+    assert (asked.seen["method"], asked.seen["path"]) == (then, "/orders?a=%2F")
+    assert base64.b64decode(asked.seen["body"]) == (b"" if then == "GET" else b"a=1")
+    assert len(header(asked.seen, "content-type")) == (0 if then == "GET" else 1)
+
+
+def test_redirects_that_are_not_followed(running: Served) -> None:
+    asked = request(running, "-i", "GET", f"{running.url}/redirect/302/%2Forders")
+    assert asked.out.startswith(b"302\n")
+    asked = request(
+        running, "-i", "-L", "GET", f"{running.url}/redirect/302/http:%2F%2Fevil.example%2Fx"
+    )
+    assert asked.out.startswith(b"302\n")
+    assert "not followed, because it is another origin: http://evil.example/x" in asked.err
+
+
+def test_cookies_in_a_file(running: Served, tmp_path: Path) -> None:
+    file, ticket = tmp_path / "cookies.txt", tmp_path / "ticket"
+    options = ["--cookies", str(file), "--tickets", str(ticket)]
+    assert request(running, *options, "GET", f"{running.url}/sign-in").status == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "#HttpOnly_127.0.0.1\tFALSE\t/\tFALSE\t0\tsid\t5\n" in file.read_text()
+    ended = certless("request", *options, "GET", f"{running.url}/orders", cwd=tmp_path)
+    assert header(json.loads(ended.out), "cookie") == ["sid=5"]
+    # Another user has none of them.
+    ticket.unlink()
+    asked = request(running, *options, "GET", f"{running.url}/orders")
+    assert header(asked.seen, "cookie") == []
 
 
 def test_headers_of_ones_own(running: Served) -> None:

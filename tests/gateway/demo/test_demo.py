@@ -368,7 +368,7 @@ async def test_run_says_where_to_look_and_shuts_everything_down(
     )
     assert (
         f"python -m certless request --login ann@example.org POST {gateway}/orders "
-        """-d '{"item":"tea","quantity":2}'"""
+        """--json '{"item":"tea","quantity":2}'"""
     ) in text
     assert f"node examples/node_client.mjs {gateway} ann@example.org" in text
     assert f"curl -i {gateway}/orders" in text
