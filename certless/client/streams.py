@@ -69,11 +69,10 @@ class _Whole:
 
 
 class _File:
-    """A body in a file: read in a thread, from where it is to its end."""
+    """A body in an open file: read in a thread, from where it is to its end."""
 
-    def __init__(self, file: BinaryIO, *, closes: bool) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._closes = closes
         self.length: int | None = None
         if file.seekable():
             start = file.tell()
@@ -81,12 +80,22 @@ class _File:
             file.seek(start)
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        try:
-            while piece := await asyncio.to_thread(self._file.read, _PIECE_BYTES):
+        while piece := await asyncio.to_thread(self._file.read, _PIECE_BYTES):
+            yield piece
+
+
+class _Path:
+    """A body in the file of a path, which is open only while it is sent."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with path.open("rb") as file:
+            self.length = _File(file).length
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        with await asyncio.to_thread(self._path.open, "rb") as file:
+            async for piece in _File(file).pieces():
                 yield piece
-        finally:
-            if self._closes:
-                self._file.close()
 
 
 class _Iterated:
@@ -110,13 +119,13 @@ def body_of(data: StreamData) -> Body:
         case str():
             return _Whole(data.encode())
         case Path():
-            return _File(data.open("rb"), closes=True)
+            return _Path(data)
         case AsyncIterable():
             return _Iterated(data)
         case Body():
             return data
         case _ if hasattr(data, "read"):
-            return _File(data, closes=False)
+            return _File(data)
         case _:
             raise TypeError(
                 "data must be bytes, text, a Path, a binary file, an async iterable or a Body"
