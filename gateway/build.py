@@ -35,6 +35,7 @@ from gateway.pipeline.classic_routes import ClassicRoutes
 from gateway.pipeline.dispatch import Dispatcher
 from gateway.pipeline.hardened_routes import HardenedRoutes
 from gateway.pipeline.middleware import Middleware
+from gateway.pipeline.socket_routes import SocketRoutes
 from gateway.pipeline.stream_routes import StreamRoutes
 from gateway.policy.rate_limits import Limits
 from gateway.policy.routes import RoutePolicy
@@ -178,7 +179,10 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     streams = StreamRoutes(
         chosen, hardened_routes, hardened, GrantedStreams(backend, keyring), dispatcher
     )
-    middleware = Middleware(chosen, routes, limits, hardened_routes, classic, streams, events)
+    sockets = SocketRoutes(chosen, hardened_routes, hardened, dispatcher, events)
+    middleware = Middleware(
+        chosen, routes, limits, hardened_routes, classic, streams, sockets, events
+    )
     reloads = Reloads()
     reloads.add("users", UserRemoval(directory, backend, tags.of, events).reload)
     reloads.add("keys", keyring.reload)

@@ -33,6 +33,7 @@ LAYERS: list[set[str]] = [
     {"streams.records"},
     {"streams.bodies"},
     {"streams.opening"},
+    {"streams.sockets"},
     {"hardened.replay_window", "hardened.spake2", "hardened.handshake_messages"},
     {"hardened.sealed_messages", "hardened.key_schedule"},
     {"hardened.records", "classic.exchange", "classic.client_exchange"},

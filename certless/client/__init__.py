@@ -15,6 +15,8 @@ from .errors import (
     NotLoggedIn,
     PasswordNotAccepted,
     Refused,
+    SocketRefused,
+    SocketsNotAccepted,
     StreamAborted,
     StreamBroken,
     StreamsNotAccepted,
@@ -26,6 +28,7 @@ from .event_stream import ServerEvent
 from .events import Events
 from .response import Response
 from .rsa_key import RsaDecrypter
+from .sockets import WebSocket
 from .streams import Body, StreamResponse
 from .tickets import TicketFile, Tickets
 
@@ -52,6 +55,8 @@ __all__ = [
     "Response",
     "RsaDecrypter",
     "ServerEvent",
+    "SocketRefused",
+    "SocketsNotAccepted",
     "StreamAborted",
     "StreamBroken",
     "StreamResponse",
@@ -62,4 +67,5 @@ __all__ = [
     "TicketNotAccepted",
     "TicketNotKept",
     "Tickets",
+    "WebSocket",
 ]

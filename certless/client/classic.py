@@ -29,6 +29,7 @@ from .errors import (
     answers_checked,
 )
 from .protocol import ClientProtocol, CodeEntry, given_code
+from .sockets import SocketCall, WebSocket
 from .streams import StreamCall, StreamResponse
 from .transport import MESSAGE_BYTES, SMALL_ANSWER_BYTES, Transport
 
@@ -116,6 +117,9 @@ class ClassicClientProtocol(ClientProtocol):
 
     async def stream(self, call: StreamCall) -> StreamResponse:
         raise ValueError("classic has no streams: choose another suite")
+
+    async def socket(self, call: SocketCall) -> WebSocket:
+        raise ValueError("classic has no WebSockets: use a hardened suite")
 
     async def logout(self) -> None:
         token, keys = self._session()

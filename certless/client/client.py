@@ -13,7 +13,7 @@ A client uses one suite, by default ``ecdh-gcm``, and never falls back to anothe
 ``dialect`` it uses ``classic``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -51,11 +51,13 @@ from .request import (
     event_headers,
     form_request,
     http_request,
+    socket_request,
     stream_request,
     with_defaults,
 )
 from .response import RequestContext, Response
 from .rsa_key import ExternalKey, RsaDecrypter
+from .sockets import SocketCall, WebSocketContext
 from .streams import Progress, StreamCall, StreamContext, StreamData, StreamResponse, body_of
 from .tickets import TicketFile, Tickets
 from .transport import Transport
@@ -277,6 +279,23 @@ class Client:
             return self.stream("GET", path, params=params, headers=asked)
 
         return Events(opener, last_event_id)
+
+    def ws(
+        self,
+        path: str,
+        *,
+        protocols: Sequence[str] = (),
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        max_msg_size: int = 4 * 1024 * 1024,
+    ) -> WebSocketContext:
+        """Open a WebSocket: ``async with client.ws("/chat") as ws``.
+
+        ``max_msg_size`` is the longest message that is received; 0 for no limit. Hardened suites
+        only. Raises: SocketRefused, ClientError; ValueError, for what the gateway would refuse.
+        """
+        request = socket_request(path, params, headers, protocols)
+        return WebSocketContext(self._protocol.socket(SocketCall(request, max_msg_size)))
 
     def get(self, path: str, **options: Unpack[RequestOptions]) -> RequestContext:
         """``request("GET", path, ...)``."""

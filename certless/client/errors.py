@@ -17,6 +17,8 @@
        |- NoGateway
        |- SuiteNotAccepted
        |- StreamsNotAccepted
+       |- SocketsNotAccepted
+       |- SocketRefused
        |- CodeNotAccepted
        |- PasswordNotAccepted
        `- TicketNotAccepted
@@ -136,6 +138,30 @@ class StreamsNotAccepted(Refused):
             "this gateway takes no streams (it is older than 0.3.0): send a body that fits into "
             "one message by post() or put()",
         )
+
+
+class SocketsNotAccepted(Refused):
+    """The gateway takes no WebSockets. The client opens none without a seal instead."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(
+            status,
+            "no_sockets",
+            "this gateway takes no WebSockets (it is older than 0.3.0), or a reverse proxy before "
+            "it does not pass the upgrade on",
+        )
+
+
+class SocketRefused(Refused):
+    """The application, or a policy of the gateway, has refused a WebSocket.
+
+    The response came sealed: ``status``, ``headers`` and ``body``.
+    """
+
+    def __init__(self, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
+        super().__init__(status, "socket_refused", "the application opens no WebSocket there")
+        self.headers = headers
+        self.body = body
 
 
 class CodeNotAccepted(Refused):

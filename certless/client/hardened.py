@@ -10,6 +10,7 @@ from .errors import NotLoggedIn, PasswordNotAccepted, Refused, TicketNotKept
 from .handshake import Choices, Enrolled, Handshake
 from .messages import Messages
 from .protocol import ClientProtocol, CodeEntry
+from .sockets import SocketCall, WebSocket
 from .streams import StreamCall, StreamResponse
 from .tickets import Tickets
 from .transport import Transport
@@ -96,6 +97,11 @@ class HardenedClientProtocol(ClientProtocol):
         if self._messages is None:
             raise NotLoggedIn("there is no session: call login first")
         return await self._messages.stream(call)
+
+    async def socket(self, call: SocketCall) -> WebSocket:
+        if self._messages is None:
+            raise NotLoggedIn("there is no session: call login first")
+        return await self._messages.socket(call)
 
     async def logout(self) -> None:
         ended = await self.send(self._own_request("/session/logout"))

@@ -19,10 +19,11 @@ from protocol.hardened.client_session import (
     PendingMessage,
     ReceivedAnswer,
     seal_request,
+    seal_socket_request,
     seal_stream_request,
 )
 from protocol.hardened.sealed_messages import Envelope
-from protocol.streams.opening import OFFER_FIELD, StreamRequest
+from protocol.streams.opening import OFFER_FIELD, SocketRequest, StreamRequest
 
 from .clock import Clock
 from .errors import (
@@ -31,10 +32,12 @@ from .errors import (
     ClockNotAccepted,
     NotLoggedIn,
     Refused,
+    SocketRefused,
     StreamsNotAccepted,
     answers_checked,
 )
 from .rsa_key import ClientKey
+from .sockets import SocketCall, WebSocket
 from .streams import (
     Body,
     Progress,
@@ -44,7 +47,7 @@ from .streams import (
     streamed_response,
     whole_response,
 )
-from .transport import MESSAGE_BYTES, StreamedReply, Transport
+from .transport import MESSAGE_BYTES, SocketConnection, StreamedReply, Transport
 
 Sealed: TypeAlias = tuple[Envelope, PendingMessage, ClientSession]
 Refusal: TypeAlias = ClockRefused | EpochRefused
@@ -158,6 +161,33 @@ class Messages:
 
         return await self._persistently(exchange)
 
+    async def socket(self, call: SocketCall) -> WebSocket:
+        """An open WebSocket. Raises: SocketRefused (sealed), ClientError."""
+
+        async def exchange() -> tuple[HttpResponse | OpenedStream, SocketConnection] | Refusal:
+            body, pending = self._sealed(
+                lambda now_ms: self._seal_socket(call.request, now_ms), "msgpack"
+            )
+            started_ms = self._steady()
+            connection, answer = await self._transport.open_socket("/socket", body)
+            try:
+                elapsed_ms = self._steady() - started_ms
+                opened = await self._open(pending, answer, elapsed_ms, "msgpack")
+            except BaseException:
+                await connection.close()
+                raise
+            if isinstance(opened, OpenedStream):
+                return opened, connection
+            await connection.close()
+            return opened if isinstance(opened, Refusal) else (opened, connection)
+
+        opened, connection = await self._persistently(exchange)
+        if isinstance(opened, HttpResponse):
+            raise SocketRefused(opened.status, opened.headers, opened.body)
+        socket = WebSocket(call, opened, connection, self._steady)
+        await socket.begin()
+        return socket
+
     async def _persistently(self, exchange: Callable[[], Awaitable[_T | Refusal]]) -> _T:
         """What ``exchange`` gives; it is repeated only if nothing can be handled twice (§2.6.6)."""
         answer = await exchange()
@@ -180,18 +210,23 @@ class Messages:
     def _seal_upload(self, request: StreamRequest, now_ms: int) -> Sealed:
         return seal_stream_request(self._session, request, now_ms, secrets.token_bytes)
 
-    def _sealed(self, seal: Callable[[int], Sealed]) -> tuple[bytes, PendingMessage]:
+    def _seal_socket(self, request: SocketRequest, now_ms: int) -> Sealed:
+        return seal_socket_request(self._session, request, now_ms, secrets.token_bytes)
+
+    def _sealed(
+        self, seal: Callable[[int], Sealed], form: Format | None = None
+    ) -> tuple[bytes, PendingMessage]:
         now_ms = self._clock()
         if now_ms >= self._session.expires_ms:
             raise NotLoggedIn("the session has ended: call resume, or login")
         # Stored before the first await: no other message may use the same number.
         envelope, pending, self._session = seal(now_ms)
-        return envelope.serialize(self._form), pending
+        return envelope.serialize(form or self._form), pending
 
     async def _open(
-        self, pending: PendingMessage, reply: bytes, elapsed_ms: int
+        self, pending: PendingMessage, reply: bytes, elapsed_ms: int, form: Format | None = None
     ) -> HttpResponse | OpenedStream | Refusal:
-        answer = await self._opened(pending, reply, elapsed_ms)
+        answer = await self._opened(pending, reply, elapsed_ms, form or self._form)
         if isinstance(answer, ClockRefused):
             self._session = self._session.corrected(answer.server_ms, self._clock())
         elif isinstance(answer, EpochRefused):
@@ -201,10 +236,10 @@ class Messages:
         return answer
 
     async def _opened(
-        self, pending: PendingMessage, reply: bytes, elapsed_ms: int
+        self, pending: PendingMessage, reply: bytes, elapsed_ms: int, form: Format
     ) -> HttpResponse | OpenedStream | Refusal:
         with answers_checked():
-            received = pending.receive(Envelope.parse(self._form, reply))
+            received = pending.receive(Envelope.parse(form, reply))
         unwrapped = await self._unwrap(received)
         with answers_checked():
             try:

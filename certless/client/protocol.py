@@ -14,6 +14,7 @@ from protocol.common.messages import HttpRequest, HttpResponse
 from protocol.common.typed_codes import NoCode
 
 from .errors import CodeMistyped, CodeNotAccepted
+from .sockets import SocketCall, WebSocket
 from .streams import StreamCall, StreamResponse
 
 CodeSource: TypeAlias = str | Callable[[], str | Awaitable[str]]
@@ -97,6 +98,10 @@ class ClientProtocol(ABC):
 
         Raises: ClientError, ValueError (the suite has no streams).
         """
+
+    @abstractmethod
+    async def socket(self, call: SocketCall) -> WebSocket:
+        """An open WebSocket. Raises: ClientError, ValueError (the suite has none)."""
 
     @abstractmethod
     async def logout(self) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, TypedDict
 from urllib.parse import quote
 
@@ -13,7 +13,7 @@ from yarl import URL
 from protocol.common.codec import serialize_json
 from protocol.common.errors import MalformedMessage
 from protocol.common.messages import HttpRequest
-from protocol.streams.opening import StreamRequest
+from protocol.streams.opening import SocketRequest, StreamRequest
 
 from .codings import ACCEPTED
 from .event_stream import EVENTS_TYPE
@@ -99,7 +99,7 @@ def stream_request(
     headers: Mapping[str, str] | None,
 ) -> StreamRequest:
     """The request whose body follows; its length is not known yet. Raises: ValueError."""
-    sent = tuple((name, as_bytes(value)) for name, value in CIMultiDict(headers or {}).items())
+    sent = _field_bytes(headers)
     request = StreamRequest(method.upper(), target_of(path, params), sent, None, RECORD_BYTES)
     try:
         return StreamRequest.parse(request.serialize())
@@ -144,6 +144,28 @@ def event_headers(headers: Mapping[str, str] | None, last_event_id: str) -> CIMu
     if last_event_id and not _CONTROLS.search(last_event_id):
         sent["Last-Event-ID"] = last_event_id
     return sent
+
+
+def socket_request(
+    path: str,
+    params: Mapping[str, Any] | None,
+    headers: Mapping[str, str] | None,
+    protocols: Sequence[str],
+) -> SocketRequest:
+    """The request for a WebSocket. Raises: ValueError."""
+    if isinstance(protocols, str):
+        raise ValueError("protocols is a list of names")
+    target, sent = target_of(path, params), _field_bytes(headers)
+    request = SocketRequest(target, sent, tuple(protocols), RECORD_BYTES)
+    try:
+        return SocketRequest.parse(request.serialize())
+    except MalformedMessage as error:
+        raise ValueError(str(error)) from None
+
+
+def _field_bytes(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    """Header values as text of one character for each byte."""
+    return tuple((name, as_bytes(value)) for name, value in CIMultiDict(headers or {}).items())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -16,8 +16,16 @@ from yarl import URL
 
 from protocol.common.envelopes import CONTENT_TYPES, Format, Members
 from protocol.common.errors import MalformedMessage
+from protocol.streams.sockets import MAX_SOCKET_MESSAGE_BYTES
 
-from .errors import AnswerNotTrusted, NoAnswer, NoGateway, NotLoggedIn, Refused
+from .errors import (
+    AnswerNotTrusted,
+    NoAnswer,
+    NoGateway,
+    NotLoggedIn,
+    Refused,
+    SocketsNotAccepted,
+)
 
 # Error responses and login messages; the largest contains a public key.
 SMALL_ANSWER_BYTES = 64 * 1024
@@ -100,6 +108,40 @@ class StreamedReply:
         self._response.close()
 
 
+class SocketConnection:
+    """The WebSocket to the gateway, which carries envelopes and records."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+
+    async def send(self, data: bytes) -> None:
+        """Raises: NoAnswer."""
+        with _answers_read():
+            await self._socket.send_bytes(data)
+
+    async def answer(self, timeout_s: float | None) -> bytes:
+        """The first message. Raises: Refused, NoAnswer."""
+        with _answers_read():
+            message = await self._socket.receive(timeout_s)
+        if message.type is aiohttp.WSMsgType.BINARY:
+            return bytes(message.data)
+        code = self._socket.close_code or 0
+        await self.close()
+        if 4400 <= code <= 4599:
+            text = "the gateway refused the WebSocket"
+            raise Refused(code - 4000, _plain(message.extra, 64), text)
+        raise NoAnswer("the connection ended without an answer")
+
+    async def receive(self, timeout_s: float) -> bytes | None:
+        """The next message, or None at the end. Raises: NoAnswer."""
+        with _answers_read():
+            message = await self._socket.receive(timeout_s)
+        return bytes(message.data) if message.type is aiohttp.WSMsgType.BINARY else None
+
+    async def close(self) -> None:
+        await self._socket.close()
+
+
 @contextmanager
 def _answers_read() -> Iterator[None]:
     """Raises NoAnswer for whatever goes wrong on the line."""
@@ -109,8 +151,19 @@ def _answers_read() -> Iterator[None]:
         raise NoAnswer("nothing came for too long", "is the line good?") from None
     except asyncio.IncompleteReadError:
         raise NoAnswer("it broke off") from None
-    except aiohttp.ClientError as error:
+    except (aiohttp.ClientError, ConnectionError) as error:
         raise NoAnswer(_plain(str(error) or type(error).__name__, 256)) from error
+
+
+def _no_redirects() -> aiohttp.TraceConfig:
+    """``ws_connect`` has no option against them."""
+
+    async def refuse(*_: object) -> None:
+        raise aiohttp.ClientError("a WebSocket must not be redirected")
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(refuse)
+    return trace
 
 
 class Transport:
@@ -129,6 +182,7 @@ class Transport:
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={hdrs.ACCEPT_ENCODING: "identity"},
+            trace_configs=[_no_redirects()],
         )
 
     async def close(self) -> None:
@@ -185,6 +239,35 @@ class Transport:
                 response.close()
                 raise NoGateway(response.status)
             return StreamedReply(response, has_records=has_records)
+
+    async def open_socket(self, path: str, body: bytes) -> tuple[SocketConnection, bytes]:
+        """A WebSocket to ``path``, whose first message is ``body``; and the answer to it.
+
+        Raises: Refused, NoAnswer, NotLoggedIn.
+        """
+        total = self._timeout.total
+        try:
+            async with asyncio.timeout(total):
+                socket = await self._opened().ws_connect(
+                    self.url.with_path(self.prefix + path),
+                    timeout=aiohttp.ClientWSTimeout(ws_close=5),
+                    max_msg_size=MAX_SOCKET_MESSAGE_BYTES + 1,
+                )
+        except TimeoutError:
+            raise NoAnswer(f"not complete after {total:g} s") from None
+        except aiohttp.WSServerHandshakeError as error:
+            if error.status in (404, 405):
+                raise SocketsNotAccepted(error.status) from None
+            raise NoGateway(error.status) from None
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise NoAnswer(_plain(str(error) or type(error).__name__, 256)) from error
+        connection = SocketConnection(socket)
+        try:
+            await connection.send(body)
+            return connection, await connection.answer(total)
+        except BaseException:
+            await connection.close()
+            raise
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._http is None:

@@ -29,16 +29,18 @@ import { webCrypto } from '../src/primitives/webCrypto.js';
 import { validatePublicKey } from '../src/protocol/rsaKeys.js';
 import { Envelope } from '../src/protocol/hardened/sealedMessages.js';
 import { admitShare, agree, clientSecret, clientShare } from '../src/protocol/hardened/spake2.js';
-import { parseStreamRequest } from './support/serverMessages.js';
+import { parseSocketRequest, parseStreamRequest } from './support/serverMessages.js';
 import { serverSecret, serverShare } from './support/serverSpake2.js';
 import { BodyReader, BodyWriter, ResponseReader, serializeHead } from '../src/protocol/streams/bodies.js';
-import { serializeStreamRequest } from '../src/protocol/streams/opening.js';
-import { RecordReader, RecordWriter } from '../src/protocol/streams/records.js';
+import { serializeSocketRequest, serializeStreamRequest } from '../src/protocol/streams/opening.js';
+import { RECORD, RecordReader, RecordWriter } from '../src/protocol/streams/records.js';
+import { Socket, serializeSocketHead } from '../src/protocol/streams/sockets.js';
 import { readCode } from '../src/protocol/typedCodes.js';
 import { ReplayWindow, answerResumption, answerShare, enrol, greet, openRequest, proven, redeem } from './support/hardenedServer.js';
 import { HARDENED_VECTORS, matches, privateDer, publicPem, unhex } from './vectors.js';
 
 const NOTHING = new Uint8Array();
+const NAMES = { [RECORD.text]: 'text', [RECORD.binary]: 'binary' };
 const hex = (bytes) => encodeBytes('hex', bytes);
 const hexOrNull = (bytes) => bytes && hex(bytes);
 const pairsOf = (headers) => headers.map(([name, value]) => [name, value]);
@@ -296,6 +298,42 @@ function runners(primitives) {
     },
     async parse_stream_request({ plaintext_hex: plaintext }) {
       return { request: parseMsgpack(serializeStreamRequest(parseStreamRequest(unhex(plaintext)))) };
+    },
+    async read_socket(given) {
+      const keys = streamKeysOf(given);
+      const isServers = given.direction === 'server';
+      const writer = new RecordWriter(primitives, keys, isServers ? 'client' : 'server', given.record_bytes, 0);
+      const reader = new RecordReader(primitives, keys, given.direction, given.record_bytes);
+      const socket = new Socket(writer, reader, isServers);
+      const events = [];
+      for (const message of given.messages_hex) {
+        socket.feed(unhex(message));
+        for (let event = await socket.next(); event; event = await socket.next()) {
+          events.push('code' in event ? ['close', event.code, event.reason] : [NAMES[event.type], hex(event.data), event.isLast]);
+        }
+      }
+      socket.end();
+      return { events, head: socket.head && parseMsgpack(serializeSocketHead(socket.head)) };
+    },
+    async write_socket(given) {
+      const keys = streamKeysOf(given);
+      const isServer = given.direction === 'server';
+      const writer = new RecordWriter(primitives, keys, given.direction, given.record_bytes, 0);
+      const reader = new RecordReader(primitives, keys, isServer ? 'client' : 'server', given.record_bytes);
+      const socket = new Socket(writer, reader, !isServer);
+      const written = [];
+      if (given.head) {
+        const [headers, [protocol = null]] = given.head;
+        written.push(await socket.accept({ headers, protocol }, 0));
+      }
+      socket.taken(given.taken);
+      for (const [type, data] of given.messages) socket.send(RECORD[type], unhex(data));
+      socket.close(...given.close);
+      for (let sent = await socket.outgoing(0); sent.length; sent = await socket.outgoing(0)) written.push(sent);
+      return { records_hex: written.map(hex).join('') };
+    },
+    async parse_socket_request({ plaintext_hex: plaintext }) {
+      return { request: parseMsgpack(serializeSocketRequest(parseSocketRequest(unhex(plaintext)))) };
     },
     async spake2(given) {
       const [w, x, y] = [given.w_hex, given.x_hex, given.y_hex].map((digits) => BigInt(`0x${digits}`));

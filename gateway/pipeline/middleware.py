@@ -12,6 +12,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
+from multidict import CIMultiDict
+
 from gateway.config.settings import Settings
 from gateway.errors import ForeignOrigin, LoginRequired, NoHost, RateLimited, TooManyBodies
 from gateway.events import Events, LimitHit, MessageRejected, MessageServed
@@ -34,6 +36,8 @@ from .login_page import LoginPage
 from .outer import OuterRequest, Reply, give_way
 from .request_headers import check_no_content_encoding, is_cross_site
 from .responses import error_reply, status_and_text
+from .socket_ends import Connection
+from .socket_routes import SOCKET, SocketRoutes
 from .stream_routes import STREAM, StreamRoutes
 
 # A logger of its own, for integrators whose access log shows OUTCOME as well.
@@ -45,6 +49,8 @@ _REJECTION_STEP_S = 0.010
 # then leaves the event loop to other requests.
 _LATER_S = 0.1
 _MESSAGE = "/message"
+# The close code of a connection for an error is this and the status.
+_CLOSE_CODE_BASE = 4000
 
 _Serve: TypeAlias = Callable[[OuterRequest], Awaitable[Reply]]
 
@@ -60,6 +66,7 @@ class Middleware:
         hardened: HardenedRoutes,
         classic: ClassicRoutes | None,
         streams: StreamRoutes,
+        sockets: SocketRoutes,
         events: Events,
     ) -> None:
         """``classic`` is None if the classic suite is off."""
@@ -69,6 +76,8 @@ class Middleware:
         self._hardened = hardened
         self._classic = classic
         self._streams = streams
+        self._sockets = sockets
+        self._socket_path = settings.prefix + SOCKET
         self._stream_path = f"{settings.prefix}{STREAM}/"
         self._events = events
         self._script = ClientScript(settings)
@@ -90,7 +99,7 @@ class Middleware:
     @property
     def protocol_paths(self) -> tuple[str, ...]:
         """The paths of the protocol's own routes."""
-        return tuple(self._protocol_routes)
+        return (*self._protocol_routes, self._socket_path)
 
     def is_public(self, method: str, raw_path: str) -> bool:
         """Whether such a request passes unchanged. If not, ``answer`` it."""
@@ -101,18 +110,38 @@ class Middleware:
         arrived_s = time.monotonic()
         try:
             reply = await self._reply(request)
-        except RejectedMessage as error:
-            await _wait_for_step(arrived_s)
-            return self._refuse(request, error)
-        except RateLimited as error:
-            await asyncio.sleep(_LATER_S * random.uniform(0.5, 1.5))  # noqa: S311 (no secret)
-            return self._refuse(request, error)
         except Exception as error:
-            return self._refuse(request, error)
+            return await self._refuse_later(request, error, arrived_s)
         if (session := reply.session) is not None:
             seconds = time.monotonic() - arrived_s
             self._events.emit(MessageServed(bytes.fromhex(session.id), session.suite, seconds))
         return reply
+
+    async def serve_socket(self, request: OuterRequest, connection: Connection) -> str:
+        """Serve the WebSocket of ``request`` to its end; the outcome for the access log.
+
+        An error outside a seal is the close of the connection (PROTOCOL §2.11.1).
+        """
+        arrived_s = time.monotonic()
+        try:
+            return await self._sockets.serve(request, connection, arrived_s)
+        except ConnectionError:
+            return "socket (the client has gone)"
+        except Exception as error:
+            reply = await self._refuse_later(request, error, arrived_s)
+            code = reply.outcome.partition(" ")[0]
+            await connection.close(_CLOSE_CODE_BASE + reply.status, code)
+            return reply.outcome
+
+    async def _refuse_later(
+        self, request: OuterRequest, error: Exception, arrived_s: float
+    ) -> Reply:
+        """The refusal, at a time that tells nothing and slows down floods."""
+        if isinstance(error, RejectedMessage):
+            await _wait_for_step(arrived_s)
+        elif isinstance(error, RateLimited):
+            await asyncio.sleep(_LATER_S * random.uniform(0.5, 1.5))  # noqa: S311 (no secret)
+        return self._refuse(request, error)
 
     async def _reply(self, request: OuterRequest) -> Reply:
         if not request.has_one_host:
@@ -121,6 +150,8 @@ class Middleware:
         serve = self._protocol_routes.get(request.raw_path)
         if serve is not None:
             return await self._own(request, serve)
+        if request.raw_path == self._socket_path:
+            return _handshake(request)
         if request.raw_path.startswith(self._stream_path):
             return await self._own(request, self._streams.body)
         if not self._routes.is_own(request.raw_path):
@@ -199,6 +230,16 @@ class Middleware:
         if members is None or not self._classic.is_sealed(members):
             raise refusal
         return await self._classic.in_place(request, members)
+
+
+def _handshake(request: OuterRequest) -> Reply:
+    if request.method != "GET":
+        reply = error_reply(request, 405, "method", "use GET")
+        reply.headers["Allow"] = "GET"
+        return reply
+    if not request.is_handshake:
+        raise MalformedMessage("this route takes WebSockets: send the handshake of one")
+    return Reply(101, CIMultiDict(), b"", "socket", opens_socket=True)
 
 
 async def _without_classic(_: OuterRequest) -> Reply:

@@ -18,6 +18,7 @@ from protocol.common.envelopes import CONTENT_TYPES, MAX_LOGIN_BYTES, Format
 from protocol.common.messages import HttpRequest, HttpResponse
 
 from .pipe import StreamedRequest, StreamedResponse
+from .socket_ends import AppSocket
 
 # The work on a smaller message takes a few milliseconds.
 _LARGE_BYTES = 128 * 1024
@@ -32,6 +33,7 @@ class OuterRequest(ABC):
     ``remote`` is the address of the client (``gateway.policy.client_address``), and ``host`` the
     host that it asked for (``gateway.policy.forwarded``).
     ``has_one_host`` says whether the header Host is valid (``gateway.pipeline.request_headers``).
+    ``is_handshake`` says whether the request is the handshake of a WebSocket.
     """
 
     __slots__ = (
@@ -40,6 +42,7 @@ class OuterRequest(ABC):
         "has_one_host",
         "headers",
         "host",
+        "is_handshake",
         "method",
         "raw_path",
         "raw_target",
@@ -54,6 +57,7 @@ class OuterRequest(ABC):
     format: Format
     has_one_host: bool
     host: str
+    is_handshake: bool
     remote: str
 
     @abstractmethod
@@ -80,6 +84,12 @@ class OuterRequest(ABC):
     ) -> HttpResponse | StreamedResponse:
         """As ``run``. A response that is long, or of unknown length, is given as it is written."""
 
+    @abstractmethod
+    async def run_socket(
+        self, inside: HttpRequest, protocols: tuple[str, ...], session: Session
+    ) -> HttpResponse | AppSocket:
+        """The socket that the application opens for ``inside``, or the response that refuses it."""
+
 
 @dataclass(slots=True)
 class Reply:
@@ -89,6 +99,8 @@ class Reply:
     not be read as a request. ``outcome`` is for the access log. ``session`` is the session of an
     accepted sealed message. ``records`` is there in place of ``body`` if the reply is a stream.
     Header values have one character for each byte.
+    If ``opens_socket`` is set, the adapter completes the handshake of the WebSocket and calls
+    ``Middleware.serve_socket``.
     """
 
     status: int
@@ -98,6 +110,7 @@ class Reply:
     session: Session | None = None
     closes: bool = False
     records: AsyncGenerator[bytes] | None = None
+    opens_socket: bool = False
 
 
 def format_of(content_type: str) -> Format:

@@ -203,6 +203,11 @@ def check_field_bytes(headers: FieldLines) -> None:
         raise MalformedMessage("a header value holds a character above U+00FF")
 
 
+def is_token(text: str) -> bool:
+    """Whether ``text`` is a token of HTTP (RFC 9110 §5.6.2)."""
+    return _HTTP_TOKEN.fullmatch(text) is not None
+
+
 def parse_status(value: object) -> int:
     """The status of a whole response, 200 to 599. Raises: MalformedMessage."""
     if type(value) is not int or not 200 <= value <= 599:

@@ -22,7 +22,7 @@ from protocol.common.errors import (
 )
 from protocol.common.messages import HttpRequest, HttpResponse
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
-from protocol.streams.opening import StreamGrant, StreamRequest, stream_offer
+from protocol.streams.opening import SocketRequest, StreamGrant, StreamRequest, stream_offer
 from protocol.streams.records import StreamKeys
 
 from .key_schedule import EpochKeys, stream_label
@@ -283,6 +283,18 @@ def seal_stream_request(
     """Seals the opening of a stream whose body follows as records. Else as ``seal_request``."""
     plaintext = request.serialize()
     return _seal(session, Kind.STREAM_REQUEST, plaintext, True, now_ms, entropy, private_key)
+
+
+def seal_socket_request(
+    session: ClientSession,
+    request: SocketRequest,
+    now_ms: int,
+    entropy: Entropy,
+    private_key: RsaPrivateKey | None = None,
+) -> tuple[Envelope, PendingMessage, ClientSession]:
+    """Seals the opening of a socket. Else as ``seal_request``."""
+    plaintext = request.serialize()
+    return _seal(session, Kind.SOCKET_REQUEST, plaintext, True, now_ms, entropy, private_key)
 
 
 def _seal(

@@ -17,7 +17,7 @@ from protocol.common.codes import Entropy
 from protocol.common.errors import DecryptionFailed, LocalProtocolError, ReplayedNonce
 from protocol.common.messages import HttpRequest, HttpResponse
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
-from protocol.streams.opening import StreamGrant, StreamRequest
+from protocol.streams.opening import SocketRequest, StreamGrant, StreamRequest
 from protocol.streams.records import STREAM_ID_BYTES, StreamKeys
 
 from .key_schedule import EpochKeys, stream_label
@@ -89,6 +89,10 @@ class AcceptedMessage:
     def stream_request(self) -> StreamRequest:
         """The stream request inside. Raises: MalformedMessage, to be answered inside."""
         return StreamRequest.parse(self._plaintext)
+
+    def socket_request(self) -> SocketRequest:
+        """The socket request inside. Raises: MalformedMessage, to be answered inside."""
+        return SocketRequest.parse(self._plaintext)
 
     def seal_response(self, response: HttpResponse, now_ms: int, entropy: Entropy) -> Envelope:
         """A response, bound to its request."""

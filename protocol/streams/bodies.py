@@ -77,6 +77,34 @@ class Head:
         return serialize_msgpack([self.status, pairs, length_value(self.length)])
 
 
+def head_records(records: RecordWriter, whole: bytes, now_ms: int) -> bytes:
+    """The HEAD records of a serialized head: several, if it is too long for one."""
+    size = records.max_data_bytes - 1
+    parts = [whole[at : at + size] for at in range(0, len(whole), size)]
+    return b"".join(
+        records.seal(RecordType.HEAD, (_MORE_PARTS if left else _LAST_PART) + part, now_ms)
+        for left, part in zip(reversed(range(len(parts))), parts, strict=True)
+    )
+
+
+class HeadParts:
+    """Collects the HEAD records of one head."""
+
+    def __init__(self, records: RecordReader) -> None:
+        self._records = records
+        self._parts = b""
+
+    def add(self, record: StreamRecord) -> bytes | None:
+        """The whole head after its last part, otherwise None. Raises: BrokenStream."""
+        more, part = record.data[:1], record.data[1:]
+        if record.type is not RecordType.HEAD or more not in (_LAST_PART, _MORE_PARTS) or not part:
+            raise self._records.broken("the records of the server begin with a head")
+        self._parts += part
+        if len(self._parts) > MAX_HEAD_BYTES:
+            raise self._records.broken(f"a head has at most {MAX_HEAD_BYTES} bytes")
+        return None if more == _MORE_PARTS else self._parts
+
+
 class BodyWriter:
     """Seals a body. Raises LocalProtocolError after its end, as RecordWriter does."""
 
@@ -89,15 +117,8 @@ class BodyWriter:
         return self._records.is_over
 
     def head(self, head: Head, now_ms: int) -> bytes:
-        """The first records of a response: a head that is too long for one is in several."""
-        whole, size = head.serialize(), self._records.max_data_bytes - 1
-        parts = [whole[at : at + size] for at in range(0, len(whole), size)]
-        return b"".join(
-            self._records.seal(
-                RecordType.HEAD, (_MORE_PARTS if left else _LAST_PART) + part, now_ms
-            )
-            for left, part in zip(reversed(range(len(parts))), parts, strict=True)
-        )
+        """The first records of a response."""
+        return head_records(self._records, head.serialize(), now_ms)
 
     def data(self, data: bytes | memoryview, now_ms: int) -> bytes:
         """``data`` as records, as few as possible; nothing for no data."""
@@ -184,7 +205,7 @@ class ResponseReader(BodyReader):
         """``is_bodiless``: the response to HEAD has a length and no body."""
         super().__init__(records)
         self._is_bodiless = is_bodiless
-        self._parts = b""
+        self._parts = HeadParts(records)
         self.head: Head | None = None
 
     def read_head(self) -> Head | None:
@@ -206,16 +227,10 @@ class ResponseReader(BodyReader):
             return super()._taken(record)
         if record.type is RecordType.ABORT:
             return super()._taken(record)
-        more, part = record.data[:1], record.data[1:]
-        if record.type is not RecordType.HEAD or more not in (_LAST_PART, _MORE_PARTS) or not part:
-            raise self._records.broken("a response begins with its head")
-        self._parts += part
-        if len(self._parts) > MAX_HEAD_BYTES:
-            raise self._records.broken(f"a head has at most {MAX_HEAD_BYTES} bytes")
-        if more == _MORE_PARTS:
+        if (whole := self._parts.add(record)) is None:
             return None
         try:
-            self.head = Head.parse(self._parts)
+            self.head = Head.parse(whole)
         except MalformedMessage as error:
             raise self._records.broken(str(error)) from None
         self._length = 0 if self._is_bodiless else self.head.length

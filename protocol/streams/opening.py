@@ -4,6 +4,7 @@
 
     stream request   [method, target, headers, length, record_bytes]   kind 4, client
     stream grant     {"stream", "record_bytes"}                        kind 5, server
+    socket request   [target, headers, protocols, record_bytes]        kind 6, client
 
 A grant answers a stream request or, where a request offered it, a plain request: then the records
 of the response follow it. The keys of both directions come from the inputs of the grant's own
@@ -20,6 +21,7 @@ from protocol.common.errors import MalformedMessage
 from protocol.common.messages import (
     FieldLines,
     check_field_bytes,
+    is_token,
     parse_field_lines,
     parse_request_line,
 )
@@ -28,6 +30,8 @@ from .bodies import length_value, parse_length
 from .records import LEAST_RECORD_BYTES, MOST_RECORD_BYTES, STREAM_ID_BYTES
 
 OFFER_FIELD = "certless-stream"
+MAX_PROTOCOLS = 32
+MAX_PROTOCOL_CHARS = 256
 _LIMIT = re.compile(r"[0-9]{4,5}")
 
 
@@ -86,6 +90,50 @@ class StreamRequest:
         return serialize_msgpack(
             [self.method, self.target, pairs, length_value(self.length), self.record_bytes]
         )
+
+
+def parse_protocols(value: object) -> tuple[str, ...]:
+    """The subprotocols of a client: tokens of HTTP, each once. Raises: MalformedMessage."""
+    if not isinstance(value, list) or len(value) > MAX_PROTOCOLS:
+        raise MalformedMessage(f"subprotocols are a list of at most {MAX_PROTOCOLS}")
+    checked = []
+    for name in value:
+        if not isinstance(name, str) or len(name) > MAX_PROTOCOL_CHARS or not is_token(name):
+            raise MalformedMessage("a subprotocol is a token of HTTP")
+        checked.append(name)
+    if len(set(checked)) < len(checked):
+        raise MalformedMessage("a subprotocol is named twice")
+    return tuple(checked)
+
+
+@dataclass(frozen=True, slots=True)
+class SocketRequest:
+    """A request for a WebSocket. The method is always GET."""
+
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    protocols: tuple[str, ...]
+    record_bytes: int
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Raises: MalformedMessage."""
+        value = parse_msgpack(data)
+        if not isinstance(value, list) or len(value) != 4:
+            raise MalformedMessage(
+                "a socket request is target, headers, protocols and record_bytes"
+            )
+        target, headers, protocols, record_bytes = value
+        return cls(
+            parse_request_line("GET", target)[1],
+            parse_field_lines(headers),
+            parse_protocols(protocols),
+            parse_record_limit(record_bytes),
+        )
+
+    def serialize(self) -> bytes:
+        pairs: list[MsgpackValue] = [[name, value] for name, value in self.headers]
+        return serialize_msgpack([self.target, pairs, list(self.protocols), self.record_bytes])
 
 
 @dataclass(frozen=True, slots=True)

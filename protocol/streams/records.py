@@ -161,6 +161,11 @@ class RecordReader:
         self._buffer = bytearray()
         self._broken = False
 
+    @property
+    def has_part(self) -> bool:
+        """Whether bytes are held that ``next`` has not used, for instance a part of a record."""
+        return bool(self._buffer)
+
     def feed(self, data: bytes) -> None:
         """Bytes as they came. Raises: BrokenStream, for any after the end."""
         if data and self.is_over:

@@ -41,6 +41,8 @@ from protocol.hardened.handshake_messages import (
 from protocol.hardened.key_schedule import Handshake
 from protocol.hardened.sealed_messages import Envelope, Header, Kind
 from protocol.hardened.suites import ECDH_GCM, RSA_GCM
+from protocol.streams.opening import SocketRequest
+from protocol.streams.sockets import SocketHead
 
 GRAMMAR = "\n".join(documents.blocks(documents.read("spec/PROTOCOL.md"), "cddl"))
 HARDENED_MESSAGES: dict[str, Any] = {
@@ -252,6 +254,22 @@ def test_plaintexts() -> None:
     assert is_valid("Refusal", refusal)
     assert not is_valid("Refusal", {**refusal, "error": "rejected"})
     assert not is_valid("Refusal", {**refusal, "other": 1})
+
+
+def test_sockets() -> None:
+    fields = [["accept", "*/*"], ["x-a", "b"]]
+    request, head = ["/", fields, ["chat.v2", "chat.v1"], 4096], [fields, ["chat.v2"]]
+    for rule, kind, value in (
+        ("SocketRequest", SocketRequest, request),
+        ("SocketHead", SocketHead, head),
+    ):
+        assert is_valid(rule, value)
+        assert parse_msgpack(kind.parse(msgpack_of(value)).serialize()) == value
+        assert not is_valid(rule, value[:-1])
+        for at in range(len(value)):
+            assert not is_valid(rule, [*value[:at], {}, *value[at + 1 :]])
+    assert is_valid("SocketHead", [[], []])
+    assert not is_valid("SocketRequest", [*request[:3], 4095])
 
 
 @pytest.mark.parametrize("name", CLASSIC_MESSAGES)

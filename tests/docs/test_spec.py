@@ -13,7 +13,7 @@ from hardened_states import HARDENED_TRANSITIONS
 from processes import ROOT
 
 import gateway.stores
-from gateway.pipeline import classic_routes, responses, stream_routes
+from gateway.pipeline import classic_routes, responses, socket_routes, stream_routes
 from gateway.sessions import streams as sessions_streams
 from protocol.classic import freshness, suites
 from protocol.classic.dialects import DEFAULT_DIALECT, DIALECTS, Paths
@@ -44,7 +44,7 @@ from protocol.hardened import (
 )
 from protocol.hardened.sealed_messages import Header, Kind
 from protocol.hardened.suites import FRESHNESS, HARDENED_SUITES
-from protocol.streams import bodies, opening
+from protocol.streams import bodies, opening, sockets
 from protocol.streams import records as stream_records
 
 SPEC = documents.read("spec/PROTOCOL.md")
@@ -115,6 +115,15 @@ CONSTANTS: dict[str, dict[str, tuple[ModuleType, str]]] = {
             sessions_streams,
             "BODY_WAIT_MS",
         ),
+        "longest socket request, in its envelope": (sockets, "MAX_OPENING_BYTES"),
+        "longest message of the connection of a socket": (sockets, "MAX_SOCKET_MESSAGE_BYTES"),
+        "most subprotocols": (opening, "MAX_PROTOCOLS"),
+        "longest subprotocol": (opening, "MAX_PROTOCOL_CHARS"),
+        "credit at the beginning": (sockets, "INITIAL_CREDIT_BYTES"),
+        "what was taken and must be granted": (sockets, "CREDIT_STEP_BYTES"),
+        "longest reason of a close": (sockets, "MAX_REASON_BYTES"),
+        "close code for an end that is no close": (sockets, "NOT_CLOSED"),
+        "close code for a close without a code": (sockets, "NO_CODE"),
     },
     "5.8.3 Classic suite": {
         "length of a code": (codes, "CLASSIC_CODE_CHARS"),
@@ -184,7 +193,7 @@ def test_names_and_paths() -> None:
     source = (ROOT / "gateway/pipeline/hardened_routes.py").read_text("utf-8")
     routes = set(re.findall(r'"(/session/(?:hello|share|confirm|resume)[a-z/]*)"', source))
     stream = stream_routes.STREAM
-    others = {Paths().message, stream, stream + "/{id}"}
+    others = {Paths().message, stream, stream + "/{id}", socket_routes.SOCKET}
     assert {row[1] for row in hardened} == routes | others
 
 

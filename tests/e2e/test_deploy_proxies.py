@@ -241,6 +241,16 @@ async def test_a_body_beyond_the_limit_of_messages_passes(name: str, tmp_path: P
         assert seen.received == size
 
 
+@by_each
+async def test_a_socket_passes(name: str, tmp_path: Path) -> None:
+    async with streaming_behind(name, tmp_path) as (client, _), client.ws("/chat") as ws:
+        for text in ("one", "two" * 100_000):
+            await ws.send_str(text)
+            assert await ws.receive_str() == text
+        assert await ws.close()
+        assert ws.close_code == 1000
+
+
 # --- gateways that fall silent: what is sent to them is not sent to another ---
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import make_hardened_vectors
+import make_socket_vectors
 import make_stream_vectors
 import pytest
 from hardened_reference import RSA_PAIRS
@@ -76,8 +77,15 @@ from protocol.hardened.spake2 import (
 )
 from protocol.hardened.suites import HARDENED_SUITES
 from protocol.streams.bodies import BodyReader, BodyWriter, Head, ResponseReader
-from protocol.streams.opening import StreamRequest
-from protocol.streams.records import Direction, RecordReader, RecordWriter, StreamKeys
+from protocol.streams.opening import SocketRequest, StreamRequest
+from protocol.streams.records import (
+    Direction,
+    RecordReader,
+    RecordType,
+    RecordWriter,
+    StreamKeys,
+)
+from protocol.streams.sockets import Closed, Fragment, Socket, SocketHead
 
 FILES = [name for name in names_of_files() if name.startswith("hardened_")]
 LOADED = read_all(FILES)
@@ -448,6 +456,56 @@ def parse_stream_request(given: Json) -> Json:
     return {"request": parse_msgpack(request.serialize())}
 
 
+# --- sockets ------------------------------------------------------------------------------------
+
+
+def read_socket(given: Json) -> Json:
+    """One end gets the messages of the other, and then the end of the connection."""
+    keys, direction = keys_of(given)
+    of_server = direction is Direction.SERVER
+    own = Direction.CLIENT if of_server else Direction.SERVER
+    limit = given["record_bytes"]
+    writer, reader = RecordWriter(keys, own, limit, 0), RecordReader(keys, direction, limit)
+    socket = Socket(writer, reader, awaits_head=of_server)
+    events: list[list[str | int | bool]] = []
+    for message in given["messages_hex"]:
+        socket.feed(bytes.fromhex(message))
+        for event in iter(socket.next, None):
+            if isinstance(event, Closed):
+                events.append(["close", event.code, event.reason])
+            elif isinstance(event, Fragment):
+                events.append([event.type.name.lower(), event.data.hex(), event.is_last])
+    socket.end()
+    head = None if socket.head is None else parse_msgpack(socket.head.serialize())
+    return {"events": events, "head": head}
+
+
+def write_socket(given: Json) -> Json:
+    keys, direction = keys_of(given)
+    is_server = direction is Direction.SERVER
+    other = Direction.CLIENT if is_server else Direction.SERVER
+    limit = given["record_bytes"]
+    writer, reader = RecordWriter(keys, direction, limit, 0), RecordReader(keys, other, limit)
+    socket = Socket(writer, reader, awaits_head=not is_server)
+    wrote = b""
+    if given["head"] is not None:
+        headers, protocol = given["head"]
+        head = SocketHead(tuple(map(tuple, headers)), protocol[0] if protocol else None)
+        wrote += socket.accept(head, 0)
+    socket.taken(given["taken"])
+    for name, data in given["messages"]:
+        socket.send(RecordType[name.upper()], bytes.fromhex(data))
+    socket.close(*given["close"])
+    while sent := socket.outgoing(0):
+        wrote += sent
+    return {"records_hex": wrote.hex()}
+
+
+def parse_socket_request(given: Json) -> Json:
+    request = SocketRequest.parse(bytes.fromhex(given["plaintext_hex"]))
+    return {"request": parse_msgpack(request.serialize())}
+
+
 # --- parts --------------------------------------------------------------------------------------
 
 
@@ -522,6 +580,9 @@ RUNNERS: dict[str, Callable[[Json], Json]] = {
     "write_stream": write_stream,
     "open_stream_grant": open_stream_grant,
     "parse_stream_request": parse_stream_request,
+    "read_socket": read_socket,
+    "write_socket": write_socket,
+    "parse_socket_request": parse_socket_request,
     "spake2": spake2,
     "spake2_share": spake2_share,
     "code_scalar": run_code_scalar,
@@ -539,7 +600,8 @@ def test_vector(name: str) -> None:
 
 
 def test_the_files_are_what_the_generator_writes() -> None:
-    made = make_hardened_vectors.subjects() | make_stream_vectors.subjects()
+    makers = (make_hardened_vectors, make_stream_vectors, make_socket_vectors)
+    made = {name: subject for maker in makers for name, subject in maker.subjects().items()}
     assert set(made) == set(FILES)
     assert stale(made) == []
 

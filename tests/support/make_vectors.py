@@ -1270,9 +1270,11 @@ def main() -> None:
     # Imported here, because they import this module.
     import make_code_vectors
     import make_hardened_vectors
+    import make_socket_vectors
     import make_stream_vectors
 
-    generators = (make_hardened_vectors, make_stream_vectors, make_code_vectors)
+    hardened = (make_hardened_vectors, make_stream_vectors, make_socket_vectors)
+    generators = (*hardened, make_code_vectors)
     for generator in (subjects, *(module.subjects for module in generators)):
         write(generator())
 

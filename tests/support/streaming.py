@@ -11,13 +11,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import web
+from aiohttp import WSMsgType, web
 from frameworks import serving
 from gateways import CaughtMails, SetClock
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 import gateway
 from certless.client import Client, Suite
@@ -49,6 +50,8 @@ class Seen:
     received: int = 0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     error: BaseException | None = None
+    sent: int = 0
+    close_code: int | None = None
     released: asyncio.Event = field(default_factory=asyncio.Event)
     # The clock: the ids after which it was asked, and the last tick that it can send.
     asked_after: list[str] = field(default_factory=list)
@@ -140,8 +143,38 @@ def aiohttp_app(seen: Seen) -> web.Application:
             await response.write(tick)
         return response
 
+    async def chat(request: web.Request) -> web.StreamResponse:
+        if "refuse" in request.query:
+            return web.Response(status=403, text="not you", headers={"X-Own": "no"})
+        limit = int(request.query.get("limit", 4 * 1024 * 1024))
+        ws = web.WebSocketResponse(protocols=["chat.v2"], max_msg_size=limit)
+        ws.headers["X-Own"] = request.headers.get("X-Own", "")
+        await ws.prepare(request)
+        seen.begun.set()
+        try:
+            if "waits" in request.query:
+                await seen.released.wait()
+            if flood := request.query.get("flood"):
+                for _ in range(int(flood)):
+                    await ws.send_bytes(PATTERN[:1024])
+                    seen.sent += 1
+            async for message in ws:
+                if message.data == "close":
+                    await ws.close(code=4001, message="gr\u00fc\u00dfe".encode())
+                elif message.data == "fail":
+                    raise RuntimeError("a failure half way")
+                elif message.type is WSMsgType.TEXT:
+                    await ws.send_str(message.data)
+                elif message.type is WSMsgType.BINARY:
+                    await ws.send_bytes(message.data)
+        finally:
+            seen.close_code = ws.close_code
+            seen.ended.set()
+        return ws
+
     app = web.Application()
     app.router.add_get("/clock", clock)
+    app.router.add_get("/chat", chat)
     app.router.add_get("/down", down)
     app.router.add_put("/up", up)
     app.router.add_put("/back", back)
@@ -211,8 +244,43 @@ def starlette_app(seen: Seen) -> Starlette:
             return Response(status_code=204)
         return StreamingResponse(seen.paced(ticks), media_type="text/event-stream")
 
+    async def chat(ws: WebSocket) -> None:
+        if "refuse" in ws.query_params:
+            await ws.send_denial_response(Response("not you", 403, headers={"X-Own": "no"}))
+            return
+        offered = ws.scope["subprotocols"]
+        own = [value for name, value in ws.scope["headers"] if name == b"x-own"]
+        await ws.accept("chat.v2" if "chat.v2" in offered else None, [(b"x-own", b"".join(own))])
+        seen.begun.set()
+        try:
+            if "waits" in ws.query_params:
+                await seen.released.wait()
+            for _ in range(int(ws.query_params.get("flood", 0))):
+                await ws.send_bytes(PATTERN[:1024])
+                seen.sent += 1
+            while True:
+                message = await ws.receive()
+                if message["type"] == "websocket.disconnect":
+                    seen.close_code = message["code"]
+                    return
+                text, data = message.get("text"), message.get("bytes")
+                if text == "close":
+                    await ws.close(4001, "gr\u00fc\u00dfe")
+                    return
+                if text == "fail":
+                    raise RuntimeError("a failure half way")
+                if text is not None:
+                    await ws.send_text(text)
+                else:
+                    await ws.send_bytes(data or b"")
+        except WebSocketDisconnect as error:
+            seen.close_code = error.code
+        finally:
+            seen.ended.set()
+
     return Starlette(
         routes=[
+            WebSocketRoute("/chat", chat),
             Route("/clock", clock),
             Route("/down", down),
             Route("/up", up, methods=["PUT"]),

@@ -25,6 +25,10 @@ const MAX_HEADERS = 128;
 const MAX_HEADER_CHARS = 65_536;
 
 const HTTP_TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/** Whether `text` is a token of HTTP (RFC 9110 §5.6.2). @param {string} text */
+export const isToken = (text) => HTTP_TOKEN.test(text);
+
 const HEADER_VALUE = /^[^\x00-\x08\x0a-\x1f\x7f]*$/;
 const TARGET = /^\/(?!\/)[^\x00-\x20\x7f#\\]*$/;
 const NOT_IN_A_TARGET = /[^A-Za-z0-9/?%!$&'()*+,;=:@\-._~[\]]/gu;
@@ -173,7 +177,7 @@ export function parseHeaderPairs(pairs) {
     const isLonger = (name.length + content.length) / 2 > left;
     left -= isLonger ? Infinity : name.length + [...content].length;
     if (left < 0) throw new MalformedMessage(`headers have more than ${MAX_HEADER_CHARS} characters`);
-    if (!HTTP_TOKEN.test(name)) throw new MalformedMessage('a header name is not valid');
+    if (!isToken(name)) throw new MalformedMessage('a header name is not valid');
     if (!HEADER_VALUE.test(content)) throw new MalformedMessage('a header value is not valid');
     return [name, content];
   });
@@ -259,8 +263,8 @@ export class HttpRequest {
   static parse(value) {
     if (!isJsonObject(value)) throw new MalformedMessage('request must be an object');
     const method = Object.hasOwn(value, 'method') ? textMember(value, 'method') : 'GET';
-    const isToken = method.length <= MAX_METHOD_CHARS && HTTP_TOKEN.test(method);
-    if (!isToken || REFUSED_METHODS.includes(method.toUpperCase())) {
+    const isMethod = method.length <= MAX_METHOD_CHARS && isToken(method);
+    if (!isMethod || REFUSED_METHODS.includes(method.toUpperCase())) {
       throw new MalformedMessage('method is not valid');
     }
     const path = textMember(value, 'path');

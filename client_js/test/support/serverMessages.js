@@ -14,7 +14,7 @@ import {
 } from '../../src/protocol/messages.js';
 import { parseMsgpack } from '../../src/protocol/msgpack.js';
 import { parseLength } from '../../src/protocol/streams/bodies.js';
-import { parseRecordLimit } from '../../src/protocol/streams/opening.js';
+import { parseProtocols, parseRecordLimit } from '../../src/protocol/streams/opening.js';
 
 export const parseSessionRequest = (members, names) => new SessionRequest(textMember(members, names.username));
 
@@ -52,6 +52,21 @@ export function parseStreamRequest(data) {
     target: line.target,
     headers: parseFieldLines(headers),
     length: parseLength(length),
+    recordBytes: parseRecordLimit(recordBytes),
+  };
+}
+
+/** A socket request (PROTOCOL §2.11.1). */
+export function parseSocketRequest(data) {
+  const value = parseMsgpack(data);
+  if (!Array.isArray(value) || value.length !== 4) {
+    throw new MalformedMessage('a socket request is target, headers, protocols and record_bytes');
+  }
+  const [path, headers, protocols, recordBytes] = value;
+  return {
+    target: parseRequestArray(['GET', path, [], new Uint8Array()]).target,
+    headers: parseFieldLines(headers),
+    protocols: parseProtocols(protocols),
     recordBytes: parseRecordLimit(recordBytes),
   };
 }

@@ -13,6 +13,7 @@ from gateway.pipeline.memory_release import FREED
 from gateway.pipeline.outer import OuterRequest, Reply, format_of
 from gateway.pipeline.pipe import StreamedRequest, StreamedResponse
 from gateway.pipeline.request_headers import is_host, is_one_host
+from gateway.pipeline.socket_ends import AppSocket
 from gateway.policy.client_address import FORWARDED_FOR, UNKNOWN, ClientAddresses
 from gateway.policy.forwarded import ForwardedHeaders
 from gateway.sessions.session import Session
@@ -35,6 +36,7 @@ from .private_api import (
     routes_with_expect_handler,
     set_asked,
 )
+from .sockets import AiohttpConnection, open_socket, outer_socket, socket_request
 from .upstream import raw_target
 
 ASSEMBLY: web.AppKey[Assembly] = web.AppKey("certless_assembly", Assembly)
@@ -71,6 +73,12 @@ def install(app: web.Application, assembly: Assembly) -> None:
             return await handler(request)
         outer = _AiohttpRequest(request, has_one_host, app, max_bytes)
         reply = await middleware.answer(outer)
+        if reply.opens_socket:
+            response = outer_socket()
+            await response.prepare(request)
+            connection = AiohttpConnection(response)
+            request[OUTCOME] = await middleware.serve_socket(outer, connection)
+            return response
         request[OUTCOME] = reply.outcome
         return _response(reply)
 
@@ -133,6 +141,7 @@ class _AiohttpRequest(OuterRequest):
         self.content_type = request.content_type
         self.format = format_of(self.content_type)
         self.has_one_host = has_one_host
+        self.is_handshake = outer_socket().can_prepare(request).ok
         self.remote = request.remote or UNKNOWN
         self._request = request
         self._app = app
@@ -160,6 +169,12 @@ class _AiohttpRequest(OuterRequest):
         limits = (self._max_bytes, settings.max_stream_bytes)
         inner = streamed_request(self._request, inside, session, *limits)
         return await run_streamed(handler_of(self._app), inner)
+
+    async def run_socket(
+        self, inside: HttpRequest, protocols: tuple[str, ...], session: Session
+    ) -> HttpResponse | AppSocket:
+        inner = socket_request(self._request, inside, protocols, session, self._max_bytes)
+        return await open_socket(handler_of(self._app), inner)
 
 
 async def _send(request: web.Request, response: web.StreamResponse) -> None:

@@ -8,7 +8,7 @@ streams, sends a file or sets headers in ``on_response_prepare``.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar, cast
 
 from aiohttp import StreamReader, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -29,7 +29,13 @@ from gateway.sessions.session import Session
 from protocol.common.messages import HttpRequest, HttpResponse
 from protocol.streams.bodies import AbortReason
 
-from .private_api import BaseProtocol, RawRequestMessage, UploadProtocol, close_uploads
+from .private_api import (
+    BaseProtocol,
+    RawRequestMessage,
+    SocketProtocol,
+    UploadProtocol,
+    close_uploads,
+)
 
 SESSION: web.RequestKey[Session] = web.RequestKey("certless_session", Session)
 USER: web.RequestKey[str] = web.RequestKey("certless_user", str)
@@ -39,12 +45,12 @@ PORT: web.RequestKey[int] = web.RequestKey("certless_port", int)
 # A handler is fed so much of a body ahead of what it has read.
 _FED_BYTES = 64 * 1024
 # Handlers that go on writing.
-_RUNNING: set[asyncio.Task[HttpResponse]] = set()
+RUNNING: set[asyncio.Task[HttpResponse]] = set()
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class _CapturingWriter(AbstractStreamWriter):
+class CapturingWriter(AbstractStreamWriter):
     """Captures what a response would send, up to a size limit."""
 
     def __init__(self, max_bytes: int) -> None:
@@ -79,7 +85,7 @@ class _CapturingWriter(AbstractStreamWriter):
             self.headers.popall(hdrs.CONTENT_ENCODING, None)
 
 
-class _StreamingWriter(_CapturingWriter):
+class _StreamingWriter(CapturingWriter):
     """Gives a response that is long, or of unknown length, to a pipe as it is written."""
 
     def __init__(self, method: str, max_bytes: int, max_stream_bytes: int) -> None:
@@ -122,7 +128,7 @@ class InnerRequest(web.Request):
     # sendfile and WebSockets would write to the transport themselves.
     ATTRS = web.Request.ATTRS | frozenset(["captured"])
 
-    captured: _CapturingWriter
+    captured: CapturingWriter
 
     @property
     def is_streamed(self) -> bool:
@@ -144,6 +150,9 @@ class InnerRequest(web.Request):
         return None
 
 
+_Inner = TypeVar("_Inner", bound=InnerRequest)
+
+
 def inner_request(
     outer: web.Request, inside: HttpRequest, session: Session, max_bytes: int
 ) -> InnerRequest:
@@ -157,9 +166,9 @@ def inner_request(
     payload = StreamReader(BaseProtocol(loop), limit=max_bytes, loop=loop)
     payload.feed_data(inside.body)
     payload.feed_eof()
-    writer = _CapturingWriter(max_bytes)
+    writer = CapturingWriter(max_bytes)
     head = (headers, raw_headers)
-    return _inner_request(outer, inside, head, payload, session, writer, max_bytes)
+    return _inner_request(InnerRequest, outer, inside, head, payload, session, writer, max_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,17 +198,11 @@ def streamed_request(
             headers[hdrs.TRANSFER_ENCODING] = "chunked"
         else:
             headers[hdrs.CONTENT_LENGTH] = str(body.length)
-    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    # As aiohttp's own parser decodes them.
-    decoded = CIMultiDict(
-        (name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in raw
-    )
     loop = outer.task.get_loop()
     protocol = UploadProtocol(loop)
     payload = StreamReader(protocol, limit=_FED_BYTES, loop=loop)
     writer = _StreamingWriter(whole.method, max_bytes, max_stream_bytes)
-    head = (decoded, tuple(raw))
-    request = _inner_request(outer, whole, head, payload, session, writer, max_bytes)
+    request = make_inner(InnerRequest, outer, whole, headers, payload, session, writer, max_bytes)
     if body is not None:
         feeding = asyncio.create_task(_feed(body, payload, protocol))
         return StreamedInner(request, writer, feeding)
@@ -218,15 +221,42 @@ async def _feed(body: RequestBody, payload: StreamReader, protocol: UploadProtoc
         payload.set_exception(web.RequestPayloadError(str(error)))
 
 
+def make_inner(
+    kind: type[_Inner],
+    outer: web.Request,
+    inside: HttpRequest,
+    headers: CIMultiDict[str],
+    payload: StreamReader,
+    session: Session,
+    writer: CapturingWriter,
+    max_bytes: int,
+    protocol: SocketProtocol | None = None,
+) -> _Inner:
+    """A request of ``kind``. Values of ``headers`` are text of one character for each byte.
+
+    ``protocol`` is that of a WebSocket, which writes itself.
+    """
+    raw = tuple((name.encode(), value.encode("latin-1")) for name, value in headers.items())
+    # As aiohttp's own parser decodes them.
+    decoded = CIMultiDict(
+        (name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in raw
+    )
+    return _inner_request(
+        kind, outer, inside, (decoded, raw), payload, session, writer, max_bytes, protocol
+    )
+
+
 def _inner_request(
+    kind: type[_Inner],
     outer: web.Request,
     inside: HttpRequest,
     head: tuple["CIMultiDict[str]", tuple[tuple[bytes, bytes], ...]],
     payload: StreamReader,
     session: Session,
-    writer: _CapturingWriter,
+    writer: CapturingWriter,
     max_bytes: int,
-) -> InnerRequest:
+    protocol: SocketProtocol | None = None,
+) -> _Inner:
     headers, raw_headers = head
     path, _, query = inside.target.partition("?")
     message = RawRequestMessage(
@@ -237,14 +267,15 @@ def _inner_request(
         raw_headers=raw_headers,
         should_close=False,
         compression=None,
-        upgrade=False,
+        upgrade=protocol is not None,
         chunked=hdrs.TRANSFER_ENCODING in headers,
         url=URL.build(path=path, query_string=query, encoded=True),
     )
-    request = InnerRequest(
+    request = kind(
         message,
         payload,
-        outer.protocol,
+        # The type that aiohttp names is the protocol of a connection.
+        cast(web.RequestHandler, protocol or outer.protocol),
         writer,
         outer.task,
         outer.task.get_loop(),
@@ -269,11 +300,11 @@ async def run(
     ``field_bytes`` as in ``OuterRequest.run``.
     """
     try:
-        response = await _written(handler, request)
+        response = await run_to_end(handler, request)
     except Exception as error:
         return failed(error)
     captured = request.captured
-    headers = _field_bytes(captured)
+    headers = captured_fields(captured)
     if not field_bytes:
         headers = [(name, as_text(value)) for name, value in headers]
     return captured_response(response.status, headers, bytes(captured.body))
@@ -294,9 +325,9 @@ async def run_streamed(handler: Handler, inner: StreamedInner) -> HttpResponse |
     if writer.pipe is None:
         return await task
     # The loop keeps tasks only weakly.
-    _RUNNING.add(task)
-    task.add_done_callback(_RUNNING.discard)
-    headers = _field_bytes(writer)
+    RUNNING.add(task)
+    task.add_done_callback(RUNNING.discard)
+    headers = captured_fields(writer)
     checked = captured_response(writer.status, headers, b"")
     if checked.status != writer.status:
         writer.pipe.abandon()
@@ -309,9 +340,9 @@ async def _complete(handler: Handler, inner: StreamedInner) -> HttpResponse:
     writer = inner.writer
     failure: BodyFailed | None = BodyFailed(AbortReason.FAILED)
     try:
-        response = await _written(handler, inner.request)
+        response = await run_to_end(handler, inner.request)
         failure = None
-        return captured_response(response.status, _field_bytes(writer), bytes(writer.body))
+        return captured_response(response.status, captured_fields(writer), bytes(writer.body))
     except Exception as error:
         if isinstance(error, BodyTooLarge):
             failure = BodyFailed(AbortReason.TOO_LARGE)
@@ -324,7 +355,7 @@ async def _complete(handler: Handler, inner: StreamedInner) -> HttpResponse:
             writer.pipe.end(failure)
 
 
-async def _written(handler: Handler, request: InnerRequest) -> web.StreamResponse:
+async def run_to_end(handler: Handler, request: InnerRequest) -> web.StreamResponse:
     """The response of ``handler``, after it was written to its end."""
     try:
         response = await _respond(handler, request)
@@ -338,7 +369,7 @@ async def _written(handler: Handler, request: InnerRequest) -> web.StreamRespons
         close_uploads(request)
 
 
-def _field_bytes(writer: _CapturingWriter) -> list[tuple[str, str]]:
+def captured_fields(writer: CapturingWriter) -> list[tuple[str, str]]:
     """The captured headers with values of one character a byte."""
     return [
         (name, value.encode("utf-8", "surrogateescape").decode("latin-1"))

@@ -10,11 +10,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import aiohttp
-from aiohttp import http_writer, web, web_response
+from aiohttp import WSMsgType, http_writer, web, web_response
 
 # No public constructor makes a request from parts: these are the parts that the server uses.
+from aiohttp._websocket.reader import WebSocketDataQueue
 from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http import SERVER_SOFTWARE, RawRequestMessage
+from aiohttp.http import SERVER_SOFTWARE, RawRequestMessage, WebSocketReader
+from aiohttp.streams import EofStream
 from aiohttp.web_urldispatcher import _default_expect_handler
 from multidict import CIMultiDict
 
@@ -23,7 +25,9 @@ _as_aiohttp_does = http_writer._serialize_headers
 __all__ = [
     "SERVER_SOFTWARE",
     "BaseProtocol",
+    "EofStream",
     "RawRequestMessage",
+    "SocketProtocol",
     "UploadProtocol",
     "close_uploads",
     "handler_of",
@@ -61,6 +65,106 @@ class UploadProtocol(BaseProtocol):
     def resume_reading(self, resume_parser: bool = True) -> None:
         self._reading_paused = False
         self.may_feed.set()
+
+
+class SocketProtocol(UploadProtocol):
+    """The protocol of a WebSocket of the application that has no connection of its own.
+
+    ``WebSocketResponse`` gives its parser to the protocol of the request and writes frames to the
+    transport of that protocol. Both are in memory here. ``feed`` takes the frames of a client, and
+    ``receive`` returns the messages of the application, parsed by the parser of aiohttp as well.
+    """
+
+    # ``WebSocketResponse`` reads it for its heartbeat.
+    _timeout_ceil_threshold = 5
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, outer: web.RequestHandler) -> None:
+        """``outer`` is the protocol of the connection, whose address the request names."""
+        super().__init__(loop)
+        self.ssl_context = outer.ssl_context
+        self.peername, self.sockname = outer.peername, outer.sockname
+        self.pair = _SocketTransport(self, loop)
+        self.transport = self.pair
+        self.is_open = asyncio.Event()
+        self._payload_parser: WebSocketReader | None = None
+        self._on_data: Callable[[], None] | None = None
+
+    def set_parser(
+        self, parser: WebSocketReader, data_received_cb: Callable[[], None] | None = None
+    ) -> None:
+        """The handshake is complete."""
+        self._payload_parser = parser
+        self._on_data = data_received_cb
+        self.is_open.set()
+
+    def keep_alive(self, val: bool) -> None:
+        """There is no connection to keep."""
+
+    def feed(self, frames: bytes) -> None:
+        """Frames of the client."""
+        if self._payload_parser is not None:
+            if self._on_data is not None:
+                self._on_data()
+            self._payload_parser.feed_data(frames)
+
+    def feed_eof(self) -> None:
+        """The client has gone."""
+        if self._payload_parser is not None:
+            self._payload_parser.feed_eof()
+            self._payload_parser = None
+        self.may_feed.set()
+        self.pair.close()
+
+    async def receive(self) -> tuple[WSMsgType, Any, str | None]:
+        """What the application sends next: type, data and more.
+
+        Raises: EofStream (it has closed the transport).
+        """
+        return await self.pair.read()
+
+
+class _WrittenFrames(UploadProtocol):
+    """Lets the application wait while much of what it has sent is not read."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, writer: BaseProtocol) -> None:
+        super().__init__(loop)
+        self._writer = writer
+
+    def pause_reading(self) -> None:
+        super().pause_reading()
+        self._writer.pause_writing()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        super().resume_reading(resume_parser)
+        self._writer.resume_writing()
+
+
+class _SocketTransport(asyncio.Transport):
+    """Where ``WebSocketResponse`` writes its frames."""
+
+    def __init__(self, protocol: BaseProtocol, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._queue = WebSocketDataQueue(_WrittenFrames(loop, protocol), 2**16, loop=loop)
+        self._parser = WebSocketReader(self._queue, 0, compress=False, decode_text=False)
+        self._is_closing = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._parser.feed_data(bytes(data))
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def close(self) -> None:
+        if not self._is_closing:
+            self._is_closing = True
+            self._parser.feed_eof()
+
+    def abort(self) -> None:
+        self.close()
+
+    async def read(self) -> tuple[WSMsgType, Any, str | None]:
+        message = await self._queue.read()
+        return message.type, message.data, message.extra
 
 
 def set_asked(request: web.Request, **known: str) -> None:

@@ -33,9 +33,11 @@ from .inner import USER, InnerRequest
 from .private_api import SERVER_SOFTWARE, send_once
 from .public_slots import PublicSlots
 from .read_rate import ReadRate
+from .sockets import SocketRequest
 from .uploads import StreamedUpload, Upload
 from .upstream import Upstream
 from .upstream_errors import failure_of
+from .upstream_sockets import forward_socket
 
 _UNTYPED: web.ResponseKey[bool] = web.ResponseKey("certless_untyped", bool)
 # Requests without a session can use this many connections, so others are left for users.
@@ -122,6 +124,8 @@ class Proxy:
         if self._targets and not self._targets.match(request.rel_url.raw_path):
             raise web.HTTPNotFound(text="this path is not passed on\n")
         try:
+            if isinstance(request, SocketRequest):
+                return await self._socket(request)
             if isinstance(request, InnerRequest) and not request.content.is_eof():
                 return await self._exchange(request, StreamedUpload(request))
             upload = Upload(await self._body(request))
@@ -133,6 +137,18 @@ class Proxy:
         except (BodyTooSlow, BrokenBody, TooManyBodies, UpstreamFailed) as error:
             kind = _kind_of(error)
             raise kind(text=f"{kind.status_code}: {error}\n") from None
+
+    async def _socket(self, request: web.Request) -> web.StreamResponse:
+        if self._session is None:
+            raise UpstreamFailed("the proxy is not running")
+        timeout_s = self._timeout.total or _CONNECT_TIMEOUT_S
+        url, headers = self._upstream.url_for(request), self._upstream.request_headers(request)
+        try:
+            return await forward_socket(self._session, url, request, headers, timeout_s)
+        except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
+            failure = failure_of(error, self._max_body_bytes)
+            _log.warning("%s: %s", failure, self._upstream.url)
+            raise failure from None
 
     async def _public_exchange(
         self, request: web.Request, upload: Upload, rate: ReadRate

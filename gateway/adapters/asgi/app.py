@@ -23,6 +23,7 @@ from .framing import framing_fault, refuse
 from .inner import SESSION, USER, ASGIApp, Receive, Scope, Send, is_below_root
 from .lifespan import Lifespan
 from .outer import AsgiRequest, behind_proxy, has_one_host, raw_path_of
+from .sockets import AsgiConnection
 
 __all__ = ["SESSION", "USER", "Certless", "session", "user"]
 
@@ -133,7 +134,11 @@ class Certless:
             limits = (settings.max_body_bytes, settings.max_stream_bytes)
             request = AsgiRequest(self._app, scope, receive, raw_path, group, *limits)
             reply = await self.assembly.middleware.answer(request)
-            if scope["type"] == "websocket":
+            if reply.opens_socket:
+                connection = AsgiConnection(receive, send)
+                await connection.accept()
+                await self.assembly.middleware.serve_socket(request, connection)
+            elif scope["type"] == "websocket":
                 await receive()
                 await send({"type": "websocket.close", "code": 1008})
             else:

@@ -15,6 +15,7 @@ from gateway.pipeline.pipe import StreamedRequest, StreamedResponse
 from gateway.pipeline.request_body import collect
 from gateway.pipeline.request_headers import is_host, is_one_host
 from gateway.pipeline.responses import sealed_error
+from gateway.pipeline.socket_ends import AppSocket
 from gateway.policy.client_address import FORWARDED_FOR, UNKNOWN, ClientAddresses, address_of
 from gateway.policy.forwarded import ForwardedHeaders
 from gateway.sessions.session import Session
@@ -31,6 +32,7 @@ from .inner import (
     is_below_root,
     to_bytes,
 )
+from .sockets import AppCall, socket_scope
 
 # A client can send the rest of a refused body for this long. If the connection were closed at once,
 # the client might not receive the refusal.
@@ -73,6 +75,7 @@ class AsgiRequest(OuterRequest):
         self.format = format_of(self.content_type)
         self.has_one_host = has_one_host(scope)
         self.host = self.headers.get("Host", "")
+        self.is_handshake = scope["type"] == "websocket"
         self.remote = address_of(scope["client"][0] if scope.get("client") else None)
         self._app = app
         self._scope = scope
@@ -131,6 +134,17 @@ class AsgiRequest(OuterRequest):
         scope["headers"] += exchange.headers()
         self._group.create_task(exchange.call(self._app, scope))
         return await exchange.response
+
+    async def run_socket(
+        self, inside: HttpRequest, protocols: tuple[str, ...], session: Session
+    ) -> HttpResponse | AppSocket:
+        if not is_below_root(self._scope, inside.target.partition("?")[0]):
+            root = self._scope.get("root_path") or "/"
+            return sealed_error(404, "not_found", f"only what is below {root} can be reached here")
+        scope = inner_scope(self._scope, inside, session, self.headers.get("Host", ""))
+        call = AppCall()
+        self._group.create_task(call.call(self._app, socket_scope(scope, protocols)))
+        return await call.answer
 
     async def send(self, reply: Reply, send: Send) -> None:
         """Send ``reply``, and close the connection if needed."""

@@ -239,3 +239,76 @@ async def test_hide_server_version(monkeypatch: pytest.MonkeyPatch) -> None:
         await writer.wait_closed()
     assert b"Server: certless\r\n" in head
     assert b"aiohttp" not in head
+
+
+async def test_a_websocket_without_a_connection() -> None:
+    """``WebSocketResponse`` reads what is fed, and what it writes is received."""
+    asked: list[object] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        pair = private_api.SocketProtocol(asyncio.get_running_loop(), request.protocol)
+        assert (pair.peername, pair.sockname) == (
+            request.protocol.peername,
+            request.protocol.sockname,
+        )
+        # The server gave the request a protocol of its own. The pair takes its place.
+        request._protocol = pair  # type: ignore[assignment]
+        ws = web.WebSocketResponse(protocols=["chat"])
+        writer: Any = request._payload_writer
+
+        async def nothing(*_: object) -> None:
+            """The head does not go out."""
+
+        writer.write_headers = nothing
+        await ws.prepare(request)
+        assert pair.is_open.is_set()
+        pair.feed(b"\x81\x03one" + b"\x02\x01t" + b"\x80\x02wo")
+        asked.append((await ws.receive()).data)
+        asked.append((await ws.receive()).data)
+        await ws.send_str("three")
+        asked.append(await pair.receive())
+        closing = asyncio.create_task(ws.close(code=4000, message=b"bye"))
+        asked.append(await pair.receive())
+        pair.feed(b"\x88\x02" + (4001).to_bytes(2))
+        await closing
+        asked.append(ws.close_code)
+        pair.feed_eof()
+        assert pair.pair.is_closing()
+        with pytest.raises(private_api.EofStream):
+            await pair.receive()
+        assert request.transport is not None
+        request.transport.abort()
+        return ws
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    async with serving(app) as (url, _), aiohttp.ClientSession() as http:
+        private_api.send_once(http)
+        with pytest.raises(aiohttp.ClientError):
+            await http.ws_connect(url, protocols=["chat"])
+    text, close = aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.CLOSE
+    assert asked == ["one", b"two", (text, b"three", ""), (close, 4000, "bye"), 4001]
+
+
+async def test_a_websocket_waits_while_nothing_is_received() -> None:
+    loop = asyncio.get_running_loop()
+
+    class Outer:
+        ssl_context = peername = sockname = None
+
+    pair = private_api.SocketProtocol(loop, Outer())  # type: ignore[arg-type]
+    frame = b"\x82\x7e\xff\xff" + bytes(65_535)
+    written = 0
+    while not _waits(pair):
+        pair.pair.write(frame)
+        written += 1
+    for _ in range(written):
+        await pair.receive()
+    assert not _waits(pair)
+    pair.feed(b"before the handshake")
+    pair.feed_eof()
+    pair.pair.abort()
+
+
+def _waits(pair: private_api.SocketProtocol) -> bool:
+    return pair.writing_paused

@@ -16,6 +16,7 @@ from gateway.config.settings import Settings
 from gateway.pipeline.client_script import BUNDLE, ClientScript
 from gateway.pipeline.outer import OuterRequest
 from gateway.pipeline.pipe import StreamedRequest
+from gateway.pipeline.socket_ends import AppSocket
 from gateway.sessions.session import Session
 from protocol.classic.dialects import DIALECTS, derive
 from protocol.common.messages import HttpRequest, HttpResponse
@@ -39,6 +40,11 @@ class Get(OuterRequest):
         self, inside: HttpRequest, session: Session, *, field_bytes: bool = False
     ) -> HttpResponse:
         raise AssertionError("nothing is sealed here")
+
+    async def run_socket(
+        self, inside: HttpRequest, protocols: tuple[str, ...], session: Session
+    ) -> HttpResponse | AppSocket:
+        raise AssertionError
 
     async def run_streamed(self, inside: StreamedRequest, session: Session) -> HttpResponse:
         raise AssertionError("nothing is sealed here")

@@ -13,7 +13,7 @@ import { parseMsgpack, serializeMsgpack } from '../msgpack.js';
 import { Once } from '../../common/once.js';
 import { equal } from '../../primitives/hashes.js';
 import { RsaPublicKey } from '../../primitives/rsaPublicKey.js';
-import { parseStreamGrant, serializeStreamRequest } from '../streams/opening.js';
+import { parseStreamGrant, serializeSocketRequest, serializeStreamRequest } from '../streams/opening.js';
 import { KIND, MAX_FRESH_VALUE, openWithSecret, sealMessage, streamKeys } from './sealedMessages.js';
 
 /** @typedef {import('../../common/codec.js').Bytes} Bytes */
@@ -22,6 +22,7 @@ import { KIND, MAX_FRESH_VALUE, openWithSecret, sealMessage, streamKeys } from '
 /** @typedef {import('../../primitives/contract.js').Primitives} Primitives */
 /** @typedef {import('../../primitives/contract.js').RsaPrivateKey} RsaPrivateKey */
 /** @typedef {import('./sealedMessages.js').Envelope} Envelope */
+/** @typedef {import('../streams/opening.js').SocketRequest} SocketRequest */
 /** @typedef {import('../streams/opening.js').StreamRequest} StreamRequest */
 /** @typedef {import('../streams/records.js').StreamKeys} StreamKeys */
 
@@ -211,6 +212,18 @@ export function sealRequest(primitives, session, request, nowMs, privateKey, tak
  */
 export function sealStreamRequest(primitives, session, request, nowMs, privateKey) {
   return seal(primitives, session, KIND.streamRequest, serializeStreamRequest(request), nowMs, privateKey, true);
+}
+
+/**
+ * The opening of a socket; else as `sealRequest`.
+ * @param {Primitives} primitives
+ * @param {ClientSession} session
+ * @param {SocketRequest} request
+ * @param {number} nowMs
+ * @param {RsaPrivateKey | null} privateKey
+ */
+export function sealSocketRequest(primitives, session, request, nowMs, privateKey) {
+  return seal(primitives, session, KIND.socketRequest, serializeSocketRequest(request), nowMs, privateKey, true);
 }
 
 /**

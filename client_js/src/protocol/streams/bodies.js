@@ -57,6 +57,37 @@ export function parseHead(data) {
 export const serializeHead = ({ status, headers, length }) =>
   serializeMsgpack([status, /** @type {MsgpackValue} */ (headers), lengthValue(length)]);
 
+/** The HEAD records of a serialized head. @param {RecordWriter} records @param {Bytes} whole @param {number} nowMs */
+export async function headRecords(records, whole, nowMs) {
+  const size = records.maxDataBytes - 1;
+  const written = [];
+  for (let at = 0; at < whole.length; at += size) {
+    const hasMore = at + size < whole.length;
+    const part = concat(new Uint8Array([Number(hasMore)]), whole.subarray(at, at + size));
+    written.push(await records.seal(RECORD.head, part, nowMs));
+  }
+  return concat(...written);
+}
+
+/** Collects the HEAD records of one head. */
+export class HeadParts {
+  #records;
+  #parts = new Uint8Array();
+
+  /** @param {RecordReader} records */
+  constructor(records) {
+    this.#records = records;
+  }
+
+  /** The whole head after its last part, else null. @param {StreamRecord} record @returns {Bytes | null} */
+  add({ type, data }) {
+    if (type !== RECORD.head || data.length < 2 || data[0] > 1) throw this.#records.broken('the records of the server begin with a head');
+    this.#parts = concat(this.#parts, data.subarray(1));
+    if (this.#parts.length > MAX_HEAD_BYTES) throw this.#records.broken(`a head has at most ${MAX_HEAD_BYTES} bytes`);
+    return data[0] ? null : this.#parts;
+  }
+}
+
 /** Seals a body. Call it once at a time. */
 export class BodyWriter {
   #records;
@@ -71,15 +102,8 @@ export class BodyWriter {
   }
 
   /** The first records of a response. @param {Head} head @param {number} nowMs */
-  async head(head, nowMs) {
-    const [whole, size] = [serializeHead(head), this.#records.maxDataBytes - 1];
-    const written = [];
-    for (let at = 0; at < whole.length; at += size) {
-      const hasMore = at + size < whole.length;
-      const part = concat(new Uint8Array([Number(hasMore)]), whole.subarray(at, at + size));
-      written.push(await this.#records.seal(RECORD.head, part, nowMs));
-    }
-    return concat(...written);
+  head(head, nowMs) {
+    return headRecords(this.#records, serializeHead(head), nowMs);
   }
 
   /** `data` as records, as few as possible. @param {Uint8Array} data @param {number} nowMs */
@@ -170,12 +194,13 @@ export class ResponseReader extends BodyReader {
   /** @type {Head | null} */
   head = null;
   #isBodiless;
-  #parts = new Uint8Array();
+  #parts;
 
   /** @param {RecordReader} records @param {boolean} [isBodiless] the response to HEAD has a length and no body */
   constructor(records, isBodiless = false) {
     super(records);
     this.#isBodiless = isBodiless;
+    this.#parts = new HeadParts(records);
   }
 
   /** The head, and nothing behind it; null until more bytes have come. */
@@ -192,13 +217,10 @@ export class ResponseReader extends BodyReader {
   /** @override @param {StreamRecord} record @returns {Bytes | null} */
   take(record) {
     if (this.head || record.type === RECORD.abort) return super.take(record);
-    const { type, data } = record;
-    if (type !== RECORD.head || data.length < 2 || data[0] > 1) throw this.records.broken('a response begins with its head');
-    this.#parts = concat(this.#parts, data.subarray(1));
-    if (this.#parts.length > MAX_HEAD_BYTES) throw this.records.broken(`a head has at most ${MAX_HEAD_BYTES} bytes`);
-    if (data[0]) return null;
+    const whole = this.#parts.add(record);
+    if (!whole) return null;
     try {
-      this.head = parseHead(this.#parts);
+      this.head = parseHead(whole);
     } catch (error) {
       throw error instanceof MalformedMessage ? this.records.broken(error.message) : error;
     }

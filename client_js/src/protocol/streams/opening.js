@@ -3,9 +3,11 @@
  *
  *     stream request   [method, target, headers, length, record_bytes]   kind 4, client
  *     stream grant     {"stream", "record_bytes"}                        kind 5, server
+ *     socket request   [target, headers, protocols, record_bytes]        kind 6, client
  */
 import { MalformedMessage } from '../../common/errors.js';
 import { Members } from '../envelopes.js';
+import { isToken } from '../messages.js';
 import { serializeMsgpack } from '../msgpack.js';
 import { lengthValue } from './bodies.js';
 import { LEAST_RECORD_LIMIT, MOST_RECORD_LIMIT } from './records.js';
@@ -25,7 +27,19 @@ import { LEAST_RECORD_LIMIT, MOST_RECORD_LIMIT } from './records.js';
  * }>} StreamRequest
  */
 
+/**
+ * A request for a WebSocket. `protocols` are the subprotocols that the client offers.
+ * @typedef {Readonly<{
+ *   target: string,
+ *   headers: [string, string][],
+ *   protocols: string[],
+ *   recordBytes: number,
+ * }>} SocketRequest
+ */
+
 export const STREAM_ID_BYTES = 16;
+const MAX_PROTOCOLS = 32;
+const MAX_PROTOCOL_CHARS = 256;
 /** The inner field by which a request offers to take a stream as its response. */
 export const OFFER_FIELD = 'Certless-Stream';
 
@@ -36,6 +50,20 @@ export function parseRecordLimit(value) {
   }
   return value;
 }
+
+/** Subprotocols: tokens of HTTP, each once. @param {unknown} value @returns {string[]} @throws {MalformedMessage} */
+export function parseProtocols(value) {
+  if (!Array.isArray(value) || value.length > MAX_PROTOCOLS) throw new MalformedMessage('subprotocols are a list of at most 32');
+  if (!value.every((name) => typeof name === 'string' && name.length <= MAX_PROTOCOL_CHARS && isToken(name))) {
+    throw new MalformedMessage('a subprotocol is a token of HTTP');
+  }
+  if (new Set(value).size < value.length) throw new MalformedMessage('a subprotocol is named twice');
+  return value;
+}
+
+/** @param {SocketRequest} request */
+export const serializeSocketRequest = ({ target, headers, protocols, recordBytes }) =>
+  serializeMsgpack([target, /** @type {MsgpackValue} */ (headers), protocols, recordBytes]);
 
 /** @param {StreamRequest} request */
 export const serializeStreamRequest = ({ method, target, headers, length, recordBytes }) =>

@@ -157,6 +157,11 @@ export class RecordReader {
     this.#maxRecordBytes = maxRecordBytes;
   }
 
+  /** Whether bytes are held that `next` has not used, for instance a part of a record. */
+  get hasPart() {
+    return this.#held > 0;
+  }
+
   /** Bytes as they came. @param {Uint8Array} data @throws {BrokenStream} for any after the end */
   feed(data) {
     if (!data.length) return;
