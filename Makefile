@@ -54,6 +54,7 @@ bench: $(VENV)/.bench .make/redis .make/deploy
 	$(WITHIN) 60m $(BIN)/python -m bench.workers
 	$(WITHIN) 4h $(BIN)/python -m bench.growth
 	$(WITHIN) 60m $(BIN)/python -m bench.stalls
+	$(WITHIN) 30m $(BIN)/python -m bench.streams
 
 fuzz: $(VENV)/.test client_js/node_modules/.ready
 	cd client_js && CERTLESS_TABS_RUNS=10000 CERTLESS_TEST_MS=3600000 $(WITHIN) 2h node scripts/test.mjs test/tabs.test.js
