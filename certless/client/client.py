@@ -32,7 +32,7 @@ from protocol.hardened.suites import (
     RSA_GCM,
     Freshness,
 )
-from protocol.streams.opening import StreamRequest
+from protocol.streams.opening import SocketRequest, StreamRequest
 
 from .classic import ClassicClientProtocol
 from .clock import Clock, steady_clock, system_clock
@@ -57,7 +57,7 @@ from .request import (
 )
 from .response import RequestContext, Response
 from .rsa_key import ExternalKey, RsaDecrypter
-from .sockets import SocketCall, WebSocketContext
+from .sockets import SocketCall, WebSocket, WebSocketContext
 from .streams import Progress, StreamCall, StreamContext, StreamData, StreamResponse, body_of
 from .tickets import TicketFile, Tickets
 from .transport import Transport
@@ -295,7 +295,18 @@ class Client:
         only. Raises: SocketRefused, ClientError; ValueError, for what the gateway would refuse.
         """
         request = socket_request(path, params, headers, protocols)
-        return WebSocketContext(self._protocol.socket(SocketCall(request, max_msg_size)))
+        return WebSocketContext(self._ws(request, max_msg_size))
+
+    async def _ws(self, request: SocketRequest, max_msg_size: int) -> WebSocket:
+        headers, generation = self._with_defaults(request.headers, request.target, as_bytes)
+        call = SocketCall(replace(request, headers=headers), max_msg_size)
+        socket = await self._protocol.socket(call)
+        try:
+            await self._keep_cookies(socket, request.target, generation)
+        except BaseException:
+            await socket.close()
+            raise
+        return socket
 
     def get(self, path: str, **options: Unpack[RequestOptions]) -> RequestContext:
         """``request("GET", path, ...)``."""
@@ -338,7 +349,7 @@ class Client:
         return with_defaults(headers, written_cookie), self._cookies.generation
 
     async def _keep_cookies(
-        self, response: Response | StreamResponse, target: str, generation: int
+        self, response: Response | StreamResponse | WebSocket, target: str, generation: int
     ) -> None:
         lines = response.headers.getall("Set-Cookie", [])
         if self._cookies is not None and self._cookies.take(lines, target, generation):

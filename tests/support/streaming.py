@@ -52,6 +52,7 @@ class Seen:
     error: BaseException | None = None
     sent: int = 0
     close_code: int | None = None
+    cookies: list[str] = field(default_factory=list)
     released: asyncio.Event = field(default_factory=asyncio.Event)
     # The clock: the ids after which it was asked, and the last tick that it can send.
     asked_after: list[str] = field(default_factory=list)
@@ -149,6 +150,8 @@ def aiohttp_app(seen: Seen) -> web.Application:
         limit = int(request.query.get("limit", 4 * 1024 * 1024))
         ws = web.WebSocketResponse(protocols=["chat.v2"], max_msg_size=limit)
         ws.headers["X-Own"] = request.headers.get("X-Own", "")
+        seen.cookies.append(request.headers.get("Cookie", ""))
+        ws.set_cookie("room", "1")
         await ws.prepare(request)
         seen.begun.set()
         try:

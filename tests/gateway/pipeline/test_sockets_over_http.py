@@ -61,6 +61,14 @@ async def test_an_echo(kind: str, suite: Suite) -> None:
         assert at.seen.close_code == 3000
 
 
+async def test_cookies() -> None:
+    async with streaming_in("aiohttp") as at:
+        for _ in range(2):
+            async with at.client.ws("/chat"):
+                pass
+        assert at.seen.cookies == ["", "room=1"]
+
+
 @each_kind
 async def test_the_application_closes(kind: str) -> None:
     async with streaming_in(kind) as at, at.client.ws("/chat") as ws:
