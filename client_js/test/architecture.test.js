@@ -44,6 +44,7 @@ const FOR_TEST_SERVERS = [
   // Values that tests compare: limits, and base classes of errors.
   ...['LENGTH_BYTES', 'MIN_RECORD_BYTES', 'MAX_KEY_RECORDS', 'MAX_KEY_BYTES', 'MAX_KEY_MS', 'DIRECTION'],
   ...['ORDER', 'REDEEM_MS', 'CLAIM_MS', 'MAX_ENVELOPE_MARKS', 'MAX_MSGPACK_PARTS', 'RemoteProtocolError', 'parseJson'],
+  ...['MAX_COOKIES', 'MAX_COOKIE_CHARS', 'EventParser'],
 ];
 
 const modules = readdirSync(SRC, { recursive: true })

@@ -20,10 +20,10 @@ const built = async () => {
   return Promise.all(['client.js', 'client.mjs'].map((name) => readFile(`${ROOT}dist/${name}`, 'utf8')));
 };
 
-test('two builds are identical, at most 64 KiB gzipped, with the exports of the sources', async () => {
+test('two builds are identical, at most 68 KiB gzipped, with the exports of the sources', async () => {
   const [script, module] = await built();
   assert.deepEqual(await built(), [script, module]);
-  assert.ok(gzipSync(script).length <= 64 * 1024);
+  assert.ok(gzipSync(script).length <= 68 * 1024);
   const names = Object.keys(source).sort();
   const context = vm.createContext({ TextEncoder, TextDecoder, Event, EventTarget, crypto, AbortController });
   vm.runInContext(script, context);

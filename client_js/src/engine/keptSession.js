@@ -37,7 +37,7 @@
  * }} KeptHardened
  */
 
-/** @typedef {KeptClassic | KeptHardened} KeptSession */
+/** `cookies` is the jar as JSON. @typedef {(KeptClassic | KeptHardened) & { cookies?: string }} KeptSession */
 
 /** @param {any} value @param {Record<string, string>} types a name with `?` may be null */
 function hasTypes(value, types) {

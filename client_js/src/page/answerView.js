@@ -1,5 +1,6 @@
 /** Shows the answer to a form. Nothing in an answer is executed: it is shown as text or in a sandbox. */
 import { answerFrame } from './answerFrame.js';
+import { decodeAnswer } from './charsets.js';
 import { element } from './dom.js';
 
 /** @typedef {import('./redirects.js').Followed} Followed */
@@ -86,9 +87,11 @@ async function contentOf({ headers, url }, blob, place, open) {
   if (PICTURE.test(type)) return picture(object(place, blob, type), fileName(disposition, url), file);
   const isText = JSON_TYPE.test(type) || MARKUP.includes(type) || type.startsWith('text/');
   if (!isText || blob.size > MAX_SHOWN) return file();
-  const text = await blob.text();
+  const isJson = JSON_TYPE.test(type);
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  const text = isJson ? await blob.text() : decodeAnswer(bytes, headers.get('Content-Type') ?? '');
   if (MARKUP.includes(type)) return answerFrame(text, url, open);
-  return element('pre', {}, JSON_TYPE.test(type) ? pretty(text) : text);
+  return element('pre', {}, isJson ? pretty(text) : text);
 }
 
 /** @param {string} src @param {string} name @param {() => HTMLElement} file the fallback if the image cannot be shown */

@@ -72,14 +72,14 @@ async function send(page, form, submitter) {
  * @param {PageSession} page
  * @param {HTMLFormElement} form
  * @param {HTMLElement} place
- * @param {() => FormRequest} ask
+ * @param {() => FormRequest | Promise<FormRequest>} ask
  */
 async function exchange(page, form, place, ask) {
   const tell = () => showMessage(place, page.state === 'ready' ? 'Sending…' : 'Waiting for the login.');
   page.addEventListener('state', tell);
   try {
-    const request = ask();
     tell();
+    const request = await ask();
     const followed = await follow(page.fetch, request);
     page.removeEventListener('state', tell);
     const asked = { bubbles: true, cancelable: true, detail: { response: followed.response, form } };

@@ -8,6 +8,7 @@ import { orCancelled, throwIfCancelled } from '../common/abort.js';
 import { normaliseUsername } from '../protocol/codes.js';
 import { NotLoggedIn, OutcomeUnknown } from '../common/errors.js';
 import { GatewayClient } from '../session/gatewayClient.js';
+import { SealedEventSource } from '../session/eventSource.js';
 import { resumeKept } from '../session/login.js';
 import { IDEMPOTENT } from '../session/session.js';
 import { pageDocument } from './dom.js';
@@ -78,6 +79,7 @@ export class PageSession extends EventTarget {
     /** Resolves when the search for a stored session is done. */
     this.ready = this.#search('ticket');
     this.fetch = this.fetch.bind(this);
+    this.eventSource = this.eventSource.bind(this);
   }
 
   get state() {
@@ -141,6 +143,15 @@ export class PageSession extends EventTarget {
       await orCancelled(signal, next).catch(() => {});
       throw error instanceof OutcomeUnknown ? error : new OutcomeUnknown({ cause: error });
     }
+  }
+
+  /**
+   * Like `Session.eventSource`. If there is no session, the login opens first.
+   * @param {string | URL} address relative to this page
+   * @param {RequestInit} [init]
+   */
+  eventSource(address, init) {
+    return new SealedEventSource(this.fetch, this.url(address).href, init);
   }
 
   /**

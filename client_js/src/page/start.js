@@ -39,6 +39,9 @@ export let page;
 /** `page.fetch`. @type {PageSession['fetch'] | undefined} */
 export let fetch;
 
+/** `page.eventSource`. @type {PageSession['eventSource'] | undefined} */
+export let eventSource;
+
 /**
  * `options` with the defaults. A `dialect` selects classic.
  * @template {GatewayOptions} Options
@@ -77,6 +80,7 @@ export function start({ suites = [], ...settings }) {
   const taken = /** @type {Document & { [PAGE]?: PageSession }} */ (document);
   page = taken[PAGE] ??= setUpPage();
   fetch = page.fetch;
+  eventSource = page.eventSource;
 }
 
 function setUpPage() {

@@ -53,12 +53,29 @@ export class SessionPersistence {
   async keep(kept) {
     const { store, name } = this.#client;
     try {
-      await store.save(name, storable(kept));
+      await changeKept(store, name, (found) => withCookiesOf(found, storable(kept)));
       this.isKept = this.#isShared;
     } catch {
       // The session works without a store too, if storage is full or forbidden.
       this.isKept = false;
     }
+  }
+
+  /** The stored cookies of this user, or null. @param {string} username */
+  async cookies(username) {
+    if (!this.isKept) return null;
+    const { store, name } = this.#client;
+    const found = await store.load(name).catch(() => null);
+    return found?.username === username ? found.cookies ?? null : null;
+  }
+
+  /** @param {string} username @param {(text: string) => string} to */
+  async changeCookies(username, to) {
+    if (!this.isKept) return;
+    const { store, name } = this.#client;
+    await changeKept(store, name, (found) =>
+      found?.username === username ? { ...found, cookies: to(found.cookies ?? '[]') } : undefined,
+    ).catch(() => {});
   }
 
   /**
@@ -181,7 +198,7 @@ export class SessionPersistence {
     let isThere = true;
     await changeKept(store, name, (now) => {
       isThere = now?.token === found.token && !signal.aborted;
-      return isThere ? storable(kept) : undefined;
+      return isThere ? withCookiesOf(now, storable(kept)) : undefined;
     }).catch(() => {
       this.isKept = false;
     });
@@ -208,6 +225,16 @@ export class SessionPersistence {
     const given = { base, subject: { username, realm, fresh }, suite, ticket, rsaKey: client.rsaKey };
     return client.ask('redeemTicket', { ...given, nowMs: client.clock() }, { signal });
   }
+}
+
+/**
+ * A new session of the same user keeps the cookies.
+ * @param {KeptSession | null} found
+ * @param {KeptSession} kept
+ * @returns {KeptSession}
+ */
+function withCookiesOf(found, kept) {
+  return found?.cookies && found.username === kept.username ? { ...kept, cookies: found.cookies } : kept;
 }
 
 /** @param {KeptHardened} kept @returns {KeptHardened} */

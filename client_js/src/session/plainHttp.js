@@ -5,6 +5,7 @@ import { HttpRequest } from '../protocol/messages.js';
 
 /** @typedef {import('../engine/engine.js').PlainRequest} PlainRequest */
 /** @typedef {import('../engine/engine.js').PlainResponse} PlainResponse */
+/** @typedef {PlainRequest & { url: string, credentials: RequestCredentials }} SessionRequest */
 
 /** A larger body goes as a stream: a message has at most 8 MiB at most gateways. */
 const MAX_MESSAGE_BODY_BYTES = 6 * 1024 * 1024;
@@ -19,7 +20,7 @@ const WITHOUT_BODY = [204, 205, 304];
  * @param {RequestInfo | URL} input
  * @param {RequestInit} init
  * @param {boolean} hasStreams whether a large body can be a Blob, which a browser keeps outside the JavaScript heap
- * @returns {Promise<PlainRequest & { url: string }>}
+ * @returns {Promise<SessionRequest>}
  * @throws {TypeError}
  */
 export async function plainRequest(origin, input, init, hasStreams) {
@@ -38,7 +39,7 @@ export async function plainRequest(origin, input, init, hasStreams) {
   try {
     // Requests that the gateway would refuse are an error here, before anything is sent.
     const { method } = HttpRequest.parse({ method: request.method, path: target, headers });
-    return { method, target, headers, body, url: url.href };
+    return { method, target, headers, body, url: url.href, credentials: request.credentials };
   } catch (error) {
     if (error instanceof MalformedMessage) throw new TypeError(error.message);
     throw error;
@@ -53,7 +54,7 @@ const byteString = (value) =>
   /[^\0-\xff]/.test(value) ? Array.from(utf8(value), (byte) => String.fromCharCode(byte)).join('') : value;
 
 /**
- * @param {PlainRequest & { url: string }} request
+ * @param {SessionRequest} request
  * @param {PlainResponse} plain
  * @param {ReadableStream<Uint8Array>} [stream] the body, if it is streamed
  * @returns {Response}

@@ -10,10 +10,12 @@ import { Cancelled, NoAnswer, NotLoggedIn, OutcomeUnknown, Refused, StreamBroken
 import { WINDOW_MS } from '../protocol/classic/freshness.js';
 import { HardenedEnrolment } from './hardenedEnrolment.js';
 import { SessionPersistence, hasTicket } from './persistence.js';
+import { CookieJar } from './cookieJar.js';
+import { SealedEventSource } from './eventSource.js';
 import { plainRequest, responseOf } from './plainHttp.js';
 import { bodyStream } from './bodyStream.js';
 
-/** @typedef {import('../engine/engine.js').PlainRequest} PlainRequest */
+/** @typedef {import('./plainHttp.js').SessionRequest} SessionRequest */
 /** @typedef {import('../engine/engine.js').PlainResponse} PlainResponse */
 /** @typedef {import('./enrolment.js').Enrolled} Enrolled */
 /** @typedef {import('./enrolment.js').Progress} Progress */
@@ -80,6 +82,7 @@ export class Session extends EventTarget {
   /** @type {Promise<Current> | undefined} */
   #renewal;
   #persistence;
+  #jar;
   /** @type {Promise<void> | undefined} */
   #catchingUp;
   #closing = new AbortController();
@@ -99,6 +102,7 @@ export class Session extends EventTarget {
     this.#options = options;
     this.#current = { ...enrolled, since: client.clock(), isProven, isFromOtherTab: false };
     this.#persistence = new SessionPersistence(client, isKept);
+    this.#jar = new CookieJar(client, this.#persistence, enrolled.kept);
     this.#watchExpiry();
   }
 
@@ -162,7 +166,8 @@ export class Session extends EventTarget {
     }
     // Find out whether the session still exists: the user will check the outcome and may repeat the request.
     const target = this.#client.prefix + this.#client.dialect.paths.session;
-    const probe = { method: 'GET', target, headers: [], body: new Uint8Array() };
+    /** @type {SessionRequest} */
+    const probe = { method: 'GET', target, url: '', headers: [], body: new Uint8Array(), credentials: 'omit' };
     await this.#sendAgain(current, probe, signal).catch((error) => {
       throw error instanceof NotLoggedIn || isRetryable(error) ? new OutcomeUnknown({ cause: error }) : error;
     });
@@ -170,7 +175,16 @@ export class Session extends EventTarget {
   }
 
   /**
-   * @param {PlainRequest & { url: string }} request
+   * Server-Sent Events, with the interface of EventSource. It connects again after an interruption.
+   * @param {string | URL} url of the gateway
+   * @param {RequestInit} [init] as for fetch
+   */
+  eventSource(url, init) {
+    return new SealedEventSource((address, options) => this.fetch(address, options), new URL(url, this.url).href, init);
+  }
+
+  /**
+   * @param {SessionRequest} request
    * @param {PlainResponse} answer
    * @param {AbortSignal | null} signal
    */
@@ -276,7 +290,7 @@ export class Session extends EventTarget {
    * Repeats a rejected request: first in the same session, because the gateway may have rejected only the
    * message, and then in the session that replaces it.
    * @param {Current} rejected
-   * @param {PlainRequest} request that can be repeated
+   * @param {SessionRequest} request that can be repeated
    * @param {AbortSignal | null} signal
    * @returns {Promise<PlainResponse>}
    */
@@ -297,17 +311,19 @@ export class Session extends EventTarget {
   /**
    * The answer, or null if the message was rejected.
    * @param {Current} current
-   * @param {PlainRequest} request
+   * @param {SessionRequest} request
    * @param {AbortSignal | null} signal
    * @returns {Promise<PlainResponse | null>}
    */
   async #exchange(current, request, signal) {
     const client = this.#client;
     const { session, kept } = current;
-    const given = { route: client.messageRoute, session, request, nowMs: client.clock() };
     try {
+      const { url, credentials, ...plain } = await this.#jar.into(request);
+      const given = { route: client.messageRoute, session, request: plain, nowMs: client.clock() };
       const response = await client.ask('exchange', given, signal ? { signal } : {});
       current.isProven = true;
+      await this.#jar.takeFrom(request, response);
       if (response.session && kept.version === 2) current.kept = await this.#persistence.update(kept, response.session);
       return response;
     } catch (error) {
