@@ -49,6 +49,7 @@ class SetupOptions(TypedDict, total=False):
     realm: str
     require: Mapping[str, str]
     public: Iterable[str]
+    cors: Iterable[str]
     max_body_bytes: int
     max_stream_bytes: int
     session_lifetime_s: int

@@ -35,6 +35,7 @@ from .option import (
 DEFAULT_MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_WINDOW_MS = 600_000
 
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9._~-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+")
 
 
@@ -106,6 +107,16 @@ class Settings:
             more="See [public routes](#public-routes); one argument for each",
             default=(),
             metavar="[METHOD ]PATTERN",
+        )
+    )
+    cors: tuple[str, ...] = setting(
+        ListOption(
+            section=Section.PROTOCOL,
+            help="an origin whose pages can log in and send messages here, e.g. "
+            "`http://shop.example`",
+            more="See [pages of other origins](#pages-of-other-origins); one argument for each",
+            default=(),
+            metavar="ORIGIN",
         )
     )
     max_body_bytes: int = setting(
@@ -306,6 +317,12 @@ class Settings:
             text = getattr(self, name)
             if not text or not text.isprintable() or len(text) > 100:
                 raise ConfigError(f"{name} must be 1 to 100 printable characters on one line")
+        for origin in self.cors:
+            if not _ORIGIN.fullmatch(origin):
+                raise ConfigError(
+                    f"cors {origin!r} must be an origin like http://shop.example or "
+                    "https://shop.example:8443, in lower case and without a path"
+                )
         check_suites(self.suites)
         SuitePolicy(self.require)
         ForwardedHeaders(self.trusted_headers, ClientAddresses(self.trusted_proxies))

@@ -31,6 +31,7 @@ from protocol.common.errors import (
 
 from .classic_routes import ClassicRoutes
 from .client_script import ClientScript
+from .cors import CrossOrigin
 from .hardened_routes import HELLO, HardenedRoutes
 from .login_page import LoginPage
 from .outer import OuterRequest, Reply, give_way
@@ -82,6 +83,7 @@ class Middleware:
         self._events = events
         self._script = ClientScript(settings)
         self._login_page = LoginPage(settings)
+        self._cross_origin = CrossOrigin(settings.cors)
         prefix, paths = settings.prefix, settings.dialect.paths
         refused = dict.fromkeys(
             (prefix + path for path in (paths.session, paths.authenticate, paths.logout)),
@@ -107,6 +109,12 @@ class Middleware:
 
     async def answer(self, request: OuterRequest) -> Reply:
         """The reply to a request that is not public."""
+        reply = await self._answer(request)
+        if self._routes.is_own(request.raw_path):
+            self._cross_origin.allow(request, reply)
+        return reply
+
+    async def _answer(self, request: OuterRequest) -> Reply:
         arrived_s = time.monotonic()
         try:
             reply = await self._reply(request)
@@ -192,6 +200,8 @@ class Middleware:
     # --- the routes of the protocol ---
 
     async def _own(self, request: OuterRequest, serve: _Serve) -> Reply:
+        if preflight := self._cross_origin.preflight(request):
+            return preflight
         if request.method != "POST":
             reply = error_reply(request, 405, "method", "use POST")
             reply.headers["Allow"] = "POST"
