@@ -208,13 +208,18 @@ export class OutcomeUnknown extends CertlessError {
   }
 }
 
+const NO_ANSWER = 'The service did not answer. Check the connection and try again.';
+
 /** The network failed before an answer was complete. */
 export class NoAnswer extends CertlessError {
   static kind = 'NoAnswer';
 
-  /** @param {unknown} [cause] */
-  constructor(cause) {
-    super('no_answer', 'The service did not answer. Check the connection and try again.', { cause });
+  /** @param {unknown} [cause] @param {string | null} [origin] of the page, if that of the gateway is another */
+  constructor(cause, origin = null) {
+    const blocked = `The browser did not get an answer that a page of ${origin} can read. Check the connection. If the service`;
+    const words = origin ? `${blocked} does not accept such pages, start the gateway with --cors ${origin}.` : NO_ANSWER;
+    super('no_answer', words, { cause });
+    this.reason = origin;
   }
 }
 
@@ -338,7 +343,7 @@ export function restoreError({ kind, code, message, status, detail, retryAfterS,
     case 'StreamsNotAccepted':
       return new StreamsNotAccepted(status);
     case 'NoAnswer':
-      return new NoAnswer(new Error(message));
+      return new NoAnswer(new Error(message), reason);
     case 'Cancelled':
       return new Cancelled();
     default:

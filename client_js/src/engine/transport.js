@@ -194,8 +194,20 @@ async function begin(url, body, { signal, timeoutMs, contentType }, use) {
     limit.end(error);
     if (error instanceof CertlessError) throw error;
     if (signal?.aborted) throw new Cancelled(signal.reason);
-    throw new NoAnswer(isLate ? limit.signal.reason : error);
+    if (isLate) throw new NoAnswer(limit.signal.reason);
+    throw new NoAnswer(error, otherOrigin(error, url));
   } finally {
     limit.release();
   }
+}
+
+/**
+ * The page's origin, if a browser may have blocked its request to another one. Browsers give the same error
+ * for this (CORS) and for a broken connection.
+ * @param {unknown} error
+ * @param {string} url
+ */
+function otherOrigin(error, url) {
+  const own = globalThis.location?.origin;
+  return error instanceof TypeError && own !== undefined && own !== new URL(url).origin ? own : null;
 }
