@@ -116,6 +116,7 @@ async def served(adapter: str, folder: Path, *options: str) -> AsyncIterator[Ser
             command = (
                 *("-m", "gateway", "serve", "--listen", f"127.0.0.1:{port}"),
                 *("--upstream", upstream.url, "--public", "/public/*", "--any-address"),
+                *("--public", "POST /public/*"),
                 *("--mail", f"dir:{folder}", "--suites", "ecdh-gcm", *options),
             )
         with log.open("wb") as file:
@@ -126,7 +127,7 @@ async def served(adapter: str, folder: Path, *options: str) -> AsyncIterator[Ser
 
 def main() -> None:
     adapter, port, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-    mail, users, public = f"dir:{folder}", gateway.AnyAddress(), ["/public/*"]
+    mail, users, public = f"dir:{folder}", gateway.AnyAddress(), ["/public/*", "POST /public/*"]
     if adapter == "aiohttp":
         app = web.Application(client_max_size=2 * LARGE)
         app.router.add_get("/public/large", _large_of_aiohttp)

@@ -246,7 +246,7 @@ async def test_an_upstream_that_is_too_slow(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_caps_hold_both_ways() -> None:
-    async with proxied(max_body_bytes=100_000, public=["/static/*"]) as (front, client):
+    async with proxied(max_body_bytes=100_000, public=["POST /static/*"]) as (front, client):
         assert (await client.get("/large?size=100000")).status == 200
         assert (await client.get("/large?size=100001")).status == 502
         async with aiohttp.ClientSession() as http:
