@@ -27,7 +27,7 @@ test('two builds are identical, at most 68 KiB gzipped, with the exports of the 
   const names = Object.keys(source).sort();
   const context = vm.createContext({ TextEncoder, TextDecoder, Event, EventTarget, crypto, AbortController });
   vm.runInContext(script, context);
-  const onPages = ['fetch', 'page', 'start'];
+  const onPages = ['eventSource', 'fetch', 'page', 'start'];
   assert.deepEqual(Object.keys(context.certless).sort(), [...names, ...onPages].sort());
   assert.deepEqual(Object.keys(await import('../dist/client.mjs')).sort(), names);
   for (const text of [script, module]) {
