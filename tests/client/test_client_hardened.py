@@ -28,6 +28,7 @@ from certless.client import (
     TicketNotAccepted,
     TicketNotKept,
 )
+from certless.client.codings import ACCEPTED
 from protocol.common.envelopes import Format
 from protocol.hardened.client_session import ClientTicket
 from protocol.hardened.records import SessionRecord
@@ -59,7 +60,11 @@ async def test_login_requests_and_logout(suite: str, fresh: Freshness, form: For
             "/fan?speed=2",
             b'{"on":true}',
         )
-        assert inside.headers == (("X-Unit", "rpm"), ("Content-Type", "application/json"))
+        assert inside.headers == (
+            ("X-Unit", "rpm"),
+            ("Content-Type", "application/json"),
+            ("Accept-Encoding", ACCEPTED),
+        )
         await client.logout()
         assert server.ran[-1].target == "/.gateway/session/logout"
         with pytest.raises(NotLoggedIn, match="login first"):

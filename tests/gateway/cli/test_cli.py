@@ -849,7 +849,7 @@ def test_an_upstream_that_is_down(tmp_path: Path, free_port: int) -> None:
         assert asked.out.startswith(b"502\n")
         assert asked.status == 1
         assert served.end() == 0
-    assert "WARNING upstream" in served.log
+    assert "WARNING the upstream refused the connection" in served.log
 
 
 # --- the config file ---
