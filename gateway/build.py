@@ -74,6 +74,7 @@ class Assembly:
     tags: UserTags
     sessions: Sessions
     hardened: HardenedSessions
+    granted: GrantedStreams
     session_expiry: SessionExpiry
     mail_queue: MailQueue
     second_check: SecondCheck
@@ -117,6 +118,7 @@ class Assembly:
         await self.tags.open()
         await self.hardened.sweep(self.settings.clock())
         await self.sessions.sweep()
+        self.granted.sweep(self.settings.clock())
         await self.session_expiry.sweep(self.settings.clock())
 
 
@@ -176,9 +178,8 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
         limits,
         events,
     )
-    streams = StreamRoutes(
-        chosen, hardened_routes, hardened, GrantedStreams(backend, keyring), dispatcher
-    )
+    granted = GrantedStreams(backend, keyring)
+    streams = StreamRoutes(chosen, hardened_routes, hardened, granted, dispatcher)
     sockets = SocketRoutes(chosen, hardened_routes, hardened, dispatcher, events)
     middleware = Middleware(
         chosen, routes, limits, hardened_routes, classic, streams, sockets, events
@@ -195,6 +196,7 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
         tags=tags,
         sessions=sessions,
         hardened=hardened,
+        granted=granted,
         session_expiry=session_expiry,
         mail_queue=mail_queue,
         second_check=second_check,

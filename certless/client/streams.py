@@ -28,7 +28,12 @@ from protocol.common.messages import HttpResponse
 from protocol.hardened.client_session import OpenedStream
 from protocol.streams.bodies import AbortReason, BodyWriter, Head, ResponseReader
 from protocol.streams.opening import StreamRequest
-from protocol.streams.records import Direction, RecordReader, RecordWriter
+from protocol.streams.records import (
+    RESPONSE_SALT_BYTES,
+    Direction,
+    RecordReader,
+    RecordWriter,
+)
 
 from .clock import Clock
 from .codings import Decoder, decoder_for
@@ -41,6 +46,8 @@ Progress: TypeAlias = Callable[[int, int | None], None]
 # The longest record that we take, and the longest piece that we read of a file.
 RECORD_BYTES = 65_536
 _PIECE_BYTES = 256 * 1024
+# A rest of a response that is read at the end, to verify it.
+_VERIFIED_BYTES = 64 * 1024
 
 
 @runtime_checkable
@@ -138,6 +145,8 @@ async def sealed_body(
     """The records of ``body``. Raises what its source raises, and ValueError for a wrong length."""
     records = RecordWriter(opened.keys, Direction.CLIENT, opened.record_bytes, steady())
     writer, sent = BodyWriter(records), 0
+    # The gateway runs the request only after a record that it has verified.
+    yield writer.ping(steady())
     try:
         async for piece in body.pieces():
             sent += len(piece)
@@ -178,9 +187,18 @@ class StreamContent:
     """The body of a streamed response: ``async for chunk in response.content``."""
 
     def __init__(
-        self, reader: ResponseReader | None, reply: StreamedReply | None, whole: bytes = b""
+        self,
+        reader: ResponseReader | None,
+        reply: StreamedReply | None,
+        whole: bytes = b"",
+        *,
+        is_upload: bool = False,
     ) -> None:
-        """``whole`` is a body that came in one message, without a reader."""
+        """``whole`` is a body that came in one message, without a reader.
+
+        ``is_upload``: the response says at its end whether the request was verified.
+        """
+        self._is_upload = is_upload
         self._reader = reader
         self._reply = reply
         self._whole = whole
@@ -214,6 +232,24 @@ class StreamContent:
             self._pieces = self._decoder.feed(data)
         return piece
 
+    def _check_request(self) -> None:
+        reader = self._reader
+        if reader is None or reader.head is None or not self._is_upload:
+            return
+        if reader.head.status < 400 and not reader.request_verified:
+            raise StreamBroken(
+                "the gateway answered without the whole body: check whether it was processed"
+            )
+
+    async def verify(self) -> None:
+        """After an upload: read a short rest, which says whether the request was verified.
+
+        Raises as ``readany``.
+        """
+        left = _VERIFIED_BYTES if self._is_upload else 0
+        while left > 0 and (chunk := await self._verified()):
+            left -= len(chunk)
+
     async def _verified(self) -> bytes:
         if self._reader is None or self._reply is None:
             whole, self._whole = self._whole, b""
@@ -223,6 +259,7 @@ class StreamContent:
                 if self._reader.is_complete:
                     # The end of the records must be the end of the HTTP body too.
                     self._reader.feed(await self._reply.chunk())
+                    self._check_request()
                     return b""
                 await feed(self._reader, self._reply)
             return chunk
@@ -363,13 +400,18 @@ async def streamed_response(
 
     Raises: StreamBroken, StreamAborted, NoAnswer, BodyNotDecoded.
     """
-    records = RecordReader(opened.keys, Direction.SERVER, RECORD_BYTES)
-    reader = ResponseReader(records, is_bodiless=call.request.method == "HEAD")
+    is_upload = call.body is not None
+    keys = opened.keys
     try:
+        if is_upload:
+            # The answer to a body begins with a salt, from which its key comes.
+            keys = keys.salted(await reply.exactly(RESPONSE_SALT_BYTES))
+        records = RecordReader(keys, Direction.SERVER, RECORD_BYTES)
+        reader = ResponseReader(records, is_bodiless=call.request.method == "HEAD")
         with stream_errors():
             while (head := reader.read_head()) is None:
                 await feed(reader, reply)
-        content = StreamContent(reader, reply)
+        content = StreamContent(reader, reply, is_upload=is_upload)
         return StreamResponse(call.request.method, call.url, head, content, reply)
     except BaseException:
         reply.close()
@@ -393,5 +435,10 @@ class StreamContext:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._response is not None:
+        if self._response is None:
+            return
+        try:
+            if kind is None and self._response.ok:
+                await self._response.content.verify()
+        finally:
             self._response.close()

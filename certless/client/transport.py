@@ -98,6 +98,11 @@ class StreamedReply:
                 raise AnswerNotTrusted(f"a grant is larger than {SMALL_ANSWER_BYTES} bytes")
             return await self._response.content.readexactly(length)
 
+    async def exactly(self, size: int) -> bytes:
+        """The next ``size`` bytes. Raises: NoAnswer."""
+        with _answers_read():
+            return await self._response.content.readexactly(size)
+
     async def chunk(self) -> bytes:
         """Bytes of records as they come, and b"" at the end. Raises: NoAnswer."""
         with _answers_read():

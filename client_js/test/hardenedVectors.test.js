@@ -33,7 +33,7 @@ import { parseSocketRequest, parseStreamRequest } from './support/serverMessages
 import { serverSecret, serverShare } from './support/serverSpake2.js';
 import { BodyReader, BodyWriter, ResponseReader, serializeHead } from '../src/protocol/streams/bodies.js';
 import { serializeSocketRequest, serializeStreamRequest } from '../src/protocol/streams/opening.js';
-import { RECORD, RecordReader, RecordWriter } from '../src/protocol/streams/records.js';
+import { RECORD, RecordReader, RecordWriter, saltedKeys } from '../src/protocol/streams/records.js';
 import { Socket, serializeSocketHead } from '../src/protocol/streams/sockets.js';
 import { readCode } from '../src/protocol/typedCodes.js';
 import { ReplayWindow, answerResumption, answerShare, enrol, greet, openRequest, proven, redeem } from './support/hardenedServer.js';
@@ -295,6 +295,9 @@ function runners(primitives) {
         server_key_hex: hex(opened.keys.server),
         record_bytes: opened.recordBytes,
       };
+    },
+    async stream_response_key({ server_key_hex: key, salt_hex: salt }) {
+      return { server_key_hex: hex(saltedKeys({ server: unhex(key) }, unhex(salt)).server) };
     },
     async parse_stream_request({ plaintext_hex: plaintext }) {
       return { request: parseMsgpack(serializeStreamRequest(parseStreamRequest(unhex(plaintext)))) };

@@ -31,7 +31,7 @@ from .inner import log_failure
 from .outer import OuterRequest, Reply, give_way, read_login, reply_in
 from .pipe import StreamedRequest, StreamedResponse
 from .responses import json_inside, sealed_error
-from .streams import SessionWatch, StreamContext, grant_reply
+from .streams import OpenStreams, SessionWatch, StreamContext, grant_reply
 
 HELLO = "/session/hello"
 LOGOUT = "/session/logout"
@@ -44,6 +44,7 @@ class _Streamed:
 
     response: StreamedResponse
     record_bytes: int
+    end: Callable[[], None]
 
 
 class HardenedRoutes:
@@ -66,6 +67,7 @@ class HardenedRoutes:
         self._sessions = sessions
         self._dispatcher = dispatcher
         self._events = events
+        self.open_streams = OpenStreams()
         self._logout_path = settings.prefix + LOGOUT
         self._password_path = settings.prefix + PASSWORD
         self.routes: dict[str, Callable[[OuterRequest], Awaitable[Reply]]] = {
@@ -157,7 +159,9 @@ class HardenedRoutes:
         ran = await self._run(request, message, live)
         if isinstance(ran, _Streamed):
             watch = SessionWatch(self._sessions, live.record.session_id, clock)
-            context = StreamContext(ran.record_bytes, watch, live.session, f"{outcome} (stream)")
+            context = StreamContext(
+                ran.record_bytes, watch, live.session, f"{outcome} (stream)", ran.end
+            )
             return grant_reply(message, form, ran.response, context, clock())
         await give_way(len(ran.response.body))
         answer = message.seal_response(ran.response, clock(), secrets.token_bytes)
@@ -196,14 +200,20 @@ class HardenedRoutes:
             return Dispatched(await self._authenticate(live, inside))
         if live.kept.awaits_password:
             return Dispatched(self.password_required())
-        if record_bytes is None:
+        end = None if record_bytes is None else self.open_streams.begin(live.session.user)
+        if record_bytes is None or end is None:
             return await self._dispatcher.dispatch(request, inside, live.session)
-        refused = await self._dispatcher.refusal(request, inside, live.session)
-        if refused is not None:
-            return refused
-        response = await request.run_streamed(StreamedRequest(inside), live.session)
+        response: HttpResponse | StreamedResponse | None = None
+        try:
+            refused = await self._dispatcher.refusal(request, inside, live.session)
+            if refused is not None:
+                return refused
+            response = await request.run_streamed(StreamedRequest(inside), live.session)
+        finally:
+            if not isinstance(response, StreamedResponse):
+                end()
         if isinstance(response, StreamedResponse):
-            return _Streamed(response, record_bytes)
+            return _Streamed(response, record_bytes, end)
         return Dispatched(response)
 
     def password_required(self) -> HttpResponse:

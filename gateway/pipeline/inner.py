@@ -33,7 +33,7 @@ _HOP_BY_HOP = frozenset(
 _NOT_INSIDE = frozenset({"certless-stream", "content-length", "expect"})
 _SAME_SITE = frozenset({"same-origin", "none"})
 # Responses with these statuses have no body, whatever a handler writes.
-_BODILESS = frozenset({204, 304})
+BODILESS = frozenset({204, 304})
 # A longer response is streamed, to a client that takes streams.
 WHOLE_BYTES = 64 * 1024
 _TEXT = (("Content-Type", "text/plain"),)
@@ -43,7 +43,7 @@ _log = logging.getLogger("certless")
 
 def is_to_be_streamed(method: str, status: int, headers: Mapping[str, str]) -> bool:
     """Whether a response is long, or its length unknown, so that it is not kept whole."""
-    if method == "HEAD" or status in _BODILESS:
+    if method == "HEAD" or status in BODILESS:
         return False
     length = headers.get("Content-Length", "")
     return not (length.isascii() and length.isdigit() and int(length[:20]) <= WHOLE_BYTES)

@@ -7,7 +7,7 @@ the request that was inside a sealed message.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
 
 from multidict import CIMultiDict
@@ -91,6 +91,25 @@ class OuterRequest(ABC):
         """The socket that the application opens for ``inside``, or the response that refuses it."""
 
 
+class ReplyRecords(ABC):
+    """A body that is made while it is sent.
+
+    The adapter iterates over it, sends each piece by ``sent``, and always calls ``aclose``, even if
+    it has read nothing.
+    """
+
+    @abstractmethod
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    @abstractmethod
+    async def sent(self, sending: Awaitable[None]) -> None:
+        """Wait for ``sending``. Raises: ConnectionResetError, if the client does not read."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Tell the application that nobody reads any more."""
+
+
 @dataclass(slots=True)
 class Reply:
     """The reply to an ``OuterRequest``.
@@ -109,7 +128,7 @@ class Reply:
     outcome: str = ""
     session: Session | None = None
     closes: bool = False
-    records: AsyncGenerator[bytes] | None = None
+    records: ReplyRecords | None = None
     opens_socket: bool = False
 
 

@@ -1,25 +1,32 @@
 """The routes of streams: one opens a stream, the other takes its body (PROTOCOL §2.10)."""
 
+import asyncio
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 
 from gateway.config.settings import Settings
+from gateway.errors import BrokenBody, RateLimited
 from gateway.sessions.hardened import HardenedSessions, LiveSession
-from gateway.sessions.streams import GrantedStreams
+from gateway.sessions.session import Session
+from gateway.sessions.streams import GrantedStream, GrantedStreams
 from protocol.common.codec import decode_bytes
 from protocol.common.envelopes import Members
 from protocol.common.errors import DecryptionFailed, MalformedMessage
 from protocol.common.messages import HttpRequest, HttpResponse
 from protocol.hardened.sealed_messages import Kind
+from protocol.streams.bodies import AbortReason
 from protocol.streams.opening import StreamRequest
 from protocol.streams.records import MOST_RECORD_BYTES, STREAM_ID_BYTES
 
 from .dispatch import Dispatcher
 from .hardened_routes import HardenedRoutes
 from .outer import OuterRequest, Reply, reply_in
-from .pipe import StreamedRequest
+from .pipe import StreamedRequest, StreamedResponse
 from .responses import sealed_error
 from .streams import (
+    CHECK_S,
+    SessionEnded,
     SessionWatch,
     StreamContext,
     Upload,
@@ -29,6 +36,7 @@ from .streams import (
 )
 
 STREAM = "/stream"
+_TOO_MANY = "too many streams at once: end one first"
 
 
 class StreamRoutes:
@@ -79,6 +87,8 @@ class StreamRoutes:
         limit = self._settings.max_stream_bytes
         if (asked.length or 0) > limit:
             return sealed_error(413, "too_large", f"a body has at most {limit} bytes here")
+        if not self._granted.may_grant(live.record.session_id, self._settings.clock()):
+            return sealed_error(429, "too_many", "too many streams wait for their body: send one")
         inside = HttpRequest(asked.method, asked.target, asked.headers, b"")
         refused = await self._dispatcher.refusal(request, inside, live.session)
         return None if refused is None else refused.response
@@ -94,20 +104,58 @@ class StreamRoutes:
         if live is None or live.kept.awaits_password:
             raise DecryptionFailed("the session of the stream has ended")
         asked, session = granted.stream_request(), live.session
+        end = self._hardened.open_streams.begin(session.user)
+        if end is None:
+            raise RateLimited(_TOO_MANY, 1, "streams")
+        try:
+            return await self._answer(request, granted, asked, session, end)
+        except BaseException:
+            end()
+            raise
+
+    async def _answer(
+        self,
+        request: OuterRequest,
+        granted: GrantedStream,
+        asked: StreamRequest,
+        session: Session,
+        end: Callable[[], None],
+    ) -> Reply:
+        clock = self._settings.clock
         watch = SessionWatch(self._sessions, granted.session_id, clock)
         context = StreamContext(
-            asked.record_bytes, watch, session, f"session {session.id} (stream)"
+            asked.record_bytes, watch, session, f"session {session.id} (stream)", end
         )
         upload = Upload(
             request.next_chunk, granted.keys, asked.length, self._settings.max_stream_bytes, watch
         )
         head = HttpRequest(asked.method, asked.target, asked.headers, b"")
-        response = await request.run_streamed(StreamedRequest(head, upload), session)
-        if upload.error is not None:
-            if not isinstance(response, HttpResponse):
+        response: HttpResponse | StreamedResponse | None = None
+        try:
+            await upload.begin()
+            response = await self._watched(request, StreamedRequest(head, upload), session, watch)
+        except BrokenBody:
+            """``upload.error`` says why."""
+        except SessionEnded:
+            upload.error = AbortReason.SESSION_ENDED
+        if response is None or upload.error is not None:
+            if isinstance(response, StreamedResponse):
                 response.body.abandon()
-            context = replace(context, outcome=f"{context.outcome}: {upload.error.name.lower()}")
-            return abort_reply(granted.keys, upload.error, context)
+            reason = upload.error or AbortReason.FAILED
+            context = replace(context, outcome=f"{context.outcome}: {reason.name.lower()}")
+            return abort_reply(granted.keys, reason, context)
         if isinstance(response, HttpResponse):
             response = whole_as_stream(response)
         return records_reply(granted.keys, response, context, upload)
+
+    async def _watched(
+        self, request: OuterRequest, inside: StreamedRequest, session: Session, watch: SessionWatch
+    ) -> HttpResponse | StreamedResponse:
+        """The response, as soon as it has begun. Raises: SessionEnded."""
+        task = asyncio.create_task(request.run_streamed(inside, session))
+        try:
+            while not (await asyncio.wait({task}, timeout=CHECK_S))[0]:
+                await watch.check()
+            return task.result()
+        finally:
+            task.cancel()

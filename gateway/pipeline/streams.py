@@ -7,8 +7,10 @@ with its session: the store is asked at least every 30 s.
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from multidict import CIMultiDict
 
@@ -23,21 +25,26 @@ from protocol.hardened.message_server import AcceptedMessage
 from protocol.streams.bodies import AbortReason, BodyReader, BodyWriter, Head
 from protocol.streams.records import (
     MOST_RECORD_BYTES,
+    RESPONSE_SALT_BYTES,
     Direction,
     RecordReader,
     RecordWriter,
     StreamKeys,
 )
 
-from .outer import Reply
+from .outer import Reply, ReplyRecords
 from .pipe import BodyFailed, Pipe, StreamedResponse
 
 STREAM_TYPE = "application/certless-stream"
 # The store is asked this often, and a connection without data gets a PING this often.
-_CHECK_S = 15
+CHECK_S = 15
 _PING_S = 15
-# A client that sends nothing of a body for so long has gone.
-_SILENCE_S = 60
+# A client that sends nothing of a body for so many checks (60 s) has gone.
+_SILENCE_CHECKS = 4
+# A client that reads less than one record in so many checks (120 s) is cut off.
+_STALL_CHECKS = 8
+# More streams at once get their responses whole, and no grants.
+STREAMS_PER_USER = 32
 # So much of a body that the application did not read is still read, for so long.
 _DISCARDED_BYTES = 1024 * 1024
 _DISCARDED_S = 5
@@ -66,7 +73,7 @@ class SessionWatch:
     async def check(self) -> None:
         """Raises: SessionEnded, also if the store does not answer."""
         now_s = asyncio.get_running_loop().time()
-        if now_s - self._asked_s < _CHECK_S:
+        if now_s - self._asked_s < CHECK_S:
             return
         self._asked_s = now_s
         try:
@@ -98,16 +105,34 @@ class Upload:
         self._reader = BodyReader(RecordReader(keys, Direction.CLIENT, MOST_RECORD_BYTES), length)
         self._max_bytes = max_bytes
         self._received = 0
+        self._first: list[bytes] = []
         self._watch = watch
 
     @property
     def is_complete(self) -> bool:
-        return self._reader.is_complete
+        return self._reader.is_complete and self.error is None
+
+    async def begin(self) -> None:
+        """Wait for the first verified record: only the client can have made it.
+
+        Raises: BrokenBody.
+        """
+        await self._checked(self._begin())
+
+    async def _begin(self) -> bytes:
+        while not self._reader.has_begun:
+            await self._feed()
+            if (piece := self._reader.next()) is not None:
+                self._first.append(piece)
+        return b""
 
     async def read(self) -> bytes:
         """The next verified bytes, and b"" at the verified end. Raises: BrokenBody."""
+        return await self._checked(self._read())
+
+    async def _checked(self, reading: Coroutine[Any, Any, bytes]) -> bytes:
         try:
-            return await self._read()
+            return await reading
         except BrokenStream:
             self.error = AbortReason.BROKEN
         except AbortedStream:
@@ -125,27 +150,39 @@ class Upload:
     async def _read(self) -> bytes:
         if self.error is not None:
             raise BrokenBody
-        piece = await self._verified()
+        while (piece := self._next()) is None:
+            if not await self._feed():
+                return b""
         self._received += len(piece)
         if self._received > self._max_bytes:
             raise BodyTooLarge
-        if self._received == self.length and not self.is_complete:
-            # A program that knows the length would take the body for whole without its end.
-            await self._verified()
         return piece
 
-    async def _verified(self) -> bytes:
-        while (piece := self._reader.next()) is None:
-            async with asyncio.timeout(_SILENCE_S):
-                data = await self._next_chunk()
-            await self._watch.check()
-            if data:
-                self._reader.feed(data)
-            elif self._reader.is_complete:
-                return b""
-            else:
-                self._reader.end()
-        return piece
+    def _next(self) -> bytes | None:
+        if self._first:
+            return self._first.pop()
+        return self._reader.next()
+
+    async def _feed(self) -> bool:
+        """Give the reader what comes next. False at the verified end."""
+        data = await self._arrived()
+        await self._watch.check()
+        if data:
+            self._reader.feed(data)
+            return True
+        if not self._reader.is_complete:
+            self._reader.end()
+        return False
+
+    async def _arrived(self) -> bytes:
+        """The next bytes. The session is checked while none come. Raises: TimeoutError."""
+        for _ in range(_SILENCE_CHECKS):
+            try:
+                async with asyncio.timeout(CHECK_S):
+                    return await self._next_chunk()
+            except TimeoutError:
+                await self._watch.check()
+        raise TimeoutError
 
     async def discard(self) -> None:
         """Read what the application has left, if it is little."""
@@ -160,12 +197,13 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class StreamContext:
-    """What a stream's records need beside its keys."""
+    """What a stream's records need besides its keys. ``end`` is called at the end of the stream."""
 
     record_bytes: int
     watch: SessionWatch
     session: Session
     outcome: str
+    end: Callable[[], None]
 
 
 def steady_ms() -> int:
@@ -180,6 +218,72 @@ def whole_as_stream(response: HttpResponse) -> StreamedResponse:
     return StreamedResponse(response.status, response.headers, len(response.body), pipe)
 
 
+class OpenStreams:
+    """Counts the streams of each user, because each can hold a connection to the upstream."""
+
+    def __init__(self, most: int = STREAMS_PER_USER) -> None:
+        self._most = most
+        self._open: Counter[str] = Counter()
+
+    def begin(self, user: str) -> Callable[[], None] | None:
+        """Count one more stream of ``user``. Call the result at its end. None: too many."""
+        if self._open[user] >= self._most:
+            return None
+        self._open[user] += 1
+        is_open = True
+
+        def end() -> None:
+            nonlocal is_open
+            if is_open:
+                is_open = False
+                self._open[user] -= 1
+                if not self._open[user]:
+                    del self._open[user]
+
+        return end
+
+
+class _Records(ReplyRecords):
+    """The records of a stream. ``begin`` precedes them: a grant, or a response salt."""
+
+    def __init__(
+        self,
+        begin: bytes,
+        records: AsyncGenerator[bytes],
+        body: Pipe,
+        context: StreamContext,
+    ) -> None:
+        self._begin = begin
+        self._records = records
+        self._body = body
+        self._context = context
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._begin
+        async for record in self._records:
+            yield record
+
+    async def sent(self, sending: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(sending)
+        try:
+            for _ in range(_STALL_CHECKS):
+                if (await asyncio.wait({task}, timeout=CHECK_S))[0]:
+                    return task.result()
+                await self._context.watch.check()
+        except SessionEnded:
+            raise ConnectionResetError(
+                "the session has ended, and the client does not read"
+            ) from None
+        finally:
+            task.cancel()
+        raise ConnectionResetError("the client does not read")
+
+    async def aclose(self) -> None:
+        await self._records.aclose()
+        self._body.abandon()
+        self._context.end()
+
+
 def grant_reply(
     accepted: AcceptedMessage,
     form: Format,
@@ -191,34 +295,34 @@ def grant_reply(
     envelope, keys = accepted.seal_grant(MOST_RECORD_BYTES, now_ms, secrets.token_bytes)
     grant = envelope.serialize(form)
     records = sealed_records(keys, response, context)
-    return _reply(_after(len(grant).to_bytes(4) + grant, records), context)
+    return _reply(len(grant).to_bytes(4) + grant, records, response.body, context)
 
 
 def records_reply(
     keys: StreamKeys, response: StreamedResponse, context: StreamContext, upload: Upload
 ) -> Reply:
-    """The reply to the body of a stream: records."""
-    return _reply(sealed_records(keys, response, context, upload), context)
+    """The reply to the body of a stream: a response salt, then records."""
+    salt = secrets.token_bytes(RESPONSE_SALT_BYTES)
+    records = sealed_records(keys.salted(salt), response, context, upload)
+    return _reply(salt, records, response.body, context)
 
 
 def abort_reply(keys: StreamKeys, reason: AbortReason, context: StreamContext) -> Reply:
     """The reply to a body that broke off."""
+    body, salt = Pipe(), secrets.token_bytes(RESPONSE_SALT_BYTES)
 
     async def records() -> AsyncGenerator[bytes]:
-        yield _writer(keys, context).abort(reason, steady_ms())
+        yield _writer(keys.salted(salt), context).abort(reason, steady_ms())
 
-    return _reply(records(), context)
+    return _reply(salt, records(), body, context)
 
 
-def _reply(records: AsyncGenerator[bytes], context: StreamContext) -> Reply:
+def _reply(
+    begin: bytes, records: AsyncGenerator[bytes], body: Pipe, context: StreamContext
+) -> Reply:
+    sending = _Records(begin, records, body, context)
     headers = CIMultiDict(_HEADERS)
-    return Reply(200, headers, b"", context.outcome, context.session, records=records)
-
-
-async def _after(first: bytes, records: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    yield first
-    async for record in records:
-        yield record
+    return Reply(200, headers, b"", context.outcome, context.session, records=sending)
 
 
 def _writer(keys: StreamKeys, context: StreamContext) -> BodyWriter:
@@ -250,6 +354,8 @@ async def sealed_records(
             yield writer.data(data, steady_ms())
         if upload is not None and not upload.is_complete and upload.error is None:
             await upload.discard()
+        if upload is not None and upload.error is not None:
+            raise BodyFailed(upload.error)
         verified = upload is None or upload.is_complete
         yield writer.final(steady_ms(), request_verified=verified)
     except SessionEnded:

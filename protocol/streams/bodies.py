@@ -153,12 +153,18 @@ class BodyReader:
         self._length = length
         self._received = 0
         self._flag = b""
+        self._last = b""
         self.is_complete = False
 
     @property
     def is_over(self) -> bool:
         """Whether no more can come."""
         return self._records.is_over
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any record has been verified, so that the sender has the key."""
+        return self._records.has_opened
 
     def feed(self, data: bytes) -> None:
         """Bytes as they came. Raises: BrokenStream."""
@@ -186,13 +192,17 @@ class BodyReader:
                 self._received += len(record.data)
                 if self._length is not None and self._received > self._length:
                     raise self._records.broken("more data than the declared length")
+                if self._received == self._length:
+                    # A program that counts bytes must not take the body for complete before FINAL.
+                    self._last = record.data
+                    return None
                 return record.data
             case RecordType.FINAL if record.data in (_UNVERIFIED, _VERIFIED):
                 if self._length not in (None, self._received):
                     raise self._records.broken("less data than the declared length")
                 self._flag = record.data
                 self.is_complete = True
-                return None
+                return self._last or None
             case RecordType.ABORT if len(record.data) == 1:
                 raise AbortedStream(record.data[0])
         raise self._records.broken("a record that does not belong here")

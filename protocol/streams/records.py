@@ -11,13 +11,14 @@ has been verified, and refuses a length before it allocates anything for it. ``R
 """
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from protocol.common.errors import BrokenStream, LocalProtocolError
 from protocol.common.primitives import GCM_TAG_BYTES, aes_gcm_open, aes_gcm_seal, hkdf_expand
 
 STREAM_ID_BYTES = 16
+RESPONSE_SALT_BYTES = 16
 LENGTH_BYTES = 4
 # Of ``sealed``, which has the type, the data and the tag.
 MIN_RECORD_BYTES = 1 + GCM_TAG_BYTES
@@ -32,6 +33,7 @@ _LENGTH = struct.Struct(">I")
 _NONCE = struct.Struct(">IQ")
 _AAD = struct.Struct(">16sBQI")
 _REKEY = b"certless/1 stream rekey"
+_RESPONSE = b"certless/1 stream response"
 
 
 class Direction(IntEnum):
@@ -66,6 +68,13 @@ class StreamKeys:
     stream_id: bytes
     client: bytes = field(repr=False)
     server: bytes = field(repr=False)
+
+    def salted(self, salt: bytes) -> "StreamKeys":
+        """The keys after the response salt (16 bytes): the server's key becomes one of its own.
+
+        If a store is put back, a body is accepted again. Its response then has another key.
+        """
+        return replace(self, server=hkdf_expand(self.server, _RESPONSE + salt))
 
     def of(self, direction: Direction) -> bytes:
         """The first key of ``direction``."""
@@ -150,12 +159,13 @@ class RecordReader:
     """Opens the records of one direction, from bytes as they arrive.
 
     Every failure is final: after BrokenStream no record can be read. ``is_over`` is True after
-    FINAL or ABORT.
+    FINAL or ABORT, ``has_opened`` after the first verified record of any type.
     """
 
     def __init__(self, keys: StreamKeys, direction: Direction, max_record_bytes: int) -> None:
         """``max_record_bytes`` is the limit that this side has told the sender."""
         self.is_over = False
+        self.has_opened = False
         self._chain = _Chain(keys, direction)
         self._max_record_bytes = max_record_bytes
         self._buffer = bytearray()
@@ -202,6 +212,7 @@ class RecordReader:
         plaintext = aes_gcm_open(key, nonce, sealed, aad)
         if plaintext is None:
             raise self.broken("a record does not open")
+        self.has_opened = True
         if plaintext[0] not in _TYPES:
             raise self.broken("a record of an unknown type")
         record = StreamRecord(RecordType(plaintext[0]), plaintext[1:])

@@ -104,6 +104,7 @@ CONSTANTS: dict[str, dict[str, tuple[ModuleType, str]]] = {
         "longest session": (handshake_messages, "MAX_SESSION_MS"),
         "lifetime of a ticket, unless set": (confirmation, "TICKET_LIFETIME_MS"),
         "id of a stream": (stream_records, "STREAM_ID_BYTES"),
+        "response salt of a stream": (stream_records, "RESPONSE_SALT_BYTES"),
         "shortest record": (stream_records, "MIN_RECORD_BYTES"),
         "least record limit": (stream_records, "LEAST_RECORD_BYTES"),
         "most record limit": (stream_records, "MOST_RECORD_BYTES"),

@@ -451,6 +451,12 @@ def open_stream_grant(given: Json) -> Json:
     }
 
 
+def stream_response_key(given: Json) -> Json:
+    server = bytes.fromhex(given["server_key_hex"])
+    keys = StreamKeys(bytes(16), bytes(32), server).salted(bytes.fromhex(given["salt_hex"]))
+    return {"server_key_hex": keys.server.hex()}
+
+
 def parse_stream_request(given: Json) -> Json:
     request = StreamRequest.parse(bytes.fromhex(given["plaintext_hex"]))
     return {"request": parse_msgpack(request.serialize())}
@@ -583,6 +589,7 @@ RUNNERS: dict[str, Callable[[Json], Json]] = {
     "read_socket": read_socket,
     "write_socket": write_socket,
     "parse_socket_request": parse_socket_request,
+    "stream_response_key": stream_response_key,
     "spake2": spake2,
     "spake2_share": spake2_share,
     "code_scalar": run_code_scalar,

@@ -393,3 +393,23 @@ def test_an_offer() -> None:
     ):
         with pytest.raises(MalformedMessage):
             stream_offer(headers)
+
+
+def test_the_last_byte_of_a_declared_length_comes_with_the_verified_end() -> None:
+    first, second, final = request_records(b"one", b"two")
+    body = BodyReader(reader(), 6)
+    assert not body.has_begun
+    body.feed(first + second)
+    assert body.next() == b"one"
+    assert body.next() is None
+    body.feed(final)
+    assert body.next() == b"two"
+    assert body.next() is None
+    assert body.is_complete
+    assert body.has_begun
+
+
+def test_a_response_salt_changes_the_key_of_the_server_alone() -> None:
+    salted = KEYS.salted(b"a" * 16)
+    assert (salted.stream_id, salted.client) == (KEYS.stream_id, KEYS.client)
+    assert len({KEYS.server, salted.server, KEYS.salted(b"b" * 16).server}) == 3

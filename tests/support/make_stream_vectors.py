@@ -238,6 +238,15 @@ def written() -> Iterator[Case]:
     yield Case("stream-write-renews-the-key-ok", "write_stream", given, output=output)
 
 
+def response_keys() -> Iterator[Case]:
+    """The key of the server's records after a response salt."""
+    key, salt = stream("stream key", 32), stream("response salt", 16)
+    after = expand(key, b"certless/1 stream response" + salt)
+    given = {"server_key_hex": key.hex(), "salt_hex": salt.hex()}
+    output = {"server_key_hex": after.hex()}
+    yield Case("stream-response-key-ok", "stream_response_key", given, output=output)
+
+
 def openings() -> Iterator[Case]:
     """Grants that reach the client, and stream requests that reach the server."""
     stream_id = stream("granted", 16)
@@ -324,7 +333,10 @@ def subjects() -> dict[str, Subject]:
             "The records of one direction of a stream that reach its reader.",
             [*bodies(), *responses()],
         ),
-        "hardened_sent_streams": Subject("What a sender writes, byte for byte.", written()),
+        "hardened_sent_streams": Subject(
+            "What a sender writes, byte for byte, and the key of a response.",
+            [*written(), *response_keys()],
+        ),
         "hardened_stream_openings": Subject(
             "Stream requests that reach the server, and grants that reach the client.", openings()
         ),

@@ -111,7 +111,21 @@ def aiohttp_app(seen: Seen) -> web.Application:
         return response
 
     async def ignore(request: web.Request) -> web.Response:
-        return web.Response(status=403, text="no")
+        return web.Response(status=int(request.query.get("status", 403)), text="no")
+
+    async def short(request: web.Request) -> web.Response:
+        return web.Response(body=b"short", headers={"Content-Length": "1000"})
+
+    async def late(request: web.Request) -> web.StreamResponse:
+        seen.begun.set()
+        await seen.released.wait()
+        response = web.StreamResponse()
+        try:
+            await response.prepare(request)
+            while True:
+                await response.write(PATTERN)
+        finally:
+            seen.ended.set()
 
     async def breaks(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -182,6 +196,8 @@ def aiohttp_app(seen: Seen) -> web.Application:
     app.router.add_put("/up", up)
     app.router.add_put("/back", back)
     app.router.add_put("/ignore", ignore)
+    app.router.add_get("/short", short)
+    app.router.add_get("/late", late)
     app.router.add_get("/breaks", breaks)
     app.router.add_get("/forever", forever)
     return app

@@ -3,13 +3,14 @@ import { concat } from '../common/bytes.js';
 import { encodeBytes } from '../common/codec.js';
 import { AbortedStream, BrokenStream, CertlessError, NoAnswer, OutcomeUnknown, Refused, StreamAborted, StreamBroken } from '../common/errors.js';
 import { BodyWriter, ResponseReader } from '../protocol/streams/bodies.js';
-import { MOST_RECORD_LIMIT, RecordReader, RecordWriter } from '../protocol/streams/records.js';
+import { MOST_RECORD_LIMIT, RESPONSE_SALT_BYTES, RecordReader, RecordWriter, saltedKeys } from '../protocol/streams/records.js';
 import { STREAM_TYPE, postForStream } from './transport.js';
 
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
 /** @typedef {import('../protocol/hardened/clientSession.js').OpenedStream} OpenedStream */
 /** @typedef {import('../primitives/contract.js').Primitives} Primitives */
 /** @typedef {import('./engine.js').Control} Control */
+/** @typedef {import('../protocol/streams/records.js').StreamKeys} StreamKeys */
 /** @typedef {import('./transport.js').ByteSource} ByteSource */
 /** @typedef {{ url: string, timeoutMs: number }} StreamRoute the URL for stream requests */
 
@@ -33,6 +34,8 @@ export class IncomingBody {
   #reader;
   #source;
   #isUpload;
+  #keys;
+  #readerOf;
 
   /**
    * @param {Primitives} primitives
@@ -41,10 +44,24 @@ export class IncomingBody {
    * @param {{ method: string, isUpload: boolean }} request
    */
   constructor(primitives, { keys }, source, { method, isUpload }) {
-    const records = new RecordReader(primitives, keys, 'server', MOST_RECORD_LIMIT);
-    this.#reader = new ResponseReader(records, method === 'HEAD');
+    this.#readerOf = (/** @type {StreamKeys} */ own) =>
+      new ResponseReader(new RecordReader(primitives, own, 'server', MOST_RECORD_LIMIT), method === 'HEAD');
+    this.#keys = keys;
+    this.#reader = this.#readerOf(keys);
     this.#source = source;
     this.#isUpload = isUpload;
+  }
+
+  /** The answer to a body begins with a salt, from which its key comes (PROTOCOL §2.10.4). */
+  async #begin() {
+    let begin = new Uint8Array();
+    while (begin.length < RESPONSE_SALT_BYTES) {
+      const data = await this.#source.read();
+      if (!data) throw new BrokenStream('the connection ended');
+      begin = concat(begin, data);
+    }
+    this.#reader = this.#readerOf(saltedKeys(this.#keys, begin.subarray(0, RESPONSE_SALT_BYTES)));
+    this.#reader.feed(begin.subarray(RESPONSE_SALT_BYTES));
   }
 
   /**
@@ -53,6 +70,7 @@ export class IncomingBody {
    */
   async head() {
     try {
+      if (this.#isUpload) await this.#begin();
       for (let head = await this.#reader.readHead(); ; head = await this.#reader.readHead()) {
         if (head) return { ...head, hasBody: !WITHOUT_BODY.includes(head.status) && this.#reader.length !== 0 };
         await this.#feed();
@@ -86,8 +104,8 @@ export class IncomingBody {
       throw streamError(error);
     }
     const { status } = /** @type {import('../protocol/streams/bodies.js').Head} */ (reader.head);
-    if (this.#isUpload && status < 300 && !reader.isRequestVerified) {
-      throw new StreamBroken('the service answered without the whole request');
+    if (this.#isUpload && status < 400 && !reader.isRequestVerified) {
+      throw new OutcomeUnknown({ cause: new BrokenStream('the service answered without the whole request') });
     }
     return null;
   }

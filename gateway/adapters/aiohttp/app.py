@@ -1,8 +1,6 @@
 """Certless in front of an aiohttp application."""
 
 import traceback
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 from aiohttp import HttpVersion11, hdrs, web
 from multidict import CIMultiDict
@@ -10,7 +8,7 @@ from multidict import CIMultiDict
 from gateway.build import Assembly
 from gateway.errors import BrokenBody, ConfigError
 from gateway.pipeline.memory_release import FREED
-from gateway.pipeline.outer import OuterRequest, Reply, format_of
+from gateway.pipeline.outer import OuterRequest, Reply, ReplyRecords, format_of
 from gateway.pipeline.pipe import StreamedRequest, StreamedResponse
 from gateway.pipeline.request_headers import is_host, is_one_host
 from gateway.pipeline.socket_ends import AppSocket
@@ -187,24 +185,32 @@ async def _send(request: web.Request, response: web.StreamResponse) -> None:
     try:
         await response.prepare(request)
         if isinstance(response, _Records):
-            await response.write_records()
+            await response.write_records(request)
         await response.write_eof()
     except ConnectionError as error:
         traceback.clear_frames(error.__traceback__)
         FREED.add(request.writer.output_size)
+    finally:
+        if isinstance(response, _Records):
+            await response.records.aclose()
 
 
 class _Records(web.StreamResponse):
     """A reply that is a stream."""
 
-    def __init__(self, reply: Reply, records: AsyncGenerator[bytes]) -> None:
+    def __init__(self, reply: Reply, records: ReplyRecords) -> None:
         super().__init__(status=reply.status, headers=reply.headers)
-        self._records = records
+        self.records = records
 
-    async def write_records(self) -> None:
-        async with aclosing(self._records):
-            async for record in self._records:
-                await self.write(record)
+    async def write_records(self, request: web.Request) -> None:
+        try:
+            async for record in self.records:
+                await self.records.sent(self.write(record))
+        except ConnectionResetError:
+            # The records end without FINAL; the client must not take the end for their end.
+            if request.transport is not None:
+                request.transport.abort()
+            raise
 
 
 def _response(reply: Reply) -> web.StreamResponse:

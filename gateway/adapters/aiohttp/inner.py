@@ -6,7 +6,7 @@ streams, sends a file or sets headers in ``on_response_prepare``.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar, cast
 
@@ -15,8 +15,9 @@ from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from gateway.errors import BodyTooLarge, BrokenBody
+from gateway.errors import BodyTooLarge
 from gateway.pipeline.inner import (
+    BODILESS,
     FAILED,
     as_text,
     captured_response,
@@ -217,7 +218,7 @@ async def _feed(body: RequestBody, payload: StreamReader, protocol: UploadProtoc
             payload.feed_data(data)
             await protocol.may_feed.wait()
         payload.feed_eof()
-    except BrokenBody as error:
+    except Exception as error:
         payload.set_exception(web.RequestPayloadError(str(error)))
 
 
@@ -307,7 +308,7 @@ async def run(
     headers = captured_fields(captured)
     if not field_bytes:
         headers = [(name, as_text(value)) for name, value in headers]
-    return captured_response(response.status, headers, bytes(captured.body))
+    return _checked(request, response.status, headers)
 
 
 async def run_streamed(handler: Handler, inner: StreamedInner) -> HttpResponse | StreamedResponse:
@@ -342,7 +343,9 @@ async def _complete(handler: Handler, inner: StreamedInner) -> HttpResponse:
     try:
         response = await run_to_end(handler, inner.request)
         failure = None
-        return captured_response(response.status, captured_fields(writer), bytes(writer.body))
+        if writer.pipe is not None:
+            return captured_response(response.status, (), b"")
+        return _checked(inner.request, response.status, captured_fields(writer))
     except Exception as error:
         if isinstance(error, BodyTooLarge):
             failure = BodyFailed(AbortReason.TOO_LARGE)
@@ -367,6 +370,18 @@ async def run_to_end(handler: Handler, request: InnerRequest) -> web.StreamRespo
         return response
     finally:
         close_uploads(request)
+
+
+def _checked(
+    request: InnerRequest, status: int, headers: Iterable[tuple[str, str]]
+) -> HttpResponse:
+    """The response. 500 if its body is not as long as it says: a server would abort it."""
+    writer = request.captured
+    declared = writer.headers.get(hdrs.CONTENT_LENGTH)
+    has_body = request.method != hdrs.METH_HEAD and status not in BODILESS
+    if has_body and declared is not None and declared != str(len(writer.body)):
+        return failed(RuntimeError("the response is not as long as it says"))
+    return captured_response(status, headers, bytes(writer.body))
 
 
 def captured_fields(writer: CapturingWriter) -> list[tuple[str, str]]:

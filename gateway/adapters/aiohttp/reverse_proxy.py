@@ -86,6 +86,7 @@ class Proxy:
         self._targets = None if targets is None else RoutePatterns(targets)
         self._max_body_bytes = max_body_bytes
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=_CONNECT_TIMEOUT_S)
+        self._timeout_s = timeout_s
         self._stream_timeout = aiohttp.ClientTimeout(
             total=None, connect=_CONNECT_TIMEOUT_S, sock_read=timeout_s
         )
@@ -127,7 +128,7 @@ class Proxy:
             if isinstance(request, SocketRequest):
                 return await self._socket(request)
             if isinstance(request, InnerRequest) and not request.content.is_eof():
-                return await self._exchange(request, StreamedUpload(request))
+                return await self._while_it_moves(request, StreamedUpload(request))
             upload = Upload(await self._body(request))
             if USER in request:
                 return await self._exchange(request, upload)
@@ -188,6 +189,25 @@ class Proxy:
             upload.forget()
             # Without this, an error of the task would hold this frame, and the frame the error.
             del task
+
+    async def _while_it_moves(
+        self, request: web.Request, upload: StreamedUpload
+    ) -> web.StreamResponse:
+        """The exchange of a body that is still coming.
+
+        aiohttp waits for an upstream that does not read for as long as it likes.
+        """
+        task = asyncio.create_task(self._exchange(request, upload))
+        try:
+            while not (await asyncio.wait((task,), timeout=_CHECK_S))[0]:
+                if upload.stalled_s > self._timeout_s:
+                    text = "the upstream did not read the request in time"
+                    raise UpstreamFailed(text, timed_out=True)
+            return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait((task,))
 
     async def _exchange(
         self, request: web.Request, upload: Upload | StreamedUpload

@@ -1,5 +1,6 @@
 """A body on its way to the upstream. It is freed once it is sent."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -16,6 +17,13 @@ class StreamedUpload:
         self.length = request.content_length
         self.is_broken = False
         self._content = request.content
+        self._loop = asyncio.get_running_loop()
+        self._offered_s: float | None = None
+
+    @property
+    def stalled_s(self) -> float:
+        """How long the upstream has not taken what it was offered."""
+        return 0 if self._offered_s is None else self._loop.time() - self._offered_s
 
     def begin(self) -> AsyncIterator[bytes]:
         """The chunks for aiohttp to send."""
@@ -24,7 +32,9 @@ class StreamedUpload:
     async def _chunks(self) -> AsyncIterator[bytes]:
         try:
             async for chunk in self._content.iter_any():
+                self._offered_s = self._loop.time()
                 yield chunk
+                self._offered_s = None
         except web.RequestPayloadError:
             self.is_broken = True
             raise

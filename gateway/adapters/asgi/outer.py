@@ -2,15 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote, unquote
 
 from multidict import CIMultiDict
 
 from gateway.errors import BodyTooLarge, BodyTooSlow, BrokenBody, TooManyBodies
-from gateway.pipeline.outer import OuterRequest, Reply, format_of
+from gateway.pipeline.outer import OuterRequest, Reply, ReplyRecords, format_of
 from gateway.pipeline.pipe import StreamedRequest, StreamedResponse
 from gateway.pipeline.request_body import collect
 from gateway.pipeline.request_headers import is_host, is_one_host
@@ -165,13 +163,17 @@ class AsgiRequest(OuterRequest):
                         """Ignore it."""
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_records(self, reply: Reply, records: AsyncGenerator[bytes], send: Send) -> None:
+    async def _send_records(self, reply: Reply, records: ReplyRecords, send: Send) -> None:
         headers = to_bytes(reply.headers.items())
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        async with aclosing(records):
+        try:
+            start = {"type": "http.response.start", "status": reply.status, "headers": headers}
+            await records.sent(send(start))
             async for record in records:
-                await send({"type": "http.response.body", "body": record, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+                body = {"type": "http.response.body", "body": record, "more_body": True}
+                await records.sent(send(body))
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            await records.aclose()
 
 
 def has_one_host(scope: Scope) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from certless.client import messages as client_messages
 from certless.client import streams as client_streams
 from certless.client.transport import StreamedReply
 from gateway.pipeline import streams as gateway_streams
+from gateway.pipeline.streams import STREAMS_PER_USER
 from protocol.streams.bodies import AbortReason
 from protocol.streams.records import MIN_RECORD_BYTES
 
@@ -161,7 +163,7 @@ async def test_what_is_longer_than_the_limit(kind: str) -> None:
 
 @pytest.fixture
 def quick_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_streams, "_CHECK_S", 0.05)
+    monkeypatch.setattr(gateway_streams, "CHECK_S", 0.05)
     monkeypatch.setattr(gateway_streams, "_PING_S", 0.05)
 
 
@@ -413,3 +415,61 @@ async def test_routes_of_the_gateway_do_not_exist_inside_a_stream(target: str) -
         async with at.client.stream("POST", target, data=b"x") as response:
             assert response.status == 404
         assert (await at.client.get("/down?size=1")).status == 200
+
+
+# --- what must not stay, and what must not pass for success ---
+
+
+@pytest.mark.parametrize("kind", ["aiohttp", "proxy"])
+async def test_a_client_that_leaves_before_the_head(kind: str) -> None:
+    async with streaming_in(kind) as at:
+        asked = asyncio.create_task(at.client.stream("GET", "/late").__aenter__())
+        async with asyncio.timeout(10):
+            await at.seen.begun.wait()
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        at.seen.released.set()
+        # The handler gets an error as soon as it writes: nobody reads.
+        async with asyncio.timeout(20):
+            await at.seen.ended.wait()
+
+
+async def test_a_body_of_somebody_without_the_key_runs_nothing() -> None:
+    async with streaming_in("aiohttp") as at:
+        transport = at.client._protocol._transport  # type: ignore[attr-defined]
+        post_records = transport.post_records
+
+        async def of_a_stranger(path: str, _: Any) -> Any:
+            return await post_records(path, pieces_of(100))
+
+        transport.post_records = of_a_stranger
+        with pytest.raises(StreamAborted, match="did not arrive whole"):
+            await at.client.stream("PUT", "/up", data=b"body").__aenter__()
+        assert not at.seen.begun.is_set()
+
+
+@pytest.mark.parametrize("kind", ["aiohttp", "proxy"])
+async def test_success_without_the_whole_body_is_an_error(kind: str) -> None:
+    async with streaming_in(kind) as at:
+        with pytest.raises((StreamBroken, StreamAborted)):
+            async with at.client.stream("PUT", "/ignore?status=200", data=pattern(SIZE)):
+                """The response says at its end that the body was not read to its end."""
+
+
+async def test_a_response_that_is_not_as_long_as_it_says() -> None:
+    async with (
+        streaming_in("aiohttp") as at,
+        at.client.stream("GET", "/short") as response,
+    ):
+        assert response.status == 500
+
+
+async def test_a_user_has_a_bound_of_open_streams() -> None:
+    async with streaming_in("aiohttp", max_body_bytes=100_000) as at, AsyncExitStack() as stack:
+        for _ in range(STREAMS_PER_USER):
+            await stack.enter_async_context(at.client.stream("GET", "/forever"))
+        # One more gets its response whole, up to the limit of messages.
+        async with at.client.stream("GET", "/down?size=90000") as whole:
+            assert len(await whole.read()) == 90_000
+        async with at.client.stream("GET", "/down?size=200000") as whole:
+            assert whole.status == 500

@@ -135,6 +135,8 @@ export class BodyReader {
   records;
   flag = 0;
   #received = 0;
+  /** The piece that reaches the declared length is given out with FINAL only. @type {Bytes | null} */
+  #last = null;
 
   /** @param {RecordReader} records @param {number | null} [length] */
   constructor(records, length = null) {
@@ -174,7 +176,9 @@ export class BodyReader {
       if (this.length !== null && this.#received > this.length) {
         throw this.records.broken('more data than the declared length');
       }
-      return data;
+      if (this.#received !== this.length) return data;
+      this.#last = data;
+      return null;
     }
     if (type === RECORD.final && data.length === 1 && first <= 1) {
       if (this.length !== null && this.#received < this.length) {
@@ -182,7 +186,7 @@ export class BodyReader {
       }
       this.flag = first;
       this.isComplete = true;
-      return null;
+      return this.#last;
     }
     if (type === RECORD.abort && data.length === 1) throw new AbortedStream(first);
     throw this.records.broken('a record that does not belong here');

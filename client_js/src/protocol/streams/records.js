@@ -19,6 +19,7 @@ import { hkdfExpand } from '../../primitives/hashes.js';
 /** @typedef {{ streamId: Bytes, client: Bytes, server: Bytes }} StreamKeys the id, and the first key of each side */
 /** @typedef {{ type: number, data: Bytes }} StreamRecord */
 
+export const RESPONSE_SALT_BYTES = 16;
 export const LENGTH_BYTES = 4;
 export const MIN_RECORD_BYTES = 1 + GCM_TAG_BYTES;
 export const LEAST_RECORD_LIMIT = 4096;
@@ -41,10 +42,14 @@ export const RECORD = Object.freeze({
 });
 const TYPES = Object.values(RECORD);
 const REKEY_LABEL = utf8('certless/1 stream rekey');
+const RESPONSE_LABEL = utf8('certless/1 stream response');
 const NOTHING = new Uint8Array();
 
 /** @param {number} type */
 const isLast = (type) => type === RECORD.final || type === RECORD.abort;
+
+/** The keys after a response salt (PROTOCOL §2.10.4). @param {StreamKeys} keys @param {Uint8Array} salt @returns {StreamKeys} */
+export const saltedKeys = (keys, salt) => ({ ...keys, server: hkdfExpand(keys.server, concat(RESPONSE_LABEL, salt)) });
 
 /** The key of one direction, and the counter that makes each nonce unique. */
 class KeyChain {
