@@ -20,7 +20,7 @@ import { equal } from '../src/primitives/hashes.js';
 import { validatePublicKey } from '../src/protocol/rsaKeys.js';
 import { Envelope, KIND } from '../src/protocol/hardened/sealedMessages.js';
 import { BodyReader, BodyWriter } from '../src/protocol/streams/bodies.js';
-import { MOST_RECORD_LIMIT, RecordReader, RecordWriter } from '../src/protocol/streams/records.js';
+import { MOST_RECORD_LIMIT, RESPONSE_SALT_BYTES, RecordReader, RecordWriter, saltedKeys } from '../src/protocol/streams/records.js';
 import { ReplayWindow, advance, answerResumption, answerShare, enrol, greet, openRequest, proven } from './support/hardenedServer.js';
 import { privateDer, publicPem } from './vectors.js';
 
@@ -93,7 +93,8 @@ export class HardenedGateway {
   async #records(route, body, response) {
     const { keys, request } = this.granted.get(route);
     this.granted.delete(route);
-    await this.#send(response, new Uint8Array(), keys, { ...request, body });
+    const salt = nodeCrypto.randomBytes(RESPONSE_SALT_BYTES);
+    await this.#send(response, salt, saltedKeys(keys, salt), { ...request, body });
   }
 
   async #send(response, first, keys, request) {

@@ -27,6 +27,9 @@ from protocol.hardened.client_session import (
     ClientSession,
     ClockRefused,
     EpochRefused,
+    OpenedStream,
+    seal_socket_request,
+    seal_stream_request,
 )
 from protocol.hardened.message_server import (
     AcceptedMessage,
@@ -35,8 +38,9 @@ from protocol.hardened.message_server import (
     open_request,
 )
 from protocol.hardened.records import EPOCH_OVERLAP_MS, MAX_EPOCH_MS, SessionRecord
-from protocol.hardened.sealed_messages import Envelope, Header, Kind, seal_message
+from protocol.hardened.sealed_messages import Envelope, Header, Kind, seal_message, unwrap
 from protocol.hardened.suites import HARDENED_SUITES, Freshness
+from protocol.streams.opening import SocketRequest, StreamRequest
 
 by_suite = pytest.mark.parametrize("suite", HARDENED_SUITES)
 by_fresh = pytest.mark.parametrize("fresh", ["clock", "counter"])
@@ -264,6 +268,56 @@ def test_what_is_no_request_is_found_out_after_the_claim() -> None:
         accepted.http_request()
     # It can be answered inside.
     accepted.seal_response(RESPONSE, peer.now_ms, peer.entropy)
+
+
+# --- streams and sockets: the seal of their openings (2.10.2, 2.11.1) ----------------------------
+
+UPLOAD = StreamRequest("POST", "/files?name=a", (("Content-Type", "text/plain"),), 5, 4096)
+SOCKET = SocketRequest("/chat", (("Origin", "http://shop.example"),), ("chat",), 4096)
+
+
+def test_each_kind_of_request_has_a_route_of_its_own() -> None:
+    peer, session = enrolled()
+    sent, _, session = peer.send(session)
+    stream, _, session = seal_stream_request(session, UPLOAD, peer.now_ms, peer.entropy)
+    socket, _, _ = seal_socket_request(session, SOCKET, peer.now_ms, peer.entropy)
+    for envelope in (sent, stream, socket):
+        for kind in (Kind.REQUEST, Kind.STREAM_REQUEST, Kind.SOCKET_REQUEST):
+            if kind is not envelope.header.kind:
+                with pytest.raises(DecryptionFailed):
+                    peer.open(envelope, kind=kind)
+
+
+@by_suite
+def test_a_stream_request_is_granted_under_the_seal(suite: str) -> None:
+    peer, session = enrolled(suite)
+    envelope, pending, session = seal_stream_request(
+        session, UPLOAD, peer.now_ms, peer.entropy, peer.client_pair
+    )
+    accepted = peer.receive(envelope, kind=Kind.STREAM_REQUEST)
+    assert accepted.stream_request() == UPLOAD
+    answer, keys = accepted.seal_grant(4096, peer.now_ms, peer.entropy)
+    received = pending.receive(answer)
+    unwrapped = unwrap(peer.client_pair, received.wrapped)
+    assert received.open(unwrapped, 0) == OpenedStream(keys, 4096)
+
+
+def test_a_socket_request_is_granted_under_the_seal() -> None:
+    peer, session = enrolled()
+    envelope, pending, session = seal_socket_request(session, SOCKET, peer.now_ms, peer.entropy)
+    accepted = peer.receive(envelope, kind=Kind.SOCKET_REQUEST)
+    assert accepted.socket_request() == SOCKET
+    answer, keys = accepted.seal_grant(4096, peer.now_ms, peer.entropy)
+    assert pending.receive(answer).open(b"", 0) == OpenedStream(keys, 4096)
+
+
+def test_a_stream_is_not_opened_as_a_response() -> None:
+    peer, session = enrolled()
+    envelope, pending, session = seal_stream_request(session, UPLOAD, peer.now_ms, peer.entropy)
+    accepted = peer.receive(envelope, kind=Kind.STREAM_REQUEST)
+    answer, _ = accepted.seal_grant(4096, peer.now_ms, peer.entropy)
+    with pytest.raises(LocalProtocolError):
+        pending.open(answer, 0)
 
 
 # --- freshness ----------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ from protocol.hardened.records import (
     ticket_hash,
 )
 from protocol.hardened.replay_window import FreshnessClaim, ReplayWindow
-from protocol.hardened.sealed_messages import Envelope
+from protocol.hardened.sealed_messages import Envelope, Kind
 from protocol.hardened.suites import HARDENED_SUITES, Freshness
 
 HOUR_MS = 3_600_000
@@ -261,17 +261,20 @@ class HardenedPeer:
     ) -> tuple[Envelope, PendingMessage, ClientSession]:
         return seal_request(session, request, self.now_ms, self.entropy, self.client_pair)
 
-    def open(self, envelope: Envelope, now_ms: int | None = None) -> OpenedMessage:
+    def open(
+        self, envelope: Envelope, now_ms: int | None = None, kind: Kind = Kind.REQUEST
+    ) -> OpenedMessage:
         envelope = Envelope.parse(self.form, envelope.serialize(self.form))
         record = self.memory.session(envelope.header.session_id)
         session = ServerSession.load(record) if record else None
-        return open_request(envelope, session, self.now_ms if now_ms is None else now_ms)
+        now_ms = self.now_ms if now_ms is None else now_ms
+        return open_request(envelope, session, now_ms, kind=kind)
 
     def decide(
-        self, envelope: Envelope, now_ms: int | None = None
+        self, envelope: Envelope, now_ms: int | None = None, kind: Kind = Kind.REQUEST
     ) -> AcceptedMessage | StaleMessage:
         """Serve the request: claim it and store the session."""
-        opened = self.open(envelope, now_ms)
+        opened = self.open(envelope, now_ms, kind)
         session_id = envelope.header.session_id
         claimed = self.memory.claim(session_id, opened.claim)
         decided = opened.accept(claimed, self.now_ms if now_ms is None else now_ms)
@@ -279,8 +282,10 @@ class HardenedPeer:
             self.memory.sessions[session_id] = decided.session.serialize()
         return decided
 
-    def receive(self, envelope: Envelope, now_ms: int | None = None) -> AcceptedMessage:
-        decided = self.decide(envelope, now_ms)
+    def receive(
+        self, envelope: Envelope, now_ms: int | None = None, kind: Kind = Kind.REQUEST
+    ) -> AcceptedMessage:
+        decided = self.decide(envelope, now_ms, kind)
         assert isinstance(decided, AcceptedMessage)
         return decided
 
