@@ -61,7 +61,9 @@ class Door:
             return Verdict.ASK_FIRST
         if not self._has_cookie(headers.get("Cookie", "")):
             return Verdict.STRANGER
-        if is_foreign or not (method in SAFE_METHODS or self._is_ours(headers)):
+        # A WebSocket can send anything, and no browser asks before it opens one.
+        is_safe = method in SAFE_METHODS and "Upgrade" not in headers
+        if is_foreign or not (is_safe or self._is_ours(headers)):
             return Verdict.CROSS_SITE
         return Verdict.ADMITTED
 

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from aiohttp import hdrs, web
+from multidict import CIMultiDict, MultiMapping
 
-from certless.client import ClientError, NoAnswer, Refused
+from certless.client import ClientError, NoAnswer, Refused, SocketRefused
 
 from .cookies import Cookies
 from .door import SAFE_METHODS
@@ -61,16 +62,14 @@ async def forward(request: web.BaseRequest, target: str, route: Route) -> web.St
     if "#" in target:
         raise ValueError("a target has no fragment")
     upload = _Upload(request) if request.can_read_body else None
-    fields = to_site(request.headers.items(), route.origins, _cookie(request, target, route))
-    answer = await route.session.open_stream(
+    fields = request_fields(request, target, route)
+    answer = await route.session.open(
         lambda: route.session.client.stream(request.method, target, headers=fields, data=upload),
         is_repeatable=request.method in SAFE_METHODS and upload is None,
     )
     try:
         response = web.StreamResponse(status=answer.status)
-        lines = answer.headers.getall(hdrs.SET_COOKIE, [])
-        if route.cookies is not None:
-            lines = route.cookies.received(lines, target)
+        lines = response_cookies(answer.headers, target, route)
         policy = route.policy_for(request)
         mapped = to_browser(answer.headers.items(), route.origins, lines, policy)
         if answer.is_decoded:
@@ -102,11 +101,20 @@ async def forward(request: web.BaseRequest, target: str, route: Route) -> web.St
         answer.close()
 
 
-def _cookie(request: web.BaseRequest, target: str, route: Route) -> str | None:
+def request_fields(request: web.BaseRequest, target: str, route: Route) -> CIMultiDict[str]:
+    """The header fields for the site, with its cookies."""
     given = request.headers.getall(hdrs.COOKIE, [])
     if route.cookies is None:
-        return "; ".join(given) or None
-    return route.cookies.sent(given, target)
+        cookie = "; ".join(given) or None
+    else:
+        cookie = route.cookies.sent(given, target)
+    return to_site(request.headers.items(), route.origins, cookie)
+
+
+def response_cookies(fields: MultiMapping[str], target: str, route: Route) -> list[str]:
+    """The lines of Set-Cookie for the browser. The others are kept."""
+    lines = fields.getall(hdrs.SET_COOKIE, [])
+    return lines if route.cookies is None else route.cookies.received(lines, target)
 
 
 def failure(error: ClientError | ValueError) -> tuple[int, str]:
@@ -118,6 +126,8 @@ def failure(error: ClientError | ValueError) -> tuple[int, str]:
             return 401, str(error)
         case Interrupted() | NotForwarded():
             return 502, str(error)
+        case SocketRefused(status=status) if status >= 400:
+            return status, str(error)
         case Refused(retry_after_s=int()):
             return 503, str(error)
         case NoAnswer():

@@ -51,6 +51,8 @@ def to_site(fields: _Fields, origins: Origins, cookie: str | None) -> CIMultiDic
     mapped = CIMultiDict({"Host": origins.host, "Accept-Encoding": "identity"})
     for name, value in _end_to_end(fields):
         known = name.lower()
+        if known.startswith("sec-websocket-"):
+            continue
         if known in _ADDRESSES_TO_SITE:
             mapped.add(name, origins.url_to_site(value))
         elif known not in _NOT_TO_SITE:

@@ -24,6 +24,7 @@ from .login_pages import LoginPages
 from .origins import Origins
 from .serving import serving
 from .session import SealedSession
+from .sockets import is_socket, relay
 from .state import State
 
 _WORDS = {
@@ -114,9 +115,8 @@ class _Handler:
     async def _admitted(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
         if request.path == self._prefix or request.path.startswith(f"{self._prefix}/"):
             return await self.login.handle(request)
-        if request.headers.get(hdrs.UPGRADE):
-            return pages.no_web_sockets(request.headers)
+        passed_on = relay if is_socket(request) else forward
         try:
-            return await forward(request, target, self._route)
+            return await passed_on(request, target, self._route)
         except (ClientError, ValueError) as error:
             return self.login.told(request, target, self._own, *failure(error))

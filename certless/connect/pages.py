@@ -119,11 +119,5 @@ def ask_first(site: Site, target: str) -> web.Response:
     )
 
 
-def no_web_sockets(request_headers: Mapping[str, str]) -> web.Response:
-    """The answer to an upgrade."""
-    text = "WebSockets do not pass through certless connect yet."
-    return told(request_headers, 501, "Not passed on", text)
-
-
 def _error(text: str) -> str:
     return f'<p class="lost" role="alert">{escape(text)}</p>\n' if text else ""

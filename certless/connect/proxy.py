@@ -27,6 +27,7 @@ from .login_pages import LoginPages
 from .origins import Origins
 from .serving import serving
 from .session import SealedSession
+from .sockets import is_socket, relay
 from .state import State
 
 _USER = "certless"
@@ -126,10 +127,9 @@ class _Site:
                 return await self.login.handle(request)
             text = "A page of another site may not send this request."
             return pages.told(request.headers, 403, "Refused", text)
-        if request.headers.get(hdrs.UPGRADE):
-            return pages.no_web_sockets(request.headers)
+        passed_on = relay if is_socket(request) else forward
         try:
-            return await forward(request, target, self._route)
+            return await passed_on(request, target, self._route)
         except (ClientError, ValueError) as error:
             return self.login.told(request, target, self.origin, *failure(error))
 
@@ -178,7 +178,7 @@ class _Handler:
             refused = self._not_named(request)
         else:
             refused = pages.plain(
-                501, "certless connect: no tunnels: use http://, and no WebSockets yet"
+                501, "certless connect: no tunnels; WebSockets pass without --proxy"
             )
         await refused.prepare(request)
         await refused.write_eof()

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import TypeAlias
+from typing import TypeVar
 
 from certless.client import (
     Client,
@@ -11,12 +11,11 @@ from certless.client import (
     NoAnswer,
     NotLoggedIn,
     Refused,
-    StreamResponse,
 )
 
 from .errors import Interrupted, LoginNeeded
 
-Call: TypeAlias = Callable[[], AbstractAsyncContextManager[StreamResponse]]
+_T = TypeVar("_T")
 
 
 class SealedSession:
@@ -49,8 +48,10 @@ class SealedSession:
         self._is_open = False
         await self.client.logout()
 
-    async def open_stream(self, call: Call, *, is_repeatable: bool) -> StreamResponse:
-        """The response to ``call``; the caller closes it.
+    async def open(
+        self, call: Callable[[], AbstractAsyncContextManager[_T]], *, is_repeatable: bool
+    ) -> _T:
+        """The stream or socket of ``call``; the caller closes it.
 
         A lost session is resumed. The request is then sent again if nothing was sent before, or
         if it ``is_repeatable``. Raises: LoginNeeded, Interrupted, ClientError, ValueError.
@@ -77,10 +78,10 @@ class SealedSession:
             )
         return await self._enter(call)
 
-    async def _enter(self, call: Call) -> StreamResponse:
-        response = await call().__aenter__()
+    async def _enter(self, call: Callable[[], AbstractAsyncContextManager[_T]]) -> _T:
+        opened = await call().__aenter__()
         self.requests += 1
-        return response
+        return opened
 
     async def _resume(self, seen: int) -> None:
         """Open a new session with the ticket, once for all requests that lost the same one."""

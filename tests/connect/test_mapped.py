@@ -6,6 +6,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import WSMsgType
 from connected import ANN, a_site, connect_to, connected, files_of
 from yarl import URL
 
@@ -155,11 +156,46 @@ async def test_connect_answers_the_prefix_itself(tmp_path: Path) -> None:
             assert "answers this path itself" in await answer.text()
 
 
-async def test_web_sockets_are_refused_with_a_sentence(tmp_path: Path) -> None:
+async def test_a_web_socket_passes_in_both_directions(tmp_path: Path) -> None:
+    async with connected(tmp_path) as at, asyncio.timeout(30):
+        await at.post("/login", {"name": "ann"})
+        socket = await at.browser.ws_connect(
+            f"{at.own}/chat", headers={"Origin": at.own}, protocols=["chat.v2"]
+        )
+        assert socket.protocol == "chat.v2"
+        assert await socket.receive_json() == [at.site, "sid=of-ann; theme=dark"]
+        await socket.send_str("tea")
+        assert await socket.receive_str() == "tea"
+        await socket.send_bytes(bytes(1_000_000))
+        assert await socket.receive_bytes() == bytes(1_000_000)
+        await socket.send_str("close")
+        closed = await socket.receive()
+        assert (closed.type, closed.data, closed.extra) == (WSMsgType.CLOSE, 4001, "enough")
+
+
+async def test_a_web_socket_that_the_browser_closes_is_closed_at_the_site(tmp_path: Path) -> None:
+    async with connected(tmp_path) as at, asyncio.timeout(30):
+        socket = await at.browser.ws_connect(f"{at.own}/chat", headers={"Origin": at.own})
+        await socket.receive_json()
+        await socket.close(code=4000)
+        await at.seen.socket_closed.wait()
+        assert at.seen.socket_code == 4000
+
+
+async def test_a_web_socket_that_the_site_refuses_is_refused(tmp_path: Path) -> None:
     async with connected(tmp_path) as at:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            await at.browser.ws_connect(f"{at.own}/ws", headers={"Origin": at.own})
-        assert refused.value.status == 501
+            await at.browser.ws_connect(f"{at.own}/orders", headers={"Origin": at.own})
+        assert 400 <= refused.value.status < 600
+
+
+async def test_a_web_socket_of_another_site_is_refused(tmp_path: Path) -> None:
+    async with connected(tmp_path) as at:
+        for headers in ({"Origin": "http://evil.example"}, {}):
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await at.browser.ws_connect(f"{at.own}/chat", headers=headers)
+            assert refused.value.status == 403
+        assert at.seen.requests == []
 
 
 async def test_a_stored_ticket_opens_the_session_without_a_code(tmp_path: Path) -> None:

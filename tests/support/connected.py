@@ -31,6 +31,8 @@ class Seen:
 
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     uploaded: int = 0
+    socket_code: int | None = None
+    socket_closed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def small_site(seen: Seen) -> web.Application:
@@ -122,6 +124,21 @@ def small_site(seen: Seen) -> web.Application:
         await answer.write(b"data: two\n\n")
         return answer
 
+    async def chat(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(protocols=["chat.v2"])
+        await socket.prepare(request)
+        await socket.send_json([request.headers.get("Origin"), request.headers.get("Cookie")])
+        async for message in socket:
+            if message.data == "close":
+                await socket.close(code=4001, message=b"enough")
+            elif message.type is web.WSMsgType.TEXT:
+                await socket.send_str(message.data)
+            else:
+                await socket.send_bytes(message.data)
+        seen.socket_code = socket.close_code
+        seen.socket_closed.set()
+        return socket
+
     async def go_on(_: web.Request) -> web.Response:
         seen_one.set()
         return web.Response()
@@ -138,6 +155,7 @@ def small_site(seen: Seen) -> web.Application:
     app.router.add_get("/down", down)
     app.router.add_post("/up", up)
     app.router.add_get("/events", events)
+    app.router.add_get("/chat", chat)
     app.router.add_post("/go-on", go_on)
     return app
 

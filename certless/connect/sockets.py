@@ -1,0 +1,101 @@
+"""WebSockets of a browser or program, sealed on their way to the site."""
+
+import asyncio
+
+from aiohttp import WSMessage, WSMsgType, hdrs, web
+
+from certless.client import ClientError, WebSocket
+
+from .forward import Route, request_fields, response_cookies
+
+# A larger message ends the socket (1009).
+_MESSAGE_BYTES = 64 * 1024 * 1024
+_GOING_AWAY = 1001
+# 1005 says that a close had no code; it is never sent.
+_NORMAL, _NO_CODE = 1000, 1005
+
+
+def is_socket(request: web.BaseRequest) -> bool:
+    """Whether this is the handshake of a WebSocket."""
+    return request.headers.get(hdrs.UPGRADE, "").lower() == "websocket"
+
+
+async def relay(request: web.BaseRequest, target: str, route: Route) -> web.StreamResponse:
+    """Open the site's WebSocket, then the browser's, and pass on messages until either ends.
+
+    Raises: LoginNeeded, ClientError, ValueError; nothing was sent to the browser then.
+    """
+    fields = request_fields(request, target, route)
+    given = ",".join(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, []))
+    protocols = [name.strip() for name in given.split(",") if name.strip()]
+    far = await route.session.open(
+        lambda: route.session.client.ws(
+            target, protocols=protocols, headers=fields, max_msg_size=_MESSAGE_BYTES
+        ),
+        is_repeatable=True,
+    )
+    try:
+        near = web.WebSocketResponse(
+            protocols=[far.protocol] if far.protocol else (), max_msg_size=_MESSAGE_BYTES
+        )
+        for line in response_cookies(far.headers, target, route):
+            near.headers.add(hdrs.SET_COOKIE, line)
+        await near.prepare(request)
+        await _until_one_ends(
+            asyncio.create_task(_up(near, far)),
+            asyncio.create_task(_down(far, near, request.transport)),
+        )
+        return near
+    finally:
+        await far.close(code=_GOING_AWAY)
+
+
+async def _until_one_ends(*ways: asyncio.Task[None]) -> None:
+    try:
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+
+
+def _code(closed: WSMessage) -> int:
+    return _NORMAL if closed.data in (None, _NO_CODE) else closed.data
+
+
+async def _up(near: web.WebSocketResponse, far: WebSocket) -> None:
+    while True:
+        message = await near.receive()
+        match message.type:
+            case WSMsgType.TEXT:
+                await far.send_str(message.data)
+            case WSMsgType.BINARY:
+                await far.send_bytes(message.data)
+            case WSMsgType.CLOSE:
+                await far.close(code=_code(message), message=(message.extra or "").encode())
+                return
+            case _:
+                return
+
+
+async def _down(
+    far: WebSocket, near: web.WebSocketResponse, transport: asyncio.Transport | None
+) -> None:
+    try:
+        while True:
+            message = await far.receive()
+            match message.type:
+                case WSMsgType.TEXT:
+                    await near.send_str(message.data)
+                case WSMsgType.BINARY:
+                    await near.send_bytes(message.data)
+                case WSMsgType.CLOSE:
+                    reason = (message.extra or "").encode()
+                    await near.close(code=_code(message), message=reason)
+                    return
+                case _:
+                    return
+    except ClientError:
+        # It was not closed, so the browser must not see a close.
+        if transport is not None:
+            transport.abort()
