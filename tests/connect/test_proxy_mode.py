@@ -8,7 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from connected import ANN, PAGE, Site, a_site
+from connected import ANN, PAGE, Site, a_browser, a_site
 from mailboxes import a_free_port
 from yarl import URL
 
@@ -54,7 +54,7 @@ async def proxied(folder: Path, *, is_logged_in: bool = True) -> AsyncIterator[P
         opened = listen_on("127.0.0.1", 0)
         async with (
             proxy_mode(sites, "ecdh-gcm", "certless", "/.gateway", opened, folder) as proxy,
-            aiohttp.ClientSession() as http,
+            a_browser() as http,
         ):
             at = Proxied(site, proxy, http)
             if is_logged_in:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from aiohttp import web
+from aiohttp import TraceRequestEndParams, web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from frameworks import serving
 from gateways import CaughtMails
@@ -177,12 +177,29 @@ class _Loopback(AbstractResolver):
         """Nothing is open."""
 
 
-def a_browser() -> aiohttp.ClientSession:
-    """Keeps cookies and knows ``localhost``. It follows no redirects by itself in the tests."""
-    return aiohttp.ClientSession(
+@asynccontextmanager
+async def a_browser() -> AsyncIterator[aiohttp.ClientSession]:
+    """Keeps cookies and knows ``localhost``. It follows no redirects by itself in the tests.
+
+    It closes all answers at its end, so a test can read the status alone.
+    """
+    answers: list[aiohttp.ClientResponse] = []
+
+    async def keep(_session: object, _context: object, ended: TraceRequestEndParams) -> None:
+        answers.append(ended.response)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(keep)
+    async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(resolver=_Loopback(), family=socket.AF_INET),
         cookie_jar=aiohttp.CookieJar(),
-    )
+        trace_configs=[trace],
+    ) as browser:
+        try:
+            yield browser
+        finally:
+            for answer in answers:
+                answer.close()
 
 
 @dataclass
