@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import WSMessage, WSMsgType, hdrs, web
 
-from certless.client import ClientError, WebSocket
+from certless.client import WebSocket
 
 from .forward import Route, request_fields, response_cookies
 
@@ -41,22 +41,30 @@ async def relay(request: web.BaseRequest, target: str, route: Route) -> web.Stre
         for line in response_cookies(far.headers, target, route):
             near.headers.add(hdrs.SET_COOKIE, line)
         await near.prepare(request)
-        await _until_one_ends(
-            asyncio.create_task(_up(near, far)),
-            asyncio.create_task(_down(far, near, request.transport)),
-        )
+        up = asyncio.create_task(_up(near, far))
+        down = asyncio.create_task(_down(far, near))
+        closed = await _first_end(up, down)
+        if closed is not None:
+            await near.close(code=_code(closed), message=(closed.extra or "").encode())
+        elif not near.closed and request.transport is not None:
+            # The site's socket was not closed, so the browser must not see a close.
+            request.transport.abort()
         return near
     finally:
         await far.close(code=_GOING_AWAY)
 
 
-async def _until_one_ends(*ways: asyncio.Task[None]) -> None:
+async def _first_end(
+    up: asyncio.Task[None], down: asyncio.Task[WSMessage | None]
+) -> WSMessage | None:
+    """Wait until either ends, and end both; the close of the site's socket, if it came first."""
     try:
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
+        up.cancel()
+        down.cancel()
+        await asyncio.gather(up, down, return_exceptions=True)
+    return None if down.cancelled() or down.exception() else down.result()
 
 
 def _code(closed: WSMessage) -> int:
@@ -78,24 +86,15 @@ async def _up(near: web.WebSocketResponse, far: WebSocket) -> None:
                 return
 
 
-async def _down(
-    far: WebSocket, near: web.WebSocketResponse, transport: asyncio.Transport | None
-) -> None:
-    try:
-        while True:
-            message = await far.receive()
-            match message.type:
-                case WSMsgType.TEXT:
-                    await near.send_str(message.data)
-                case WSMsgType.BINARY:
-                    await near.send_bytes(message.data)
-                case WSMsgType.CLOSE:
-                    reason = (message.extra or "").encode()
-                    await near.close(code=_code(message), message=reason)
-                    return
-                case _:
-                    return
-    except ClientError:
-        # It was not closed, so the browser must not see a close.
-        if transport is not None:
-            transport.abort()
+async def _down(far: WebSocket, near: web.WebSocketResponse) -> WSMessage | None:
+    while True:
+        message = await far.receive()
+        match message.type:
+            case WSMsgType.TEXT:
+                await near.send_str(message.data)
+            case WSMsgType.BINARY:
+                await near.send_bytes(message.data)
+            case WSMsgType.CLOSE:
+                return message
+            case _:
+                return None

@@ -173,6 +173,33 @@ async def test_a_web_socket_passes_in_both_directions(tmp_path: Path) -> None:
         assert (closed.type, closed.data, closed.extra) == (WSMsgType.CLOSE, 4001, "enough")
 
 
+async def test_the_sites_close_waits_for_the_browsers(tmp_path: Path) -> None:
+    """A browser reports a close as clean only if it could answer it."""
+    text = b"close"
+    opening = b"".join((b"\x81", bytes([0x80 | len(text)]), bytes(4), text))
+    async with connected(tmp_path) as at, asyncio.timeout(30):
+        cookies = at.browser.cookie_jar.filter_cookies(URL(at.own)).values()
+        fields = {
+            "Host": URL(at.own).authority,
+            "Origin": at.own,
+            "Cookie": "; ".join(f"{one.key}={one.value}" for one in cookies),
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        }
+        lines = ["GET /chat HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+        reader, writer = await asyncio.open_connection("127.0.0.1", URL(at.own).port)
+        writer.write("".join(f"{line}\r\n" for line in [*lines, ""]).encode() + opening)
+        await reader.readuntil(b"\x88\x08" + (4001).to_bytes(2) + b"enough")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.5)
+        writer.write(b"\x88\x82" + bytes(4) + (4001).to_bytes(2))
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_a_web_socket_that_the_browser_closes_is_closed_at_the_site(tmp_path: Path) -> None:
     async with connected(tmp_path) as at, asyncio.timeout(30):
         socket = await at.browser.ws_connect(f"{at.own}/chat", headers={"Origin": at.own})
