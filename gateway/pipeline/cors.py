@@ -35,8 +35,6 @@ class CrossOrigin:
 
     def allow(self, request: OuterRequest, reply: Reply) -> None:
         """Let a page of an allowed origin read ``reply``."""
-        if not self._origins:
-            return
         reply.headers.add("Vary", "Origin")
         if self._is_allowed(request):
             reply.headers[_ORIGIN] = request.headers["Origin"]

@@ -83,7 +83,7 @@ class Middleware:
         self._events = events
         self._script = ClientScript(settings)
         self._login_page = LoginPage(settings)
-        self._cross_origin = CrossOrigin(settings.cors)
+        self._cross_origin = CrossOrigin(settings.cors) if settings.cors else None
         prefix, paths = settings.prefix, settings.dialect.paths
         refused = dict.fromkeys(
             (prefix + path for path in (paths.session, paths.authenticate, paths.logout)),
@@ -110,7 +110,7 @@ class Middleware:
     async def answer(self, request: OuterRequest) -> Reply:
         """The reply to a request that is not public."""
         reply = await self._answer(request)
-        if self._routes.is_own(request.raw_path):
+        if self._cross_origin is not None and self._routes.is_own(request.raw_path):
             self._cross_origin.allow(request, reply)
         return reply
 
@@ -200,7 +200,8 @@ class Middleware:
     # --- the routes of the protocol ---
 
     async def _own(self, request: OuterRequest, serve: _Serve) -> Reply:
-        if preflight := self._cross_origin.preflight(request):
+        cross_origin = self._cross_origin
+        if cross_origin is not None and (preflight := cross_origin.preflight(request)):
             return preflight
         if request.method != "POST":
             reply = error_reply(request, 405, "method", "use POST")

@@ -91,7 +91,7 @@ async def test_what_is_not_events_is_an_error() -> None:
 
 
 async def test_an_ended_session_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_streams, "_CHECK_S", 0.05)
+    monkeypatch.setattr(gateway_streams, "CHECK_S", 0.05)
     monkeypatch.setattr(gateway_streams, "_PING_S", 0.05)
     async with streaming_in("aiohttp") as at, at.client.events("/forever") as events:
         await anext(events)

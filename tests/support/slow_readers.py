@@ -13,7 +13,7 @@ from gateway.adapters.aiohttp import reverse_proxy
 from gateway.service.listener import listening
 
 SIZE = 20_000_000
-OPTIONS = {"any_address": True, "suites": ["ecdh-gcm"], "public": ["/*"]}
+OPTIONS = {"any_address": True, "suites": ["ecdh-gcm"], "public": ["/*", "POST /*"]}
 
 
 @contextlib.asynccontextmanager
