@@ -29,8 +29,8 @@ def redirected(call: Call, status: int, location: str, origin: str) -> Call | No
 
     Raises: ClientError, if the body cannot be sent a second time.
     """
-    joined = urljoin(f"{origin}{call.target}", location)
     try:
+        joined = urljoin(f"{origin}{call.target}", location)
         if str(URL(joined).origin()) != origin:
             return None
     except ValueError:

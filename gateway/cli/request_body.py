@@ -28,7 +28,7 @@ class Body:
     @property
     def can_be_sent_again(self) -> bool:
         """Whether a redirect can have the same body."""
-        return not self.is_upload or isinstance(self.data, Path)
+        return isinstance(self.data, bytes | Path | None)
 
 
 def add_body_arguments(command: argparse.ArgumentParser) -> None:
