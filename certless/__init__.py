@@ -34,25 +34,28 @@ if TYPE_CHECKING:
     from .client import Client as Client
 
 # Loaded at first use, so that a program loads only what it uses.
-_HOME = {
-    "Account": "gateway.users.directory",
-    "AnyAddress": "gateway.users.directory",
-    "Client": "certless.client",
-    "CodeMail": "gateway.mail.message",
-    "ConfigError": "gateway.errors",
-    "Directory": "gateway.users.directory",
-    "Event": "gateway.events",
-    "GatewayError": "gateway.errors",
-    "MailNotSent": "gateway.errors",
-    "MailTransport": "gateway.mail.transports",
-    "SESSION": "gateway.adapters.aiohttp.inner",
-    "Session": "gateway.sessions.session",
-    "Settings": "gateway.config.settings",
-    "Store": "gateway.stores",
-    "USER": "gateway.adapters.aiohttp.inner",
-    "reverse_proxy": "gateway.adapters.aiohttp.setup",
-    "setup": "gateway.adapters.aiohttp.setup",
-}
+_HOME = dict.fromkeys(
+    (
+        "Account",
+        "AnyAddress",
+        "CodeMail",
+        "ConfigError",
+        "Directory",
+        "Event",
+        "GatewayError",
+        "MailNotSent",
+        "MailTransport",
+        "SESSION",
+        "Session",
+        "Settings",
+        "Store",
+        "USER",
+        "reverse_proxy",
+        "setup",
+    ),
+    "gateway",
+)
+_HOME["Client"] = "certless.client"
 # Names from before 0.2.0.
 _FORMER = {"Delivery": "MailTransport"}
 _MODULES = {

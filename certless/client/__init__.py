@@ -29,7 +29,8 @@ from .events import Events
 from .response import Response
 from .rsa_key import RsaDecrypter
 from .sockets import WebSocket
-from .streams import Body, StreamResponse
+from .stream_body import Body
+from .streams import StreamResponse
 from .tickets import TicketFile, Tickets
 
 __all__ = [

@@ -58,7 +58,8 @@ from .request import (
 from .response import RequestContext, Response
 from .rsa_key import ExternalKey, RsaDecrypter
 from .sockets import SocketCall, WebSocket, WebSocketContext
-from .streams import Progress, StreamCall, StreamContext, StreamData, StreamResponse, body_of
+from .stream_body import Progress, StreamData, body_of
+from .streams import StreamCall, StreamContext, StreamResponse
 from .tickets import TicketFile, Tickets
 from .transport import Transport
 

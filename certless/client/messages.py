@@ -38,15 +38,8 @@ from .errors import (
 )
 from .rsa_key import ClientKey
 from .sockets import SocketCall, WebSocket
-from .streams import (
-    Body,
-    Progress,
-    StreamCall,
-    StreamResponse,
-    sealed_body,
-    streamed_response,
-    whole_response,
-)
+from .stream_body import Body, Progress, sealed_body
+from .streams import StreamCall, StreamResponse, streamed_response, whole_response
 from .transport import MESSAGE_BYTES, SocketConnection, StreamedReply, Transport
 
 Sealed: TypeAlias = tuple[Envelope, PendingMessage, ClientSession]

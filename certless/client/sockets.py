@@ -38,7 +38,7 @@ from protocol.streams.sockets import (
 
 from .clock import Clock
 from .errors import AnswerNotTrusted, ClientError, NoAnswer, StreamBroken
-from .streams import stream_errors
+from .stream_content import stream_errors
 from .transport import SocketConnection
 
 CLOSE_S = 10

@@ -31,7 +31,8 @@ from .inner import log_failure
 from .outer import OuterRequest, Reply, give_way, read_login, reply_in
 from .pipe import StreamedRequest, StreamedResponse
 from .responses import json_inside, sealed_error
-from .streams import OpenStreams, SessionWatch, StreamContext, grant_reply
+from .session_watch import SessionWatch
+from .streams import OpenStreams, StreamContext, grant_reply
 
 HELLO = "/session/hello"
 LOGOUT = "/session/logout"

@@ -27,9 +27,9 @@ from .dispatch import Dispatcher
 from .hardened_routes import HardenedRoutes
 from .outer import OuterRequest, Reply
 from .responses import sealed_error
+from .session_watch import SessionWatch, steady_ms
 from .socket_ends import AppSocket, Connection
 from .sockets import carry
-from .streams import SessionWatch, steady_ms
 
 SOCKET = "/socket"
 # The first message of a client that was not authenticated yet.

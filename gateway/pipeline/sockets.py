@@ -16,8 +16,8 @@ from protocol.streams.bodies import AbortReason
 from protocol.streams.sockets import NOT_CLOSED, Closed, Fragment, Socket
 
 from .pipe import BodyFailed
+from .session_watch import SessionEnded, SessionWatch, steady_ms
 from .socket_ends import AppSocket, Connection
-from .streams import SessionEnded, SessionWatch, steady_ms
 
 # A side waits for the other one's FINAL for so long, and the last record may take so long.
 CLOSE_S = 10

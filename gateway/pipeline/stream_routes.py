@@ -1,6 +1,5 @@
 """The routes of streams: one opens a stream, the other takes its body (PROTOCOL §2.10)."""
 
-import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,16 +23,9 @@ from .hardened_routes import HardenedRoutes
 from .outer import OuterRequest, Reply, reply_in
 from .pipe import StreamedRequest, StreamedResponse
 from .responses import sealed_error
-from .streams import (
-    CHECK_S,
-    SessionEnded,
-    SessionWatch,
-    StreamContext,
-    Upload,
-    abort_reply,
-    records_reply,
-    whole_as_stream,
-)
+from .session_watch import SessionEnded, SessionWatch
+from .streams import StreamContext, abort_reply, records_reply, whole_as_stream
+from .upload import Upload
 
 STREAM = "/stream"
 _TOO_MANY = "too many streams at once: end one first"
@@ -133,7 +125,8 @@ class StreamRoutes:
         response: HttpResponse | StreamedResponse | None = None
         try:
             await upload.begin()
-            response = await self._watched(request, StreamedRequest(head, upload), session, watch)
+            running = request.run_streamed(StreamedRequest(head, upload), session)
+            response = await watch.during(running)
         except BrokenBody:
             """``upload.error`` says why."""
         except SessionEnded:
@@ -147,15 +140,3 @@ class StreamRoutes:
         if isinstance(response, HttpResponse):
             response = whole_as_stream(response)
         return records_reply(granted.keys, response, context, upload)
-
-    async def _watched(
-        self, request: OuterRequest, inside: StreamedRequest, session: Session, watch: SessionWatch
-    ) -> HttpResponse | StreamedResponse:
-        """The response, as soon as it has begun. Raises: SessionEnded."""
-        task = asyncio.create_task(request.run_streamed(inside, session))
-        try:
-            while not (await asyncio.wait({task}, timeout=CHECK_S))[0]:
-                await watch.check()
-            return task.result()
-        finally:
-            task.cancel()

@@ -1,53 +1,42 @@
 """Bodies of any length inside a session: sealed as records on their way (PROTOCOL §2.10).
 
 A response that is long, or whose length is not known, leaves while the application writes it; a
-request body reaches the application while it comes. Little of either is in memory. A stream ends
-with its session: the store is asked at least every 30 s.
+request body reaches the application while it comes. Little of either is in memory.
 """
 
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 from multidict import CIMultiDict
 
-from gateway.clock import Clock
-from gateway.errors import BodyTooLarge, BodyTooSlow, BrokenBody, StoreUnavailable
-from gateway.sessions.hardened import HardenedSessions
 from gateway.sessions.session import Session
 from protocol.common.envelopes import Format
-from protocol.common.errors import AbortedStream, BrokenStream
 from protocol.common.messages import HttpResponse
 from protocol.hardened.message_server import AcceptedMessage
-from protocol.streams.bodies import AbortReason, BodyReader, BodyWriter, Head
+from protocol.streams.bodies import AbortReason, BodyWriter, Head
 from protocol.streams.records import (
     MOST_RECORD_BYTES,
     RESPONSE_SALT_BYTES,
     Direction,
-    RecordReader,
     RecordWriter,
     StreamKeys,
 )
 
 from .outer import Reply, ReplyRecords
 from .pipe import BodyFailed, Pipe, StreamedResponse
+from .session_watch import SessionEnded, SessionWatch, steady_ms
+from .upload import Upload
 
 STREAM_TYPE = "application/certless-stream"
-# The store is asked this often, and a connection without data gets a PING this often.
-CHECK_S = 15
+# A connection without data gets a PING this often.
 _PING_S = 15
-# A client that sends nothing of a body for so many checks (60 s) has gone.
-_SILENCE_CHECKS = 4
 # A client that reads less than one record in so many checks (120 s) is cut off.
 _STALL_CHECKS = 8
 # More streams at once get their responses whole, and no grants.
 STREAMS_PER_USER = 32
-# So much of a body that the application did not read is still read, for so long.
-_DISCARDED_BYTES = 1024 * 1024
-_DISCARDED_S = 5
 _HEADERS = {
     "Content-Type": STREAM_TYPE,
     # No cache and no proxy may keep, change or hold back any of it (RFC 10036, nginx).
@@ -55,144 +44,6 @@ _HEADERS = {
     "Incremental": "?1",
     "X-Accel-Buffering": "no",
 }
-
-
-class SessionEnded(Exception):
-    """The session of a stream is over."""
-
-
-class SessionWatch:
-    """Asks the store, from time to time, whether a session is still open."""
-
-    def __init__(self, sessions: HardenedSessions, session_id: bytes, clock: Clock) -> None:
-        self._sessions = sessions
-        self._session_id = session_id
-        self._clock = clock
-        self._asked_s = asyncio.get_running_loop().time()
-
-    async def check(self) -> None:
-        """Raises: SessionEnded, also if the store does not answer."""
-        now_s = asyncio.get_running_loop().time()
-        if now_s - self._asked_s < CHECK_S:
-            return
-        self._asked_s = now_s
-        try:
-            found = await self._sessions.find(self._session_id, self._clock())
-        except StoreUnavailable:
-            raise SessionEnded from None
-        if found is None or self._clock() >= found.record.expires_ms:
-            raise SessionEnded
-
-
-class Upload:
-    """The body of a stream request, verified piece by piece.
-
-    ``length`` is None if it is unknown. ``is_complete`` is True once the end was verified, and
-    ``error`` is what broke the body off.
-    """
-
-    def __init__(
-        self,
-        next_chunk: Callable[[], Awaitable[bytes]],
-        keys: StreamKeys,
-        length: int | None,
-        max_bytes: int,
-        watch: SessionWatch,
-    ) -> None:
-        self.length = length
-        self.error: AbortReason | None = None
-        self._next_chunk = next_chunk
-        self._reader = BodyReader(RecordReader(keys, Direction.CLIENT, MOST_RECORD_BYTES), length)
-        self._max_bytes = max_bytes
-        self._received = 0
-        self._first: list[bytes] = []
-        self._watch = watch
-
-    @property
-    def is_complete(self) -> bool:
-        return self._reader.is_complete and self.error is None
-
-    async def begin(self) -> None:
-        """Wait for the first verified record: only the client can have made it.
-
-        Raises: BrokenBody.
-        """
-        await self._checked(self._begin())
-
-    async def _begin(self) -> bytes:
-        while not self._reader.has_begun:
-            await self._feed()
-            if (piece := self._reader.next()) is not None:
-                self._first.append(piece)
-        return b""
-
-    async def read(self) -> bytes:
-        """The next verified bytes, and b"" at the verified end. Raises: BrokenBody."""
-        return await self._checked(self._read())
-
-    async def _checked(self, reading: Coroutine[Any, Any, bytes]) -> bytes:
-        try:
-            return await reading
-        except BrokenStream:
-            self.error = AbortReason.BROKEN
-        except AbortedStream:
-            self.error = AbortReason.CANCELLED
-        except BodyTooLarge:
-            self.error = AbortReason.TOO_LARGE
-        except (BrokenBody, ConnectionError):
-            self.error = AbortReason.BROKEN
-        except (BodyTooSlow, TimeoutError):
-            self.error = AbortReason.TIMEOUT
-        except SessionEnded:
-            self.error = AbortReason.SESSION_ENDED
-        raise BrokenBody("the body did not come whole")
-
-    async def _read(self) -> bytes:
-        if self.error is not None:
-            raise BrokenBody
-        while (piece := self._next()) is None:
-            if not await self._feed():
-                return b""
-        self._received += len(piece)
-        if self._received > self._max_bytes:
-            raise BodyTooLarge
-        return piece
-
-    def _next(self) -> bytes | None:
-        if self._first:
-            return self._first.pop()
-        return self._reader.next()
-
-    async def _feed(self) -> bool:
-        """Give the reader what comes next. False at the verified end."""
-        data = await self._arrived()
-        await self._watch.check()
-        if data:
-            self._reader.feed(data)
-            return True
-        if not self._reader.is_complete:
-            self._reader.end()
-        return False
-
-    async def _arrived(self) -> bytes:
-        """The next bytes. The session is checked while none come. Raises: TimeoutError."""
-        for _ in range(_SILENCE_CHECKS):
-            try:
-                async with asyncio.timeout(CHECK_S):
-                    return await self._next_chunk()
-            except TimeoutError:
-                await self._watch.check()
-        raise TimeoutError
-
-    async def discard(self) -> None:
-        """Read what the application has left, if it is little."""
-        left = _DISCARDED_BYTES
-        try:
-            async with asyncio.timeout(_DISCARDED_S):
-                while left > 0 and (piece := await self.read()):
-                    left -= len(piece)
-        except (BrokenBody, TimeoutError):
-            return
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +55,6 @@ class StreamContext:
     session: Session
     outcome: str
     end: Callable[[], None]
-
-
-def steady_ms() -> int:
-    """Milliseconds by a clock that does not go back."""
-    return round(asyncio.get_running_loop().time() * 1000)
 
 
 def whole_as_stream(response: HttpResponse) -> StreamedResponse:
@@ -264,19 +110,13 @@ class _Records(ReplyRecords):
             yield record
 
     async def sent(self, sending: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(sending)
         try:
-            for _ in range(_STALL_CHECKS):
-                if (await asyncio.wait({task}, timeout=CHECK_S))[0]:
-                    return task.result()
-                await self._context.watch.check()
+            return await self._context.watch.during(sending, _STALL_CHECKS)
         except SessionEnded:
-            raise ConnectionResetError(
-                "the session has ended, and the client does not read"
-            ) from None
-        finally:
-            task.cancel()
-        raise ConnectionResetError("the client does not read")
+            text = "the session has ended, and the client does not read"
+            raise ConnectionResetError(text) from None
+        except TimeoutError:
+            raise ConnectionResetError("the client does not read") from None
 
     async def aclose(self) -> None:
         await self._records.aclose()

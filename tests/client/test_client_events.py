@@ -12,6 +12,7 @@ import gateway
 from certless.client import Client, Events, NoAnswer, NotLoggedIn, Refused, StreamAborted
 from certless.client import events as module
 from certless.client.transport import StreamedReply
+from gateway.pipeline import session_watch
 from gateway.pipeline import streams as gateway_streams
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -91,7 +92,7 @@ async def test_what_is_not_events_is_an_error() -> None:
 
 
 async def test_an_ended_session_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_streams, "CHECK_S", 0.05)
+    monkeypatch.setattr(session_watch, "CHECK_S", 0.05)
     monkeypatch.setattr(gateway_streams, "_PING_S", 0.05)
     async with streaming_in("aiohttp") as at, at.client.events("/forever") as events:
         await anext(events)

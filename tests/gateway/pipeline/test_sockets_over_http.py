@@ -22,7 +22,7 @@ from certless.client import (
     Suite,
     WebSocket,
 )
-from gateway.pipeline import socket_routes, streams
+from gateway.pipeline import session_watch, socket_routes
 from gateway.pipeline import sockets as gateway_sockets
 from protocol.classic.dialects import DEFAULT_PREFIX
 from protocol.common.messages import HttpRequest
@@ -210,7 +210,7 @@ async def test_the_longest_message_is_that_of_the_application() -> None:
 
 @each_kind
 async def test_a_session_that_ends(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "CHECK_S", 0)
+    monkeypatch.setattr(session_watch, "CHECK_S", 0)
     monkeypatch.setattr(gateway_sockets, "_PING_S", 0.05)
     async with streaming_in(kind) as at, at.client.ws("/chat") as ws:
         await ws.send_str("one")

@@ -19,11 +19,13 @@ from certless.client import (
     StreamBroken,
     StreamsNotAccepted,
     Suite,
+    stream_body,
 )
 from certless.client import messages as client_messages
-from certless.client import streams as client_streams
 from certless.client.transport import StreamedReply
+from gateway.pipeline import session_watch
 from gateway.pipeline import streams as gateway_streams
+from gateway.pipeline import upload as gateway_upload
 from gateway.pipeline.streams import STREAMS_PER_USER
 from protocol.streams.bodies import AbortReason
 from protocol.streams.records import MIN_RECORD_BYTES
@@ -163,7 +165,8 @@ async def test_what_is_longer_than_the_limit(kind: str) -> None:
 
 @pytest.fixture
 def quick_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_streams, "CHECK_S", 0.05)
+    for module in (session_watch, gateway_upload):
+        monkeypatch.setattr(module, "CHECK_S", 0.05)
     monkeypatch.setattr(gateway_streams, "_PING_S", 0.05)
 
 
@@ -292,7 +295,7 @@ async def spoilt_upload(
     at: Streaming, monkeypatch: pytest.MonkeyPatch, spoil: Any, size: int = 300_000
 ) -> None:
     """An upload whose records ``spoil`` changes: an error at both ends, and no whole body."""
-    sealed_body = client_streams.sealed_body
+    sealed_body = stream_body.sealed_body
 
     async def spoilt(*given: Any) -> AsyncIterator[bytes]:
         records = [record async for record in sealed_body(*given)]
@@ -335,7 +338,7 @@ async def test_an_upload_that_is_changed_is_an_error_at_both_ends(
 
 
 async def test_bytes_after_the_end_of_an_upload(monkeypatch: pytest.MonkeyPatch) -> None:
-    sealed_body = client_streams.sealed_body
+    sealed_body = stream_body.sealed_body
 
     async def longer(*given: Any) -> AsyncIterator[bytes]:
         async for record in sealed_body(*given):

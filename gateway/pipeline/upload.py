@@ -1,0 +1,129 @@
+"""The body of a stream request: verified record by record, before the application reads it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from gateway.errors import BodyTooLarge, BodyTooSlow, BrokenBody
+from protocol.common.errors import AbortedStream, BrokenStream
+from protocol.streams.bodies import AbortReason, BodyReader
+from protocol.streams.records import MOST_RECORD_BYTES, Direction, RecordReader, StreamKeys
+
+from .session_watch import CHECK_S, SessionEnded, SessionWatch
+
+# A client that sends nothing of a body for so many checks (60 s) has gone.
+_SILENCE_CHECKS = 4
+# So much of a body that the application did not read is still read, for so long.
+_DISCARDED_BYTES = 1024 * 1024
+_DISCARDED_S = 5
+
+
+class Upload:
+    """The body of a stream request, verified piece by piece.
+
+    ``length`` is None if it is unknown. ``is_complete`` is True once the end was verified, and
+    ``error`` is what broke the body off.
+    """
+
+    def __init__(
+        self,
+        next_chunk: Callable[[], Awaitable[bytes]],
+        keys: StreamKeys,
+        length: int | None,
+        max_bytes: int,
+        watch: SessionWatch,
+    ) -> None:
+        self.length = length
+        self.error: AbortReason | None = None
+        self._next_chunk = next_chunk
+        self._reader = BodyReader(RecordReader(keys, Direction.CLIENT, MOST_RECORD_BYTES), length)
+        self._max_bytes = max_bytes
+        self._received = 0
+        self._first: list[bytes] = []
+        self._watch = watch
+
+    @property
+    def is_complete(self) -> bool:
+        return self._reader.is_complete and self.error is None
+
+    async def begin(self) -> None:
+        """Wait for the first verified record: only the client can have made it.
+
+        Raises: BrokenBody.
+        """
+        await self._checked(self._begin())
+
+    async def _begin(self) -> bytes:
+        while not self._reader.has_begun:
+            await self._feed()
+            if (piece := self._reader.next()) is not None:
+                self._first.append(piece)
+        return b""
+
+    async def read(self) -> bytes:
+        """The next verified bytes, and b"" at the verified end. Raises: BrokenBody."""
+        return await self._checked(self._read())
+
+    async def _checked(self, reading: Coroutine[Any, Any, bytes]) -> bytes:
+        try:
+            return await reading
+        except BrokenStream:
+            self.error = AbortReason.BROKEN
+        except AbortedStream:
+            self.error = AbortReason.CANCELLED
+        except BodyTooLarge:
+            self.error = AbortReason.TOO_LARGE
+        except (BrokenBody, ConnectionError):
+            self.error = AbortReason.BROKEN
+        except (BodyTooSlow, TimeoutError):
+            self.error = AbortReason.TIMEOUT
+        except SessionEnded:
+            self.error = AbortReason.SESSION_ENDED
+        raise BrokenBody("the body did not come whole")
+
+    async def _read(self) -> bytes:
+        if self.error is not None:
+            raise BrokenBody
+        while (piece := self._next()) is None:
+            if not await self._feed():
+                return b""
+        self._received += len(piece)
+        if self._received > self._max_bytes:
+            raise BodyTooLarge
+        return piece
+
+    def _next(self) -> bytes | None:
+        if self._first:
+            return self._first.pop()
+        return self._reader.next()
+
+    async def _feed(self) -> bool:
+        """Give the reader what comes next. False at the verified end."""
+        data = await self._arrived()
+        await self._watch.check()
+        if data:
+            self._reader.feed(data)
+            return True
+        if not self._reader.is_complete:
+            self._reader.end()
+        return False
+
+    async def _arrived(self) -> bytes:
+        """The next bytes. The session is checked while none come. Raises: TimeoutError."""
+        for _ in range(_SILENCE_CHECKS):
+            try:
+                async with asyncio.timeout(CHECK_S):
+                    return await self._next_chunk()
+            except TimeoutError:
+                await self._watch.check()
+        raise TimeoutError
+
+    async def discard(self) -> None:
+        """Read what the application has left, if it is little."""
+        left = _DISCARDED_BYTES
+        try:
+            async with asyncio.timeout(_DISCARDED_S):
+                while left > 0 and (piece := await self.read()):
+                    left -= len(piece)
+        except (BrokenBody, TimeoutError):
+            return
