@@ -1,4 +1,4 @@
-"""Who may import whom, read from the source."""
+"""Which package imports which, read from the source."""
 
 import ast
 import subprocess

@@ -11,6 +11,8 @@ Every request is sent to ``{prefix}/message``: method, path, headers and body ar
 
 A client uses one suite, by default ``ecdh-gcm``, and never falls back to another one. With a
 ``dialect`` it uses ``classic``.
+
+The module is long because it is the whole interface. The work is in the modules beside it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

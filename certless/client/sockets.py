@@ -8,7 +8,8 @@
             print(message.data)
 
 The interface is that of aiohttp's ``ClientWebSocketResponse``. There is one difference: an end that
-is not a verified close is an exception, never just the end of the messages.
+is not a verified close is an exception, never just the end of the messages. The module is long
+because it is one interface.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Storage of a Python client's ticket, which opens a session without a code (PROTOCOL §2.8).
 
-A ticket replaces the login: anyone who has it can act as the user until it is revoked.
+A ticket replaces the login. A thief can act as the user with it until it is revoked.
 """
 
 import asyncio

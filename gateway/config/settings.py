@@ -1,4 +1,7 @@
-"""Settings of a gateway: frozen, and checked once."""
+"""Settings of a gateway: frozen, and checked once.
+
+The module is long because it declares each option: its type, its range and its help.
+"""
 
 import re
 from collections.abc import Mapping

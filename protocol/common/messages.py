@@ -2,8 +2,8 @@
 
 ``parse`` turns an outer JSON object into a value or raises MalformedMessage. ``serialize`` returns
 the object. The names of the members are data (``FieldNames``), because they differ between the
-Node programs that speak this protocol. The module is long because it holds every message of Part
-III.
+Node programs that speak this protocol. The module is long because it holds every message of part
+3.
 """
 
 import contextlib

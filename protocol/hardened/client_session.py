@@ -3,7 +3,8 @@
 ``seal_request`` returns the message, a ``PendingMessage`` that opens the answer, and the new state
 of the session. With ``counter`` a client MUST store that state before it sends. An answer is opened
 in two steps, because the client's RSA key can be in another place: ``receive`` returns what that
-key must unwrap, and ``ReceivedAnswer.open`` takes the result.
+key must unwrap, and ``ReceivedAnswer.open`` takes the result. The module is long because these
+values take each other apart: each is made by the one before.
 """
 
 from dataclasses import dataclass, field, replace

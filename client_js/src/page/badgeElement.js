@@ -21,7 +21,7 @@ const SEALED =
   'but not what.';
 const HARDENED = 'Nobody on the network can change it unnoticed, repeat it, or answer instead of the service.';
 const UNSEALED = 'There is no session, so nothing is sealed now. Log in first.';
-const LIMITS = 'But somebody who can change this page on its way to you can read everything.';
+const LIMITS = 'But if somebody changes this page on its way to you, they can read everything.';
 
 /**
  * The class of the element for a page.

@@ -125,8 +125,8 @@ TWO_READINGS = [
     "/static/a\n",
 ]
 
-# Old decoders of UTF-8 accept overlong forms (CVE-2008-2938), others accept %uXXXX, and programs
-# read invalid escapes in different ways.
+# Old decoders of UTF-8 accept overlong forms (CVE-2008-2938), others accept ``%u002e``, and
+# programs read invalid escapes in different ways.
 BROKEN_ESCAPES = [
     "/static/..%c0%afadmin",
     "/static/%c0%ae%c0%ae/admin",
