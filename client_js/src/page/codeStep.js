@@ -57,10 +57,11 @@ export class CodeStep {
     this.#code,
     element('p', { id: 'hint', class: 'hint' }, HINT),
     this.#error,
-    this.#keys,
     this.#loginButton,
     element('div', { class: 'more' }, this.#resendButton, this.#otherAddress, this.#cancel),
     this.#noMail,
+    // The last, because it goes while the user may be about to press a button.
+    this.#keys,
   );
 
   /** @param {PageSession} page @param {(words: string) => void} announce for screen readers */
