@@ -42,7 +42,7 @@ SERVICE_OPTIONS: dict[str, Option] = {
         section=Section.SERVICE,
         help="the Host that the upstream receives; `upstream` for the host in its URL",
         more="See [what the API sees](serving.md#what-the-api-sees)",
-        shown_default="the client's",
+        shown_default="the Host that the client sent",
         metavar="NAME",
     ),
     "any_address": SwitchOption(
@@ -98,7 +98,7 @@ PART_OPTIONS: dict[str, Option] = {
     ),
     "second_check_s": NumberOption(
         section=Section.HOW_LONG,
-        help="how long that service can take; then the login is refused",
+        help="how long the service of the second check can take; then the login is refused",
         default=60,
         least=1,
         most=300,

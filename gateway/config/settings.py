@@ -187,7 +187,7 @@ class Settings:
         RateOption(
             section=Section.HOW_OFTEN,
             help="logins of all clients together",
-            more="A flood from many addresses gets this many, and open sessions continue",
+            more="A flood cannot make more logins than this, and open sessions continue",
             default="20 per second",
         )
     )

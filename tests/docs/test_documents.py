@@ -38,7 +38,9 @@ def test_options_and_errors_of_the_python_client() -> None:
     said = {name for row in options[1:] for name in row[0].split(", ")}
     assert said == set(inspect.signature(client.Client).parameters) - {"url", "clock", "steady"}
     (timeout,) = [row[1] for row in options if row[0] == "timeout_s"]
-    assert timeout.endswith(f"; {inspect.signature(client.Client).parameters['timeout_s'].default}")
+    assert timeout.endswith(
+        f"; default {inspect.signature(client.Client).parameters['timeout_s'].default}"
+    )
     raised = {
         name: kind
         for name in client.__all__
@@ -88,7 +90,8 @@ def test_sessions() -> None:
     assert cells["a code"][0].startswith(f"{codes.HARDENED_CODE_CHARS} characters")
     assert cells["a code"][2].startswith(f"{codes.CLASSIC_CODE_CHARS} characters")
     assert (
-        cells["a session"][0] == f"{hours} hour, {most} at most; new keys every {minutes} minutes"
+        cells["a session"][0]
+        == f"{hours} hour by default, {most} hours at most; new keys every {minutes} minutes"
     )
     assert cells["a session"][2].startswith(f"{hours} hour, {freshness.MAX_MESSAGES} messages")
     assert cells["coming back without a code"][0] == f"by a ticket, for {days} days"

@@ -56,7 +56,7 @@ async def test_connect_needs_no_change_of_the_site(tmp_path: Path) -> None:
 
 async def test_a_script_seals_a_marked_form(tmp_path: Path) -> None:
     # The browser's part is tested in client_js/test/browser. This is what the page needs.
-    assert '<script src="/.gateway/client.js"></script>' in PAGE
+    assert '<script src="/.gateway/client.js" data-certless></script>' in PAGE
     async with in_front_of_php(tmp_path / "site") as site, aiohttp.ClientSession() as http:
         async with http.get(f"{site.url}/") as public:
             assert await public.text() == "Who are you?"
