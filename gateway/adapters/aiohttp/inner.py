@@ -6,9 +6,9 @@ streams, sends a file or sets headers in ``on_response_prepare``.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from aiohttp import StreamReader, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -46,7 +46,7 @@ PORT: web.RequestKey[int] = web.RequestKey("certless_port", int)
 # A handler is fed so much of a body ahead of what it has read.
 _FED_BYTES = 64 * 1024
 # Handlers that go on writing.
-RUNNING: set[asyncio.Task[HttpResponse]] = set()
+_RUNNING: set[asyncio.Task[HttpResponse]] = set()
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -311,23 +311,31 @@ async def run(
     return _checked(request, response.status, headers)
 
 
-async def run_streamed(handler: Handler, inner: StreamedInner) -> HttpResponse | StreamedResponse:
-    """The same, but a long response is given while ``handler`` goes on writing it."""
-    writer = inner.writer
-    task = asyncio.create_task(_complete(handler, inner))
-    begun = asyncio.create_task(writer.begun.wait())
+async def started(
+    running: Coroutine[Any, Any, HttpResponse], begun: asyncio.Event
+) -> asyncio.Task[HttpResponse]:
+    """``running`` as a task, once ``begun`` is set or the task has ended. The task goes on."""
+    task = asyncio.create_task(running)
+    # The loop keeps tasks only weakly.
+    _RUNNING.add(task)
+    task.add_done_callback(_RUNNING.discard)
+    waiting = asyncio.create_task(begun.wait())
     try:
-        await asyncio.wait((task, begun), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
         task.cancel()
         raise
     finally:
-        begun.cancel()
+        waiting.cancel()
+    return task
+
+
+async def run_streamed(handler: Handler, inner: StreamedInner) -> HttpResponse | StreamedResponse:
+    """The same, but a long response is given while ``handler`` goes on writing it."""
+    writer = inner.writer
+    task = await started(_complete(handler, inner), writer.begun)
     if writer.pipe is None:
         return await task
-    # The loop keeps tasks only weakly.
-    RUNNING.add(task)
-    task.add_done_callback(RUNNING.discard)
     headers = captured_fields(writer)
     checked = captured_response(writer.status, headers, b"")
     if checked.status != writer.status:

@@ -32,13 +32,13 @@ from protocol.streams.sockets import (
 )
 
 from .inner import (
-    RUNNING,
     CapturingWriter,
     Handler,
     InnerRequest,
     captured_fields,
     make_inner,
     run_to_end,
+    started,
 )
 from .private_api import BaseProtocol, EofStream, SocketProtocol
 
@@ -126,19 +126,9 @@ def socket_request(
 async def open_socket(handler: Handler, request: SocketRequest) -> HttpResponse | AppSocket:
     """The WebSocket that ``handler`` opens, or its response."""
     protocol = request.pair
-    task = asyncio.create_task(_complete(handler, request))
-    opening = asyncio.create_task(protocol.is_open.wait())
-    try:
-        await asyncio.wait((task, opening), return_when=asyncio.FIRST_COMPLETED)
-    except asyncio.CancelledError:
-        task.cancel()
-        raise
-    finally:
-        opening.cancel()
+    task = await started(_complete(handler, request), protocol.is_open)
     if not protocol.is_open.is_set():
         return await task
-    RUNNING.add(task)
-    task.add_done_callback(RUNNING.discard)
     headers = [
         (name, value)
         for name, value in end_to_end(captured_fields(request.captured))
