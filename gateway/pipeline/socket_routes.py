@@ -36,6 +36,7 @@ SOCKET = "/socket"
 _OPENING_S = 10
 # A longer body of a response that refuses a socket is left out.
 _MAX_BODY_BYTES = 65_536
+_TOO_MANY = "too many streams and WebSockets are open: close one first"
 
 
 class SocketRoutes:
@@ -66,9 +67,26 @@ class SocketRoutes:
             await connection.send(accepted.body)
             await connection.close(1000, "")
             return accepted.outcome
+        end = self._hardened.open_streams.begin(accepted[0].session.user)
+        try:
+            return await self._answer(request, connection, accepted, arrived_s, is_full=end is None)
+        finally:
+            if end is not None:
+                end()
+
+    async def _answer(
+        self,
+        request: OuterRequest,
+        connection: Connection,
+        accepted: tuple[LiveSession, AcceptedMessage],
+        arrived_s: float,
+        *,
+        is_full: bool,
+    ) -> str:
+        """Answer an accepted socket request, and carry its socket; the outcome."""
         live, message = accepted
         outcome = f"session {live.session.id} (socket"
-        asked, app = await self._opened(request, message, live)
+        asked, app = await self._opened(request, message, live, is_full=is_full)
         seconds = time.monotonic() - arrived_s
         self._events.emit(MessageServed(live.record.session_id, live.session.suite, seconds))
         clock = self._settings.clock
@@ -94,13 +112,15 @@ class SocketRoutes:
         return f"{outcome}: {await carry(socket, connection, app, watch)})"
 
     async def _opened(
-        self, request: OuterRequest, message: AcceptedMessage, live: LiveSession
+        self, request: OuterRequest, message: AcceptedMessage, live: LiveSession, *, is_full: bool
     ) -> tuple[SocketRequest, HttpResponse | AppSocket]:
         """The socket of the application, or the response that refuses it."""
         try:
             asked = message.socket_request()
             if live.kept.awaits_password:
                 return asked, self._hardened.password_required()
+            if is_full:
+                return asked, sealed_error(429, "too_many", _TOO_MANY)
             inside = HttpRequest("GET", asked.target, asked.headers, b"")
             refused = await self._dispatcher.refusal(request, inside, live.session)
             if refused is not None:

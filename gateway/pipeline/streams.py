@@ -35,7 +35,7 @@ STREAM_TYPE = "application/certless-stream"
 _PING_S = 15
 # A client that reads less than one record in so many checks (120 s) is cut off.
 _STALL_CHECKS = 8
-# More streams at once get their responses whole, and no grants.
+# Streams and sockets together. Beyond it, responses come whole and sockets are refused.
 STREAMS_PER_USER = 32
 _HEADERS = {
     "Content-Type": STREAM_TYPE,
@@ -65,14 +65,14 @@ def whole_as_stream(response: HttpResponse) -> StreamedResponse:
 
 
 class OpenStreams:
-    """Counts the streams of each user, because each can hold a connection to the upstream."""
+    """Counts the streams and sockets of each user: each can hold a connection to the upstream."""
 
     def __init__(self, most: int = STREAMS_PER_USER) -> None:
         self._most = most
         self._open: Counter[str] = Counter()
 
     def begin(self, user: str) -> Callable[[], None] | None:
-        """Count one more stream of ``user``. Call the result at its end. None: too many."""
+        """Count one more of ``user``. Call the result at its end. None: too many."""
         if self._open[user] >= self._most:
             return None
         self._open[user] += 1

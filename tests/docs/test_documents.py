@@ -14,6 +14,7 @@ from gateway.mail.smtp import SmtpTransport
 from gateway.mail.url import transport_from_url
 from gateway.pipeline import body_memory, request_body
 from gateway.pipeline.request_headers import _BEGINNINGS, _OF_A_PROXY, folded, is_of_a_proxy
+from gateway.pipeline.streams import STREAMS_PER_USER
 from gateway.policy.rate_limits import _AHEAD
 from gateway.policy.rates import _MAX_WINDOW_S
 from gateway.service import listener as listening
@@ -104,6 +105,7 @@ def test_sessions() -> None:
         ("docs/limits.md", f"once, for {codes.CODE_LIFETIME_MS // MINUTE_MS} minutes"),
         ("docs/limits.md", f"session has {freshness.MAX_MESSAGES} messages at most"),
         ("docs/limits.md", f"{handshake_messages.MAX_SESSION_MS // HOUR_MS} hours at most"),
+        ("docs/limits.md", f"WebSockets of one user, in one process | {STREAMS_PER_USER} together"),
         ("docs/limits.md", f"more than {str(_AHEAD).split()[0]} messages in an hour"),
         ("docs/limits.md", f"A window has at most {_MAX_WINDOW_S // 86400} days"),
         ("docs/limits.md", f"after {listening.IDLE_TIMEOUT_S} s"),

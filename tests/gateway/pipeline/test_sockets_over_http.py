@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -24,6 +24,7 @@ from certless.client import (
 )
 from gateway.pipeline import session_watch, socket_routes
 from gateway.pipeline import sockets as gateway_sockets
+from gateway.pipeline.streams import STREAMS_PER_USER
 from protocol.classic.dialects import DEFAULT_PREFIX
 from protocol.common.messages import HttpRequest
 from protocol.streams.bodies import AbortReason
@@ -141,6 +142,32 @@ async def test_the_application_refuses(kind: str) -> None:
             async with at.client.ws(f"{DEFAULT_PREFIX}/message"):
                 raise AssertionError
         assert raised.value.status == 404
+
+
+@each_kind
+async def test_sockets_and_streams_of_a_user_have_one_limit(kind: str) -> None:
+    async with streaming_in(kind) as at, AsyncExitStack() as stack:
+        last = await stack.enter_async_context(at.client.ws("/chat"))
+        await stack.enter_async_context(at.client.stream("GET", "/forever"))
+        for _ in range(STREAMS_PER_USER - 2):
+            await stack.enter_async_context(at.client.ws("/chat"))
+        for _ in range(2):
+            with pytest.raises(SocketRefused) as raised:
+                async with at.client.ws("/chat"):
+                    raise AssertionError
+            assert raised.value.status == 429
+            assert b"close one first" in raised.value.body
+        with pytest.raises(Refused, match="too_many"):
+            await at.client.stream("PUT", "/up", data=b"body").__aenter__()
+        await last.close()
+        # The gateway counts the socket until its own part has ended, which the client cannot see.
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    await stack.enter_async_context(at.client.ws("/chat"))
+                    break
+                except SocketRefused:
+                    await asyncio.sleep(0.01)
 
 
 @each_kind
