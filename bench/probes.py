@@ -28,7 +28,7 @@ from gateway.clock import system_clock
 from gateway.keys.keyring import KeyRing
 from gateway.sessions.classic import Sessions
 from gateway.stores.memory.store import MemoryStore
-from protocol.classic.freshness import MAX_MESSAGES, nonce_claim, passphrase_tag
+from protocol.classic.freshness import MAX_MESSAGES
 from protocol.common.codes import mint_code, mint_token, session_id
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
 
@@ -139,8 +139,8 @@ async def message_memory() -> dict[str, float]:
         assert live is not None
         assert live.session.id == session_id(token).hex()
         for number in range(MAX_MESSAGES):
-            tag = passphrase_tag(live.keys.tag_key, str(number).encode())
-            claim = nonce_claim(live.keys.tag_key, str(number), tag)
+            tag = live.keys.passphrase_tag(str(number).encode())
+            claim = live.keys.nonce_claim(str(number), tag)
             assert await sessions.claim(live.session, claim, system_clock())
     return {"bytes": (resident_bytes() - before) / SPENT_SESSIONS / MAX_MESSAGES}
 

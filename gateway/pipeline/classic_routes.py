@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from gateway.config.settings import Settings
 from gateway.login.classic import Login
-from gateway.sessions.classic import Sessions
+from gateway.sessions.classic import LiveSession, Sessions
 from gateway.sessions.session import Session
 from protocol.classic.exchange import AcceptedRequest, ServerExchange
 from protocol.common.codec import JsonObject, parse_json_envelope, serialize_json
@@ -20,7 +20,7 @@ from protocol.common.messages import (
 )
 
 from .dispatch import Dispatched, Dispatcher
-from .outer import OuterRequest, Reply, give_way, read_login, reply_in
+from .outer import LARGE_BYTES, OuterRequest, Reply, give_way, read_login, reply_in
 from .responses import sealed_error
 
 # A response with one of these statuses has no body, so it cannot carry a seal.
@@ -70,25 +70,30 @@ class ClassicRoutes:
 
     async def message(self, request: OuterRequest, members: JsonObject) -> Reply:
         """The reply to a whole sealed request."""
-        accepted, session = await self._accept(request, members)
+        accepted, live = await self._accept(members)
+        session = live.session
         try:
             inside = accepted.http_request()
-            await give_way(len(inside.body))
+            if len(inside.body) > LARGE_BYTES:
+                await give_way()
             ran = await self._dispatcher.dispatch(request, inside, session)
         except MalformedMessage as error:
             ran = Dispatched(sealed_error(400, error.public_code, str(error)))
-        await give_way(len(ran.response.body))
+        if len(ran.response.body) > LARGE_BYTES:
+            await give_way()
         plaintext = accepted.write_http_response(ran.response, self._settings.clock())
-        await give_way(len(plaintext))
+        if len(plaintext) > LARGE_BYTES:
+            await give_way()
         sealed = accepted.seal_response(plaintext, secrets.token_bytes)
-        await give_way(len(sealed.payload))
+        if len(sealed.payload) > LARGE_BYTES:
+            await give_way()
         return self._reply(sealed, _outcome(session, ran), session)
 
     async def _logout(self, request: OuterRequest) -> Reply:
-        accepted, session = await self._accept(request, await self._read_object(request))
-        await self._sessions.end(session)
+        accepted, live = await self._accept(await self._read_object(request))
+        await self._sessions.end(live)
         sealed = accepted.seal_response(b"{}", secrets.token_bytes)
-        return self._reply(sealed, f"session {session.id}", session)
+        return self._reply(sealed, f"session {live.session.id}", live.session)
 
     # --- sealed in place ---
 
@@ -99,7 +104,8 @@ class ClassicRoutes:
 
     async def in_place(self, request: OuterRequest, members: JsonObject) -> Reply:
         """The reply to a sealed body at a route of the application. Its body is sealed too."""
-        accepted, session = await self._accept(request, members)
+        accepted, live = await self._accept(members)
+        session = live.session
         kept = tuple(
             (name, value)
             for name, value in request.headers.items()
@@ -108,11 +114,14 @@ class ClassicRoutes:
         body = serialize_json(accepted.fields)
         headers = (*kept, ("Content-Type", "application/json"))
         inside = HttpRequest(request.method, request.raw_target, headers, body)
-        await give_way(len(body))
+        if len(body) > LARGE_BYTES:
+            await give_way()
         ran = await self._dispatcher.dispatch(request, inside, session, field_bytes=True)
-        await give_way(len(ran.response.body))
+        if len(ran.response.body) > LARGE_BYTES:
+            await give_way()
         sealed = accepted.seal_response(ran.response.body, secrets.token_bytes)
-        await give_way(len(sealed.payload))
+        if len(sealed.payload) > LARGE_BYTES:
+            await give_way()
         return self._reply_in_place(sealed, ran, session)
 
     def _reply_in_place(self, sealed: SealedMessage, ran: Dispatched, session: Session) -> Reply:
@@ -133,12 +142,11 @@ class ClassicRoutes:
 
     # --- every sealed message ---
 
-    async def _accept(
-        self, request: OuterRequest, members: JsonObject
-    ) -> tuple[AcceptedRequest, Session]:
+    async def _accept(self, members: JsonObject) -> tuple[AcceptedRequest, LiveSession]:
         message = SealedRequest.parse(members, self._settings.dialect.names)
         size = len(message.sealed.payload)
-        await give_way(size)
+        if size > LARGE_BYTES:
+            await give_way()
         now_ms = self._settings.clock()
         live = await self._sessions.find(message.token, now_ms)
         unwrapped = self._exchange.unwrap_request(message, live.keys if live else None)
@@ -147,14 +155,16 @@ class ClassicRoutes:
             tag = unwrapped.passphrase_tag
             tried = await self._sessions.try_passphrase(live.session, tag, now_ms)
         decrypted = unwrapped.decrypt(tried)
-        await give_way(size)
+        if size > LARGE_BYTES:
+            await give_way()
         opened = decrypted.read(now_ms)
         if live is None:  # for the type checker: read has raised
             raise RejectedMessage
-        await give_way(size)
+        if size > LARGE_BYTES:
+            await give_way()
         claimed = await self._sessions.claim(live.session, opened.nonce_claim, now_ms)
         accepted = opened.accept(claimed)
-        return accepted, live.session
+        return accepted, live
 
     async def _read_object(self, request: OuterRequest) -> JsonObject:
         return parse_json_envelope(await read_login(request, self._settings.max_body_bytes))

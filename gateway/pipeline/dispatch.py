@@ -60,7 +60,8 @@ class Dispatcher:
     ) -> Dispatched | None:
         """The response to a request that must not run, or None. Counts it for the limits."""
         path = inside.target.partition("?")[0]
-        if self._routes.may_be_own(path):
+        may_be_own, demanded = self._routes.inside(session.suite, path)
+        if may_be_own:
             text = "no route of the gateway exists inside a message"
             return Dispatched(sealed_error(404, "not_found", text))
         try:
@@ -76,7 +77,6 @@ class Dispatcher:
             later = ("Retry-After", str(error.retry_after_s))
             response = replace(refused, headers=(*refused.headers, later))
             return Dispatched(response, "too_many")
-        demanded = self._routes.violated_by(session.suite, path)
         if demanded is not None:
             text = f"this route takes {demanded}: log in by a hardened suite"
             response = sealed_error(403, "suite_required", text, suite=demanded)

@@ -28,7 +28,7 @@ from protocol.streams.opening import OFFER_FIELD, stream_offer
 
 from .dispatch import Dispatched, Dispatcher
 from .inner import log_failure
-from .outer import OuterRequest, Reply, give_way, read_login, reply_in
+from .outer import LARGE_BYTES, OuterRequest, Reply, give_way, read_login, reply_in
 from .pipe import StreamedRequest, StreamedResponse
 from .responses import json_inside, sealed_error
 from .session_watch import SessionWatch
@@ -129,7 +129,8 @@ class HardenedRoutes:
         """
         clock = self._settings.clock
         envelope = Envelope.take(members)
-        await give_way(len(envelope.sealed))
+        if len(envelope.sealed) > LARGE_BYTES:
+            await give_way()
         now_ms = clock()
         live = await self._sessions.find(envelope.header.session_id, now_ms)
         server = live.server if live else None
@@ -147,7 +148,8 @@ class HardenedRoutes:
             self._events.emit(MessageRejected(decided.error, request.remote))
             refusal = decided.seal_refusal(clock(), secrets.token_bytes)
             return reply_in(form, refusal.serialize(form), outcome)
-        await self._sessions.keep(live, decided.session, now_ms)
+        if decided.moved:
+            await self._sessions.keep(live, decided.session, now_ms)
         return live, decided
 
     async def message(self, request: OuterRequest, members: Members) -> Reply:
@@ -164,9 +166,11 @@ class HardenedRoutes:
                 ran.record_bytes, watch, live.session, f"{outcome} (stream)", ran.end
             )
             return grant_reply(message, form, ran.response, context, clock())
-        await give_way(len(ran.response.body))
+        if len(ran.response.body) > LARGE_BYTES:
+            await give_way()
         answer = message.seal_response(ran.response, clock(), secrets.token_bytes)
-        await give_way(len(answer.sealed))
+        if len(answer.sealed) > LARGE_BYTES:
+            await give_way()
         if ran.refusal:
             outcome = f"{outcome} ({ran.refusal})"
         return reply_in(form, answer.serialize(form), outcome, live.session)

@@ -34,7 +34,7 @@ from .client_script import ClientScript
 from .cors import CrossOrigin
 from .hardened_routes import HELLO, HardenedRoutes
 from .login_page import LoginPage
-from .outer import OuterRequest, Reply, give_way
+from .outer import LARGE_BYTES, OuterRequest, Reply, give_way
 from .request_headers import check_no_content_encoding, is_cross_site
 from .responses import error_reply, status_and_text
 from .socket_ends import Connection
@@ -215,7 +215,8 @@ class Middleware:
 
     async def _message(self, request: OuterRequest) -> Reply:
         body = await request.read(self._settings.max_body_bytes)
-        await give_way(len(body))
+        if len(body) > LARGE_BYTES:
+            await give_way()
         # Only the hardened suites use msgpack. In JSON the header tells (PROTOCOL §5.5).
         if request.format == "msgpack":
             return await self._hardened.message(request, Members.parse("msgpack", body))
@@ -236,7 +237,8 @@ class Middleware:
         if request.method != "POST" or self._classic is None:
             raise refusal
         body = await request.read(self._settings.max_body_bytes)
-        await give_way(len(body))
+        if len(body) > LARGE_BYTES:
+            await give_way()
         members = _members_of(body)
         if members is None or not self._classic.is_sealed(members):
             raise refusal

@@ -21,7 +21,7 @@ from .pipe import StreamedRequest, StreamedResponse
 from .socket_ends import AppSocket
 
 # The work on a smaller message takes a few milliseconds.
-_LARGE_BYTES = 128 * 1024
+LARGE_BYTES = 128 * 1024
 _CONTENT_TYPE_OF = {form: content_type for content_type, form in CONTENT_TYPES.items()}
 
 
@@ -157,10 +157,9 @@ async def read_login(request: OuterRequest, max_body_bytes: int) -> bytes:
         raise BodyTooLarge(f"a message of a login or logout has at most {most} bytes") from None
 
 
-async def give_way(size: int) -> None:
-    """Let other requests run between two steps of the work on ``size`` bytes.
+async def give_way() -> None:
+    """Let other requests run between two steps of the work on more than ``LARGE_BYTES``.
 
     No step takes 100 ms, so a large message does not delay the other requests for longer.
     """
-    if size > _LARGE_BYTES:
-        await asyncio.sleep(0)
+    await asyncio.sleep(0)

@@ -193,10 +193,6 @@ class RoutePolicy:
         """Whether the gateway itself answers a request for ``raw_path``."""
         return self._own.have(raw_path)
 
-    def may_be_own(self, raw_path: str) -> bool:
-        """Whether some program could read ``raw_path`` as a path of the gateway."""
-        return self._own.may_have(raw_path)
-
     def is_public(self, method: str, raw_path: str) -> bool:
         """Whether a request with ``method`` for ``raw_path`` passes without a login."""
         # A demand for a suite overrides ``public``.
@@ -206,9 +202,13 @@ class RoutePolicy:
             and self._demands.of(raw_path) is None
         )
 
-    def violated_by(self, suite: str, raw_path: str) -> str | None:
-        """The suite that ``raw_path`` demands, if a session in ``suite`` is too weak; else None."""
-        return self._demands.violated_by(suite, raw_path)
+    def inside(self, suite: str, raw_path: str) -> tuple[bool, str | None]:
+        """What forbids a request for ``raw_path`` inside a message of a session in ``suite``.
+
+        Whether some program could read the path as one of the gateway, and the suite that the path
+        demands if ``suite`` is too weak.
+        """
+        return self._own.may_have(raw_path), self._demands.violated_by(suite, raw_path)
 
 
 def _folded(text: str) -> str:

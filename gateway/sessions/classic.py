@@ -7,7 +7,7 @@ ended in any process.
 import logging
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgpack
 
@@ -28,8 +28,9 @@ _log = logging.getLogger("certless")
 
 @dataclass(frozen=True, slots=True)
 class LiveSession:
-    """A session and its opened keys."""
+    """A session, its token and its opened keys."""
 
+    token: str = field(repr=False)
     session: Session
     keys: SessionKeys
 
@@ -60,7 +61,7 @@ class Sessions:
         self._suite = suite
         self._lifetime_ms = lifetime_ms
         self._events = events or Events()
-        self._live: OrderedDict[bytes, LiveSession] = OrderedDict()
+        self._live: OrderedDict[str, LiveSession] = OrderedDict()
 
     async def await_code(self, token: str, username: str, user_tag: bytes, code: Code) -> None:
         """Allow ``username`` to open a session with ``code``, for ten minutes.
@@ -105,21 +106,22 @@ class Sessions:
         if not await self._store.enrol(key, sealed, expires_ms, caps):
             return None
         session = Session(key.hex(), user, self._suite, expires_ms)
-        self._remember(key, LiveSession(session, SessionKeys(private_key, client_key, tag_key)))
+        keys = SessionKeys(private_key, client_key, tag_key)
+        self._remember(LiveSession(token, session, keys))
         return session
 
     async def find(self, token: str, now_ms: int) -> LiveSession | None:
         """The session of ``token``, if it is open."""
-        key = session_id(token)
-        live = self._live.get(key)
+        live = self._live.get(token)
         if live is None:
-            live = await self._load(key, now_ms)
+            live = await self._load(token, now_ms)
         if live is None or now_ms > live.session.expires_ms:
             return None
-        self._remember(key, live)
+        self._remember(live)
         return live
 
-    async def _load(self, key: bytes, now_ms: int) -> LiveSession | None:
+    async def _load(self, token: str, now_ms: int) -> LiveSession | None:
+        key = session_id(token)
         sealed = await self._store.load(key, now_ms)
         if sealed is None:
             return None
@@ -132,11 +134,11 @@ class Sessions:
         if client_key is None or suite != self._suite:
             return None
         keys = SessionKeys(RsaPrivateKey.from_der(private_der), client_key, tag_key)
-        return LiveSession(Session(key.hex(), user, self._suite, expires_ms), keys)
+        return LiveSession(token, Session(key.hex(), user, self._suite, expires_ms), keys)
 
-    def _remember(self, key: bytes, live: LiveSession) -> None:
-        self._live[key] = live
-        self._live.move_to_end(key)
+    def _remember(self, live: LiveSession) -> None:
+        self._live[live.token] = live
+        self._live.move_to_end(live.token)
         if len(self._live) > _CACHE_SIZE:
             self._live.popitem(last=False)
 
@@ -148,12 +150,12 @@ class Sessions:
         """Claim a message permanently, before it is handled."""
         return await self._store.claim(bytes.fromhex(session.id), claim, now_ms)
 
-    async def end(self, session: Session) -> None:
+    async def end(self, live: LiveSession) -> None:
         """Close the session."""
-        key = bytes.fromhex(session.id)
-        self._live.pop(key, None)
+        key = bytes.fromhex(live.session.id)
+        self._live.pop(live.token, None)
         await self._store.end(key)
-        opened_ms = session.expires_ms - self._lifetime_ms
+        opened_ms = live.session.expires_ms - self._lifetime_ms
         self._events.emit(SessionEnded(key, self._clock() - opened_ms))
 
     async def end_login(self, token: str) -> None:
@@ -163,6 +165,7 @@ class Sessions:
     async def sweep(self) -> int:
         """Delete expired sessions."""
         now_ms = self._clock()
-        for key in [k for k, live in self._live.items() if now_ms > live.session.expires_ms]:
-            del self._live[key]
+        for live in list(self._live.values()):
+            if now_ms > live.session.expires_ms:
+                del self._live[live.token]
         return await self._store.sweep(now_ms)

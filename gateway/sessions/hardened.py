@@ -147,11 +147,10 @@ class HardenedSessions:
         return await self._store.claim(live.record.session_id, claim, now_ms)
 
     async def keep(self, live: LiveSession, record: SessionRecord, now_ms: int) -> None:
-        """Store the session after a message that began a new epoch or ended an old one.
+        """Store the session after a message that moved it.
 
         Raises: DecryptionFailed, if the session has ended meanwhile.
         """
-        record = record.pruned(now_ms)
         while record is not live.record:
             if await self._change(live, replace(live.kept, session=record.serialize())):
                 if record.previous_c2s:

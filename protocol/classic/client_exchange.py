@@ -6,7 +6,7 @@
 from dataclasses import dataclass, field
 
 from protocol.common.acceptance import Once
-from protocol.common.codec import JsonObject, serialize_json
+from protocol.common.codec import JsonObject, read_members, serialize_json
 from protocol.common.codes import Code, Entropy
 from protocol.common.errors import DecryptionFailed, ReplayedNonce
 from protocol.common.messages import (
@@ -20,7 +20,7 @@ from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
 from protocol.common.rsa_keys import validate_public_key
 
 from .freshness import format_timestamp
-from .suites import Classic, read_members
+from .suites import Classic
 
 NONCE_BYTES = 16
 

@@ -17,8 +17,8 @@ a second use raises LocalProtocolError.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from protocol.common.acceptance import WINDOW_MS, Once
-from protocol.common.codec import JsonObject, serialize_json
+from protocol.common.acceptance import WINDOW_MS, Once, used_twice
+from protocol.common.codec import JsonObject, read_members, serialize_json
 from protocol.common.codes import PASSWORD_MIN_CODE_BITS, Code, Entropy
 from protocol.common.errors import CodeRefused, DecryptionFailed, ReplayedNonce
 from protocol.common.messages import (
@@ -28,11 +28,11 @@ from protocol.common.messages import (
     SealedMessage,
     SealedRequest,
 )
-from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
+from protocol.common.primitives import RsaPrivateKey, RsaPublicKey, hmac_sha256
 from protocol.common.rsa_keys import validate_public_key
 
-from .freshness import NonceClaim, format_timestamp, fresh_nonce, nonce_claim, passphrase_tag
-from .suites import Classic, read_members
+from .freshness import TAG_BYTES, NonceClaim, format_timestamp, fresh_nonce
+from .suites import Classic
 
 TAG_KEY_BYTES = 32
 
@@ -45,6 +45,15 @@ class SessionKeys:
     client_key: RsaPublicKey = field(repr=False)
     tag_key: bytes = field(repr=False)
 
+    def passphrase_tag(self, passphrase: bytes) -> bytes:
+        """The tag (16 bytes) under which a store counts tries of a passphrase (PROTOCOL §3.6.3)."""
+        return hmac_sha256(self.tag_key, b"passphrase\x00" + passphrase)[:TAG_BYTES]
+
+    def nonce_claim(self, nonce: str, passphrase_tag: bytes) -> NonceClaim:
+        """The claim of one message."""
+        tag = hmac_sha256(self.tag_key, b"nonce\x00" + nonce.encode())[:TAG_BYTES]
+        return NonceClaim(tag, passphrase_tag)
+
 
 class AcceptedRequest:
     """A message that was claimed: its plaintext, and one response."""
@@ -54,7 +63,7 @@ class AcceptedRequest:
         self._keys = keys
         self._members = members
         self._nonce = nonce
-        self._answered = Once()
+        self._seal_to = suite.seal_to
 
     @property
     def fields(self) -> JsonObject:
@@ -72,8 +81,8 @@ class AcceptedRequest:
 
     def seal_response(self, plaintext: bytes, entropy: Entropy) -> SealedMessage:
         """``plaintext`` unchanged, sealed for the client (§3.5.1)."""
-        self._answered.use("the right to answer")
-        return self._suite.seal_to(self._keys.client_key, plaintext, entropy)
+        seal_to, self._seal_to = self._seal_to, used_twice
+        return seal_to(self._keys.client_key, plaintext, entropy)
 
     def write_http_response(self, response: HttpResponse, now_ms: int) -> bytes:
         """The plaintext of a whole response, with the nonce of its request (§3.5.2)."""
@@ -92,14 +101,13 @@ class OpenedRequest:
     def __init__(self, claim: NonceClaim, accept: Callable[[], AcceptedRequest]) -> None:
         self.nonce_claim = claim
         self.__accept = accept
-        self.__decided = Once()
 
     def accept(self, claimed: bool) -> AcceptedRequest:
         """The plaintext, if the store has ``claimed`` both tags. Raises: ReplayedNonce."""
-        self.__decided.use("an opened request")
+        accept, self.__accept = self.__accept, used_twice
         if not claimed:
             raise ReplayedNonce("nonce or passphrase were seen before, or the session is full")
-        return self.__accept()
+        return accept()
 
 
 class AcceptedLogin:
@@ -107,7 +115,7 @@ class AcceptedLogin:
 
     def __init__(self, suite: Classic, members: JsonObject, client_key: RsaPublicKey) -> None:
         self._suite = suite
-        self._answered = Once()
+        self._seal_to = suite.seal_to
         self.payload = members
         self.client_key = client_key
 
@@ -118,9 +126,9 @@ class AcceptedLogin:
 
     def seal_response(self, server_key: RsaPublicKey, entropy: Entropy) -> SealedMessage:
         """The session's public key, sealed for the client (§3.3.2)."""
-        self._answered.use("the right to answer")
+        seal_to, self._seal_to = self._seal_to, used_twice
         plaintext = serialize_json({self._suite.dialect.names.public_key: server_key.to_pem()})
-        return self._suite.seal_to(self.client_key, plaintext, entropy)
+        return seal_to(self.client_key, plaintext, entropy)
 
 
 class DecryptedRequest:
@@ -128,12 +136,11 @@ class DecryptedRequest:
 
     def __init__(self, read: Callable[[int], OpenedRequest]) -> None:
         self.__read = read
-        self.__decided = Once()
 
     def read(self, now_ms: int) -> OpenedRequest:
         """Parses the message. Raises: DecryptionFailed, StaleTimestamp, ReplayedNonce."""
-        self.__decided.use("a decrypted request")
-        return self.__read(now_ms)
+        read, self.__read = self.__read, used_twice
+        return read(now_ms)
 
 
 class UnwrappedRequest:
@@ -144,7 +151,6 @@ class UnwrappedRequest:
     ) -> None:
         self.passphrase_tag = passphrase_tag
         self.__decrypt = decrypt_with
-        self.__decided = Once()
 
     def decrypt(self, tried: bool) -> DecryptedRequest:
         """Decrypts the message. ``tried``: the store has counted this try of its passphrase.
@@ -153,8 +159,8 @@ class UnwrappedRequest:
         plaintext reveals something about it, so an attacker must not be able to measure it with
         a message that was answered before.
         """
-        self.__decided.use("an unwrapped request")
-        return self.__decrypt(tried)
+        decrypt, self.__decrypt = self.__decrypt, used_twice
+        return decrypt(tried)
 
 
 class OpenedLogin:
@@ -218,7 +224,7 @@ class ServerExchange:
         suite = self.suite
         unwrapped = suite.unwrap((keys or self._decoy).private_key, message.sealed.key)
         passphrase = unwrapped if keys else None
-        tag = passphrase_tag(keys.tag_key, passphrase) if keys and passphrase else None
+        tag = keys.passphrase_tag(passphrase) if keys and passphrase else None
 
         def decrypt_with(tried: bool) -> DecryptedRequest:
             sealed, used = message.sealed, passphrase if tried else None
@@ -247,6 +253,6 @@ class ServerExchange:
     ) -> OpenedRequest:
         nonce = fresh_nonce(self.suite.dialect, members, now_ms, self.window_ms)
         return OpenedRequest(
-            nonce_claim(keys.tag_key, nonce, tag),
+            keys.nonce_claim(nonce, tag),
             lambda: AcceptedRequest(self.suite, keys, members, nonce),
         )

@@ -9,10 +9,8 @@ key of the session, so that a stolen store reveals neither.
 import re
 from dataclasses import dataclass
 
-from protocol.common.acceptance import within_window
 from protocol.common.codec import JsonObject, JsonValue
 from protocol.common.errors import DecryptionFailed, StaleTimestamp
-from protocol.common.primitives import hmac_sha256
 
 from .dialects import Dialect, TimestampFormat
 
@@ -102,17 +100,6 @@ class NonceClaim:
     passphrase_tag: bytes
 
 
-def passphrase_tag(tag_key: bytes, passphrase: bytes) -> bytes:
-    """The tag (16 bytes) under which a store counts tries of a passphrase (PROTOCOL §3.6.3)."""
-    return hmac_sha256(tag_key, b"passphrase\x00" + passphrase)[:TAG_BYTES]
-
-
-def nonce_claim(tag_key: bytes, nonce: str, passphrase_tag: bytes) -> NonceClaim:
-    """The claim of one message; ``tag_key`` is 32 bytes."""
-    tag = hmac_sha256(tag_key, b"nonce\x00" + nonce.encode())[:TAG_BYTES]
-    return NonceClaim(tag, passphrase_tag)
-
-
 def fresh_nonce(dialect: Dialect, payload: JsonObject, now_ms: int, window_ms: int) -> str:
     """The nonce of ``payload``, whose timestamp is in the window.
 
@@ -122,6 +109,6 @@ def fresh_nonce(dialect: Dialect, payload: JsonObject, now_ms: int, window_ms: i
     stamp = parse_timestamp(dialect.timestamp, payload.get(dialect.names.timestamp))
     if stamp is None or not isinstance(nonce, str) or not is_nonce(nonce):
         raise DecryptionFailed("the payload's timestamp or nonce is of the wrong type")
-    if not within_window(stamp, now_ms, window_ms):
+    if abs(stamp - now_ms) > window_ms:
         raise StaleTimestamp(f"{(stamp - now_ms) / 1000:+.3f} s from the server's clock")
     return nonce

@@ -5,9 +5,8 @@
 
 from dataclasses import dataclass
 
-from protocol.common.codec import JsonObject, decode_bytes, encode_bytes, parse_json_object
+from protocol.common.codec import decode_bytes, encode_bytes
 from protocol.common.codes import Code, Entropy
-from protocol.common.errors import MalformedMessage
 from protocol.common.messages import SealedMessage
 from protocol.common.primitives import (
     GCM_TAG_BYTES,
@@ -142,12 +141,3 @@ class Classic:
                     data = data[GCM_TAG_BYTES:] + data[:GCM_TAG_BYTES]
                 opened = aes_gcm_open(key, iv_bytes, data)
                 return opened or b"", valid and opened is not None
-
-
-def read_members(plaintext: bytes, valid: bool) -> JsonObject | None:
-    """The members of a payload, or None. An invalid payload is parsed too, for equal work."""
-    try:
-        members = parse_json_object(plaintext)
-    except MalformedMessage:
-        return None
-    return members if valid else None

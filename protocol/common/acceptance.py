@@ -1,13 +1,10 @@
 """Two rules for what a peer sends: it is recent, and it is used once (PROTOCOL §1.9)."""
 
+from typing import NoReturn
+
 from .errors import LocalProtocolError
 
 WINDOW_MS = 60_000
-
-
-def within_window(timestamp_ms: int, now_ms: int, window_ms: int) -> bool:
-    """Whether ``timestamp_ms`` is at most ``window_ms`` from ``now_ms``, edge included."""
-    return abs(now_ms - timestamp_ms) <= window_ms
 
 
 class Once:
@@ -20,3 +17,11 @@ class Once:
         if self._is_used:
             raise LocalProtocolError(f"{what} used twice")
         self._is_used = True
+
+
+def used_twice(*_: object, **__: object) -> NoReturn:
+    """What replaces a step that was taken. The step then holds no plaintext any more.
+
+    Raises: LocalProtocolError.
+    """
+    raise LocalProtocolError("a step of a message was used twice")

@@ -135,6 +135,19 @@ def parse_json_object(data: bytes) -> JsonObject:
     return value
 
 
+def read_members(plaintext: bytes, valid: bool) -> JsonObject | None:
+    """The members of a decrypted JSON object, or None.
+
+    An invalid plaintext is parsed too: the work after a failed decryption must be the same
+    (PROTOCOL §1.13).
+    """
+    try:
+        members = parse_json_object(plaintext)
+    except MalformedMessage:
+        return None
+    return members if valid else None
+
+
 def parse_json_envelope(data: bytes) -> JsonObject:
     """As ``parse_json_object``, for a message whose sender is not authenticated yet.
 

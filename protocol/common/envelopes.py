@@ -89,6 +89,15 @@ class Members:
         """As ``raw``, or None if the member is absent."""
         return self.raw(name, *lengths) if self.has(name) else None
 
+    def all_raw(
+        self, required: Mapping[str, tuple[int, ...]], optional: str
+    ) -> tuple[list[bytes], bytes | None]:
+        """The bytes of each member of ``required``, and of ``optional``; then as ``end``."""
+        taken = [self.raw(name, *lengths) for name, lengths in required.items()]
+        last = self.optional_raw(optional)
+        self.end()
+        return taken, last
+
     def left(self) -> dict[str, Any]:
         """The members that were not taken, as they came."""
         return self._left

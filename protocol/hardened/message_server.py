@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
-from protocol.common.acceptance import WINDOW_MS, Once, within_window
+from protocol.common.acceptance import WINDOW_MS, used_twice
 from protocol.common.codec import parse_msgpack, serialize_msgpack
 from protocol.common.codes import Entropy
 from protocol.common.errors import DecryptionFailed, LocalProtocolError, ReplayedNonce
@@ -55,7 +55,7 @@ class _Answer:
         self._request = request
         self._keys = keys
         self._wrap_to = wrap_to
-        self._answered = Once()
+        self._seal = seal_answer
 
     def seal(self, kind: Kind, plaintext: bytes, now_ms: int, entropy: Entropy) -> Envelope:
         return self.seal_with_secret(kind, plaintext, now_ms, entropy)[0]
@@ -63,15 +63,16 @@ class _Answer:
     def seal_with_secret(
         self, kind: Kind, plaintext: bytes, now_ms: int, entropy: Entropy
     ) -> tuple[Envelope, MessageSecret]:
-        self._answered.use("the right to answer")
+        seal, self._seal = self._seal, used_twice
         key, request = self._keys.s2c, self._request
-        return seal_answer(key, request, kind, plaintext, now_ms, self._wrap_to, entropy)
+        return seal(key, request, kind, plaintext, now_ms, self._wrap_to, entropy)
 
 
 class AcceptedMessage:
     """A message that was claimed: its plaintext, and one response.
 
-    If ``moved``, store ``session`` before you run the request.
+    If ``moved``, store ``session`` before you run the request: the message began an epoch or
+    extended it, or the time of the previous epoch's keys is over.
     """
 
     def __init__(
@@ -139,7 +140,6 @@ class OpenedMessage:
     ) -> None:
         self.claim = claim
         self.__accept = accept
-        self.__decided = Once()
 
     def accept(self, claimed: bool, now_ms: int) -> AcceptedMessage | StaleMessage:
         """The message, or its refusal, if the store has claimed it. Raises: ReplayedNonce.
@@ -148,10 +148,10 @@ class OpenedMessage:
         succeed after the store has forgotten the first one. A replay gets no sealed answer,
         because an attacker could pass it off as the answer to the first message.
         """
-        self.__decided.use("an opened message")
+        accept, self.__accept = self.__accept, used_twice
         if not claimed:
             raise ReplayedNonce("the message was seen before, or is too far behind")
-        return self.__accept(now_ms)
+        return accept(now_ms)
 
 
 def open_request(
@@ -185,8 +185,7 @@ def open_request(
 
     def accept(then_ms: int) -> AcceptedMessage | StaleMessage:
         answer = _Answer(envelope, keys, session.client_key)
-        inside = within_window(header.fresh_value, then_ms, window_ms)
-        if header.fresh == "clock" and not inside:
+        if header.fresh == "clock" and abs(then_ms - header.fresh_value) > window_ms:
             return StaleMessage(answer, window_ms, STALE_TIMESTAMP)
         after = record.moved_to(keys, then_ms)
         if after is None:

@@ -150,16 +150,16 @@ class SessionRecord(Record):
     def moved_to(self, keys: EpochKeys, now_ms: int) -> "SessionRecord | None":
         """The session after a message under ``keys``; None if their epoch has lasted too long.
 
-        The record changes only if ``keys`` are of the next epoch, or of this one after its end. In
-        the latter case the epoch is extended once: the client may not have had an answer in it yet,
-        and then it must not begin the next epoch.
+        The record changes if ``keys`` are of the next epoch, or of this one after its end. In the
+        latter case the epoch is extended once: the client may not have had an answer in it yet, and
+        then it must not begin the next epoch. It also changes as in ``pruned``.
         """
         if keys.epoch == self.epoch and now_ms > self.epoch_until_ms:
             if self.extended:
                 return None
-            return replace(self, epoch_until_ms=now_ms + MAX_EPOCH_MS, extended=1)
+            return replace(self.pruned(now_ms), epoch_until_ms=now_ms + MAX_EPOCH_MS, extended=1)
         if keys.epoch != self.epoch + 1:
-            return self
+            return self.pruned(now_ms)
         return replace(
             self,
             epoch=keys.epoch,

@@ -115,6 +115,14 @@ class Header:
         return fixed + self.request_tag
 
 
+# The lengths of the members of an envelope, in bytes; any length if none is given.
+_REQUIRED: dict[str, tuple[int, ...]] = {
+    "header": (REQUEST_HEADER_BYTES, RESPONSE_HEADER_BYTES),
+    "salt": (SALT_BYTES,),
+    "sealed": (),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """A sealed message on the wire. ``header`` is the parsed ``raw_header``."""
@@ -138,15 +146,12 @@ class Envelope:
     @classmethod
     def take(cls, members: Members) -> Self:
         """From members that were parsed before, to tell the suite by ``header`` (§5.5)."""
-        raw_header = members.raw("header", REQUEST_HEADER_BYTES, RESPONSE_HEADER_BYTES)
+        (raw_header, salt, sealed), wrapped = members.all_raw(_REQUIRED, "wrapped")
         header = Header.parse(raw_header)
-        wrapped = members.optional_raw("wrapped")
         if header.suite.wraps != (wrapped is not None):
             raise MalformedMessage("a wrapped key is for rsa-gcm, and only for it")
         if wrapped is not None and not MIN_WRAPPED_BYTES <= len(wrapped) <= MAX_WRAPPED_BYTES:
             raise MalformedMessage("a wrapped key has 256 to 512 bytes")
-        salt, sealed = members.raw("salt", SALT_BYTES), members.raw("sealed")
-        members.end()
         if len(sealed) < GCM_TAG_BYTES:
             raise MalformedMessage("a seal has at least 16 bytes")
         return cls(raw_header, header, salt, wrapped, sealed)

@@ -2,21 +2,24 @@
 
 import hashlib
 import hmac
+from dataclasses import replace
 
 import pytest
+from peer import Peer
 
-from protocol.classic.dialects import TimestampFormat
+from protocol.classic.dialects import DIALECTS, TimestampFormat
 from protocol.classic.freshness import (
     MAX_MESSAGES,
     MAX_NONCE_CHARS,
+    NonceClaim,
     format_timestamp,
+    fresh_nonce,
     is_nonce,
-    nonce_claim,
     parse_timestamp,
-    passphrase_tag,
 )
-from protocol.common.acceptance import WINDOW_MS, within_window
+from protocol.common.acceptance import WINDOW_MS
 from protocol.common.codec import JsonValue
+from protocol.common.errors import StaleTimestamp
 
 NOW = 1_767_225_600_000
 KEY = bytes(range(32))
@@ -24,10 +27,18 @@ KEY = bytes(range(32))
 
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_the_edge_of_the_window_is_inside(sign: int) -> None:
-    assert within_window(NOW + sign * WINDOW_MS, NOW, WINDOW_MS)
-    assert not within_window(NOW + sign * (WINDOW_MS + 1), NOW, WINDOW_MS)
-    assert within_window(NOW, NOW, 0)
-    assert not within_window(NOW + sign, NOW, 0)
+    dialect = DIALECTS["article-2016"]
+    names = dialect.names
+
+    def nonce_at(stamp: int, window_ms: int) -> str:
+        payload: dict[str, JsonValue] = {names.timestamp: stamp, names.nonce: "n"}
+        return fresh_nonce(dialect, payload, NOW, window_ms)
+
+    assert nonce_at(NOW + sign * WINDOW_MS, WINDOW_MS) == "n"
+    assert nonce_at(NOW, 0) == "n"
+    for stamp, window_ms in ((NOW + sign * (WINDOW_MS + 1), WINDOW_MS), (NOW + sign, 0)):
+        with pytest.raises(StaleTimestamp):
+            nonce_at(stamp, window_ms)
 
 
 def test_limits_are_those_of_the_protocol() -> None:
@@ -93,20 +104,25 @@ def test_nonces(value: JsonValue, right: bool) -> None:
     assert is_nonce(value) is right
 
 
+def claim_of(nonce: str, passphrase: bytes, tag_key: bytes = KEY) -> NonceClaim:
+    """The claim of a message in a session with ``tag_key``."""
+    keys = replace(Peer().session_keys, tag_key=tag_key)
+    return keys.nonce_claim(nonce, keys.passphrase_tag(passphrase))
+
+
 def test_tags_are_hmacs_under_the_key_of_the_session() -> None:
-    claim = nonce_claim(KEY, "n\u00e9", passphrase_tag(KEY, b"p" * 32))
+    claim = claim_of("n\u00e9", b"p" * 32)
     nonce = hmac.new(KEY, b"nonce\0" + "n\u00e9".encode(), hashlib.sha256).digest()
     passphrase = hmac.new(KEY, b"passphrase\0" + b"p" * 32, hashlib.sha256).digest()
     assert (claim.nonce_tag, claim.passphrase_tag) == (nonce[:16], passphrase[:16])
 
 
 def test_a_nonce_and_a_passphrase_of_the_same_text_have_different_tags() -> None:
-    claim = nonce_claim(KEY, "x" * 32, passphrase_tag(KEY, b"x" * 32))
+    claim = claim_of("x" * 32, b"x" * 32)
     assert claim.nonce_tag != claim.passphrase_tag
 
 
 def test_tags_of_two_sessions_tell_nothing_of_each_other() -> None:
-    keys = bytes(32), bytes([1]) * 32
-    first, second = (nonce_claim(key, "n", passphrase_tag(key, b"p")) for key in keys)
+    first, second = (claim_of("n", b"p", key) for key in (bytes(32), bytes([1]) * 32))
     assert first.nonce_tag != second.nonce_tag
     assert first.passphrase_tag != second.passphrase_tag

@@ -480,7 +480,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
 
     for name in ("aes_ctr", "aes_cbc_open", "aes_gcm_open"):
         count(f"protocol.classic.suites.{name}", "aes")
-    count("protocol.classic.suites.parse_json_object", "parse")
+    count("protocol.common.codec.parse_json_object", "parse")
     return done  # type: ignore[return-value]
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from gateways import Answer, Raw, Running, changed, running
 
-from protocol.common.codec import JsonObject, parse_json_object
+from protocol.common.codec import JsonObject, read_members
 from protocol.common.errors import DecryptionFailed, ReplayedNonce
 from protocol.common.messages import SealedMessage
 
@@ -221,11 +221,11 @@ async def test_a_recorded_message_is_no_oracle(
     # An eavesdropper changes the payload of a recorded message and measures each rejection: what
     # is parsed must then have nothing to do with what was recorded.
     parsed: list[bytes] = []
-    parse = parse_json_object
+    read = read_members
 
-    def watched(data: bytes) -> JsonObject:
-        parsed.append(data)
-        return parse(data)
+    def watched(plaintext: bytes, valid: bool) -> JsonObject | None:
+        parsed.append(plaintext)
+        return read(plaintext, valid)
 
     def bend(text: str, position: int) -> str:
         return changed(text, position, lambda byte: byte ^ 0x80)
@@ -236,7 +236,7 @@ async def test_a_recorded_message_is_no_oracle(
         assert (await raw.send(message)).status == 200
         held_back, _ = raw.seal(body=b"the number is 4711")
         at.ran.clear()
-        monkeypatch.setattr("protocol.classic.suites.parse_json_object", watched)
+        monkeypatch.setattr("protocol.classic.exchange.read_members", watched)
         bent = [{**message, "payload": bend(str(message["payload"]), n)} for n in range(9)]
         assert_rejected(at, *[await raw.send(one) for one in (message, *bent)])
         assert len(parsed) == 10
