@@ -10,12 +10,14 @@ import json
 import re
 import secrets
 import socket
+from asyncio import BaseTransport
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from yarl import URL
 
 from certless.client import Client, ClientError, Suite
@@ -25,7 +27,7 @@ from .door import SAFE_METHODS
 from .forward import Route, failure, forward
 from .login_pages import LoginPages
 from .origins import Origins
-from .serving import serving
+from .serving import IDLE_S, serving
 from .session import SealedSession
 from .sockets import is_socket, relay
 from .state import State
@@ -34,6 +36,12 @@ _USER = "certless"
 _TOKEN_BYTES = 16
 # ``http://user@host`` is no address for us: no user is in the authority.
 _ABSOLUTE = re.compile(r"http://([^/?#@]+)([/?].*)?", re.IGNORECASE)
+_AUTHORITY = re.compile(r"[^/?#@]+:([0-9]{1,5})")
+_NO_TUNNEL = "certless connect: tunnels lead only to the sites that this proxy was started with"
+_NO_TLS = (
+    "certless connect: https:// does not pass this proxy. It seals http:// addresses of its sites; "
+    "send others without it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +78,11 @@ async def proxy_mode(
     prefix: str,
     opened: socket.socket,
     base: Path | None = None,
+    idle_s: float = IDLE_S,
 ) -> AsyncIterator[Proxy]:
     """Serve on ``opened`` until the context ends. Tickets are stored below ``base``.
+
+    A connection or tunnel without a request is closed after ``idle_s``.
 
     Raises: CannotStart, NoAnswer.
     """
@@ -93,17 +104,17 @@ async def proxy_mode(
             one = named_site(site, client, suite, realm, can_resume=True)
             await one.session.start()
             named.append(one)
-        yield await stack.enter_async_context(proxy_for(named, prefix, opened))
+        yield await stack.enter_async_context(proxy_for(named, prefix, opened, idle_s))
 
 
 @asynccontextmanager
 async def proxy_for(
-    named: Sequence[NamedSite], prefix: str, opened: socket.socket
+    named: Sequence[NamedSite], prefix: str, opened: socket.socket, idle_s: float = IDLE_S
 ) -> AsyncIterator[Proxy]:
     """The same for sites with clients. ``opened`` is closed at the end."""
     host, port = opened.getsockname()[:2]
     handler = _Handler(named, prefix, f"{host}:{port}")
-    async with serving(handler.handle, [opened]):
+    async with serving(handler.handle, [opened], idle_s):
         try:
             yield Proxy(handler.url, f"http://{handler.authority}/proxy.pac")
         finally:
@@ -149,10 +160,13 @@ class _Handler:
             )
             for one in named
         }
+        self._tunnels: WeakKeyDictionary[BaseTransport, _Site] = WeakKeyDictionary()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.transport is not None and (within := self._tunnels.get(request.transport)):
+            return await self._in_tunnel(request, within)
         if request.method == "CONNECT":
-            return await self._refuse_tunnel(request)
+            return await self._open_tunnel(request)
         if request.raw_path == "/proxy.pac" and request.headers.get(hdrs.HOST) == self.authority:
             return self._pac()
         if not self._is_admitted(request.headers):
@@ -171,21 +185,30 @@ class _Handler:
         given_bytes = given.strip().encode("utf-8", "replace")
         return kind.lower() == "basic" and hmac.compare_digest(given_bytes, self._credential)
 
-    async def _refuse_tunnel(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _open_tunnel(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Browsers send CONNECT for ``ws://``. The tunnel ends here, and is served as usual."""
+        found = _AUTHORITY.fullmatch(request.raw_path)
+        site = self.sites.get(_without_port_80(request.raw_path)) if found else None
         if not self._is_admitted(request.headers):
-            refused = _denied()
-        elif _without_port_80(request.raw_path) not in self.sites:
-            refused = self._not_named(request)
-        else:
-            refused = pages.plain(
-                501, "certless connect: no tunnels; WebSockets pass without --proxy"
-            )
-        await refused.prepare(request)
-        await refused.write_eof()
-        # The client may have sent bytes for the tunnel. They are no request.
+            return await _last(request, _denied())
+        if site is None:
+            text = _NO_TLS if found is not None and found[1] == "443" else _NO_TUNNEL
+            return await _last(request, pages.plain(403, text))
+        if request.version < HttpVersion11:
+            text = "certless connect: tunnels need HTTP/1.1"
+            return await _last(request, pages.plain(505, text))
         if request.transport is not None:
-            request.transport.close()
-        return refused
+            self._tunnels[request.transport] = site
+        # The next bytes are parsed as requests again, and bytes of TLS are refused with 400.
+        return web.Response(status=200, reason="Connection established")
+
+    async def _in_tunnel(self, request: web.BaseRequest, site: "_Site") -> web.StreamResponse:
+        """The credential was checked when the tunnel was opened."""
+        host = _without_port_80(request.headers.get(hdrs.HOST, ""))
+        if request.method == "CONNECT" or self.sites.get(host) is not site:
+            text = "certless connect: this tunnel is for one host, and has no tunnel in it"
+            return await _last(request, pages.plain(421, text))
+        return await site.answer(request, request.raw_path)
 
     def _not_named(self, request: web.BaseRequest) -> web.Response:
         text = "This proxy passes on requests to the sites that it was started with, and no others."
@@ -204,6 +227,15 @@ class _Handler:
         answer = pages.plain(200, script)
         answer.content_type = "application/x-ns-proxy-autoconfig"
         return answer
+
+
+async def _last(request: web.BaseRequest, refused: web.Response) -> web.StreamResponse:
+    """Answer, and end the connection: bytes that follow were for a tunnel and are no request."""
+    await refused.prepare(request)
+    await refused.write_eof()
+    if request.transport is not None:
+        request.transport.close()
+    return refused
 
 
 def _denied() -> web.Response:

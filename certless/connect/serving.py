@@ -1,19 +1,24 @@
 """A server of ours on sockets that are open already."""
 
+import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 _FIELD_BYTES = 64 * 1024
 _SHUTDOWN_S = 1
+# A connection that sends no complete request for this long is closed.
+IDLE_S = 75.0
 
 
 @asynccontextmanager
 async def serving(
     handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
     sockets: Sequence[socket.socket],
+    idle_s: float = IDLE_S,
 ) -> AsyncIterator[None]:
     """``handler`` answers on ``sockets``, which are closed at the end.
 
@@ -23,6 +28,8 @@ async def serving(
         handler,
         handler_cancellation=True,
         auto_decompress=False,
+        keepalive_timeout=idle_s,
+        logger=_log(),
         max_line_size=_FIELD_BYTES,
         max_field_size=_FIELD_BYTES,
         access_log=None,
@@ -37,3 +44,14 @@ async def serving(
         await runner.cleanup()
         for opened in sockets:
             opened.close()
+
+
+def _log() -> logging.Logger:
+    """Without malformed requests: any program of the machine can send them."""
+    log = logging.getLogger(__name__)
+    log.addFilter(_is_fault)
+    return log
+
+
+def _is_fault(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))

@@ -11,8 +11,8 @@ from .forward import Route, request_fields, response_cookies
 # A larger message ends the socket (1009).
 _MESSAGE_BYTES = 64 * 1024 * 1024
 _GOING_AWAY = 1001
-# 1005 says that a close had no code; it is never sent.
-_NORMAL, _NO_CODE = 1000, 1005
+# 1005 says that a close had no code, and 1006 that there was none. They are never sent.
+_NORMAL, _NO_CODE, _NOT_CLOSED = 1000, 1005, 1006
 
 
 def is_socket(request: web.BaseRequest) -> bool:
@@ -36,7 +36,9 @@ async def relay(request: web.BaseRequest, target: str, route: Route) -> web.Stre
     )
     try:
         near = web.WebSocketResponse(
-            protocols=[far.protocol] if far.protocol else (), max_msg_size=_MESSAGE_BYTES
+            protocols=[far.protocol] if far.protocol else (),
+            max_msg_size=_MESSAGE_BYTES,
+            autoclose=False,
         )
         for line in response_cookies(far.headers, target, route):
             near.headers.add(hdrs.SET_COOKIE, line)
@@ -45,7 +47,7 @@ async def relay(request: web.BaseRequest, target: str, route: Route) -> web.Stre
         down = asyncio.create_task(_down(far, near))
         closed = await _first_end(up, down)
         if closed is not None:
-            await near.close(code=_code(closed), message=(closed.extra or "").encode())
+            await near.close(code=_code(closed.data), message=(closed.extra or "").encode())
         elif not near.closed and request.transport is not None:
             # The site's socket was not closed, so the browser must not see a close.
             request.transport.abort()
@@ -67,8 +69,8 @@ async def _first_end(
     return None if down.cancelled() or down.exception() else down.result()
 
 
-def _code(closed: WSMessage) -> int:
-    return _NORMAL if closed.data in (None, _NO_CODE) else closed.data
+def _code(given: int | None) -> int:
+    return _NORMAL if given is None or given == _NO_CODE else given
 
 
 async def _up(near: web.WebSocketResponse, far: WebSocket) -> None:
@@ -80,7 +82,9 @@ async def _up(near: web.WebSocketResponse, far: WebSocket) -> None:
             case WSMsgType.BINARY:
                 await far.send_bytes(message.data)
             case WSMsgType.CLOSE:
-                await far.close(code=_code(message), message=(message.extra or "").encode())
+                await far.close(code=_code(message.data), message=(message.extra or "").encode())
+                if far.close_code != _NOT_CLOSED:
+                    await near.close(code=_code(far.close_code))
                 return
             case _:
                 return

@@ -205,6 +205,7 @@ async def test_a_web_socket_that_the_browser_closes_is_closed_at_the_site(tmp_pa
         socket = await at.browser.ws_connect(f"{at.own}/chat", headers={"Origin": at.own})
         await socket.receive_json()
         await socket.close(code=4000)
+        assert socket.close_code == 4000
         await at.seen.socket_closed.wait()
         assert at.seen.socket_code == 4000
 

@@ -1,76 +1,17 @@
 """Proxy mode: a forward proxy for named sites only."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 import pytest
-from connected import ANN, PAGE, Site, a_browser, a_site
+from connected import PAGE
 from mailboxes import a_free_port
+from named_proxies import credential, proxied, raw
 from yarl import URL
 
 from certless.connect.errors import CannotStart
 from certless.connect.listener import listen_on
-from certless.connect.proxy import Proxy, proxy_mode
 
 pytestmark = pytest.mark.timeout(60)
-
-
-@dataclass
-class Proxied:
-    site: Site
-    proxy: Proxy
-    http: aiohttp.ClientSession
-
-    async def get(self, url: str, **headers: str) -> aiohttp.ClientResponse:
-        return await self.http.get(
-            URL(url, encoded=True), proxy=self.proxy.url, headers=headers, allow_redirects=False
-        )
-
-    async def post(self, path: str, data: dict[str, str], origin: str) -> aiohttp.ClientResponse:
-        return await self.http.post(
-            self.site.url + path,
-            data=data,
-            proxy=self.proxy.url,
-            headers={**PAGE, "Origin": origin},
-            allow_redirects=False,
-        )
-
-    async def log_in(self) -> None:
-        action = "/.gateway/connect/login"
-        await self.post(action, {"address": ANN}, self.site.url)
-        code = await self.site.mails.code()
-        done = await self.post(action, {"code": code, "then": "/orders"}, self.site.url)
-        assert (done.status, done.headers["Location"]) == (303, "/orders")
-
-
-@asynccontextmanager
-async def proxied(folder: Path, *, is_logged_in: bool = True) -> AsyncIterator[Proxied]:
-    async with a_site() as site:
-        sites = [URL(site.url), URL("http://nas.lan:5000")]
-        opened = listen_on("127.0.0.1", 0)
-        async with (
-            proxy_mode(sites, "ecdh-gcm", "certless", "/.gateway", opened, folder) as proxy,
-            a_browser() as http,
-        ):
-            at = Proxied(site, proxy, http)
-            if is_logged_in:
-                await at.log_in()
-            yield at
-
-
-async def raw(proxy: Proxy, request: str) -> bytes:
-    at = URL(proxy.url)
-    async with asyncio.timeout(20):
-        reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
-        writer.write(request.encode())
-        try:
-            return await reader.read()
-        finally:
-            writer.close()
 
 
 async def test_a_person_logs_in_and_addresses_stay(tmp_path: Path) -> None:
@@ -123,7 +64,7 @@ async def test_a_host_outside_the_list_is_refused(tmp_path: Path) -> None:
         ):
             assert (await at.get(url)).status == 403
         for target in (f"{at.site.url}@evil.example/", "https://nas.lan:5000/"):
-            auth = aiohttp.encode_basic_auth("certless", URL(at.proxy.url).password or "")
+            auth = credential(at.proxy)
             answer = await raw(
                 at.proxy,
                 f"GET {target} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: {auth}\r\n"
@@ -131,20 +72,6 @@ async def test_a_host_outside_the_list_is_refused(tmp_path: Path) -> None:
             )
             assert answer.split()[1] in (b"400", b"403"), target
         assert at.site.seen.requests == []
-
-
-async def test_tunnels_are_refused(tmp_path: Path) -> None:
-    async with proxied(tmp_path) as at:
-        authority = URL(at.site.url).authority
-        auth = aiohttp.encode_basic_auth("certless", URL(at.proxy.url).password or "")
-        for name, status in ((authority, b"501"), ("evil.example:443", b"403")):
-            answer = await raw(
-                at.proxy,
-                f"CONNECT {name} HTTP/1.1\r\nHost: {name}\r\nProxy-Authorization: {auth}\r\n\r\n",
-            )
-            assert answer.split()[1] == status
-        denied = await raw(at.proxy, f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n")
-        assert denied.split()[1] == b"407"
 
 
 async def test_logins_of_other_pages_are_refused(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ import { within } from '../within.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 
-/** Resolves when it runs. `door` admits one browser to the origin `own`; `stop` ends it. */
-export async function startConnect(site) {
+/** `connect` with these arguments. Resolves to the first line that it prints, when it runs. */
+async function start(...given) {
   const folder = await mkdtemp(join(tmpdir(), 'certless-connect-'));
-  const child = spawn(python(), ['-m', 'certless', 'connect', site, '--port', '0'], {
+  const child = spawn(python(), ['-m', 'certless', 'connect', ...given], {
     cwd: ROOT,
     env: { ...process.env, XDG_STATE_HOME: folder },
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -23,10 +23,9 @@ export async function startConnect(site) {
   // A test that is ended from outside leaves no process behind.
   const atExit = () => child.kill('SIGKILL');
   process.once('exit', atExit);
-  const [door] = await within(once(createInterface({ input: child.stdout }), 'line'), 'connect prints its address');
+  const [line] = await within(once(createInterface({ input: child.stdout }), 'line'), 'connect prints its address');
   return {
-    door,
-    own: new URL(door).origin,
+    line,
     stop: async () => {
       child.kill();
       await within(closed, 'connect has ended');
@@ -34,6 +33,19 @@ export async function startConnect(site) {
       await rm(folder, { recursive: true });
     },
   };
+}
+
+/** Mapped mode. `door` admits one browser to the origin `own`; `stop` ends it. */
+export async function startConnect(site) {
+  const { line: door, stop } = await start(site, '--port', '0');
+  return { door, own: new URL(door).origin, stop };
+}
+
+/** Proxy mode. `proxy` is what Playwright takes. */
+export async function startProxy(...sites) {
+  const { line, stop } = await start('--proxy', '127.0.0.1:0', ...sites);
+  const { host, username, password } = new URL(line);
+  return { door: sites[0], proxy: { server: `http://${host}`, username, password }, stop };
 }
 
 /** Logs in on the pages of `connect`. */
