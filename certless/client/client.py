@@ -345,11 +345,12 @@ class Client:
 
         ``written`` is how this kind of message writes values.
         """
+        host = self._url.host_port_subcomponent or ""
         if self._cookies is None:
-            return with_defaults(headers, None), 0
+            return with_defaults(headers, host, None), 0
         cookie = self._cookies.header_for(target)
         written_cookie = None if cookie is None else written(cookie)
-        return with_defaults(headers, written_cookie), self._cookies.generation
+        return with_defaults(headers, host, written_cookie), self._cookies.generation
 
     async def _keep_cookies(
         self, response: Response | StreamResponse | WebSocket, target: str, generation: int

@@ -111,12 +111,15 @@ def _has(headers: FieldLines, wanted: str) -> bool:
     return any(name.lower() == wanted for name, _ in headers)
 
 
-def with_defaults(headers: FieldLines, cookie: str | None) -> FieldLines:
-    """``headers``, and what they do not have: the codings that the client decodes, and cookies.
+def with_defaults(headers: FieldLines, host: str, cookie: str | None) -> FieldLines:
+    """``headers``, and what they do not have: Host, codings that the client decodes, and cookies.
 
-    A part of an encoded body cannot be decoded, so no coding is asked for with Range.
+    An attacker can change the Host outside of the seal. A part of an encoded body cannot be
+    decoded, so no coding is asked for with Range.
     """
     added = []
+    if not _has(headers, "host"):
+        added.append(("Host", host))
     if not _has(headers, "accept-encoding"):
         added.append(("Accept-Encoding", "identity" if _has(headers, "range") else ACCEPTED))
     if cookie is not None and not _has(headers, "cookie"):

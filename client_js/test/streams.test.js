@@ -49,6 +49,8 @@ describe('against a gateway that is not honest', () => {
     const response = await fetched();
     assert.equal(response.headers.get('X-Own'), 'caf\xc3\xa9');
     assert.deepEqual(gateway.asked.headers.at(-1), ['Certless-Stream', '65536']);
+    // An attacker can change the Host outside of the seal.
+    assert.deepEqual(gateway.asked.headers.filter(([name]) => /^host$/i.test(name)), [['Host', new URL(gateway.url).host]]);
     assert.equal(await response.text(), 'firstsecond');
   });
 
@@ -211,7 +213,8 @@ describe('against a gateway that is not honest', () => {
     gateway.streams = received(true);
     assert.equal(await (await upload({ headers: { 'X-Own': 'caf\xc3\xa9' } })).text(), `${SEVEN_MIB}`);
     const { length, recordBytes, headers } = gateway.asked;
-    assert.deepEqual([length, recordBytes, headers], [SEVEN_MIB, 65_536, [['x-own', 'caf\xc3\xa9']]]);
+    const sent = [['x-own', 'caf\xc3\xa9'], ['Host', new URL(gateway.url).host]];
+    assert.deepEqual([length, recordBytes, headers], [SEVEN_MIB, 65_536, sent]);
     assert.equal(gateway.counts.stream, 1);
   });
 

@@ -269,7 +269,7 @@ class Settings:
         ListOption(
             section=Section.USERS,
             help="a header that those proxies set themselves, e.g. `X-Forwarded-Proto`",
-            more="Also `X-Forwarded-Host` and `X-Forwarded-Port`; see "
+            more="Also `X-Forwarded-Host` and `X-Forwarded-Port`, or only `Forwarded`; see "
             "[behind a reverse proxy](limits.md#behind-a-reverse-proxy); one argument for each",
             default=(),
             flag="--trusted-header",

@@ -8,6 +8,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from gateway.config.options import default_of
+from gateway.policy.client_address import ClientAddresses
+from gateway.policy.forwarded import ForwardedHeaders
 from gateway.policy.rates import NONE, RATES
 from gateway.policy.routes import PublicRoute, RoutePatterns, SuitePolicy
 from gateway.policy.suites import CLASSIC, is_hardened
@@ -115,7 +117,9 @@ def _addresses(service: Service) -> Iterator[Finding]:
             "limits", "trusted_proxies contains all addresses: clients can fake their address"
         )
     elif trusted:
-        yield ok("limits", f"client addresses come from X-Forwarded-For of {', '.join(trusted)}")
+        headers = ForwardedHeaders(service.settings.trusted_headers, ClientAddresses(trusted))
+        text = f"client addresses come from {headers.address_header} of {', '.join(trusted)}"
+        yield ok("limits", text)
     elif _is_loopback(host):
         yield warn(
             "limits",

@@ -3,13 +3,14 @@
 The peer of a connection can be a reverse proxy for many clients. If the operator trusts it, the
 header X-Forwarded-For names the client. Each proxy adds the address of its own peer at the right
 end. So the header is read from the right, over trusted addresses, to the first untrusted one. What
-is left of that comes from an unknown source. The header Forwarded (RFC 7239) is not read: with two
-headers, a client could choose between them (decision 45).
+is left of that comes from an unknown source. ``forwarded`` reads the header Forwarded (RFC 7239) in
+its place, if the operator names it.
 """
 
 import logging
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import (
     IPv4Address,
@@ -37,6 +38,14 @@ _WITH_PORT = re.compile(r"([0-9.]+):[0-9]{1,5}|\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5
 _log = logging.getLogger("certless")
 
 _Address: TypeAlias = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """An address in a header, and whether it is a trusted proxy."""
+
+    address: str
+    is_trusted: bool
 
 
 class ClientAddresses:
@@ -68,14 +77,19 @@ class ClientAddresses:
             self._warn(near)
             return near
         client = near
-        for hop in reversed(",".join(forwarded_for).split(",")):
-            address = _parsed(_without_port(hop.strip()))
-            if address is None:
+        for text in reversed(",".join(forwarded_for).split(",")):
+            hop = self.hop(text)
+            if hop is None:
                 return near
-            client = str(address)
-            if not self._trusts(address):
+            client = hop.address
+            if not hop.is_trusted:
                 break
         return client
+
+    def hop(self, text: str) -> Hop | None:
+        """An address with or without a port; None if ``text`` is no address."""
+        address = _parsed(_without_port(text.strip()))
+        return Hop(str(address), self._trusts(address)) if address else None
 
     def trusts(self, peer: str | None) -> bool:
         """Whether the connection comes from a trusted proxy."""

@@ -63,6 +63,7 @@ async def test_login_requests_and_logout(suite: str, fresh: Freshness, form: For
         assert inside.headers == (
             ("X-Unit", "rpm"),
             ("Content-Type", "application/json"),
+            ("Host", server.url.removeprefix("http://")),
             ("Accept-Encoding", ACCEPTED),
         )
         await client.logout()

@@ -131,12 +131,12 @@ def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_what_is_asked_for() -> None:
     assert ACCEPTED == "gzip, deflate, br, zstd"
-    assert with_defaults((), None) == (("Accept-Encoding", ACCEPTED),)
-    own = (("accept-encoding", "gzip"), ("cookie", "a=1"))
-    assert with_defaults(own, "b=2") == own
+    assert with_defaults((), "x", None) == (("Host", "x"), ("Accept-Encoding", ACCEPTED))
+    own = (("accept-encoding", "gzip"), ("cookie", "a=1"), ("host", "y"))
+    assert with_defaults(own, "x", "b=2") == own
     part = (("Range", "bytes=0-1"),)
-    assert with_defaults(part, "b=2") == (
-        *part, ("Accept-Encoding", "identity"), ("Cookie", "b=2"),
+    assert with_defaults(part, "x", "b=2") == (
+        *part, ("Host", "x"), ("Accept-Encoding", "identity"), ("Cookie", "b=2"),
     )  # fmt: skip
 
 

@@ -26,7 +26,8 @@ NEXT_HEADING = "## Appendix C."
 
 USERNAME, REALM, CODE = "ada@example.org", "certless", "7K3QW9XD"
 NOW_MS, EXPIRES_S, SESSION_MS = 1_800_000_000_000, 600, 43_200_000
-REQUEST = HttpRequest("POST", "/orders?dry=1", (("Content-Type", "text/plain"),), b"two coffees")
+SENT = (("Content-Type", "text/plain"), ("Host", "shop.example"))
+REQUEST = HttpRequest("POST", "/orders?dry=1", SENT, b"two coffees")
 RESPONSE = HttpResponse(201, (("Content-Type", "text/plain"),), b"order 17")
 
 Row = tuple[str, bytes]

@@ -36,6 +36,8 @@ export async function plainRequest(origin, input, init, hasStreams) {
   const body = hasStreams && blob.size > MAX_MESSAGE_BODY_BYTES ? blob : new Uint8Array(await blob.arrayBuffer());
   const target = url.pathname + url.search;
   const headers = /** @type {[string, string][]} */ ([...request.headers]);
+  // An attacker can change the Host outside of the seal.
+  if (!request.headers.has('host')) headers.push(['Host', url.host]);
   try {
     // Requests that the gateway would refuse are an error here, before anything is sent.
     const { method } = HttpRequest.parse({ method: request.method, path: target, headers });

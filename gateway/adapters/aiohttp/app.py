@@ -12,7 +12,7 @@ from gateway.pipeline.outer import OuterRequest, Reply, ReplyRecords, format_of
 from gateway.pipeline.pipe import StreamedRequest, StreamedResponse
 from gateway.pipeline.request_headers import is_host, is_one_host
 from gateway.pipeline.socket_ends import AppSocket
-from gateway.policy.client_address import FORWARDED_FOR, UNKNOWN, ClientAddresses
+from gateway.policy.client_address import UNKNOWN, ClientAddresses
 from gateway.policy.forwarded import ForwardedHeaders
 from gateway.sessions.session import Session
 from protocol.common.messages import HttpRequest, HttpResponse
@@ -64,7 +64,7 @@ def install(app: web.Application, assembly: Assembly) -> None:
         if refusal := refusal_of(request):
             request[OUTCOME] = "framing"
             return refusal
-        _behind_proxy(request, client_addresses, forwarded)
+        _behind_proxy(request, forwarded)
         is_old = request.version < HttpVersion11
         has_one_host = is_one_host(request.headers.getall(hdrs.HOST, []), may_be_none=is_old)
         if has_one_host and middleware.is_public(request.method, request.rel_url.raw_path):
@@ -103,18 +103,15 @@ async def _refuse_expect_handlers(app: web.Application) -> None:
         )
 
 
-def _behind_proxy(
-    request: web.Request, addresses: ClientAddresses, forwarded: ForwardedHeaders
-) -> None:
+def _behind_proxy(request: web.Request, forwarded: ForwardedHeaders) -> None:
     """Set what a trusted proxy says about ``request``: the address, the scheme and the host."""
 
     def values_of(name: str) -> list[str]:
         return request.headers.getall(name, [])
 
     asked = forwarded.asked(request.remote, values_of, is_host)
-    client = addresses.address(request.remote, values_of(FORWARDED_FOR))
-    if client not in (request.remote, UNKNOWN):
-        set_asked(request, remote=client)
+    if asked.address not in (request.remote, UNKNOWN):
+        set_asked(request, remote=asked.address)
     if asked.scheme:
         set_asked(request, scheme=asked.scheme)
     if asked.host:

@@ -73,8 +73,8 @@ class Certless:
             _log.critical("%s", error)
             raise
         settings = self.assembly.settings
-        self._client_addresses = ClientAddresses(settings.trusted_proxies)
-        self._forwarded = ForwardedHeaders(settings.trusted_headers, self._client_addresses)
+        client_addresses = ClientAddresses(settings.trusted_proxies)
+        self._forwarded = ForwardedHeaders(settings.trusted_headers, client_addresses)
         self._is_running = False
         self._has_run = False
 
@@ -114,7 +114,7 @@ class Certless:
         if kind == "http" and (found := framing_fault(scope)):
             await refuse(*found, send)
             return
-        scope = behind_proxy(scope, self._client_addresses, self._forwarded)
+        scope = behind_proxy(scope, self._forwarded)
         raw_path = raw_path_of(scope)
         # A WebSocket begins as a GET.
         method = scope.get("method", "GET")

@@ -14,7 +14,7 @@ from gateway.pipeline.request_body import collect
 from gateway.pipeline.request_headers import is_host, is_one_host
 from gateway.pipeline.responses import sealed_error
 from gateway.pipeline.socket_ends import AppSocket
-from gateway.policy.client_address import FORWARDED_FOR, UNKNOWN, ClientAddresses, address_of
+from gateway.policy.client_address import UNKNOWN, address_of
 from gateway.policy.forwarded import ForwardedHeaders
 from gateway.sessions.session import Session
 from protocol.common.messages import HttpRequest, HttpResponse
@@ -182,9 +182,7 @@ def has_one_host(scope: Scope) -> bool:
     return is_one_host(hosts, may_be_none=scope.get("http_version") == "1.0")
 
 
-def behind_proxy(
-    scope: Scope, client_addresses: ClientAddresses, forwarded: ForwardedHeaders
-) -> Scope:
+def behind_proxy(scope: Scope, forwarded: ForwardedHeaders) -> Scope:
     """``scope`` with what a trusted proxy says: the client's address, the scheme and the host."""
 
     def values_of(name: str) -> list[str]:
@@ -193,8 +191,9 @@ def behind_proxy(
 
     peer = scope["client"][0] if scope.get("client") else None
     asked = forwarded.asked(peer, values_of, is_host)
-    address = client_addresses.address(peer, values_of(FORWARDED_FOR))
-    told: dict[str, Any] = {} if address in (peer, UNKNOWN) else {"client": (address, 0)}
+    told: dict[str, Any] = {}
+    if asked.address not in (peer, UNKNOWN):
+        told["client"] = (asked.address, 0)
     if asked.scheme:
         is_socket = scope["type"] == "websocket"
         told["scheme"] = asked.scheme.replace("http", "ws") if is_socket else asked.scheme

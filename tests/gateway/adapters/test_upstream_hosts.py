@@ -131,7 +131,11 @@ async def test_headers_of_a_stranger_are_not_trusted() -> None:
     ("options", "text"),
     [
         ({"trusted_headers": EVERY}, "in trusted_proxies"),
-        ({"trusted_proxies": ["127.0.0.1"], "trusted_headers": ["Forwarded"]}, "must be one of"),
+        ({"trusted_proxies": ["127.0.0.1"], "trusted_headers": ["X-Real-IP"]}, "must be one of"),
+        (
+            {"trusted_proxies": ["127.0.0.1"], "trusted_headers": ["forwarded", *EVERY]},
+            "Forwarded replaces the other headers",
+        ),
         ({"trusted_proxies": ["127.0.0.1"], "trusted_headers": "X-Forwarded-Host"}, "a list"),
     ],
 )
@@ -142,15 +146,39 @@ def test_wrong_settings(options: dict[str, Any], text: str) -> None:
         )
 
 
+async def test_forwarded_is_trusted_only_by_name() -> None:
+    by_a_proxy = {**BY_A_PROXY, "Forwarded": 'for=192.0.2.7;host="shop.example:8443";proto=https'}
+    by_a_proxy["X-Forwarded-For"] = "203.0.113.9"
+    for trusted in ([], ["Forwarded"], ["forwarded"]):
+        options: dict[str, Any] = {"trusted_proxies": ["127.0.0.1"], "trusted_headers": trusted}
+        async with proxied(public=["/open"], **options) as (front, client):
+            seen = await got(f"{front}/open", {**SHOP, **by_a_proxy})
+            told = [seen[name] for name in (*EVERY, "X-Forwarded-For", "Forwarded")]
+            if trusted:
+                assert told[:4] == ["https", "shop.example:8443", "8443", "192.0.2.7"]
+                assert told[4] == 'for=192.0.2.7;host="shop.example:8443";proto=https'
+            else:
+                assert told[:4] == ["http", "shop.example:8080", "8080", "203.0.113.9"]
+            # Inside a seal it is a header of a client.
+            answer = await client.get("/", headers={**SHOP, **by_a_proxy})
+            seen = CIMultiDict((await answer.json())["headers"])
+            assert [seen[name] for name in EVERY] == ["http", "shop.example:8080", "8080"]
+
+
 @pytest.mark.parametrize("framework", ["aiohttp", "starlette"])
-async def test_an_application_of_its_own_sees_the_same(framework: str) -> None:
+@pytest.mark.parametrize("trusted", [EVERY, ["Forwarded"]])
+async def test_an_application_of_its_own_sees_the_same(framework: str, trusted: list[str]) -> None:
+    by_a_proxy = {**BY_A_PROXY}
+    if trusted == ["Forwarded"]:
+        by_a_proxy = {"Forwarded": "for=192.0.2.7;host=shop.example;proto=https"}
+        by_a_proxy |= {"X-Forwarded-Proto": "http", "X-Forwarded-Host": "evil.example"}
     mails = CaughtMails()
     options: dict[str, Any] = {
         "users": gateway.AnyAddress(),
         "mail": mails,
         "public": ["/open"],
         "trusted_proxies": ["127.0.0.1"],
-        "trusted_headers": EVERY,
+        "trusted_headers": trusted,
     }
     app: Any
     if framework == "aiohttp":
@@ -170,7 +198,7 @@ async def test_an_application_of_its_own_sees_the_same(framework: str) -> None:
         routes = [Route("/open", show_url), Route("/", show_url)]
         app = Certless(Starlette(routes=routes), **options)
     async with serving(app) as url, aiohttp.ClientSession() as http:
-        async with http.get(f"{url}/open", headers=BY_A_PROXY) as answer:
+        async with http.get(f"{url}/open", headers=by_a_proxy) as answer:
             assert await answer.json() == ["https", "shop.example"]
         async with Client(url) as client:
             await client.login("ann@example.org", code=mails.code)
