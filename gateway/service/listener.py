@@ -17,6 +17,7 @@ from aiohttp.abc import AbstractAccessLogger
 from gateway.adapters.aiohttp.app import ASSEMBLY, OUTCOME
 from gateway.adapters.aiohttp.framing import guard
 from gateway.adapters.aiohttp.private_api import hide_server_version, listening_sockets
+from gateway.adapters.aiohttp.raw_targets import accept_raw_targets
 from gateway.config.reload import Reload, Reloads
 from gateway.errors import ConfigError
 from gateway.logs import on_one_line, word
@@ -97,6 +98,7 @@ async def listening(
     await runner.setup()
     if runner.server is not None:
         guard(runner.server)
+        accept_raw_targets(runner.server)
     try:
         try:
             site = web.TCPSite(runner, host, port, reuse_port=shared or None)

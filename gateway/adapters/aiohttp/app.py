@@ -34,6 +34,7 @@ from .private_api import (
     routes_with_expect_handler,
     set_asked,
 )
+from .raw_targets import escaped
 from .sockets import AiohttpConnection, open_socket, outer_socket, socket_request
 from .upstream import raw_target
 
@@ -130,7 +131,7 @@ class _AiohttpRequest(OuterRequest):
     ) -> None:
         self.method = request.method
         self.raw_path = request.rel_url.raw_path
-        self.raw_target = raw_target(request)
+        self.raw_target = escaped(raw_target(request))
         self.headers = request.headers
         self.host = request.host
         self.content_type = request.content_type

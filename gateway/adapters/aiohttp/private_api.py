@@ -37,6 +37,7 @@ __all__ = [
     "routes_with_expect_handler",
     "send_once",
     "set_asked",
+    "wrap_parsers",
     "wrap_request_factory",
 ]
 
@@ -249,6 +250,20 @@ def wrap_request_factory(
     aiohttp sends no response and leaves the connection open.
     """
     server.request_factory = wrap(server.request_factory)
+
+
+def wrap_parsers(server: web.Server, wrap: Callable[[Any], Any]) -> None:
+    """Replace the parser of each connection, before ``server`` listens.
+
+    The parser refuses bytes beyond ASCII in a request target and has no option for it.
+    """
+    made = server.connection_made
+
+    def connection_made(handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        handler._parser = wrap(handler._parser)
+        made(handler, transport)
+
+    server.connection_made = connection_made  # type: ignore[method-assign]
 
 
 def hide_server_version() -> None:

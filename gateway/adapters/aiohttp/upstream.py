@@ -21,6 +21,7 @@ from gateway.policy.client_address import UNKNOWN
 from gateway.policy.forwarded import port_of
 
 from .inner import PORT, SESSION, USER
+from .raw_targets import escaped
 
 USER_HEADER = "X-Certless-User"
 SESSION_HEADER = "X-Certless-Session"
@@ -169,7 +170,7 @@ def raw_target(request: web.Request) -> str:
     """Path and query as the client wrote them. aiohttp drops a "?" without a query."""
     written = request.raw_path.partition("#")[0]
     checked = request.rel_url.raw_path_qs
-    return written if written == f"{checked}?" else checked
+    return written if escaped(written) in (checked, f"{checked}?") else checked
 
 
 def _below(path: str, base: str) -> str | None:

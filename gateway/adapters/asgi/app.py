@@ -22,7 +22,7 @@ from gateway.sessions.session import Session
 from .framing import framing_fault, refuse
 from .inner import SESSION, USER, ASGIApp, Receive, Scope, Send, is_below_root
 from .lifespan import Lifespan
-from .outer import AsgiRequest, behind_proxy, has_one_host, raw_path_of
+from .outer import AsgiRequest, behind_proxy, escaped_path, has_one_host, raw_path_of
 from .sockets import AsgiConnection
 
 __all__ = ["SESSION", "USER", "Certless", "session", "user"]
@@ -122,9 +122,12 @@ class Certless:
         if not (is_public and is_below_root(scope, raw_path)):
             await self._answer(scope, receive, send, raw_path)
             return
-        if scope.get("raw_path") not in (None, raw_path.encode("latin-1")):
+        given = scope.get("raw_path")
+        if given is not None:
             # The path that was checked is the path that is passed on.
-            scope = {**scope, "raw_path": raw_path.encode("latin-1")}
+            is_checked = escaped_path(given) == raw_path
+            path = given.partition(b"?")[0] if is_checked else raw_path.encode("latin-1")
+            scope = scope if path == given else {**scope, "raw_path": path}
         await self._app(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, raw_path: str) -> None:

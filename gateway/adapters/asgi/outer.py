@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, quote_from_bytes, unquote
 
 from multidict import CIMultiDict
 
@@ -35,6 +35,7 @@ from .sockets import AppCall, socket_scope
 # A client can send the rest of a refused body for this long. If the connection were closed at once,
 # the client might not receive the refusal.
 _LINGER_S = 2
+_ASCII = "".join(map(chr, range(0x21, 0x7F)))
 _SAFE_IN_A_PATH = "/!$&'()*+,;=:@"
 
 
@@ -203,6 +204,11 @@ def behind_proxy(scope: Scope, forwarded: ForwardedHeaders) -> Scope:
     return {**scope, **told} if told else scope
 
 
+def escaped_path(raw_path: bytes) -> str:
+    """The path in ``raw_path``, with bytes beyond ASCII percent-encoded."""
+    return quote_from_bytes(raw_path.partition(b"?")[0], safe=_ASCII)
+
+
 def raw_path_of(scope: Scope) -> str:
     """The path that the application will use, in the form of a request line.
 
@@ -211,7 +217,7 @@ def raw_path_of(scope: Scope) -> str:
     path: str = scope["path"]
     raw_path: bytes | None = scope.get("raw_path")
     if raw_path is not None:
-        given = raw_path.partition(b"?")[0].decode("latin-1")
+        given = escaped_path(raw_path)
         if unquote(given) == path:
             return given
     return quote(path, safe=_SAFE_IN_A_PATH, errors="backslashreplace")

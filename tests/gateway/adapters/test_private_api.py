@@ -226,6 +226,30 @@ async def test_wrap_request_factory() -> None:
     assert paths == ["/asked"]
 
 
+async def test_wrap_parsers() -> None:
+    class Other:
+        def __init__(self, parser: Any) -> None:
+            self._parser = parser
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._parser, name)
+
+        def feed_data(self, data: bytes) -> Any:
+            return self._parser.feed_data(data.replace(b"/asked", b"/other"))
+
+    def before(runner: web.AppRunner) -> None:
+        assert runner.server is not None
+        private_api.wrap_parsers(runner.server, Other)
+
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(text=request.path)
+
+    app = web.Application()
+    app.router.add_get("/other", handle)
+    async with serving(app, before) as (url, _):
+        assert await got(url + "/asked") == "/other"
+
+
 async def test_hide_server_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_response, "SERVER_SOFTWARE", private_api.SERVER_SOFTWARE)
     private_api.hide_server_version()
