@@ -12,6 +12,7 @@
     |- UnsupportedContentEncoding  a request with a Content-Encoding
     |- ForeignOrigin               a page of another site asks for a login
     |- StoreUnavailable            the store did not answer; nothing was accepted
+    |- SessionChanged              a session has another record now, or has ended
     |- RateLimited                 a rate limit is reached
     |- MailNotSent                 one attempt to send a mail failed
     |- MailOutcomeUnknown          one attempt, with an unknown result
@@ -61,6 +62,13 @@ class ForeignOrigin(GatewayError):
 
 class StoreUnavailable(GatewayError):
     """The store did not answer. Nothing was accepted."""
+
+
+class SessionChanged(GatewayError):
+    """A session has another record than the caller has opened, or has ended.
+
+    Nothing was claimed. Load the session, and begin again at the seal of the message.
+    """
 
 
 class RateLimited(GatewayError):

@@ -1,11 +1,12 @@
 """The routes of the hardened suites, and their sealed messages (PROTOCOL §5.5, §2.6)."""
 
+import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from gateway.config.settings import Settings
-from gateway.errors import RateLimited
+from gateway.errors import RateLimited, SessionChanged, StoreUnavailable
 from gateway.events import Events, MessageRejected
 from gateway.login.hardened import HardenedLogin
 from gateway.login.resumption import Resumption
@@ -21,7 +22,12 @@ from protocol.hardened.handshake_messages import (
     ClientShare,
     ResumptionClientHello,
 )
-from protocol.hardened.message_server import AcceptedMessage, StaleMessage, open_request
+from protocol.hardened.message_server import (
+    AcceptedMessage,
+    OpenedMessage,
+    StaleMessage,
+    open_request,
+)
 from protocol.hardened.replay_window import FreshnessClaim
 from protocol.hardened.sealed_messages import Envelope, Kind
 from protocol.streams.opening import OFFER_FIELD, stream_offer
@@ -37,6 +43,8 @@ from .streams import OpenStreams, StreamContext, grant_reply
 HELLO = "/session/hello"
 LOGOUT = "/session/logout"
 PASSWORD = "/session/authenticate"
+# How often the record of a session can change between its load and a claim.
+_MOST_CHANGES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +140,7 @@ class HardenedRoutes:
         if len(envelope.sealed) > LARGE_BYTES:
             await give_way()
         now_ms = clock()
-        live = await self._sessions.find(envelope.header.session_id, now_ms)
-        server = live.server if live else None
-        opened = open_request(envelope, server, now_ms, self._settings.window_ms, kind)
-        if live is None:  # for the type checker: open_request has raised
-            raise DecryptionFailed
-        if self._is_ahead(opened.claim, now_ms):
-            await self._count_ahead(live, now_ms)
-        claimed = await self._sessions.claim(live, opened.claim, now_ms)
+        live, opened, claimed = await self._claimed(envelope, kind, now_ms)
         # If the clock is set back now, a message that was late for the store must stay late.
         now_ms = max(now_ms, clock())
         decided = opened.accept(claimed, now_ms)
@@ -151,6 +152,41 @@ class HardenedRoutes:
         if decided.moved:
             await self._sessions.keep(live, decided.session, now_ms)
         return live, decided
+
+    async def _claimed(
+        self, envelope: Envelope, kind: Kind, now_ms: int
+    ) -> tuple[LiveSession, OpenedMessage, bool]:
+        """The session, the message under its seal, and whether the store has claimed the message.
+
+        If the session is remembered, and the store has another record, it begins again with the
+        record of the store. So nothing depends on what is remembered.
+        """
+        session_id, window_ms = envelope.header.session_id, self._settings.window_ms
+        live = self._sessions.remembered(session_id)
+        if live is not None:
+            try:
+                opened = open_request(envelope, live.server, now_ms, window_ms, kind)
+                return live, opened, await self._claim(live, opened, now_ms)
+            except DecryptionFailed:
+                # Another process can have begun an epoch.
+                if not await self._sessions.is_outdated(live, now_ms):
+                    raise
+            except SessionChanged:
+                pass
+        for _ in range(_MOST_CHANGES):
+            live = await self._sessions.find(session_id, now_ms)
+            server = live.server if live else None
+            opened = open_request(envelope, server, now_ms, window_ms, kind)
+            if live is None:  # for the type checker: open_request has raised
+                raise DecryptionFailed
+            with contextlib.suppress(SessionChanged):
+                return live, opened, await self._claim(live, opened, now_ms)
+        raise StoreUnavailable("the session keeps changing; send the message again")
+
+    async def _claim(self, live: LiveSession, opened: OpenedMessage, now_ms: int) -> bool:
+        if self._is_ahead(opened.claim, now_ms):
+            await self._count_ahead(live, now_ms)
+        return await self._sessions.claim(live, opened.claim, now_ms)
 
     async def message(self, request: OuterRequest, members: Members) -> Reply:
         """A sealed request, and the sealed answer to it."""

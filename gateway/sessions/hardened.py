@@ -1,16 +1,19 @@
 """Hardened sessions of the gateway: sealed records in a store.
 
-Every message loads its session from the store, so processes with one store agree on epochs and on
-ended sessions. The keys of a session are in memory only while a message is handled, because opening
-a record is cheap. RSA keys are cached, because OpenSSL prepares a key at its first use.
+The store claims a message only if its session still has the record under which the message was
+opened, so processes with one store agree on epochs and on ended sessions. An opened session stays
+in memory for at most 30 s after a message. RSA keys are cached longer, because OpenSSL prepares a
+key at its first use.
 """
 
+import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from gateway.errors import SessionChanged
 from gateway.events import Events, SessionEnded
 from gateway.keys.keyring import KeyRing
 from gateway.keys.user_tags import UserTags
@@ -24,6 +27,10 @@ from protocol.hardened.replay_window import FreshnessClaim
 from .session import Session
 
 _CACHED_RSA_SESSIONS = 10_000
+# Above this number, no session is remembered until others have left: to replace them would cost
+# more than it saves (decision 52).
+_MOST_REMEMBERED = 4096
+_REMEMBERED_S = 30.0
 _AWAITED, _BEING_CHECKED = 1, 2
 _log = logging.getLogger("certless")
 
@@ -74,6 +81,7 @@ class HardenedSessions:
         self._accepted = accepted
         self._events = events or Events()
         self._with_rsa: OrderedDict[bytes, LiveSession] = OrderedDict()
+        self._remembered: dict[bytes, LiveSession] = {}
         self._overlap_until_ms: dict[bytes, int] = {}
 
     def new_session(
@@ -110,11 +118,33 @@ class HardenedSessions:
     def _seal(self, session_id: bytes, entry: SessionEntry) -> bytes:
         return self._keyring.seal("hardened session", session_id, entry.serialize())
 
+    def remembered(self, session_id: bytes) -> LiveSession | None:
+        """The session as it was for a message of the last 30 s. It can be outdated or ended."""
+        return self._remembered.get(session_id)
+
+    def _remember(self, live: LiveSession) -> None:
+        session_id = live.record.session_id
+        if session_id in self._remembered or len(self._remembered) >= _MOST_REMEMBERED:
+            return
+        self._remembered[session_id] = live
+        # If the session was dropped and remembered again, it leaves earlier, which does no harm.
+        loop = asyncio.get_running_loop()
+        loop.call_later(_REMEMBERED_S, self._remembered.pop, session_id, None)
+
+    async def is_outdated(self, live: LiveSession, now_ms: int) -> bool:
+        """Whether the store has another record than ``live``, or the session has ended."""
+        session_id = live.record.session_id
+        outdated = await self._store.load(session_id, now_ms) != live.sealed
+        if outdated:
+            self._remembered.pop(session_id, None)
+        return outdated
+
     async def find(self, session_id: bytes, now_ms: int) -> LiveSession | None:
         """The session, if it is open and its suite is accepted."""
         sealed = await self._store.load(session_id, now_ms)
         if sealed is None:
             self._with_rsa.pop(session_id, None)
+            self._remembered.pop(session_id, None)
             return None
         live = self._with_rsa.get(session_id)
         if live is None or live.sealed != sealed:
@@ -122,7 +152,7 @@ class HardenedSessions:
         if live is None or live.record.suite not in self._accepted:
             return None
         if live.server.private_key:
-            self._remember(live)
+            self._keep_rsa(live)
         return live
 
     def _opened(self, session_id: bytes, sealed: bytes) -> LiveSession | None:
@@ -136,15 +166,27 @@ class HardenedSessions:
         session = Session(session_id.hex(), entry.user, record.suite, record.expires_ms)
         return LiveSession(session, entry, ServerSession.load(record), sealed)
 
-    def _remember(self, live: LiveSession) -> None:
+    def _keep_rsa(self, live: LiveSession) -> None:
         self._with_rsa[live.record.session_id] = live
         self._with_rsa.move_to_end(live.record.session_id)
         if len(self._with_rsa) > _CACHED_RSA_SESSIONS:
             self._with_rsa.popitem(last=False)
 
     async def claim(self, live: LiveSession, claim: FreshnessClaim, now_ms: int) -> bool:
-        """Claim a message permanently, before it is handled."""
-        return await self._store.claim(live.record.session_id, claim, now_ms)
+        """Claim a message permanently, before it is handled.
+
+        ``live`` has opened the seal of the message. Raises: SessionChanged, if the store has
+        another record than ``live``.
+        """
+        session_id = live.record.session_id
+        try:
+            claimed = await self._store.claim_message(session_id, live.sealed, claim, now_ms)
+        except SessionChanged:
+            self._remembered.pop(session_id, None)
+            raise
+        if claimed:
+            self._remember(live)
+        return claimed
 
     async def keep(self, live: LiveSession, record: SessionRecord, now_ms: int) -> None:
         """Store the session after a message that moved it.
@@ -178,6 +220,7 @@ class HardenedSessions:
 
     async def _change(self, live: LiveSession, entry: SessionEntry) -> bool:
         session_id = live.record.session_id
+        self._remembered.pop(session_id, None)
         return await self._store.swap(session_id, live.sealed, self._seal(session_id, entry))
 
     async def _reloaded(self, live: LiveSession, now_ms: int) -> LiveSession:
@@ -189,6 +232,7 @@ class HardenedSessions:
     async def end(self, live: LiveSession, now_ms: int, *, with_tickets: bool = True) -> None:
         """Close the session; with its tickets for a logout (PROTOCOL §2.6.3)."""
         self._with_rsa.pop(live.record.session_id, None)
+        self._remembered.pop(live.record.session_id, None)
         if live.record.chain_id and with_tickets:
             await self._store.end_chain(live.record.chain_id)
         await self._store.end(live.record.session_id)

@@ -1,7 +1,7 @@
 """Operations for operators: codes, sessions, tickets, users (PROTOCOL §2.8.3, §2.8.4).
 
 They use the gateway's store, also from another process while the gateway runs, because every
-message loads its session from the store.
+message is claimed in the store, under the record that the store has then.
 """
 
 import logging

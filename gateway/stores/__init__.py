@@ -23,7 +23,6 @@ from protocol.hardened.replay_window import FreshnessClaim
 MAIL_LIMIT = 3
 MAIL_WINDOW_MS = 900_000
 
-Claim: TypeAlias = NonceClaim | FreshnessClaim
 Reseal: TypeAlias = Callable[[str, bytes, bytes], bytes]
 Retag: TypeAlias = Callable[[bytes], bytes]
 # The id under which the key of user tags is sealed.
@@ -225,15 +224,26 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def claim(self, session_id: bytes, claim: Claim, now_ms: int) -> bool:
-        """Claim a message, once, for an open session.
+    async def claim(self, session_id: bytes, claim: NonceClaim, now_ms: int) -> bool:
+        """Claim a classic message, once, for an open session. False: not claimed.
 
-        Classic: claims both tags; the tag of the passphrase can have been tried, but not claimed.
-        Hardened: see ``FreshnessClaim``. A salt can be deleted when ``now_ms`` is after its
-        ``expires_ms``. After that, a claim of that age is accepted only if ``now_ms`` is after its
-        ``expires_ms`` too, so a clock that is set back does not allow a replay.
+        Claims both tags. The tag of the passphrase can have been tried, but not claimed.
+        In a durable store the claim is on the disk when this returns.
+        """
 
-        In a durable store the claim is on the disk when this returns. False: not claimed.
+    @abstractmethod
+    async def claim_message(
+        self, session_id: bytes, sealed: bytes, claim: FreshnessClaim, now_ms: int
+    ) -> bool:
+        """Claim a hardened message, once, for an open session whose record still is ``sealed``.
+
+        False: it was claimed before, or its number is behind the window. A salt can be deleted when
+        ``now_ms`` is after its ``expires_ms``. After that, a claim of that age is accepted only if
+        ``now_ms`` is after its ``expires_ms`` too, so a clock that is set back does not allow a
+        replay. In a durable store the claim is on the disk when this returns.
+
+        Raises: SessionChanged, if the record is another one, or the session has ended or expired;
+        nothing is claimed then.
         """
 
     @abstractmethod

@@ -1,6 +1,7 @@
 """What every store must do for the hardened suites (STORAGE §2): part of ``StoreContract``."""
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from itertools import islice
@@ -8,8 +9,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from gateway.errors import RateLimited
+from gateway.errors import RateLimited, SessionChanged
 from gateway.stores import TAG_KEY_ID, NewSession, SessionCaps, Store, StoredChain, StoredSession
+from protocol.classic.freshness import NonceClaim
 from protocol.common.codes import CODE_ATTEMPTS
 from protocol.hardened.replay_window import COUNTER_WINDOW, MAX_FRESH_VALUE, FreshnessClaim
 
@@ -60,6 +62,18 @@ def by_clock(name: object, expires_ms: int = NOW_MS + 60_000) -> FreshnessClaim:
 def by_counter(number: int) -> FreshnessClaim:
     # The other two do not matter, so they are the same for all.
     return FreshnessClaim("counter", number, b"", 0)
+
+
+async def claim(
+    store: Store, session_id: bytes, claimed: NonceClaim | FreshnessClaim, now_ms: int
+) -> bool:
+    """Claim a message under one of the records that these tests store. False: not claimed."""
+    if isinstance(claimed, NonceClaim):
+        return await store.claim(session_id, claimed, now_ms)
+    for sealed in (SESSION, RESUMED.sealed):
+        with contextlib.suppress(SessionChanged):
+            return await store.claim_message(session_id, sealed, claimed, now_ms)
+    return False
 
 
 async def greeted(store: Store, code_id: bytes = b"") -> None:
@@ -199,41 +213,69 @@ class HardenedStoreContract:
     async def test_a_salt_is_claimed_once(self, store: Store) -> None:
         await opened(store)
         for name in range(20):
-            claims = [store.claim(ADA, by_clock(name), NOW_MS) for _ in range(10)]
+            claims = [claim(store, ADA, by_clock(name), NOW_MS) for _ in range(10)]
             assert (await asyncio.gather(*claims)).count(True) == 1
 
     async def test_salts_are_those_of_a_session(self, store: Store) -> None:
         await resumed(store)
         await store.add_handshake(ADA, LOGIN, EXPIRES_MS, USER)
         assert await store.open_login(OPENING)
-        assert await store.claim(ADA, by_clock(1), NOW_MS)
-        assert await store.claim(BEN, by_clock(1), NOW_MS)
-        assert not await store.claim(NOBODY, by_clock(1), NOW_MS)
+        assert await claim(store, ADA, by_clock(1), NOW_MS)
+        assert await claim(store, BEN, by_clock(1), NOW_MS)
+        assert not await claim(store, NOBODY, by_clock(1), NOW_MS)
 
     async def test_a_session_takes_messages_while_it_lives(self, store: Store) -> None:
         await opened(store)
-        for claim in (by_clock(1), by_counter(1)):
-            assert not await store.claim(ADA, claim, EXPIRES_MS + 1)
-            assert await store.claim(ADA, claim, EXPIRES_MS)
+        for one in (by_clock(1), by_counter(1)):
+            assert not await claim(store, ADA, one, EXPIRES_MS + 1)
+            assert await claim(store, ADA, one, EXPIRES_MS)
         await store.end(ADA)
-        assert not await store.claim(ADA, by_clock(2), NOW_MS)
+        assert not await claim(store, ADA, by_clock(2), NOW_MS)
+
+    async def test_another_record_claims_nothing(self, store: Store) -> None:
+        await opened(store)
+        newer = b"a sealed session of the next epoch"
+        for number, one in enumerate((by_clock(1), by_counter(1))):
+            old, new = (SESSION, newer)[:: 1 - 2 * number]
+            for other in (new, b"", old[:-1], old + b"x"):
+                with pytest.raises(SessionChanged):
+                    await store.claim_message(ADA, other, one, NOW_MS)
+            assert await store.swap(ADA, old, new)
+            with pytest.raises(SessionChanged):
+                await store.claim_message(ADA, old, one, NOW_MS)
+            assert await store.claim_message(ADA, new, one, NOW_MS)
+            assert not await store.claim_message(ADA, new, one, NOW_MS)
+            with pytest.raises(SessionChanged):
+                await store.claim_message(ADA, old, one, NOW_MS)
+
+    async def test_a_session_that_is_over_has_another_record(self, store: Store) -> None:
+        await opened(store)
+        for one in (by_clock(1), by_counter(1)):
+            with pytest.raises(SessionChanged):
+                await store.claim_message(ADA, SESSION, one, EXPIRES_MS + 1)
+            with pytest.raises(SessionChanged):
+                await store.claim_message(NOBODY, SESSION, one, NOW_MS)
+        await store.end_user(USER)
+        for one in (by_clock(1), by_counter(1)):
+            with pytest.raises(SessionChanged):
+                await store.claim_message(ADA, SESSION, one, NOW_MS)
 
     async def test_a_salt_outlives_a_sweep_in_its_time(self, store: Store) -> None:
         await opened(store)
-        assert await store.claim(ADA, by_clock(1, NOW_MS + 5), NOW_MS)
+        assert await claim(store, ADA, by_clock(1, NOW_MS + 5), NOW_MS)
         await store.sweep(NOW_MS + 5)
-        assert not await store.claim(ADA, by_clock(1, NOW_MS + 5), NOW_MS + 5)
+        assert not await claim(store, ADA, by_clock(1, NOW_MS + 5), NOW_MS + 5)
 
     async def test_a_clock_that_was_set_back_brings_no_salt_back(self, store: Store) -> None:
         await opened(store)
-        assert await store.claim(ADA, by_clock(1, NOW_MS + 5), NOW_MS)
+        assert await claim(store, ADA, by_clock(1, NOW_MS + 5), NOW_MS)
         # 90 s later a store has deleted it, in a sweep or with another claim.
         later_ms = NOW_MS + 90_000
         await store.sweep(later_ms)
-        assert await store.claim(ADA, by_clock(3, later_ms), later_ms)
-        assert not await store.claim(ADA, by_clock(1, NOW_MS + 5), NOW_MS)
-        assert not await store.claim(ADA, by_clock(2, NOW_MS + 6), NOW_MS)
-        assert await store.claim(ADA, by_clock(2, later_ms), NOW_MS)
+        assert await claim(store, ADA, by_clock(3, later_ms), later_ms)
+        assert not await claim(store, ADA, by_clock(1, NOW_MS + 5), NOW_MS)
+        assert not await claim(store, ADA, by_clock(2, NOW_MS + 6), NOW_MS)
+        assert await claim(store, ADA, by_clock(2, later_ms), NOW_MS)
 
     async def test_a_sweep_by_a_clock_ahead_stops_no_session_that_lost_nothing(
         self, store: Store
@@ -243,20 +285,20 @@ class HardenedStoreContract:
         await store.add_handshake(BEN, LOGIN, EXPIRES_MS, USER)
         assert await store.open_login(replace(OPENING, session_id=BEN))
         for session_id in (ADA, BEN):
-            assert await store.claim(session_id, by_clock(1), NOW_MS)
-            assert not await store.claim(session_id, by_clock(1), NOW_MS)
+            assert await claim(store, session_id, by_clock(1), NOW_MS)
+            assert not await claim(store, session_id, by_clock(1), NOW_MS)
 
     async def test_what_is_past_its_time_is_claimed_to_be_refused(self, store: Store) -> None:
         # A client with a slow clock must get the sealed refusal, with or without a recent sweep.
         await opened(store)
         await store.sweep(NOW_MS + 100)
-        assert await store.claim(ADA, by_clock(1, NOW_MS - 5000), NOW_MS + 100)
+        assert await claim(store, ADA, by_clock(1, NOW_MS - 5000), NOW_MS + 100)
 
     async def test_many_salts(self, store: Store) -> None:
         await opened(store)
         claims = [by_clock(n, NOW_MS + n) for n in range(3000)]
-        assert all(await in_turns(store.claim(ADA, c, NOW_MS + n) for n, c in enumerate(claims)))
-        again = await in_turns(store.claim(ADA, c, NOW_MS) for c in claims)
+        assert all(await in_turns(claim(store, ADA, c, NOW_MS + n) for n, c in enumerate(claims)))
+        again = await in_turns(claim(store, ADA, c, NOW_MS) for c in claims)
         assert not any(again)
 
     # --- claims by counter ---
@@ -264,24 +306,24 @@ class HardenedStoreContract:
     async def test_a_number_is_claimed_once(self, store: Store) -> None:
         await opened(store)
         for number in (1, 2, 5, 3, COUNTER_WINDOW):
-            claims = [store.claim(ADA, by_counter(number), NOW_MS) for _ in range(10)]
+            claims = [claim(store, ADA, by_counter(number), NOW_MS) for _ in range(10)]
             assert (await asyncio.gather(*claims)).count(True) == 1
 
     async def test_the_edge_of_the_window(self, store: Store) -> None:
         await opened(store)
         top = 10_000
-        assert not await store.claim(ADA, by_counter(0), NOW_MS)
-        assert await store.claim(ADA, by_counter(top), NOW_MS)
-        assert not await store.claim(ADA, by_counter(top - COUNTER_WINDOW), NOW_MS)
-        assert await store.claim(ADA, by_counter(top - COUNTER_WINDOW + 1), NOW_MS)
-        assert await store.claim(ADA, by_counter(MAX_FRESH_VALUE), NOW_MS)
-        assert not await store.claim(ADA, by_counter(top + 1), NOW_MS)
+        assert not await claim(store, ADA, by_counter(0), NOW_MS)
+        assert await claim(store, ADA, by_counter(top), NOW_MS)
+        assert not await claim(store, ADA, by_counter(top - COUNTER_WINDOW), NOW_MS)
+        assert await claim(store, ADA, by_counter(top - COUNTER_WINDOW + 1), NOW_MS)
+        assert await claim(store, ADA, by_counter(MAX_FRESH_VALUE), NOW_MS)
+        assert not await claim(store, ADA, by_counter(top + 1), NOW_MS)
 
     async def test_a_resumed_session_counts_from_one(self, store: Store) -> None:
         await opened(store, CHAINED)
-        assert await store.claim(ADA, by_counter(1), NOW_MS)
+        assert await claim(store, ADA, by_counter(1), NOW_MS)
         assert await store.open_resumed(RESUMED, FIRST_CHAIN)
-        assert await store.claim(BEN, by_counter(1), NOW_MS)
+        assert await claim(store, BEN, by_counter(1), NOW_MS)
 
     # --- tickets ---
 

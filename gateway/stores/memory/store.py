@@ -4,11 +4,11 @@ This module has classic logins, sessions, claims and mails. ``handshakes.py`` ha
 tickets and codes; ``records.py`` has the records.
 """
 
+from gateway.errors import SessionChanged
 from gateway.stores import (
     MAIL_LIMIT,
     MAIL_WINDOW_MS,
     TAG_KEY_ID,
-    Claim,
     Counter,
     Reseal,
     Retag,
@@ -97,24 +97,26 @@ class MemoryStore(MemoryHandshakes):
         record.tags[tag] = record.tags.get(tag, 0) + 1
         return True
 
-    async def claim(self, session_id: bytes, claim: Claim, now_ms: int) -> bool:
+    async def claim(self, session_id: bytes, claim: NonceClaim, now_ms: int) -> bool:
         record = self._alive(session_id, State.ENROLLED, now_ms)
-        if record is None:
+        if record is None or claim.nonce_tag in record.tags:
             return False
-        if isinstance(claim, NonceClaim):
-            return self._claim_tags(record, claim)
+        if record.tags.get(claim.passphrase_tag) == _CLAIMED:
+            return False
+        record.tags[claim.nonce_tag] = record.tags[claim.passphrase_tag] = _CLAIMED
+        return True
+
+    async def claim_message(
+        self, session_id: bytes, sealed: bytes, claim: FreshnessClaim, now_ms: int
+    ) -> bool:
+        record = self._alive(session_id, State.ENROLLED, now_ms)
+        if record is None or record.sealed != sealed:
+            raise SessionChanged
         if claim.fresh == "clock":
             return self._claim_salt(record.salts, claim, now_ms)
         window = record.window.claim(claim.value)
         record.window = window or record.window
         return window is not None
-
-    @staticmethod
-    def _claim_tags(record: Session, claim: NonceClaim) -> bool:
-        if claim.nonce_tag in record.tags or record.tags.get(claim.passphrase_tag) == _CLAIMED:
-            return False
-        record.tags[claim.nonce_tag] = record.tags[claim.passphrase_tag] = _CLAIMED
-        return True
 
     @staticmethod
     def _claim_salt(salts: Salts, claim: FreshnessClaim, now_ms: int) -> bool:

@@ -5,10 +5,10 @@ logins, tickets and codes; ``records.py`` lists and reseals records; ``server.py
 and its fence. The atomic scripts are in ``lua/``.
 """
 
+from gateway.errors import SessionChanged
 from gateway.stores import (
     MAIL_LIMIT,
     MAIL_WINDOW_MS,
-    Claim,
     Counter,
     SessionCaps,
     StoredSession,
@@ -18,11 +18,13 @@ from protocol.classic.session import Event, State, advance
 from protocol.common.codes import CODE_ATTEMPTS
 from protocol.common.errors import LocalProtocolError
 from protocol.common.primitives import sha256
-from protocol.hardened.replay_window import COUNTER_WINDOW
+from protocol.hardened.replay_window import COUNTER_WINDOW, FreshnessClaim
 
 from .handshakes import RedisHandshakes, cap_args, opened
 
 _CLAIMED = PASSPHRASE_ATTEMPTS + 1
+# What the scripts return if the record is another one.
+_CHANGED = -1
 _SWEPT_AT_ONCE = 200
 # A salt is deleted this long after it has expired, for gateways whose clocks are behind.
 _REMEMBERED_MS = 60_000
@@ -102,18 +104,24 @@ class RedisStore(RedisHandshakes):
         )
         return bool(answer)
 
-    async def claim(self, session_id: bytes, claim: Claim, now_ms: int) -> bool:
+    async def claim(self, session_id: bytes, claim: NonceClaim, now_ms: int) -> bool:
+        tags = (claim.nonce_tag, claim.passphrase_tag)
         session = ("session", session_id)
-        if isinstance(claim, NonceClaim):
-            tags = (claim.nonce_tag, claim.passphrase_tag)
-            answer = await self._run("claim_tags", [session], *tags, now_ms, _CLAIMED)
-        elif claim.fresh == "clock":
+        return bool(await self._run("claim_tags", [session], *tags, now_ms, _CLAIMED))
+
+    async def claim_message(
+        self, session_id: bytes, sealed: bytes, claim: FreshnessClaim, now_ms: int
+    ) -> bool:
+        keys, record = [("session", session_id)], (session_id.hex(), sealed, now_ms)
+        if claim.fresh == "clock":
+            keys.append(("salts", session_id))
             until = (claim.expires_ms, self._ttl_ms(claim.expires_ms))
-            keys = [session, ("salts", session_id)]
             forget_ms = now_ms - _REMEMBERED_MS
-            answer = await self._run("claim_salt", keys, claim.salt, *until, now_ms, forget_ms)
+            answer = await self._run("claim_salt", keys, *record, claim.salt, *until, forget_ms)
         else:
-            answer = await self._run("claim_number", [session], claim.value, now_ms, COUNTER_WINDOW)
+            answer = await self._run("claim_number", keys, *record, claim.value, COUNTER_WINDOW)
+        if answer == _CHANGED:
+            raise SessionChanged
         return bool(answer)
 
     async def end(self, session_id: bytes) -> None:

@@ -6,10 +6,10 @@ tickets and codes; ``file.py`` has the thread that runs the statements.
 
 import sqlite3
 
+from gateway.errors import SessionChanged
 from gateway.stores import (
     MAIL_LIMIT,
     MAIL_WINDOW_MS,
-    Claim,
     Counter,
     Reseal,
     Retag,
@@ -136,31 +136,36 @@ class SqliteStore(SqliteHandshakes):
 
         return await self._do(run)
 
-    async def claim(self, session_id: bytes, claim: Claim, now_ms: int) -> bool:
+    async def claim(self, session_id: bytes, claim: NonceClaim, now_ms: int) -> bool:
+        def run(db: sqlite3.Connection) -> bool:
+            if (
+                self._passphrases(db, session_id, now_ms) is None
+                or self._tries(db, session_id, claim.nonce_tag) > 0
+                or self._tries(db, session_id, claim.passphrase_tag) == _CLAIMED
+            ):
+                return False
+            for tag in (claim.nonce_tag, claim.passphrase_tag):
+                db.execute(_SET_TRIES, (session_id, tag, _CLAIMED))
+            return True
+
+        return await self._do(run)
+
+    async def claim_message(
+        self, session_id: bytes, sealed: bytes, claim: FreshnessClaim, now_ms: int
+    ) -> bool:
         def run(db: sqlite3.Connection) -> bool:
             row = db.execute(
-                "SELECT forgotten_ms FROM sessions WHERE id = ? AND state = ? AND expires_ms >= ?",
-                (session_id, State.ENROLLED.value, now_ms),
+                "SELECT forgotten_ms FROM sessions"
+                " WHERE id = ? AND state = ? AND expires_ms >= ? AND sealed = ?",
+                (session_id, State.ENROLLED.value, now_ms, sealed),
             ).fetchone()
             if row is None:
-                return False
-            if isinstance(claim, NonceClaim):
-                return self._claim_tags(db, session_id, claim)
+                raise SessionChanged
             if claim.fresh == "clock":
                 return self._claim_salt(db, session_id, claim, row[0], now_ms)
             return self._claim_number(db, session_id, claim)
 
         return await self._do(run)
-
-    def _claim_tags(self, db: sqlite3.Connection, session_id: bytes, claim: NonceClaim) -> bool:
-        if (
-            self._tries(db, session_id, claim.nonce_tag) > 0
-            or self._tries(db, session_id, claim.passphrase_tag) == _CLAIMED
-        ):
-            return False
-        for tag in (claim.nonce_tag, claim.passphrase_tag):
-            db.execute(_SET_TRIES, (session_id, tag, _CLAIMED))
-        return True
 
     @staticmethod
     def _claim_salt(

@@ -527,9 +527,9 @@ class Failing(MemoryStore):
         self._check("load")
         return await super().load(*arguments)
 
-    async def claim(self, *arguments: Any) -> Any:
+    async def claim_message(self, *arguments: Any) -> Any:
         self._check("claim")
-        return await super().claim(*arguments)
+        return await super().claim_message(*arguments)
 
     async def swap(self, *arguments: Any) -> Any:
         self._check("swap")
@@ -549,14 +549,16 @@ async def test_a_store_that_fails_accepts_nothing(step: str) -> None:
     store = Failing()
     async with running(store=store) as at:
         online = await Device(at).login()
-        await online.call()
-        moved(online)
+        if step != "load":  # the first message of a session loads it
+            await online.call()
+            moved(online)
+        at.ran.clear()
         store.broken = step
         envelope, _ = online.seal()
         answer = await online.send(envelope)
         assert answer.status == 503
         assert told(answer)["error"] == "unavailable"
-        assert len(at.ran) == 1
+        assert not at.ran
         store.broken = ""
         assert (await online.call()).status == 200
 

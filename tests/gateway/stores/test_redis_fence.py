@@ -22,6 +22,7 @@ from hardened_store_contract import (
     USER,
     by_clock,
     by_counter,
+    claim,
     opened,
     tickets_of,
 )
@@ -40,7 +41,7 @@ def store_at(server: RedisProcess) -> AbstractAsyncContextManager[RedisStore]:
 
 
 async def claimed(store: RedisStore) -> list[bool]:
-    return [await store.claim(ADA, claim, NOW_MS) for claim in CLAIMS]
+    return [await claim(store, ADA, one, NOW_MS) for one in CLAIMS]
 
 
 async def nothing_of_before_is_there(store: RedisStore) -> None:
@@ -158,10 +159,10 @@ async def test_a_flush_under_load(tmp_path: Path) -> None:
         async def send(first: int) -> None:
             for number in range(first, 1200, 12):
                 # Each message twice, at once and once more afterwards, whatever happens.
-                tries = [store.claim(ADA, by_counter(number), NOW_MS) for _ in range(2)]
+                tries = [claim(store, ADA, by_counter(number), NOW_MS) for _ in range(2)]
                 won = [*await asyncio.gather(*tries)]
                 await store.load(ADA, NOW_MS)
-                won.append(await store.claim(ADA, by_counter(number), NOW_MS))
+                won.append(await claim(store, ADA, by_counter(number), NOW_MS))
                 accepted.extend([number] * sum(won))
 
         await opened(store)
@@ -214,15 +215,15 @@ async def test_two_masters_at_once(pair: tuple[RedisProcess, RedisProcess]) -> N
         # One gateway has not heard of it yet, another has: no message runs at both.
         async with store_at(second) as there:
             for number in range(1, 20):
-                for claim in (by_clock(number), by_counter(number), message(number)):
-                    tries = [store.claim(ADA, claim, NOW_MS) for store in (here, there) * 2]
+                for one in (by_clock(number), by_counter(number), message(number)):
+                    tries = [claim(store, ADA, one, NOW_MS) for store in (here, there) * 2]
                     won = await asyncio.gather(*tries)
                     assert (won[0] + won[2], won[1] + won[3]) == (1, 0)
             await it_goes_on(there)
             # The former master comes back as a replica, and knows nothing else any more.
             await first.follow(second)
             with pytest.raises(StoreUnavailable):
-                await here.claim(ADA, by_clock(100), NOW_MS)
+                await claim(here, ADA, by_clock(100), NOW_MS)
             with pytest.raises(StoreUnavailable):
                 await here.load(ADA, NOW_MS)
 
@@ -315,7 +316,7 @@ async def test_a_slot_that_moves(tmp_path: Path, first: str) -> None:
                 # Half of it is here and half is there: whoever answers, nothing is claimed twice.
                 for key in some:
                     await old.tell("MIGRATE", "127.0.0.1", new.port, key, 0, 5000)
-                tries = [store.claim(ADA, claim, NOW_MS) for claim in CLAIMS * 2]
+                tries = [claim(store, ADA, one, NOW_MS) for one in CLAIMS * 2]
                 assert True not in await asyncio.gather(*tries, return_exceptions=True)
             for node in (new, old):
                 await node.tell("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
@@ -396,7 +397,7 @@ async def test_out_of_reach_and_back(tmp_path: Path) -> None:
         server.kill()
         for _ in range(3):
             with pytest.raises(StoreUnavailable, match=f"127.0.0.1:{server.port}"):
-                await store.claim(ADA, by_clock(1), NOW_MS)
+                await claim(store, ADA, by_clock(1), NOW_MS)
             with pytest.raises(StoreUnavailable):
                 await store.ping()
         await server.start()
@@ -410,10 +411,10 @@ async def test_a_lost_answer_accepts_nothing(tmp_path: Path) -> None:
         await opened(store)
         await store.add_handshake(BEN, LOGIN, EXPIRES_MS, USER)
         # As many connections as are needed, and the scripts: what is sent then is carried out.
-        warm = [store.claim(ADA, one, NOW_MS) for one in (by_clock(9), by_counter(9), message(9))]
+        warm = [claim(store, ADA, one, NOW_MS) for one in (by_clock(9), by_counter(9), message(9))]
         await asyncio.gather(*warm, store.ping(), store.claim_attempt(ADA, NOW_MS))
         server.signal(signal.SIGSTOP)
-        lost = [store.claim(ADA, claim, NOW_MS) for claim in CLAIMS]
+        lost = [claim(store, ADA, one, NOW_MS) for one in CLAIMS]
         answers = await asyncio.gather(
             *lost, store.ping(), store.claim_attempt(BEN, NOW_MS), return_exceptions=True
         )

@@ -27,6 +27,7 @@ from hardened_store_contract import (
     USER,
     by_clock,
     by_counter,
+    claim,
     confirming,
     greeted,
     in_turns,
@@ -114,19 +115,19 @@ async def test_a_service_of_sentinels(tmp_path: Path) -> None:
         places = f"127.0.0.1:{a_free_port()},127.0.0.1:{sentinel.port}"
         store = await stack.enter_async_context(redis_store(f"redis+sentinel://{places}/tea"))
         await reach_opened(store)
-        assert await store.claim(ADA, by_clock(1), NOW_MS)
+        assert await claim(store, ADA, by_clock(1), NOW_MS)
         first.kill()
         async with asyncio.timeout(60):
             while True:
                 try:
-                    assert not await store.claim(ADA, by_clock(1), NOW_MS)
+                    assert not await claim(store, ADA, by_clock(1), NOW_MS)
                 except StoreUnavailable:
                     await asyncio.sleep(0.05)
                 else:
                     break
         assert await second.info("role") == "master"
         await reach_opened(store)
-        assert await store.claim(ADA, by_clock(1), NOW_MS)
+        assert await claim(store, ADA, by_clock(1), NOW_MS)
 
 
 async def test_sentinels_that_know_no_such_service(tmp_path: Path) -> None:
@@ -153,7 +154,7 @@ async def test_tls(tmp_path: Path) -> None:
         at = f"rediss://127.0.0.1:{port}"
         async with redis_store(f"{at}?ssl_ca_certs={tmp_path / 'cert.pem'}") as store:
             await reach_opened(store)
-            assert await store.claim(ADA, by_clock(1), NOW_MS)
+            assert await claim(store, ADA, by_clock(1), NOW_MS)
         with pytest.raises(StoreUnavailable, match="certificate verify failed"):
             async with redis_store(at):
                 raise AssertionError("it was opened")
@@ -195,8 +196,8 @@ async def test_two_stores_race_for_each_message(url: str) -> None:
     async with redis_store(url) as first, redis_store(url) as second:
         await reach_opened(first)
         for number in range(1, 100):
-            for claim in (by_clock(number), by_counter(number), message(number)):
-                tries = [store.claim(ADA, claim, NOW_MS) for store in (first, second) * 2]
+            for one in (by_clock(number), by_counter(number), message(number)):
+                tries = [claim(store, ADA, one, NOW_MS) for store in (first, second) * 2]
                 assert (await asyncio.gather(*tries)).count(True) == 1
 
 
@@ -326,7 +327,7 @@ def test_the_window_agrees_with_the_protocols(
                 number = min(max(0, number + step), MAX_FRESH_VALUE)
                 expected = window.claim(number)
                 window = expected or window
-                claimed = await store.claim(ADA, by_counter(number), NOW_MS)
+                claimed = await claim(store, ADA, by_counter(number), NOW_MS)
                 assert claimed == (expected is not None), (number, window.top)
 
     asyncio.run(run())
@@ -336,7 +337,7 @@ async def test_a_window_takes_as_much_room_as_it_must(server: RedisProcess, url:
     async with redis_store(url) as store:
         await reach_opened(store)
         for number in range(1, 5000, 3):
-            await store.claim(ADA, by_counter(number), NOW_MS)
+            await claim(store, ADA, by_counter(number), NOW_MS)
         (session,) = await keys_of(server, url, "session")
         assert await server.tell("HSTRLEN", session, "seen") == COUNTER_WINDOW // 8 + 1
         assert await server.tell("HLEN", session) == 5
@@ -361,8 +362,8 @@ async def all_kinds(store: RedisStore) -> None:
     await reach_enrolled(store, ANN)
     await reach_awaiting_code(store, BOB)
     await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
-    for claim in (by_clock(1), by_counter(1), message(1)):
-        assert await store.claim(BEN, claim, NOW_MS)
+    for one in (by_clock(1), by_counter(1), message(1)):
+        assert await claim(store, BEN, one, NOW_MS)
     assert await store.try_passphrase(BEN, tag("p"), NOW_MS)
     assert await store.count_mail(USER, NOW_MS)
     await store.count(b"a key", 1, 1000, NOW_MS)
@@ -405,7 +406,7 @@ async def test_a_salt_goes_with_its_session(server: RedisProcess, url: str) -> N
     async with redis_store(url) as store:
         await reach_opened(store)
         # A client may send any time.
-        assert await store.claim(ADA, by_clock(1, MAX_FRESH_VALUE), NOW_MS)
+        assert await claim(store, ADA, by_clock(1, MAX_FRESH_VALUE), NOW_MS)
     ends_ms = [
         await server.tell("PEXPIRETIME", key)
         for kind in ("salts", "session")
@@ -487,12 +488,12 @@ async def test_all_that_ends_is_gone(server: RedisProcess, url: str) -> None:
 async def test_salts_that_vanish_bring_nothing_back(server: RedisProcess, url: str) -> None:
     async with redis_store(url) as store:
         await reach_opened(store)
-        assert await store.claim(ADA, by_clock(1), NOW_MS)
+        assert await claim(store, ADA, by_clock(1), NOW_MS)
         (salts,) = await keys_of(server, url, "salts")
         await server.tell("DEL", salts)
-        assert not await store.claim(ADA, by_clock(1), NOW_MS)
-        assert not await store.claim(ADA, by_clock(2), NOW_MS)
-        assert await store.claim(ADA, by_clock(2, NOW_MS + 60_001), NOW_MS)
+        assert not await claim(store, ADA, by_clock(1), NOW_MS)
+        assert not await claim(store, ADA, by_clock(2), NOW_MS)
+        assert await claim(store, ADA, by_clock(2, NOW_MS + 60_001), NOW_MS)
 
 
 async def test_nothing_is_in_the_clear(server: RedisProcess, url: str) -> None:
@@ -549,7 +550,7 @@ async def test_a_full_server_changes_nothing(tmp_path: Path) -> None:
         assert await store.claim_code(ANN, NOW_MS)
         await server.tell("CONFIG", "SET", "maxmemory", 1)
         for call in (
-            store.claim(ADA, by_clock(1), NOW_MS),
+            claim(store, ADA, by_clock(1), NOW_MS),
             store.claim_attempt(BEN, NOW_MS),
             store.open_login(replace(CHAINED, session_id=BEN, chain_id=tag("another chain"))),
             store.open_resumed(RESUMED, FIRST_CHAIN),
@@ -563,7 +564,7 @@ async def test_a_full_server_changes_nothing(tmp_path: Path) -> None:
         assert await store.load(ADA, NOW_MS) == SESSION
         assert await tickets_of(store) == [(b"ticket 1", FIRST_CHAIN)]
         assert await store.find_code(USER, NOW_MS)
-        assert await store.claim(ADA, by_clock(1), NOW_MS)
+        assert await claim(store, ADA, by_clock(1), NOW_MS)
         attempt = await store.claim_attempt(BEN, NOW_MS)
         assert attempt
         assert attempt.number == 1

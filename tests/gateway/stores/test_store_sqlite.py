@@ -24,6 +24,7 @@ from hardened_store_contract import (
     USER,
     by_clock,
     by_counter,
+    claim,
     confirming,
     resumed,
     tickets_of,
@@ -155,8 +156,8 @@ async def test_hardened_sessions_claims_and_tickets_survive_kill_9(path: Path) -
         "    await store.open()\n"
         "    await resumed(store)\n"
         "    await confirming(store)\n"
-        "    print(await store.claim(BEN, by_clock(1), NOW_MS), flush=True)\n"
-        "    print(await store.claim(BEN, by_counter(5), NOW_MS), flush=True)\n"
+        "    print(await claim(store, BEN, by_clock(1), NOW_MS), flush=True)\n"
+        "    print(await claim(store, BEN, by_counter(5), NOW_MS), flush=True)\n"
         "    sys.stdin.read()\n"
         "asyncio.run(main())\n"
     )
@@ -173,9 +174,9 @@ async def test_hardened_sessions_claims_and_tickets_survive_kill_9(path: Path) -
     assert child.returncode < 0
     async with sqlite_store(path) as store:
         assert await store.load(BEN, NOW_MS) == b"a resumed session"
-        assert not await store.claim(BEN, by_clock(1), NOW_MS)
-        assert not await store.claim(BEN, by_counter(5), NOW_MS)
-        assert await store.claim(BEN, by_counter(4), NOW_MS)
+        assert not await claim(store, BEN, by_clock(1), NOW_MS)
+        assert not await claim(store, BEN, by_counter(5), NOW_MS)
+        assert await claim(store, BEN, by_counter(4), NOW_MS)
         assert len(await tickets_of(store)) == 2
         attempt = await store.claim_attempt(ADA, NOW_MS)
         assert attempt
@@ -185,10 +186,10 @@ async def test_hardened_sessions_claims_and_tickets_survive_kill_9(path: Path) -
 async def test_what_was_forgotten_stays_so_after_a_restart(path: Path) -> None:
     async with sqlite_store(path) as store:
         await reach_opened(store)
-        assert await store.claim(ADA, by_clock(1, NOW_MS + 5), NOW_MS)
+        assert await claim(store, ADA, by_clock(1, NOW_MS + 5), NOW_MS)
         await store.sweep(NOW_MS + 100)
     async with sqlite_store(path) as store:
-        assert not await store.claim(ADA, by_clock(1, NOW_MS + 5), NOW_MS)
+        assert not await claim(store, ADA, by_clock(1, NOW_MS + 5), NOW_MS)
 
 
 # --- a file of a former version ---
@@ -233,7 +234,7 @@ async def test_a_former_file_is_brought_to_this_version(former: Path) -> None:
             assert await store.swap(ANN, SESSION, SESSION)
     async with sqlite_store(former) as store:
         await resumed(store)
-        assert await store.claim(BEN, by_counter(1), NOW_MS)
+        assert await claim(store, BEN, by_counter(1), NOW_MS)
 
 
 async def test_many_bring_one_file_to_this_version(former: Path) -> None:
@@ -285,8 +286,8 @@ async def test_two_stores_race_for_each_hardened_message(path: Path) -> None:
     async with sqlite_store(path) as first, sqlite_store(path) as second:
         await reach_opened(first)
         for number in range(1, 50):
-            for claim in (by_clock(number), by_counter(number)):
-                tries = [store.claim(ADA, claim, NOW_MS) for store in (first, second) * 2]
+            for one in (by_clock(number), by_counter(number)):
+                tries = [claim(store, ADA, one, NOW_MS) for store in (first, second) * 2]
                 assert (await asyncio.gather(*tries)).count(True) == 1
 
 
@@ -439,8 +440,8 @@ async def refused(store: SqliteStore) -> str:
         store.enrol(ANN, SESSION, EXPIRES_MS),
         store.load(ANN, NOW_MS),
         store.claim(ANN, message(1), NOW_MS),
-        store.claim(ANN, by_clock(1), NOW_MS),
-        store.claim(ANN, by_counter(1), NOW_MS),
+        claim(store, ANN, by_clock(1), NOW_MS),
+        claim(store, ANN, by_counter(1), NOW_MS),
         store.add_handshake(ANN, LOGIN, EXPIRES_MS, USER),
         store.claim_attempt(ANN, NOW_MS),
         store.take_exchange(ANN, NOW_MS),

@@ -4,6 +4,14 @@
 -- The salts have a key of their own, because they are deleted by their time. If that key is lost,
 -- the record contains the time up to which there can have been salts.
 
+---- common
+-- Whether the session still has the record sealed, has not expired, and is listed for its user.
+local function is_open(record, id, sealed, now_ms)
+    local found, expires_ms, user = get(record, 'sealed', 'expires_ms', 'user')
+    return found == sealed and tonumber(now_ms) <= tonumber(expires_ms)
+        and is_listed('session', id, user)
+end
+
 ---- load (KEYS: session; ARGV: id, now_ms)
 local sealed, expires_ms, user = get(KEYS[2], 'sealed', 'expires_ms', 'user')
 return sealed and tonumber(ARGV[3]) <= tonumber(expires_ms)
@@ -49,12 +57,12 @@ end
 redis.call('HSET', KEYS[2], nonce, ARGV[5], passphrase, ARGV[5])
 return 1
 
----- claim_salt (KEYS: session, salts; ARGV: salt, until_ms, ttl_ms, now_ms, forget_ms)
-local expires_ms, last_ms, forgotten_ms = get(KEYS[2], 'expires_ms', 'salts_until_ms', 'forgotten_ms')
-local until_ms, now_ms = tonumber(ARGV[3]), tonumber(ARGV[5])
-if not expires_ms or now_ms > tonumber(expires_ms) then
-    return 0
+---- claim_salt (KEYS: session, salts; ARGV: id, sealed, now_ms, salt, until_ms, ttl_ms, forget_ms)
+if not is_open(KEYS[2], ARGV[2], ARGV[3], ARGV[4]) then
+    return -1
 end
+local last_ms, forgotten_ms = get(KEYS[2], 'salts_until_ms', 'forgotten_ms')
+local now_ms, until_ms = tonumber(ARGV[4]), tonumber(ARGV[6])
 last_ms, forgotten_ms = tonumber(last_ms or 0), tonumber(forgotten_ms or 0)
 -- The salts were lost. Claim no message again that can have been among them.
 if last_ms >= forgotten_ms and last_ms > 0 and redis.call('EXISTS', KEYS[3]) == 0 then
@@ -64,28 +72,28 @@ end
 if until_ms < forgotten_ms then
     return now_ms > until_ms and 1 or 0
 end
-if redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[2]) == 0 then
+if redis.call('ZADD', KEYS[3], 'NX', ARGV[6], ARGV[5]) == 0 then
     return 0
 end
 -- At most as long as the session, because the client chooses the times.
-extend_ttl(KEYS[3], math.min(tonumber(ARGV[4]), redis.call('PTTL', KEYS[2])))
+extend_ttl(KEYS[3], math.min(tonumber(ARGV[7]), redis.call('PTTL', KEYS[2])))
 if until_ms > last_ms then
-    redis.call('HSET', KEYS[2], 'salts_until_ms', ARGV[3])
+    redis.call('HSET', KEYS[2], 'salts_until_ms', ARGV[6])
 end
-local deleted = redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', '(' .. ARGV[6])
-if deleted > 0 and tonumber(ARGV[6]) > forgotten_ms then
-    redis.call('HSET', KEYS[2], 'forgotten_ms', ARGV[6])
+local deleted = redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', '(' .. ARGV[8])
+if deleted > 0 and tonumber(ARGV[8]) > forgotten_ms then
+    redis.call('HSET', KEYS[2], 'forgotten_ms', ARGV[8])
 end
 return 1
 
----- claim_number (KEYS: session; ARGV: number, now_ms, window)
+---- claim_number (KEYS: session; ARGV: id, sealed, now_ms, number, window)
 -- RFC 6479: a ring of bits, one for each number, with one byte more than the window. When top
 -- enters a byte, that byte is cleared; it has no numbers that are still in the window.
-local expires_ms, top, seen = get(KEYS[2], 'expires_ms', 'top', 'seen')
-if not expires_ms or tonumber(ARGV[3]) > tonumber(expires_ms) then
-    return 0
+if not is_open(KEYS[2], ARGV[2], ARGV[3], ARGV[4]) then
+    return -1
 end
-local number, window = tonumber(ARGV[2]), tonumber(ARGV[4])
+local top, seen = get(KEYS[2], 'top', 'seen')
+local number, window = tonumber(ARGV[5]), tonumber(ARGV[6])
 local size = window / 8 + 1
 -- In a new window the number 0 is used.
 top, seen = tonumber(top or 0), seen or '\1' .. string.rep('\0', size - 1)
@@ -111,7 +119,7 @@ if bit.band(bits, mask) ~= 0 then
     return 0
 end
 seen = string.sub(seen, 1, at) .. string.char(bits + mask) .. string.sub(seen, at + 2)
-redis.call('HSET', KEYS[2], 'seen', seen, 'top', number > top and ARGV[2] or string.format('%.0f', top))
+redis.call('HSET', KEYS[2], 'seen', seen, 'top', number > top and ARGV[5] or string.format('%.0f', top))
 return 1
 
 ---- end_session (KEYS: login, session, handshake, exchange; ARGV: id)
