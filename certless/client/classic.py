@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from dataclasses import replace
 
 from protocol.classic.client_exchange import ClientExchange, ClientKeys
 from protocol.classic.dialects import Dialect
@@ -29,6 +30,7 @@ from .errors import (
     answers_checked,
 )
 from .protocol import ClientProtocol, CodeEntry, given_code
+from .request import as_text, with_values
 from .sockets import SocketCall, WebSocket
 from .streams import StreamCall, StreamResponse
 from .transport import MESSAGE_BYTES, SMALL_ANSWER_BYTES, Transport
@@ -106,6 +108,8 @@ class ClassicClientProtocol(ClientProtocol):
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         token, keys = self._session()
+        # The JSON of a classic message cannot say that a value is bytes.
+        request = replace(request, headers=with_values(request.headers, as_text))
         message, pending = self._exchange.seal_request(
             token, keys, request, self._clock(), secrets.token_bytes
         )

@@ -49,7 +49,6 @@ from .request import (
     FormRequest,
     RequestOptions,
     as_bytes,
-    as_text,
     event_headers,
     form_request,
     http_request,
@@ -332,7 +331,7 @@ class Client:
         return self.request("DELETE", path, **options)
 
     async def _send(self, inside: HttpRequest) -> Response:
-        headers, generation = self._with_defaults(inside.headers, inside.target, as_text)
+        headers, generation = self._with_defaults(inside.headers, inside.target, str)
         answer = await self._protocol.send(replace(inside, headers=headers))
         response = Response(inside.method, self._url_of(inside.target), answer)
         await self._keep_cookies(response, inside.target, generation)

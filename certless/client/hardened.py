@@ -1,15 +1,19 @@
 """The hardened suites of the Python client: one session, and the ticket for the next one."""
 
+from dataclasses import replace
+
 from protocol.common.codec import serialize_json
 from protocol.common.errors import LocalProtocolError
 from protocol.common.messages import HttpRequest, HttpResponse
 from protocol.hardened.client_session import ClientTicket
+from protocol.streams.opening import NO_STREAM, OFFER_FIELD
 
 from .clock import Clock
 from .errors import NotLoggedIn, PasswordNotAccepted, Refused, TicketNotKept
 from .handshake import Choices, Enrolled, Handshake
 from .messages import Messages
 from .protocol import ClientProtocol, CodeEntry
+from .request import as_bytes, from_bytes, with_values
 from .sockets import SocketCall, WebSocket
 from .streams import StreamCall, StreamResponse
 from .tickets import Tickets
@@ -91,7 +95,11 @@ class HardenedClientProtocol(ClientProtocol):
     async def send(self, request: HttpRequest) -> HttpResponse:
         if self._messages is None:
             raise NotLoggedIn("there is no session: call login first")
-        return await self._messages.send(request)
+        # With an offer, header values are bytes in both directions (PROTOCOL §2.10.1).
+        offer = (OFFER_FIELD, str(NO_STREAM))
+        headers = (*with_values(request.headers, as_bytes), offer)
+        response = await self._messages.send(replace(request, headers=headers))
+        return replace(response, headers=with_values(response.headers, from_bytes))
 
     async def stream(self, call: StreamCall) -> StreamResponse:
         if self._messages is None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypedDict
 from urllib.parse import quote
 
@@ -132,9 +132,29 @@ def as_bytes(value: str) -> str:
     return value.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
+def from_bytes(value: str) -> str:
+    """A header value of one character for each byte, as aiohttp decodes the bytes.
+
+    A gateway without streams ignores that values are bytes, and sends text.
+    """
+    try:
+        return value.encode("latin-1").decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return value
+
+
 def as_text(value: str) -> str:
-    """A header value in a message, which is text."""
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """A header value in a message of the classic suite, which is text: UTF-8, else Latin-1."""
+    data = value.encode("utf-8", "surrogateescape")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def with_values(headers: FieldLines, written: Callable[[str], str]) -> FieldLines:
+    """``headers`` with each value as ``written`` gives it."""
+    return tuple((name, written(value)) for name, value in headers)
 
 
 def event_headers(headers: Mapping[str, str] | None, last_event_id: str) -> CIMultiDict[str]:
@@ -168,7 +188,7 @@ def socket_request(
 
 def _field_bytes(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
     """Header values as text of one character for each byte."""
-    return tuple((name, as_bytes(value)) for name, value in CIMultiDict(headers or {}).items())
+    return with_values(tuple(CIMultiDict(headers or {}).items()), as_bytes)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

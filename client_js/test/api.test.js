@@ -117,6 +117,10 @@ describe('like fetch', () => {
   test('headers, both ways', async () => {
     const sent = await session.fetch('/echo', { headers: new Headers({ 'X-Unit': 'C' }) });
     assert.equal((await sent.json()).headers['x-unit'], 'C');
+    // A value has one character for each byte: this is the UTF-8 of "café". A classic message contains text.
+    const bytes = 'caf\xc3\xa9';
+    const back = await session.fetch('/echo', { headers: { 'X-Unit': bytes } });
+    assert.equal((await back.json()).headers['x-unit'], bytes);
     const { headers } = await session.fetch('/cookies');
     assert.equal(headers.get('x-two'), 'a, b');
   });

@@ -18,6 +18,7 @@ from protocol.common.messages import (
     SealedRequest,
     SessionRequest,
 )
+from protocol.streams.opening import OFFER_FIELD
 
 from .dispatch import Dispatched, Dispatcher
 from .outer import LARGE_BYTES, OuterRequest, Reply, give_way, read_login, reply_in
@@ -26,6 +27,8 @@ from .responses import sealed_error
 # A response with one of these statuses has no body, so it cannot carry a seal.
 _BODILESS = frozenset({204, 205, 304})
 _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "date", "server"})
+# The offer of a client inside a seal (PROTOCOL §2.10.1). Here it would be an offer of anybody.
+_NOT_KEPT = _BODY_HEADERS | {OFFER_FIELD}
 # With these a server in front replaces the sealed body by a file, which is not sealed.
 _FILES_INSTEAD = frozenset({"x-accel-redirect", "x-sendfile", "x-lighttpd-send-file"})
 INNER_CONTENT_TYPE = "Certless-Content-Type"
@@ -107,9 +110,7 @@ class ClassicRoutes:
         accepted, live = await self._accept(members)
         session = live.session
         kept = tuple(
-            (name, value)
-            for name, value in request.headers.items()
-            if name.lower() not in _BODY_HEADERS
+            (name, value) for name, value in request.field_lines if name.lower() not in _NOT_KEPT
         )
         body = serialize_json(accepted.fields)
         headers = (*kept, ("Content-Type", "application/json"))

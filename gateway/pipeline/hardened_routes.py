@@ -226,11 +226,12 @@ class HardenedRoutes:
     async def _run(
         self, request: OuterRequest, accepted: AcceptedMessage, live: LiveSession
     ) -> "Dispatched | _Streamed":
-        record_bytes = None
+        # The longest record for the client, NO_STREAM, or None.
+        offer = None
         try:
             inside = accepted.http_request()
             if any(name.lower() == OFFER_FIELD for name, _ in inside.headers):
-                record_bytes = stream_offer(inside.headers)
+                offer = stream_offer(inside.headers)
         except MalformedMessage as error:
             return Dispatched(sealed_error(400, error.public_code, str(error)))
         path = inside.target.partition("?")[0]
@@ -241,9 +242,12 @@ class HardenedRoutes:
             return Dispatched(await self._authenticate(live, inside))
         if live.kept.awaits_password:
             return Dispatched(self.password_required())
-        end = None if record_bytes is None else self.open_streams.begin(live.session.user)
-        if record_bytes is None or end is None:
-            return await self._dispatcher.dispatch(request, inside, live.session)
+        end = self.open_streams.begin(live.session.user) if offer else None
+        if offer is None or end is None:
+            has_bytes = offer is not None
+            return await self._dispatcher.dispatch(
+                request, inside, live.session, field_bytes=has_bytes
+            )
         response: HttpResponse | StreamedResponse | None = None
         try:
             refused = await self._dispatcher.refusal(request, inside, live.session)
@@ -254,7 +258,7 @@ class HardenedRoutes:
             if not isinstance(response, StreamedResponse):
                 end()
         if isinstance(response, StreamedResponse):
-            return _Streamed(response, record_bytes, end)
+            return _Streamed(response, offer, end)
         return Dispatched(response)
 
     def password_required(self) -> HttpResponse:

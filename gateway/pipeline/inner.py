@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 
 from gateway.errors import BodyTooLarge
 from protocol.common.messages import MAX_HEADER_CHARS, MAX_HEADERS, HttpRequest, HttpResponse
+from protocol.streams.opening import OFFER_FIELD
 
 from .request_headers import folded, is_field_value, is_of_a_proxy
 
@@ -63,7 +64,7 @@ def headers_for(inside: HttpRequest, host: str, *, takes_streams: bool = False) 
     """The headers for the application. ``host`` is used if those inside have no Host.
 
     No reverse proxy has seen them, so headers that only a reverse proxy sets are removed. Clients
-    that take streams can also decode what an application has compressed.
+    that take streams, or offer it, can also decode what an application has compressed.
     """
     headers = CIMultiDict(
         (name, value)
@@ -71,6 +72,7 @@ def headers_for(inside: HttpRequest, host: str, *, takes_streams: bool = False) 
         if (known := folded(name)) not in _NOT_INSIDE and not is_of_a_proxy(known)
     )
     headers.setdefault("Host", host)
+    takes_streams |= any(name.lower() == OFFER_FIELD for name, _ in inside.headers)
     if not takes_streams or _is_of_another_site(headers):
         for name in [name for name in headers if folded(name) == "accept-encoding"]:
             headers.popall(name, None)

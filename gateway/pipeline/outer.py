@@ -7,7 +7,7 @@ the request that was inside a sealed message.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 
 from multidict import CIMultiDict
@@ -60,6 +60,11 @@ class OuterRequest(ABC):
     is_handshake: bool
     remote: str
 
+    @property
+    def field_lines(self) -> Iterable[tuple[str, str]]:
+        """The headers, with values of one character for each byte."""
+        return self.headers.items()
+
     @abstractmethod
     async def read(self, max_bytes: int) -> bytes:
         """The whole body. Raises: BodyTooLarge, BodyTooSlow, BrokenBody, TooManyBodies."""
@@ -75,7 +80,8 @@ class OuterRequest(ABC):
         """The response of the application to ``inside``, as if ``inside`` had come in plain.
 
         Nothing is sent over the wire. If the application fails, the response is a 500. Header
-        values of the response are text, or one character for each byte if ``field_bytes`` is set.
+        values of ``inside`` and of the response are text, or one character for each byte if
+        ``field_bytes`` is set.
         """
 
     @abstractmethod

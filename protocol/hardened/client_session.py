@@ -270,7 +270,7 @@ def seal_request(
     Without it, use ``PendingMessage.receive`` and unwrap elsewhere.
     """
     plaintext = serialize_msgpack(request.to_array())
-    takes_stream = stream_offer(request.headers) is not None
+    takes_stream = bool(stream_offer(request.headers))
     return _seal(session, Kind.REQUEST, plaintext, takes_stream, now_ms, entropy, private_key)
 
 

@@ -32,7 +32,9 @@ from .records import LEAST_RECORD_BYTES, MOST_RECORD_BYTES, STREAM_ID_BYTES
 OFFER_FIELD = "certless-stream"
 MAX_PROTOCOLS = 32
 MAX_PROTOCOL_CHARS = 256
-_LIMIT = re.compile(r"[0-9]{4,5}")
+# The offer of a client that takes no stream. Its header values are bytes all the same.
+NO_STREAM = 0
+_LIMIT = re.compile(r"0|[0-9]{4,5}")
 
 
 def parse_record_limit(value: object) -> int:
@@ -45,7 +47,7 @@ def parse_record_limit(value: object) -> int:
 
 
 def stream_offer(headers: FieldLines) -> int | None:
-    """The record limit of a client that takes a stream as the response, or None.
+    """The record limit of a client that takes a stream as the response, NO_STREAM, or None.
 
     Raises: MalformedMessage, for an offer that is none, and for values that are no bytes: with an
     offer, header values of the request and its response are text of U+0000 to U+00FF.
@@ -56,7 +58,7 @@ def stream_offer(headers: FieldLines) -> int | None:
     if len(offers) > 1 or not _LIMIT.fullmatch(offers[0]):
         raise MalformedMessage("Certless-Stream must be one number")
     check_field_bytes(headers)
-    return parse_record_limit(int(offers[0]))
+    return NO_STREAM if offers[0] == "0" else parse_record_limit(int(offers[0]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ async def test_login_requests_and_logout(suite: str, fresh: Freshness, form: For
             ("Content-Type", "application/json"),
             ("Host", server.url.removeprefix("http://")),
             ("Accept-Encoding", ACCEPTED),
+            ("certless-stream", "0"),
         )
         await client.logout()
         assert server.ran[-1].target == "/.gateway/session/logout"

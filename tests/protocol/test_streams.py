@@ -22,7 +22,13 @@ from protocol.streams.bodies import (
     Head,
     ResponseReader,
 )
-from protocol.streams.opening import StreamGrant, StreamRequest, parse_record_limit, stream_offer
+from protocol.streams.opening import (
+    NO_STREAM,
+    StreamGrant,
+    StreamRequest,
+    parse_record_limit,
+    stream_offer,
+)
 from protocol.streams.records import (
     LENGTH_BYTES,
     MAX_KEY_MS,
@@ -385,7 +391,10 @@ def test_a_record_limit_is_a_number() -> None:
 def test_an_offer() -> None:
     assert stream_offer((("Accept", "\u0100"),)) is None
     assert stream_offer((("certless-STREAM", "65536"), ("X", "\xff"))) == 65_536
+    assert stream_offer((("Certless-Stream", "0"), ("X", "\xff"))) == NO_STREAM == 0
     for headers in (
+        (("Certless-Stream", "0"), ("X", "\u0100")),
+        (("Certless-Stream", "00"),),
         (("Certless-Stream", "65536"), ("Certless-Stream", "65536")),
         (("Certless-Stream", "much"),),
         (("Certless-Stream", "4095"),),

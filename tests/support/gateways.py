@@ -19,6 +19,8 @@ from frameworks import Seen, application, serving
 
 import gateway
 from certless.client import Client
+from certless.client.hardened import HardenedClientProtocol
+from certless.client.messages import Messages
 from gateway import Account, AnyAddress, CodeMail, MailTransport
 from gateway.adapters.aiohttp.app import ASSEMBLY
 from gateway.adapters.asgi.app import Certless
@@ -231,3 +233,10 @@ def changed(text: str, position: int, change: Callable[[int], int] = lambda b: b
     raw = bytearray(base64.b64decode(text))
     raw[position] = change(raw[position])
     return base64.b64encode(bytes(raw)).decode()
+
+
+def messages_of(client: Client) -> Messages:
+    """The messages of ``client`` in a hardened suite."""
+    assert isinstance(client._protocol, HardenedClientProtocol)
+    assert client._protocol._messages is not None
+    return client._protocol._messages

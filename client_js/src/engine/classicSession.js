@@ -1,5 +1,5 @@
 /** An open classic session in an engine (PROTOCOL §3.5). */
-import { parseJsonEnvelope, serializeJson, utf8 } from '../common/codec.js';
+import { parseJsonEnvelope, serializeJson, utf8, utf8Text } from '../common/codec.js';
 import { CONTENT_TYPES } from '../protocol/envelopes.js';
 import { HttpRequest, SealedMessage } from '../protocol/messages.js';
 import { post } from './transport.js';
@@ -27,6 +27,9 @@ export async function sendJson({ url, ...limits }, message, { signal }) {
 /** The UTF-8 bytes of a header value, one character for each. @param {string} value */
 const byteString = (value) => Array.from(utf8(value), (byte) => String.fromCharCode(byte)).join('');
 
+/** The text of a value of one character for each byte: UTF-8, otherwise Latin-1. @param {string} value */
+const textOf = (value) => utf8Text(Uint8Array.from(value, (char) => char.charCodeAt(0))) ?? value;
+
 export class ClassicSession {
   #exchange;
   #token;
@@ -45,7 +48,9 @@ export class ClassicSession {
    * @returns {Promise<PlainResponse>}
    */
   async exchange({ route, request: { method, target, headers, body }, nowMs }, control) {
-    const whole = new HttpRequest(method, target, headers, /** @type {Bytes} */ (body));
+    /** @type {import('../protocol/messages.js').Header[]} */
+    const fields = headers.map(([name, value]) => [name, textOf(value)]);
+    const whole = new HttpRequest(method, target, fields, /** @type {Bytes} */ (body));
     const { message, pending } = await this.#exchange.sealRequest(this.#token, this.#keys, whole, nowMs);
     const { status, headers: told, body: content } = await pending.open(await this.#send(route, message, control));
     return { status, headers: told.map(([name, value]) => [name, byteString(value)]), body: content };

@@ -1,6 +1,7 @@
 """Certless in front of an aiohttp application."""
 
 import traceback
+from collections.abc import Iterable
 
 from aiohttp import HttpVersion11, hdrs, web
 from multidict import CIMultiDict
@@ -143,13 +144,19 @@ class _AiohttpRequest(OuterRequest):
         self._app = app
         self._max_bytes = max_bytes
 
+    @property
+    def field_lines(self) -> Iterable[tuple[str, str]]:
+        lines = self._request.raw_headers
+        return ((name.decode("latin-1"), value.decode("latin-1")) for name, value in lines)
+
     async def read(self, max_bytes: int) -> bytes:
         return await read_body(self._request, max_bytes)
 
     async def run(
         self, inside: HttpRequest, session: Session, *, field_bytes: bool = False
     ) -> HttpResponse:
-        inner = inner_request(self._request, inside, session, self._max_bytes)
+        values = (inside, session, self._max_bytes)
+        inner = inner_request(self._request, *values, field_bytes=field_bytes)
         return await run(handler_of(self._app), inner, field_bytes=field_bytes)
 
     async def next_chunk(self) -> bytes:

@@ -49,6 +49,7 @@ _FED_BYTES = 64 * 1024
 _RUNNING: set[asyncio.Task[HttpResponse]] = set()
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_Head: TypeAlias = tuple[CIMultiDict[str], tuple[tuple[bytes, bytes], ...]]
 
 
 class CapturingWriter(AbstractStreamWriter):
@@ -155,20 +156,24 @@ _Inner = TypeVar("_Inner", bound=InnerRequest)
 
 
 def inner_request(
-    outer: web.Request, inside: HttpRequest, session: Session, max_bytes: int
+    outer: web.Request,
+    inside: HttpRequest,
+    session: Session,
+    max_bytes: int,
+    *,
+    field_bytes: bool = False,
 ) -> InnerRequest:
-    """``inside`` as a request with the connection and state of ``outer``."""
-    headers = headers_for(inside, outer.host)
-    raw_headers = tuple(
-        (name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in headers.items()
-    )
+    """``inside`` as a request with the connection and state of ``outer``.
+
+    ``field_bytes`` as in ``OuterRequest.run``.
+    """
+    head = _head(headers_for(inside, outer.host), field_bytes=field_bytes)
     # A protocol without a connection: the body is complete, so there is no flow control.
     loop = outer.task.get_loop()
     payload = StreamReader(BaseProtocol(loop), limit=max_bytes, loop=loop)
     payload.feed_data(inside.body)
     payload.feed_eof()
     writer = CapturingWriter(max_bytes)
-    head = (headers, raw_headers)
     return _inner_request(InnerRequest, outer, inside, head, payload, session, writer, max_bytes)
 
 
@@ -237,21 +242,25 @@ def make_inner(
 
     ``protocol`` is that of a WebSocket, which writes itself.
     """
-    raw = tuple((name.encode(), value.encode("latin-1")) for name, value in headers.items())
-    # As aiohttp's own parser decodes them.
+    head = _head(headers, field_bytes=True)
+    return _inner_request(kind, outer, inside, head, payload, session, writer, max_bytes, protocol)
+
+
+def _head(headers: CIMultiDict[str], *, field_bytes: bool) -> _Head:
+    """Headers as aiohttp's own parser decodes them, and their bytes."""
+    encoding = "latin-1" if field_bytes else "utf-8"
+    raw = tuple((name.encode(), value.encode(encoding)) for name, value in headers.items())
     decoded = CIMultiDict(
         (name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in raw
     )
-    return _inner_request(
-        kind, outer, inside, (decoded, raw), payload, session, writer, max_bytes, protocol
-    )
+    return decoded, raw
 
 
 def _inner_request(
     kind: type[_Inner],
     outer: web.Request,
     inside: HttpRequest,
-    head: tuple["CIMultiDict[str]", tuple[tuple[bytes, bytes], ...]],
+    head: _Head,
     payload: StreamReader,
     session: Session,
     writer: CapturingWriter,

@@ -48,16 +48,21 @@ def inner_scope(
     host: str,
     *,
     takes_streams: bool = False,
+    field_bytes: bool = True,
 ) -> Scope:
-    """``inside`` as a request with the connection and state of ``outer``."""
+    """``inside`` as a request with the connection and state of ``outer``.
+
+    ``field_bytes`` as in ``OuterRequest.run``.
+    """
     path, _, query = inside.target.partition("?")
+    headers = headers_for(inside, host, takes_streams=takes_streams)
     scope = {
         **outer,
         "method": inside.method,
         "path": unquote(path),
         "raw_path": path.encode("latin-1"),
         "query_string": query.encode("latin-1"),
-        "headers": to_bytes(headers_for(inside, host, takes_streams=takes_streams).items()),
+        "headers": to_bytes(headers.items(), "latin-1" if field_bytes else "utf-8"),
         SESSION: session,
         USER: session.user,
     }
@@ -277,13 +282,8 @@ class StreamedExchange(InnerExchange):
             self.answer.set_result(HttpResponse(self._status, (), b""))
 
 
-def to_bytes(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    """Headers in the form of ASGI. Applications decode them as Latin-1, as browsers do."""
-    return [(name.lower().encode("latin-1"), _encoded(value)) for name, value in headers]
-
-
-def _encoded(value: str) -> bytes:
-    try:
-        return value.encode("latin-1")
-    except UnicodeEncodeError:
-        return value.encode()
+def to_bytes(
+    headers: Iterable[tuple[str, str]], encoding: str = "latin-1"
+) -> list[tuple[bytes, bytes]]:
+    """Headers in the form of ASGI. By default a value has one character for each byte."""
+    return [(name.lower().encode("latin-1"), value.encode(encoding)) for name, value in headers]

@@ -112,7 +112,8 @@ class AsgiRequest(OuterRequest):
             root = self._scope.get("root_path") or "/"
             return sealed_error(404, "not_found", f"only what is below {root} can be reached here")
         exchange = InnerExchange(inside, self._receive, self._max_bytes, field_bytes=field_bytes)
-        scope = inner_scope(self._scope, inside, session, self.headers.get("Host", ""))
+        host = self.headers.get("Host", "")
+        scope = inner_scope(self._scope, inside, session, host, field_bytes=field_bytes)
         self._group.create_task(exchange.call(self._app, scope))
         return await exchange.answer
 

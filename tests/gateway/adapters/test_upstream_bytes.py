@@ -10,15 +10,18 @@ from dataclasses import dataclass
 import pytest
 from aiohttp import web
 from frameworks import serving
-from gateways import Answer, CaughtMails, Raw, Running, running
+from gateways import Answer, CaughtMails, Raw, Running, messages_of, running
 from hostile_servers import Hostile, hostile
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response as StarletteResponse
 from starlette.routing import Route
+from yarl import URL
 
 import gateway
 from certless.client import Client
+from certless.client.response import Response
+from gateway.pipeline.streams import OpenStreams
 from protocol.common.messages import HttpRequest, SealedMessage
 
 # Every byte that a value can have: a tab, and all that are no controls.
@@ -108,9 +111,9 @@ async def test_values_in_streams(value: bytes) -> None:
     text = value.decode("latin-1")
     offer = (("Certless-Stream", "65536"), ("X-Own", text))
     async with proxied() as at:
-        answer = await at.client._send(HttpRequest("GET", "/", offer, b""))
+        answer = await messages_of(at.client).send(HttpRequest("GET", "/", offer, b""))
         assert at.own == value
-        assert answer.headers["X-Own"] == text
+        assert ("X-Own", text) in answer.headers
 
 
 def shop_of(framework: str) -> web.Application | Starlette:
@@ -126,13 +129,54 @@ def shop_of(framework: str) -> web.Application | Starlette:
         app.router.add_post("/own", own)
         return app
 
-    async def own_in_starlette(request: Request) -> Response:
+    async def own_in_starlette(request: Request) -> StarletteResponse:
         values = [value for name, value in request.headers.raw if name == b"x-own"]
-        response = Response(json.dumps([value.decode("latin-1") for value in values]))
+        response = StarletteResponse(json.dumps([value.decode("latin-1") for value in values]))
         response.raw_headers.append((b"x-own", values[0]))
         return response
 
     return Starlette(routes=[Route("/own", own_in_starlette, methods=["POST"])])
+
+
+@pytest.mark.parametrize("kind", ["aiohttp", "starlette", "proxy"])
+@pytest.mark.parametrize("many", [False, True])
+async def test_values_of_messages(kind: str, many: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``many``: a client that takes streams gets a message, because too many streams are open."""
+    if many:
+        monkeypatch.setattr(OpenStreams.__init__, "__defaults__", (0,))
+    async with in_place_at(kind) as (at, upstream), Client(at.url, clock=at.clock) as client:
+        await client.login("ann@example.org", code=at.mails.code)
+        for value in VALUES:
+            text = value.decode("utf-8", "surrogateescape")
+            if many:
+                sent = (("Certless-Stream", "65536"), ("X-Own", value.decode("latin-1")))
+                inside = await messages_of(client).send(HttpRequest("POST", "/own", sent, b""))
+                answer = Response("POST", URL("/own"), inside)
+                assert answer.headers["X-Own"] == value.decode("latin-1")
+            else:
+                answer = await client.post("/own", headers={"X-Own": text})
+                assert answer.headers["X-Own"] == text
+            if upstream is None:
+                assert await answer.json() == [value.decode("latin-1")]
+            else:
+                assert own_in(upstream.requests[-1]) == value
+
+
+@pytest.mark.parametrize("kind", ["aiohttp", "starlette", "proxy"])
+async def test_values_in_the_classic_suite_are_text(kind: str) -> None:
+    """Its JSON holds text: UTF-8 stays what it is, and other bytes become UTF-8."""
+    async with in_place_at(kind) as (at, upstream):
+        async with Client(at.url, dialect=at.dialect, clock=at.clock) as client:
+            await client.login("ann@example.org", code=at.mails.code)
+            for value in (b"K\xc3\xb8ge", b"21\xb0"):
+                sent = value.decode("utf-8", "surrogateescape")
+                text = "Køge" if value.startswith(b"K") else "21°"
+                answer = await client.post("/own", headers={"X-Own": sent})
+                assert answer.headers["X-Own"] == text
+                if upstream is None:
+                    assert await answer.json() == [text.encode().decode("latin-1")]
+                else:
+                    assert own_in(upstream.requests[-1]) == text.encode()
 
 
 @pytest.mark.parametrize("value", VALUES)

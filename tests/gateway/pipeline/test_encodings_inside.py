@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from frameworks import serving
-from gateways import CaughtMails
+from gateways import CaughtMails, messages_of
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -76,7 +76,7 @@ async def logged_in(kind: str) -> AsyncIterator[Client]:
 async def accepted(client: Client, *headers: tuple[str, str]) -> tuple[str, str]:
     """The Accept-Encoding that the application received, and the Content-Encoding of its answer."""
     inside = HttpRequest("GET", "/page", (HOST, *headers), b"")
-    response = await client._protocol.send(inside)
+    response = await messages_of(client).send(inside)
     found = {name.lower(): value for name, value in response.headers}
     coding = found.get("content-encoding", "")
     assert response.body == (PACKED if coding else TEXT)
@@ -127,7 +127,7 @@ async def test_other_sites_get_answers_uncompressed(kind: str) -> None:
 async def test_an_answer_that_is_compressed_unasked_says_so(kind: str) -> None:
     async with logged_in(kind) as client:
         for headers in ((HOST,), (HOST, OFFER)):
-            response = await client._protocol.send(HttpRequest("GET", "/unasked", headers, b""))
+            response = await messages_of(client).send(HttpRequest("GET", "/unasked", headers, b""))
             assert ("content-encoding", "gzip") in [
                 (name.lower(), value) for name, value in response.headers
             ]

@@ -81,7 +81,8 @@ async def test_every_kind_of_answer_through_the_message_route(
         assert await item.json() == {
             "id": "a/b c",
             "query": [["x", "1"], ["x", "2"], ["y", "å"]],
-            "header": "blåbär",
+            # Starlette decodes the bytes of a value as Latin-1, and aiohttp as UTF-8.
+            "header": "blåbär" if framework == "aiohttp" else "blÃ¥bÃ¤r",
         }
 
 
