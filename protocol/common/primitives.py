@@ -125,6 +125,26 @@ def aes_cbc_open(key: bytes, iv: bytes, data: bytes) -> tuple[bytes, bool]:
     return (block[:-pad], whole == len(data)) if padded else (block, False)
 
 
+class AesGcm:
+    """AES-256-GCM under one key (32 bytes). Quicker than the functions if it is used often."""
+
+    __slots__ = ("_cipher",)
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+
+    def seal(self, iv: bytes, data: bytes, aad: bytes) -> bytes:
+        """As ``aes_gcm_seal``."""
+        return self._cipher.encrypt(iv, data, aad)
+
+    def open(self, iv: bytes, data: memoryview, aad: bytes) -> bytes | None:
+        """As ``aes_gcm_open``."""
+        try:
+            return self._cipher.decrypt(iv, data, aad)
+        except (InvalidTag, ValueError):
+            return None
+
+
 def aes_gcm_seal(key: bytes, iv: bytes, data: bytes, aad: bytes = b"") -> bytes:
     """AES-256-GCM; ``key`` 32 bytes, ``iv`` 12 bytes. Returns ciphertext ‖ tag (16 bytes)."""
     return AESGCM(key).encrypt(iv, data, aad)

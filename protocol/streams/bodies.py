@@ -14,7 +14,7 @@ from enum import IntEnum
 from typing import Self
 
 from protocol.common.codec import MsgpackValue, parse_msgpack, serialize_msgpack
-from protocol.common.errors import AbortedStream, MalformedMessage
+from protocol.common.errors import AbortedStream, BrokenStream, MalformedMessage
 from protocol.common.messages import parse_field_lines, parse_status
 
 from .records import RecordReader, RecordType, RecordWriter, StreamRecord
@@ -122,11 +122,7 @@ class BodyWriter:
 
     def data(self, data: bytes | memoryview, now_ms: int) -> bytes:
         """``data`` as records, as few as possible; nothing for no data."""
-        size, view = self._records.max_data_bytes, memoryview(data)
-        return b"".join(
-            self._records.seal(RecordType.DATA, bytes(view[at : at + size]), now_ms)
-            for at in range(0, len(view), size)
-        )
+        return self._records.seal_data(data, now_ms)
 
     def final(self, now_ms: int, *, request_verified: bool = False) -> bytes:
         """The end. In a response: whether the request was read to its verified end."""
@@ -154,6 +150,7 @@ class BodyReader:
         self._received = 0
         self._flag = b""
         self._last = b""
+        self._failure: BrokenStream | AbortedStream | None = None
         self.is_complete = False
 
     @property
@@ -171,14 +168,25 @@ class BodyReader:
         self._records.feed(data)
 
     def next(self) -> bytes | None:
-        """The next piece of the body (at least one byte), or None until more bytes have come.
+        """The next bytes of the body (at least one), or None until more bytes have come.
 
-        Raises: BrokenStream, AbortedStream.
+        Raises: BrokenStream, AbortedStream. All that was verified is given out before.
         """
-        while (record := self._records.next()) is not None:
-            if (data := self._taken(record)) is not None:
-                return data
-        return None
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        pieces: list[bytes] = []
+        try:
+            while (record := self._records.next()) is not None:
+                if (data := self._taken(record)) is not None:
+                    pieces.append(data)
+        except (BrokenStream, AbortedStream) as error:
+            if not pieces:
+                raise
+            self._failure = error
+        if len(pieces) > 1:
+            return b"".join(pieces)
+        return pieces[0] if pieces else None
 
     def end(self) -> None:
         """The connection has ended. Raises: BrokenStream, for a body that is not complete."""

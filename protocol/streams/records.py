@@ -13,9 +13,10 @@ has been verified, and refuses a length before it allocates anything for it. ``R
 import struct
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from typing import NamedTuple
 
 from protocol.common.errors import BrokenStream, LocalProtocolError
-from protocol.common.primitives import GCM_TAG_BYTES, aes_gcm_open, aes_gcm_seal, hkdf_expand
+from protocol.common.primitives import GCM_TAG_BYTES, AesGcm, hkdf_expand
 
 STREAM_ID_BYTES = 16
 RESPONSE_SALT_BYTES = 16
@@ -57,7 +58,7 @@ class RecordType(IntEnum):
     CREDIT = 9
 
 
-_TYPES = frozenset(RecordType)
+_TYPES = {type_.value: type_ for type_ in RecordType}
 _LAST = frozenset({RecordType.FINAL, RecordType.ABORT})
 
 
@@ -81,8 +82,7 @@ class StreamKeys:
         return self.client if direction is Direction.CLIENT else self.server
 
 
-@dataclass(frozen=True, slots=True)
-class StreamRecord:
+class StreamRecord(NamedTuple):
     """One verified record."""
 
     type: RecordType
@@ -96,18 +96,30 @@ class _Chain:
         self._stream_id = keys.stream_id
         self._direction = direction
         self._key = keys.of(direction)
+        self._cipher = AesGcm(self._key)
         self._counter = 0
 
-    def next_nonce(self, length: int) -> tuple[bytes, bytes, bytes]:
-        """Key, nonce and associated data of the next record, which has ``length`` sealed bytes."""
+    def seal(self, plaintext: bytes) -> bytes:
+        """The sealed bytes of the next record."""
+        nonce, aad = self._next_nonce(len(plaintext) + GCM_TAG_BYTES)
+        return self._cipher.seal(nonce, plaintext, aad)
+
+    def open(self, sealed: memoryview) -> bytes | None:
+        """The plaintext of the next record, or None."""
+        nonce, aad = self._next_nonce(len(sealed))
+        return self._cipher.open(nonce, sealed, aad)
+
+    def _next_nonce(self, length: int) -> tuple[bytes, bytes]:
+        """Nonce and associated data of the next record, which has ``length`` sealed bytes."""
         counter = self._counter
         self._counter += 1
         aad = _AAD.pack(self._stream_id, self._direction, counter, length)
-        return self._key, _NONCE.pack(0, counter), aad
+        return _NONCE.pack(0, counter), aad
 
     def renew(self) -> None:
         """One-way: the keys before cannot be found from the new one."""
         self._key = hkdf_expand(self._key, _REKEY)
+        self._cipher = AesGcm(self._key)
 
 
 class RecordWriter:
@@ -130,29 +142,42 @@ class RecordWriter:
         ``data`` has at most ``max_data_bytes``. ``now_ms`` by any clock that does not go back.
         Raises: LocalProtocolError.
         """
-        if self.is_over:
-            raise LocalProtocolError("the stream is over")
         if len(data) > self.max_data_bytes:
             raise LocalProtocolError("more data than one record of the receiver takes")
-        rekey = b""
-        if (
-            self._records >= MAX_KEY_RECORDS
-            or self._bytes >= MAX_KEY_BYTES
-            or now_ms - self._since_ms >= MAX_KEY_MS
-        ):
-            rekey = self._sealed(RecordType.REKEY, b"")
-            self._chain.renew()
-            self._records = self._bytes = 0
-            self._since_ms = now_ms
+        return b"".join(self._records_of(type_, data, now_ms))
+
+    def seal_data(self, data: bytes | memoryview, now_ms: int) -> bytes:
+        """``data`` as DATA records, as few as possible; nothing for no data. Raises as ``seal``."""
+        size, view = self.max_data_bytes, memoryview(data)
+        parts: list[bytes] = []
+        for at in range(0, len(view), size):
+            parts += self._records_of(RecordType.DATA, view[at : at + size], now_ms)
+        # Joined once: a copy for each record would cost as much as its encryption.
+        return b"".join(parts)
+
+    def _records_of(
+        self, type_: RecordType, data: bytes | memoryview, now_ms: int
+    ) -> tuple[bytes, ...]:
+        if self.is_over:
+            raise LocalProtocolError("the stream is over")
         self.is_over = type_ in _LAST
+        if (
+            self._records < MAX_KEY_RECORDS
+            and self._bytes < MAX_KEY_BYTES
+            and now_ms - self._since_ms < MAX_KEY_MS
+        ):
+            return self._sealed(type_, data)
+        rekey = self._sealed(RecordType.REKEY, b"")
+        self._chain.renew()
+        self._records = self._bytes = 0
+        self._since_ms = now_ms
         return rekey + self._sealed(type_, data)
 
-    def _sealed(self, type_: RecordType, data: bytes) -> bytes:
+    def _sealed(self, type_: RecordType, data: bytes | memoryview) -> tuple[bytes, bytes]:
         length = len(data) + MIN_RECORD_BYTES
-        key, nonce, aad = self._chain.next_nonce(length)
         self._records += 1
         self._bytes += length
-        return _LENGTH.pack(length) + aes_gcm_seal(key, nonce, bytes([type_]) + data, aad)
+        return _LENGTH.pack(length), self._chain.seal(b"".join((type_.to_bytes(), data)))
 
 
 class RecordReader:
@@ -168,27 +193,30 @@ class RecordReader:
         self.has_opened = False
         self._chain = _Chain(keys, direction)
         self._max_record_bytes = max_record_bytes
-        self._buffer = bytearray()
+        # The bytes from ``_at`` on are not used yet.
+        self._buffer = b""
+        self._at = 0
         self._broken = False
 
     @property
     def has_part(self) -> bool:
         """Whether bytes are held that ``next`` has not used, for instance a part of a record."""
-        return bool(self._buffer)
+        return self._at < len(self._buffer)
 
     def feed(self, data: bytes) -> None:
         """Bytes as they came. Raises: BrokenStream, for any after the end."""
         if data and self.is_over:
             raise self.broken("bytes after the end of the stream")
-        self._buffer += data
+        self._buffer = self._buffer[self._at :] + data
+        self._at = 0
 
     def next(self) -> StreamRecord | None:
         """The next record, or None until more bytes have come. Raises: BrokenStream."""
-        while not self._broken and len(self._buffer) >= LENGTH_BYTES:
-            (length,) = _LENGTH.unpack_from(self._buffer)
+        while not self._broken and (left := len(self._buffer) - self._at) >= LENGTH_BYTES:
+            (length,) = _LENGTH.unpack_from(self._buffer, self._at)
             if not MIN_RECORD_BYTES <= length <= self._max_record_bytes:
                 raise self.broken("a record of a length that is not allowed")
-            if len(self._buffer) < LENGTH_BYTES + length:
+            if left < LENGTH_BYTES + length:
                 return None
             record = self._opened(length)
             if record.type is RecordType.REKEY:
@@ -205,26 +233,26 @@ class RecordReader:
             raise self.broken("the stream was cut off")
 
     def _opened(self, length: int) -> StreamRecord:
-        end = LENGTH_BYTES + length
-        sealed = bytes(self._buffer[LENGTH_BYTES:end])
-        del self._buffer[:end]
-        key, nonce, aad = self._chain.next_nonce(length)
-        plaintext = aes_gcm_open(key, nonce, sealed, aad)
+        start = self._at + LENGTH_BYTES
+        self._at = start + length
+        plaintext = self._chain.open(memoryview(self._buffer)[start : self._at])
         if plaintext is None:
             raise self.broken("a record does not open")
         self.has_opened = True
-        if plaintext[0] not in _TYPES:
+        type_ = _TYPES.get(plaintext[0])
+        if type_ is None:
             raise self.broken("a record of an unknown type")
-        record = StreamRecord(RecordType(plaintext[0]), plaintext[1:])
+        record = StreamRecord(type_, plaintext[1:])
         if record.type in (RecordType.REKEY, RecordType.PING) and record.data:
             raise self.broken("REKEY and PING hold no data")
         self.is_over = record.type in _LAST
-        if self.is_over and self._buffer:
+        if self.is_over and self.has_part:
             raise self.broken("bytes after the end of the stream")
         return record
 
     def broken(self, reason: str) -> BrokenStream:
         """The error to raise. No record can be read from now on."""
         self._broken = True
-        self._buffer.clear()
+        self._buffer = b""
+        self._at = 0
         return BrokenStream(reason)
