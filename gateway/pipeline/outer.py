@@ -7,7 +7,8 @@ the request that was inside a sealed message.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from multidict import CIMultiDict
@@ -98,22 +99,15 @@ class OuterRequest(ABC):
 
 
 class ReplyRecords(ABC):
-    """A body that is made while it is sent.
-
-    The adapter iterates over it, sends each piece by ``sent``, and always calls ``aclose``, even if
-    it has read nothing.
-    """
+    """A body that is made while it is sent."""
 
     @abstractmethod
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    def sending(self) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The pieces. The adapter enters it before it sends anything, and sends them inside.
 
-    @abstractmethod
-    async def sent(self, sending: Awaitable[None]) -> None:
-        """Wait for ``sending``. Raises: ConnectionResetError, if the client does not read."""
-
-    @abstractmethod
-    async def aclose(self) -> None:
-        """Tell the application that nobody reads any more."""
+        Its end tells the application that nobody reads any more. Raises: ConnectionResetError, if
+        the client does not read.
+        """
 
 
 @dataclass(slots=True)

@@ -7,10 +7,10 @@ from typing import Protocol
 from protocol.common.messages import HttpRequest
 from protocol.streams.bodies import AbortReason
 
-# A writer waits while more than this is held.
+# The most that a pipe holds. One read returns all of it.
 _HELD_BYTES = 256 * 1024
-# The reader is given at most so much at once.
-_PIECE_BYTES = 64 * 1024
+# The memory of a piece beside its bytes. It counts, because an application can write single bytes.
+_PIECE_COST = 256
 
 
 class BodyFailed(Exception):
@@ -25,7 +25,8 @@ class Pipe:
     """Bytes from one writer to one reader, in order."""
 
     def __init__(self) -> None:
-        self._held = bytearray()
+        self._held: list[memoryview] = []
+        self._cost = 0
         self._is_over = False
         self._is_abandoned = False
         self._error: BodyFailed | None = None
@@ -39,15 +40,23 @@ class Pipe:
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Waits for the reader while much is held. Raises: ConnectionResetError (no reader)."""
+        self._check()
         view = memoryview(data)
-        for at in range(0, len(view), _PIECE_BYTES):
-            self._check()
-            self._held += view[at : at + _PIECE_BYTES]
-            self._changed.set()
-            while len(self._held) > _HELD_BYTES:
+        for at in range(0, len(view), _HELD_BYTES):
+            piece = view[at : at + _HELD_BYTES]
+            if not isinstance(data, bytes):
+                # The writer can change it later.
+                piece = memoryview(bytes(piece))
+            while self._held and self._cost + len(piece) > _HELD_BYTES:
                 self._taken.clear()
                 await self._taken.wait()
                 self._check()
+            self._hold(piece)
+
+    def _hold(self, piece: memoryview) -> None:
+        self._held.append(piece)
+        self._cost += _PIECE_COST + len(piece)
+        self._changed.set()
 
     def _check(self) -> None:
         if self._is_abandoned:
@@ -60,29 +69,37 @@ class Pipe:
         """
         if self._is_over:
             return
-        self._held += last
         self._is_over, self._error = True, error
         self._changed.set()
+        if last:
+            self._hold(memoryview(last))
 
     def abandon(self) -> None:
         """Nobody reads any more: the writer gets an error."""
         self._is_abandoned = True
         self._held.clear()
+        self._cost = 0
         self._taken.set()
 
-    async def read(self) -> bytes:
-        """The next bytes, and b"" at the end. Raises: BodyFailed."""
-        while not self._held and not self._is_over:
+    def wake(self) -> None:
+        """Let a reader that waits continue without data."""
+        self._changed.set()
+
+    async def read(self) -> bytes | memoryview | None:
+        """All that is held, b"" at the end, and None after ``wake``. Raises: BodyFailed."""
+        if not self._held and not self._is_over:
             self._changed.clear()
             await self._changed.wait()
-        if self._held:
-            data = bytes(self._held[:_PIECE_BYTES])
-            del self._held[:_PIECE_BYTES]
-            self._taken.set()
-            return data
-        if self._error is not None:
-            raise self._error
-        return b""
+        if not self._held:
+            if not self._is_over:
+                return None
+            if self._error is not None:
+                raise self._error
+            return b""
+        pieces, self._held = self._held, []
+        self._cost = 0
+        self._taken.set()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Streams and sockets end with their session: the store is asked at least every 30 s."""
 
 import asyncio
+import time
 from collections.abc import Awaitable
-from itertools import count
 from typing import TypeVar
 
 from gateway.clock import Clock
@@ -25,37 +25,40 @@ class SessionWatch:
         self._sessions = sessions
         self._session_id = session_id
         self._clock = clock
-        self._asked_s = asyncio.get_running_loop().time()
+        self._asked_s = time.monotonic()
+        self._has_ended = False
 
     async def check(self) -> None:
         """Raises: SessionEnded, also if the store does not answer."""
-        now_s = asyncio.get_running_loop().time()
-        if now_s - self._asked_s < CHECK_S:
-            return
-        self._asked_s = now_s
-        try:
-            found = await self._sessions.find(self._session_id, self._clock())
-        except StoreUnavailable:
-            raise SessionEnded from None
-        if found is None or self._clock() >= found.record.expires_ms:
+        if await self.has_ended():
             raise SessionEnded
 
-    async def during(self, work: Awaitable[_T], checks: int | None = None) -> _T:
+    async def has_ended(self) -> bool:
+        """Whether the session has ended, or the store does not answer."""
+        now_s = time.monotonic()
+        if now_s - self._asked_s >= CHECK_S:
+            self._asked_s = now_s
+            try:
+                found = await self._sessions.find(self._session_id, self._clock())
+                self._has_ended = found is None or self._clock() >= found.record.expires_ms
+            except StoreUnavailable:
+                self._has_ended = True
+        return self._has_ended
+
+    async def during(self, work: Awaitable[_T]) -> _T:
         """The result of ``work``. The session is checked until it comes.
 
-        Raises: SessionEnded; TimeoutError, after so many ``checks``. The work is then cancelled.
+        Raises: SessionEnded. The work is then cancelled.
         """
         task = asyncio.ensure_future(work)
         try:
-            for _ in count() if checks is None else range(checks):
-                if (await asyncio.wait({task}, timeout=CHECK_S))[0]:
-                    return task.result()
+            while not (await asyncio.wait({task}, timeout=CHECK_S))[0]:
                 await self.check()
+            return task.result()
         finally:
             task.cancel()
-        raise TimeoutError
 
 
 def steady_ms() -> int:
     """Milliseconds by a clock that does not go back."""
-    return round(asyncio.get_running_loop().time() * 1000)
+    return time.monotonic_ns() // 1_000_000

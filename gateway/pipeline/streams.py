@@ -7,7 +7,8 @@ request body reaches the application while it comes. Little of either is in memo
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from multidict import CIMultiDict
@@ -90,38 +91,55 @@ class OpenStreams:
 
 
 class _Records(ReplyRecords):
-    """The records of a stream. ``begin`` precedes them: a grant, or a response salt."""
+    """The records of a stream."""
 
-    def __init__(
-        self,
-        begin: bytes,
-        records: AsyncGenerator[bytes],
-        body: Pipe,
-        context: StreamContext,
-    ) -> None:
-        self._begin = begin
+    def __init__(self, records: AsyncGenerator[bytes], body: Pipe, context: StreamContext) -> None:
         self._records = records
         self._body = body
         self._context = context
+        # How often the piece that is being sent was checked; None while none is.
+        self._checks: int | None = None
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._begin
-        async for record in self._records:
-            yield record
-
-    async def sent(self, sending: Awaitable[None]) -> None:
+    @asynccontextmanager
+    async def sending(self) -> AsyncIterator[AsyncIterator[bytes]]:
         try:
-            return await self._context.watch.during(sending, _STALL_CHECKS)
-        except SessionEnded:
-            text = "the session has ended, and the client does not read"
-            raise ConnectionResetError(text) from None
+            # ``_keep`` sets the time. A timer for each piece would cost too much.
+            async with asyncio.timeout(None) as limit:
+                keeping = asyncio.create_task(self._keep(limit))
+                try:
+                    async with aclosing(self._pieces()) as pieces:
+                        yield pieces
+                finally:
+                    keeping.cancel()
         except TimeoutError:
             raise ConnectionResetError("the client does not read") from None
+        finally:
+            await self._records.aclose()
+            self._body.abandon()
+            self._context.end()
 
-    async def aclose(self) -> None:
-        await self._records.aclose()
-        self._body.abandon()
-        self._context.end()
+    async def _pieces(self) -> AsyncGenerator[bytes]:
+        async for piece in self._records:
+            self._checks = 0
+            yield piece
+            self._checks = None
+        # The end of the HTTP body is sent now.
+        self._checks = 0
+
+    async def _keep(self, limit: asyncio.Timeout) -> None:
+        """Keep the connection in use, and cut off a client that does not read."""
+        while True:
+            await asyncio.sleep(_PING_S)
+            if self._checks is None:
+                self._body.wake()
+                continue
+            self._checks += 1
+            if self._checks == 1:
+                # Perhaps it has just begun.
+                continue
+            if self._checks > _STALL_CHECKS or await self._context.watch.has_ended():
+                limit.reschedule(asyncio.get_running_loop().time())
+                return
 
 
 def grant_reply(
@@ -134,8 +152,8 @@ def grant_reply(
     """The reply to a message whose response is streamed: the grant, then the records."""
     envelope, keys = accepted.seal_grant(MOST_RECORD_BYTES, now_ms, secrets.token_bytes)
     grant = envelope.serialize(form)
-    records = sealed_records(keys, response, context)
-    return _reply(len(grant).to_bytes(4) + grant, records, response.body, context)
+    begin = len(grant).to_bytes(4) + grant
+    return _reply(sealed_records(begin, keys, response, context), response.body, context)
 
 
 def records_reply(
@@ -143,8 +161,8 @@ def records_reply(
 ) -> Reply:
     """The reply to the body of a stream: a response salt, then records."""
     salt = secrets.token_bytes(RESPONSE_SALT_BYTES)
-    records = sealed_records(keys.salted(salt), response, context, upload)
-    return _reply(salt, records, response.body, context)
+    records = sealed_records(salt, keys.salted(salt), response, context, upload)
+    return _reply(records, response.body, context)
 
 
 def abort_reply(keys: StreamKeys, reason: AbortReason, context: StreamContext) -> Reply:
@@ -152,15 +170,13 @@ def abort_reply(keys: StreamKeys, reason: AbortReason, context: StreamContext) -
     body, salt = Pipe(), secrets.token_bytes(RESPONSE_SALT_BYTES)
 
     async def records() -> AsyncGenerator[bytes]:
-        yield _writer(keys.salted(salt), context).abort(reason, steady_ms())
+        yield salt + _writer(keys.salted(salt), context).abort(reason, steady_ms())
 
-    return _reply(salt, records(), body, context)
+    return _reply(records(), body, context)
 
 
-def _reply(
-    begin: bytes, records: AsyncGenerator[bytes], body: Pipe, context: StreamContext
-) -> Reply:
-    sending = _Records(begin, records, body, context)
+def _reply(records: AsyncGenerator[bytes], body: Pipe, context: StreamContext) -> Reply:
+    sending = _Records(records, body, context)
     headers = CIMultiDict(_HEADERS)
     return Reply(200, headers, b"", context.outcome, context.session, records=sending)
 
@@ -171,27 +187,23 @@ def _writer(keys: StreamKeys, context: StreamContext) -> BodyWriter:
 
 
 async def sealed_records(
+    begin: bytes,
     keys: StreamKeys,
     response: StreamedResponse,
     context: StreamContext,
     upload: Upload | None = None,
 ) -> AsyncGenerator[bytes]:
-    """The records of ``response``. Closing the iterator tells the application that nobody reads."""
+    """``begin`` (a grant, or a response salt), then the records of ``response``.
+
+    Closing the iterator tells the application that nobody reads.
+    """
     writer, body = _writer(keys, context), response.body
     try:
-        yield writer.head(Head(response.status, response.headers, response.length), steady_ms())
-        while True:
-            try:
-                async with asyncio.timeout(_PING_S):
-                    data = await body.read()
-            except TimeoutError:
-                await context.watch.check()
-                yield writer.ping(steady_ms())
-                continue
-            if not data:
-                break
+        head = Head(response.status, response.headers, response.length)
+        yield begin + writer.head(head, steady_ms())
+        while (data := await body.read()) != b"":
             await context.watch.check()
-            yield writer.data(data, steady_ms())
+            yield writer.ping(steady_ms()) if data is None else writer.data(data, steady_ms())
         if upload is not None and not upload.is_complete and upload.error is None:
             await upload.discard()
         if upload is not None and upload.error is not None:

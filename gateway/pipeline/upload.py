@@ -1,8 +1,7 @@
 """The body of a stream request: verified record by record, before the application reads it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from gateway.errors import BodyTooLarge, BodyTooSlow, BrokenBody
 from protocol.common.errors import AbortedStream, BrokenStream
@@ -16,6 +15,10 @@ _SILENCE_CHECKS = 4
 # So much of a body that the application did not read is still read, for so long.
 _DISCARDED_BYTES = 1024 * 1024
 _DISCARDED_S = 5
+_FAILURES = (
+    *(BrokenStream, AbortedStream, SessionEnded, ConnectionError, TimeoutError),
+    *(BodyTooLarge, BodyTooSlow, BrokenBody),
+)
 
 
 class Upload:
@@ -51,46 +54,42 @@ class Upload:
 
         Raises: BrokenBody.
         """
-        await self._checked(self._begin())
-
-    async def _begin(self) -> bytes:
-        while not self._reader.has_begun:
-            await self._feed()
-            if (piece := self._reader.next()) is not None:
-                self._first.append(piece)
-        return b""
+        try:
+            while not self._reader.has_begun:
+                await self._feed()
+                if (piece := self._reader.next()) is not None:
+                    self._first.append(piece)
+        except _FAILURES as error:
+            raise self._broken_by(error) from None
 
     async def read(self) -> bytes:
         """The next verified bytes, and b"" at the verified end. Raises: BrokenBody."""
-        return await self._checked(self._read())
-
-    async def _checked(self, reading: Coroutine[Any, Any, bytes]) -> bytes:
-        try:
-            return await reading
-        except BrokenStream:
-            self.error = AbortReason.BROKEN
-        except AbortedStream:
-            self.error = AbortReason.CANCELLED
-        except BodyTooLarge:
-            self.error = AbortReason.TOO_LARGE
-        except (BrokenBody, ConnectionError):
-            self.error = AbortReason.BROKEN
-        except (BodyTooSlow, TimeoutError):
-            self.error = AbortReason.TIMEOUT
-        except SessionEnded:
-            self.error = AbortReason.SESSION_ENDED
-        raise BrokenBody("the body did not come whole")
-
-    async def _read(self) -> bytes:
         if self.error is not None:
-            raise BrokenBody
-        while (piece := self._next()) is None:
-            if not await self._feed():
-                return b""
-        self._received += len(piece)
-        if self._received > self._max_bytes:
-            raise BodyTooLarge
+            raise BrokenBody("the body did not come whole")
+        try:
+            while (piece := self._next()) is None:
+                if not await self._feed():
+                    return b""
+            self._received += len(piece)
+            if self._received > self._max_bytes:
+                raise BodyTooLarge
+        except _FAILURES as error:
+            raise self._broken_by(error) from None
         return piece
+
+    def _broken_by(self, failure: Exception) -> BrokenBody:
+        match failure:
+            case AbortedStream():
+                self.error = AbortReason.CANCELLED
+            case BodyTooLarge():
+                self.error = AbortReason.TOO_LARGE
+            case BodyTooSlow() | TimeoutError():
+                self.error = AbortReason.TIMEOUT
+            case SessionEnded():
+                self.error = AbortReason.SESSION_ENDED
+            case _:
+                self.error = AbortReason.BROKEN
+        return BrokenBody("the body did not come whole")
 
     def _next(self) -> bytes | None:
         if self._first:

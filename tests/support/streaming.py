@@ -257,6 +257,22 @@ def starlette_app(seen: Seen) -> Starlette:
 
         return StreamingResponse(ticks(), media_type="text/event-stream")
 
+    async def late(request: Request) -> Response:
+        async def flood() -> AsyncIterator[bytes]:
+            seen.begun.set()
+            await seen.released.wait()
+            while True:
+                yield PATTERN
+
+        class Flood(StreamingResponse):
+            async def __call__(self, *given: Any) -> None:
+                try:
+                    await super().__call__(*given)
+                finally:
+                    seen.ended.set()
+
+        return Flood(flood())
+
     async def clock(request: Request) -> Response:
         ticks = seen.ticks_after(request.headers.get("Last-Event-ID", ""))
         if not ticks:
@@ -305,6 +321,7 @@ def starlette_app(seen: Seen) -> Starlette:
             Route("/up", up, methods=["PUT"]),
             Route("/back", back, methods=["PUT"]),
             Route("/ignore", ignore, methods=["PUT"]),
+            Route("/late", late),
             Route("/breaks", breaks),
             Route("/forever", forever),
         ]

@@ -188,16 +188,14 @@ async def _send(request: web.Request, response: web.StreamResponse) -> None:
     until the next garbage collection.
     """
     try:
-        await response.prepare(request)
         if isinstance(response, _Records):
-            await response.write_records(request)
-        await response.write_eof()
+            await response.send(request)
+        else:
+            await response.prepare(request)
+            await response.write_eof()
     except ConnectionError as error:
         traceback.clear_frames(error.__traceback__)
         FREED.add(request.writer.output_size)
-    finally:
-        if isinstance(response, _Records):
-            await response.records.aclose()
 
 
 class _Records(web.StreamResponse):
@@ -205,13 +203,16 @@ class _Records(web.StreamResponse):
 
     def __init__(self, reply: Reply, records: ReplyRecords) -> None:
         super().__init__(status=reply.status, headers=reply.headers)
-        self.records = records
+        self._records = records
 
-    async def write_records(self, request: web.Request) -> None:
+    async def send(self, request: web.Request) -> None:
         try:
-            async for record in self.records:
-                await self.records.sent(self.write(record))
-        except ConnectionResetError:
+            async with self._records.sending() as pieces:
+                await self.prepare(request)
+                async for piece in pieces:
+                    await self.write(piece)
+                await self.write_eof()
+        except ConnectionError:
             # The records end without FINAL; the client must not take the end for their end.
             if request.transport is not None:
                 request.transport.abort()

@@ -273,10 +273,12 @@ class StreamedExchange(InnerExchange):
         if self._left < 0:
             pipe.end(BodyFailed(AbortReason.TOO_LARGE))
             raise BodyTooLarge("the answer is larger than max_stream_bytes")
-        if not pipe.is_abandoned:
-            # As servers do: what is sent to a client that has gone is dropped.
-            with contextlib.suppress(ConnectionError):
-                await pipe.write(chunk)
+        # As servers do: what is sent to a client that has gone is dropped.
+        with contextlib.suppress(ConnectionError):
+            await pipe.write(chunk)
+        if pipe.is_abandoned:
+            # An application that never waits must be stopped here.
+            await asyncio.sleep(0)
         if not message.get("more_body", False):
             pipe.end()
             self.answer.set_result(HttpResponse(self._status, (), b""))

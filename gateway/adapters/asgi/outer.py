@@ -167,15 +167,11 @@ class AsgiRequest(OuterRequest):
 
     async def _send_records(self, reply: Reply, records: ReplyRecords, send: Send) -> None:
         headers = to_bytes(reply.headers.items())
-        try:
-            start = {"type": "http.response.start", "status": reply.status, "headers": headers}
-            await records.sent(send(start))
-            async for record in records:
-                body = {"type": "http.response.body", "body": record, "more_body": True}
-                await records.sent(send(body))
+        async with records.sending() as pieces:
+            await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+            async for piece in pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            await records.aclose()
 
 
 def has_one_host(scope: Scope) -> bool:

@@ -17,6 +17,7 @@ from certless.client import (
     Refused,
     StreamAborted,
     StreamBroken,
+    StreamResponse,
     StreamsNotAccepted,
     Suite,
     stream_body,
@@ -181,6 +182,44 @@ async def test_a_stream_ends_with_its_session(kind: str) -> None:
                 await response.read()
         async with asyncio.timeout(10):
             await at.seen.ended.wait()
+
+
+async def read_to_the_end(response: StreamResponse) -> None:
+    async for _ in response.content:
+        """It is dropped."""
+
+
+@pytest.mark.usefixtures("quick_checks")
+@each_kind
+async def test_a_fast_download_ends_with_its_session(kind: str) -> None:
+    async with streaming_in(kind) as at:
+        at.seen.released.set()
+        async with at.client.stream("GET", "/late") as response:
+            assert await response.content.readany()
+            await at.client.logout()
+            # The client reads, so it gets an ABORT and not a broken connection.
+            with pytest.raises(StreamAborted, match="session has ended"):
+                await asyncio.wait_for(read_to_the_end(response), 10)
+
+
+@pytest.mark.usefixtures("quick_checks")
+@pytest.mark.parametrize("ends", [False, True], ids=["stays", "ends"])
+@each_kind
+async def test_a_client_that_does_not_read_is_cut_off(
+    kind: str, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if ends:
+        monkeypatch.setattr(gateway_streams, "_STALL_CHECKS", 1_000_000)
+    async with streaming_in(kind) as at:
+        at.seen.released.set()
+        async with at.client.stream("GET", "/late") as response:
+            assert response.status == 200
+            if ends:
+                await at.client.logout()
+            async with asyncio.timeout(20):
+                await at.seen.ended.wait()
+            with pytest.raises(ClientError):
+                await asyncio.wait_for(read_to_the_end(response), 10)
 
 
 @pytest.mark.usefixtures("quick_checks")
