@@ -15,10 +15,12 @@ from .errors import Interrupted, LoginNeeded, NotForwarded
 from .headers import to_browser, to_site
 from .markup import Rewriter
 from .origins import Origins
-from .policy import ancestors_for, own_policy
+from .pages import leaving
+from .policy import own_policy
 from .session import SealedSession
 
 _BODILESS = frozenset({204, 304})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LENGTH = re.compile(r"[0-9]{1,15}")
 
 
@@ -33,12 +35,6 @@ class Route:
     session: SealedSession
     cookies: Cookies | None
     others: tuple[str, ...] = ()
-
-    def policy_for(self, request: web.BaseRequest) -> str:
-        """Browsers send Sec-Fetch-Site to local addresses, but not to a plain site."""
-        if self.origins.are_equal:
-            return own_policy("'self'", self.others)
-        return own_policy(ancestors_for(request.headers.get("Sec-Fetch-Site")))
 
 
 class _Upload:
@@ -70,8 +66,10 @@ async def forward(request: web.BaseRequest, target: str, route: Route) -> web.St
     try:
         response = web.StreamResponse(status=answer.status)
         lines = response_cookies(answer.headers, target, route)
-        policy = route.policy_for(request)
+        policy = own_policy(route.others)
         mapped = to_browser(answer.headers.items(), route.origins, lines, policy)
+        if answer.status in _REDIRECTS and route.origins.leaves(mapped.get(hdrs.LOCATION, "")):
+            return leaving(request.headers, mapped[hdrs.LOCATION], lines)
         if answer.is_decoded:
             mapped.popall(hdrs.CONTENT_ENCODING, None)
         response.headers.extend(mapped)

@@ -25,11 +25,12 @@ _NOT_TO_SITE = frozenset(
         "upgrade-insecure-requests",
     }
 )
-# Set-Cookie is in ``cookies``. The others name the real host, or make the browser send reports.
+# Set-Cookie is in ``cookies``. The others name the real host, or make the browser load or send
+# something without regard to any policy.
 _NOT_TO_BROWSER = frozenset(
     {
-        *("alt-svc", "content-length", "nel", "referrer-policy", "report-to"),
-        *("reporting-endpoints", "server", "set-cookie", "set-cookie2"),
+        *("alt-svc", "content-length", "expect-ct", "nel", "referrer-policy", "report-to"),
+        *("reporting-endpoints", "server", "set-cookie", "set-cookie2", "speculation-rules"),
         "strict-transport-security",
     }
 )
@@ -38,8 +39,6 @@ _ADDRESSES_TO_BROWSER = frozenset(
     {"access-control-allow-origin", "content-location", "location", "sourcemap"}
 )
 _TEXTS_WITH_ADDRESSES = frozenset({"link", "refresh", "timing-allow-origin"})
-# They concern only the local address of mapped mode.
-_LEFT_UNMAPPED = frozenset({"clear-site-data", "referrer-policy"})
 _POLICIES = frozenset({"content-security-policy", "content-security-policy-report-only"})
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
@@ -78,9 +77,9 @@ def to_browser(
             mapped.add(name, origins.to_own(value))
         elif known in _POLICIES:
             mapped.add(name, mapped_policy(value, origins))
-        elif known in _LEFT_UNMAPPED and origins.are_equal:
-            mapped.add(name, value)
-        elif known == "clear-site-data":
+        elif known == "referrer-policy" and origins.are_equal:
+            mapped.add(name, _with_origin(value))
+        elif known == "clear-site-data" and not origins.are_equal:
             # "cookies" would delete the cookie of the door.
             mapped.add(name, '"cache", "storage"')
         elif known not in _NOT_TO_BROWSER:
@@ -96,6 +95,12 @@ def to_browser(
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise NotForwarded("the site sent a header field with control characters")
     return CIMultiDict((name, _encodable(value)) for name, value in mapped.items())
+
+
+def _with_origin(policy: str) -> str:
+    """With ``no-referrer``, forms name no Origin, and look like those of other sites."""
+    names = (name.strip() for name in policy.split(","))
+    return ", ".join("same-origin" if name.lower() == "no-referrer" else name for name in names)
 
 
 def _encodable(value: str) -> str:

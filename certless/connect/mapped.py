@@ -107,7 +107,7 @@ class _Handler:
             entered.headers.update(headers)
             return entered
         if verdict is Verdict.ASK_FIRST:
-            return pages.ask_first(self._facts, target)
+            return pages.ask_first(self._facts, self._own + target)
         if verdict is not Verdict.ADMITTED:
             return pages.told(request.headers, *_WORDS[verdict])
         return await self._admitted(request, target)

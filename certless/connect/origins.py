@@ -7,6 +7,8 @@ import re
 
 from yarl import URL
 
+_TO_BE_SLASHES = str.maketrans("\\", "/", "\t\r\n")
+_UP_TO_SPACE = "".join(map(chr, range(0x21)))
 # What can follow a host and port in an address.
 _END = r"(?=[/?#\"'\s<>()\\,;]|$)"
 
@@ -45,6 +47,19 @@ class Origins:
         """``url``, mapped if it is below the site."""
         found = self._anywhere.match(url)
         return self.own + url[found.end() :] if found else url
+
+    def leaves(self, url: str) -> bool:
+        """Whether ``url``, which is mapped, leads out of the seal: to another site without TLS.
+
+        It is read as browsers read it: ``\\`` is ``/``, and tabs and spaces around it do not count.
+        In proxy mode nothing leaves, because the proxy refuses other sites.
+        """
+        if self.are_equal:
+            return False
+        read = url.strip(_UP_TO_SPACE).translate(_TO_BE_SLASHES)
+        if self.url_to_site(read) != read:
+            return False
+        return read.startswith("//") or read[:5].lower() == "http:"
 
     def url_to_site(self, url: str) -> str:
         """``url`` as the site knows it, if it is below our own address."""

@@ -1,6 +1,6 @@
 """The pages of ``connect`` itself. They run no script, and everything in them is escaped."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 
@@ -12,6 +12,8 @@ _HEADERS = {
         "frame-ancestors 'none'"
     ),
     "Cache-Control": "no-store",
+    # A page of another site that has opened this one loses its handle.
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "same-origin",
     "Server": "certless",
     "X-Content-Type-Options": "nosniff",
@@ -109,14 +111,30 @@ def ask_code(site: Site, action: str, then: str, error: str = "") -> web.Respons
     )
 
 
-def ask_first(site: Site, target: str) -> web.Response:
-    """A page between another site and this one."""
+def ask_first(site: Site, url: str) -> web.Response:
+    """A page between another site and ``url``, which is below our own address."""
     return page(
         403,
         "Continue?",
         f"{site.facts}<p>A page of another site wants to open this one, with your session.</p>"
-        f'<p><a href="{escape(target)}">Continue to {escape(site.origin)}</a></p>',
+        f'<p><a href="{escape(url)}">Continue to {escape(site.origin)}</a></p>',
     )
+
+
+def leaving(request_headers: Mapping[str, str], url: str, cookies: Iterable[str]) -> web.Response:
+    """Instead of a redirect of the site to ``url``, which is not sealed.
+
+    A browser could send it the form that it has just sent to the site.
+    """
+    text = f"the site leads to {url}. Nothing that you send there is encrypted."
+    if wants_page(request_headers):
+        link = f'<a href="{escape(url)}" rel="noreferrer">Open it without encryption</a>'
+        told_so = page(403, "This leaves the sealed site", f"<p>{escape(text)}</p><p>{link}</p>")
+    else:
+        told_so = plain(403, f"certless connect: {text}")
+    for cookie in cookies:
+        told_so.headers.add("Set-Cookie", cookie)
+    return told_so
 
 
 def _error(text: str) -> str:

@@ -14,22 +14,17 @@ _NO_TLS = frozenset({"upgrade-insecure-requests", "block-all-mixed-content"})
 _REPORTS = frozenset({"report-uri", "report-to"})
 
 
-def own_policy(ancestors: str, sealed: Sequence[str] = ()) -> str:
+def own_policy(sealed: Sequence[str] = ()) -> str:
     """Only the site itself, the other ``sealed`` origins, and what has TLS.
 
-    ``ancestors`` may frame the page.
+    Only pages of the site itself may frame its pages.
     """
     places = " ".join(("'self'", *sealed, "https:"))
     return (
         f"default-src {places} wss: data: blob: 'unsafe-inline' 'unsafe-eval' "
         f"'wasm-unsafe-eval'; form-action {places}; base-uri {places}; "
-        f"frame-ancestors {ancestors}"
+        "frame-ancestors 'self'"
     )
-
-
-def ancestors_for(fetch_site: str | None) -> str:
-    """Only pages of the site itself may frame its pages. Nobody else may."""
-    return "'self'" if fetch_site == "same-origin" else "'none'"
 
 
 def mapped_policy(policy: str, origins: Origins) -> str:

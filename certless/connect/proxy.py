@@ -6,7 +6,6 @@ sends its requests in plain.
 
 import base64
 import hmac
-import json
 import re
 import secrets
 import socket
@@ -27,6 +26,7 @@ from .door import SAFE_METHODS
 from .forward import Route, failure, forward
 from .login_pages import LoginPages
 from .origins import Origins
+from .pac import pac_file
 from .serving import IDLE_S, serving
 from .session import SealedSession
 from .sockets import is_socket, relay
@@ -128,16 +128,21 @@ class _Site:
     def __init__(self, named: NamedSite, prefix: str, others: Sequence[str]) -> None:
         self.origin = named.origins.site
         self._route = Route(named.origins, named.session, None, tuple(others))
+        self._sealed = (self.origin, *others)
         self._prefix = prefix
         self.login = LoginPages(named.session, named.facts, prefix)
 
     async def answer(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
-        if request.path == self._prefix or request.path.startswith(f"{self._prefix}/"):
-            is_ours = request.headers.get(hdrs.ORIGIN) == self.origin
-            if request.method in SAFE_METHODS or is_ours:
-                return await self.login.handle(request)
+        origin = request.headers.get(hdrs.ORIGIN)
+        is_safe = request.method in SAFE_METHODS and not is_socket(request)
+        is_for_us = request.path == self._prefix or request.path.startswith(f"{self._prefix}/")
+        # Programs send no Origin. Browsers send it with everything that is not safe.
+        is_known = origin == self.origin if is_for_us else origin in (None, *self._sealed)
+        if not (is_safe or is_known):
             text = "A page of another site may not send this request."
             return pages.told(request.headers, 403, "Refused", text)
+        if is_for_us:
+            return await self.login.handle(request)
         passed_on = relay if is_socket(request) else forward
         try:
             return await passed_on(request, target, self._route)
@@ -168,7 +173,7 @@ class _Handler:
         if request.method == "CONNECT":
             return await self._open_tunnel(request)
         if request.raw_path == "/proxy.pac" and request.headers.get(hdrs.HOST) == self.authority:
-            return self._pac()
+            return pac_file(self.sites, self.authority)
         if not self._is_admitted(request.headers):
             return _denied()
         found = _ABSOLUTE.fullmatch(request.raw_path)
@@ -213,20 +218,6 @@ class _Handler:
     def _not_named(self, request: web.BaseRequest) -> web.Response:
         text = "This proxy passes on requests to the sites that it was started with, and no others."
         return pages.told(request.headers, 403, "Not passed on", text)
-
-    def _pac(self) -> web.StreamResponse:
-        """Only best effort: without it, or without us, browsers go past the proxy."""
-        script = (
-            f"var sites = {json.dumps(sorted(self.sites))};\n"
-            "function FindProxyForURL(url, host) {\n"
-            "  var found = /^(?:http|ws):\\/\\/([^\\/?#]*)/.exec(url.toLowerCase());\n"
-            "  var at = found && found[1].replace(/:80$/, '');\n"
-            f"  return at && sites.indexOf(at) >= 0 ? 'PROXY {self.authority}' : 'DIRECT';\n"
-            "}\n"
-        )
-        answer = pages.plain(200, script)
-        answer.content_type = "application/x-ns-proxy-autoconfig"
-        return answer
 
 
 async def _last(request: web.BaseRequest, refused: web.Response) -> web.StreamResponse:

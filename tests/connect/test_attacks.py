@@ -66,6 +66,43 @@ async def test_links_of_other_sites_are_asked_about(tmp_path: Path) -> None:
         assert at.seen.requests == []
 
 
+async def test_the_page_between_leads_to_our_own_address(tmp_path: Path) -> None:
+    async with connected(tmp_path) as at:
+        navigation = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+        asked = await at.get("//evil.example/", **navigation)
+        assert f'href="{at.own}//evil.example/"' in await asked.text()
+        # The other page keeps no handle of the window that it has opened.
+        assert asked.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_out_of_the_seal_is_shown_and_not_followed(
+    status: int, tmp_path: Path
+) -> None:
+    """Firefox sends a form again to such an address, whatever ``form-action`` says."""
+    async with connected(tmp_path) as at:
+        for to in (
+            "http://evil.example/<x>",
+            "HTTP:evil.example",
+            "//evil.example/",
+            "\\\\evil.example/",
+            "/\t/evil.example/",
+            f"{at.own}@evil.example/",
+        ):
+            target = str(URL("/away").with_query(status=str(status), to=to))
+            shown = await at.post(target, {"password": "secret"})
+            assert (shown.status, "Location" in shown.headers) == (403, False), to
+            text = await shown.text()
+            assert "is encrypted" in text
+            assert "<x>" not in text
+            assert shown.headers["Set-Cookie"].startswith("seen=away")
+        for to in ("https://pay.example/", "/orders", "orders", f"{at.site}/orders"):
+            target = str(URL("/away").with_query(status=str(status), to=to))
+            moved = await at.post(target, {"a": "b"})
+            expected = to.replace(at.site, at.own)
+            assert (moved.status, moved.headers["Location"]) == (status, expected)
+
+
 @pytest.mark.parametrize(
     ("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
 )

@@ -114,6 +114,22 @@ def test_policies_lose_reports_and_tls() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["Alt-Svc", "Expect-CT", "NEL", "Report-To", "Reporting-Endpoints", "Speculation-Rules"],
+)
+def test_fields_that_make_a_browser_load_or_send_are_dropped(name: str) -> None:
+    for origins in (ORIGINS, Origins(URL(SITE))):
+        assert name not in to_browser([(name, '"http://evil.example/"')], origins, [], "")
+
+
+def test_forms_in_proxy_mode_name_their_origin() -> None:
+    field = ("Referrer-Policy", "no-referrer, strict-origin")
+    in_proxy = to_browser([field], Origins(URL(SITE)), [], "")
+    assert in_proxy["Referrer-Policy"] == "same-origin, strict-origin"
+    assert to_browser([field], ORIGINS, [], "")["Referrer-Policy"] == "same-origin"
+
+
 HTML = (
     f"<!doctype html>\n<html>\n<!-- {SITE}/comment --><a\n href='{SITE}/a'>{SITE}</a>"
     f'<img srcset="{SITE}/1.png 1x,{SITE}/2.png 2x"><style>\n a {{ b: url({SITE}/x) }}</style>'

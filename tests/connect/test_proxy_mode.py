@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import aiohttp
 import pytest
 from connected import PAGE
 from mailboxes import a_free_port
@@ -82,6 +83,17 @@ async def test_logins_of_other_pages_are_refused(tmp_path: Path) -> None:
         assert (await at.get(f"{at.site.url}/orders")).status == 200
 
 
+async def test_requests_of_other_pages_change_nothing(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as at:
+        for origin in ("http://evil.example", "https://nas.lan:5000", "null"):
+            assert (await at.post("/login", {"name": "eve"}, origin)).status == 403
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await at.http.ws_connect(f"{at.site.url}/chat", proxy=at.proxy.url, origin=origin)
+            assert refused.value.status == 403
+        assert at.site.seen.requests == []
+        assert (await at.post("/login", {"name": "ann"}, "http://nas.lan:5000")).status == 302
+
+
 async def test_the_pac_file_names_the_sites(tmp_path: Path) -> None:
     async with proxied(tmp_path) as at:
         answer = await at.http.get(at.proxy.pac_url)
@@ -89,6 +101,8 @@ async def test_the_pac_file_names_the_sites(tmp_path: Path) -> None:
         text = await answer.text()
         assert f'["{URL(at.site.url).authority}", "nas.lan:5000"]' in text
         assert str(URL(at.proxy.url).password) not in text
+        # A page of another site cannot run it as a script, and learns no names of sites.
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
         rebound = await at.http.get(at.proxy.pac_url, headers={"Host": "evil.example"})
         assert rebound.status == 407
 

@@ -100,6 +100,12 @@ def small_site(seen: Seen) -> web.Application:
         answer.set_cookie(request.query["name"], "mine", httponly="hidden" in request.query)
         return answer
 
+    async def away(request: web.Request) -> web.Response:
+        answer = web.Response(status=int(request.query.get("status", "302")))
+        answer.headers["Location"] = request.query["to"]
+        answer.set_cookie("seen", "away")
+        return answer
+
     async def down(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse()
         answer.content_length = size = int(request.query["size"])
@@ -152,6 +158,7 @@ def small_site(seen: Seen) -> web.Application:
     app.router.add_route("*", "/headers", headers)
     app.router.add_get("/policy", policy)
     app.router.add_get("/set", sets)
+    app.router.add_route("*", "/away", away)
     app.router.add_get("/down", down)
     app.router.add_post("/up", up)
     app.router.add_get("/events", events)

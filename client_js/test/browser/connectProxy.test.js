@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
+import { runInNewContext } from 'node:vm';
 import { after, before, describe, test } from '../limited.js';
 import { startGateway } from '../gateway.js';
 import { launch } from './chromium.js';
@@ -96,6 +97,19 @@ describe('a browser with the fixed proxy', () => {
     await assert.rejects(strange.goto(other.url.replace('http', 'https')), /ERR_TUNNEL_CONNECTION_FAILED/);
     await strange.close();
     assert.deepEqual(other.seen, []);
+  });
+
+  test('finds its sites in the PAC file, however they are written', async () => {
+    const pac = await (await fetch(`${connect.proxy.server}/proxy.pac`)).text();
+    const found = (url) => runInNewContext(`${pac}\nFindProxyForURL(${JSON.stringify(url)}, '')`);
+    const [scheme, rest] = gateway.url.split('//');
+    const [host, port] = rest.split(':');
+    for (const url of [`${scheme}//${rest}/a`, `WS://${rest}`, `${scheme}//ann:x@${rest}/`, `${scheme}//${host}.:${port}/`]) {
+      assert.equal(found(url), `PROXY ${new URL(connect.proxy.server).host}`, url);
+    }
+    for (const url of [`${scheme}//${rest}0/`, `https://${rest}/`, `${scheme}//other.example/${gateway.url}`]) {
+      assert.equal(found(url), 'DIRECT', url);
+    }
   });
 
   test('gets nothing without the credential', async () => {
