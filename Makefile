@@ -25,13 +25,14 @@ test: test-node test-browser test-firefox test-python
 test-node: $(VENV)/.test client_js/node_modules/.ready
 	cd client_js && $(WITH_PYTHON) $(WITHIN) 15m npm test --silent
 
-test-browser: $(VENV)/.test $(BUNDLE) .make/chromium .make/php
+test-browser: $(VENV)/.test $(BUNDLE) .make/chromium .make/php .make/dokuwiki
 	cd client_js && $(WITH_PYTHON) $(WITHIN) 25m npm run test:browser --silent
 
 test-firefox: $(VENV)/.test $(BUNDLE) .make/firefox
 	cd client_js && $(WITH_PYTHON) $(WITHIN) 8m npm run test:firefox --silent
 
-test-python: $(VENV)/.test $(BUNDLE) .make/redis .make/deploy .make/php .make/openssl
+test-python: $(VENV)/.test $(BUNDLE) \
+		.make/redis .make/deploy .make/php .make/dokuwiki .make/openssl .make/curl
 	$(WITHIN) 35m $(PYTEST) -n 2 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --contexts='^$$|^protocol$$' --include='protocol/*' --fail-under=100
 	$(BIN)/coverage report --include='gateway/*,certless/*' --fail-under=$(GATEWAY_COVERAGE)
@@ -127,6 +128,16 @@ $(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/script
 .make/php:
 	@command -v php >/dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends php-cli; }
+	@mkdir -p $(@D) && touch $@
+
+# A real wiki for the tests. php-cgi, because the package needs some PHP besides php-cli.
+.make/dokuwiki: .make/php
+	@test -e /usr/share/dokuwiki/doku.php || { apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends dokuwiki php-cgi; }
+	@mkdir -p $(@D) && touch $@
+
+.make/curl:
+	@command -v curl >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends curl; }
 	@mkdir -p $(@D) && touch $@
 
 $(VENV)/.bench: $(VENV)/.test

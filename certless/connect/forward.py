@@ -37,6 +37,19 @@ class Route:
     others: tuple[str, ...] = ()
 
 
+class _Response(web.StreamResponse):
+    """Without a Content-Type if the site sent none: browsers then look at the body.
+
+    aiohttp adds ``application/octet-stream`` before it sends, which would make a page a download.
+    """
+
+    async def _prepare_headers(self) -> None:
+        is_typed = hdrs.CONTENT_TYPE in self.headers
+        await super()._prepare_headers()
+        if not is_typed:
+            self.headers.popall(hdrs.CONTENT_TYPE, None)
+
+
 class _Upload:
     """The body of a request, once."""
 
@@ -64,7 +77,7 @@ async def forward(request: web.BaseRequest, target: str, route: Route) -> web.St
         is_repeatable=request.method in SAFE_METHODS and upload is None,
     )
     try:
-        response = web.StreamResponse(status=answer.status)
+        response = _Response(status=answer.status)
         lines = response_cookies(answer.headers, target, route)
         policy = own_policy(route.others)
         mapped = to_browser(answer.headers.items(), route.origins, lines, policy)

@@ -24,8 +24,18 @@ async def serving(
 
     A handler is cancelled when its browser leaves. Bodies are passed on as they are encoded.
     """
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except ConnectionError:
+            # A handler can write to a connection that the browser has just closed.
+            if request.transport is None or request.transport.is_closing():
+                return web.Response()
+            raise
+
     server = web.Server(
-        handler,
+        answer,
         handler_cancellation=True,
         auto_decompress=False,
         keepalive_timeout=idle_s,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from connected import ANN, Site, a_browser, a_site, files_of
+from peers import servers
 from processes import ROOT, program
 
 from gateway.cli.main import main
@@ -47,6 +48,52 @@ async def test_curl_runs_through_it(tmp_path: Path) -> None:
         # The session is ended, and nothing is kept.
         assert await site.assembly.store.count_sessions(system_clock()) == 0
         assert files_of(tmp_path) == []
+
+
+# Requests to httpbin. curl prints the body, or the figures of -w.
+HTTPBIN = """
+q() { curl -sS --max-time 20 "$@"; echo; }
+f() { q -o /dev/null -w '%{http_code} %{content_type} %{num_redirects} %{size_download}' "$@"; }
+cd "$2"
+for path in redirect/3 absolute-redirect/3; do q -L "$1/$path" | grep '"url"'; done
+f -L "$1/redirect-to?url=/html"
+q -L -c jar -b jar "$1/cookies/set/tea/green"
+q -L -c jar -b jar "$1/cookies/delete?tea"
+for code in 201 204 304 401 404 418 429 503; do f "$1/status/$code"; done
+for coding in gzip deflate brotli; do q --compressed "$1/$coding" | grep true; done
+q -N "$1/drip?duration=0.2&numbytes=9&delay=0"
+f "$1/stream-bytes/100000?seed=1"
+q -u ann:tea "$1/basic-auth/ann/tea"
+q --digest -u ann:tea "$1/digest-auth/auth/ann/tea"
+f "$1/image/png"
+for method in GET POST PUT PATCH DELETE; do
+  q -X $method "$1/anything/a%2Fb?x=1" | grep -E '"(method|url)"'
+done
+f -I "$1/bytes/5000"
+q -r 2-4 "$1/range/26"
+q -T big "$1/put" | grep '"data"' | sha1sum
+q -F file=@big -H 'Expect: 100-continue' "$1/post" | grep '"file"' | sha1sum
+q -H 'If-None-Match: tea' -w '%{http_code}' "$1/etag/tea"
+"""
+
+
+async def test_curl_sees_the_same_as_without_it(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "big").write_bytes(os.urandom(1_000_000))
+    child = ["sh", "-c", HTTPBIN, "sh"]
+    async with servers.httpbin(tmp_path) as upstream, a_site(upstream) as site:
+        files = str(tmp_path / "files")
+        status, sealed, err = await through_connect(
+            site, tmp_path / "state", [*child, site.url, files]
+        )
+        assert (status, err) == (0, b"")
+        async with (
+            program(*child, upstream, files, stdout=asyncio.subprocess.PIPE) as process,
+            asyncio.timeout(60),
+        ):
+            plain, _ = await process.communicate()
+    assert sealed.decode().replace(site.url, upstream).split("\n") == plain.decode().split("\n")
+    assert plain.count(b"\n") > 50
 
 
 async def test_the_code_is_asked_for_on_the_terminal(tmp_path: Path) -> None:

@@ -77,6 +77,21 @@ async def test_addresses_of_the_site_are_mapped(tmp_path: Path) -> None:
         assert f"url({at.own}/p.png)" in await (await at.get("/style.css")).text()
 
 
+async def test_an_answer_without_a_type_stays_without_one(tmp_path: Path) -> None:
+    # A browser then looks at the body. As octet-stream, a page would be a download.
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\n<h1>tea")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1") as site:
+        port = site.sockets[0].getsockname()[1]
+        async with connected(tmp_path, f"http://127.0.0.1:{port}") as at:
+            page = await at.get("/")
+            assert await page.text() == "<h1>tea"
+            assert "Content-Type" not in page.headers
+
+
 async def test_requests_arrive_as_if_sent_to_the_site(tmp_path: Path) -> None:
     async with connected(tmp_path) as at:
         answer = await at.post("/headers?a=%2F%2f&b", b"x", Referer=f"{at.own}/form", TE="trailers")

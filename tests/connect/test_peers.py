@@ -1,23 +1,18 @@
 """Real sites through ``connect``, unchanged: a login in PHP, and Django's admin."""
 
-import asyncio
 import hashlib
 import os
 import re
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
 from connected import PAGE, Connected, connected, files_of
-from mailboxes import a_free_port
-from processes import ROOT, program, until_listening
+from peers import servers
+from peers.servers import PASSWORD
 from yarl import URL
 
 pytestmark = pytest.mark.timeout(120)
-SUPPORT = ROOT / "tests" / "support"
 PICTURE = os.urandom(300_000)
 
 
@@ -51,44 +46,8 @@ class Visitor:
         return await answer.text()
 
 
-@asynccontextmanager
-async def php(folder: Path) -> AsyncIterator[str]:
-    port = a_free_port()
-    command = ("php", "-d", f"session.save_path={folder}", "-S", f"127.0.0.1:{port}")
-    quiet = asyncio.subprocess.DEVNULL
-    async with program(
-        *command, str(SUPPORT / "php_site.php"), stdout=quiet, stderr=quiet
-    ) as process:
-        await until_listening(port, process)
-        yield f"http://127.0.0.1:{port}"
-
-
-@asynccontextmanager
-async def django(folder: Path) -> AsyncIterator[str]:
-    port = a_free_port()
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(SUPPORT),
-        "DJANGO_SETTINGS_MODULE": "django_shop.settings",
-        "DJANGO_SHOP": str(folder),
-        "DJANGO_SUPERUSER_PASSWORD": "a long password",
-    }
-    admin = (sys.executable, "-m", "django")
-    quiet = asyncio.subprocess.DEVNULL
-    for words in (
-        ("migrate", "--run-syncdb", "-v", "0"),
-        ("createsuperuser", "--noinput", "--username", "root", "--email", "r@example.org"),
-    ):
-        async with program(*admin, *words, env=environment, stdout=quiet) as process:
-            assert await process.wait() == 0
-    serve = ("runserver", "--noreload", f"127.0.0.1:{port}")
-    async with program(*admin, *serve, env=environment, stdout=quiet, stderr=quiet) as process:
-        await until_listening(port, process)
-        yield f"http://127.0.0.1:{port}"
-
-
 async def test_a_login_in_php(tmp_path: Path) -> None:
-    async with php(tmp_path) as upstream, connected(tmp_path, upstream) as at:
+    async with servers.php(tmp_path) as upstream, connected(tmp_path, upstream) as at:
         visitor = Visitor(at)
         assert "Log in" in await visitor.get("/")
         assert "Hello ann" in await visitor.submit("/", "/login", {"name": "ann"})
@@ -102,10 +61,10 @@ async def test_a_login_in_php(tmp_path: Path) -> None:
 
 
 async def test_the_admin_of_django(tmp_path: Path) -> None:
-    async with django(tmp_path) as upstream, connected(tmp_path, upstream) as at:
+    async with servers.django(tmp_path) as upstream, connected(tmp_path, upstream) as at:
         visitor = Visitor(at)
         entered = await visitor.send(
-            "/admin/login/?next=/admin/", {"username": "root", "password": "a long password"}
+            "/admin/login/?next=/admin/", {"username": "root", "password": PASSWORD}
         )
         assert "Site administration" in entered
         assert "--primary" in await visitor.get("/static/admin/css/base.css")

@@ -1,0 +1,1 @@
+"""Real applications that know nothing of Certless, started as their documents say."""
