@@ -8,9 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Unpack
-
-from prometheus_client import CollectorRegistry
+from typing import TYPE_CHECKING, Unpack
 
 from gateway.checks.second_check import SecondCheck
 from gateway.checks.webhook import CheckWebhook, check_webhook
@@ -30,7 +28,6 @@ from gateway.mail.queue import MailQueue
 from gateway.mail.transports import MailTransport
 from gateway.mail.url import transport_from_url
 from gateway.monitoring.audit import AuditLog
-from gateway.monitoring.metrics import Metrics
 from gateway.pipeline.classic_routes import ClassicRoutes
 from gateway.pipeline.dispatch import Dispatcher
 from gateway.pipeline.hardened_routes import HardenedRoutes
@@ -54,12 +51,16 @@ from protocol.common.primitives import RsaPrivateKey
 from protocol.hardened.handshake_server import HandshakeServer
 from protocol.hardened.suites import HARDENED_SUITES
 
-from .admin import Admin
 from .clock import Clock
 from .errors import ConfigError, GatewayError
 from .events import Events
 from .options import SetupOptions, check_names
 from .stores import Store
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from .admin import Admin
 
 _log = logging.getLogger("certless")
 
@@ -81,7 +82,7 @@ class Assembly:
     key_pool: KeyPool
     reloads: Reloads
     audit: AuditLog | None
-    admin: Admin | None
+    admin: "Admin | None"
 
     async def lifespan(self) -> AsyncIterator[None]:
         """Start the background work, yield once, and end it."""
@@ -122,6 +123,18 @@ class Assembly:
         await self.session_expiry.sweep(self.settings.clock())
 
 
+def _metrics_of(events: Events) -> "CollectorRegistry":
+    """The metrics that count ``events``."""
+    # prometheus_client and what uses it are loaded only with an admin listener: a quick start.
+    from prometheus_client import CollectorRegistry  # noqa: PLC0415
+
+    from gateway.monitoring.metrics import Metrics  # noqa: PLC0415
+
+    registry = CollectorRegistry()
+    events.subscribe(Metrics(registry))
+    return registry
+
+
 def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     """All parts, from the options of ``certless.setup``. Raises: ConfigError, in one line."""
     check_names(options)
@@ -134,9 +147,7 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     keyring = _keyring(store, options.get("key_file"))
 
     events = Events(*([watch] if watch else []))
-    registry = CollectorRegistry()
-    if admin is not None:
-        events.subscribe(Metrics(registry))
+    registry = None if admin is None else _metrics_of(events)
     audit_log = AuditLog(Path(audit), events, chosen.clock) if audit else None
     if audit_log:
         events.subscribe(audit_log)
@@ -144,7 +155,11 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
         backend = timed(backend, events)
     session_expiry = SessionExpiry(backend, events, chosen.clock, chosen.sweep_interval_s * 1000)
     parts, needs_rsa = (backend, keyring, chosen.clock), needs_keys(chosen.suites)
-    listener = None if admin is None else Admin(admin, registry, *parts, needs_keys=needs_rsa)
+    listener = None
+    if admin is not None and registry is not None:
+        from .admin import Admin  # noqa: PLC0415 (as in _metrics_of)
+
+        listener = Admin(admin, registry, *parts, needs_keys=needs_rsa)
     key_pool = KeyPool(chosen.key_pool_size, events, chosen.key_queue_size)
     mail_queue = MailQueue(transport, events)
     tags = UserTags(backend, keyring)

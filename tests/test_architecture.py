@@ -91,9 +91,12 @@ def imports(source: str, package: str) -> set[str]:
     """The full names of all modules that ``source``, a module of ``package``, may load.
 
     ``from x import y`` counts as x and as x.y, for y may be a module. Imports in functions count.
+    If the name of a module to load is computed, each text of ``source`` counts.
     """
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    nodes = list(ast.walk(ast.parse(source)))
+    texts = {str(node.value) for node in nodes if isinstance(node, ast.Constant)}
+    for node in nodes:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -101,7 +104,8 @@ def imports(source: str, package: str) -> set[str]:
             base = ".".join(filter(None, (*(above if node.level else ()), node.module)))
             found |= {base} | {f"{base}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            found |= {str(arg.value) for arg in node.args[:1] if isinstance(arg, ast.Constant)}
+            named = {str(arg.value) for arg in node.args[:1] if isinstance(arg, ast.Constant)}
+            found |= named or texts
     return found
 
 

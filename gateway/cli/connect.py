@@ -31,7 +31,7 @@ _BEST_EFFORT = (
 )
 
 
-def add_connect(commands: Any) -> None:
+def add(commands: Any) -> None:
     """Add the command to the parser."""
     connect = commands.add_parser(
         "connect",
@@ -66,7 +66,7 @@ def add_connect(commands: Any) -> None:
         action="store_true",
         help="log out, and delete the ticket and the local address of the site",
     )
-    connect.set_defaults(run=_connect)
+    connect.set_defaults(run=_connect, errors=(ClientError,))
     connect.parse_known_args = functools.partial(_parse, connect.parse_known_args)
 
 

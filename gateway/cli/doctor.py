@@ -4,7 +4,9 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
+from gateway.config.arguments import add_arguments
 from gateway.doctor import Finding, Mark, Report, Service, examine, fix
 from gateway.doctor.clock import check_clock
 from gateway.doctor.codes import check_codes
@@ -32,7 +34,16 @@ CHECKS = (
 )
 
 
-async def doctor(arguments: argparse.Namespace) -> int:
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    check = commands.add_parser(
+        "doctor", help="check the options and environment of such a gateway"
+    )
+    add_arguments(check)
+    check.set_defaults(run=_doctor)
+
+
+async def _doctor(arguments: argparse.Namespace) -> int:
     """Print the findings; 0 if there is nothing to fix, else 1."""
     config = Path(arguments.config) if arguments.config else None
     try:

@@ -20,7 +20,7 @@ _OLD_IN_ENVIRONMENT = (
 )
 
 
-def add_keys(commands: Any) -> None:
+def add(commands: Any) -> None:
     """Add the commands to the parser."""
     keys = commands.add_parser("keys", help="list, rotate and delete the keys that seal the store")
     actions = keys.add_subparsers(metavar="list|rotate|drop", required=True)

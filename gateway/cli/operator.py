@@ -26,7 +26,7 @@ class NotFound(GatewayError):
     """There is no such code, session or ticket."""
 
 
-def add_operator(commands: Any) -> None:
+def add(commands: Any) -> None:
     """Add the commands to the parser."""
     code = commands.add_parser("code", help="issue codes by hand, for devices without a mailbox")
     actions = code.add_subparsers(metavar="issue|revoke", required=True)

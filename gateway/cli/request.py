@@ -43,7 +43,7 @@ from .response_output import ProgressBar, show
 _AUTHORITY = re.compile(r"\s*[A-Za-z]+://[^/?#]*")
 
 
-def add_request(commands: Any) -> None:
+def add(commands: Any) -> None:
     """Add the command to the parser."""
     request = commands.add_parser(
         "request", help="log in, send one request, and print the response"
@@ -85,7 +85,7 @@ def add_request(commands: Any) -> None:
     request.add_argument("--cookies", metavar="FILE", help="read and store cookies in this file")
     request.add_argument("method", metavar="METHOD")
     request.add_argument("url", metavar="URL", help="e.g. http://127.0.0.1:8440/orders")
-    request.set_defaults(run=_request)
+    request.set_defaults(run=_request, errors=(ClientError,))
 
 
 def _headers(lines: Sequence[str]) -> dict[str, str]:

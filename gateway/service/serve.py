@@ -12,7 +12,6 @@ from gateway.policy.suites import CLASSIC
 from .listener import listening, set_up_log
 from .options import host_and_port, service_options
 from .signals import hold_reloads, notify_ready, on_reload_signal, stop_signal
-from .supervisor import workers
 
 _log = logging.getLogger("certless")
 
@@ -33,7 +32,12 @@ async def serve(arguments: argparse.Namespace) -> int:
     listen = host_and_port(options.pop("listen"))
     mail, upstream, suites = options.get("mail", ""), options.get("upstream"), options["suites"]
     set_up_log()
-    serving = listening(options, *listen) if count == 1 else workers(options, *listen, count)
+    if count == 1:
+        serving = listening(options, *listen)
+    else:
+        from .supervisor import workers  # noqa: PLC0415 (for a quick start of one process)
+
+        serving = workers(options, *listen, count)
     async with serving as service:
         on_second_signal.callback(service.abandon)
         on_reload_signal(service.reload)

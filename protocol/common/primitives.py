@@ -13,10 +13,8 @@ random generator.
 import hashlib
 import hmac
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from Crypto.Math.Numbers import Integer
-from Crypto.PublicKey.ECC import EccPoint  # type: ignore[attr-defined]
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -24,6 +22,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
+
+if TYPE_CHECKING:
+    from Crypto.PublicKey.ECC import EccPoint  # type: ignore[attr-defined]
 
 RsaPadding: TypeAlias = Literal["pkcs1-v1.5", "oaep-sha1", "oaep-sha256"]
 RsaKeyForm: TypeAlias = Literal["spki", "pkcs1"]
@@ -170,7 +171,7 @@ class Point:
     A sum can be infinity. ``encode`` writes it as zeros, which ``decode`` refuses.
     """
 
-    _point: EccPoint = field(repr=False)
+    _point: "EccPoint" = field(repr=False)
 
     @classmethod
     def decode(cls, data: bytes) -> "Point | None":
@@ -185,7 +186,7 @@ class Point:
         if x >= _P or y >= _P or x == y == 0:
             return None
         try:
-            return cls(EccPoint(x, y, "p256"))
+            return cls(_point(x, y))
         except ValueError:
             return None
 
@@ -193,7 +194,7 @@ class Point:
     def of_generator(cls, factor: int) -> "Point":
         """``factor`` (1 to n - 1) times the base point, by OpenSSL."""
         numbers = ec.derive_private_key(factor, ec.SECP256R1()).public_key().public_numbers()
-        return cls(EccPoint(numbers.x, numbers.y, "p256"))
+        return cls(_point(numbers.x, numbers.y))
 
     def encode(self) -> bytes:
         x, y = self._point.xy
@@ -211,6 +212,14 @@ class Point:
 
     def is_infinity(self) -> bool:
         return bool(self._point.is_point_at_infinity())
+
+
+def _point(x: int, y: int) -> "EccPoint":
+    """Raises: ValueError, if (x, y) is not on the curve."""
+    # Only logins use pycryptodome, and it takes as long to load as all of protocol/.
+    from Crypto.PublicKey.ECC import EccPoint  # type: ignore[attr-defined]  # noqa: PLC0415
+
+    return EccPoint(x, y, "p256")
 
 
 def ecdh(secret: int, peer: bytes) -> bytes | None:
@@ -331,4 +340,6 @@ class RsaPrivateKey:
 
 def is_fermat_prime(n: int) -> bool:
     """Whether odd ``n`` passes Fermat's test to base 2. Primes pass it, RSA moduli do not."""
+    from Crypto.Math.Numbers import Integer  # noqa: PLC0415 (as in _point)
+
     return bool(pow(Integer(2), Integer(n - 1), Integer(n)) == 1)

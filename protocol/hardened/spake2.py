@@ -13,6 +13,7 @@ as secret as the code. The cofactor of P-256 is 1.
 """
 
 from dataclasses import dataclass, field
+from functools import cache
 
 from protocol.common.primitives import Point, hkdf, hmac_sha256, sha256
 
@@ -28,13 +29,17 @@ N_BYTES = bytes.fromhex(
 )
 
 
-def _constant(data: bytes) -> Point:
+def _known(data: bytes) -> Point:
+    """The point of bytes that this side has written."""
     point = Point.decode(data)
-    assert point is not None  # noqa: S101  # a constant; the tests know it
+    assert point is not None  # noqa: S101  # the tests know the constants
     return point
 
 
-_M, _N = _constant(M_BYTES), _constant(N_BYTES)
+@cache
+def _constants() -> tuple[Point, Point]:
+    """M and N. Decoded at the first login, because a program can start without one."""
+    return _known(M_BYTES), _known(N_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,8 @@ class Blinding:
     @classmethod
     def of(cls, w: int) -> "Blinding":
         """``w`` from 1 to n - 1."""
-        return cls(w, _M.times(w), _N.times(w))
+        m, n = _constants()
+        return cls(w, m.times(w), n.times(w))
 
     def serialize(self) -> bytes:
         """162 bytes, as secret as w."""
@@ -57,7 +63,7 @@ class Blinding:
     @classmethod
     def parse(cls, data: bytes) -> "Blinding":
         """Reads the bytes of ``serialize``, from a seal of this side."""
-        return cls(int.from_bytes(data[:32]), _constant(data[32:97]), _constant(data[97:]))
+        return cls(int.from_bytes(data[:32]), _known(data[32:97]), _known(data[97:]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ import pytest
 from documents import NAMES, blocks, prose, read, table
 from processes import ROOT
 
-from gateway.cli.main import _parser
+from gateway.cli.main import parser_of
 from gateway.cli.offline_gateway import add_gateway_options
 
 
 def commands(parser: argparse.ArgumentParser | None = None) -> dict[str, argparse.ArgumentParser]:
     """Every command by its words: ``serve``, ``code issue``."""
-    parser = parser or _parser()
+    parser = parser or parser_of()
     groups = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
     if not groups:
         return {"": parser}
@@ -51,7 +51,7 @@ def arguments_of_ours(words: list[str]) -> list[str] | None:
 def test_commands_that_are_shown_are_commands(name: str) -> None:
     for words in shown_commands(name):
         if (ours := arguments_of_ours(words)) is not None:
-            _parser().parse_args(ours)
+            parser_of().parse_args(ours)
         if words[0] == "make":
             assert re.search(rf"^{words[1]}:", read("Makefile"), re.MULTILINE), words
         for word in words:
@@ -63,7 +63,7 @@ def test_a_command_that_is_none_is_seen(capsys: pytest.CaptureFixture[str]) -> N
     for line in ("python -m gateway keys turn", "docker exec a /opt/bin/certless serve --loud"):
         ours = arguments_of_ours(shlex.split(line))
         with pytest.raises(SystemExit):
-            _parser().parse_args(ours)
+            parser_of().parse_args(ours)
     assert arguments_of_ours(["systemctl", "reload", "certless"]) is None
 
 

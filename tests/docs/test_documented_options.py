@@ -10,7 +10,7 @@ from documents import NAMES, blocks, lead_nowhere, read
 from make_option_tables import with_tables
 from processes import ROOT
 
-from gateway.cli.main import _parser
+from gateway.cli.main import parser_of
 from gateway.config.file import read_config
 from gateway.config.option import Section
 from gateway.config.options import OPTIONS
@@ -54,7 +54,7 @@ def test_other_options_that_the_page_names() -> None:
     assert "takes `watch`" in read("docs/options.md")
     assert str(default_key_file("sqlite:PATH")) == "PATH.key"
     assert OPTIONS["key_file"].default_text == "for SQLite `PATH.key`"
-    served = service_options(_parser().parse_args(["serve"]))
+    served = service_options(parser_of().parse_args(["serve"]))
     assert served["site"] == "the service at 127.0.0.1:8440"
     assert OPTIONS["site"].default_text == "`this site`; for `serve` `the service at HOST:PORT`"
 
@@ -85,7 +85,7 @@ async def test_the_gateway_toml_that_is_shown_is_sound(tmp_path: Path) -> None:
     path = tmp_path / "gateway.toml"
     top, _, tables_of_dialects = own.partition("[dialects")
     path.write_text(f"{top}{whole}[dialects{tables_of_dialects}", "utf-8")
-    options = service_options(_parser().parse_args(["serve", "--config", str(path)]))
+    options = service_options(parser_of().parse_args(["serve", "--config", str(path)]))
     assert options["dialects"]["shop"].names.token == "sid"
     assert {"upstream", "users", "targets", "mail_limit"} <= set(options)
     found = [one async for one in check_configuration(Service(dict(options), path))]

@@ -25,7 +25,7 @@ from fronts import DEPLOY
 from mailboxes import a_free_port
 from processes import ROOT, program, python, until_listening
 
-from gateway.cli.main import _parser
+from gateway.cli.main import parser_of
 from gateway.config.file import read_config
 from gateway.doctor import Mark, Service
 from gateway.doctor.configuration import check_configuration
@@ -109,7 +109,7 @@ def test_the_unit_leaves_little_open(unit: Path) -> None:
 
 def test_the_unit_starts_what_there_is() -> None:
     (command,) = re.findall(r"^ExecStart=\S+ (.*)$", UNIT, re.MULTILINE)
-    options = _parser().parse_args(shlex.split(command))
+    options = parser_of().parse_args(shlex.split(command))
     assert (options.command, options.config) == ("serve", "${CREDENTIALS_DIRECTORY}/gateway.toml")
 
 
@@ -228,7 +228,7 @@ def test_the_user_of_the_image_has_a_name_and_a_group() -> None:
 
 def test_the_image_starts_what_there_is() -> None:
     assert json.loads(the_last("ENTRYPOINT")) == ["certless"]
-    options = _parser().parse_args(json.loads(the_last("CMD")))
+    options = parser_of().parse_args(json.loads(the_last("CMD")))
     mounted = [volume.split(":")[1] for volume in SERVICES["gateway-a"]["volumes"]]
     assert options.config in mounted
     assert SETTINGS["users"] in mounted
@@ -338,7 +338,7 @@ def test_try_names_what_there_is() -> None:
     assert set(re.findall(r"http://([a-z]+)/", script)) == {"nginx"}
     commands = re.findall(r"in_gateway_b certless ([^<|\n]*)", script)
     mounted = [volume.split(":")[1] for volume in SERVICES["gateway-b"]["volumes"]]
-    asked = [_parser().parse_args(shlex.split(one.partition(" || ")[0])) for one in commands]
+    asked = [parser_of().parse_args(shlex.split(one.partition(" || ")[0])) for one in commands]
     assert [options.command for options in asked] == ["doctor", "request"]
     assert all(options.config in mounted for options in asked)
     assert asked[1].login in tomllib.loads((DEPLOY / "users.toml").read_text("utf-8"))["users"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.main import _parser
+from gateway.cli.main import parser_of
 from gateway.config.arguments import add_arguments, given_options
 from gateway.config.option import (
     ChannelsOption,
@@ -85,7 +85,7 @@ def test_limits_from_the_command_line_come_before_the_file(tmp_path: Path) -> No
     path = tmp_path / "gateway.toml"
     path.write_text('logins = "1 per hour"\nlogins_per_user = "2 per hour"\nwindow_ms = 5000\n')
     arguments = ["serve", "--config", str(path), "--logins", "3 per hour", "--window-ms", "7000"]
-    settings = settings_from(service_options(_parser().parse_args(arguments)))
+    settings = settings_from(service_options(parser_of().parse_args(arguments)))
     assert (settings.logins, settings.logins_per_user) == ("3 per hour", "2 per hour")
     assert settings.window_ms == 7000
 
@@ -95,7 +95,7 @@ def test_help_has_each_option_its_default_and_range(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        _parser().parse_args([command, "--help"])
+        parser_of().parse_args([command, "--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert "`" not in text
     for name, option in OPTIONS.items():
