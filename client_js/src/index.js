@@ -7,6 +7,7 @@
 export { DEFAULT_DIALECT, DIALECTS, derive } from './protocol/classic/dialects.js';
 export {
   AnswerNotTrusted,
+  BodyNotDecoded,
   Cancelled,
   CertlessError,
   NoAnswer,

@@ -31,7 +31,9 @@ const PACKAGES = new Map([
   ['@noble/hashes', ['primitives']],
   ['micro-rsa-dsa-dh', ['primitives', 'protocol']],
   ['node:crypto', ['primitives']],
+  ['node:stream', ['platform']],
   ['node:util', ['primitives']],
+  ['node:zlib', ['platform']],
 ]);
 
 // A server is the other half of these exchanges. The servers of the tests use the same code for it.

@@ -19,6 +19,7 @@
  *     |- NoAnswer                      the network failed
  *     |- StreamBroken                  a body was cut off or changed on its way
  *     |- StreamAborted                 the gateway ended a body before its end
+ *     |- BodyNotDecoded                a body is not in its Content-Encoding, or too long when decoded
  *     `- Cancelled                     an AbortSignal or `cancel()` ended the call
  *
  * None of them holds a key, a code, a token, a password or plaintext.
@@ -250,6 +251,17 @@ export class StreamAborted extends CertlessError {
   /** @param {number} reason */
   constructor(reason) {
     super('stream_aborted', `The gateway ended the stream: ${ABORTED.get(reason) ?? 'the reason is not known'}.`);
+    this.reason = reason;
+  }
+}
+
+/** A body is not in its Content-Encoding, or is too long when decoded. The request was handled. */
+export class BodyNotDecoded extends CertlessError {
+  static kind = 'BodyNotDecoded';
+
+  /** @param {string} reason @param {unknown} [cause] */
+  constructor(reason, cause) {
+    super('body_not_decoded', `The answer could not be decoded: ${reason}.`, { cause });
     this.reason = reason;
   }
 }

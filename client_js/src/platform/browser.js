@@ -42,6 +42,15 @@ export function storage() {
   }
 }
 
+/**
+ * A decoder for a content coding. Most browsers have none for br and zstd.
+ * @param {string} coding
+ * @throws {TypeError}
+ */
+export function decompressor(coding) {
+  return new DecompressionStream(/** @type {CompressionFormat} */ (coding === 'br' ? 'brotli' : coding));
+}
+
 export const defaultKeys = 'persistent';
 
 /** @returns {string | undefined} */

@@ -2,6 +2,7 @@
 import { utf8 } from '../common/codec.js';
 import { MalformedMessage } from '../common/errors.js';
 import { HttpRequest } from '../protocol/messages.js';
+import { decodedBody } from './contentCodings.js';
 
 /** @typedef {import('../engine/engine.js').PlainRequest} PlainRequest */
 /** @typedef {import('../engine/engine.js').PlainResponse} PlainResponse */
@@ -63,7 +64,8 @@ const byteString = (value) =>
  */
 export function responseOf(request, { status, headers, body }, stream) {
   const hasBody = !WITHOUT_BODY.includes(status) && request.method !== 'HEAD';
-  const response = new Response(hasBody ? stream ?? body : null, {
+  const content = hasBody ? decodedBody(headers, stream ?? body) : null;
+  const response = new Response(/** @type {BodyInit | null} */ (content), {
     status,
     headers: headers.map(([name, value]) => [name, byteString(value)]),
   });

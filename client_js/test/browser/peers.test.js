@@ -6,7 +6,7 @@ import { after, before, describe, test } from '../limited.js';
 import { startGateway } from '../gateway.js';
 import { launch } from './chromium.js';
 import { logInAt, startConnect, startProxy } from './connect.js';
-import { startPeers } from './peers.js';
+import { startPeers } from '../peers.js';
 
 const ANN = 'ann@example.org';
 // tests/support/peers/servers.py

@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { python } from '../gateway.js';
-import { within } from '../within.js';
+import { python } from './gateway.js';
+import { within } from './within.js';
 
-const SUPPORT = fileURLToPath(new URL('../../../tests/support', import.meta.url));
+const SUPPORT = fileURLToPath(new URL('../../tests/support', import.meta.url));
 
 /** Their addresses by name, and `stop`. */
 export async function startPeers(...names) {
