@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
-from aiohttp.http import HttpProcessingError
 
 _FIELD_BYTES = 64 * 1024
 _SHUTDOWN_S = 1
@@ -64,4 +63,6 @@ def _log() -> logging.Logger:
 
 
 def _is_fault(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    """The errors of aiohttp about malformed requests have the status as ``code``."""
+    error = record.exc_info[1] if record.exc_info else None
+    return getattr(error, "code", 500) >= 500

@@ -33,6 +33,7 @@ __all__ = [
     "handler_of",
     "hide_server_version",
     "keep_field_bytes",
+    "lift_read_timeout",
     "listening_sockets",
     "routes_with_expect_handler",
     "send_once",
@@ -230,6 +231,17 @@ def send_once(session: aiohttp.ClientSession) -> None:
     upstream may have run the request, and a message must not run twice (PROTOCOL §3.6.3).
     """
     session._retry_connection = False
+
+
+def lift_read_timeout(answer: aiohttp.ClientResponse) -> None:
+    """The rest of the body may be silent for any time. The connection keeps its next timeout.
+
+    ``sock_read`` of ``ClientTimeout`` cannot differ between the header and the body.
+    """
+    protocol = None if answer.connection is None else answer.connection.protocol
+    if protocol is not None:
+        protocol.read_timeout = None
+        protocol.start_timeout()
 
 
 def listening_sockets(site: web.TCPSite) -> Sequence[socket.socket]:

@@ -30,7 +30,7 @@ from gateway.policy.routes import RoutePatterns
 
 from .body import read_body
 from .inner import USER, InnerRequest
-from .private_api import SERVER_SOFTWARE, send_once
+from .private_api import SERVER_SOFTWARE, lift_read_timeout, send_once
 from .public_slots import PublicSlots
 from .read_rate import ReadRate
 from .sockets import SocketRequest
@@ -55,6 +55,7 @@ _CONNECT_TIMEOUT_S = 10
 _HEADER_BYTES = 64 * 1024
 # How often the proxy checks whether the client of a request without a session is still there.
 _CHECK_S = 1
+_EVENTS = "text/event-stream"
 # The safe methods (RFC 9110 §9.2.1).
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 # The status in the access log for a client that left, as in nginx.
@@ -229,6 +230,9 @@ class Proxy:
                 skip_auto_headers=_NOT_ADDED,
             ) as answer:
                 response = self._begun(request, answer)
+                if answer.content_type == _EVENTS:
+                    # Silence is normal there. The watch of the session and the client end it.
+                    lift_read_timeout(answer)
                 await response.prepare(request)
                 async for chunk in answer.content.iter_any():
                     FREED.add(len(chunk))

@@ -194,6 +194,39 @@ async def test_send_once(once: bool) -> None:
     assert len(heads) == (2 if once else 3)
 
 
+async def test_lift_read_timeout() -> None:
+    go_on = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"begun")
+        await go_on.wait()
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    timeout = aiohttp.ClientTimeout(sock_read=0.3)
+    async with (
+        serving(app) as (url, _),
+        aiohttp.ClientSession(timeout=timeout) as http,
+        asyncio.timeout(20),
+    ):
+        async with http.get(url) as lifted, http.get(url) as limited:
+            private_api.lift_read_timeout(lifted)
+            with pytest.raises(aiohttp.SocketTimeoutError):
+                await limited.read()
+            go_on.set()
+            assert await lifted.read() == b"begun"
+            # There is no connection any more.
+            private_api.lift_read_timeout(lifted)
+        go_on.clear()
+        # The next response on the same connection has the timeout again.
+        async with http.get(url) as next_one:
+            with pytest.raises(aiohttp.SocketTimeoutError):
+                await next_one.read()
+
+
 async def test_listening_sockets() -> None:
     async with serving(web.Application()) as (url, site):
         names = [one.getsockname() for one in private_api.listening_sockets(site)]
