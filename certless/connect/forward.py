@@ -37,19 +37,6 @@ class Route:
     others: tuple[str, ...] = ()
 
 
-class _Response(web.StreamResponse):
-    """Without a Content-Type if the site sent none: browsers then look at the body.
-
-    aiohttp adds ``application/octet-stream`` before it sends, which would make a page a download.
-    """
-
-    async def _prepare_headers(self) -> None:
-        is_typed = hdrs.CONTENT_TYPE in self.headers
-        await super()._prepare_headers()
-        if not is_typed:
-            self.headers.popall(hdrs.CONTENT_TYPE, None)
-
-
 class _Upload:
     """The body of a request, once."""
 
@@ -77,7 +64,7 @@ async def forward(request: web.BaseRequest, target: str, route: Route) -> web.St
         is_repeatable=request.method in SAFE_METHODS and upload is None,
     )
     try:
-        response = _Response(status=answer.status)
+        response = web.StreamResponse(status=answer.status)
         lines = response_cookies(answer.headers, target, route)
         policy = own_policy(route.others)
         mapped = to_browser(answer.headers.items(), route.origins, lines, policy)
@@ -86,6 +73,10 @@ async def forward(request: web.BaseRequest, target: str, route: Route) -> web.St
         if answer.is_decoded:
             mapped.popall(hdrs.CONTENT_ENCODING, None)
         response.headers.extend(mapped)
+        if answer.status not in _BODILESS:
+            # If the site sent no type, browsers look at the body. Without an empty one, aiohttp
+            # adds ``application/octet-stream``, which would make a page a download.
+            response.headers.setdefault(hdrs.CONTENT_TYPE, "")
         is_whole = answer.status != 206 and hdrs.CONTENT_ENCODING not in mapped
         kind = answer.headers.get(hdrs.CONTENT_TYPE, "") if is_whole else ""
         rewriter = Rewriter(kind, route.origins)

@@ -52,6 +52,7 @@ describe('a page in connect', () => {
       '/own.js': { type: 'text/javascript', body: 'window.loaded = true;' },
       '/script': html(`<script src="${other.url}/evil.js"></script><img src="${other.url}/evil.png"><p>done</p>`),
       '/form': html(`<form action="${other.url}/evil" method="post"><input name="secret" value="s"><button>Send</button></form>`),
+      '/untyped': { body: '<!doctype html><h1>no type</h1>' },
       '/frame': html('<iframe src="/own"></iframe>'),
       '/cookie': { ...html('<p>set</p>'), headers: { 'Set-Cookie': ['sid=hidden; HttpOnly', 'theme=dark'] } },
     });
@@ -72,6 +73,11 @@ describe('a page in connect', () => {
   test('runs its own scripts, and is a secure context', async () => {
     await page.goto(`${connect.own}/own`);
     assert.deepEqual(await page.evaluate(() => [window.inline, window.loaded, window.isSecureContext]), [true, true, true]);
+  });
+
+  test('shows a page without a type', async () => {
+    await page.goto(`${connect.own}/untyped`);
+    await page.getByRole('heading', { name: 'no type' }).waitFor();
   });
 
   test('loads no script and no picture over plain HTTP', async () => {
