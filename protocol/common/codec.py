@@ -79,9 +79,9 @@ def _marks(data: bytes) -> int:
     return data.count(b",") + data.count(b"[") + data.count(b"{")
 
 
-def _check_marks(data: bytes) -> None:
-    """Raises: MalformedMessage, if there are too many outside of strings."""
-    if _marks(data) <= MAX_JSON_MARKS:
+def _check_marks(data: bytes, marks: int) -> None:
+    """Raises: MalformedMessage, if too many of the ``marks`` are outside of strings."""
+    if marks <= MAX_JSON_MARKS:
         return
     # Without escapes every quote begins or ends a string. Each value has at most two strings, its
     # name and itself. So the number of quotes alone shows that there are too many strings.
@@ -114,12 +114,13 @@ def parse_json(data: bytes) -> JsonValue:
     try:
         # Decode first: a plaintext that was decrypted under a wrong key fails in its first bytes.
         text = data.decode()
-        _check_marks(data)
+        marks = _marks(data)
+        _check_marks(data, marks)
         value: JsonValue = _DECODER.decode(text)
         # A text with fewer opening brackets than the limit cannot nest deeper. Most texts end here.
-        if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
+        if marks > MAX_DEPTH and data.count(b"[") + data.count(b"{") > MAX_DEPTH:
             _check_depth(value)
-        if "\\ud" in text or "\\uD" in text:
+        if "\\" in text and ("\\ud" in text or "\\uD" in text):
             # An escape can encode half of a surrogate pair, which is not a character.
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
