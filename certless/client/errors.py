@@ -11,6 +11,7 @@
     |- NoAnswer                no complete response in time; the request may have been processed
     |- AnswerNotTrusted        a response that the gateway cannot have made
     |- BodyNotDecoded          a body that is not in its Content-Encoding, or too large when decoded
+    |- OutcomeUnknown          a success was answered to a part of the request's body
     |- StreamBroken            a body was cut off or changed on its way
     |- StreamAborted           the gateway ended a stream early
     `- Refused                 an error response: ``status`` and ``code``
@@ -77,6 +78,13 @@ class AnswerNotTrusted(ClientError):
 
 class BodyNotDecoded(ClientError):
     """The body of a response is not in its Content-Encoding, or it is too large when decoded."""
+
+
+class OutcomeUnknown(ClientError):
+    """The response has a status below 400, but the gateway did not receive the whole body.
+
+    The request may have been processed. Check that before you send it again.
+    """
 
 
 class StreamBroken(ClientError):

@@ -8,7 +8,7 @@ from protocol.common.errors import AbortedStream, BrokenStream
 from protocol.streams.bodies import ResponseReader
 
 from .codings import Decoder
-from .errors import StreamAborted, StreamBroken
+from .errors import OutcomeUnknown, StreamAborted, StreamBroken
 from .transport import StreamedReply
 
 # The rest of a response that is read at the end, to verify it.
@@ -72,7 +72,7 @@ class StreamContent:
     async def readany(self) -> bytes:
         """The next verified bytes, decoded, and b"" at the verified end.
 
-        Raises: StreamBroken, StreamAborted, NoAnswer, BodyNotDecoded.
+        Raises: StreamBroken, StreamAborted, NoAnswer, BodyNotDecoded, OutcomeUnknown.
         """
         if self._decoder is None:
             return await self._verified()
@@ -88,7 +88,7 @@ class StreamContent:
         if reader is None or reader.head is None or not self._is_upload:
             return
         if reader.head.status < 400 and not reader.request_verified:
-            raise StreamBroken(
+            raise OutcomeUnknown(
                 "the gateway answered without the whole body: check whether it was processed"
             )
 

@@ -87,7 +87,7 @@ class StreamResponse:
     async def read(self) -> bytes:
         """The body, in memory.
 
-        Raises: StreamBroken, StreamAborted, NoAnswer, BodyNotDecoded.
+        Raises: StreamBroken, StreamAborted, NoAnswer, BodyNotDecoded, OutcomeUnknown.
         """
         return await self.content.read()
 

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from streaming import pattern, streaming_in
 
-from certless.client import Client, ClientError, NotLoggedIn
+from certless.client import Client, ClientError, NotLoggedIn, OutcomeUnknown
 
 
 def open_files(folder: Path) -> list[str]:
@@ -33,6 +33,28 @@ async def test_a_stream_that_is_refused_leaves_no_file_open(tmp_path: Path) -> N
                 await client.stream("PUT", "/up", data=tmp_path / "gone").__aenter__()
     finally:
         gc.enable()
+
+
+async def test_a_success_in_answer_to_half_a_body() -> None:
+    """As in the JavaScript client: the program must check what was done."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield bytes(100_000)
+        await asyncio.Event().wait()
+
+    async with streaming_in("aiohttp") as at:
+        for path, fails in (("/ignore?status=200", True), ("/ignore?status=403", False)):
+            response = await at.client.stream("PUT", path, data=endless()).__aenter__()
+            if fails:
+                with pytest.raises(OutcomeUnknown, match="check whether it was processed"):
+                    await response.read()
+            else:
+                assert await response.read() == b"no"
+            response.close()
+        # The end of the block reads a short rest.
+        with pytest.raises(OutcomeUnknown):
+            async with at.client.stream("PUT", "/ignore?status=200", data=endless()):
+                """The program does not read."""
 
 
 def connections(client: Client) -> int:
