@@ -183,7 +183,8 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
 
     accepted = tuple(name for name in chosen.suites if name in HARDENED_SUITES)
     server = HandshakeServer(chosen.realm, accepted)
-    hardened = HardenedSessions(backend, keyring, tags, accepted, events)
+    granted = GrantedStreams(backend, keyring)
+    hardened = HardenedSessions(backend, keyring, tags, accepted, events, granted)
     hardened_routes = HardenedRoutes(
         chosen,
         HardenedLogin(services, server, hardened),
@@ -193,7 +194,6 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
         limits,
         events,
     )
-    granted = GrantedStreams(backend, keyring)
     streams = StreamRoutes(chosen, hardened_routes, hardened, granted, dispatcher)
     sockets = SocketRoutes(chosen, hardened_routes, hardened, dispatcher, events)
     middleware = Middleware(

@@ -12,6 +12,10 @@ from .session_watch import CHECK_S, SessionEnded, SessionWatch
 
 # A client that sends nothing of a body for so many checks (60 s) has gone.
 _SILENCE_CHECKS = 4
+# A body of a known length must come at this rate, with this tolerance (decision 100). Only time in
+# which the application waits for it counts.
+_LEAST_BYTES_PER_S = 240
+_PATIENCE_S = 60
 # So much of a body that the application did not read is still read, for so long.
 _DISCARDED_BYTES = 1024 * 1024
 _DISCARDED_S = 5
@@ -44,6 +48,8 @@ class Upload:
         self._received = 0
         self._first: list[bytes] = []
         self._watch = watch
+        self._waited_s = 0.0
+        self._arrived_bytes = 0
 
     @property
     def is_complete(self) -> bool:
@@ -109,13 +115,26 @@ class Upload:
 
     async def _arrived(self) -> bytes:
         """The next bytes. The session is checked while none come. Raises: TimeoutError."""
+        loop = asyncio.get_running_loop()
         for _ in range(_SILENCE_CHECKS):
+            began_s = loop.time()
             try:
                 async with asyncio.timeout(CHECK_S):
-                    return await self._next_chunk()
+                    data = await self._next_chunk()
             except TimeoutError:
                 await self._watch.check()
+                continue
+            self._count(len(data), loop.time() - began_s)
+            return data
         raise TimeoutError
+
+    def _count(self, size: int, waited_s: float) -> None:
+        """Raises: TimeoutError. A body of unknown length can be live, so it has no least rate."""
+        self._arrived_bytes += size
+        self._waited_s += waited_s
+        allowed_s = _PATIENCE_S + self._arrived_bytes / _LEAST_BYTES_PER_S
+        if self.length is not None and self._waited_s > allowed_s:
+            raise TimeoutError
 
     async def discard(self) -> None:
         """Read what the application has left, if it is little."""

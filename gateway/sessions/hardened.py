@@ -25,6 +25,7 @@ from protocol.hardened.records import Record, SessionRecord
 from protocol.hardened.replay_window import FreshnessClaim
 
 from .session import Session
+from .streams import GrantedStreams
 
 _CACHED_RSA_SESSIONS = 10_000
 # Above this number, no session is remembered until others have left: to replace them would cost
@@ -74,12 +75,14 @@ class HardenedSessions:
         tags: UserTags,
         accepted: Collection[str],
         events: Events | None = None,
+        granted: GrantedStreams | None = None,
     ) -> None:
         self._store = store
         self._keyring = keyring
         self._tags = tags
         self._accepted = accepted
         self._events = events or Events()
+        self._granted = granted or GrantedStreams(store, keyring)
         self._with_rsa: OrderedDict[bytes, LiveSession] = OrderedDict()
         self._remembered: dict[bytes, LiveSession] = {}
         self._overlap_until_ms: dict[bytes, int] = {}
@@ -236,6 +239,7 @@ class HardenedSessions:
         if live.record.chain_id and with_tickets:
             await self._store.end_chain(live.record.chain_id)
         await self._store.end(live.record.session_id)
+        await self._granted.forget(live.record.session_id, now_ms)
         self._events.emit(SessionEnded(live.record.session_id, now_ms - live.kept.opened_ms))
 
     async def sweep(self, now_ms: int) -> None:

@@ -83,6 +83,14 @@ class GrantedStreams:
             self._waiting.pop(granted.session_id, None)
         return granted
 
+    async def forget(self, session_id: bytes, now_ms: int) -> None:
+        """Delete the streams of an ended session that this process has granted.
+
+        No process accepts the body of one. Those that others have granted stay until they expire.
+        """
+        for stream_id in self._waiting.pop(session_id, {}):
+            await self._store.take_exchange(stream_id, now_ms)
+
     def sweep(self, now_ms: int) -> None:
         """Forget sessions whose granted streams have all expired."""
         for session_id in list(self._waiting):

@@ -30,7 +30,8 @@ from gateway.pipeline import streams as gateway_streams
 from gateway.pipeline import upload as gateway_upload
 from gateway.pipeline.streams import STREAMS_PER_USER
 from protocol.streams.bodies import AbortReason
-from protocol.streams.records import MIN_RECORD_BYTES
+from protocol.streams.opening import StreamRequest
+from protocol.streams.records import MIN_RECORD_BYTES, MOST_RECORD_BYTES
 
 SIZE = 5_000_000
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -436,6 +437,36 @@ async def test_a_body_that_comes_after_the_session_has_ended_or_too_late() -> No
         with pytest.raises(Refused, match="rejected"):
             await at.client.stream("PUT", "/up", data=b"ended").__aenter__()
         assert not at.seen.begun.is_set()
+
+
+async def test_a_logout_deletes_the_streams_that_wait_for_their_bodies() -> None:
+    async with streaming_in("aiohttp") as at:
+        messages = at.client._protocol._messages  # type: ignore[attr-defined]
+        request = StreamRequest("PUT", "/up", (), 4, MOST_RECORD_BYTES)
+        granted = [(await messages._open_upload(request)).keys.stream_id for _ in range(3)]
+        store, now_ms = at.assembly.store, at.clock()
+        assert await store.take_exchange(granted[0], now_ms) is not None
+        await at.client.logout()
+        for stream_id in granted:
+            assert await store.take_exchange(stream_id, now_ms) is None
+
+
+@each_kind
+async def test_a_body_of_a_known_length_has_a_least_rate(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one of unknown length, which may be live."""
+    monkeypatch.setattr(gateway_upload, "_PATIENCE_S", 0)
+    monkeypatch.setattr(gateway_upload, "_LEAST_BYTES_PER_S", 10**12)
+    async with streaming_in(kind) as at:
+        async with at.client.stream("PUT", "/up", data=pieces_of(100_000)) as response:
+            assert response.status == 200
+        with pytest.raises(StreamAborted) as aborted:
+            await at.client.stream("PUT", "/up", data=pattern(100_000)).__aenter__()
+        assert aborted.value.reason == AbortReason.TIMEOUT
+        monkeypatch.undo()
+        async with at.client.stream("PUT", "/up", data=pattern(100_000)) as response:
+            assert response.status == 200
 
 
 async def test_an_older_gateway_is_one_clear_error() -> None:
