@@ -145,11 +145,14 @@ async function bodyOf(request) {
 
 /**
  * `/echo` describes the request, `/bytes` returns the body, `/blob?size` returns so many bytes, `/status?code`
- * a status, `/hold` answers when `release` is called.
+ * a status, `/hold` answers when `release` is called, `/events` sends what the test sends by `eventSource`.
  */
 export async function startUpstream(pages = {}) {
   let held = [];
   const arrivals = [];
+  // Connections for events, and those that wait for one.
+  const sources = [];
+  const awaited = [];
   const counts = new Map();
   const server = http.createServer(async (request, response) => {
     const url = new URL(request.url, 'http://upstream');
@@ -178,6 +181,12 @@ export async function startUpstream(pages = {}) {
         response.writeHead(200, [['X-Two', 'a'], ['X-Two', 'b']].flat());
         response.end();
         break;
+      case '/events':
+        response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+        response.write('retry: 10\n\n');
+        sources.push({ lastEventId: request.headers['last-event-id'], send: (text) => response.write(text), end: () => response.end() });
+        awaited.splice(0).forEach((arrived) => arrived());
+        break;
       case '/hold':
         held.push(() => response.end('released'));
         arrivals.splice(0).forEach((arrived) => arrived());
@@ -202,6 +211,11 @@ export async function startUpstream(pages = {}) {
       while (held.length < count) {
         await within(new Promise((resolve) => arrivals.push(resolve)), `${count} requests at /hold`);
       }
+    },
+    /** The next connection for events. */
+    eventSource: async () => {
+      while (!sources.length) await within(new Promise((resolve) => awaited.push(resolve)), 'a connection for events');
+      return sources.shift();
     },
     release: () => held.splice(0).forEach((release) => release()),
     stop: async () => {

@@ -60,6 +60,24 @@ describe('Firefox, over plain HTTP', () => {
     assert.equal(length, 3_000_000);
   });
 
+  test('events, and the last id after the end of a connection', async () => {
+    await inPage(page, () => {
+      window.events = [];
+      window.source = certless.eventSource('/events');
+      source.onmessage = ({ data, lastEventId }) => events.push([data, lastEventId]);
+    });
+    const first = await site.upstream.eventSource();
+    first.send('id: 1\ndata: å\n\n');
+    await page.waitForFunction(() => window.events.length === 1);
+    first.end();
+    const second = await site.upstream.eventSource();
+    assert.equal(second.lastEventId, '1');
+    second.send('data: b\n\n');
+    await page.waitForFunction(() => window.events.length === 2);
+    const seen = await inPage(page, () => (source.close(), [events, source.readyState]));
+    assert.deepEqual(seen, [[['å', '1'], ['b', '1']], 2]);
+  });
+
   test('a sealed form', async () => {
     await page.locator('form button').click();
     const text = await page.waitForSelector('output pre').then((shown) => shown.evaluate(({ textContent }) => textContent));
