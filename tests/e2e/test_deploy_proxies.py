@@ -218,6 +218,18 @@ async def test_a_response_arrives_while_it_is_written(name: str, tmp_path: Path)
 
 
 @by_each
+async def test_each_event_arrives_when_it_is_sent(name: str, tmp_path: Path) -> None:
+    async with streaming_behind(name, tmp_path) as (client, seen):
+        seen.last_tick = 3
+        async with client.events("/clock") as events:
+            for tick in (1, 2, 3):
+                # The next one is sent only after this one has arrived.
+                seen.allow(tick)
+                event = await anext(events)
+                assert (event.id, event.data) == (str(tick), str(tick))
+
+
+@by_each
 async def test_a_body_reaches_the_handler_while_it_is_sent(name: str, tmp_path: Path) -> None:
     async with streaming_behind(name, tmp_path) as (client, seen):
 
