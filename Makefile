@@ -50,13 +50,16 @@ docs-options: $(VENV)/.test
 docs: $(VENV)/.docs
 	$(BIN)/python docs/api_reference.py
 
-bench: $(VENV)/.bench .make/redis .make/deploy
+bench: $(VENV)/.bench $(BUNDLE) .make/redis .make/deploy .make/chromium
 	$(WITHIN) 60m $(BIN)/python -m bench.run
 	$(WITHIN) 60m $(BIN)/python -m bench.flood
 	$(WITHIN) 60m $(BIN)/python -m bench.workers
 	$(WITHIN) 4h $(BIN)/python -m bench.growth
 	$(WITHIN) 60m $(BIN)/python -m bench.stalls
 	$(WITHIN) 30m $(BIN)/python -m bench.streams
+	$(WITHIN) 30m $(BIN)/python -m bench.streams 1024
+	$(WITHIN) 30m $(BIN)/python -m bench.connect
+	$(WITH_PYTHON) $(WITHIN) 60m node bench/page_streams.mjs
 
 fuzz: $(VENV)/.test client_js/node_modules/.ready
 	cd client_js && CERTLESS_TABS_RUNS=10000 CERTLESS_TEST_MS=3600000 $(WITHIN) 2h node scripts/test.mjs test/tabs.test.js

@@ -186,17 +186,17 @@ class WebSocket:
         Raises: StreamBroken, StreamAborted, NoAnswer (the socket ended without a close),
         TimeoutError.
         """
-        async with asyncio.timeout(timeout):
-            while not self._inbox:
-                if self._error is not None:
-                    raise self._error
-                if self._reader is None or self._reader.done():
-                    return _CLOSED
-                self._changed.clear()
-                await self._changed.wait()
+        if not self._inbox:
+            async with asyncio.timeout(timeout):
+                while not self._inbox:
+                    if self._error is not None:
+                        raise self._error
+                    if self._reader is None or self._reader.done():
+                        return _CLOSED
+                    self._changed.clear()
+                    await self._changed.wait()
         message, cost = self._inbox.popleft()
-        if cost:
-            self._socket.taken(cost)
+        if self._socket.taken(cost):
             with contextlib.suppress(ClientError):
                 await self._flush()
         return message

@@ -178,7 +178,7 @@ class Socket:
         if self._writer.is_over:
             return b""
         sealed = bytearray()
-        if self._taken >= CREDIT_STEP_BYTES:
+        if self.taken(0):
             sealed += self._writer.seal(RecordType.CREDIT, _CREDIT.pack(self._taken), now_ms)
             self._allowed += self._taken
             self._taken = 0
@@ -230,9 +230,13 @@ class Socket:
             raise self._reader.broken("a message holds whole records")
         return None
 
-    def taken(self, cost: int) -> None:
-        """The program has taken fragments of this cost: the other side may send as much again."""
+    def taken(self, cost: int) -> bool:
+        """The program has taken fragments of this cost: the other side may send as much again.
+
+        Whether ``outgoing`` must be sent, because much was taken.
+        """
         self._taken += cost
+        return self._taken >= CREDIT_STEP_BYTES
 
     def end(self) -> None:
         """The connection has ended. Raises: BrokenStream, unless the other side has closed."""
