@@ -1,6 +1,7 @@
 """docs/legacy.md: its three ways, each with an unchanged PHP site that has a cookie login."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ import aiohttp
 import documents
 from connected import ANN, Site, a_site, connect_to
 from mailboxes import a_free_port
+from peers.servers import PEERS
 from processes import program, until_listening
 
 from certless.client import Client
@@ -40,6 +42,14 @@ async def in_front_of_php(folder: Path) -> AsyncIterator[Site]:
         await until_listening(port, process)
         async with a_site(f"http://127.0.0.1:{port}", public=["/"]) as site:
             yield site
+
+
+def test_the_table_lists_the_applications_that_the_tests_run() -> None:
+    visits = documents.read("client_js/test/browser/peers.test.js")
+    driven = re.findall(r"^  async (\w+)\(page, own", visits, re.MULTILINE)
+    rows = documents.table(PAGE, "Applications that the tests run")
+    assert [row[0].split()[0].lower() for row in rows] == driven
+    assert set(driven) < set(PEERS)
 
 
 async def test_connect_needs_no_change_of_the_site(tmp_path: Path) -> None:

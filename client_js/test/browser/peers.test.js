@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from '../limited.js';
 import { startGateway } from '../gateway.js';
-import { launch } from './chromium.js';
+import { INSECURE_HOST, launch } from './chromium.js';
 import { logInAt, startConnect, startProxy } from './connect.js';
 import { startPeers } from '../peers.js';
 
@@ -244,4 +244,30 @@ describe('real applications in connect', () => {
     test(`${name}, under a local address`, () => visit(name, 'mapped', mapped[name].door, mapped[name].own, {}));
     test(`${name}, through the proxy`, () => visit(name, 'proxy', gateways[name].url, gateways[name].url, { proxy: proxy.proxy }));
   }
+
+  /** The login page of the gateway, which then shows the page in a frame without scripts. */
+  const read = async (name, path, steps) => {
+    const page = await browser.newPage();
+    await page.goto(`http://${INSECURE_HOST}:${gateways[name].port}${path}`);
+    await page.getByLabel('Name or e-mail address').fill(ANN);
+    await page.keyboard.press('Enter');
+    await page.getByLabel('Code from the mail').fill(await gateways[name].mailbox.code(ANN));
+    await steps(page.frameLocator('[data-certless-page] iframe'));
+    await page.close();
+  };
+
+  test('datasette, without connect: pages to read', () =>
+    read('datasette', '/shop', async (frame) => {
+      await frame.getByRole('link', { name: 'tea', exact: true }).click();
+      await frame.getByText('300 rows').waitFor();
+      await frame.getByRole('link', { name: 'Next page' }).first().click();
+      await frame.getByText('tea number 101').waitFor();
+    }));
+
+  test('dokuwiki, without connect: pages to read', () =>
+    read('dokuwiki', '/doku.php?id=mapped', async (frame) => {
+      await frame.getByText('Earl Grey of mapped').waitFor();
+      await frame.getByRole('link', { name: 'Recent Changes' }).first().click();
+      await frame.getByRole('link', { name: 'mapped' }).first().waitFor();
+    }));
 });

@@ -7,8 +7,6 @@ FOLDER = Path(os.environ["DJANGO_SHOP"])
 SECRET_KEY = "a key for tests only, which is long enough for Django's checks 0123456789"
 DEBUG = True
 ALLOWED_HOSTS = ["*"]
-# As Django's documents say for a site behind a reverse proxy.
-USE_X_FORWARDED_HOST = True
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
