@@ -5,17 +5,19 @@ parser reads them. ``request.rel_url`` has the encoded target, by which routes a
 ``request.raw_path`` the original one, for the upstream. The parser alone decides where a request
 ends: no byte that separates words, lines or messages is added or removed.
 
-Only a request that begins in a read of its own is changed. One that is sent before the response to
-the request before it (pipelining) can get 400, as from aiohttp. An application with its own server
+Only a read with which a request certainly begins is changed. Otherwise the changed bytes could be
+in a body. The body would then be longer than its Content-Length, and its end would be read as
+another request. So after a chunked body, or after a read with parts of two requests (pipelining), a
+connection gets 400 for such a target, as from aiohttp. An application with its own server
 (``certless.setup``) gets what that server accepts.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import quote_from_bytes
 
-from aiohttp import StreamReader, web
+from aiohttp import StreamReader, hdrs, web
 
 from .private_api import wrap_parsers
 
@@ -25,6 +27,7 @@ _Messages: TypeAlias = Sequence[tuple[Any, StreamReader]]
 _LONGEST_LINE = 16 * 1024
 _LINE = re.compile(rb"(?:\r?\n)*[A-Z]+ (/[\x21-\x7e\x80-\xff]*) HTTP/1\.[01]\r?\n")
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 # Latin-1 reads these bytes as white space. A program that splits the line at white space would read
 # a shorter path than the one that was checked.
 _SPACES = re.compile(rb"[\x85\xa0]")
@@ -42,38 +45,66 @@ def escaped(target: str) -> str:
     return quote_from_bytes(target.encode("utf-8", "surrogateescape"), safe=_ASCII)
 
 
+def _body_bytes(headers: Mapping[str, str]) -> int:
+    """The length of a body by its header; one that no body has if it is chunked."""
+    if hdrs.TRANSFER_ENCODING in headers:
+        return -1
+    length = headers.get(hdrs.CONTENT_LENGTH, "0")
+    return int(length) if length.isascii() and length.isdigit() else -1
+
+
 class _Parser:
     """The parser of one connection."""
 
     def __init__(self, parser: Any) -> None:
         self._parser = parser
         self._held = b""
-        self._is_in_head = False
-        # The body of the last request.
-        self._payload: StreamReader | None = None
         self._original: str | None = None
+        # The next byte is the first one of a request.
+        self._is_at_start = True
+        # The head of this request, and all bytes that were read with it.
+        self._head = bytearray()
+        # The body of this request, and the number of its bytes that are still to be read.
+        self._payload: StreamReader | None = None
+        self._left = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._parser, name)
 
     def feed_data(self, data: bytes) -> tuple[_Messages, bool, bytes]:
         """Requests whose heads are complete, as the parser of aiohttp gives them."""
-        if data and not self._is_in_head and (self._payload is None or self._payload.is_eof()):
+        if data and self._is_at_start:
             data, self._held = self._held + data, b""
             if b"\n" not in data and len(data) <= _LONGEST_LINE:
                 self._held = data
                 return (), False, b""
             data = self._escaped(data)
-            self._is_in_head = True
+            self._is_at_start = False
+            self._payload = None
         messages, is_upgraded, tail = self._parser.feed_data(data)
-        if messages:
-            self._is_in_head = False
-            self._payload = messages[-1][1]
-            if self._original is not None:
-                (first, payload), *others = messages
-                messages = [(first._replace(path=self._original), payload), *others]
-                self._original = None
+        self._follow(data, messages)
+        if messages and self._original is not None:
+            (first, payload), *others = messages
+            messages = [(first._replace(path=self._original), payload), *others]
+            self._original = None
         return messages, is_upgraded, tail
+
+    def _follow(self, data: bytes, messages: _Messages) -> None:
+        """Set ``_is_at_start``: the request is complete, and nothing of the next one was read."""
+        if self._payload is not None:
+            self._left -= len(data)
+        else:
+            self._head += data
+            if not messages:
+                return
+            message, self._payload = messages[0]
+            # The head ends here or later. If it ends later, more bytes come than are expected, and
+            # the connection has no certain start any more.
+            blank_line = _BLANK_LINE.search(self._head)
+            head_bytes = blank_line.end() if blank_line else 0
+            self._left = head_bytes + _body_bytes(message.headers) - len(self._head)
+            self._head.clear()
+        self._is_at_start = self._left == 0 and self._payload.is_eof()
 
     def _escaped(self, data: bytes) -> bytes:
         found = None if data.isascii() else _LINE.match(data)

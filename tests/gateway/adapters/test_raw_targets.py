@@ -136,6 +136,39 @@ async def test_a_header_that_looks_like_a_request_line_is_no_request(tmp_path: P
         assert at.targets == [b"/x", b"/x"]
 
 
+async def test_a_body_never_becomes_longer(tmp_path: Path) -> None:
+    """Its last bytes would be the next request: of another client, if a proxy is in front."""
+    smuggled = b"GET /x?smuggled HTTP/1.1\r\nHost: shop.example\r\n\r\n"
+    assert len(smuggled) % 2 == 0
+    line = b"GET /x?" + b"\xe9" * (len(smuggled) // 2) + b" HTTP/1.1\r\n"
+    head = b"POST /x HTTP/1.1\r\nHost: shop.example\r\nContent-Length: %d\r\n"
+    head %= len(line + smuggled)
+    first = b"GET /x HTTP/1.1\r\n" + KEEP
+    upload = b"POST /x HTTP/1.1\r\nContent-Length: 2\r\n" + KEEP
+    chunked = b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + KEEP
+    last = b"GET /x HTTP/1.1\r\n" + CLOSE
+    for before in (
+        (first + head, b""),
+        (upload, b"ab" + head, b""),
+        (upload + b"a", b"b" + head, b""),
+        (chunked, b"2\r\nab\r\n0\r\n\r\n" + head, b""),
+        (first, first + head, b"", b""),
+    ):
+        async with served(tmp_path) as at:
+            answer = await at.said(*before, b"\r\n" + line + smuggled, b"", last)
+            assert answer.count(b"HTTP/1.1 ") == len(at.targets)
+            assert set(at.targets) == {b"/x"}
+
+
+async def test_after_a_chunked_body_such_a_target_is_refused(tmp_path: Path) -> None:
+    async with served(tmp_path) as at:
+        chunked = b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + KEEP
+        body = b"2\r\nab\r\n0\r\n\r\n"
+        answer = await at.said(chunked + body, b"", b"GET /x?\xe5 HTTP/1.1\r\n" + CLOSE)
+        assert answer.count(b"HTTP/1.1 200 ") == answer.count(b"HTTP/1.0 400 ") == 1
+        assert at.targets == [b"/x"]
+
+
 @pytest.mark.parametrize(
     "line",
     [
