@@ -22,13 +22,17 @@ from .forward import Route, failure, forward
 from .listener import listen
 from .login_pages import LoginPages
 from .origins import Origins
-from .serving import serving
+from .serving import last, serving
 from .session import SealedSession
 from .sockets import is_socket, relay
 from .state import State
 
 _WORDS = {
-    Verdict.WRONG_HOST: (421, "Wrong address", "This is not the address that connect printed."),
+    Verdict.WRONG_HOST: (
+        421,
+        "Not passed on",
+        "This is not the address that connect printed. No other site in plain HTTP is passed on.",
+    ),
     Verdict.STRANGER: (
         403,
         "Not admitted",
@@ -41,25 +45,37 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """A site under a local address. ``door_url`` admits one browser."""
+    """A site under a local address. ``door_url`` admits one browser.
+
+    ``browsers`` is the folder for the profiles of browsers.
+    """
 
     own: str
     door_url: str
     session: SealedSession
+    browsers: Path
 
 
 @asynccontextmanager
 async def mapped_mode(
-    site: URL, suite: Suite, realm: str, prefix: str, port: int, base: Path | None = None
+    site: URL,
+    suite: Suite,
+    realm: str,
+    prefix: str,
+    port: int,
+    base: Path | None = None,
+    name: str | None = None,
 ) -> AsyncIterator[Mapped]:
     """Serve ``site`` until the context ends. ``base`` is the folder for states.
+
+    ``name`` is the local host name, if it is not a random one.
 
     Raises: CannotStart, NoAnswer.
     """
     with State(str(site.origin()), realm, suite, base) as state:
-        label = state.label()
+        host = name or f"{_short(site)}-{state.label()}.localhost"
         sockets = listen(port)
-        own = f"http://{_short(site)}-{label}.localhost:{sockets[0].getsockname()[1]}"
+        own = f"http://{host}:{sockets[0].getsockname()[1]}"
         async with Client(
             str(site),
             suite=suite,
@@ -73,7 +89,7 @@ async def mapped_mode(
             async with serving(handler.handle, sockets):
                 await session.start()
                 try:
-                    yield Mapped(own, handler.door.url, session)
+                    yield Mapped(own, handler.door.url, session, state.browsers)
                 finally:
                     await handler.login.cancel()
 
@@ -101,16 +117,26 @@ class _Handler:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         target = request.raw_path
         verdict = self.door.judge(request.method, target, request.headers)
+        if request.method == "CONNECT":
+            return await last(request, pages.told(request.headers, *_WORDS[Verdict.WRONG_HOST]))
         if verdict is Verdict.ENTERED:
-            headers = {hdrs.LOCATION: "/", hdrs.SET_COOKIE: self.door.set_cookie}
-            entered = pages.plain(303, "Welcome.")
-            entered.headers.update(headers)
-            return entered
+            return self._entered(request)
         if verdict is Verdict.ASK_FIRST:
             return pages.ask_first(self._facts, self._own + target)
         if verdict is not Verdict.ADMITTED:
             return pages.told(request.headers, *_WORDS[verdict])
         return await self._admitted(request, target)
+
+    def _entered(self, request: web.BaseRequest) -> web.Response:
+        """To the start page. After a link elsewhere, a redirect would not take the cookie along."""
+        is_typed = request.headers.get("Sec-Fetch-Site") == "none"
+        if is_typed or not pages.wants_page(request.headers):
+            entered = pages.plain(303, "Welcome.")
+            entered.headers[hdrs.LOCATION] = "/"
+        else:
+            entered = pages.go_on(f"{self._own}/")
+        entered.headers[hdrs.SET_COOKIE] = self.door.set_cookie
+        return entered
 
     async def _admitted(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
         if request.path == self._prefix or request.path.startswith(f"{self._prefix}/"):

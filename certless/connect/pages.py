@@ -121,6 +121,12 @@ def ask_first(site: Site, url: str) -> web.Response:
     )
 
 
+def go_on(url: str) -> web.Response:
+    """A page that goes on to ``url``, which is ours, as a page of our own."""
+    refresh = f'<meta http-equiv="refresh" content="0; url={escape(url)}">'
+    return page(200, "Welcome", f'{refresh}<p><a href="{escape(url)}">Continue</a></p>')
+
+
 def leaving(request_headers: Mapping[str, str], url: str, cookies: Iterable[str]) -> web.Response:
     """Instead of a redirect of the site to ``url``, which is not sealed.
 

@@ -27,7 +27,7 @@ from .forward import Route, failure, forward
 from .login_pages import LoginPages
 from .origins import Origins
 from .pac import pac_file
-from .serving import IDLE_S, serving
+from .serving import IDLE_S, last, serving
 from .session import SealedSession
 from .sockets import is_socket, relay
 from .state import State
@@ -195,13 +195,13 @@ class _Handler:
         found = _AUTHORITY.fullmatch(request.raw_path)
         site = self.sites.get(_without_port_80(request.raw_path)) if found else None
         if not self._is_admitted(request.headers):
-            return await _last(request, _denied())
+            return await last(request, _denied())
         if site is None:
             text = _NO_TLS if found is not None and found[1] == "443" else _NO_TUNNEL
-            return await _last(request, pages.plain(403, text))
+            return await last(request, pages.plain(403, text))
         if request.version < HttpVersion11:
             text = "certless connect: tunnels need HTTP/1.1"
-            return await _last(request, pages.plain(505, text))
+            return await last(request, pages.plain(505, text))
         if request.transport is not None:
             self._tunnels[request.transport] = site
         # The next bytes are parsed as requests again, and bytes of TLS are refused with 400.
@@ -212,21 +212,12 @@ class _Handler:
         host = _without_port_80(request.headers.get(hdrs.HOST, ""))
         if request.method == "CONNECT" or self.sites.get(host) is not site:
             text = "certless connect: this tunnel is for one host, and has no tunnel in it"
-            return await _last(request, pages.plain(421, text))
+            return await last(request, pages.plain(421, text))
         return await site.answer(request, request.raw_path)
 
     def _not_named(self, request: web.BaseRequest) -> web.Response:
         text = "This proxy passes on requests to the sites that it was started with, and no others."
         return pages.told(request.headers, 403, "Not passed on", text)
-
-
-async def _last(request: web.BaseRequest, refused: web.Response) -> web.StreamResponse:
-    """Answer, and end the connection: bytes that follow were for a tunnel and are no request."""
-    await refused.prepare(request)
-    await refused.write_eof()
-    if request.transport is not None:
-        request.transport.close()
-    return refused
 
 
 def _denied() -> web.Response:

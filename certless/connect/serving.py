@@ -55,6 +55,15 @@ async def serving(
             opened.close()
 
 
+async def last(request: web.BaseRequest, refused: web.Response) -> web.StreamResponse:
+    """Answer, and end the connection: bytes that follow were for a tunnel and are no request."""
+    await refused.prepare(request)
+    await refused.write_eof()
+    if request.transport is not None:
+        request.transport.close()
+    return refused
+
+
 def _log() -> logging.Logger:
     """Without malformed requests: any program of the machine can send them."""
     log = logging.getLogger(__name__)

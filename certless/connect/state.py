@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,11 +34,14 @@ class State:
         self._folder = root / name
         self._lock: int | None = None
         self.ticket = self._folder / "ticket"
+        # Profiles of browsers are kept in it.
+        self.browsers = self._folder / "browsers"
 
     def __enter__(self) -> Self:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._folder.chmod(0o700)
+            self.browsers.mkdir(mode=0o700, exist_ok=True)
             handle = os.open(self._folder / "lock", os.O_WRONLY | os.O_CREAT, 0o600)
         except OSError as error:
             raise CannotStart(f"state folder {self._folder}: {error.strerror}") from None
@@ -80,8 +84,9 @@ class State:
         return made
 
     def forget(self) -> None:
-        """Delete the ticket and the label. Raises: CannotStart."""
+        """Delete the ticket, the label and the profiles of browsers. Raises: CannotStart."""
         try:
+            shutil.rmtree(self.browsers)
             for name in ("ticket", "ticket.lock", "label"):
                 (self._folder / name).unlink(missing_ok=True)
         except OSError as error:

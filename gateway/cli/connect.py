@@ -12,10 +12,12 @@ from typing import Any
 from yarl import URL
 
 from certless.client import DEFAULT_SUITE, SUITES, ClientError
+from certless.connect.browser import Browser, find_browser, shown
 from certless.connect.command import run_command
 from certless.connect.forget import forget
 from certless.connect.listener import listen_on
-from certless.connect.mapped import mapped_mode
+from certless.connect.mapped import Mapped, mapped_mode
+from certless.connect.names import LESS_PROTECTED, checked_name
 from certless.connect.proxy import proxy_mode
 from gateway.config.arguments import add_argument
 from gateway.config.options import default_of
@@ -44,6 +46,14 @@ def add(commands: Any) -> None:
     )
     connect.add_argument(
         "--proxy", metavar="ADDRESS:PORT", help="be a forward proxy there, for these sites only"
+    )
+    connect.add_argument(
+        "--browser",
+        action="store_true",
+        help="start Chromium, Chrome or Firefox with a profile of its own, and end with it",
+    )
+    connect.add_argument(
+        "--name", metavar="HOST", help="the local host name, instead of a random one"
     )
     connect.add_argument(
         "--login", metavar="NAME", help="with a COMMAND: the user name or mail address"
@@ -99,12 +109,18 @@ async def _connect(arguments: argparse.Namespace) -> int:
         arguments.prefix or default_of("prefix"),
     )
     if arguments.child:
+        if arguments.browser or arguments.name is not None or arguments.proxy is not None:
+            raise ConfigError("--browser, --name and --proxy are not for a COMMAND")
         if arguments.login is None:
             raise ConfigError("a COMMAND needs --login NAME")
         code = functools.partial(_code, arguments.code_stdin)
         return await run_command(arguments.child, sites, arguments.login, code, *protocol)
     if arguments.login is not None or arguments.code_stdin:
         raise ConfigError("--login and --code-stdin need a COMMAND after --")
+    if (arguments.browser or arguments.name is not None) and (
+        arguments.proxy is not None or arguments.forget
+    ):
+        raise ConfigError("--browser and --name are for the local address of one SITE")
     if arguments.forget:
         for site in sites:
             is_ended = await forget(site, *protocol)
@@ -115,10 +131,29 @@ async def _connect(arguments: argparse.Namespace) -> int:
         return await _proxy(arguments.proxy, sites, *protocol)
     if len(sites) != 1:
         raise ConfigError("give one SITE, or --proxy: each local address is for one site")
-    async with mapped_mode(sites[0], *protocol, arguments.port) as mapped:
-        _print(f"{mapped.door_url}\nOpen it in a browser. It works once. Ctrl+C ends connect.")
-        await stop_signal().wait()
+    browser = find_browser() if arguments.browser else None
+    name = None if arguments.name is None else await checked_name(arguments.name)
+    stop = stop_signal()
+    async with mapped_mode(sites[0], *protocol, arguments.port, name=name) as mapped:
+        if browser is None:
+            _print(f"{mapped.door_url}\nOpen it in a browser. It works once. Ctrl+C ends connect.")
+        if name is not None:
+            _print(LESS_PROTECTED)
+        await (stop.wait() if browser is None else _until_closed(browser, mapped, stop))
     return 0
+
+
+async def _until_closed(browser: Browser, mapped: Mapped, stop: asyncio.Event) -> None:
+    """Show the site in ``browser`` until it is closed, or until a signal."""
+    port = URL(mapped.own).port or 0
+    async with shown(browser, mapped.door_url, port, mapped.browsers) as process:
+        _print(f"{mapped.own} is open in {browser.program}. Close it, or press Ctrl+C, to end.")
+        ends = [asyncio.create_task(process.wait()), asyncio.create_task(stop.wait())]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
 
 
 async def _proxy(at: str, sites: Sequence[URL], suite: Any, realm: str, prefix: str) -> int:
@@ -126,10 +161,11 @@ async def _proxy(at: str, sites: Sequence[URL], suite: Any, realm: str, prefix: 
     if not address or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ConfigError(f"--proxy {at!r} must be like 127.0.0.1:8481")
     opened = listen_on(address.strip("[]"), int(port))
+    stop = stop_signal()
     async with proxy_mode(sites, suite, realm, prefix, opened) as proxy:
         _print(f"{proxy.url}\nUse it as the proxy for http:// of a browser profile of its own.")
         _print(f"{proxy.pac_url} {_BEST_EFFORT}")
-        await stop_signal().wait()
+        await stop.wait()
     return 0
 
 

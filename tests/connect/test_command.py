@@ -175,10 +175,21 @@ async def test_the_command_serves_until_a_signal(tmp_path: Path) -> None:
             assert process.stdout
             async with asyncio.timeout(30), a_browser() as browser:
                 url = (await process.stdout.readline()).decode().strip()
+                # As after a click on a link: a redirect would lose the cookie.
                 entered = await browser.get(url, headers={"Accept": "text/html"})
-                assert "Log in" in await entered.text()
+                assert 'content="0; url=http://' in await entered.text()
+                start = await browser.get(entered.url.origin(), headers={"Accept": "text/html"})
+                assert "Log in" in await start.text()
                 process.terminate()
                 assert await process.wait() == 0
+
+
+def test_no_browser_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["connect", "http://a.example", "--browser"]) == 1
+    assert "no Chromium, Chrome or Firefox was found" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -189,6 +200,10 @@ async def test_the_command_serves_until_a_signal(tmp_path: Path) -> None:
         (["http://a.example", "http://b.example"], "give one SITE"),
         (["http://a.example", "--", "true"], "needs --login"),
         (["http://a.example", "--login", "ann"], "need a COMMAND"),
+        (["http://a.example", "--browser", "--proxy", "127.0.0.1:0"], "of one SITE"),
+        (["http://a.example", "--browser", "--forget"], "of one SITE"),
+        (["http://a.example", "--name", "a", "--login", "ann", "--", "true"], "not for a COMMAND"),
+        (["http://a.example", "http://b.example", "--browser"], "give one SITE"),
         (["http://a.example", "--proxy", "8481"], "must be like 127.0.0.1:8481"),
         (["http://a.example", "--proxy", "127.0.0.1:99999"], "must be like 127.0.0.1:8481"),
     ],

@@ -260,6 +260,7 @@ async def test_forget_ends_the_session_and_deletes_the_ticket(tmp_path: Path) ->
     async with a_site() as site:
         async with connect_to(site, tmp_path) as at:
             own = at.own
+            (at.mapped.browsers / "profile").write_text("of a browser")
         assert await forget(URL(site.url), "ecdh-gcm", "certless", "/.gateway", tmp_path)
         assert {path.name for path in files_of(tmp_path)} == {"lock"}
         assert not await forget(URL(site.url), "ecdh-gcm", "certless", "/.gateway", tmp_path)

@@ -7,7 +7,7 @@ import { within } from '../within.js';
 
 const BUNDLE = new URL('../../dist/client.js', import.meta.url);
 const MODULE = new URL('../../dist/client.mjs', import.meta.url);
-const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+export const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 // An address that is no loopback one, by name: plain HTTP without a secure context.
 export const INSECURE_HOST = 'gateway.test';
 

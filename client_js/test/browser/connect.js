@@ -1,22 +1,27 @@
 /** `certless connect` as a process: a site under a local address, for a browser. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { python } from '../gateway.js';
+import { python, startGateway } from '../gateway.js';
 import { within } from '../within.js';
+import { INSECURE_HOST } from './chromium.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 
-/** `connect` with these arguments. Resolves to the first line that it prints, when it runs. */
-async function start(...given) {
-  const folder = await mkdtemp(join(tmpdir(), 'certless-connect-'));
+/**
+ * `connect` with these arguments. Resolves to the first line that it prints, when it runs. A folder that is
+ * `kept` stays. `path` is where programs are found.
+ */
+async function start(given, kept = undefined, path = undefined) {
+  const folder = kept ?? (await mkdtemp(join(tmpdir(), 'certless-connect-')));
   const child = spawn(python(), ['-m', 'certless', 'connect', ...given], {
     cwd: ROOT,
-    env: { ...process.env, XDG_STATE_HOME: folder },
+    env: { ...process.env, XDG_STATE_HOME: folder, PATH: path ?? process.env.PATH },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const closed = once(child, 'close');
@@ -30,22 +35,92 @@ async function start(...given) {
       child.kill();
       await within(closed, 'connect has ended');
       process.off('exit', atExit);
-      await rm(folder, { recursive: true });
+      if (!kept) await rm(folder, { recursive: true });
     },
+    closed: () => within(closed, 'connect has ended'),
   };
 }
 
 /** Mapped mode. `door` admits one browser to the origin `own`; `stop` ends it. */
-export async function startConnect(site) {
-  const { line: door, stop } = await start(site, '--port', '0');
+export async function startConnect(site, folder = undefined) {
+  const { line: door, stop } = await start([site, '--port', '0'], folder);
   return { door, own: new URL(door).origin, stop };
 }
 
 /** Proxy mode. `proxy` is what Playwright takes. */
 export async function startProxy(...sites) {
-  const { line, stop } = await start('--proxy', '127.0.0.1:0', ...sites);
+  const { line, stop } = await start(['--proxy', '127.0.0.1:0', ...sites]);
   const { host, username, password } = new URL(line);
   return { door: sites[0], proxy: { server: `http://${host}`, username, password }, stop };
+}
+
+/**
+ * A site that is shown with `--browser`, after `logIn`. `program` is the name of a browser, and `command` starts it
+ * without a window. Its page tries to open another site in plain HTTP; `seen` gets what arrives there.
+ */
+export async function showInOwnBrowser({ program, command, logIn }) {
+  const folder = await mkdtemp(join(tmpdir(), 'certless-connect-'));
+  const script = join(folder, program);
+  await writeFile(script, `#!/bin/sh\nexec ${command} "$@"\n`, { mode: 0o755 });
+  const seen = [];
+  const other = http.createServer(({ url }, response) => {
+    seen.push(url);
+    response.end();
+  });
+  other.listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  let isLoggedIn = false;
+  const arrived = new Map();
+  const arrival = (path) => within(new Promise((resolve) => arrived.set(path, resolve)), `${path} arrives`);
+  // The last thing that a page can send is that it is left: the browser has the other page then.
+  const page = `<!doctype html><title>site</title><script>
+    onpagehide = () => navigator.sendBeacon('/left');
+    fetch('/came').then(() => (location = 'http://${INSECURE_HOST}:${other.address().port}/secret'));
+  </script>`;
+  const site = http.createServer((request, response) => {
+    arrived.get(request.url)?.();
+    response.writeHead(200, { 'Content-Type': 'text/html' });
+    response.end(request.url === '/' && isLoggedIn ? page : '');
+  });
+  site.listen(0, '127.0.0.1');
+  await once(site, 'listening');
+  const gateway = await startGateway({ upstream: `http://127.0.0.1:${site.address().port}` });
+  const first = await startConnect(gateway.url, folder);
+  await logIn(first, gateway);
+  await first.stop();
+  isLoggedIn = true;
+  const [state] = await readdir(join(folder, 'certless', 'connect'));
+  return {
+    /** The folder for profiles. */
+    profiles: join(folder, 'certless', 'connect', state, 'browsers'),
+    /** Runs it until the page has tried to leave; the arguments of all processes meanwhile. */
+    run: async () => {
+      const came = arrival('/came');
+      const left = arrival('/left');
+      const shown = await start([gateway.url, '--port', '0', '--browser'], folder, folder);
+      await came;
+      const processes = await commandLines();
+      await left;
+      return { ...shown, processes };
+    },
+    folder,
+    seen,
+    stop: async () => {
+      await gateway.stop();
+      for (const server of [site, other]) {
+        server.closeAllConnections();
+        server.close();
+      }
+      await rm(folder, { recursive: true, maxRetries: 5 });
+    },
+  };
+}
+
+/** What every user of the machine can read of processes. */
+export async function commandLines() {
+  const numbers = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const lines = await Promise.all(numbers.map((number) => readFile(`/proc/${number}/cmdline`, 'utf8').catch(() => '')));
+  return lines.map((line) => line.replaceAll('\0', ' '));
 }
 
 /** Logs in on the pages of `connect`. */

@@ -7,7 +7,7 @@ import { startGateway, startUpstream } from '../gateway.js';
 import { startConnect } from '../browser/connect.js';
 import { INSECURE_HOST } from '../browser/chromium.js';
 import { areBlocked, elements, form, leakingPage, workerScript } from '../browser/leaks.js';
-import { inPage, launch } from './firefox.js';
+import { inPage, launch, logInAt } from './firefox.js';
 
 // Firefox does not load these here, or reports nothing to the page.
 const SILENT = ['track', 'preload', 'modulepreload', 'ping'];
@@ -42,12 +42,8 @@ describe('a page in connect, in Firefox', () => {
     gateway = await startGateway({ upstream: upstream.url });
     connect = await startConnect(gateway.url);
     browser = await launch();
-    page = await browser.newPage(connect.door);
-    await page.locator('[name=address]').fill('ann@example.org');
-    await page.locator('button').click();
-    await page.locator('[name=code]').fill(await gateway.mailbox.code('ann@example.org'));
-    await page.locator('button').click();
-    await page.waitForFunction(() => document.querySelector('h1').textContent === 'the site');
+    page = await logInAt(browser, connect, gateway, 'ann@example.org');
+    await page.waitForFunction(() => document.querySelector('h1')?.textContent === 'the site');
   });
   after(async () => {
     await browser?.close();

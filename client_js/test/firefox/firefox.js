@@ -4,7 +4,7 @@ import puppeteer from 'puppeteer-core';
 import { INSECURE_HOST } from '../browser/chromium.js';
 import { within } from '../within.js';
 
-const PLACES = ['/usr/bin/firefox-esr', '/usr/bin/firefox'];
+export const PLACES = ['/usr/bin/firefox-esr', '/usr/bin/firefox'];
 const LIMIT_MS = 20_000;
 
 export async function launch() {
@@ -31,6 +31,17 @@ export async function launch() {
       process.off('exit', atExit);
     },
   };
+}
+
+/** Logs in on the pages of `connect`; the page that shows the site. */
+export async function logInAt(browser, { door }, gateway, username) {
+  const page = await browser.newPage(door);
+  await page.locator('[name=address]').fill(username);
+  await page.locator('button').click();
+  await page.locator('[name=code]').fill(await gateway.mailbox.code(username));
+  await page.locator('button').click();
+  await page.waitForFunction(() => !document.querySelector('[name=code]'));
+  return page;
 }
 
 /** The result of `work` in the page, with a limit, because a promise of the page may never settle. */
