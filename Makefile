@@ -59,6 +59,7 @@ bench: $(VENV)/.bench $(BUNDLE) .make/redis .make/deploy .make/chromium
 	$(WITHIN) 30m $(BIN)/python -m bench.streams
 	$(WITHIN) 30m $(BIN)/python -m bench.streams 1024
 	$(WITHIN) 30m $(BIN)/python -m bench.connect
+	$(WITHIN) 30m $(BIN)/python -m bench.connect_transfer
 	$(WITH_PYTHON) $(WITHIN) 60m node bench/page_streams.mjs
 
 fuzz: $(VENV)/.test client_js/node_modules/.ready
