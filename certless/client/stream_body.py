@@ -8,14 +8,19 @@ from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
 
 from protocol.hardened.client_session import OpenedStream
 from protocol.streams.bodies import AbortReason, BodyWriter
-from protocol.streams.records import Direction, RecordWriter
+from protocol.streams.records import (
+    MIN_RECORD_BYTES,
+    MOST_RECORD_BYTES,
+    Direction,
+    RecordWriter,
+)
 
 from .clock import Clock
 
 Progress: TypeAlias = Callable[[int, int | None], None]
 
-# The longest piece that is read of a file.
-_PIECE_BYTES = 256 * 1024
+# The longest piece that is read of a file: four of the longest records, and no short one.
+_PIECE_BYTES = 4 * (MOST_RECORD_BYTES - MIN_RECORD_BYTES)
 
 
 @runtime_checkable
