@@ -152,6 +152,34 @@ async def test_a_target_that_is_no_path_is_refused(target: str, tmp_path: Path) 
         assert at.seen.requests == []
 
 
+async def test_no_tunnel_opens_in_mapped_mode(tmp_path: Path) -> None:
+    async with connected(tmp_path) as at, asyncio.timeout(20):
+        authority = URL(at.own).authority
+        for name in (authority, "evil.example:80"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", URL(at.own).port)
+            head = f"CONNECT {name} HTTP/1.1\r\nHost: {name}\r\n\r\n"
+            after = f"GET /orders HTTP/1.1\r\nHost: {authority}\r\n\r\n"
+            writer.write((head + after).encode())
+            answer = await reader.read()
+            writer.close()
+            assert answer.split()[1] == b"421"
+            assert answer.count(b"HTTP/1.") == 1
+        assert at.seen.requests == []
+
+
+async def test_a_cookie_without_a_name_opens_no_door(tmp_path: Path) -> None:
+    """Browsers send the cookie ``=a=b`` of a script as ``a=b``."""
+    async with connected(tmp_path) as at:
+        cookies = at.browser.cookie_jar.filter_cookies(URL(at.own)).values()
+        [door] = [one for one in cookies if one.key.startswith("certless-door")]
+        guess, right = f"{door.key}=guess", f"{door.key}={door.value}"
+        async with a_browser() as other:
+            for sent, status in ((guess, 403), (f"{guess}; {right}", 200)):
+                answer = await other.get(f"{at.own}/orders", headers={"Cookie": sent})
+                assert answer.status == status
+        assert "certless-door" not in str(at.seen.requests)
+
+
 async def raw_status(own: str, browser: aiohttp.ClientSession, target: str) -> int:
     """The status for a target that no client would send."""
     at = URL(own)

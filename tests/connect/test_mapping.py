@@ -78,6 +78,26 @@ def test_requests_lose_what_is_ours() -> None:
     ]
 
 
+def test_responses_lose_what_frames_them() -> None:
+    fields = to_browser(
+        [
+            ("Connection", "close, X-Private"),
+            ("X-Private", "1"),
+            ("Content-Length", "5"),
+            ("Transfer-Encoding", "chunked"),
+            ("Upgrade", "h2c"),
+            ("Keep-Alive", "timeout=5"),
+            ("Trailer", "X-Last"),
+            ("Proxy-Authenticate", "Basic"),
+            ("X-Any", "a"),
+        ],
+        Origins(URL(SITE)),
+        [],
+        "default-src 'self'",
+    )
+    assert list(fields) == ["X-Any", "Content-Security-Policy", "Server"]
+
+
 @pytest.mark.parametrize(
     "field",
     [

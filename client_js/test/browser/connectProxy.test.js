@@ -120,4 +120,14 @@ describe('a browser with the fixed proxy', () => {
     assert.equal(site.seen.length, before);
     await context.close();
   });
+
+  // The last test: it stops connect.
+  test('sends nothing past the proxy when connect has stopped', async () => {
+    await connect.stop();
+    connect = undefined;
+    const before = site.seen.length;
+    await assert.rejects(page.goto(gateway.url), /ERR_PROXY_CONNECTION_FAILED/);
+    assert.equal(site.seen.length, before);
+    assert.doesNotMatch(gateway.log, /"?GET \/ /);
+  });
 });
