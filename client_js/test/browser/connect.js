@@ -1,4 +1,5 @@
 /** `certless connect` as a process: a site under a local address, for a browser. */
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
@@ -15,26 +16,33 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 
 /**
  * `connect` with these arguments. Resolves to the first line that it prints, when it runs. A folder that is
- * `kept` stays. `path` is where programs are found.
+ * `kept` stays. `path` is where programs are found. `stop` throws if `connect` has reported an error.
  */
 async function start(given, kept = undefined, path = undefined) {
   const folder = kept ?? (await mkdtemp(join(tmpdir(), 'certless-connect-')));
   const child = spawn(python(), ['-m', 'certless', 'connect', ...given], {
     cwd: ROOT,
     env: { ...process.env, XDG_STATE_HOME: folder, PATH: path ?? process.env.PATH },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
+  let errors = '';
+  child.stderr.on('data', (text) => (errors += text));
   const closed = once(child, 'close');
   // A test that is ended from outside leaves no process behind.
   const atExit = () => child.kill('SIGKILL');
   process.once('exit', atExit);
-  const [line] = await within(once(createInterface({ input: child.stdout }), 'line'), 'connect prints its address');
+  const printed = Promise.race([
+    once(createInterface({ input: child.stdout }), 'line'),
+    closed.then(() => Promise.reject(new Error(`connect ended: ${errors}`))),
+  ]);
+  const [line] = await within(printed, 'connect prints its address');
   return {
     line,
     stop: async () => {
       child.kill();
       await within(closed, 'connect has ended');
       process.off('exit', atExit);
+      assert.equal(errors, '');
       if (!kept) await rm(folder, { recursive: true });
     },
     closed: () => within(closed, 'connect has ended'),
