@@ -56,6 +56,49 @@ export async function plainRequest(origin, input, init, hasStreams) {
 const byteString = (value) =>
   /[^\0-\xff]/.test(value) ? Array.from(utf8(value), (byte) => String.fromCharCode(byte)).join('') : value;
 
+const READERS = /** @type {const} */ (['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text']);
+
+/**
+ * The same stream, and the error that has ended it.
+ * @param {ReadableStream<Uint8Array>} content
+ */
+function watch(content) {
+  const reader = content.getReader();
+  /** @type {unknown} */
+  let error;
+  const stream = new ReadableStream(
+    {
+      async pull(controller) {
+        const part = await reader.read().catch((cause) => {
+          throw (error = cause);
+        });
+        if (part.done) controller.close();
+        else controller.enqueue(part.value);
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+  return { stream, error: () => error };
+}
+
+/**
+ * Lets `text()` and the like throw the error of the stream. Chromium throws a TypeError, which does not tell whether
+ * the request was handled.
+ * @param {Response} response
+ * @param {() => unknown} errorOf
+ */
+function tellErrors(response, errorOf) {
+  for (const name of READERS) {
+    const read = /** @type {undefined | (() => Promise<any>)} */ (response[name]);
+    const value = () =>
+      /** @type {() => Promise<any>} */ (read).call(response).catch((cause) => {
+        throw errorOf() ?? cause;
+      });
+    if (read) Object.defineProperty(response, name, { value });
+  }
+}
+
 /**
  * @param {SessionRequest} request
  * @param {PlainResponse} plain
@@ -65,10 +108,12 @@ const byteString = (value) =>
 export function responseOf(request, { status, headers, body }, stream) {
   const hasBody = !WITHOUT_BODY.includes(status) && request.method !== 'HEAD';
   const content = hasBody ? decodedBody(headers, stream ?? body) : null;
-  const response = new Response(/** @type {BodyInit | null} */ (content), {
+  const watched = content instanceof ReadableStream ? watch(content) : null;
+  const response = new Response(/** @type {BodyInit | null} */ (watched?.stream ?? content), {
     status,
     headers: headers.map(([name, value]) => [name, byteString(value)]),
   });
+  if (watched) tellErrors(response, watched.error);
   Object.defineProperty(response, 'url', { value: request.url });
   return response;
 }
