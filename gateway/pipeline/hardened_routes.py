@@ -184,9 +184,11 @@ class HardenedRoutes:
         raise StoreUnavailable("the session keeps changing; send the message again")
 
     async def _claim(self, live: LiveSession, opened: OpenedMessage, now_ms: int) -> bool:
-        if self._is_ahead(opened.claim, now_ms):
+        claimed = await self._sessions.claim(live, opened.claim, now_ms)
+        # A replay does not count: anybody on the network can send it, and must not end the session.
+        if claimed and self._is_ahead(opened.claim, now_ms):
             await self._count_ahead(live, now_ms)
-        return await self._sessions.claim(live, opened.claim, now_ms)
+        return claimed
 
     async def message(self, request: OuterRequest, members: Members) -> Reply:
         """A sealed request, and the sealed answer to it."""
@@ -215,7 +217,7 @@ class HardenedRoutes:
         try:
             await self._limits.message_ahead(live.session.id)
         except RateLimited:
-            # The message was not claimed, so it must not run later, when its time has come.
+            # The store must not keep the salts of more messages until their time.
             await self._sessions.end(live, now_ms, with_tickets=False)
             raise
 

@@ -2,8 +2,8 @@
 
 The store claims a message only if its session still has the record under which the message was
 opened, so processes with one store agree on epochs and on ended sessions. An opened session stays
-in memory for at most 30 s after a message. RSA keys are cached longer, because OpenSSL prepares a
-key at its first use.
+in memory for at most 30 s after a message. Only RSA keys are cached longer, because OpenSSL
+prepares a key at its first use. They open no message without the keys of its epoch.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from gateway.keys.keyring import KeyRing
 from gateway.keys.user_tags import UserTags
 from gateway.stores import NewSession, SessionCaps, Store
 from protocol.common.errors import DecryptionFailed
+from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
 from protocol.hardened.confirmation import Enrolment
 from protocol.hardened.message_server import ServerSession
 from protocol.hardened.records import Record, SessionRecord
@@ -65,6 +66,16 @@ class LiveSession:
         return self.server.record
 
 
+@dataclass(frozen=True, slots=True)
+class _RsaKeys:
+    """The loaded RSA keys of a session; ``private_der`` tells which ones."""
+
+    private_der: bytes = field(repr=False)
+    private_key: RsaPrivateKey | None = field(repr=False)
+    client_key: RsaPublicKey | None = field(repr=False)
+    expires_ms: int
+
+
 class HardenedSessions:
     """The hardened sessions of one gateway, by id; ``accepted`` are its suites."""
 
@@ -83,8 +94,10 @@ class HardenedSessions:
         self._accepted = accepted
         self._events = events or Events()
         self._granted = granted or GrantedStreams(store, keyring)
-        self._with_rsa: OrderedDict[bytes, LiveSession] = OrderedDict()
+        self._rsa_keys: OrderedDict[bytes, _RsaKeys] = OrderedDict()
         self._remembered: dict[bytes, LiveSession] = {}
+        # How often a session was dropped from ``_remembered``.
+        self._dropped = 0
         self._overlap_until_ms: dict[bytes, int] = {}
 
     def new_session(
@@ -134,29 +147,27 @@ class HardenedSessions:
         loop = asyncio.get_running_loop()
         loop.call_later(_REMEMBERED_S, self._remembered.pop, session_id, None)
 
+    def _drop(self, session_id: bytes) -> None:
+        self._remembered.pop(session_id, None)
+        self._dropped += 1
+
     async def is_outdated(self, live: LiveSession, now_ms: int) -> bool:
         """Whether the store has another record than ``live``, or the session has ended."""
         session_id = live.record.session_id
         outdated = await self._store.load(session_id, now_ms) != live.sealed
         if outdated:
-            self._remembered.pop(session_id, None)
+            self._drop(session_id)
         return outdated
 
     async def find(self, session_id: bytes, now_ms: int) -> LiveSession | None:
         """The session, if it is open and its suite is accepted."""
         sealed = await self._store.load(session_id, now_ms)
         if sealed is None:
-            self._with_rsa.pop(session_id, None)
+            self._rsa_keys.pop(session_id, None)
             self._remembered.pop(session_id, None)
             return None
-        live = self._with_rsa.get(session_id)
-        if live is None or live.sealed != sealed:
-            live = self._opened(session_id, sealed)
-        if live is None or live.record.suite not in self._accepted:
-            return None
-        if live.server.private_key:
-            self._keep_rsa(live)
-        return live
+        live = self._opened(session_id, sealed)
+        return live if live is not None and live.record.suite in self._accepted else None
 
     def _opened(self, session_id: bytes, sealed: bytes) -> LiveSession | None:
         entry = open_entry(self._keyring, session_id, sealed)
@@ -167,13 +178,21 @@ class HardenedSessions:
             return None
         record = SessionRecord.parse(entry.session)
         session = Session(session_id.hex(), entry.user, record.suite, record.expires_ms)
-        return LiveSession(session, entry, ServerSession.load(record), sealed)
+        return LiveSession(session, entry, self._loaded(record), sealed)
 
-    def _keep_rsa(self, live: LiveSession) -> None:
-        self._with_rsa[live.record.session_id] = live
-        self._with_rsa.move_to_end(live.record.session_id)
-        if len(self._with_rsa) > _CACHED_RSA_SESSIONS:
-            self._with_rsa.popitem(last=False)
+    def _loaded(self, record: SessionRecord) -> ServerSession:
+        session_id, private_der = record.session_id, record.private_key
+        keys = self._rsa_keys.pop(session_id, None)
+        if keys is None or keys.private_der != private_der:
+            loaded = ServerSession.load(record)
+            if not private_der:
+                return loaded
+            pair = loaded.private_key, loaded.client_key
+            keys = _RsaKeys(private_der, *pair, record.expires_ms)
+        self._rsa_keys[session_id] = keys
+        if len(self._rsa_keys) > _CACHED_RSA_SESSIONS:
+            self._rsa_keys.popitem(last=False)
+        return ServerSession(record, keys.private_key, keys.client_key)
 
     async def claim(self, live: LiveSession, claim: FreshnessClaim, now_ms: int) -> bool:
         """Claim a message permanently, before it is handled.
@@ -181,13 +200,14 @@ class HardenedSessions:
         ``live`` has opened the seal of the message. Raises: SessionChanged, if the store has
         another record than ``live``.
         """
-        session_id = live.record.session_id
+        session_id, dropped = live.record.session_id, self._dropped
         try:
             claimed = await self._store.claim_message(session_id, live.sealed, claim, now_ms)
         except SessionChanged:
-            self._remembered.pop(session_id, None)
+            self._drop(session_id)
             raise
-        if claimed:
+        # If a session was dropped meanwhile, it can be this one, and must not come back.
+        if claimed and dropped == self._dropped:
             self._remember(live)
         return claimed
 
@@ -223,7 +243,7 @@ class HardenedSessions:
 
     async def _change(self, live: LiveSession, entry: SessionEntry) -> bool:
         session_id = live.record.session_id
-        self._remembered.pop(session_id, None)
+        self._drop(session_id)
         return await self._store.swap(session_id, live.sealed, self._seal(session_id, entry))
 
     async def _reloaded(self, live: LiveSession, now_ms: int) -> LiveSession:
@@ -234,8 +254,8 @@ class HardenedSessions:
 
     async def end(self, live: LiveSession, now_ms: int, *, with_tickets: bool = True) -> None:
         """Close the session; with its tickets for a logout (PROTOCOL §2.6.3)."""
-        self._with_rsa.pop(live.record.session_id, None)
-        self._remembered.pop(live.record.session_id, None)
+        self._rsa_keys.pop(live.record.session_id, None)
+        self._drop(live.record.session_id)
         if live.record.chain_id and with_tickets:
             await self._store.end_chain(live.record.chain_id)
         await self._store.end(live.record.session_id)
@@ -252,9 +272,9 @@ class HardenedSessions:
                     await self._change(found, replace(found.kept, session=pruned))
                 if self._overlap_until_ms.get(session_id) == until_ms:
                     del self._overlap_until_ms[session_id]
-        for session_id, live in list(self._with_rsa.items()):
-            if now_ms > live.record.expires_ms:
-                del self._with_rsa[session_id]
+        for session_id, keys in list(self._rsa_keys.items()):
+            if now_ms > keys.expires_ms:
+                del self._rsa_keys[session_id]
 
 
 def open_entry(keyring: KeyRing, session_id: bytes, sealed: bytes) -> SessionEntry | None:

@@ -456,13 +456,23 @@ async def test_messages_ahead_of_their_time_do_not_fill_the_store() -> None:
             assert (await online.call("POST", "/echo", b"{}", now_ms=edge_ms)).status == 200
         envelope, _ = online.seal(now_ms=ahead_ms)
         refused(await online.send(envelope), 3601)
-        # It was not claimed, so it must not run later: its session ended, its ticket did not.
+        # It must not run later: its session ended, its ticket did not.
         at.clock.stopped_at_ms = ahead_ms - 1
         assert (await online.send(envelope)).status == 403
         assert len(at.ran) == 100
         assert online.ticket
         assert (await call(await device.resume(online.ticket))).status == 200
         assert (await call(other)).status == 200
+
+
+async def test_a_message_ahead_that_is_sent_again_ends_no_session() -> None:
+    async with limited() as at:
+        online = await Device(at, form="json").login()
+        envelope, _ = online.seal(now_ms=at.clock() + 3_600_000)
+        assert (await online.send(envelope)).status == 200
+        for _ in range(120):
+            assert (await online.send(envelope)).status == 403
+        assert (await call(online)).status == 200
 
 
 # --- the clients ---

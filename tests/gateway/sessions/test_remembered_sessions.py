@@ -1,6 +1,7 @@
 """A session that a gateway remembers after a message: what this saves and must not change."""
 
 import asyncio
+import gc
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from gateway.sessions import hardened
 from gateway.stores.instrumented import timed
 from gateway.stores.memory.store import MemoryStore
 from gateway.stores.urls import store_from_url
+from protocol.hardened.records import SessionRecord
 from protocol.hardened.suites import Freshness
 
 SUITES = ["ecdh-gcm", "rsa-gcm"]
@@ -134,6 +136,67 @@ async def test_an_epoch_that_moved_elsewhere(suite: str, tmp_path: Path) -> None
         assert (await online.call()).status == 200
         assert (await online.send(held_back[1])).status == 403
         assert len(one.ran) == 2
+
+
+async def test_no_keys_of_an_epoch_stay_with_the_rsa_keys(tmp_path: Path) -> None:
+    """From them, the keys of all later epochs can be computed."""
+    key_file, store = tmp_path / "keys", f"sqlite:{tmp_path / 'db'}"
+    async with (
+        running(store=store, key_file=str(key_file)) as one,
+        running(store=store, key_file=str(key_file)) as two,
+    ):
+        online = await Device(one, "rsa-gcm").login()
+        assert (await online.call()).status == 200
+        (first,) = held(online)
+        online.device = Device(two, "rsa-gcm")
+        for _ in range(2):
+            moved(online)
+            assert (await online.call()).status == 200
+        # Time has passed at the first gateway.
+        one.assembly.hardened._remembered.clear()
+        await one.assembly.sweep()
+        assert first not in held(online)
+        online.device = Device(one, "rsa-gcm")
+        assert (await online.call()).status == 200
+
+
+def held(online: Online) -> set[bytes]:
+    """The keys of messages of the session that gateways of this process have in memory."""
+    gc.collect()
+    session_id = bytes.fromhex(online.id)
+    records = [one for one in gc.get_objects() if isinstance(one, SessionRecord)]
+    return {one.c2s for one in records if one.session_id == session_id}
+
+
+class Slow(MemoryStore):
+    """A store whose answer to a claim comes late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_claimed = asyncio.Event()
+        self.may_answer = asyncio.Event()
+
+    async def claim_message(self, *arguments: Any) -> bool:
+        claimed = await super().claim_message(*arguments)
+        self.has_claimed.set()
+        await self.may_answer.wait()
+        return claimed
+
+
+async def test_a_late_answer_of_the_store_brings_no_ended_session_back() -> None:
+    store = Slow()
+    async with running(store=store) as at:
+        online = await Device(at).login()
+        envelope, pending = online.seal()
+        late = asyncio.create_task(online.send(envelope))
+        async with asyncio.timeout(10):
+            await store.has_claimed.wait()
+        live = await at.assembly.hardened.find(bytes.fromhex(online.id), at.clock())
+        assert live is not None
+        await at.assembly.hardened.end(live, at.clock())
+        store.may_answer.set()
+        assert online.opened(await late, pending).status == 200
+        assert not is_remembered(at, online)
 
 
 async def test_a_session_is_remembered_for_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
