@@ -27,7 +27,7 @@ from starlette.types import ASGIApp, Scope
 from bench.server import NO_LIMITS, ROUTE, PrintedCodes
 from gateway import AnyAddress
 from gateway.adapters.asgi.app import Certless
-from gateway.config.settings import MAX_WINDOW_MS
+from gateway.config.options import MAX_WINDOW_MS
 
 KEY_ID = b"bench"
 PSK_ID = b"client"

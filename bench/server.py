@@ -15,7 +15,7 @@ import uvloop
 from aiohttp import web
 
 from gateway import AnyAddress, CodeMail, MailTransport, setup
-from gateway.config.settings import MAX_WINDOW_MS
+from gateway.config.options import MAX_WINDOW_MS
 from gateway.policy.rates import RATES
 
 DIALECT = "sfet-3"

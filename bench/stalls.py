@@ -20,7 +20,7 @@ from bench.run import cores
 from bench.stalls_server import ANSWERS, HEX, MIB
 from bench.targets import Server, python
 from gateway.clock import system_clock
-from gateway.config.settings import DEFAULT_MAX_BODY_BYTES
+from gateway.config.options import DEFAULT_MAX_BODY_BYTES
 from protocol.classic.client_exchange import ClientExchange, ClientKeys
 from protocol.classic.dialects import DEFAULT_PREFIX, DIALECTS
 from protocol.classic.suites import Classic

@@ -20,7 +20,7 @@ from aiohttp import web
 from bench.server import NO_LIMITS, PrintedCodes
 from gateway import Account, AnyAddress, setup
 from gateway.adapters.asgi.app import Certless
-from gateway.config.settings import MAX_WINDOW_MS
+from gateway.config.options import MAX_WINDOW_MS
 from protocol.classic.dialects import DIALECTS, Dialect
 
 MIB = 1024 * 1024

@@ -4,14 +4,12 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar
 
 from gateway.errors import ConfigError
 from gateway.policy.rates import NONE, read_rate
-
-_METADATA = "option"
 
 
 class Section(Enum):
@@ -213,21 +211,6 @@ class SwitchOption(Option):
 
     def argument(self) -> dict[str, Any]:
         return {"action": "store_true", "default": None}
-
-
-def setting(option: Option, default: Any = None) -> Any:
-    """A field of a dataclass that is this option; ``default`` if the field has another type."""
-    default = option.default if default is None else default
-    if isinstance(default, dict):
-        return field(default_factory=default.copy, metadata={_METADATA: option})
-    return field(default=default, metadata={_METADATA: option})
-
-
-def options_of(settings: type[Any]) -> dict[str, Option]:
-    """The options that the fields of a dataclass declare, by their names."""
-    return {
-        one.name: one.metadata[_METADATA] for one in fields(settings) if _METADATA in one.metadata
-    }
 
 
 def flag_of(name: str, option: Option) -> str:

@@ -1,19 +1,33 @@
-"""Every option by its name in gateway.toml: the settings, and what names the gateway's parts."""
+"""Every option, declared once: its name in gateway.toml, its default, its range and its help.
+
+This module is long because it has all of them.
+"""
 
 from typing import Any
 
+from gateway.policy.rates import NONE
+from gateway.policy.suites import SUITES
+from gateway.stores import MAIL_LIMIT
+from protocol.classic.dialects import DEFAULT_DIALECT, DEFAULT_PREFIX
+from protocol.common.acceptance import WINDOW_MS
+from protocol.common.codes import CLASSIC_CODE_CHARS
+from protocol.hardened.confirmation import TICKET_LIFETIME_MS
+from protocol.hardened.suites import DEFAULT_REALM
+
 from .option import (
     ChannelsOption,
+    DemandsOption,
     ListOption,
     NumberOption,
     Option,
+    RateOption,
     Section,
     SwitchOption,
     TextOption,
-    options_of,
 )
-from .settings import Settings
 
+DEFAULT_MAX_BODY_BYTES = 8 * 1024 * 1024
+MAX_WINDOW_MS = 600_000
 MAX_WORKERS = 256
 
 # Options of ``serve`` only: an application that calls ``setup`` has its own server.
@@ -148,7 +162,210 @@ PART_OPTIONS: dict[str, Option] = {
     ),
 }
 
-SETUP_OPTIONS: dict[str, Option] = {**PART_OPTIONS, **options_of(Settings)}
+# Options of ``setup`` that are a value of ``Settings``.
+SETTINGS_OPTIONS: dict[str, Option] = {
+    "dialect": TextOption(
+        section=Section.PROTOCOL,
+        help="the dialect of the classic suite",
+        more="See [dialects](dialects.md); in the file also a name of `[dialects.NAME]`",
+        default=DEFAULT_DIALECT,
+        metavar="NAME",
+    ),
+    "prefix": TextOption(
+        section=Section.PROTOCOL,
+        help="the path below which the gateway itself answers",
+        default=DEFAULT_PREFIX,
+        metavar="PATH",
+    ),
+    "site": TextOption(
+        section=Section.USERS,
+        help="the name of this service in mails",
+        default="this site",
+        shown_default="`this site`; for `serve` `the service at HOST:PORT`",
+        metavar="NAME",
+    ),
+    "suites": ListOption(
+        section=Section.PROTOCOL,
+        help="the suites that the gateway accepts, separated by commas",
+        more="See [suites](suites.md); a list in the file",
+        default=SUITES,
+        metavar="NAMES",
+        joined=True,
+    ),
+    "realm": TextOption(
+        section=Section.PROTOCOL,
+        help="the name of this service in the hardened suites; clients must use the same name",
+        more="Services that send codes to the same mailboxes should have different realms",
+        default=DEFAULT_REALM,
+        metavar="NAME",
+    ),
+    "require": DemandsOption(
+        section=Section.PROTOCOL,
+        help="a route that accepts only this suite or a stronger one, e.g. `/admin/*=ecdh-gcm`",
+        more="See [required suites](suites.md#routes-that-require-a-suite); a table "
+        "in the file, and one argument for each route",
+        default={},
+        metavar="PATTERN=SUITE",
+    ),
+    "public": ListOption(
+        section=Section.USERS,
+        help="a route that needs no login, e.g. `/static/*` or `POST /contact`; "
+        "without a method, GET and HEAD",
+        more="See [public routes](#public-routes); one argument for each",
+        default=(),
+        metavar="[METHOD ]PATTERN",
+    ),
+    "cors": ListOption(
+        section=Section.PROTOCOL,
+        help="an origin whose pages can log in and send messages here, e.g. `http://shop.example`",
+        more="See [pages of other origins](#pages-of-other-origins); one argument for each",
+        default=(),
+        metavar="ORIGIN",
+    ),
+    "max_body_bytes": NumberOption(
+        section=Section.HOW_LARGE,
+        help="the largest request as it is sent, and the largest response before it is sealed",
+        default=DEFAULT_MAX_BODY_BYTES,
+        least=1024,
+        most=2**30,
+        metavar="BYTES",
+    ),
+    "max_stream_bytes": NumberOption(
+        section=Section.HOW_LARGE,
+        help="the largest body of a stream, in either direction",
+        default=2**53 - 1,
+        shown_default="none",
+        least=1024,
+        most=2**53 - 1,
+        metavar="BYTES",
+    ),
+    "session_lifetime_s": NumberOption(
+        section=Section.HOW_LONG,
+        help="lifetime of a session, even if in use; in the hardened suites 12 hours at most",
+        default=3600,
+        least=1,
+        most=30 * 86400,
+        metavar="SECONDS",
+    ),
+    "ticket_lifetime_s": NumberOption(
+        section=Section.HOW_LONG,
+        help="how long a device can stay away before it needs a new code; 0 means no tickets",
+        default=TICKET_LIFETIME_MS // 1000,
+        least=0,
+        most=10 * 366 * 86400,
+        metavar="SECONDS",
+    ),
+    "sweep_interval_s": NumberOption(
+        section=Section.STORAGE,
+        help="seconds between two removals of expired records",
+        default=300,
+        least=1,
+        most=86400,
+        metavar="SECONDS",
+    ),
+    "window_ms": NumberOption(
+        section=Section.HOW_LONG,
+        help="largest difference between a message's time and the gateway's clock",
+        default=WINDOW_MS,
+        least=1000,
+        most=MAX_WINDOW_MS,
+        metavar="MS",
+    ),
+    "logins": RateOption(
+        section=Section.HOW_OFTEN,
+        help="logins of all clients together",
+        more="A flood cannot make more logins than this, and open sessions continue",
+        default="20 per second",
+    ),
+    "logins_per_user": RateOption(
+        section=Section.HOW_OFTEN,
+        help="logins with one user name, known or not",
+        default="10 per 15 minutes",
+    ),
+    "logins_per_address": RateOption(
+        section=Section.HOW_OFTEN,
+        help="logins from one IPv4 address or one IPv6 /64",
+        default="60 per 15 minutes",
+    ),
+    "guesses_per_address": RateOption(
+        section=Section.HOW_OFTEN,
+        help="codes tried from one address, over all its logins",
+        default="300 per 15 minutes",
+    ),
+    "resumptions_per_address": RateOption(
+        section=Section.HOW_OFTEN,
+        help="tickets used from one address",
+        default="600 per 15 minutes",
+    ),
+    "messages_per_session": RateOption(
+        section=Section.HOW_OFTEN,
+        help="messages of one session; the error response is sealed",
+        default=NONE,
+    ),
+    "mail_limit": NumberOption(
+        section=Section.HOW_MANY,
+        help="mails to one user in 15 minutes",
+        more="Later logins get the same response but no mail",
+        default=MAIL_LIMIT,
+        least=1,
+        most=1000,
+    ),
+    "sessions": NumberOption(
+        section=Section.HOW_MANY,
+        help="open sessions of all users; 0 means no limit",
+        default=100_000,
+        least=0,
+        most=10**9,
+    ),
+    "sessions_per_user": NumberOption(
+        section=Section.HOW_MANY,
+        help="open sessions of one user; 0 means no limit",
+        default=100,
+        least=0,
+        most=10**9,
+    ),
+    "trusted_proxies": ListOption(
+        section=Section.USERS,
+        help="address or network of a reverse proxy whose X-Forwarded-For is trusted",
+        more="See [behind a reverse proxy](limits.md#behind-a-reverse-proxy); one argument for "
+        "each",
+        default=(),
+        flag="--trusted-proxy",
+        metavar="NETWORK",
+    ),
+    "trusted_headers": ListOption(
+        section=Section.USERS,
+        help="a header that those proxies set themselves, e.g. `X-Forwarded-Proto`",
+        more="Also `X-Forwarded-Host` and `X-Forwarded-Port`, or only `Forwarded`; see "
+        "[behind a reverse proxy](limits.md#behind-a-reverse-proxy); one argument for each",
+        default=(),
+        flag="--trusted-header",
+        metavar="NAME",
+    ),
+    "code_chars": NumberOption(
+        section=Section.HOW_LARGE,
+        help="length of a classic code; codes of the hardened suites have 8",
+        default=CLASSIC_CODE_CHARS,
+        least=CLASSIC_CODE_CHARS,
+        most=64,
+    ),
+    "key_pool_size": NumberOption(
+        section=Section.STORAGE,
+        help="RSA key pairs kept ready for logins in `rsa-gcm` and classic",
+        default=16,
+        least=1,
+        most=1024,
+    ),
+    "key_queue_size": NumberOption(
+        section=Section.HOW_MANY,
+        help="logins in `rsa-gcm` and classic that wait for an RSA key pair; 0 means no limit",
+        default=64,
+        least=0,
+        most=10**6,
+    ),
+}
+
+SETUP_OPTIONS: dict[str, Option] = {**PART_OPTIONS, **SETTINGS_OPTIONS}
 OPTIONS: dict[str, Option] = {**SERVICE_OPTIONS, **SETUP_OPTIONS}
 
 

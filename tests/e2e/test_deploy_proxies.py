@@ -21,7 +21,7 @@ from two_gateways import DIALECT, WAYS, Gateway, Pair, log_in, two_gateways
 
 from certless.client import Client, StreamAborted
 from gateway import AnyAddress, setup
-from gateway.config.settings import DEFAULT_MAX_BODY_BYTES
+from gateway.config.options import DEFAULT_MAX_BODY_BYTES
 
 FIGURES = re.compile(r"metrics at http://127\.0\.0\.1:(\d+)/")
 BODY = b'{"token": "sealed"}'

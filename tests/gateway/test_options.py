@@ -17,9 +17,8 @@ from gateway.config.option import (
     Option,
     RateOption,
     TextOption,
-    options_of,
 )
-from gateway.config.options import SETUP_OPTIONS
+from gateway.config.options import SETTINGS_OPTIONS, SETUP_OPTIONS
 from gateway.config.settings import Settings
 from gateway.options import SetupOptions
 
@@ -61,7 +60,7 @@ def test_keywords_are_the_declared_options() -> None:
 def test_types_are_those_of_the_declarations() -> None:
     types = get_type_hints(SetupOptions)
     settings = get_type_hints(Settings)
-    for name, option in options_of(Settings).items():
+    for name, option in SETTINGS_OPTIONS.items():
         if name == "dialect":  # by its name, or the dialect itself
             assert set(get_args(types[name])) == {str, settings[name]}
             continue

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from gateway.clock import system_clock
-from gateway.config.settings import MAX_WINDOW_MS, Settings, find_dialect
+from gateway.config.options import MAX_WINDOW_MS
+from gateway.config.settings import Settings, find_dialect
 from gateway.errors import ConfigError
 from gateway.policy.rates import RATES
 from protocol.classic.dialects import DEFAULT_DIALECT, DEFAULT_PREFIX, DIALECTS

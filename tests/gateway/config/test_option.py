@@ -1,6 +1,7 @@
 """Options: each is declared once, and every form of it derives from that."""
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,8 @@ from gateway.config.option import (
     SwitchOption,
     TextOption,
     flag_of,
-    options_of,
 )
-from gateway.config.options import OPTIONS, PART_OPTIONS, SERVICE_OPTIONS
+from gateway.config.options import OPTIONS, PART_OPTIONS, SERVICE_OPTIONS, SETTINGS_OPTIONS
 from gateway.config.settings import Settings, settings_from
 from gateway.errors import ConfigError
 from gateway.policy.rates import RATES
@@ -45,15 +45,19 @@ def parse(*arguments: str) -> dict[str, Any]:
 
 
 def test_no_name_is_declared_twice() -> None:
-    assert len(OPTIONS) == len(SERVICE_OPTIONS) + len(PART_OPTIONS) + len(options_of(Settings))
+    assert len(OPTIONS) == len(SERVICE_OPTIONS) + len(PART_OPTIONS) + len(SETTINGS_OPTIONS)
     flags = [flag_of(name, option) for name, option in OPTIONS.items()]
     assert len(flags) == len(set(flags))
 
 
 def test_defaults_of_settings_are_those_of_their_options() -> None:
-    for name, option in options_of(Settings).items():
+    for name, option in SETTINGS_OPTIONS.items():
         default = getattr(Settings(), name)
         assert (default.name if name == "dialect" else default) == option.default, name
+
+
+def test_every_setting_is_an_option() -> None:
+    assert [one.name for one in fields(Settings)] == [*SETTINGS_OPTIONS, "clock"]
 
 
 def test_every_rate_is_an_option() -> None:
