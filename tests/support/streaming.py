@@ -178,6 +178,15 @@ def aiohttp_app(seen: Seen) -> web.Application:
             async for message in ws:
                 if message.data == "close":
                     await ws.close(code=4001, message="gr\u00fc\u00dfe".encode())
+                elif message.data == "leave":
+                    # A close without a code, which aiohttp itself does not send.
+                    assert ws._writer is not None
+                    assert ws._reader is not None
+                    assert request.transport is not None
+                    await ws._writer.send_frame(b"", WSMsgType.CLOSE)
+                    await ws._reader.read()
+                    request.transport.close()
+                    break
                 elif message.data == "fail":
                     raise RuntimeError("a failure half way")
                 elif message.type is WSMsgType.TEXT:

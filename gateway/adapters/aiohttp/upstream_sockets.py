@@ -47,6 +47,8 @@ async def forward_socket(
                 headers=sent,
                 timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
                 max_msg_size=_MAX_MESSAGE_BYTES,
+                # aiohttp's own answer to a close without a code would turn it into a broken end.
+                autoclose=False,
             )
     except aiohttp.WSServerHandshakeError as error:
         response = web.Response(status=error.status if error.status >= 200 else 502)
@@ -91,7 +93,7 @@ async def _carry(
             await target.send_bytes(message.data)
         else:
             break
-    code = source.close_code or 1000
+    code = (message.data if message.type is WSMsgType.CLOSE else source.close_code) or 1000
     if code == _ABNORMAL:
         if isinstance(target, aiohttp.ClientWebSocketResponse):
             # The upstream learns that its client has gone.

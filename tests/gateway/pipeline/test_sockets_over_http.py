@@ -95,6 +95,13 @@ async def test_the_reason_of_a_close(kind: str) -> None:
         assert (await ws.receive()).type is WSMsgType.CLOSED
 
 
+async def test_an_upstream_that_closes_without_a_code() -> None:
+    async with streaming_in("proxy") as at, at.client.ws("/chat") as ws:
+        await ws.send_str("leave")
+        message = await ws.receive(5)
+        assert (message.type, message.data) == (WSMsgType.CLOSE, 1000)
+
+
 @each_kind
 async def test_the_application_fails(kind: str) -> None:
     async with streaming_in(kind) as at, at.client.ws("/chat") as ws:
