@@ -3,6 +3,6 @@ import { serveIfWorker } from './platform/browser.js';
 
 export * from './index.js';
 // These use the gateway's settings as defaults. They replace the exports of index.js with the same names.
-export { eventSource, fetch, login, page, requestLogin, resume, start } from './page/start.js';
+export { WebSocket, eventSource, fetch, login, page, requestLogin, resume, start } from './page/start.js';
 
 serveIfWorker();

@@ -1,2 +1,7 @@
 /** The whole bundle as scripts/build.mjs wraps it; undefined if src/ runs unbundled. */
 declare const certlessBundle: (() => unknown) | undefined;
+
+/** The part of the package that is used here. */
+declare module 'ws' {
+  export const WebSocket: new (url: string, options: { perMessageDeflate: false; maxPayload: number }) => globalThis.WebSocket;
+}

@@ -14,6 +14,8 @@ export {
   NotLoggedIn,
   OutcomeUnknown,
   Refused,
+  SocketRefused,
+  SocketsNotAccepted,
   StreamAborted,
   StreamBroken,
   StreamsNotAccepted,

@@ -34,15 +34,14 @@ const PACKAGES = new Map([
   ['node:stream', ['platform']],
   ['node:util', ['primitives']],
   ['node:zlib', ['platform']],
+  ['ws', ['platform']],
 ]);
 
 // A server is the other half of these exchanges. The servers of the tests use the same code for it.
 const FOR_TEST_SERVERS = [
   ...['sealTo', 'openFrom', 'membersOf', 'PendingLogin', 'PendingResponse'],
   ...['M', 'N', 'multiple', 'PendingMessage', 'parseHeaderPairs', 'bodyMembers', 'textMember', 'optionalTextMember'],
-  ...['openMessage', 'parseLength', 'parseHead', 'serializeHead', 'BodyReader', 'STREAM_ID_BYTES', 'parseRecordLimit'],
-  // Sessions do not open sockets yet.
-  ...['serializeSocketHead', 'sealSocketRequest', 'Socket'],
+  ...['openMessage', 'parseLength', 'parseHead', 'BodyReader', 'STREAM_ID_BYTES', 'parseRecordLimit'],
   // Values that tests compare: limits, and base classes of errors.
   ...['LENGTH_BYTES', 'MIN_RECORD_BYTES', 'MAX_KEY_RECORDS', 'MAX_KEY_BYTES', 'MAX_KEY_MS', 'DIRECTION'],
   ...['ORDER', 'REDEEM_MS', 'CLAIM_MS', 'MAX_ENVELOPE_MARKS', 'MAX_MSGPACK_PARTS', 'RemoteProtocolError', 'parseJson'],

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { SocketUpstream } from './socketUpstream.js';
 import { within } from './within.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -198,6 +199,7 @@ export async function startUpstream(pages = {}) {
       }
     }
   });
+  const sockets = new SocketUpstream(server);
   // The gateway keeps connections; one that ends as it is used would be a 502.
   server.keepAliveTimeout = 600_000;
   server.listen(0, '127.0.0.1');
@@ -217,8 +219,10 @@ export async function startUpstream(pages = {}) {
       while (!sources.length) await within(new Promise((resolve) => awaited.push(resolve)), 'a connection for events');
       return sources.shift();
     },
+    sockets,
     release: () => held.splice(0).forEach((release) => release()),
     stop: async () => {
+      sockets.stop();
       server.closeAllConnections();
       server.close();
       await once(server, 'close');

@@ -1,6 +1,7 @@
 /** A gateway of the hardened suites in this process, whose answers can be harmed, and whose clock set. */
 import { once } from 'node:events';
 import http from 'node:http';
+import { WebSocketServer } from 'ws';
 import { concat, unsigned } from '../src/common/bytes.js';
 import { serializeJson } from '../src/common/codec.js';
 import { RejectedMessage, RemoteProtocolError } from '../src/common/errors.js';
@@ -19,9 +20,11 @@ import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
 import { equal } from '../src/primitives/hashes.js';
 import { validatePublicKey } from '../src/protocol/rsaKeys.js';
 import { Envelope, KIND } from '../src/protocol/hardened/sealedMessages.js';
-import { BodyReader, BodyWriter } from '../src/protocol/streams/bodies.js';
+import { BodyReader } from '../src/protocol/streams/bodies.js';
 import { MOST_RECORD_LIMIT, RESPONSE_SALT_BYTES, RecordReader, RecordWriter, saltedKeys } from '../src/protocol/streams/records.js';
 import { ReplayWindow, advance, answerResumption, answerShare, enrol, greet, openRequest, proven } from './support/hardenedServer.js';
+import { ServerSocket } from './support/serverSocket.js';
+import { ResponseWriter } from './support/serverStreams.js';
 import { privateDer, publicPem } from './vectors.js';
 
 export const CODE = '7K3QWXYZ';
@@ -48,6 +51,12 @@ export class HardenedGateway {
    * for a stream request it gets the bytes of the body as well.
    */
   streams = null;
+  /**
+   * Opens sockets: `sockets(peer, request)`, with a ServerSocket that has sent its grant. If it is not set, the gateway
+   * has no sockets. `refuses(request)` returns the response that refuses one.
+   */
+  sockets = null;
+  refuses = null;
   granted = new Map();
   logins = new Map();
   exchanges = new Map();
@@ -61,6 +70,12 @@ export class HardenedGateway {
     const privateKey = await nodeCrypto.importPrivateKey(privateDer('test-session'));
     this.pair = { publicKey: validatePublicKey(publicPem('test-session')), privateKey };
     this.server = http.createServer((request, response) => void this.#serve(request, response));
+    const upgrades = new WebSocketServer({ noServer: true });
+    this.server.on('upgrade', (request, raw, head) => {
+      this.counts.socket = (this.counts.socket ?? 0) + 1;
+      if (!this.sockets) return raw.end('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+      return upgrades.handleUpgrade(request, raw, head, (ws) => void this.#socket(ws, request));
+    });
     this.server.listen(0, '127.0.0.1');
     await once(this.server, 'listening');
     this.url = `http://127.0.0.1:${this.server.address().port}`;
@@ -99,13 +114,37 @@ export class HardenedGateway {
 
   async #send(response, first, keys, request) {
     response.writeHead(200, { 'Content-Type': 'application/certless-stream' });
-    const writer = new BodyWriter(new RecordWriter(nodeCrypto, keys, 'server', MOST_RECORD_LIMIT, 0));
+    const writer = new ResponseWriter(new RecordWriter(nodeCrypto, keys, 'server', MOST_RECORD_LIMIT, 0));
     const reader = new BodyReader(new RecordReader(nodeCrypto, keys, 'client', MOST_RECORD_LIMIT), request.length ?? null);
     response.write(first);
     for await (const part of this.streams(writer, request, reader)) {
       if (!response.write(part)) await new Promise((resolve) => response.once('drain', resolve));
     }
     response.end();
+  }
+
+  /** @param {import('ws').WebSocket} ws @param {http.IncomingMessage} handshake */
+  async #socket(ws, handshake) {
+    ws.on('error', () => {});
+    this.handshake = handshake;
+    const [first] = await once(ws, 'message');
+    if (this.harm.socket) return this.harm.socket(ws);
+    const opened = await this.#opened(new Uint8Array(first), KIND.socketRequest).catch(() => null);
+    if (!opened) return ws.close(4403, 'rejected');
+    if (opened.isStale) {
+      ws.send((await opened.sealRefusal()).serialize(FORMAT));
+      return ws.close();
+    }
+    const request = this.#carriedOut(opened);
+    const refused = this.refuses?.(request);
+    if (refused) {
+      ws.send((await opened.sealResponse(refused)).serialize(FORMAT));
+      return ws.close();
+    }
+    const { granted, keys } = await opened.sealGrant();
+    const peer = new ServerSocket(ws, nodeCrypto, keys, request.recordBytes);
+    ws.send(granted.serialize(FORMAT));
+    return this.sockets(peer, request);
   }
 
   send(response, { status = 200, body }) {
@@ -175,7 +214,7 @@ export class HardenedGateway {
     return SERVER_CONFIRMATION.serialize(FORMAT, enrolled.message);
   }
 
-  async #message(body, kind = KIND.request) {
+  async #opened(body, kind) {
     const envelope = Envelope.parse(FORMAT, body);
     const session = this.sessions.get(hex(envelope.header.sid));
     if (this.refusesEpochs) {
@@ -186,13 +225,22 @@ export class HardenedGateway {
       if (fresh === 'counter') return session.window.claim(value);
       return !session.salts.some((one) => equal(one, salt)) && session.salts.push(salt);
     };
-    const opened = await openRequest(nodeCrypto, envelope, session, this.nowMs, WINDOW_MS, claim, [kind]);
-    if (opened.isStale) return (await opened.sealRefusal()).serialize(FORMAT);
+    return openRequest(nodeCrypto, envelope, session, this.nowMs, WINDOW_MS, claim, [kind]);
+  }
+
+  #carriedOut(opened) {
     const request = opened.request();
-    const { method, target, body: sent } = request;
-    this.done.push(`${method} ${target}`);
+    this.done.push(`${request.method} ${request.target}`);
     this.last = opened;
     this.asked = request;
+    return request;
+  }
+
+  async #message(body, kind = KIND.request) {
+    const opened = await this.#opened(body, kind);
+    if (opened.isStale) return (await opened.sealRefusal()).serialize(FORMAT);
+    const request = this.#carriedOut(opened);
+    const { target, body: sent } = request;
     const hasOffer = request.headers.some(([name]) => name === 'Certless-Stream');
     if (this.streams && kind === KIND.streamRequest) {
       const { granted, keys } = await opened.sealGrant();

@@ -29,12 +29,13 @@ import { webCrypto } from '../src/primitives/webCrypto.js';
 import { validatePublicKey } from '../src/protocol/rsaKeys.js';
 import { Envelope } from '../src/protocol/hardened/sealedMessages.js';
 import { admitShare, agree, clientSecret, clientShare } from '../src/protocol/hardened/spake2.js';
+import { ResponseWriter, headRecords, serializeHead, serializeSocketHead } from './support/serverStreams.js';
 import { parseSocketRequest, parseStreamRequest } from './support/serverMessages.js';
 import { serverSecret, serverShare } from './support/serverSpake2.js';
-import { BodyReader, BodyWriter, ResponseReader, serializeHead } from '../src/protocol/streams/bodies.js';
+import { BodyReader, ResponseReader } from '../src/protocol/streams/bodies.js';
 import { serializeSocketRequest, serializeStreamRequest } from '../src/protocol/streams/opening.js';
 import { RECORD, RecordReader, RecordWriter, saltedKeys } from '../src/protocol/streams/records.js';
-import { Socket, serializeSocketHead } from '../src/protocol/streams/sockets.js';
+import { Socket } from '../src/protocol/streams/sockets.js';
 import { readCode } from '../src/protocol/typedCodes.js';
 import { ReplayWindow, answerResumption, answerShare, enrol, greet, openRequest, proven, redeem } from './support/hardenedServer.js';
 import { HARDENED_VECTORS, matches, privateDer, publicPem, unhex } from './vectors.js';
@@ -269,7 +270,7 @@ function runners(primitives) {
     },
     async write_stream(given) {
       const keys = streamKeysOf(given);
-      const body = new BodyWriter(new RecordWriter(primitives, keys, given.direction, given.record_bytes, 0));
+      const body = new ResponseWriter(new RecordWriter(primitives, keys, given.direction, given.record_bytes, 0));
       const written = [];
       if (given.head) {
         const [status, headers, [length]] = given.head;
@@ -327,7 +328,7 @@ function runners(primitives) {
       const written = [];
       if (given.head) {
         const [headers, [protocol = null]] = given.head;
-        written.push(await socket.accept({ headers, protocol }, 0));
+        written.push(await headRecords(writer, serializeSocketHead({ headers, protocol }), 0));
       }
       socket.taken(given.taken);
       for (const [type, data] of given.messages) socket.send(RECORD[type], unhex(data));

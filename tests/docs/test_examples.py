@@ -44,6 +44,7 @@ def test_the_python_examples_are_shown(name: str, page: str) -> None:
     [
         ("page.html", "README.md", "html"),
         ("package_client.mjs", "docs/clients.md", "js"),
+        ("websocket_client.mjs", "docs/clients.md", "js"),
         ("node_client.mjs", "docs/dialects.md", "js"),
     ],
 )
@@ -130,19 +131,35 @@ async def test_a_key_that_openssl_uses(tmp_path: Path) -> None:
         assert (await run_client(command, mails, url, *files)).startswith("200 {'user': 'ann@ex")
 
 
-async def test_the_npm_package_in_node(tmp_path: Path) -> None:
+async def chat(request: web.Request) -> web.WebSocketResponse:
+    ws = web.WebSocketResponse(protocols=["chat.v2"])
+    await ws.prepare(request)
+    async for message in ws:
+        await ws.send_str(f"{request[gateway.USER]}: {message.data}")
+    return ws
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("package_client", '200 {"user": "ann@example.org", '),
+        ("websocket_client", "chat.v2: ann@example.org: Räksmörgås"),
+    ],
+)
+async def test_the_npm_package_in_node(name: str, expected: str, tmp_path: Path) -> None:
     # As after `npm install ./client_js`.
     (tmp_path / "node_modules").mkdir()
     (tmp_path / "node_modules" / "certless").symlink_to(ROOT / "client_js")
-    program = tmp_path / "package_client.mjs"
+    program = tmp_path / f"{name}.mjs"
     program.write_bytes((EXAMPLES / program.name).read_bytes())
     mails = CaughtMails()
     app = web.Application()
     app.router.add_post("/orders", load("wrap_app")["orders"])
+    app.router.add_get("/chat", chat)
     gateway.setup(app, users=gateway.AnyAddress(), mail=mails)
     async with serving(app) as url:
         answer = await run_client(["node", str(program)], mails, url)
-    assert answer.startswith('200 {"user": "ann@example.org", ')
+    assert answer.startswith(expected)
 
 
 @pytest.mark.parametrize("name", ["wrap_app", "wrap_asgi"])

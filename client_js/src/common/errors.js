@@ -12,13 +12,15 @@
  *
  *     CertlessError(code)              errors for programs that use this package; the message is for people
  *     |- Refused                       the gateway refused; it sent `status` and `code`
- *     |  `- StreamsNotAccepted         the gateway is older and takes no large bodies
+ *     |  |- StreamsNotAccepted         the gateway is older and takes no large bodies
+ *     |  |- SocketsNotAccepted         the gateway, or a proxy before it, takes no WebSockets
+ *     |  `- SocketRefused              the application has refused a WebSocket, under the seal
  *     |- AnswerNotTrusted              the gateway cannot have sealed this answer for this request
  *     |- NotLoggedIn                   there is no session (any more); nothing was done
  *     |- OutcomeUnknown                the request failed, and the gateway may still have handled it
  *     |- NoAnswer                      the network failed
- *     |- StreamBroken                  a body was cut off or changed on its way
- *     |- StreamAborted                 the gateway ended a body before its end
+ *     |- StreamBroken                  a body or a WebSocket was cut off or changed on its way
+ *     |- StreamAborted                 the gateway ended a body or a WebSocket before its end
  *     |- BodyNotDecoded                a body is not in its Content-Encoding, or too long when decoded
  *     `- Cancelled                     an AbortSignal or `cancel()` ended the call
  *
@@ -224,13 +226,13 @@ export class NoAnswer extends CertlessError {
   }
 }
 
-/** A body was cut off or changed on its way. What came before is genuine, and not whole. */
+/** A body or a WebSocket was cut off or changed on its way. What came before is genuine, and not whole. */
 export class StreamBroken extends CertlessError {
   static kind = 'StreamBroken';
 
   /** @param {string} reason */
   constructor(reason) {
-    super('stream_broken', `The answer did not arrive whole: ${reason}. Send the request again.`);
+    super('stream_broken', `The stream did not arrive whole: ${reason}. Try again.`);
     this.reason = reason;
   }
 }
@@ -277,6 +279,30 @@ export class StreamsNotAccepted extends Refused {
   }
 }
 
+/** The gateway takes no WebSockets. The client opens none without a seal instead. */
+export class SocketsNotAccepted extends Refused {
+  /** @override */
+  static kind = 'SocketsNotAccepted';
+
+  /** @param {number} status */
+  constructor(status) {
+    super(status, 'no_sockets', '', 'This gateway takes no WebSockets (it is older than 0.3.0), or a reverse proxy in front of it does not pass them on.');
+  }
+}
+
+/** The application, or a policy of the gateway, has refused a WebSocket. `status`, `headers` and `body` came sealed. */
+export class SocketRefused extends Refused {
+  /** @override */
+  static kind = 'SocketRefused';
+
+  /** @param {number} status @param {Headers} headers @param {Uint8Array} body */
+  constructor(status, headers, body) {
+    super(status, 'socket_refused', '', `The service opens no WebSocket here: status ${status}.`);
+    this.headers = headers;
+    this.body = body;
+  }
+}
+
 /** The caller ended the call. The name is the same as for an aborted fetch, so existing checks work. */
 export class Cancelled extends CertlessError {
   static kind = 'Cancelled';
@@ -298,23 +324,15 @@ export function isRetryable(error) {
 
 const RETRYABLE = ['too_many', 'unavailable'];
 
-/**
- * @typedef {{ kind: string, code: string, message: string, status: number, detail: string,
- *   retryAfterS: number | null, reason: any }} DescribedError
- */
-
-const PROTOCOL_ERRORS = [
-  LocalProtocolError,
-  MalformedMessage,
-  UnsupportedSuite,
-  RejectedMessage,
-  DecryptionFailed,
-  StaleTimestamp,
-  ReplayedNonce,
-  CodeRefused,
-  TicketRefused,
-  InvalidPublicKey,
+/** Every class comes after the class that it extends. */
+const CLASSES = [
+  ...[Error, ProtocolError, LocalProtocolError, RemoteProtocolError, MalformedMessage, UnsupportedSuite, RejectedMessage],
+  ...[DecryptionFailed, StaleTimestamp, ReplayedNonce, CodeRefused, TicketRefused, InvalidPublicKey],
+  ...[CertlessError, Refused, StreamsNotAccepted, SocketsNotAccepted, AnswerNotTrusted, OutcomeUnknown, NoAnswer],
+  ...[StreamBroken, StreamAborted, Cancelled],
 ];
+
+/** @typedef {{ kind: number, message: string, fields: object, cause?: { name: string, message: string } }} DescribedError */
 
 /**
  * An error as a plain object, which can be sent to another thread.
@@ -322,11 +340,9 @@ const PROTOCOL_ERRORS = [
  * @returns {DescribedError}
  */
 export function describeError(error) {
-  const { status = 0, detail = '', retryAfterS = null, reason = null } = error;
-  const family = error instanceof ProtocolError ? 'ProtocolError' : error.constructor.kind;
-  const kind = family ?? (error instanceof CertlessError ? 'CertlessError' : 'Error');
-  const described = { code: String(error.code), message: String(error.message), status, detail, retryAfterS, reason };
-  return { kind, ...described };
+  const { message, cause } = error;
+  const kind = CLASSES.findLastIndex((Class) => error instanceof Class);
+  return { kind, message, fields: { ...error }, cause: cause && { name: cause.name, message: cause.message } };
 }
 
 /**
@@ -334,31 +350,7 @@ export function describeError(error) {
  * @param {DescribedError} described
  * @returns {Error}
  */
-export function restoreError({ kind, code, message, status, detail, retryAfterS, reason }) {
-  switch (kind) {
-    case 'ProtocolError': {
-      const Class = PROTOCOL_ERRORS.find((one) => one.code === code) ?? ProtocolError;
-      return new Class(message);
-    }
-    case 'CertlessError':
-      return new CertlessError(code, message);
-    case 'Refused':
-      return new Refused(status, code, detail, undefined, retryAfterS);
-    case 'AnswerNotTrusted':
-      return new AnswerNotTrusted(new Error(message));
-    case 'OutcomeUnknown':
-      return new OutcomeUnknown({ cause: new Error(message) });
-    case 'StreamBroken':
-      return new StreamBroken(reason);
-    case 'StreamAborted':
-      return new StreamAborted(reason);
-    case 'StreamsNotAccepted':
-      return new StreamsNotAccepted(status);
-    case 'NoAnswer':
-      return new NoAnswer(new Error(message), reason);
-    case 'Cancelled':
-      return new Cancelled();
-    default:
-      return new Error(message);
-  }
+export function restoreError({ kind, message, fields, cause }) {
+  const error = new Error(message, { cause: cause && Object.assign(new Error(cause.message), { name: cause.name }) });
+  return Object.assign(Object.setPrototypeOf(error, CLASSES[kind].prototype), fields);
 }

@@ -14,6 +14,8 @@ import { awaitCode, enterCode, redeemTicket } from './hardenedLogin.js';
 import { findSuite } from '../protocol/hardened/suites.js';
 import { ClassicSession, sendJson } from './classicSession.js';
 import { HardenedSession } from './hardenedSession.js';
+import { browserDial } from './socketConnection.js';
+import { EngineSocket } from './sockets.js';
 import { IncomingBody } from './streams.js';
 import { SealedMessage, SessionGrant, SessionRequest } from '../protocol/messages.js';
 import { validatePublicKey } from '../protocol/rsaKeys.js';
@@ -32,16 +34,21 @@ import { Classic } from '../protocol/classic/suites.js';
 /** @typedef {import('../primitives/contract.js').RsaPrivateKey} RsaPrivateKey */
 /** @typedef {import('../primitives/contract.js').StoredKey} StoredKey */
 /** @typedef {{ signal?: AbortSignal, onProgress?: (progress: KeyProgress) => void }} Control */
-/** @typedef {{ url: string, streamUrl: string, maxAnswerBytes: number, timeoutMs: number }} Route the URLs for a message and for a stream request, and the limits for size and time of the answer */
+/** @typedef {import('./socketConnection.js').Dial} Dial */
+/** @typedef {{ url: string, streamUrl: string, socketUrl: string, maxAnswerBytes: number, timeoutMs: number }} Route the URLs for a message, a stream request and a WebSocket, and the limits for size and time of the answer */
 /** @typedef {import('./hardenedLogin.js').Base} Base */
 /** @typedef {import('./keptSession.js').KeptSession} KeptSession */
 /** @typedef {import('./keptSession.js').KeptHardened} KeptHardened */
-/** Header values have one character for each byte. A body that is a Blob goes as a stream. @typedef {{ method: string, target: string, headers: Header[], body: Bytes | Blob }} PlainRequest */
-/** @typedef {{ status: number, headers: Header[], body: Bytes | IncomingBody, session?: ClientSession }} EngineResponse */
 /**
- * `session` is the session to store, if it has changed. `stream` is the number of a body that `streamRead` reads; then
- * `body` is empty.
- * @typedef {{ status: number, headers: Header[], body: Bytes, stream?: number, session?: ClientSession }} PlainResponse
+ * Header values have one character for each byte. A body that is a Blob goes as a stream. A request with `protocols` opens
+ * a WebSocket.
+ * @typedef {{ method: string, target: string, headers: Header[], body: Bytes | Blob, protocols?: string[] }} PlainRequest
+ */
+/** @typedef {{ status: number, headers: Header[], body: Bytes | IncomingBody | EngineSocket, protocol?: string, session?: ClientSession }} EngineResponse */
+/**
+ * `session` is the session to store, if it has changed. `stream` is the number of a body or of a WebSocket; then `body` is
+ * empty. `protocol` is the subprotocol of a WebSocket, or empty.
+ * @typedef {{ status: number, headers: Header[], body: Bytes, stream?: number, protocol?: string, session?: ClientSession }} PlainResponse
  */
 /** @typedef {{ session: number, kept: KeptHardened }} EnrolledHardened */
 
@@ -91,12 +98,14 @@ export class Engine {
   #logins = new HandleTable();
   /** @type {HandleTable<ClassicSession | HardenedSession>} */
   #sessions = new HandleTable();
-  /** @type {HandleTable<IncomingBody>} */
+  /** @type {HandleTable<IncomingBody | EngineSocket>} */
   #streams = new HandleTable();
+  #dial;
 
-  /** @param {Primitives} primitives */
-  constructor(primitives) {
+  /** @param {Primitives} primitives @param {Dial} [dial] */
+  constructor(primitives, dial = browserDial) {
     this.#primitives = primitives;
+    this.#dial = dial;
   }
 
   /** @param {Dialect} dialect */
@@ -206,12 +215,17 @@ export class Engine {
    */
   #enrolled({ username, realm, fresh }, { session, expiresMs, ticket }, pair) {
     const privateKey = pair?.privateKey ?? null;
-    const live = new HardenedSession(this.#primitives, session, privateKey);
+    const live = this.#live(session, privateKey);
     const [token, { suite }] = [encodeBytes('hex', session.sid), session];
     const kept = { username, realm, fresh, suite, token, expiresMs, session, ticket };
     const stored = { version: /** @type {const} */ (2), ...kept, privateKey: privateKey?.stored ?? null };
     const external = pair?.external && { rsaKey: pair.external };
     return { session: this.#sessions.add(live), kept: { ...stored, ...external } };
+  }
+
+  /** @param {ClientSession} session @param {RsaPrivateKey | null} privateKey */
+  #live(session, privateKey) {
+    return new HardenedSession(this.#primitives, session, privateKey, this.#dial);
   }
 
   /**
@@ -224,7 +238,7 @@ export class Engine {
     const privateKey = stored && (await this.#primitives.importPrivateKey(stored));
     if (kept.version === 2) {
       if (!kept.session) throw new LocalProtocolError('a ticket alone is not a session');
-      return this.#sessions.add(new HardenedSession(this.#primitives, kept.session, privateKey));
+      return this.#sessions.add(this.#live(kept.session, privateKey));
     }
     const keys = { privateKey: /** @type {RsaPrivateKey} */ (privateKey), serverKey: validatePublicKey(kept.serverKey) };
     return this.#sessions.add(new ClassicSession(this.#exchangeIn(kept.dialect), kept.token, keys));
@@ -247,7 +261,7 @@ export class Engine {
    */
   async exchange({ session, ...given }, control = {}) {
     const { body, ...response } = await this.#sessions.get(session).exchange(given, control);
-    if (!(body instanceof IncomingBody)) return { ...response, body };
+    if (body instanceof Uint8Array) return { ...response, body };
     return { ...response, body: new Uint8Array(), stream: this.#streams.add(body) };
   }
 
@@ -257,12 +271,22 @@ export class Engine {
    * @returns {Promise<{ body: Bytes | null }>}
    */
   async streamRead({ stream }) {
-    const body = await this.#streams.get(stream).read();
+    const body = await /** @type {IncomingBody} */ (this.#streams.get(stream)).read();
     if (!body) this.#streams.drop(stream);
     return { body };
   }
 
-  /** Ends the connection of a streamed body. @param {{ stream: number }} given */
+  /**
+   * Calls a method of a WebSocket that is open.
+   * @template {'read' | 'send' | 'close'} Name
+   * @param {{ stream: number, name: Name, values: Parameters<EngineSocket[Name]> }} given
+   * @returns {Promise<any>}
+   */
+  async socket({ stream, name, values }) {
+    return /** @type {any} */ (this.#streams.get(stream))[name](...values);
+  }
+
+  /** Ends the connection of a streamed body or of a WebSocket. @param {{ stream: number }} given */
   async streamCancel({ stream }) {
     this.#streams.find(stream)?.cancel();
     this.#streams.drop(stream);
@@ -310,10 +334,11 @@ export class Engine {
 /**
  * An engine in this thread.
  * @param {Primitives} primitives
+ * @param {Dial} [dial]
  * @returns {EngineLink}
  */
-export function localEngine(primitives) {
-  const engine = /** @type {any} */ (new Engine(primitives));
+export function localEngine(primitives, dial) {
+  const engine = /** @type {any} */ (new Engine(primitives, dial));
   return {
     call: async (name, given, control) => {
       control?.signal?.throwIfAborted();

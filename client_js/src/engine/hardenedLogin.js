@@ -32,6 +32,7 @@ export const HARDENED_PATHS = Object.freeze({
   resumeConfirm: '/session/resume/confirm',
   message: '/message',
   stream: '/stream',
+  socket: '/socket',
   password: '/session/authenticate',
   logout: '/session/logout',
 });

@@ -10,6 +10,7 @@ import {
   readied,
   rekeyed,
   sealRequest,
+  sealSocketRequest,
   sealStreamRequest,
 } from '../protocol/hardened/clientSession.js';
 import { CONTENT_TYPES } from '../protocol/envelopes.js';
@@ -18,14 +19,19 @@ import { HttpRequest } from '../protocol/messages.js';
 import { Envelope } from '../protocol/hardened/sealedMessages.js';
 import { MOST_RECORD_LIMIT } from '../protocol/streams/records.js';
 import { OFFER_FIELD } from '../protocol/streams/opening.js';
+import { SocketConnection, openConnection } from './socketConnection.js';
+import { EngineSocket } from './sockets.js';
 import { IncomingBody, sendBody } from './streams.js';
-import { ByteSource, postForStream } from './transport.js';
+import { postForStream } from './transport.js';
 
+/** @typedef {import('../common/codec.js').Bytes} Bytes */
 /** @typedef {import('../protocol/hardened/clientSession.js').ClientSession} ClientSession */
 /** @typedef {import('./engine.js').Control} Control */
 /** @typedef {import('./engine.js').PlainRequest} PlainRequest */
 /** @typedef {import('./engine.js').EngineResponse} EngineResponse */
 /** @typedef {import('./engine.js').Route} Route */
+/** @typedef {import('./socketConnection.js').Dial} Dial */
+/** @typedef {import('./transport.js').ByteSource} ByteSource */
 /** @typedef {import('../primitives/contract.js').Primitives} Primitives */
 /** @typedef {import('../primitives/contract.js').RsaPrivateKey} RsaPrivateKey */
 
@@ -43,13 +49,15 @@ export class HardenedSession {
   #session;
   #reported;
   #privateKey;
+  #dial;
 
-  /** @param {Primitives} primitives @param {ClientSession} session @param {RsaPrivateKey | null} privateKey */
-  constructor(primitives, session, privateKey) {
+  /** @param {Primitives} primitives @param {ClientSession} session @param {RsaPrivateKey | null} privateKey @param {Dial} dial */
+  constructor(primitives, session, privateKey, dial) {
     this.#primitives = primitives;
     this.#session = session;
     this.#reported = session;
     this.#privateKey = privateKey;
+    this.#dial = dial;
   }
 
   /** Takes the session of another tab if its epoch is later. @param {ClientSession} session */
@@ -138,34 +146,58 @@ export class HardenedSession {
     // Before the first await, so that no other message gets the same number.
     const session = (this.#session = readied(this.#session, nowMs));
     const { envelope, pending } = await this.#seal(session, request, nowMs);
-    const options = { ...route, signal: control.signal, contentType: CONTENT_TYPES.msgpack };
-    const url = isUpload ? route.streamUrl : route.url;
-    const answer = await postForStream(url, envelope.serialize('msgpack'), options).catch((error) => {
-      throw isUpload && error.status === 404 ? new StreamsNotAccepted(404) : error;
-    });
-    const source = answer instanceof ByteSource ? answer : null;
+    const answer = await this.#begin(route, request, envelope.serialize('msgpack'), control);
+    const source = answer instanceof Uint8Array ? null : answer;
+    const cut = () => source?.cancel();
+    control.signal?.addEventListener('abort', cut);
     try {
-      const sealed = Envelope.parse('msgpack', answer instanceof ByteSource ? await answer.block() : answer);
+      const sealed = Envelope.parse('msgpack', answer instanceof Uint8Array ? answer : await answer.block());
       const opened = await pending.open(sealed, elapsedMs());
       if (pending.epoch === this.#session.epoch) this.#session = { ...this.#session, heard: true };
       if (opened instanceof OpenedStream) {
         if (isUpload === Boolean(source)) throw new MalformedMessage('records must follow a grant, and nothing else');
+        if (source instanceof SocketConnection) {
+          return await new EngineSocket(this.#primitives, opened, source, route.maxAnswerBytes).open(request.protocols ?? []);
+        }
         const records = source ?? (await this.#upload(opened, request, route, control));
         return await this.#received(opened, records, request);
       }
-      if (source) throw new MalformedMessage('records without a grant');
+      if (source && !request.protocols) throw new MalformedMessage('records without a grant');
+      source?.cancel();
       return { ...opened };
     } catch (error) {
       source?.cancel();
       const isOfThisEpoch = pending.epoch === this.#session.epoch;
       if (error instanceof EpochRefused && isOfThisEpoch) this.#session = rekeyed(this.#session, nowMs);
       throw error;
+    } finally {
+      control.signal?.removeEventListener('abort', cut);
     }
   }
 
+  /**
+   * Sends a sealed request; the answer, or what it comes from.
+   * @param {Route} route
+   * @param {PlainRequest} request
+   * @param {Bytes} sealed
+   * @param {Control} control
+   * @returns {Promise<Bytes | ByteSource | SocketConnection>}
+   */
+  async #begin(route, { protocols, body }, sealed, { signal }) {
+    const options = { ...route, signal, contentType: CONTENT_TYPES.msgpack };
+    if (protocols) return openConnection(this.#dial, route.socketUrl, sealed, options);
+    if (!(body instanceof Blob)) return postForStream(route.url, sealed, options);
+    return postForStream(route.streamUrl, sealed, options).catch((error) => {
+      throw error.status === 404 ? new StreamsNotAccepted(404) : error;
+    });
+  }
+
   /** @param {ClientSession} session @param {PlainRequest} request @param {number} nowMs */
-  #seal(session, { method, target, headers, body }, nowMs) {
+  #seal(session, { method, target, headers, body, protocols }, nowMs) {
     const [primitives, key] = [this.#primitives, this.#privateKey];
+    if (protocols) {
+      return sealSocketRequest(primitives, session, { target, headers, protocols, recordBytes: MOST_RECORD_LIMIT }, nowMs, key);
+    }
     if (body instanceof Blob) {
       const asked = { method, target, headers, length: body.size, recordBytes: MOST_RECORD_LIMIT };
       return sealStreamRequest(primitives, session, asked, nowMs, key);

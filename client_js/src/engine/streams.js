@@ -23,7 +23,7 @@ const MIN_BYTES_PER_MS = 8;
 const WITHOUT_BODY = [204, 205, 304];
 
 /** The public error for an error of a stream. @param {unknown} error */
-function streamError(error) {
+export function streamError(error) {
   if (error instanceof AbortedStream) return new StreamAborted(error.reason);
   const isBroken = error instanceof BrokenStream || error instanceof NoAnswer;
   return isBroken ? new StreamBroken(error instanceof BrokenStream ? error.message : 'the connection ended') : error;

@@ -207,7 +207,7 @@ async function begin(url, body, { signal, timeoutMs, contentType }, use) {
  * @param {unknown} error
  * @param {string} url
  */
-function otherOrigin(error, url) {
+export function otherOrigin(error, url) {
   const own = globalThis.location?.origin;
   return error instanceof TypeError && own !== undefined && own !== new URL(url).origin ? own : null;
 }

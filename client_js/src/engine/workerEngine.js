@@ -54,7 +54,12 @@ export async function workerEngine(source) {
   worker.onerror = () => end(new Error('the Worker failed'));
   worker.onmessage = ({ data: { call: number, progress, failed, result } }) => {
     const call = calls.get(number);
-    if (!call) return;
+    if (!call) {
+      // The call was cancelled after it had opened a stream, which nobody will end.
+      const { stream } = result ?? {};
+      if (stream) worker.postMessage({ call: 0, name: 'streamCancel', given: { stream } });
+      return;
+    }
     if (progress) {
       call.control.onProgress?.(progress);
       return;

@@ -11,6 +11,7 @@ import { GatewayClient } from '../session/gatewayClient.js';
 import { SealedEventSource } from '../session/eventSource.js';
 import { resumeKept } from '../session/login.js';
 import { IDEMPOTENT } from '../session/session.js';
+import { webSocketClass } from '../session/webSocket.js';
 import { pageDocument } from './dom.js';
 import { MailClaim } from './mailClaim.js';
 import { PageLogin } from './pageLogin.js';
@@ -80,6 +81,11 @@ export class PageSession extends EventTarget {
     this.ready = this.#search('ticket');
     this.fetch = this.fetch.bind(this);
     this.eventSource = this.eventSource.bind(this);
+    /** Like `Session.WebSocket`. If there is no session, the login opens first. */
+    this.WebSocket = webSocketClass(
+      () => this.url('').href,
+      (url, protocols, signal) => this.#inSession(true, signal, (session) => session.openSocket(url, protocols, signal)),
+    );
   }
 
   get state() {
@@ -125,20 +131,30 @@ export class PageSession extends EventTarget {
     // The body is read once, so that the request can be sent again. A browser keeps a large Blob outside the heap.
     const blob = await request.blob();
     const asked = { method, headers, credentials, signal, body: blob.size ? blob : null };
+    return this.#inSession(IDEMPOTENT.includes(method), signal, (session) => session.fetch(url, asked));
+  }
+
+  /**
+   * Does `work` in the page's session, and if that session was lost, again in the next one.
+   * @template Result
+   * @param {boolean} isRepeatable whether work that may have been done can be done again
+   * @param {AbortSignal} signal
+   * @param {(session: Session) => Promise<Result>} work
+   * @returns {Promise<Result>}
+   */
+  async #inSession(isRepeatable, signal, work) {
     await orCancelled(signal, this.ready);
     const { username } = this;
     const session = await orCancelled(signal, this.#sessionFor(username, null));
     try {
-      return await session.fetch(url, asked);
+      return await work(session);
     } catch (error) {
       // After a logout the session is not renewed.
       const isLost = this.#session !== null && isLoss(error);
       if (!isLost) throw error;
       const next = this.#sessionFor(session.username, session);
       const isUnsent = error instanceof NotLoggedIn && !error.cause;
-      if (isUnsent || IDEMPOTENT.includes(method)) {
-        return (await orCancelled(signal, next)).fetch(url, asked);
-      }
+      if (isUnsent || isRepeatable) return await work(await orCancelled(signal, next));
       // The user needs a session to check the outcome.
       await orCancelled(signal, next).catch(() => {});
       throw error instanceof OutcomeUnknown ? error : new OutcomeUnknown({ cause: error });

@@ -42,6 +42,9 @@ export let fetch;
 /** `page.eventSource`. @type {PageSession['eventSource'] | undefined} */
 export let eventSource;
 
+/** `page.WebSocket`. @type {PageSession['WebSocket'] | undefined} */
+export let WebSocket;
+
 /**
  * `options` with the defaults. A `dialect` selects classic.
  * @template {GatewayOptions} Options
@@ -81,6 +84,7 @@ export function start({ suites = [], ...settings }) {
   page = taken[PAGE] ??= setUpPage();
   fetch = page.fetch;
   eventSource = page.eventSource;
+  WebSocket = page.WebSocket;
 }
 
 function setUpPage() {

@@ -51,6 +51,8 @@ export function decompressor(coding) {
   return new DecompressionStream(/** @type {CompressionFormat} */ (coding === 'br' ? 'brotli' : coding));
 }
 
+export const { CloseEvent } = globalThis;
+
 export const defaultKeys = 'persistent';
 
 /** @returns {string | undefined} */

@@ -3,7 +3,7 @@ import { Cancelled, StreamAborted } from '../common/errors.js';
 
 /** @typedef {import('./gatewayClient.js').GatewayClient} GatewayClient */
 
-const SESSION_ENDED = 4;
+export const SESSION_ENDED = 4;
 
 /**
  * Ends the connections of bodies that nobody reads. It watches the source, which the stream holds, and not the

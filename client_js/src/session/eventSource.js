@@ -1,6 +1,7 @@
 /** Server-Sent Events through a session, with the interface of EventSource (HTML, server-sent events). */
 import { Cancelled, CertlessError, NotLoggedIn } from '../common/errors.js';
 import { utf8 } from '../common/codec.js';
+import { addEventHandlers } from '../common/eventHandlers.js';
 
 /** @typedef {(url: string, init: RequestInit) => Promise<Response>} Fetch */
 /** @typedef {{ type: string, data: string, lastEventId: string }} ServerEvent */
@@ -95,9 +96,7 @@ export class SealedEventSource extends EventTarget {
     this.url = url;
     this.#fetch = fetch;
     this.#init = init;
-    for (const type of /** @type {const} */ (['open', 'message', 'error'])) {
-      this.addEventListener(type, (event) => this[`on${type}`]?.(/** @type {any} */ (event)));
-    }
+    addEventHandlers(this, ['open', 'message', 'error']);
     init.signal?.addEventListener('abort', () => this.close(), { once: true });
     void this.#run();
   }

@@ -141,7 +141,8 @@ export class GatewayClient {
   /** @param {string} path @param {number} maxAnswerBytes */
   #routeTo(path, maxAnswerBytes) {
     const streamUrl = this.name + HARDENED_PATHS.stream;
-    return { url: this.name + path, streamUrl, maxAnswerBytes, timeoutMs: this.timeoutMs };
+    const socketUrl = this.name + HARDENED_PATHS.socket;
+    return { url: this.name + path, streamUrl, socketUrl, maxAnswerBytes, timeoutMs: this.timeoutMs };
   }
 
   /** The route for sealed messages. */

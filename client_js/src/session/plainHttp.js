@@ -56,6 +56,9 @@ export async function plainRequest(origin, input, init, hasStreams) {
 const byteString = (value) =>
   /[^\0-\xff]/.test(value) ? Array.from(utf8(value), (byte) => String.fromCharCode(byte)).join('') : value;
 
+/** @param {PlainResponse} plain */
+export const headersOf = ({ headers }) => new Headers(headers.map(([name, value]) => [name, byteString(value)]));
+
 const READERS = /** @type {const} */ (['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text']);
 
 /**
@@ -105,14 +108,12 @@ function tellErrors(response, errorOf) {
  * @param {ReadableStream<Uint8Array>} [stream] the body, if it is streamed
  * @returns {Response}
  */
-export function responseOf(request, { status, headers, body }, stream) {
+export function responseOf(request, plain, stream) {
+  const { status, body } = plain;
   const hasBody = !WITHOUT_BODY.includes(status) && request.method !== 'HEAD';
-  const content = hasBody ? decodedBody(headers, stream ?? body) : null;
+  const content = hasBody ? decodedBody(plain.headers, stream ?? body) : null;
   const watched = content instanceof ReadableStream ? watch(content) : null;
-  const response = new Response(/** @type {BodyInit | null} */ (watched?.stream ?? content), {
-    status,
-    headers: headers.map(([name, value]) => [name, byteString(value)]),
-  });
+  const response = new Response(/** @type {BodyInit | null} */ (watched?.stream ?? content), { status, headers: headersOf(plain) });
   if (watched) tellErrors(response, watched.error);
   Object.defineProperty(response, 'url', { value: request.url });
   return response;

@@ -6,14 +6,16 @@
  */
 import { orCancelled, throwIfCancelled } from '../common/abort.js';
 import { ClassicEnrolment } from './classicEnrolment.js';
-import { Cancelled, NoAnswer, NotLoggedIn, OutcomeUnknown, Refused, StreamBroken, isRetryable } from '../common/errors.js';
+import { Cancelled, CertlessError, NoAnswer, NotLoggedIn, OutcomeUnknown, Refused, SocketRefused, StreamBroken, isRetryable } from '../common/errors.js';
 import { WINDOW_MS } from '../protocol/classic/freshness.js';
 import { HardenedEnrolment } from './hardenedEnrolment.js';
 import { SessionPersistence, hasTicket } from './persistence.js';
 import { CookieJar } from './cookieJar.js';
 import { SealedEventSource } from './eventSource.js';
-import { plainRequest, responseOf } from './plainHttp.js';
+import { headersOf, plainRequest, responseOf } from './plainHttp.js';
 import { bodyStream } from './bodyStream.js';
+import { socketLink } from './socketLink.js';
+import { webSocketClass } from './webSocket.js';
 
 /** @typedef {import('./plainHttp.js').SessionRequest} SessionRequest */
 /** @typedef {import('../engine/engine.js').PlainResponse} PlainResponse */
@@ -57,6 +59,8 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 const REJECTED_AT_ONCE =
   'The service refused a session that was just opened. Check the clock of this device. If it is ' +
   'correct, tell the operator of the service.';
+
+const NO_SOCKETS = 'The classic suite has no WebSockets: use ecdh-gcm or rsa-gcm.';
 
 /** The event `state`: the session's state has changed. */
 export class StateEvent extends Event {
@@ -103,6 +107,8 @@ export class Session extends EventTarget {
     this.#current = { ...enrolled, since: client.clock(), isProven, isFromOtherTab: false };
     this.#persistence = new SessionPersistence(client, isKept);
     this.#jar = new CookieJar(client, this.#persistence, enrolled.kept);
+    /** WebSockets through this session: `new session.WebSocket('/chat')`, with the interface of WebSocket. */
+    this.WebSocket = webSocketClass(() => `${this.url}/`, (...asked) => this.openSocket(...asked));
     this.#watchExpiry();
   }
 
@@ -181,6 +187,31 @@ export class Session extends EventTarget {
    */
   eventSource(url, init) {
     return new SealedEventSource((address, options) => this.fetch(address, options), new URL(url, this.url).href, init);
+  }
+
+  /**
+   * For `WebSocket`. If the session was lost, it is renewed as for `fetch`.
+   * @param {URL} url
+   * @param {string[]} protocols
+   * @param {AbortSignal} signal
+   * @returns {Promise<import('./webSocket.js').SocketLink>}
+   */
+  async openSocket({ host, pathname, search }, protocols, signal) {
+    const client = this.#client;
+    if (client.isClassic) throw new CertlessError('no_sockets', NO_SOCKETS);
+    /** @type {[string, string][]} */
+    const headers = [['Host', host]];
+    // As browsers do. Applications tell by it which page asks.
+    const page = globalThis.location?.origin;
+    if (page) headers.push(['Origin', page]);
+    const target = pathname + search;
+    /** @type {SessionRequest} */
+    const request = { method: 'GET', target, url: '', headers, body: new Uint8Array(), credentials: 'include', protocols };
+    const current = await this.#activeSession(signal);
+    const answer = (await this.#exchange(current, request, signal)) ?? (await this.#sendAgain(current, request, signal));
+    const { protocol, stream, status, body } = answer;
+    if (protocol === undefined || stream === undefined) throw new SocketRefused(status, headersOf(answer), body);
+    return socketLink(client, stream, protocol);
   }
 
   /**

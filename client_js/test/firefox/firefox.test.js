@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from '../limited.js';
 import { startSite } from '../browser/chromium.js';
+import { CASES, inPageText } from '../socketCases.js';
 import { inPage, launch, part, until } from './firefox.js';
 
 const html = (body) => ({
@@ -77,6 +78,15 @@ describe('Firefox, over plain HTTP', () => {
     const seen = await inPage(page, () => (source.close(), [events, source.readyState]));
     assert.deepEqual(seen, [[['å', '1'], ['b', '1']], 2]);
   });
+
+  // The cases that depend on the browser most.
+  for (const name of Object.keys(CASES).filter((one) => /kinds|every kind|order|both directions|close before|Blobs|refuses/.test(one))) {
+    test(`a WebSocket: ${name}`, async () => {
+      const [work, expected] = CASES[name];
+      await inPage(page, () => void (window.session = certless.page.session));
+      assert.deepEqual(await inPage(page, inPageText(work)), expected);
+    });
+  }
 
   test('a sealed form', async () => {
     await page.locator('form button').click();

@@ -20,7 +20,7 @@ import { KIND, openMessage, sealMessage, streamKeys } from '../../src/protocol/h
 import { admitShare, agree, identities } from '../../src/protocol/hardened/spake2.js';
 import { STREAM_ID_BYTES } from '../../src/protocol/streams/opening.js';
 import { MOST_RECORD_LIMIT } from '../../src/protocol/streams/records.js';
-import { parseRequestArray, parseStreamRequest, responseArray } from './serverMessages.js';
+import { parseRequestArray, parseSocketRequest, parseStreamRequest, responseArray } from './serverMessages.js';
 import { serverSecret, serverShare } from './serverSpake2.js';
 
 const NOTHING = new Uint8Array();
@@ -183,6 +183,7 @@ export async function openRequest(primitives, envelope, session, nowMs, windowMs
     moved,
     request: () => {
       if (isStale) throw isLate ? new StaleTimestamp() : new EpochRefused();
+      if (header.kind === KIND.socketRequest) return { method: 'GET', ...parseSocketRequest(plaintext), body: NOTHING };
       if (header.kind === KIND.streamRequest) return { ...parseStreamRequest(plaintext), body: NOTHING };
       return parseRequestArray(parseMsgpack(plaintext));
     },

@@ -9,7 +9,7 @@
 import { concat } from '../../common/bytes.js';
 import { AbortedStream, MalformedMessage } from '../../common/errors.js';
 import { parseFieldLines, parseStatus } from '../messages.js';
-import { parseMsgpack, serializeMsgpack } from '../msgpack.js';
+import { parseMsgpack } from '../msgpack.js';
 import { RECORD } from './records.js';
 
 /** @typedef {import('../../common/codec.js').Bytes} Bytes */
@@ -53,22 +53,6 @@ export function parseHead(data) {
   return { status: parseStatus(status), headers: parseFieldLines(headers), length: parseLength(length) };
 }
 
-/** @param {Head} head */
-export const serializeHead = ({ status, headers, length }) =>
-  serializeMsgpack([status, /** @type {MsgpackValue} */ (headers), lengthValue(length)]);
-
-/** The HEAD records of a serialized head. @param {RecordWriter} records @param {Bytes} whole @param {number} nowMs */
-export async function headRecords(records, whole, nowMs) {
-  const size = records.maxDataBytes - 1;
-  const written = [];
-  for (let at = 0; at < whole.length; at += size) {
-    const hasMore = at + size < whole.length;
-    const part = concat(new Uint8Array([Number(hasMore)]), whole.subarray(at, at + size));
-    written.push(await records.seal(RECORD.head, part, nowMs));
-  }
-  return concat(...written);
-}
-
 /** Collects the HEAD records of one head. */
 export class HeadParts {
   #records;
@@ -97,15 +81,6 @@ export class BodyWriter {
     this.#records = records;
   }
 
-  get isOver() {
-    return this.#records.isOver;
-  }
-
-  /** The first records of a response. @param {Head} head @param {number} nowMs */
-  head(head, nowMs) {
-    return headRecords(this.#records, serializeHead(head), nowMs);
-  }
-
   /** `data` as records, as few as possible. @param {Uint8Array} data @param {number} nowMs */
   async data(data, nowMs) {
     const size = this.#records.maxDataBytes;
@@ -119,11 +94,6 @@ export class BodyWriter {
   /** The end; in a response whether the request was verified. @param {number} nowMs @param {boolean} [isVerified] */
   final(nowMs, isVerified = false) {
     return this.#records.seal(RECORD.final, new Uint8Array([Number(isVerified)]), nowMs);
-  }
-
-  /** The end before the end. @param {number} reason of ABORT_REASON @param {number} nowMs */
-  abort(reason, nowMs) {
-    return this.#records.seal(RECORD.abort, new Uint8Array([reason]), nowMs);
   }
 }
 

@@ -8,11 +8,11 @@
  * can be in several records. Each record uses up credit that the receiver has granted. Only FINAL is a clean close.
  */
 import { concat, unsigned } from '../../common/bytes.js';
-import { utf8 } from '../../common/codec.js';
+import { utf8, utf8Text } from '../../common/codec.js';
 import { AbortedStream, LocalProtocolError, MalformedMessage } from '../../common/errors.js';
 import { parseFieldLines } from '../messages.js';
-import { parseMsgpack, serializeMsgpack } from '../msgpack.js';
-import { HeadParts, headRecords } from './bodies.js';
+import { parseMsgpack } from '../msgpack.js';
+import { HeadParts } from './bodies.js';
 import { parseProtocols } from './opening.js';
 import { MIN_RECORD_BYTES, RECORD } from './records.js';
 
@@ -41,18 +41,6 @@ const NOTHING = new Uint8Array();
 const isCloseCode = (code) =>
   (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
 
-/** @returns {TextDecoder} it refuses what is not UTF-8 */
-const strictDecoder = () => new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-/** @param {Uint8Array} data */
-function utf8OrNull(data) {
-  try {
-    return strictDecoder().decode(data);
-  } catch {
-    return null;
-  }
-}
-
 /** @param {Bytes} data @returns {SocketHead} @throws {MalformedMessage} */
 function parseSocketHead(data) {
   const value = parseMsgpack(data);
@@ -61,10 +49,6 @@ function parseSocketHead(data) {
   if (chosen.length > 1) throw new MalformedMessage('a server chooses one subprotocol');
   return { headers: parseFieldLines(value[0]), protocol: chosen[0] ?? null };
 }
-
-/** @param {SocketHead} head */
-export const serializeSocketHead = ({ headers, protocol }) =>
-  serializeMsgpack([/** @type {MsgpackValue} */ (headers), protocol === null ? [] : [protocol]]);
 
 /** The data of FINAL. @param {number} code @param {string} reason @throws {LocalProtocolError} for what no close can hold */
 function closeData(code, reason) {
@@ -95,7 +79,8 @@ export class Socket {
   #taken = 0;
   /** @type {number | null} the type of the message that is not complete */
   #openType = null;
-  #decoder = strictDecoder();
+  /** Verifies UTF-8 across fragments. */
+  #decoder = new TextDecoder('utf-8', { fatal: true });
 
   /** @param {RecordWriter} writer @param {RecordReader} reader @param {boolean} awaitsHead true at the client */
   constructor(writer, reader, awaitsHead) {
@@ -109,22 +94,9 @@ export class Socket {
     return this.#closing !== null || this.#writer.isOver;
   }
 
-  /** Whether both sides have closed, or one has ended the socket early. */
-  get isOver() {
-    return this.#writer.isOver && this.#reader.isOver;
-  }
-
-  /** The first records of the server. @param {SocketHead} head @param {number} nowMs */
-  accept(head, nowMs) {
-    return headRecords(this.#writer, serializeSocketHead(head), nowMs);
-  }
-
-  /** Queue a message: text in UTF-8, or bytes. @param {number} type @param {Uint8Array} data @throws {LocalProtocolError} */
+  /** Queue a message. @param {number} type text, whose data are UTF-8, or binary @param {Uint8Array} data @throws {LocalProtocolError} */
   send(type, data) {
     if (this.isClosing) throw new LocalProtocolError('the socket is closing');
-    if (type !== RECORD.binary && (type !== RECORD.text || utf8OrNull(data) === null)) {
-      throw new LocalProtocolError('a message is UTF-8 or bytes');
-    }
     this.#queue.push({ type, left: data });
     this.bufferedBytes += data.length;
   }
@@ -265,7 +237,7 @@ export class Socket {
   #closed(data) {
     const code = data.length ? (data[0] << 8) | data[1] : NO_CODE;
     const raw = data.subarray(2);
-    const reason = utf8OrNull(raw);
+    const reason = utf8Text(raw);
     const isRight = !data.length || (data.length >= 2 && isCloseCode(code));
     if (!isRight || raw.length > MAX_REASON_BYTES || reason === null) throw this.#reader.broken('a close of another form');
     if (!this.#writer.isOver) {
