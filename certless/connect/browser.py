@@ -25,8 +25,8 @@ _CHROMIUM = (
 _FIREFOX = ("firefox", "firefox-esr", "/Applications/Firefox.app/Contents/MacOS/firefox")
 _CHROMIUM_OPTIONS = (
     *("--no-first-run", "--no-default-browser-check", "--disable-background-networking"),
-    # WebRTC would send its search for a path past the proxy.
-    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    # WebRTC would send UDP past the proxy.
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
 )
 _FIREFOX_SETTINGS = {
     "browser.aboutwelcome.enabled": False,
@@ -36,7 +36,8 @@ _FIREFOX_SETTINGS = {
     # Both ask a server over plain HTTP whether there is a network.
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
-    "media.peerconnection.ice.proxy_only": True,
+    # WebRTC. With ``ice.proxy_only`` instead, its search for a path did not end.
+    "media.peerconnection.enabled": False,
     "network.proxy.type": 1,
     "network.proxy.http": "127.0.0.1",
 }

@@ -21,13 +21,13 @@ class Cookies:
         """Call it in a running event loop."""
         self._site = site.origin()
         self._door = door
-        # The channel is sealed, so cookies with Secure may go to this site.
+        # The channel is sealed, so the jar sends cookies with Secure to this site.
         self._jar = aiohttp.CookieJar(
             unsafe=True, quote_cookie=False, treat_as_secure_origin=self._site
         )
 
     def received(self, lines: Iterable[str], target: str) -> list[str]:
-        """Store what must not reach the browser; return the lines for the browser."""
+        """Store the hidden cookies, and return the lines for the browser."""
         visible = []
         for line in lines:
             name, attributes = _parsed(line)

@@ -1,4 +1,4 @@
-"""The door of mapped mode: only the browser that opened the printed address comes in.
+"""The door of mapped mode: only the browser that opened the printed address is admitted.
 
 With a stored ticket no login happens, so anybody on this machine could use the site. The printed
 address holds a token that works once. It is exchanged for a cookie.
@@ -17,7 +17,7 @@ _TOKEN_BYTES = 16
 
 
 class Verdict(Enum):
-    """What the door says to a request."""
+    """The result for one request."""
 
     ADMITTED = auto()
     ENTERED = auto()  # the token was right: set the cookie
@@ -28,7 +28,7 @@ class Verdict(Enum):
 
 
 class Door:
-    """``own`` is our origin, the only one that may send anything here."""
+    """``own`` is our origin. Requests of other origins are refused."""
 
     def __init__(self, own: str) -> None:
         self._own = own
@@ -50,7 +50,7 @@ class Door:
         return f"{self.cookie_name}={self._cookie}; Path=/; HttpOnly; SameSite=Strict"
 
     def judge(self, method: str, target: str, headers: Mapping[str, str]) -> Verdict:
-        """Whether this request may come in. The token is used up by the first right one."""
+        """Whether this request is admitted. The first right token uses up the token."""
         if headers.get("Host", "").lower() != self._host:
             return Verdict.WRONG_HOST
         if method == "GET" and self._spends_token(target):
@@ -82,7 +82,7 @@ class Door:
         )
 
     def _is_ours(self, headers: Mapping[str, str]) -> bool:
-        """Whether a page of ours sent it. ``null`` is what some referrer policies make of it."""
+        """Whether a page of ours sent it. Some referrer policies make ``null`` of our origin."""
         origin = headers.get("Origin")
         return origin == self._own or (
             origin == "null" and headers.get("Sec-Fetch-Site") == "same-origin"

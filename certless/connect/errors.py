@@ -1,4 +1,4 @@
-"""Errors of ``connect``. Each text says what to do next."""
+"""Errors of ``connect``. Each text names the next step."""
 
 from certless.client import ClientError
 

@@ -1,4 +1,4 @@
-"""``--forget``: end the stored session of a site and delete what is kept of it."""
+"""``--forget``: end the stored session of a site and delete its files."""
 
 import contextlib
 from pathlib import Path

@@ -1,7 +1,7 @@
 """The sockets of ``connect``: loopback only, on IPv4 and IPv6.
 
-A browser may use either for ``localhost``. If we had only one, another user of this machine could
-take the other and receive what the browser sends.
+A browser can use either for ``localhost``. If we had only one, another user of this machine could
+listen on the other and receive the requests of the browser.
 """
 
 import errno
@@ -10,7 +10,7 @@ import socket
 from .errors import CannotStart
 
 _ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
-# The machine has no such address, so nobody can listen there.
+# The machine has no such address, so no program can listen there.
 _ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 

@@ -41,7 +41,7 @@ class Login:
         return await self._next_step()
 
     async def enter(self, code: str) -> Step:
-        """Try this code. Raises: ClientError, after which the login begins anew."""
+        """Try this code. Raises: ClientError; then the login starts again."""
         if self._task is None or self._code is None or self._code.done():
             return Step.ADDRESS
         self._codes_given += 1

@@ -97,7 +97,7 @@ class Html(HTMLParser):
             self._is_in_style = False
 
     def _take(self, line: int, column: int) -> None:
-        """Give out what comes before this position, unchanged but for CSS."""
+        """Finish the text before this position. Only CSS in it changes."""
         at = 0
         for _ in range(line - self._line):
             at = self._pending.index("\n", at) + 1

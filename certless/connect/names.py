@@ -13,8 +13,8 @@ _NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
 LESS_PROTECTED = (
     "With --name, other users of this machine can guess the address: a server of theirs on another "
     "port of this name can read and set the cookies that the browser has for it. HttpOnly cookies "
-    "of the site stay in connect. Put the name in the hosts file, never in DNS: whoever answers "
-    "for the name gets what the browser sends."
+    "of the site stay in connect. Put the name in the hosts file, never in DNS: an attacker who "
+    "answers for the name would get all requests of the browser."
 )
 
 

@@ -1,4 +1,4 @@
-"""The PAC file of proxy mode. It is only best effort: without it browsers go past the proxy."""
+"""The PAC file of proxy mode. It is only best effort: without it, browsers do not use the proxy."""
 
 import json
 from collections.abc import Iterable

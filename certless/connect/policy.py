@@ -1,21 +1,21 @@
 """The Content-Security-Policy of every response: nothing of a page leaves unsealed.
 
-A browser enforces all policies that it gets. So the policy of the site stays, mapped, and ours
-stands beside it.
+A browser enforces all policies that it gets. So we keep the policy of the site, mapped, and add
+ours.
 """
 
 from collections.abc import Sequence
 
 from .origins import Origins
 
-# They would load with TLS what only we can serve.
+# The browser would use TLS for our own address, and we have none.
 _NO_TLS = frozenset({"upgrade-insecure-requests", "block-all-mixed-content"})
 # Browsers send reports without regard to any policy.
 _REPORTS = frozenset({"report-uri", "report-to"})
 
 
 def own_policy(sealed: Sequence[str] = ()) -> str:
-    """Only the site itself, the other ``sealed`` origins, and what has TLS.
+    """Allows only the site itself, the other ``sealed`` origins, and addresses with TLS.
 
     Only pages of the site itself may frame its pages.
     """

@@ -1,7 +1,7 @@
 """Proxy mode: a forward proxy for the named sites and for nothing else. Addresses stay.
 
-It is for programs, and for a browser profile that always uses it. A program that goes past it
-sends its requests in plain.
+It is for programs, and for a browser profile that always uses it. A program that does not use it
+sends its requests unencrypted.
 """
 
 import base64

@@ -83,7 +83,7 @@ def add(commands: Any) -> None:
 def _parse(
     parse: Callable[..., Any], given: Sequence[str], namespace: argparse.Namespace | None = None
 ) -> tuple[argparse.Namespace, list[str]]:
-    """``parse`` for what is before ``--``. What comes after it is the command."""
+    """``parse`` the arguments before ``--``. The arguments after it are the command."""
     words = list(given)
     at = words.index("--") if "--" in words else len(words)
     arguments, unknown = parse(words[:at], namespace)
@@ -170,7 +170,7 @@ async def _proxy(at: str, sites: Sequence[URL], suite: Any, realm: str, prefix: 
 
 
 async def _code(from_stdin: bool) -> str:
-    """The code as typed; the text is asked for on the terminal, whatever the input is."""
+    """The code as typed. Without ``from_stdin`` it comes from the terminal, even in a pipe."""
     line = await asyncio.to_thread(_line_of_stdin if from_stdin else _line_of_terminal)
     if not line.strip():
         raise ClientError("no code was given: run the command again, and use the newest mail")
@@ -178,7 +178,7 @@ async def _code(from_stdin: bool) -> str:
 
 
 def _line_of_stdin() -> str:
-    """Byte by byte: what follows the line is the input of the command."""
+    """Read byte by byte, because the bytes after the line are the input of the command."""
     line = b""
     while not line.endswith(b"\n") and (byte := os.read(0, 1)):
         line += byte

@@ -1,6 +1,7 @@
 /** `certless connect` as a process: a site under a local address, for a browser. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import dgram from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
@@ -77,13 +78,29 @@ export async function showInOwnBrowser({ program, command, logIn }) {
   });
   other.listen(0, '127.0.0.1');
   await once(other, 'listening');
+  // WebRTC searches for a path by UDP (STUN).
+  const datagrams = dgram.createSocket('udp4');
+  datagrams.on('message', () => seen.push('a datagram'));
+  datagrams.bind(other.address().port, '127.0.0.1');
+  await once(datagrams, 'listening');
   let isLoggedIn = false;
   const arrived = new Map();
   const arrival = (path) => within(new Promise((resolve) => arrived.set(path, resolve)), `${path} arrives`);
   // The last thing that a page can send is that it is left: the browser has the other page then.
   const page = `<!doctype html><title>site</title><script>
     onpagehide = () => navigator.sendBeacon('/left');
-    fetch('/came').then(() => (location = 'http://${INSECURE_HOST}:${other.address().port}/secret'));
+    const port = ${other.address().port};
+    const search = async () => {
+      if (!globalThis.RTCPeerConnection) return;
+      const peer = new RTCPeerConnection({ iceServers: [{ urls: 'stun:127.0.0.1:' + port }] });
+      const gathered = new Promise((resolve) => {
+        peer.onicegatheringstatechange = () => peer.iceGatheringState === 'complete' && resolve();
+      });
+      peer.createDataChannel('a');
+      await peer.setLocalDescription(await peer.createOffer());
+      await gathered;
+    };
+    fetch('/came').then(search).then(() => (location = 'http://${INSECURE_HOST}:' + port + '/secret'));
   </script>`;
   const site = http.createServer((request, response) => {
     arrived.get(request.url)?.();
@@ -115,6 +132,7 @@ export async function showInOwnBrowser({ program, command, logIn }) {
     seen,
     stop: async () => {
       await gateway.stop();
+      datagrams.close();
       for (const server of [site, other]) {
         server.closeAllConnections();
         server.close();
