@@ -83,6 +83,8 @@ class WebSocket:
         )
         self._inbox: deque[tuple[WSMessage, int]] = deque()
         self._partial = bytearray()
+        # The credit that the fragments of `_partial` have used up, if it was not renewed.
+        self._partial_cost = 0
         self._error: ClientError | None = None
         self._is_told = False
         self._changed = asyncio.Event()
@@ -196,6 +198,8 @@ class WebSocket:
                     self._changed.clear()
                     await self._changed.wait()
         message, cost = self._inbox.popleft()
+        if not self._inbox:
+            cost, self._partial_cost = cost + self._partial_cost, 0
         if self._socket.taken(cost):
             with contextlib.suppress(ClientError):
                 await self._flush()
@@ -273,13 +277,18 @@ class WebSocket:
             self._error = StreamBroken(
                 f"a message is larger than {self._max_size} bytes: set max_msg_size="
             )
-        elif not fragment.is_last:
-            self._socket.taken(fragment.cost)
-        else:
+        elif fragment.is_last:
             whole, self._partial = bytes(self._partial), bytearray()
             kind = _KINDS[fragment.type]
             data = whole.decode() if kind is WSMsgType.TEXT else whole
-            self._inbox.append((WSMessage(kind, data, None), fragment.cost))
+            self._inbox.append((WSMessage(kind, data, None), self._partial_cost + fragment.cost))
+            self._partial_cost = 0
+        elif self._inbox:
+            # Other messages wait. A program that does not take them holds the application back.
+            self._partial_cost += fragment.cost
+        else:
+            # A message can be longer than the credit.
+            self._socket.taken(fragment.cost)
 
 
 class WebSocketContext:

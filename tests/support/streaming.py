@@ -172,8 +172,9 @@ def aiohttp_app(seen: Seen) -> web.Application:
             if "waits" in request.query:
                 await seen.released.wait()
             if flood := request.query.get("flood"):
+                message_bytes = pattern(int(request.query.get("size", 1024)))
                 for _ in range(int(flood)):
-                    await ws.send_bytes(PATTERN[:1024])
+                    await ws.send_bytes(message_bytes)
                     seen.sent += 1
             async for message in ws:
                 if message.data == "close":

@@ -206,6 +206,23 @@ async def test_a_client_that_does_not_read(kind: str) -> None:
         assert at.seen.sent == 20_000
 
 
+async def test_a_client_that_does_not_read_messages_above_the_credit() -> None:
+    """The first fragments of a message renew the credit only if no other message waits."""
+    # The last fragment has one byte.
+    size, count = 4 * 65_518 + 1, 100
+    async with streaming_in("aiohttp") as at:
+        async with at.client.ws(f"/chat?flood={count}&size={size}") as ws:
+            before = -1
+            while before != at.seen.sent:
+                before = at.seen.sent
+                await asyncio.sleep(0.2)
+            # What is held: credit, and buffers of the gateway.
+            assert at.seen.sent < 10
+            for _ in range(count):
+                assert len(await ws.receive_bytes()) == size
+            assert at.seen.sent == count
+
+
 @each_kind
 async def test_an_application_that_does_not_read(kind: str) -> None:
     async with streaming_in(kind) as at, at.client.ws("/chat?waits") as ws:
