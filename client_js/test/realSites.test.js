@@ -1,4 +1,4 @@
-/** Real applications by the client in Node.js: httpbin, and a clock. */
+/** Real applications by the client in Node.js: httpbin, a clock and a WebSocket. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from './limited.js';
@@ -82,5 +82,17 @@ describe('real applications', () => {
     });
     assert.deepEqual(await within(ticks, 'five ticks'), [0, 1, 2, 3, 4].map((tick) => `tick ${tick}`));
     clock.close();
+  });
+
+  test('the WebSocket of an application in Starlette', async () => {
+    const socket = new sessions.swagger.WebSocket('/echo');
+    const text = 'ü'.repeat(100_000);
+    const back = new Promise((resolve, reject) => {
+      socket.onerror = () => reject(new Error('no socket'));
+      socket.onopen = () => socket.send(text);
+      socket.onmessage = ({ data }) => resolve(data);
+    });
+    assert.equal(await within(back, 'the echo'), text);
+    socket.close();
   });
 });
