@@ -163,6 +163,20 @@ async def test_values_of_messages(kind: str, many: bool, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("kind", ["aiohttp", "starlette", "proxy"])
+async def test_values_of_a_client_that_offers_nothing_are_text(kind: str) -> None:
+    """So they are in clients of 0.2.0."""
+    async with in_place_at(kind) as (at, upstream), Client(at.url, clock=at.clock) as client:
+        await client.login("ann@example.org", code=at.mails.code)
+        inside = HttpRequest("POST", "/own", (("X-Own", "Køge"),), b"")
+        answer = await messages_of(client).send(inside)
+        assert {name.lower(): value for name, value in answer.headers}["x-own"] == "Køge"
+        if upstream is None:
+            assert json.loads(answer.body) == ["Køge".encode().decode("latin-1")]
+        else:
+            assert own_in(upstream.requests[-1]) == "Køge".encode()
+
+
+@pytest.mark.parametrize("kind", ["aiohttp", "starlette", "proxy"])
 async def test_values_in_the_classic_suite_are_text(kind: str) -> None:
     """Its JSON holds text: UTF-8 stays what it is, and other bytes become UTF-8."""
     async with in_place_at(kind) as (at, upstream):

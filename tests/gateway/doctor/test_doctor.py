@@ -249,6 +249,11 @@ async def test_settings(patient: Patient, about: str, line: str, changes: dict[s
     assert mended.status == 0
 
 
+async def test_the_header_of_the_address_is_named(patient: Patient) -> None:
+    found = await patient.examine_changed(trusted_headers=["forwarded"])
+    assert "ok    limits    client addresses come from Forwarded of 127.0.0.1" in found.out
+
+
 @pytest.mark.parametrize(
     ("name", "mode", "mended"),
     [
