@@ -185,7 +185,7 @@ export async function startUpstream(pages = {}) {
       case '/events':
         response.writeHead(200, { 'Content-Type': 'text/event-stream' });
         response.write('retry: 10\n\n');
-        sources.push({ lastEventId: request.headers['last-event-id'], send: (text) => response.write(text), end: () => response.end() });
+        sources.push({ lastEventId: request.headers['last-event-id'], cookie: request.headers.cookie, send: (text) => response.write(text), end: () => response.end() });
         awaited.splice(0).forEach((arrived) => arrived());
         break;
       case '/hold':

@@ -5,8 +5,9 @@ const KIB = Buffer.alloc(1024, 0x5a);
 
 /**
  * `/ws/echo` echoes, `/ws/close?code&reason` closes at the first message, `/ws/cut` ends without a close, `/ws/info` tells
- * the headers, `/ws/flood?count` sends messages of 1 KiB at once and echoes as well, `/ws/talk?count` sends numbered
- * messages and closes, `/ws/sum` answers with the number of bytes received, `/ws/refuse` answers 403.
+ * the headers, `/ws/room` does so and sets a cookie, `/ws/flood?count` sends messages of 1 KiB at once and echoes as well,
+ * `/ws/talk?count` sends numbered messages and closes, `/ws/sum` answers with the number of bytes received, `/ws/refuse`
+ * answers 403.
  */
 export class SocketUpstream {
   #waiting = new Map();
@@ -17,6 +18,9 @@ export class SocketUpstream {
     this.#server = new WebSocketServer({
       noServer: true,
       handleProtocols: (offered) => (offered.has('chat.v2') ? 'chat.v2' : false),
+    });
+    this.#server.on('headers', (headers, { url }) => {
+      if (url === '/ws/room') headers.push('Set-Cookie: room=2; Path=/');
     });
     server.on('upgrade', (request, socket, head) => {
       const { pathname, searchParams } = new URL(request.url, 'http://upstream');
@@ -60,6 +64,10 @@ export class SocketUpstream {
 
   '/ws/info'(ws, query, { url, headers }) {
     ws.send(JSON.stringify({ url, headers }));
+  }
+
+  '/ws/room'(ws, query, request) {
+    this['/ws/info'](ws, query, request);
   }
 
   '/ws/flood'(ws, query) {
