@@ -18,7 +18,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import SERVER_SOFTWARE, RawRequestMessage, WebSocketReader
 from aiohttp.streams import EofStream
 from aiohttp.web_urldispatcher import _default_expect_handler
-from multidict import CIMultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
 
 _as_aiohttp_does = http_writer._serialize_headers
 
@@ -31,6 +31,7 @@ __all__ = [
     "UploadProtocol",
     "close_uploads",
     "handler_of",
+    "handshake_headers",
     "hide_server_version",
     "keep_field_bytes",
     "lift_read_timeout",
@@ -242,6 +243,11 @@ def lift_read_timeout(answer: aiohttp.ClientResponse) -> None:
     if protocol is not None:
         protocol.read_timeout = None
         protocol.start_timeout()
+
+
+def handshake_headers(socket: aiohttp.ClientWebSocketResponse) -> CIMultiDictProxy[str]:
+    """The headers of the response that has opened ``socket``. There is no public attribute."""
+    return socket._response.headers
 
 
 def listening_sockets(site: web.TCPSite) -> Sequence[socket.socket]:

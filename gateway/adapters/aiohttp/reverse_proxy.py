@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
+from functools import partial
 
 import aiohttp
 from aiohttp import hdrs, web
@@ -145,8 +146,9 @@ class Proxy:
             raise UpstreamFailed("the proxy is not running")
         timeout_s = self._timeout.total or _CONNECT_TIMEOUT_S
         url, headers = self._upstream.url_for(request), self._upstream.request_headers(request)
+        mapped = partial(self._upstream.response_headers, request)
         try:
-            return await forward_socket(self._session, url, request, headers, timeout_s)
+            return await forward_socket(self._session, url, request, headers, mapped, timeout_s)
         except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
             failure = failure_of(error, self._max_body_bytes)
             _log.warning("%s: %s", failure, self._upstream.url)

@@ -2,20 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import aiohttp
 from aiohttp import WSMsgType, hdrs, web
-from multidict import CIMultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from gateway.pipeline.inner import end_to_end
+from gateway.pipeline.request_headers import is_field_value
+
+from .private_api import handshake_headers
 
 _log = logging.getLogger("certless")
 
 # aiohttp refuses a message of this size or more. The upstream has a limit of its own.
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024 + 1
 _OWN = "sec-websocket-"
+# The body of a refusal is not passed on.
+_NOT_PASSED_ON = frozenset({"content-length", "content-encoding"})
 _CLOSE_S = 10
 _ABNORMAL = 1006
 # Codes that no close frame can hold (RFC 6455 §7.4.1).
@@ -27,9 +31,12 @@ async def forward_socket(
     url: URL,
     request: web.Request,
     headers: Mapping[str, str],
+    mapped: Callable[[CIMultiDictProxy[str]], Iterable[tuple[str, str]]],
     timeout_s: float,
 ) -> web.StreamResponse:
     """Open a WebSocket at ``url`` for that of ``request``, and carry messages both ways.
+
+    ``mapped`` returns the headers of the upstream's response for the client.
 
     If the upstream refuses it, the response is that of the upstream without its body. Raises:
     ClientError, ConnectionError, TimeoutError.
@@ -52,13 +59,13 @@ async def forward_socket(
             )
     except aiohttp.WSServerHandshakeError as error:
         response = web.Response(status=error.status if error.status >= 200 else 502)
-        for name, value in end_to_end((error.headers or CIMultiDict[str]()).items()):
-            if name.lower() not in ("content-length", "content-encoding"):
-                response.headers.add(name, value)
+        answered = CIMultiDictProxy(CIMultiDict(error.headers or {}))
+        response.headers.extend(_passed_on(mapped(answered)))
         return response
     async with upstream:
         chosen = [upstream.protocol] if upstream.protocol else []
         client = web.WebSocketResponse(protocols=chosen, max_msg_size=_MAX_MESSAGE_BYTES)
+        client.headers.extend(_passed_on(mapped(handshake_headers(upstream))))
         await client.prepare(request)
         ways = {
             asyncio.create_task(_carry(client, upstream)),
@@ -78,6 +85,14 @@ async def forward_socket(
             if request.transport is not None:
                 request.transport.abort()
         return client
+
+
+def _passed_on(headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for name, value in headers:
+        known = name.lower()
+        is_ours = known.startswith(_OWN) or known in _NOT_PASSED_ON
+        if not is_ours and is_field_value(value):
+            yield name, value
 
 
 async def _carry(

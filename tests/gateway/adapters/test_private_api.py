@@ -227,6 +227,23 @@ async def test_lift_read_timeout() -> None:
                 await next_one.read()
 
 
+async def test_handshake_headers() -> None:
+    async def chat(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse()
+        ws.headers["X-Own"] = "own"
+        await ws.prepare(request)
+        return ws
+
+    app = web.Application()
+    app.router.add_get("/", chat)
+    async with (
+        serving(app) as (url, _),
+        aiohttp.ClientSession() as http,
+        http.ws_connect(url) as ws,
+    ):
+        assert private_api.handshake_headers(ws)["X-Own"] == "own"
+
+
 async def test_listening_sockets() -> None:
     async with serving(web.Application()) as (url, site):
         names = [one.getsockname() for one in private_api.listening_sockets(site)]

@@ -44,8 +44,7 @@ async def test_an_echo(kind: str, suite: Suite) -> None:
         at.client.ws("/chat?x=%2F", protocols=["other", "chat.v2"], headers=headers) as ws,
     ):
         assert ws.protocol == "chat.v2"
-        if kind != "proxy":
-            assert ws.headers["X-Own"] == "caf\u00e9"
+        assert ws.headers["X-Own"] == "caf\u00e9"
         for text in ("hello", "", "gr\u00fc\u00dfe \U0001f600" * 20_000):
             await ws.send_str(text)
             assert await ws.receive_str() == text
@@ -62,8 +61,9 @@ async def test_an_echo(kind: str, suite: Suite) -> None:
         assert at.seen.close_code == 3000
 
 
-async def test_cookies() -> None:
-    async with streaming_in("aiohttp") as at:
+@pytest.mark.parametrize("kind", ["aiohttp", "proxy"])
+async def test_cookies(kind: str) -> None:
+    async with streaming_in(kind) as at:
         for _ in range(2):
             async with at.client.ws("/chat"):
                 pass
