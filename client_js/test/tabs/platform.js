@@ -1,4 +1,4 @@
 /** A browser's platform with an engine of the model. */
-export { CloseEvent, defaultKeys, defaultUrl, storage } from '../../src/platform/browser.js';
+export { CloseEvent, decompressor, defaultKeys, defaultUrl, storage } from '../../src/platform/browser.js';
 
 export const createEngine = async () => globalThis.newEngine();
