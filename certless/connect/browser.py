@@ -1,6 +1,8 @@
 """``--browser``: a browser with a profile of its own, which uses no plain HTTP past ``connect``.
 
 The profile has ``connect`` as its proxy for ``http://``, and ``connect`` refuses all other sites.
+Without a setting, browsers use no proxy for this machine, and Chromium uses none for link-local
+addresses (169.254.0.0/16, fe80::/10), which are on the network.
 """
 
 import asyncio
@@ -13,6 +15,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+
+from yarl import URL
 
 from .errors import CannotStart
 
@@ -40,6 +44,7 @@ _FIREFOX_SETTINGS = {
     "media.peerconnection.enabled": False,
     "network.proxy.type": 1,
     "network.proxy.http": "127.0.0.1",
+    "network.proxy.allow_hijacking_localhost": True,
 }
 _CLOSING_S = 5
 
@@ -66,12 +71,13 @@ def find_browser() -> Browser:
 
 @asynccontextmanager
 async def shown(
-    browser: Browser, door_url: str, port: int, folder: Path
+    browser: Browser, door_url: str, folder: Path
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """The browser at ``door_url``. It is ended with the context. Profiles stay in ``folder``.
 
     Raises: CannotStart.
     """
+    own = URL(door_url)
     profile = folder / ("firefox" if browser.is_firefox else "chromium")
     start = folder / "start.html"
     try:
@@ -79,11 +85,15 @@ async def shown(
         # All users can read the arguments of a process, but only this user can read the file.
         _write(start, _leading_to(door_url))
         if browser.is_firefox:
-            settings = {**_FIREFOX_SETTINGS, "network.proxy.http_port": port}
+            settings = {
+                **_FIREFOX_SETTINGS,
+                "network.proxy.http_port": own.port,
+                "network.proxy.no_proxies_on": own.authority,
+            }
             lines = (f'user_pref("{name}", {json.dumps(v)});\n' for name, v in settings.items())
             _write(profile / "user.js", "".join(lines))
         process = await asyncio.create_subprocess_exec(
-            *(browser.program, *_arguments(browser, profile, port), start.as_uri()),
+            *(browser.program, *_arguments(browser, profile, own), start.as_uri()),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
@@ -99,11 +109,15 @@ async def shown(
         start.unlink(missing_ok=True)
 
 
-def _arguments(browser: Browser, profile: Path, port: int) -> tuple[str, ...]:
+def _arguments(browser: Browser, profile: Path, own: URL) -> tuple[str, ...]:
     if browser.is_firefox:
         return ("--no-remote", "--profile", str(profile))
-    proxy = f"--proxy-server=http=127.0.0.1:{port}"
-    return (f"--user-data-dir={profile}", proxy, *_CHROMIUM_OPTIONS)
+    proxy = f"--proxy-server=http=127.0.0.1:{own.port}"
+    host = own.host or ""
+    # Other users can read the arguments, but must not learn a random name.
+    known = "*.localhost" if host.endswith(".localhost") else host
+    direct = f"--proxy-bypass-list=<-loopback>;{known}:{own.port}"
+    return (f"--user-data-dir={profile}", proxy, direct, *_CHROMIUM_OPTIONS)
 
 
 def _leading_to(url: str) -> str:

@@ -11,10 +11,11 @@ from .errors import CannotStart
 _NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
 
 LESS_PROTECTED = (
-    "With --name, other users of this machine can guess the address: a server of theirs on another "
-    "port of this name can read and set the cookies that the browser has for it. HttpOnly cookies "
-    "of the site stay in connect. Put the name in the hosts file, never in DNS: an attacker who "
-    "answers for the name would get all requests of the browser."
+    "With --name, other users of this machine can guess the address. A link on any page can lead "
+    "the browser to a server of theirs on another port of this name. It then gets the cookie that "
+    "admits the browser, and they can use the site as you; --browser prevents this. Put the name "
+    "in the hosts file, never in DNS: an attacker who answers for the name would get all requests "
+    "of the browser."
 )
 
 

@@ -145,8 +145,7 @@ async def _connect(arguments: argparse.Namespace) -> int:
 
 async def _until_closed(browser: Browser, mapped: Mapped, stop: asyncio.Event) -> None:
     """Show the site in ``browser`` until it is closed, or until a signal."""
-    port = URL(mapped.own).port or 0
-    async with shown(browser, mapped.door_url, port, mapped.browsers) as process:
+    async with shown(browser, mapped.door_url, mapped.browsers) as process:
         _print(f"{mapped.own} is open in {browser.program}. Close it, or press Ctrl+C, to end.")
         ends = [asyncio.create_task(process.wait()), asyncio.create_task(stop.wait())]
         try:

@@ -78,3 +78,4 @@ async def test_the_command_says_what_is_lost(tmp_path: Path) -> None:
         assert await process.wait() == 0
     assert lines[0].startswith("http://localhost:")
     assert lines[2].startswith("With --name, other users of this machine can guess the address")
+    assert "they can use the site as you" in lines[2]

@@ -65,7 +65,8 @@ export async function startProxy(...sites) {
 
 /**
  * A site that is shown with `--browser`, after `logIn`. `program` is the name of a browser, and `command` starts it
- * without a window. Its page tries to open another site in plain HTTP; `seen` gets what arrives there.
+ * without a window. Its page tries to open another site in plain HTTP, at the host that `run` takes; `seen` gets what
+ * arrives there.
  */
 export async function showInOwnBrowser({ program, command, logIn }) {
   const folder = await mkdtemp(join(tmpdir(), 'certless-connect-'));
@@ -87,7 +88,7 @@ export async function showInOwnBrowser({ program, command, logIn }) {
   const arrived = new Map();
   const arrival = (path) => within(new Promise((resolve) => arrived.set(path, resolve)), `${path} arrives`);
   // The last thing that a page can send is that it is left: the browser has the other page then.
-  const page = `<!doctype html><title>site</title><script>
+  const page = (host) => `<!doctype html><title>site</title><script>
     onpagehide = () => navigator.sendBeacon('/left');
     const port = ${other.address().port};
     const search = async () => {
@@ -100,12 +101,13 @@ export async function showInOwnBrowser({ program, command, logIn }) {
       await peer.setLocalDescription(await peer.createOffer());
       await gathered;
     };
-    fetch('/came').then(search).then(() => (location = 'http://${INSECURE_HOST}:' + port + '/secret'));
+    fetch('/came').then(search).then(() => (location = 'http://${host}:' + port + '/secret'));
   </script>`;
+  let elsewhere = INSECURE_HOST;
   const site = http.createServer((request, response) => {
     arrived.get(request.url)?.();
     response.writeHead(200, { 'Content-Type': 'text/html' });
-    response.end(request.url === '/' && isLoggedIn ? page : '');
+    response.end(request.url === '/' && isLoggedIn ? page(elsewhere) : '');
   });
   site.listen(0, '127.0.0.1');
   await once(site, 'listening');
@@ -119,7 +121,8 @@ export async function showInOwnBrowser({ program, command, logIn }) {
     /** The folder for profiles. */
     profiles: join(folder, 'certless', 'connect', state, 'browsers'),
     /** Runs it until the page has tried to leave; the arguments of all processes meanwhile. */
-    run: async () => {
+    run: async (host = INSECURE_HOST) => {
+      elsewhere = host;
       const came = arrival('/came');
       const left = arrival('/left');
       const shown = await start([gateway.url, '--port', '0', '--browser'], folder, folder);

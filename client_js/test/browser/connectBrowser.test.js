@@ -27,8 +27,8 @@ test('a browser of its own shows the site, and opens no other in plain HTTP', as
     await stop();
     // The browser has ended with connect.
     assert.ok(!(await commandLines()).some((words) => words.includes(`--user-data-dir=${own.folder}`)));
-    // The profile is kept, and shows the site again.
-    await (await own.run()).stop();
+    // The profile is kept, and shows the site again. Other programs of this machine are other sites too.
+    await (await own.run('127.0.0.1')).stop();
     assert.deepEqual(own.seen, []);
   } finally {
     await own.stop();

@@ -28,6 +28,9 @@ test('Firefox as a browser of its own shows the site, and opens no other in plai
     assert.ok(!ours.some((words) => words.includes('door=')));
     await stop();
     assert.deepEqual(own.seen, []);
+    // Other programs of this machine are other sites too.
+    await (await own.run('127.0.0.1')).stop();
+    assert.deepEqual(own.seen, []);
   } finally {
     await own.stop();
   }
