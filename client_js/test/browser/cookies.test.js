@@ -1,7 +1,6 @@
 /** Two tabs of a browser share the cookies of their session: for fetch, events and WebSockets, on an insecure origin. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from '../limited.js';
-import { within } from '../within.js';
 import { launch, newVisitor, startSite } from './chromium.js';
 
 const pages = {
@@ -45,12 +44,14 @@ describe('cookies of two tabs', () => {
   });
 
   test('and with its events', async () => {
-    await tabs[1].evaluate(() => void (window.source = certless.eventSource('/events')));
+    await tabs[1].evaluate(() => {
+      window.source = certless.eventSource('/events');
+      window.said = new Promise((resolve) => (window.source.onmessage = ({ data }) => resolve(data)));
+    });
     const source = await site.upstream.eventSource();
     assert.equal(source.cookie, 'cart=1');
-    const said = tabs[1].evaluate(() => new Promise((resolve) => (window.source.onmessage = ({ data }) => resolve(data))));
     source.send('data: a\n\n');
-    assert.equal(await said, 'a');
+    assert.equal(await tabs[1].evaluate(() => window.said), 'a');
     await tabs[1].evaluate(() => window.source.close());
   });
 
@@ -66,9 +67,10 @@ describe('cookies of two tabs', () => {
   });
 
   test('a logout in one tab ends the WebSockets of both, and removes the cookies', async () => {
-    const ended = tabs.map((tab) => tab.evaluate(() => new Promise((resolve) => (window.ws.onclose = ({ code }) => resolve(code)))));
+    const listening = tabs.map((tab) => tab.evaluate(() => void (window.ended = new Promise((resolve) => (window.ws.onclose = ({ code }) => resolve(code))))));
+    await Promise.all(listening);
     await tabs[0].evaluate(() => certless.page.logout());
-    assert.deepEqual(await within(Promise.all(ended), 'the end of both'), [1006, 1006]);
+    for (const tab of tabs) assert.equal(await tab.evaluate(() => window.ended), 1006);
     await login(tabs[0], 'bob@example.org');
     for (const tab of tabs) assert.deepEqual(await sent(tab), ['', '']);
   });
