@@ -1,7 +1,8 @@
 """Classic sessions of the gateway: sealed records in a store, and opened keys in a cache.
 
 The cache only saves the opening of keys. The store decides: its claim fails for a session that has
-ended in any process.
+ended in any process. Keys without an accepted message between two sweeps leave the cache, because
+the session may have ended in another process.
 """
 
 import logging
@@ -62,6 +63,8 @@ class Sessions:
         self._lifetime_ms = lifetime_ms
         self._events = events or Events()
         self._live: OrderedDict[str, LiveSession] = OrderedDict()
+        # The ids of cached sessions without an accepted message since the last sweep.
+        self._unused: set[str] = set()
 
     async def await_code(self, token: str, username: str, user_tag: bytes, code: Code) -> None:
         """Allow ``username`` to open a session with ``code``, for ten minutes.
@@ -148,7 +151,10 @@ class Sessions:
 
     async def claim(self, session: Session, claim: NonceClaim, now_ms: int) -> bool:
         """Claim a message permanently, before it is handled."""
-        return await self._store.claim(bytes.fromhex(session.id), claim, now_ms)
+        claimed = await self._store.claim(bytes.fromhex(session.id), claim, now_ms)
+        if claimed:
+            self._unused.discard(session.id)
+        return claimed
 
     async def end(self, live: LiveSession) -> None:
         """Close the session."""
@@ -163,9 +169,10 @@ class Sessions:
         await self._store.end(session_id(token))
 
     async def sweep(self) -> int:
-        """Delete expired sessions."""
+        """Delete expired sessions, and drop keys that are not in use."""
         now_ms = self._clock()
         for live in list(self._live.values()):
-            if now_ms > live.session.expires_ms:
+            if now_ms > live.session.expires_ms or live.session.id in self._unused:
                 del self._live[live.token]
+        self._unused = {live.session.id for live in self._live.values()}
         return await self._store.sweep(now_ms)
