@@ -105,7 +105,7 @@ PART_OPTIONS: dict[str, Option] = {
     ),
     "second_check_secret": TextOption(
         section=Section.USERS,
-        help="file with the secret that signs these requests",
+        help="file with the secret that signs the requests to that service",
         shown_default="the variable `CERTLESS_SECOND_CHECK_SECRET`",
         metavar="FILE",
         is_path=True,
@@ -335,7 +335,7 @@ SETTINGS_OPTIONS: dict[str, Option] = {
     ),
     "trusted_headers": ListOption(
         section=Section.USERS,
-        help="a header that those proxies set themselves, e.g. `X-Forwarded-Proto`",
+        help="a header that the trusted proxies set themselves, e.g. `X-Forwarded-Proto`",
         more="Also `X-Forwarded-Host` and `X-Forwarded-Port`, or only `Forwarded`; see "
         "[behind a reverse proxy](limits.md#behind-a-reverse-proxy); one argument for each",
         default=(),

@@ -92,7 +92,8 @@ def test_sessions() -> None:
     assert cells["a code"][2].startswith(f"{codes.CLASSIC_CODE_CHARS} characters")
     assert (
         cells["a session"][0]
-        == f"{hours} hour by default, {most} hours at most; new keys every {minutes} minutes"
+        == f"{hours} hour, even if in use; the operator can set up to {most} hours; "
+        f"new keys every {minutes} minutes"
     )
     assert cells["a session"][2].startswith(f"{hours} hour, {freshness.MAX_MESSAGES} messages")
     assert cells["coming back without a code"][0] == f"by a ticket, for {days} days"

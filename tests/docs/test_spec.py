@@ -96,7 +96,7 @@ CONSTANTS: dict[str, dict[str, tuple[ModuleType, str]]] = {
         "header of a request": (sealed_messages, "REQUEST_HEADER_BYTES"),
         "header of an answer": (sealed_messages, "RESPONSE_HEADER_BYTES"),
         "highest value of a header": (replay_window, "MAX_FRESH_VALUE"),
-        "least distance below the highest number at which a number is refused": (
+        "counter: a value is refused if it is at least this far below the highest claimed value": (
             replay_window,
             "COUNTER_WINDOW",
         ),
