@@ -57,6 +57,8 @@ export class PageSession extends EventTarget {
   #searching = null;
   /** Whether to search again, because something changed since the last search began. @type {'store' | 'ticket' | null} */
   #pendingSearch = null;
+  /** Another object after each logout, so that events of a user do not go on for the next one. */
+  #visit = {};
   /** The number of logouts: a session that was found before a logout is not used. */
   #logouts = 0;
   /** Resolves when the stored session is removed. @type {Promise<void> | undefined} */
@@ -162,12 +164,18 @@ export class PageSession extends EventTarget {
   }
 
   /**
-   * Like `Session.eventSource`. If there is no session, the login opens first.
+   * Like `Session.eventSource`. If there is no session, the login opens first. A logout ends it.
    * @param {string | URL} address relative to this page
    * @param {RequestInit} [init]
    */
   eventSource(address, init) {
-    return new SealedEventSource(this.fetch, this.url(address).href, init);
+    const visit = this.#visit;
+    /** @type {import('../session/eventSource.js').Fetch} */
+    const fetch = async (url, options) => {
+      if (visit !== this.#visit) throw new NotLoggedIn();
+      return this.fetch(url, options);
+    };
+    return new SealedEventSource(fetch, this.url(address).href, init);
   }
 
   /**
@@ -184,6 +192,7 @@ export class PageSession extends EventTarget {
   /** Logs out in every tab, even if the gateway does not answer. */
   async logout() {
     const session = this.#session;
+    this.#visit = {};
     this.cancelLogin();
     // Tell the other tabs first, so that they do not take the gateway's refusal for a lost session.
     this.#broadcast('logout');
@@ -281,6 +290,7 @@ export class PageSession extends EventTarget {
     if (news === 'logout') {
       const session = this.#session;
       this.#logouts += 1;
+      this.#visit = {};
       this.cancelLogin();
       await session?.close().catch(() => {});
     }

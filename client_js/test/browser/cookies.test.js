@@ -66,11 +66,21 @@ describe('cookies of two tabs', () => {
     assert.equal(await open(tabs[0]), 'cart=1; room=2');
   });
 
-  test('a logout in one tab ends the WebSockets of both, and removes the cookies', async () => {
+  test('a logout in one tab ends the WebSockets and events of both, and removes the cookies', async () => {
+    for (const tab of tabs) {
+      await tab.evaluate(() => {
+        const source = (window.source = certless.eventSource('/events'));
+        window.over = new Promise((resolve) => {
+          source.onerror = ({ error }) => source.readyState === source.CLOSED && resolve(error.code);
+        });
+        return new Promise((resolve) => (source.onopen = resolve));
+      });
+    }
     const listening = tabs.map((tab) => tab.evaluate(() => void (window.ended = new Promise((resolve) => (window.ws.onclose = ({ code }) => resolve(code))))));
     await Promise.all(listening);
     await tabs[0].evaluate(() => certless.page.logout());
     for (const tab of tabs) assert.equal(await tab.evaluate(() => window.ended), 1006);
+    for (const tab of tabs) assert.equal(await tab.evaluate(() => window.over), 'not_logged_in');
     await login(tabs[0], 'bob@example.org');
     for (const tab of tabs) assert.deepEqual(await sent(tab), ['', '']);
   });
