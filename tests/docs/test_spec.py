@@ -112,7 +112,10 @@ CONSTANTS: dict[str, dict[str, tuple[ModuleType, str]]] = {
         "lowest record limit": (stream_records, "LEAST_RECORD_BYTES"),
         "highest record limit": (stream_records, "MOST_RECORD_BYTES"),
         "longest head of a streamed response": (bodies, "MAX_HEAD_BYTES"),
-        "most records under one stream key": (stream_records, "MAX_KEY_RECORDS"),
+        "records under one stream key after which REKEY follows": (
+            stream_records,
+            "MAX_KEY_RECORDS",
+        ),
         "bytes under one stream key after which REKEY follows": (stream_records, "MAX_KEY_BYTES"),
         "age at which a stream key is renewed": (stream_records, "MAX_KEY_MS"),
         "time in which the body of a granted stream is accepted": (
