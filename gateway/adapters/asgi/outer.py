@@ -35,7 +35,7 @@ from .sockets import AppCall, socket_scope
 # A client can send the rest of a refused body for this long. If the connection were closed at once,
 # the client might not receive the refusal.
 _LINGER_S = 2
-_ASCII = "".join(map(chr, range(0x21, 0x7F)))
+_ASCII = "".join(map(chr, range(0x80)))
 _SAFE_IN_A_PATH = "/!$&'()*+,;=:@"
 
 
