@@ -195,7 +195,7 @@ SETTINGS_OPTIONS: dict[str, Option] = {
     "realm": TextOption(
         section=Section.PROTOCOL,
         help="the name of this service in the hardened suites; clients must use the same name",
-        more="Services that send codes to the same mailboxes should have different realms",
+        more="Services that send codes to the same mailboxes must have different realms",
         default=DEFAULT_REALM,
         metavar="NAME",
     ),
@@ -336,8 +336,9 @@ SETTINGS_OPTIONS: dict[str, Option] = {
     "trusted_headers": ListOption(
         section=Section.USERS,
         help="a header that the trusted proxies set themselves, e.g. `X-Forwarded-Proto`",
-        more="Also `X-Forwarded-Host` and `X-Forwarded-Port`, or only `Forwarded`; see "
-        "[behind a reverse proxy](limits.md#behind-a-reverse-proxy); one argument for each",
+        more="Possible are `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-Port`, or "
+        "`Forwarded` alone; see [behind a reverse proxy](limits.md#behind-a-reverse-proxy); one "
+        "argument for each",
         default=(),
         flag="--trusted-header",
         metavar="NAME",
