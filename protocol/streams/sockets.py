@@ -8,6 +8,8 @@
 ``Socket`` does no I/O. The caller gives it what arrives (``feed``, ``next``) and sends what
 ``outgoing`` returns. A message can be in several records. Each record uses up credit that the
 receiver has granted, so neither side holds more than it wants. Only FINAL is a clean close.
+
+The module is long because both directions share one state.
 """
 
 import codecs

@@ -25,6 +25,8 @@
  *     `- Cancelled                     an AbortSignal or `cancel()` ended the call
  *
  * None of them holds a key, a code, a token, a password or plaintext.
+ *
+ * The module is long because it has every error.
  */
 
 export class ProtocolError extends Error {

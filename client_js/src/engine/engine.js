@@ -3,7 +3,8 @@
  * Worker or in the same thread.
  *
  * An engine has key pairs, logins and sessions, each under a number. JSON, base64, ciphers and RSA for
- * 5 MiB, and sending a message of 9 MB, would block the page.
+ * 5 MiB, and sending a message of 9 MB, would block the page. The module is long because it is the whole interface of
+ * the Worker.
  */
 import { encodeBytes } from '../common/codec.js';
 import { findDialect } from '../protocol/classic/dialects.js';

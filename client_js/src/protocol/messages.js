@@ -2,7 +2,7 @@
  * Every message of the classic suite (PROTOCOL §3.3 to §3.6).
  *
  * `parse` reads an outer JSON object or throws MalformedMessage; `serialize` returns the object. Only own
- * members are read, so a name like `constructor` finds nothing.
+ * members are read, so a name like `constructor` finds nothing. The module is long because it has all of them.
  */
 import { decodeBytes, encodeBytes, isJsonObject, serializeJson, utf8, utf8Text } from '../common/codec.js';
 import { MalformedMessage } from '../common/errors.js';

@@ -1,13 +1,11 @@
 /** Nothing leaves a page in `certless connect` unsealed, whatever the page tries. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import http from 'node:http';
 import { after, before, describe, test } from '../limited.js';
 import { startGateway, startUpstream } from '../gateway.js';
 import { within } from '../within.js';
 import { INSECURE_HOST, launch } from './chromium.js';
 import { logInAt, startConnect } from './connect.js';
-import { areBlocked, elements, form, leakingPage, sandboxed, workerScript } from './leaks.js';
+import { areBlocked, elements, form, leakingPage, recording, sandboxed, workerScript } from './leaks.js';
 
 const page = (body, headers = {}) => ({ type: 'text/html', body, headers });
 const script = (body) => ({ type: 'text/javascript', body });
@@ -23,16 +21,7 @@ describe('a page that tries everything', () => {
   let all;
   let other;
   before(async () => {
-    server = http.createServer((request, response) => {
-      asked.push(request.url);
-      response.end();
-    });
-    server.on('upgrade', ({ url }, socket) => {
-      asked.push(url);
-      socket.destroy();
-    });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
+    server = await recording(asked);
     other = `http://${INSECURE_HOST}:${server.address().port}`;
     all = elements(other);
     upstream = await startUpstream({

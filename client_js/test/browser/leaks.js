@@ -1,4 +1,21 @@
 /** Everything in a page that makes a browser load or send something, with addresses at `other`. */
+import { once } from 'node:events';
+import http from 'node:http';
+
+/** A server at another port, which adds the path of each request and WebSocket to `asked`. @param {string[]} asked */
+export const recording = async (asked) => {
+  const server = http.createServer(({ url }, response) => {
+    asked.push(url);
+    response.end();
+  });
+  server.on('upgrade', ({ url }, socket) => {
+    asked.push(url);
+    socket.destroy();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return server;
+};
 
 /**
  * By name; the path at `other` is the name. For frames and plugins a browser reports no path: the name is the
@@ -54,9 +71,9 @@ function inner(html) {
 export const leakingPage = (html) =>
   `<!doctype html><title>leaks</title><script>window.blocked = []; onmessage = ({ data: [uri, directive] }) => blocked.push((/^\\w+:\\/\\/[^/]+\\/([^?]+)/.exec(uri) ?? [])[1] ?? directive)</script>${REPORTS}${html}`;
 
-/** A form in a frame that may do nothing but run scripts and send forms. */
+/** A form in a frame that may do nothing but run scripts and send forms. Under load a report can be missing, so it tries on. */
 export const sandboxed = (other) =>
-  `<iframe sandbox="allow-scripts allow-forms" srcdoc='${inner(`<form method="post" action="${other}/sandboxed"></form><script>document.forms[0].submit()</script>`)}'></iframe>`;
+  `<iframe sandbox="allow-scripts allow-forms" srcdoc='${inner(`<form method="post" action="${other}/sandboxed"></form><script>setInterval(() => document.forms[0].submit(), 100)</script>`)}'></iframe>`;
 
 /** In the page: whether all names are among the refused. */
 export const areBlocked = (names) => names.every((name) => globalThis.blocked.includes(name));

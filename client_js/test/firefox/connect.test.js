@@ -1,12 +1,10 @@
 /** Nothing leaves a page in `certless connect` unsealed, in Firefox. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import http from 'node:http';
 import { after, before, describe, test } from '../limited.js';
 import { startGateway, startUpstream } from '../gateway.js';
 import { startConnect } from '../browser/connect.js';
 import { INSECURE_HOST } from '../browser/chromium.js';
-import { areBlocked, elements, form, leakingPage, workerScript } from '../browser/leaks.js';
+import { areBlocked, elements, form, leakingPage, recording, workerScript } from '../browser/leaks.js';
 import { inPage, launch, logInAt } from './firefox.js';
 
 // Firefox does not load these here, or reports nothing to the page.
@@ -22,12 +20,7 @@ describe('a page in connect, in Firefox', () => {
   let page;
   let all;
   before(async () => {
-    server = http.createServer((request, response) => {
-      asked.push(request.url);
-      response.end();
-    });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
+    server = await recording(asked);
     const other = `http://${INSECURE_HOST}:${server.address().port}`;
     all = elements(other);
     const html = (body) => ({ type: 'text/html', body });
