@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROTOCOL = sorted((ROOT / "protocol").rglob("*.py"))
 GATEWAY = sorted((ROOT / "gateway").rglob("*.py"))
 CERTLESS = sorted((ROOT / "certless").rglob("*.py"))
+VAULT = sorted((ROOT / "vault").rglob("*.py"))
 
 # I/O, clocks, entropy and logs stay outside, and the gateway knows the protocol, never back.
 BANNED = {
@@ -123,7 +124,7 @@ def module(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-ALL = {module(path) for path in (*PROTOCOL, *GATEWAY, *CERTLESS)}
+ALL = {module(path) for path in (*PROTOCOL, *GATEWAY, *CERTLESS, *VAULT)}
 
 
 def known_modules(path: Path) -> set[str]:
@@ -144,7 +145,7 @@ def test_no_module_is_there_only_for_tests() -> None:
     paths = (*PROTOCOL, *GATEWAY, *CERTLESS)
     used = set().union(*(known_modules(path) for path in paths))
     starts = {module(path) for path in paths if path.stem in ("__init__", "__main__")}
-    assert ALL - used - starts <= {f"gateway.{name}" for name in FORMER}
+    assert set(map(module, paths)) - used - starts <= {f"gateway.{name}" for name in FORMER}
 
 
 # --- protocol ---
@@ -276,12 +277,32 @@ def test_a_program_that_uses_the_client_loads_nothing_of_the_gateway() -> None:
     assert ran.stdout == "[]\n"
 
 
+# --- the vault ---
+
+VAULT_CORE = [path for path in VAULT if module(path).startswith("vault.core")]
+
+
+@pytest.mark.parametrize("path", VAULT_CORE, ids=module)
+def test_the_core_of_the_vault_is_pure_and_knows_the_protocol_alone(path: Path) -> None:
+    assert top_level(imports_of(path)) & BANNED == set()
+    assert {name.partition(".")[0] for name in known_modules(path)} <= {"protocol", "vault"}
+    assert {
+        name for name in known_modules(path) if name.startswith("vault.") and "core" not in name
+    } == set()
+
+
+@pytest.mark.parametrize("path", VAULT, ids=module)
+def test_only_the_primitives_of_the_vault_know_a_crypto_library(path: Path) -> None:
+    uses = bool(top_level(imports_of(path)) & CRYPTO_LIBRARIES)
+    assert uses == (module(path) == "vault.core.primitives")
+
+
 # --- names ---
 
 
 def test_nothing_is_called_utils() -> None:
     drawers = {"util", "utils", "helpers", "misc"}
-    for folder in ("protocol", "gateway", "certless", "tests"):
+    for folder in ("protocol", "gateway", "certless", "vault", "tests"):
         for path in (ROOT / folder).rglob("*.py"):
             assert not drawers & set(path.relative_to(ROOT).with_suffix("").parts), path
 

@@ -10,16 +10,23 @@ from processes import ROOT
 
 SOURCES = [
     *("protocol/**/*.py", "gateway/**/*.py", "gateway/**/*.js", "gateway/**/*.html"),
-    *("certless/**/*.py", "client_js/src/**/*.js", "client_js/test/**/*.js", "client_js/*.md"),
+    *(
+        "certless/**/*.py",
+        "vault/**/*.py",
+        "client_js/src/**/*.js",
+        "client_js/test/**/*.js",
+        "client_js/*.md",
+    ),
     *("tests/**/*.py", "tests/**/*.mjs", "bench/**/*.py", "examples/**/*.py"),
     *("*.md", "docs/*.md", "spec/*.md", "spec/decisions/*.md", "spec/vectors/*.md"),
 ]
 FILES = sorted({path for pattern in SOURCES for path in ROOT.glob(pattern)} - {Path(__file__)})
 BUILT = ROOT / "gateway" / "bundle"
 
-OURS = ("PROTOCOL", "STORAGE")
+OURS = ("PROTOCOL", "STORAGE", "VAULT")
 _CITATION = re.compile(
-    r"(?:(PROTOCOL|STORAGE|RFC \d+|FIPS [\d-]+|SEC \d|PNG)[\s*#/]+)?§([A-Z]?\d*(?:\.[A-Z]?\d+)*)"
+    r"(?:(PROTOCOL|STORAGE|VAULT|RFC \d+|FIPS [\d-]+|SEC \d|PNG)[\s*#/]+)?"
+    r"§([A-Z]?\d*(?:\.[A-Z]?\d+)*)"
 )
 # The text between two citations of the same document.
 _SAME_DOCUMENT = re.compile(r"(?:[\s*#/,;]|and|to|or)*")

@@ -1,0 +1,49 @@
+"""Ed25519 and Argon2id. The other primitives are those of ``protocol.common.primitives``."""
+
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+SEED_BYTES = 32
+PUBLIC_KEY_BYTES = 32
+SIGNATURE_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """An Ed25519 key. Source: RFC 8032."""
+
+    _key: Ed25519PrivateKey = field(repr=False)
+
+    @classmethod
+    def of(cls, seed: bytes) -> "SigningKey":
+        """The key of ``seed`` (32 bytes)."""
+        return cls(Ed25519PrivateKey.from_private_bytes(seed))
+
+    @property
+    def public(self) -> bytes:
+        """The public key (32 bytes)."""
+        return self._key.public_key().public_bytes_raw()
+
+    def sign(self, data: bytes) -> bytes:
+        """The signature of ``data`` (64 bytes)."""
+        return self._key.sign(data)
+
+
+def is_signature(public: bytes, signature: bytes, data: bytes) -> bool:
+    """Whether ``signature`` is that of ``data`` by the key with the public half ``public``."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, data)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def argon2id(
+    password: bytes, salt: bytes, *, memory_kib: int, passes: int, lanes: int, length: int
+) -> bytes:
+    """``length`` bytes. It uses ``memory_kib`` KiB of memory. Source: RFC 9106, version 0x13."""
+    kdf = Argon2id(salt=salt, length=length, iterations=passes, lanes=lanes, memory_cost=memory_kib)
+    return kdf.derive(password)
