@@ -50,10 +50,13 @@ class Dispatcher:
     ) -> Dispatched:
         """The response to ``inside``, a request of ``session`` that came in ``request``.
 
-        ``field_bytes`` as in ``OuterRequest.run``.
+        ``field_bytes`` as in ``InnerApplication.run``.
         """
         refused = await self.refusal(request, inside, session)
-        return refused or Dispatched(await request.run(inside, session, field_bytes=field_bytes))
+        if refused is not None:
+            return refused
+        run = request.application.run
+        return Dispatched(await run(inside, session, field_bytes=field_bytes))
 
     async def refusal(
         self, request: OuterRequest, inside: HttpRequest, session: Session

@@ -255,7 +255,8 @@ class HardenedRoutes:
             refused = await self._dispatcher.refusal(request, inside, live.session)
             if refused is not None:
                 return refused
-            response = await request.run_streamed(StreamedRequest(inside), live.session)
+            streamed = StreamedRequest(inside)
+            response = await request.application.run_streamed(streamed, live.session)
         finally:
             if not isinstance(response, StreamedResponse):
                 end()

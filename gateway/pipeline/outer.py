@@ -1,8 +1,8 @@
 """The request as it came over the wire, and the reply to it, independent of a framework.
 
 An adapter (``gateway.adapters``) makes an ``OuterRequest`` of the request of its framework, asks
-the ``Middleware`` and sends the ``Reply``. The ``Dispatcher`` calls ``OuterRequest.run`` to run
-the request that was inside a sealed message.
+the ``Middleware`` and sends the ``Reply``. ``OuterRequest.application`` runs the request that was
+inside a sealed message.
 """
 
 import asyncio
@@ -16,10 +16,8 @@ from multidict import CIMultiDict
 from gateway.errors import BodyTooLarge
 from gateway.sessions.session import Session
 from protocol.common.envelopes import CONTENT_TYPES, MAX_LOGIN_BYTES, Format
-from protocol.common.messages import HttpRequest, HttpResponse
 
-from .pipe import StreamedRequest, StreamedResponse
-from .socket_ends import AppSocket
+from .inner_application import InnerApplication
 
 # The work on a smaller message takes a few milliseconds.
 LARGE_BYTES = 128 * 1024
@@ -74,28 +72,10 @@ class OuterRequest(ABC):
     async def next_chunk(self) -> bytes:
         """Bytes of the body as they come, and b"" at its end. Raises: BrokenBody."""
 
+    @property
     @abstractmethod
-    async def run(
-        self, inside: HttpRequest, session: Session, *, field_bytes: bool = False
-    ) -> HttpResponse:
-        """The response of the application to ``inside``, as if ``inside`` had come in plain.
-
-        Nothing is sent over the wire. If the application fails, the response is a 500. Header
-        values of ``inside`` and of the response are text, or one character for each byte if
-        ``field_bytes`` is set.
-        """
-
-    @abstractmethod
-    async def run_streamed(
-        self, inside: StreamedRequest, session: Session
-    ) -> HttpResponse | StreamedResponse:
-        """As ``run``. A response that is long, or of unknown length, is given as it is written."""
-
-    @abstractmethod
-    async def run_socket(
-        self, inside: HttpRequest, protocols: tuple[str, ...], session: Session
-    ) -> HttpResponse | AppSocket:
-        """The socket that the application opens for ``inside``, or the response that refuses it."""
+    def application(self) -> InnerApplication:
+        """What runs the request inside a sealed message that came in this request."""
 
 
 class ReplyRecords(ABC):

@@ -125,7 +125,8 @@ class SocketRoutes:
             refused = await self._dispatcher.refusal(request, inside, live.session)
             if refused is not None:
                 return asked, refused.response
-            return asked, await request.run_socket(inside, asked.protocols, live.session)
+            open_socket = request.application.run_socket
+            return asked, await open_socket(inside, asked.protocols, live.session)
         except MalformedMessage as error:
             none = SocketRequest("/", (), (), MOST_RECORD_BYTES)
             return none, sealed_error(400, error.public_code, str(error))

@@ -125,7 +125,8 @@ class StreamRoutes:
         response: HttpResponse | StreamedResponse | None = None
         try:
             await upload.begin()
-            running = request.run_streamed(StreamedRequest(head, upload), session)
+            streamed = StreamedRequest(head, upload)
+            running = request.application.run_streamed(streamed, session)
             response = await watch.during(running)
         except BrokenBody:
             """``upload.error`` says why."""

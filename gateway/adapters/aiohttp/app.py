@@ -8,27 +8,17 @@ from multidict import CIMultiDict
 
 from gateway.build import Assembly
 from gateway.errors import BrokenBody, ConfigError
+from gateway.pipeline.inner_application import InnerApplication
 from gateway.pipeline.memory_release import FREED
 from gateway.pipeline.outer import OuterRequest, Reply, ReplyRecords, format_of
-from gateway.pipeline.pipe import StreamedRequest, StreamedResponse
 from gateway.pipeline.request_headers import is_host, is_one_host
-from gateway.pipeline.socket_ends import AppSocket
 from gateway.policy.client_address import UNKNOWN, ClientAddresses
 from gateway.policy.forwarded import ForwardedHeaders
-from gateway.sessions.session import Session
-from protocol.common.messages import HttpRequest, HttpResponse
 
+from .application import AiohttpApplication
 from .body import free_broken_body, read_body
 from .framing import refusal_of
-from .inner import (
-    PORT,
-    Handler,
-    InnerRequest,
-    inner_request,
-    run,
-    run_streamed,
-    streamed_request,
-)
+from .inner import PORT, Handler, InnerRequest
 from .private_api import (
     handler_of,
     keep_field_bytes,
@@ -36,7 +26,7 @@ from .private_api import (
     set_asked,
 )
 from .raw_targets import escaped
-from .sockets import AiohttpConnection, open_socket, outer_socket, socket_request
+from .sockets import AiohttpConnection, outer_socket
 from .upstream import raw_target
 
 ASSEMBLY: web.AppKey[Assembly] = web.AppKey("certless_assembly", Assembly)
@@ -152,32 +142,17 @@ class _AiohttpRequest(OuterRequest):
     async def read(self, max_bytes: int) -> bytes:
         return await read_body(self._request, max_bytes)
 
-    async def run(
-        self, inside: HttpRequest, session: Session, *, field_bytes: bool = False
-    ) -> HttpResponse:
-        values = (inside, session, self._max_bytes)
-        inner = inner_request(self._request, *values, field_bytes=field_bytes)
-        return await run(handler_of(self._app), inner, field_bytes=field_bytes)
-
     async def next_chunk(self) -> bytes:
         try:
             return await self._request.content.readany()
         except web.RequestPayloadError:
             raise BrokenBody("the body did not come whole") from None
 
-    async def run_streamed(
-        self, inside: StreamedRequest, session: Session
-    ) -> HttpResponse | StreamedResponse:
+    @property
+    def application(self) -> InnerApplication:
         settings = self._app[ASSEMBLY].settings
         limits = (self._max_bytes, settings.max_stream_bytes)
-        inner = streamed_request(self._request, inside, session, *limits)
-        return await run_streamed(handler_of(self._app), inner)
-
-    async def run_socket(
-        self, inside: HttpRequest, protocols: tuple[str, ...], session: Session
-    ) -> HttpResponse | AppSocket:
-        inner = socket_request(self._request, inside, protocols, session, self._max_bytes)
-        return await open_socket(handler_of(self._app), inner)
+        return AiohttpApplication(handler_of(self._app), self._request, *limits)
 
 
 async def _send(request: web.Request, response: web.StreamResponse) -> None:

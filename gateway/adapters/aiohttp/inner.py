@@ -165,7 +165,7 @@ def inner_request(
 ) -> InnerRequest:
     """``inside`` as a request with the connection and state of ``outer``.
 
-    ``field_bytes`` as in ``OuterRequest.run``.
+    ``field_bytes`` as in ``InnerApplication.run``.
     """
     head = _head(headers_for(inside, outer.host), field_bytes=field_bytes)
     # A protocol without a connection: the body is complete, so there is no flow control.
@@ -307,7 +307,7 @@ async def run(
 ) -> HttpResponse:
     """The response of ``handler``, of any kind; 500 if it fails.
 
-    ``field_bytes`` as in ``OuterRequest.run``.
+    ``field_bytes`` as in ``InnerApplication.run``.
     """
     try:
         response = await run_to_end(handler, request)

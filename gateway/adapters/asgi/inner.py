@@ -52,7 +52,7 @@ def inner_scope(
 ) -> Scope:
     """``inside`` as a request with the connection and state of ``outer``.
 
-    ``field_bytes`` as in ``OuterRequest.run``.
+    ``field_bytes`` as in ``InnerApplication.run``.
     """
     path, _, query = inside.target.partition("?")
     headers = headers_for(inside, host, takes_streams=takes_streams)
@@ -93,7 +93,7 @@ class InnerExchange:
         *,
         field_bytes: bool = False,
     ) -> None:
-        """``field_bytes`` as in ``OuterRequest.run``."""
+        """``field_bytes`` as in ``InnerApplication.run``."""
         self.answer: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
         self._inside = inside
         self._outer_receive = outer_receive

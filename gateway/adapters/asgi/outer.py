@@ -8,29 +8,15 @@ from urllib.parse import quote, quote_from_bytes, unquote
 from multidict import CIMultiDict
 
 from gateway.errors import BodyTooLarge, BodyTooSlow, BrokenBody, TooManyBodies
+from gateway.pipeline.inner_application import InnerApplication
 from gateway.pipeline.outer import OuterRequest, Reply, ReplyRecords, format_of
-from gateway.pipeline.pipe import StreamedRequest, StreamedResponse
 from gateway.pipeline.request_body import collect
 from gateway.pipeline.request_headers import is_host, is_one_host
-from gateway.pipeline.responses import sealed_error
-from gateway.pipeline.socket_ends import AppSocket
 from gateway.policy.client_address import UNKNOWN, address_of
 from gateway.policy.forwarded import ForwardedHeaders
-from gateway.sessions.session import Session
-from protocol.common.messages import HttpRequest, HttpResponse
 
-from .inner import (
-    ASGIApp,
-    InnerExchange,
-    Receive,
-    Scope,
-    Send,
-    StreamedExchange,
-    inner_scope,
-    is_below_root,
-    to_bytes,
-)
-from .sockets import AppCall, socket_scope
+from .application import AsgiApplication
+from .inner import ASGIApp, Receive, Scope, Send, to_bytes
 
 # A client can send the rest of a refused body for this long. If the connection were closed at once,
 # the client might not receive the refusal.
@@ -105,46 +91,14 @@ class AsgiRequest(OuterRequest):
                 return bytes(chunk)
         return b""
 
-    async def run(
-        self, inside: HttpRequest, session: Session, *, field_bytes: bool = False
-    ) -> HttpResponse:
-        if not is_below_root(self._scope, inside.target.partition("?")[0]):
-            root = self._scope.get("root_path") or "/"
-            return sealed_error(404, "not_found", f"only what is below {root} can be reached here")
-        exchange = InnerExchange(inside, self._receive, self._max_bytes, field_bytes=field_bytes)
-        host = self.headers.get("Host", "")
-        scope = inner_scope(self._scope, inside, session, host, field_bytes=field_bytes)
-        self._group.create_task(exchange.call(self._app, scope))
-        return await exchange.answer
-
     async def next_chunk(self) -> bytes:
         return await self._next_chunk()
 
-    async def run_streamed(
-        self, inside: StreamedRequest, session: Session
-    ) -> HttpResponse | StreamedResponse:
-        path = inside.whole.target.partition("?")[0]
-        if not is_below_root(self._scope, path):
-            root = self._scope.get("root_path") or "/"
-            return sealed_error(404, "not_found", f"only what is below {root} can be reached here")
-        limits = (self._max_bytes, self._max_stream_bytes)
-        exchange = StreamedExchange(inside, self._receive, *limits)
-        host = self.headers.get("Host", "")
-        scope = inner_scope(self._scope, inside.whole, session, host, takes_streams=True)
-        scope["headers"] += exchange.headers()
-        self._group.create_task(exchange.call(self._app, scope))
-        return await exchange.response
-
-    async def run_socket(
-        self, inside: HttpRequest, protocols: tuple[str, ...], session: Session
-    ) -> HttpResponse | AppSocket:
-        if not is_below_root(self._scope, inside.target.partition("?")[0]):
-            root = self._scope.get("root_path") or "/"
-            return sealed_error(404, "not_found", f"only what is below {root} can be reached here")
-        scope = inner_scope(self._scope, inside, session, self.headers.get("Host", ""))
-        call = AppCall()
-        self._group.create_task(call.call(self._app, socket_scope(scope, protocols)))
-        return await call.answer
+    @property
+    def application(self) -> InnerApplication:
+        host, limits = self.headers.get("Host", ""), (self._max_bytes, self._max_stream_bytes)
+        parts = (self._app, self._scope, self._receive, host, self._group)
+        return AsgiApplication(*parts, *limits)
 
     async def send(self, reply: Reply, send: Send) -> None:
         """Send ``reply``, and close the connection if needed."""

@@ -14,12 +14,9 @@ from yarl import URL
 
 from gateway.config.settings import Settings
 from gateway.pipeline.client_script import BUNDLE, ClientScript
+from gateway.pipeline.inner_application import InnerApplication
 from gateway.pipeline.outer import OuterRequest
-from gateway.pipeline.pipe import StreamedRequest
-from gateway.pipeline.socket_ends import AppSocket
-from gateway.sessions.session import Session
 from protocol.classic.dialects import DIALECTS, derive
-from protocol.common.messages import HttpRequest, HttpResponse
 
 pytestmark = pytest.mark.usefixtures("framework")
 
@@ -36,17 +33,8 @@ class Get(OuterRequest):
     async def next_chunk(self) -> bytes:
         return b""
 
-    async def run(
-        self, inside: HttpRequest, session: Session, *, field_bytes: bool = False
-    ) -> HttpResponse:
-        raise AssertionError("nothing is sealed here")
-
-    async def run_socket(
-        self, inside: HttpRequest, protocols: tuple[str, ...], session: Session
-    ) -> HttpResponse | AppSocket:
-        raise AssertionError
-
-    async def run_streamed(self, inside: StreamedRequest, session: Session) -> HttpResponse:
+    @property
+    def application(self) -> InnerApplication:
         raise AssertionError("nothing is sealed here")
 
 
