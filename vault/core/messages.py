@@ -12,7 +12,7 @@ from protocol.common.primitives import POINT_BYTES
 from .account import REVISION_BYTES
 from .errors import Malformed
 from .password import KDFS, SALT_BYTES
-from .primitives import PUBLIC_KEY_BYTES, SIGNATURE_BYTES
+from .primitives import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, is_public_key
 from .sealed_values import MAX_SEALED_NOTE_BYTES, SEALED_RECORD_BYTES
 from .spake2plus import read_verifier
 from .unlock_secrets import DEVICE_ID_BYTES
@@ -50,6 +50,13 @@ class Body:
             return self._members.raw(name, *lengths)
         except MalformedMessage as error:
             raise Malformed(str(error)) from None
+
+    def public_key(self, name: str) -> bytes:
+        """A public key of Ed25519."""
+        key = self.raw(name, PUBLIC_KEY_BYTES)
+        if not is_public_key(key):
+            raise Malformed(f"member {name!r} must be a public key")
+        return key
 
     def number(self, name: str, highest: int) -> int:
         """An integer from 0 to ``highest``."""
@@ -132,7 +139,7 @@ class SecretPart:
 
     @classmethod
     def take(cls, body: Body) -> Self:
-        return cls(body.raw("proof", PUBLIC_KEY_BYTES), body.raw("wrap", WRAP_BYTES))
+        return cls(body.public_key("proof"), body.raw("wrap", WRAP_BYTES))
 
     def members(self) -> dict[str, Any]:
         return {"proof": self.proof, "wrap": self.wrap}
@@ -173,7 +180,7 @@ class CreateAccount:
     def parse(cls, data: bytes) -> Self:
         body = Body.parse(data)
         message = cls(
-            body.raw("head", PUBLIC_KEY_BYTES),
+            body.public_key("head"),
             PasswordPart.take(body.nested("password")),
             _secret(body.nested("recovery")),
             body.raw("signature", SIGNATURE_BYTES),
@@ -204,7 +211,7 @@ class Rekey:
     @classmethod
     def take(cls, body: Body) -> Self:
         rekey = cls(
-            body.raw("head", PUBLIC_KEY_BYTES),
+            body.public_key("head"),
             body.raw("signature", SIGNATURE_BYTES),
             sealed_note(body.raw("note")) if body.has("note") else None,
             unique_devices(map(DevicePart.take, body.list("devices", MAX_DEVICES))),
@@ -292,7 +299,7 @@ class Opened:
         body = Body.parse(data)
         message = cls(
             body.raw("wrap", WRAP_BYTES),
-            body.raw("head", PUBLIC_KEY_BYTES),
+            body.public_key("head"),
             body.raw("revision", REVISION_BYTES),
         )
         body.end()
@@ -326,7 +333,7 @@ class AccountState:
     def parse(cls, data: bytes) -> Self:
         body = Body.parse(data)
         message = cls(
-            body.raw("head", PUBLIC_KEY_BYTES),
+            body.public_key("head"),
             body.raw("revision", REVISION_BYTES),
             body.number("kdf", 255),
             tuple(map(_listed, body.list("devices", MAX_DEVICES))),

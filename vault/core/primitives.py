@@ -10,6 +10,16 @@ SEED_BYTES = 32
 PUBLIC_KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 
+_P = 2**255 - 19
+# The y coordinates of the 8 points whose order divides 8. Source: RFC 8032 §5.1, computed.
+_SMALL_ORDER = {
+    0,
+    1,
+    0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+    0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
+    _P - 1,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
@@ -32,8 +42,19 @@ class SigningKey:
         return self._key.sign(data)
 
 
+def is_public_key(data: bytes) -> bool:
+    """Whether ``data`` can be a public key: canonical, and not of small order (VAULT §2).
+
+    Under a key of small order, one signature is valid for every message. OpenSSL accepts it.
+    """
+    y = int.from_bytes(data, "little") % 2**255
+    return len(data) == PUBLIC_KEY_BYTES and y < _P and y not in _SMALL_ORDER
+
+
 def is_signature(public: bytes, signature: bytes, data: bytes) -> bool:
     """Whether ``signature`` is that of ``data`` by the key with the public half ``public``."""
+    if not is_public_key(public):
+        return False
     try:
         Ed25519PublicKey.from_public_bytes(public).verify(signature, data)
     except (InvalidSignature, ValueError):
