@@ -201,10 +201,14 @@ class CreateAccount:
 
 @dataclass(frozen=True, slots=True)
 class Rekey:
-    """A new account key, with everything that is sealed under it."""
+    """A new account key, with everything that is sealed under it.
+
+    ``previous`` is the digest of the note that ``note`` replaces; empty if there is no note.
+    """
 
     head: bytes
     signature: bytes
+    previous: bytes
     note: bytes | None
     devices: tuple[DevicePart, ...]
 
@@ -213,16 +217,20 @@ class Rekey:
         rekey = cls(
             body.public_key("head"),
             body.raw("signature", SIGNATURE_BYTES),
+            body.raw("previous", 0, DIGEST_BYTES),
             sealed_note(body.raw("note")) if body.has("note") else None,
             unique_devices(map(DevicePart.take, body.list("devices", MAX_DEVICES))),
         )
         body.end()
+        if bool(rekey.previous) != (rekey.note is not None):
+            raise Malformed("a new account key needs the note, and the digest of the old note")
         return rekey
 
     def members(self) -> dict[str, Any]:
         note = {} if self.note is None else {"note": self.note}
         devices = [device.members() for device in self.devices]
-        return {"head": self.head, "signature": self.signature, **note, "devices": devices}
+        signed = {"head": self.head, "signature": self.signature}
+        return {**signed, "previous": self.previous, **note, "devices": devices}
 
 
 @dataclass(frozen=True, slots=True)
