@@ -3,8 +3,8 @@
 from protocol.common.primitives import GCM_TAG_BYTES, aes_gcm_open, aes_gcm_seal, hkdf
 
 from .account import KEY_BYTES, label
-from .errors import Malformed, WrongSecret
-from .password import SALT_BYTES, le, password_bytes, stretched
+from .errors import Malformed, Tampered, WrongSecret
+from .password import SALT_BYTES, kdf_of, le, password_bytes, stretched
 from .sealed_values import MAX_NOTE_BYTES, padded, unpadded
 from .wraps import IV_BYTES
 
@@ -15,11 +15,15 @@ MAX_EXPORT_BYTES = _AAD_BYTES + IV_BYTES + MAX_NOTE_BYTES + 4_096 + GCM_TAG_BYTE
 
 def seal_export(text: str, passphrase: str, salt: bytes, iv: bytes, kdf: int) -> bytes:
     """A file. ``salt`` is 16 random bytes, ``iv`` 12. Raises: Malformed, WeakKdf."""
+    kdf_of(kdf)
     aad = _MAGIC + bytes([kdf]) + salt
     try:
-        plaintext = padded(0, text.encode())
+        note = text.encode()
     except UnicodeEncodeError:
         raise Malformed("the note has half of a surrogate pair") from None
+    if len(note) > MAX_NOTE_BYTES:
+        raise Malformed(f"a note has at most {MAX_NOTE_BYTES} bytes")
+    plaintext = padded(0, note)
     return aad + iv + aes_gcm_seal(_key(passphrase, salt, kdf), iv, plaintext, aad)
 
 
@@ -33,10 +37,13 @@ def open_export(data: bytes, passphrase: str) -> str:
     plaintext = aes_gcm_open(key, rest[:IV_BYTES], rest[IV_BYTES:], aad)
     if plaintext is None:
         raise WrongSecret("the passphrase is wrong, or the file was changed")
+    sequence, note = unpadded(plaintext)
+    if sequence or len(note) > MAX_NOTE_BYTES:
+        raise Tampered("the export has a sequence, or is longer than a note can be")
     try:
-        return unpadded(plaintext)[1].decode()
+        return note.decode()
     except UnicodeDecodeError:
-        raise Malformed("the export is not text") from None
+        raise Tampered("the export is not text") from None
 
 
 def _key(passphrase: str, salt: bytes, kdf: int) -> bytes:

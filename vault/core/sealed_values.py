@@ -19,6 +19,7 @@ _PAGE_BYTES = 4_096
 _RECORD_BYTES = 256
 _SEQUENCE_BYTES, _LENGTH_BYTES = 8, 4
 MAX_SEQUENCE = 2**53 - 1
+MAX_DAY = 2**32 - 1
 
 # The lengths of sealed values, in bytes.
 SEALED_RECORD_BYTES = OVERHEAD_BYTES + _RECORD_BYTES
@@ -57,6 +58,8 @@ class Note:
             raise Malformed("the note has half of a surrogate pair") from None
         if len(text) > MAX_NOTE_BYTES:
             raise Malformed(f"a note has at most {MAX_NOTE_BYTES} bytes")
+        if not 1 <= self.sequence <= MAX_SEQUENCE:
+            raise Malformed(f"the sequence of a note is from 1 to {MAX_SEQUENCE}")
         return seal(key.derived("note"), iv, padded(self.sequence, text), _note_aad(key))
 
     @classmethod
@@ -66,8 +69,8 @@ class Note:
         if plaintext is None:
             raise Tampered("the server's note was not sealed by this account")
         sequence, text = unpadded(plaintext)
-        if len(text) > MAX_NOTE_BYTES:
-            raise Tampered("the note is longer than a note can be")
+        if len(text) > MAX_NOTE_BYTES or sequence == 0:
+            raise Tampered("the note is longer than a note can be, or has no sequence")
         try:
             return cls(sequence, text.decode())
         except UnicodeDecodeError:
@@ -83,13 +86,15 @@ class DeviceRecord:
     day: int
 
     def seal(self, key: AccountKey, device_id: bytes, iv: bytes) -> bytes:
-        """For the server (285 bytes). Raises: Malformed, if the names are too long."""
+        """For the server (285 bytes). Raises: Malformed, if the names or the day are too long."""
         try:
             text = serialize_msgpack({"name": self.name, "kind": self.kind, "day": self.day})
-        except UnicodeEncodeError:
-            raise Malformed("the name has half of a surrogate pair") from None
+        except (UnicodeEncodeError, OverflowError):
+            raise Malformed("the name has half of a surrogate pair, or the day is long") from None
         if len(text) > MAX_RECORD_BYTES:
-            raise Malformed(f"the name and kind of a device have at most {MAX_RECORD_BYTES} bytes")
+            raise Malformed(f"the record of a device has at most {MAX_RECORD_BYTES} bytes")
+        if not 0 <= self.day <= MAX_DAY:
+            raise Malformed(f"the day of a device is from 0 to {MAX_DAY}")
         aad = _record_aad(key, device_id)
         return seal(key.derived("devices"), iv, padded(0, text, _RECORD_BYTES), aad)
 
@@ -100,10 +105,11 @@ class DeviceRecord:
         if plaintext is None:
             raise Tampered("the record of a device was not sealed by this account")
         try:
-            members = Members.parse("msgpack", unpadded(plaintext, _RECORD_BYTES)[1])
-            record = cls(
-                members.text("name"), members.text("kind"), members.number("day", 0xFFFFFFFF)
-            )
+            sequence, text = unpadded(plaintext, _RECORD_BYTES)
+            if sequence or len(text) > MAX_RECORD_BYTES:
+                raise Tampered("the record of a device has another length or sequence")
+            members = Members.parse("msgpack", text)
+            record = cls(members.text("name"), members.text("kind"), members.number("day", MAX_DAY))
             members.end()
         except MalformedMessage:
             raise Tampered("the record of a device is not a record") from None

@@ -14,7 +14,10 @@ DEVICE_ID_BYTES = 16
 
 _CHECK_BITS: dict[Kind, int] = {"recovery": 20, "temporary": 12}
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_MEANT = str.maketrans("OIL", "011")
+# Hyphens and white space mean nothing. Case is that of ASCII: upper() of "\u0131" would be "I".
+_MEANT = str.maketrans(
+    "abcdefghijklmnopqrstuvwxyzOIL", "ABCDEFGH1JK1MN0PQRSTUVWXYZ011", "-\t\n\v\f\r \xa0"
+)
 _CHAR_BITS = 5
 _GROUP_CHARS = 4
 
@@ -54,7 +57,7 @@ def read_code(kind: Kind, typed: str) -> bytes:
 
     Raises: Malformed, if it is not a code of this kind; WrongSecret, if a character is wrong.
     """
-    text = "".join(typed.split()).replace("-", "").upper().translate(_MEANT)
+    text = typed.translate(_MEANT)
     bits = _CHECK_BITS[kind]
     size = SECRET_BYTES[kind]
     chars = (8 * size + bits) // _CHAR_BITS
