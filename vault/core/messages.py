@@ -1,8 +1,8 @@
 """The bodies of requests and responses: strict msgpack maps (VAULT §8 to §14)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from protocol.common.codec import serialize_msgpack
 from protocol.common.envelopes import Members
@@ -17,6 +17,8 @@ from .sealed_values import MAX_SEALED_NOTE_BYTES, SEALED_RECORD_BYTES
 from .spake2plus import read_verifier
 from .unlock_secrets import DEVICE_ID_BYTES
 from .wraps import WRAP_BYTES
+
+Taken = TypeVar("Taken")
 
 MAX_BODY_BYTES = 163_840
 MAX_DEVICES = 32
@@ -51,6 +53,13 @@ class Body:
         except MalformedMessage as error:
             raise Malformed(str(error)) from None
 
+    def kdf(self, name: str) -> int:
+        """The number of parameters of Argon2id."""
+        kdf = self.number(name, 255)
+        if kdf not in KDFS:
+            raise Malformed(f"member {name!r} must be 1 or 2")
+        return kdf
+
     def public_key(self, name: str) -> bytes:
         """A public key of Ed25519."""
         key = self.raw(name, PUBLIC_KEY_BYTES)
@@ -62,6 +71,13 @@ class Body:
         """An integer from 0 to ``highest``."""
         try:
             return self._members.number(name, highest)
+        except MalformedMessage as error:
+            raise Malformed(str(error)) from None
+
+    def text(self, name: str) -> str:
+        """A text of at most 1,024 characters."""
+        try:
+            return self._members.text(name)
         except MalformedMessage as error:
             raise Malformed(str(error)) from None
 
@@ -90,6 +106,14 @@ class Body:
         return Body(Members("msgpack", value))
 
 
+def whole(data: bytes, take: Callable[[Body], Taken]) -> Taken:
+    """What ``take`` reads from the body ``data``, if no member is left. Raises: Malformed."""
+    body = Body.parse(data)
+    message = take(body)
+    body.end()
+    return message
+
+
 def serialized(**members: Any) -> bytes:
     """A body with ``members``, without those that are None."""
     return serialize_msgpack({name: value for name, value in members.items() if value is not None})
@@ -108,15 +132,13 @@ class PasswordPart:
     @classmethod
     def take(cls, body: Body) -> Self:
         part = cls(
-            body.number("kdf", 255),
+            body.kdf("kdf"),
             body.raw("salt", SALT_BYTES),
             body.raw("w0", 32),
             body.raw("l", POINT_BYTES),
             body.raw("wrap", WRAP_BYTES),
         )
         body.end()
-        if part.kdf not in KDFS:
-            raise Malformed("member 'kdf' must be 1 or 2")
         read_verifier(part.w0, part.big_l)
         return part
 
@@ -343,7 +365,7 @@ class AccountState:
         message = cls(
             body.public_key("head"),
             body.raw("revision", REVISION_BYTES),
-            body.number("kdf", 255),
+            body.kdf("kdf"),
             tuple(map(_listed, body.list("devices", MAX_DEVICES))),
             bool(body.number("temporary", 1)),
             bool(body.number("reset", 1)),
