@@ -47,14 +47,14 @@ SERVICE_OPTIONS: dict[str, Option] = {
     "targets": ListOption(
         section=Section.SERVICE,
         help="forward only these paths to the upstream; name public paths here as well",
-        more="See [patterns of routes](#patterns-of-routes); one argument for each",
+        more="See [patterns of routes](#patterns-of-routes); one argument for each path",
         shown_default="all paths",
         flag="--target",
         metavar="PATTERN",
     ),
     "upstream_host": TextOption(
         section=Section.SERVICE,
-        help="the Host that the upstream receives; `upstream` for the host in its URL",
+        help="the Host that the upstream receives; `upstream` means the host in its URL",
         more="See [what the API sees](serving.md#what-the-api-sees)",
         shown_default="the Host that the client sent",
         metavar="NAME",
@@ -93,13 +93,14 @@ PART_OPTIONS: dict[str, Option] = {
     "channels": ChannelsOption(
         section=Section.USERS,
         help="how to send codes to addresses of another kind, e.g. `sms=webhook:URL`",
-        more="See [channels](users.md#channels); a table in the file, and one argument for each",
+        more="See [channels](users.md#channels); a table in the file, and one argument for each "
+        "kind",
         flag="--channel",
         metavar="KIND=URL",
     ),
     "second_check": TextOption(
         section=Section.USERS,
-        help="a service that must confirm each login after its code",
+        help="another service that must accept each login, after the code was right",
         more="See [the second check](users.md#a-second-check-by-another-service)",
         metavar="URL",
     ),
@@ -112,7 +113,7 @@ PART_OPTIONS: dict[str, Option] = {
     ),
     "second_check_s": NumberOption(
         section=Section.HOW_LONG,
-        help="how long the service of the second check can take; then the login is refused",
+        help="time limit of the second check; after that, the login is refused",
         default=60,
         least=1,
         most=300,
@@ -128,7 +129,7 @@ PART_OPTIONS: dict[str, Option] = {
     "mail_helo": TextOption(
         section=Section.USERS,
         help="name of this host in EHLO: a name in DNS, or an address like `[192.0.2.7]`",
-        more="Without it, the name of this host if it has a domain, otherwise its address",
+        more="Default: the name of this host if this name has a domain, otherwise its address",
         metavar="NAME",
     ),
     "store": TextOption(
@@ -211,20 +212,20 @@ SETTINGS_OPTIONS: dict[str, Option] = {
         section=Section.USERS,
         help="a route that needs no login, e.g. `/static/*` or `POST /contact`; "
         "without a method, GET and HEAD",
-        more="See [public routes](#public-routes); one argument for each",
+        more="See [public routes](#public-routes); one argument for each route",
         default=(),
         metavar="[METHOD ]PATTERN",
     ),
     "cors": ListOption(
         section=Section.PROTOCOL,
         help="an origin whose pages can log in and send messages here, e.g. `http://shop.example`",
-        more="See [pages of other origins](#pages-of-other-origins); one argument for each",
+        more="See [pages of other origins](#pages-of-other-origins); one argument for each origin",
         default=(),
         metavar="ORIGIN",
     ),
     "max_body_bytes": NumberOption(
         section=Section.HOW_LARGE,
-        help="the largest request as it is sent, and the largest response before it is sealed",
+        help="the largest request in its sealed form, and the largest response before the sealing",
         default=DEFAULT_MAX_BODY_BYTES,
         least=1024,
         most=2**30,
@@ -249,7 +250,7 @@ SETTINGS_OPTIONS: dict[str, Option] = {
     ),
     "ticket_lifetime_s": NumberOption(
         section=Section.HOW_LONG,
-        help="how long a device can stay away before it needs a new code; 0 means no tickets",
+        help="lifetime of a ticket; after that, a device needs a new code; 0 means no tickets",
         default=TICKET_LIFETIME_MS // 1000,
         least=0,
         most=10 * 366 * 86400,
@@ -257,7 +258,7 @@ SETTINGS_OPTIONS: dict[str, Option] = {
     ),
     "sweep_interval_s": NumberOption(
         section=Section.STORAGE,
-        help="seconds between two removals of expired records",
+        help="seconds from one removal of expired records to the next",
         default=300,
         least=1,
         most=86400,
@@ -274,7 +275,7 @@ SETTINGS_OPTIONS: dict[str, Option] = {
     "logins": RateOption(
         section=Section.HOW_OFTEN,
         help="logins of all clients together",
-        more="A flood cannot make more logins than this, and open sessions continue",
+        more="A flood cannot make more logins than this. Open sessions continue",
         default="20 per second",
     ),
     "logins_per_user": RateOption(
@@ -289,7 +290,7 @@ SETTINGS_OPTIONS: dict[str, Option] = {
     ),
     "guesses_per_address": RateOption(
         section=Section.HOW_OFTEN,
-        help="codes tried from one address, over all its logins",
+        help="codes tried from one address, in all its logins together",
         default="300 per 15 minutes",
     ),
     "resumptions_per_address": RateOption(
@@ -299,12 +300,12 @@ SETTINGS_OPTIONS: dict[str, Option] = {
     ),
     "messages_per_session": RateOption(
         section=Section.HOW_OFTEN,
-        help="messages of one session; the error response is sealed",
+        help="messages of one session; the response 429 is sealed",
         default=NONE,
     ),
     "mail_limit": NumberOption(
         section=Section.HOW_MANY,
-        help="mails to one user in 15 minutes",
+        help="logins of one user in 15 minutes that send mail, to each address of the user",
         more="Later logins get the same response but no mail",
         default=MAIL_LIMIT,
         least=1,
@@ -328,7 +329,7 @@ SETTINGS_OPTIONS: dict[str, Option] = {
         section=Section.USERS,
         help="address or network of a reverse proxy whose X-Forwarded-For is trusted",
         more="See [behind a reverse proxy](limits.md#behind-a-reverse-proxy); one argument for "
-        "each",
+        "each proxy",
         default=(),
         flag="--trusted-proxy",
         metavar="NETWORK",
@@ -338,7 +339,7 @@ SETTINGS_OPTIONS: dict[str, Option] = {
         help="a header that the trusted proxies set themselves, e.g. `X-Forwarded-Proto`",
         more="Possible are `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-Port`, or "
         "`Forwarded` alone; see [behind a reverse proxy](limits.md#behind-a-reverse-proxy); one "
-        "argument for each",
+        "argument for each header",
         default=(),
         flag="--trusted-header",
         metavar="NAME",
