@@ -9,6 +9,10 @@ class Malformed(VaultError):
     """A message, a code, a wrap or a password does not have its form."""
 
 
+class TooLarge(Malformed):
+    """A body, a note or a list is above its limit."""
+
+
 class WrongSecret(VaultError):
     """The secret does not open this, or the other side does not know the secret."""
 

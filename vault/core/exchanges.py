@@ -28,17 +28,27 @@ MAX_RESET_HOURS = 7 * 24 + 1
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """The response of GET /parameters."""
+    """The response of GET /parameters. The names are those of the account."""
 
+    username: str
+    realm: str
     kdf: int
     salt: bytes
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        return whole(data, lambda body: cls(body.kdf("kdf"), body.raw("salt", SALT_BYTES)))
+        return whole(
+            data,
+            lambda body: cls(
+                body.text("username"),
+                body.text("realm"),
+                body.kdf("kdf"),
+                body.raw("salt", SALT_BYTES),
+            ),
+        )
 
     def serialize(self) -> bytes:
-        return serialized(kdf=self.kdf, salt=self.salt)
+        return serialized(username=self.username, realm=self.realm, kdf=self.kdf, salt=self.salt)
 
 
 @dataclass(frozen=True, slots=True)

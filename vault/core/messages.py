@@ -10,7 +10,7 @@ from protocol.common.errors import MalformedMessage
 from protocol.common.primitives import POINT_BYTES
 
 from .account import REVISION_BYTES
-from .errors import Malformed
+from .errors import Malformed, TooLarge
 from .password import KDFS, SALT_BYTES
 from .primitives import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, is_public_key
 from .sealed_values import MAX_SEALED_NOTE_BYTES, SEALED_RECORD_BYTES
@@ -28,7 +28,10 @@ MAX_TEMPORARY_S = 7 * 86_400
 
 
 class Body:
-    """The members of one body. Each method raises Malformed if a member has a wrong form."""
+    """The members of one body. Each method raises Malformed if a member has a wrong form.
+
+    If a length is above a limit, that is TooLarge.
+    """
 
     def __init__(self, members: Members) -> None:
         self._members = members
@@ -36,7 +39,7 @@ class Body:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         if len(data) > MAX_BODY_BYTES:
-            raise Malformed(f"a body has at most {MAX_BODY_BYTES} bytes")
+            raise TooLarge(f"a body has at most {MAX_BODY_BYTES} bytes")
         try:
             return cls(Members.parse("msgpack", data))
         except MalformedMessage as error:
@@ -88,8 +91,10 @@ class Body:
     def list(self, name: str, most: int) -> "list[Body]":
         """A list of at most ``most`` maps."""
         value = self._members.left().pop(name, None)
-        if not isinstance(value, list) or len(value) > most:
-            raise Malformed(f"member {name!r} must be a list of at most {most} maps")
+        if not isinstance(value, list):
+            raise Malformed(f"member {name!r} must be a list of maps")
+        if len(value) > most:
+            raise TooLarge(f"the list {name!r} has at most {most} maps")
         return [self._nested(item, name) for item in value]
 
     def end(self) -> None:
@@ -389,9 +394,11 @@ class AccountState:
 
 
 def sealed_note(note: bytes) -> bytes:
-    """``note``, if it can be a sealed note. Raises: Malformed."""
-    if not note or len(note) > MAX_SEALED_NOTE_BYTES:
-        raise Malformed(f"a sealed note has at most {MAX_SEALED_NOTE_BYTES} bytes")
+    """``note``, if it can be a sealed note. Raises: Malformed, TooLarge."""
+    if not note:
+        raise Malformed("a sealed note has at least 1 byte")
+    if len(note) > MAX_SEALED_NOTE_BYTES:
+        raise TooLarge(f"a sealed note has at most {MAX_SEALED_NOTE_BYTES} bytes")
     return note
 
 
