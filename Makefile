@@ -32,15 +32,16 @@ test-firefox: $(VENV)/.test $(BUNDLE) .make/firefox
 	cd client_js && $(WITH_PYTHON) $(WITHIN) 8m npm run test:firefox --silent
 
 test-python: $(VENV)/.test $(BUNDLE) \
-		.make/redis .make/deploy .make/php .make/dokuwiki .make/openssl .make/curl
+		.make/redis .make/deploy .make/php .make/dokuwiki .make/openssl .make/curl .make/bearssl
 	$(WITHIN) 35m $(PYTEST) -n 2 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --contexts='^$$|^protocol$$' --include='protocol/*' --fail-under=100
 	$(BIN)/coverage report --include='gateway/*,certless/*' --fail-under=$(GATEWAY_COVERAGE)
 
-check: $(VENV)/.test
+check: $(VENV)/.test .make/bearssl .make/cppcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(WITHIN) 5m $(BIN)/mypy
+	$(WITHIN) 5m $(MAKE) --no-print-directory -C client_c check
 
 # The tables of docs/options.md and docs/limits.md.
 docs-options: $(VENV)/.test
@@ -74,7 +75,7 @@ package: $(VENV)/.test $(BUNDLE)
 	cd client_js && npm pack --silent --pack-destination ../dist
 
 clean:
-	rm -rf $(VENV) .make build dist $(BUNDLE)
+	rm -rf $(VENV) .make build dist client_c/build $(BUNDLE)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -138,6 +139,17 @@ $(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/script
 .make/dokuwiki: .make/php
 	@test -e /usr/share/dokuwiki/doku.php || { apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends dokuwiki php-cgi; }
+	@mkdir -p $(@D) && touch $@
+
+# A compiler, and the cryptography of the C client.
+.make/bearssl:
+	@{ command -v gcc && test -e /usr/include/bearssl.h; } >/dev/null || { apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends gcc libc6-dev libbearssl-dev; }
+	@mkdir -p $(@D) && touch $@
+
+.make/cppcheck:
+	@command -v cppcheck >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends cppcheck; }
 	@mkdir -p $(@D) && touch $@
 
 .make/curl:

@@ -17,6 +17,7 @@ SOURCES = [
         "client_js/test/**/*.js",
         "client_js/*.md",
     ),
+    *("client_c/*/*.c", "client_c/*/*.h", "client_c/*.md", "tests/client_c/*.c"),
     *("tests/**/*.py", "tests/**/*.mjs", "bench/**/*.py", "examples/**/*.py"),
     *("*.md", "docs/*.md", "spec/*.md", "spec/decisions/*.md", "spec/vectors/*.md"),
 ]

@@ -11,7 +11,12 @@ PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md") if path.name !
 
 def test_all_documents_are_looked_at() -> None:
     assert {"README.md", "docs/README.md", "docs/limits.md", "spec/PROTOCOL.md"} <= set(NAMES)
-    assert {"client_js/README.md", "bench/README.md", "deploy/README.md"} <= set(NAMES)
+    assert {
+        "client_js/README.md",
+        "client_c/README.md",
+        "bench/README.md",
+        "deploy/README.md",
+    } <= set(NAMES)
     assert "spec/decisions/0001-cryptography-for-the-hot-path.md" in NAMES
 
 

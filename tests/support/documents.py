@@ -5,7 +5,10 @@ from pathlib import Path
 
 from processes import ROOT
 
-_PLACES = ("*.md", "docs/*.md", "spec/**/*.md", "client_js/*.md", "bench/*.md", "deploy/*.md")
+_PLACES = (
+    *("*.md", "docs/*.md", "spec/**/*.md", "bench/*.md", "deploy/*.md"),
+    *("client_js/*.md", "client_c/*.md"),
+)
 _FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^()\s]+)\)|\b(?:href|src|srcset)=\"([^\"]+)\"")

@@ -1,0 +1,276 @@
+/*
+ * Certless: encrypted, authenticated HTTP where TLS cannot go. A client in C99 for devices.
+ *
+ * It speaks the suite ecdh-gcm of spec/PROTOCOL.md in msgpack. It allocates nothing, has no globals
+ * and does no I/O: the caller passes every buffer and moves the bytes. certless_posix.h does that
+ * over a socket. A client is used by one thread at a time.
+ *
+ * A login, with a code that an operator issued. Send each message by POST to certless_route():
+ *
+ *     certless_begin_login(&client, out, sizeof out, &n);                  ClientHello
+ *     certless_receive_hello(&client, in, in_n);                           ServerHello
+ *     certless_enter_code(&client, "7K3Q-WXYZ", out, sizeof out, &n);      ClientShare
+ *     certless_receive_share(&client, in, in_n, out, sizeof out, &n);      ClientConfirmation
+ *     certless_receive_confirmation(&client, now_ms, in, in_n);            the session is open
+ *
+ * Later, with the ticket that the login has stored:
+ *
+ *     certless_load(&client, now_ms, state, sizeof state);
+ *     certless_begin_resumption(&client, out, sizeof out, &n);             ResumptionClientHello
+ *     certless_receive_share(...); certless_receive_confirmation(...);     as above
+ *
+ * Then messages, one at a time:
+ *
+ *     certless_seal(&client, now_ms, &request, out, sizeof out, &n);
+ *     certless_open(&client, now_ms, in, in_n, &response);
+ *
+ * `in` is a buffer that the client decrypts in place. Lengths are in bytes. If an output buffer is
+ * too small, the result is CERTLESS_BUFFER_TOO_SMALL, the length says how many bytes it needs, and
+ * nothing has changed.
+ *
+ * `now_ms` is the time of a clock in milliseconds that never goes back, for example the time since
+ * the device was started. It needs not be the time of day: the server tells its time at each login.
+ * The clock has to count while the device sleeps. Otherwise the client cannot tell how old a
+ * message is, and sends a message again that it must not send again (PROTOCOL §2.6.6).
+ */
+#ifndef CERTLESS_H
+#define CERTLESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CERTLESS_PREFIX "/.gateway"        /* of all routes, unless the operator set another one */
+#define CERTLESS_DEFAULT_REALM "certless"
+#define CERTLESS_CONTENT_TYPE "application/msgpack"
+#define CERTLESS_STATE_BYTES 162u          /* of the state that certless_save stores */
+#define CERTLESS_LOGIN_BYTES 4352u         /* a buffer of this size fits every message of a login,
+                                              if the username has at most 1024 bytes */
+#define CERTLESS_SEAL_BYTES 128u           /* a sealed message is at most this much longer than
+                                              method, target, headers and body, plus 6 bytes for
+                                              each header */
+#define CERTLESS_MAX_NAME_BYTES 1024u      /* of a username and of a realm */
+
+/* The result of a call. certless_error_text has a sentence for each. */
+typedef enum certless_error {
+    CERTLESS_OK = 0,
+
+    /* mistakes of the caller, and of the device */
+    CERTLESS_BAD_ARGUMENT,
+    CERTLESS_BAD_REQUEST,
+    CERTLESS_WRONG_ORDER,
+    CERTLESS_BUFFER_TOO_SMALL,
+    CERTLESS_NO_ENTROPY,
+    CERTLESS_NOT_SAVED,
+    CERTLESS_BAD_STATE,
+    CERTLESS_NO_TICKET,
+    CERTLESS_NO_CODE,
+
+    /* what is wrong with the bytes that came */
+    CERTLESS_MALFORMED,
+    CERTLESS_UNSUPPORTED_SUITE,
+    CERTLESS_BAD_POINT,
+    CERTLESS_CODE_REFUSED,
+    CERTLESS_TICKET_REFUSED,
+    CERTLESS_BAD_SEAL,
+
+    /* sealed refusals of the server, and the end of the session */
+    CERTLESS_CLOCK_CORRECTED,
+    CERTLESS_CLOCK_REFUSED,
+    CERTLESS_EPOCH_ENDED,
+    CERTLESS_SESSION_ENDED,
+
+    /* of certless_posix.h */
+    CERTLESS_STATE_IN_USE,
+    CERTLESS_NO_CONNECTION,
+    CERTLESS_NO_ANSWER,
+    CERTLESS_HTTP_REFUSED
+} certless_error;
+
+/* What an error means, and what to do next: one sentence in English, without secrets. */
+const char *certless_error_text(certless_error error);
+
+/* How the server sees that a message is fresh (PROTOCOL §2.6.4). */
+typedef enum certless_fresh {
+    CERTLESS_CLOCK = 1,    /* by its time; the device needs a clock that runs all the time */
+    CERTLESS_COUNTER = 2   /* by its number; the session survives a restart of the device */
+} certless_fresh;
+
+/* Fill `out` with random bytes for keys. 0 if that is done; any other value stops the call. */
+typedef int certless_entropy(void *context, uint8_t *out, size_t length);
+
+/*
+ * Store `state` in place of what was stored before, and return 0 after it is stored for good. The
+ * change has to be atomic: after a power cut, the old state or the new state is there as a whole.
+ * The client calls this before it uses the ticket, the keys or the numbers in `state`: once in each
+ * login and resumption. With CERTLESS_COUNTER it also calls it in every 1024th message and for each
+ * new key, which is about every 15 minutes of use.
+ */
+typedef int certless_save(void *context, const uint8_t *state, size_t length);
+
+/* Who logs in where, and what the device offers. It has to exist as long as the client. */
+typedef struct certless_config {
+    const char *username;        /* UTF-8, as the operator wrote it */
+    const char *realm;           /* the realm of the gateway, or CERTLESS_DEFAULT_REALM */
+    certless_fresh fresh;
+    certless_entropy *entropy;
+    certless_save *save;
+    void *context;               /* passed to entropy and save */
+} certless_config;
+
+/* The keys and the numbers of an open session. Private: do not use the members. */
+typedef struct certless_session {
+    uint8_t id[16];
+    uint8_t c2s[32], s2c[32];    /* the keys of this epoch */
+    uint32_t epoch;
+    uint8_t is_open, heard, next_epoch_due;
+    int64_t offset_ms;           /* server's clock minus this clock */
+    uint64_t expires_ms, epoch_started_ms;
+    uint64_t sequence;           /* the number of the last message */
+    uint64_t reserved;           /* the stored state allows numbers up to this one */
+} certless_session;
+
+/* A login or a resumption that has not ended. Private. */
+typedef struct certless_handshake {
+    uint8_t stage;
+    uint8_t has_login, resumes;
+    uint8_t id[16];
+    uint8_t greeting[32];        /* cn, later th0 */
+    uint8_t server_nonce[32];
+    uint8_t w[32], x[32], point[65];
+    uint8_t th[32], shared[32];
+    uint8_t confirm_client[32], confirm_server[32];
+    uint8_t shared_length;
+} certless_handshake;
+
+/* The message that waits for its answer. Private. */
+typedef struct certless_pending {
+    uint8_t is_open, takes_stream;
+    uint8_t tag[16];
+    uint64_t value, sealed_ms;
+} certless_pending;
+
+/* A client. Private members; no pointers to itself, so it can be kept in memory that survives sleep. */
+typedef struct certless_client {
+    const certless_config *config;
+    uint8_t has_ticket;
+    uint8_t ticket[16], secret[32];
+    certless_session session;
+    certless_handshake handshake;
+    certless_pending pending;
+} certless_client;
+
+/* Prepare `client`. It has no ticket and no session. */
+certless_error certless_init(certless_client *client, const certless_config *config);
+
+/*
+ * Take over what certless_save stored. With CERTLESS_COUNTER an open session continues, with
+ * numbers that were never used. With CERTLESS_CLOCK the ticket alone is stored: resume.
+ */
+certless_error certless_load(certless_client *client, uint64_t now_ms, const uint8_t *state,
+                             size_t length);
+
+/* 1 if there is a ticket: certless_begin_resumption is possible. */
+int certless_has_ticket(const certless_client *client);
+
+/* 1 if there is a session that has not ended by `now_ms`. The server can end it earlier. */
+int certless_has_session(const certless_client *client, uint64_t now_ms);
+
+/* Overwrite all keys. What was stored stays: erase it too after a logout. */
+void certless_wipe(certless_client *client);
+
+/* The path below the prefix for the last message of a login or resumption, for example "/session/hello". */
+const char *certless_route(const certless_client *client);
+
+certless_error certless_begin_login(certless_client *client, uint8_t *out, size_t capacity,
+                                    size_t *length);
+
+certless_error certless_receive_hello(certless_client *client, uint8_t *in, size_t in_length);
+
+/*
+ * A code as a person types it: upper or lower case, with spaces, dashes and other ASCII characters
+ * that are no letters and digits. Each call uses up one of the five attempts of the code, so call
+ * it once for each code that a person enters. After a wrong code it can be called again.
+ */
+certless_error certless_enter_code(certless_client *client, const char *typed, uint8_t *out,
+                                   size_t capacity, size_t *length);
+
+/* CERTLESS_NO_TICKET if nothing is stored. An answer that is lost costs nothing: begin again. */
+certless_error certless_begin_resumption(certless_client *client, uint8_t *out, size_t capacity,
+                                         size_t *length);
+
+/* ServerShare in a login, ResumptionServerHello in a resumption; writes ClientConfirmation. */
+certless_error certless_receive_share(certless_client *client, uint8_t *in, size_t in_length,
+                                      uint8_t *out, size_t capacity, size_t *length);
+
+/*
+ * ServerConfirmation. The server has proven that it knows the code or the secret of the ticket. The
+ * next ticket is stored before this returns CERTLESS_OK. After CERTLESS_NOT_SAVED there is no new
+ * session, and the earlier ticket is still good.
+ */
+certless_error certless_receive_confirmation(certless_client *client, uint64_t now_ms, uint8_t *in,
+                                             size_t in_length);
+
+/* A header field of a request. The strings are UTF-8. */
+typedef struct certless_header {
+    const char *name;
+    const char *value;
+} certless_header;
+
+/* A request. `host` is the host of the URL, with its port unless it is 80; it may be NULL. */
+typedef struct certless_request {
+    const char *method;
+    const char *target;          /* path and query */
+    const char *host;
+    const certless_header *headers;
+    size_t header_count;
+    const void *body;            /* must not overlap `out` */
+    size_t body_length;
+} certless_request;
+
+/* A text in the buffer of a message, without a zero at its end. */
+typedef struct certless_text {
+    const char *start;
+    size_t length;
+} certless_text;
+
+/* A response. Its parts are in the buffer that certless_open has decrypted. */
+typedef struct certless_response {
+    unsigned status;
+    size_t header_count;
+    const uint8_t *headers;      /* for certless_next_header */
+    size_t headers_length;
+    const uint8_t *body;
+    size_t body_length;
+} certless_response;
+
+/*
+ * Seal a request into `out`. The answer to an earlier request is not accepted after this.
+ * CERTLESS_NOT_SAVED: nothing was sealed.
+ */
+certless_error certless_seal(certless_client *client, uint64_t now_ms,
+                             const certless_request *request, uint8_t *out, size_t capacity,
+                             size_t *length);
+
+/*
+ * Open the answer to the last request, once. A lost or a wrong answer does not prove that the
+ * request was not handled. Three errors are sealed answers of the server:
+ *
+ * CERTLESS_CLOCK_CORRECTED, CERTLESS_EPOCH_ENDED: the request was not handled. Seal it once more.
+ * CERTLESS_CLOCK_REFUSED: the clock is corrected, but the request may have been handled. Do not
+ * send it again automatically, unless handling it twice does no harm.
+ */
+certless_error certless_open(certless_client *client, uint64_t now_ms, uint8_t *in,
+                             size_t in_length, certless_response *response);
+
+/* The next header field. 0 if there is none. Begin with a response that certless_open filled. */
+int certless_next_header(certless_response *response, certless_text *name, certless_text *value);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,28 @@
+"""The C client of client_c/, built with sanitizers once for all processes of the tests."""
+
+import fcntl
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from processes import ROOT
+
+SOURCES = ROOT / "client_c"
+
+
+@cache
+def built() -> Path:
+    """The folder with the programs: the examples, and ``test_NAME`` for tests/client_c/NAME.c."""
+    folder = SOURCES / "build"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ran = subprocess.run(
+            ["make", "--silent", "-C", SOURCES, "tests"],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=110,
+        )
+    assert ran.returncode == 0, ran.stderr
+    return folder / "sanitized"
