@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.adapters.aiohttp.setup import setup as setup
     from gateway.config.settings import Settings as Settings
     from gateway.errors import ConfigError as ConfigError
+    from gateway.errors import ExporterUnavailable as ExporterUnavailable
     from gateway.errors import GatewayError as GatewayError
     from gateway.errors import MailNotSent as MailNotSent
     from gateway.events import Event as Event
@@ -42,6 +43,7 @@ _HOME = dict.fromkeys(
         "ConfigError",
         "Directory",
         "Event",
+        "ExporterUnavailable",
         "GatewayError",
         "MailNotSent",
         "MailTransport",

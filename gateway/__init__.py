@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.users.directory import Directory as Directory
 
     from .errors import ConfigError as ConfigError
+    from .errors import ExporterUnavailable as ExporterUnavailable
     from .errors import GatewayError as GatewayError
     from .errors import MailNotSent as MailNotSent
     from .events import Event as Event
@@ -36,6 +37,7 @@ _HOME = {
     "ConfigError": "gateway.errors",
     "Directory": "gateway.users.directory",
     "Event": "gateway.events",
+    "ExporterUnavailable": "gateway.errors",
     "GatewayError": "gateway.errors",
     "MailNotSent": "gateway.errors",
     "MailTransport": "gateway.mail.transports",

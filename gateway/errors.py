@@ -14,6 +14,7 @@
     |- StoreUnavailable            the store did not answer; nothing was accepted
     |- SessionChanged              a session has another record now, or has ended
     |- RateLimited                 a rate limit is reached
+    |- ExporterUnavailable         the session of a handler exports no values
     |- MailNotSent                 one attempt to send a mail failed
     |- MailOutcomeUnknown          one attempt, with an unknown result
     |- UpstreamFailed              no response, or none that can be passed on
@@ -82,6 +83,10 @@ class RateLimited(GatewayError):
         self.retry_after_s = max(1, retry_after_s)
         self.limit = limit
         self.user_tag = user_tag
+
+
+class ExporterUnavailable(GatewayError):
+    """This session exports no values: its suite is classic, or an earlier version opened it."""
 
 
 class MailNotSent(GatewayError):

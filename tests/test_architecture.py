@@ -37,7 +37,7 @@ LAYERS: list[set[str]] = [
     {"streams.sockets"},
     {"hardened.replay_window", "hardened.spake2", "hardened.handshake_messages"},
     {"hardened.sealed_messages", "hardened.key_schedule"},
-    {"hardened.records", "classic.exchange", "classic.client_exchange"},
+    {"hardened.records", "hardened.exporter", "classic.exchange", "classic.client_exchange"},
     {"hardened.handshake_server", "hardened.confirmation", "hardened.message_server"},
     {"hardened.client_session"},
     {"hardened.client_confirmation"},

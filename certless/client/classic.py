@@ -125,6 +125,9 @@ class ClassicClientProtocol(ClientProtocol):
     async def socket(self, call: SocketCall) -> WebSocket:
         raise ValueError("classic has no WebSockets: use a hardened suite")
 
+    def export(self, label: str, context: bytes, length: int) -> bytes:
+        raise ValueError("classic exports no values: use a hardened suite")
+
     async def logout(self) -> None:
         token, keys = self._session()
         message, pending = self._exchange.seal_fields(

@@ -192,6 +192,18 @@ class Client:
         if self._cookies is not None:
             self._cookies.resumed()
 
+    def export(self, label: str, context: bytes = b"", length: int = 32) -> bytes:
+        """A secret value that only this client and the gateway can compute in this session.
+
+        A handler gets the same value from ``request[certless.SESSION].export``. ``label`` names the
+        purpose, for instance ``shop.example device``: 1 to 128 printable ASCII characters.
+        ``context`` has at most 65,535 bytes, and ``length`` is 16 to 8160. The value is the same in
+        the whole session, and another one after each ``login`` and ``resume``. Hardened suites
+        only. Raises: NotLoggedIn; ValueError, for classic and for an argument outside of its
+        limits.
+        """
+        return self._protocol.export(label, context, length)
+
     async def logout(self) -> None:
         """End the session on the server, and delete the ticket.
 

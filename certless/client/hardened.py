@@ -111,6 +111,11 @@ class HardenedClientProtocol(ClientProtocol):
             raise NotLoggedIn("there is no session: call login first")
         return await self._messages.socket(call)
 
+    def export(self, label: str, context: bytes, length: int) -> bytes:
+        if self._messages is None:
+            raise NotLoggedIn("there is no session: call login first")
+        return self._messages.export(label, context, length)
+
     async def logout(self) -> None:
         ended = await self.send(self._own_request("/session/logout"))
         if ended.status != 200:

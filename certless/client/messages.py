@@ -22,7 +22,9 @@ from protocol.hardened.client_session import (
     seal_socket_request,
     seal_stream_request,
 )
+from protocol.hardened.exporter import exported_value
 from protocol.hardened.sealed_messages import Envelope
+from protocol.hardened.suites import HARDENED_SUITES
 from protocol.streams.opening import OFFER_FIELD, SocketRequest, StreamRequest
 
 from .clock import Clock
@@ -181,6 +183,18 @@ class Messages:
         await socket.begin()
         return socket
 
+    def export(self, label: str, context: bytes, length: int) -> bytes:
+        """A value of the exporter. Raises: NotLoggedIn (the session has ended), ValueError."""
+        self._open_at(self._clock())
+        session = self._session
+        suite = HARDENED_SUITES[session.suite]
+        return exported_value(suite, session.export, label, context, length)
+
+    def _open_at(self, now_ms: int) -> None:
+        """Raises: NotLoggedIn, if the session has ended."""
+        if now_ms >= self._session.expires_ms:
+            raise NotLoggedIn("the session has ended: call resume, or login")
+
     async def _persistently(self, exchange: Callable[[], Awaitable[_T | Refusal]]) -> _T:
         """What ``exchange`` gives; it is repeated only if nothing can be handled twice (§2.6.6)."""
         answer = await exchange()
@@ -210,8 +224,7 @@ class Messages:
         self, seal: Callable[[int], Sealed], form: Format | None = None
     ) -> tuple[bytes, PendingMessage]:
         now_ms = self._clock()
-        if now_ms >= self._session.expires_ms:
-            raise NotLoggedIn("the session has ended: call resume, or login")
+        self._open_at(now_ms)
         # Stored before the first await: no other message may use the same number.
         envelope, pending, self._session = seal(now_ms)
         return envelope.serialize(form or self._form), pending

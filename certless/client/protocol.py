@@ -104,5 +104,9 @@ class ClientProtocol(ABC):
         """An open WebSocket. Raises: ClientError, ValueError (the suite has none)."""
 
     @abstractmethod
+    def export(self, label: str, context: bytes, length: int) -> bytes:
+        """A value of the exporter. Raises: NotLoggedIn, ValueError (the suite has none)."""
+
+    @abstractmethod
     async def logout(self) -> None:
         """End the session on the server. Raises: ClientError."""

@@ -18,6 +18,7 @@ import {
 } from '../src/index.js';
 import { localStorageStore } from '../src/session/stores.js';
 import { MAX_BODY_BYTES, startGateway, startUpstream } from './gateway.js';
+import { storage } from './support/storage.js';
 
 const FIVE_MIB = 5 * 1024 * 1024;
 let upstream;
@@ -41,17 +42,6 @@ function options(dialect = 'article-2016', more = {}) {
   const { url, mailbox } = gateways.get(dialect);
   const username = newUser();
   return { url, dialect, username, code: () => mailbox.code(username), ...more };
-}
-
-/** A stand-in for localStorage. */
-function storage() {
-  const items = new Map();
-  return {
-    getItem: (name) => items.get(name) ?? null,
-    setItem: (name, value) => void items.set(name, value),
-    removeItem: (name) => void items.delete(name),
-    items,
-  };
 }
 
 function states(session) {

@@ -6,6 +6,7 @@ import { MAX_COOKIES, MAX_COOKIE_CHARS, cookieHeader, withCookies } from '../src
 import { localStorageStore } from '../src/session/stores.js';
 import { startGateway, startUpstream } from './gateway.js';
 import { CODE, HardenedGateway } from './hardenedGateway.js';
+import { storage } from './support/storage.js';
 
 const NOW = Date.UTC(2026, 10, 30);
 const DAY = 86_400_000;
@@ -64,17 +65,6 @@ describe('the rules of cookies', () => {
     assert.equal(sent(many), many.slice(1).join('; '));
   });
 });
-
-/** A stand-in for localStorage. */
-function storage() {
-  const items = new Map();
-  return {
-    getItem: (name) => items.get(name) ?? null,
-    setItem: (name, value) => void items.set(name, value),
-    removeItem: (name) => void items.delete(name),
-    items,
-  };
-}
 
 describe('the jar of a session', () => {
   let gateway;

@@ -4,6 +4,7 @@ import { after, before, describe, test } from './limited.js';
 import { NotLoggedIn, OutcomeUnknown, Refused, login, requestLogin, resume } from '../src/index.js';
 import { localStorageStore } from '../src/session/stores.js';
 import { startGateway, startUpstream } from './gateway.js';
+import { storage } from './support/storage.js';
 
 const FIVE_MIB = 5 * 1024 * 1024;
 let upstream;
@@ -28,16 +29,6 @@ function options(more = {}, { url, mailbox } = gateway) {
     return mailbox.code(username);
   };
   return { url, username, code, reasons, ...more };
-}
-
-/** A stand-in for localStorage. */
-function storage() {
-  const items = new Map();
-  return {
-    getItem: (name) => items.get(name) ?? null,
-    setItem: (name, value) => void items.set(name, value),
-    removeItem: (name) => void items.delete(name),
-  };
 }
 
 for (const suite of ['ecdh-gcm', 'rsa-gcm']) {

@@ -16,6 +16,7 @@ import {
 } from '../src/index.js';
 import { localStorageStore } from '../src/session/stores.js';
 import { CODE, HardenedGateway, refusal } from './hardenedGateway.js';
+import { storage } from './support/storage.js';
 
 const FORMAT = 'msgpack';
 let gateway;
@@ -42,17 +43,6 @@ const tooMany = (seconds) => (response) => {
   response.writeHead(429, { 'Content-Type': 'application/json', 'Retry-After': `${seconds}` });
   response.end(refusal(429, 'too_many').body);
 };
-
-/** A stand-in for localStorage. */
-function storage() {
-  const items = new Map();
-  return {
-    getItem: (name) => items.get(name) ?? null,
-    setItem: (name, value) => void items.set(name, value),
-    removeItem: (name) => void items.delete(name),
-    items,
-  };
-}
 
 /** An answer with one member changed. */
 function withMember(name, change, lengths) {

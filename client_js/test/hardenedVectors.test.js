@@ -18,7 +18,7 @@ import {
   SERVER_SHARE,
 } from '../src/protocol/hardened/handshakeMessages.js';
 import { HARDENED_SUITES, findSuite } from '../src/protocol/hardened/suites.js';
-import { codeScalar } from '../src/protocol/hardened/keySchedule.js';
+import { codeScalar, exportedValue } from '../src/protocol/hardened/keySchedule.js';
 import { HttpRequest, HttpResponse } from '../src/protocol/messages.js';
 import { parseMsgpack } from '../src/protocol/msgpack.js';
 import { privateKeyFrom } from '../src/primitives/cryptoKeys.js';
@@ -80,10 +80,11 @@ function runners(primitives) {
     privateKey: await primitives.importPrivateKey(privateDer(name)),
   });
   const pairOf = async (suite, name) => (HARDENED_SUITES.get(suite)?.wraps ? key(name) : null);
-  const sessionKeys = ({ c2s, s2c }, resume) => ({
+  const sessionKeys = ({ c2s, s2c, exporter }, resume) => ({
     c2s_hex: hex(c2s),
     s2c_hex: hex(s2c),
     resume_hex: hexOrNull(resume),
+    export_hex: hex(exporter),
   });
   const grantOf = async ({ suite, grant }) => ({
     ticket: grant.ticket_hex && unhex(grant.ticket_hex),
@@ -363,6 +364,9 @@ function runners(primitives) {
     async rekey({ suite, c2s_hex: c2s, s2c_hex: s2c }) {
       const after = rekeyed({ suite, epoch: 0, c2s: unhex(c2s), s2c: unhex(s2c) }, 0);
       return { c2s_hex: hex(after.c2s), s2c_hex: hex(after.s2c) };
+    },
+    async export({ suite, export_hex: secret, label, context_hex: context, length }) {
+      return { value_hex: hex(exportedValue(findSuite(suite), unhex(secret), label, unhex(context), length)) };
     },
     async window({ values }) {
       const state = new ReplayWindow();

@@ -25,7 +25,7 @@ from protocol.hardened.message_server import ServerSession
 from protocol.hardened.records import Record, SessionRecord
 from protocol.hardened.replay_window import FreshnessClaim
 
-from .session import Session
+from .session import HardenedSession, Session
 from .streams import GrantedStreams
 
 _CACHED_RSA_SESSIONS = 10_000
@@ -177,7 +177,9 @@ class HardenedSessions:
             )
             return None
         record = SessionRecord.parse(entry.session)
-        session = Session(session_id.hex(), entry.user, record.suite, record.expires_ms)
+        session = HardenedSession(
+            session_id.hex(), entry.user, record.suite, record.expires_ms, record.export
+        )
         return LiveSession(session, entry, self._loaded(record), sealed)
 
     def _loaded(self, record: SessionRecord) -> ServerSession:

@@ -96,6 +96,7 @@ class PendingConfirmation:
             secrets.keys.c2s,
             secrets.keys.s2c,
             server_key=server_key,
+            export=secrets.export,
         )
         return session, ticket
 

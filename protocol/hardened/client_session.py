@@ -82,6 +82,7 @@ class ClientSession(Record):
     ``sequence``    the number of the last message
     ``heard``       1 after the client has opened a response in this epoch, otherwise 0
     ``server_key``  the server's public key (SPKI DER) in rsa-gcm, otherwise empty
+    ``export``      the secret of the exporter, the same in all epochs
     """
 
     KIND: ClassVar[str] = "client session"
@@ -100,6 +101,7 @@ class ClientSession(Record):
     sequence: int = 0
     heard: int = 0
     server_key: bytes = field(default=b"", repr=False)
+    export: bytes = field(default=b"", repr=False)
 
     def keys(self) -> EpochKeys:
         return EpochKeys(HARDENED_SUITES[self.suite], self.epoch, self.c2s, self.s2c)

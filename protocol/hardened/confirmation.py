@@ -138,6 +138,7 @@ class ConfirmedClient:
             private_key=b"" if pair is None else pair.to_der(),
             client_key=b"" if self.client_key is None else self.client_key.to_der(),
             epoch_until_ms=now_ms + MAX_EPOCH_MS,
+            export=secrets.export,
         )
         record = None
         previous, chain = resumed or (None, None)

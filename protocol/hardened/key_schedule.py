@@ -181,7 +181,11 @@ class Handshake:
             hkdf_expand(prk, info(self.suite, "c2s")),
             hkdf_expand(prk, info(self.suite, "s2c")),
         )
-        return Secrets(first, hkdf_expand(prk, info(self.suite, "resume")))
+        return Secrets(
+            first,
+            hkdf_expand(prk, info(self.suite, "resume")),
+            hkdf_expand(prk, info(self.suite, "export")),
+        )
 
 
 def _opened(plaintext: bytes | None) -> bytes:
@@ -209,7 +213,11 @@ class EpochKeys:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The result of a login or a resumption: the first keys, and the secret of the next ticket."""
+    """The result of a login or a resumption.
+
+    These are the first keys, the secret of the next ticket and the secret of the exporter.
+    """
 
     keys: EpochKeys
     resume: bytes = field(repr=False)
+    export: bytes = field(repr=False)

@@ -114,7 +114,8 @@ class SessionRecord(Record):
 
     ``private_key`` (PKCS#8 DER) is the server's, ``client_key`` (SPKI DER) the client's; both are
     empty in ecdh-gcm. ``epoch_until_ms`` is the end of this epoch. ``extended`` is 1 after the
-    epoch was extended.
+    epoch was extended. ``export`` is the secret of the exporter, the same in all epochs. It is
+    empty if an earlier version opened the session.
     """
 
     KIND: ClassVar[str] = "session"
@@ -135,6 +136,7 @@ class SessionRecord(Record):
     client_key: bytes = field(default=b"", repr=False)
     epoch_until_ms: int = 0
     extended: int = 0
+    export: bytes = field(default=b"", repr=False)
 
     def keys_of(self, epoch: int, now_ms: int) -> EpochKeys | None:
         """The keys of this epoch, the next one, or for 30 s the previous one; otherwise None."""

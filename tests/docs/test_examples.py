@@ -10,6 +10,8 @@ from typing import Any
 import documents
 import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from frameworks import serving
 from gateways import CaughtMails
 from processes import ROOT, program
@@ -33,6 +35,7 @@ def without_docstring(path: Path) -> str:
         ("python_device.py", "docs/devices.md"),
         ("python_rsa_key.py", "docs/clients.md"),
         ("second_check.py", "docs/users.md"),
+        ("bound_key.py", "docs/binding.md"),
     ],
 )
 def test_the_python_examples_are_shown(name: str, page: str) -> None:
@@ -45,6 +48,7 @@ def test_the_python_examples_are_shown(name: str, page: str) -> None:
         ("page.html", "README.md", "html"),
         ("package_client.mjs", "docs/clients.md", "js"),
         ("websocket_client.mjs", "docs/clients.md", "js"),
+        ("bound_key.mjs", "docs/binding.md", "js"),
         ("node_client.mjs", "docs/dialects.md", "js"),
     ],
 )
@@ -131,6 +135,15 @@ async def test_a_key_that_openssl_uses(tmp_path: Path) -> None:
         assert (await run_client(command, mails, url, *files)).startswith("200 {'user': 'ann@ex")
 
 
+def install_npm_package(folder: Path, name: str) -> Path:
+    """The program of an example, as after ``npm install ./client_js``."""
+    (folder / "node_modules").mkdir()
+    (folder / "node_modules" / "certless").symlink_to(ROOT / "client_js")
+    program = folder / f"{name}.mjs"
+    program.write_bytes((EXAMPLES / program.name).read_bytes())
+    return program
+
+
 async def chat(request: web.Request) -> web.WebSocketResponse:
     ws = web.WebSocketResponse(protocols=["chat.v2"])
     await ws.prepare(request)
@@ -147,11 +160,7 @@ async def chat(request: web.Request) -> web.WebSocketResponse:
     ],
 )
 async def test_the_npm_package_in_node(name: str, expected: str, tmp_path: Path) -> None:
-    # As after `npm install ./client_js`.
-    (tmp_path / "node_modules").mkdir()
-    (tmp_path / "node_modules" / "certless").symlink_to(ROOT / "client_js")
-    program = tmp_path / f"{name}.mjs"
-    program.write_bytes((EXAMPLES / program.name).read_bytes())
+    program = install_npm_package(tmp_path, name)
     mails = CaughtMails()
     app = web.Application()
     app.router.add_post("/orders", load("wrap_app")["orders"])
@@ -160,6 +169,26 @@ async def test_the_npm_package_in_node(name: str, expected: str, tmp_path: Path)
     async with serving(app) as url:
         answer = await run_client(["node", str(program)], mails, url)
     assert answer.startswith(expected)
+
+
+async def test_a_proof_that_is_bound_to_the_session(tmp_path: Path) -> None:
+    program = install_npm_package(tmp_path, "bound_key")
+    key, pem = Ed25519PrivateKey.generate(), tmp_path / "key.pem"
+    pem.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    example, mails = load("bound_key"), CaughtMails()
+    example["KEYS"]["ann@example.org"] = key.public_key()
+    app = web.Application()
+    app.router.add_post("/prove", example["prove"])
+    gateway.setup(app, users=gateway.AnyAddress(), mail=mails)
+    async with serving(app) as url, Client(url) as client, Client(url) as other:
+        for each in (client, other):
+            await each.login("ann@example.org", code=mails.code)
+        assert await example["sign"](client, key) == "ann@example.org holds the key"
+        proof = key.sign(client.export(example["LABEL"], b"login"))
+        assert (await client.post("/prove", data=proof)).status == 200
+        assert (await other.post("/prove", data=proof)).status == 403
+        answer = await run_client(["node", str(program)], mails, url, str(pem))
+    assert answer == "200 ann@example.org holds the key"
 
 
 @pytest.mark.parametrize("name", ["wrap_app", "wrap_asgi"])

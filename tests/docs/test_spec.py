@@ -8,7 +8,7 @@ from types import ModuleType
 import documents
 import make_worked_exchange
 import pytest
-from hardened_reference import Grant, Login, msgpack
+from hardened_reference import Grant, Login, exported, msgpack
 from hardened_states import HARDENED_TRANSITIONS
 from processes import ROOT
 
@@ -33,6 +33,7 @@ from protocol.common.messages import FieldNames
 from protocol.hardened import (
     client_session,
     confirmation,
+    exporter,
     handshake_messages,
     key_schedule,
     records,
@@ -46,6 +47,7 @@ from protocol.hardened.sealed_messages import Header, Kind
 from protocol.hardened.suites import FRESHNESS, HARDENED_SUITES
 from protocol.streams import bodies, opening, sockets
 from protocol.streams import records as stream_records
+from vault.core.account import EXPORT_LABEL
 
 SPEC = documents.read("spec/PROTOCOL.md")
 STORAGE = documents.read("spec/STORAGE.md")
@@ -106,6 +108,10 @@ CONSTANTS: dict[str, dict[str, tuple[ModuleType, str]]] = {
         "margin of clock correction": (client_session, "CLOCK_MARGIN_MS"),
         "longest session": (handshake_messages, "MAX_SESSION_MS"),
         "lifetime of a ticket, unless set": (confirmation, "TICKET_LIFETIME_MS"),
+        "longest exporter label": (exporter, "MAX_LABEL_CHARS"),
+        "longest exporter context": (exporter, "MAX_CONTEXT_BYTES"),
+        "shortest exported value": (exporter, "MIN_EXPORTED_BYTES"),
+        "longest exported value": (exporter, "MAX_EXPORTED_BYTES"),
         "id of a stream": (stream_records, "STREAM_ID_BYTES"),
         "response salt of a stream": (stream_records, "RESPONSE_SALT_BYTES"),
         "shortest record": (stream_records, "MIN_RECORD_BYTES"),
@@ -238,7 +244,8 @@ def test_registered_numbers() -> None:
 
 def test_labels() -> None:
     """The purposes in the tables are the purposes of the key schedule."""
-    source = (ROOT / "protocol/hardened/key_schedule.py").read_text("utf-8")
+    modules = ("key_schedule", "exporter")
+    source = "".join((ROOT / f"protocol/hardened/{name}.py").read_text("utf-8") for name in modules)
 
     def used(function: str) -> set[str]:
         found = re.findall(rf'\b{function}\((?:self\.)?(?:suite, )?\s*f?"([a-z0-9 {{}}]+)"', source)
@@ -248,7 +255,11 @@ def test_labels() -> None:
 
     hashes, keys = tables_of("5.6 Labels")
     assert used("transcript") == {row[0] for row in hashes}
-    assert used("info") == {row[0] for row in keys} - {"export"}
+    assert used("info") == {row[0] for row in keys}
+
+
+def test_exporter_labels() -> None:
+    assert [row[0] for row in table("5.9 Exporter labels")] == [EXPORT_LABEL]
 
 
 def test_header_fields() -> None:
@@ -346,7 +357,8 @@ def test_the_worked_exchange_is_what_the_reference_computes() -> None:
     for message in (login.m0(), login.m1(), *shares, login.shake.client(), login.shake.server()):
         assert msgpack(message).hex() in written
     session = login.shake.session
-    for secret in (login.shake.th, session.c2s, session.s2c, session.resume):
+    value = exported("ecdh-gcm", session.export, example.LABEL, example.CONTEXT, 32)
+    for secret in (login.shake.th, session.c2s, session.s2c, session.resume, session.export, value):
         assert secret.hex() in written
 
 

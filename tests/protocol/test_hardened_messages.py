@@ -606,8 +606,8 @@ def test_a_session_of_an_earlier_version_goes_on() -> None:
     peer, session = enrolled()
     record = peer.memory.session(session.session_id)
     assert record is not None
-    # It did not write when the epoch is over.
-    values = msgpack.unpackb(record.serialize())[:-2]
+    # It wrote neither the end of the epoch nor the secret of the exporter.
+    values = msgpack.unpackb(record.serialize())[:-3]
     peer.memory.sessions[session.session_id] = msgpack.packb(values)
     peer.now_ms += EPOCH_LIFETIME_MS
     assert peer.receive(peer.send(session)[0]).session.extended == 1

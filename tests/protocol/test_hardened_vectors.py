@@ -37,6 +37,7 @@ from protocol.hardened.client_session import (
     seal_request,
 )
 from protocol.hardened.confirmation import Enrolment, Terms, confirm_login, confirm_resumption
+from protocol.hardened.exporter import exported_value
 from protocol.hardened.handshake_messages import (
     ClientConfirmation,
     ClientHello,
@@ -130,6 +131,7 @@ def session_keys(session: ClientSession | SessionRecord, resume: bytes | None) -
         "c2s_hex": session.c2s.hex(),
         "s2c_hex": session.s2c.hex(),
         "resume_hex": resume.hex() if resume else None,
+        "export_hex": session.export.hex(),
     }
 
 
@@ -559,6 +561,13 @@ def rekey(given: Json) -> Json:
     return {"c2s_hex": following.c2s.hex(), "s2c_hex": following.s2c.hex()}
 
 
+def export(given: Json) -> Json:
+    secret, context = (bytes.fromhex(given[name]) for name in ("export_hex", "context_hex"))
+    suite = HARDENED_SUITES[given["suite"]]
+    value = exported_value(suite, secret, given["label"], context, given["length"])
+    return {"value_hex": value.hex()}
+
+
 def window(given: Json) -> Json:
     state, taken = ReplayWindow(), []
     for value in given["values"]:
@@ -594,6 +603,7 @@ RUNNERS: dict[str, Callable[[Json], Json]] = {
     "spake2_share": spake2_share,
     "code_scalar": run_code_scalar,
     "rekey": rekey,
+    "export": export,
     "window": window,
     "parse_msgpack": run_parse_msgpack,
 }

@@ -97,7 +97,9 @@ def extract(salt: bytes, ikm: bytes) -> bytes:
 
 def expand(prk: bytes, info: bytes, length: int = 32) -> bytes:
     block, out = b"", b""
-    for i in range(1, 4):
+    for i in range(1, 256):
+        if len(out) >= length:
+            break
         block = hmac.digest(prk, block + info + bytes([i]), "sha256")
         out += block
     return out[:length]
@@ -119,6 +121,11 @@ def gcm(key: bytes, iv: bytes, plaintext: bytes, aad: bytes) -> bytes:
     cipher = AES.new(key, AES.MODE_GCM, nonce=iv).update(aad)
     sealed, tag = cipher.encrypt_and_digest(plaintext)
     return bytes(sealed + tag)
+
+
+def exported(suite: str, secret: bytes, name: str, context: bytes, length: int) -> bytes:
+    purpose = label(suite, "exported") + lp(name.encode(), context) + length.to_bytes(2)
+    return expand(secret, purpose, length)
 
 
 def next_key(suite: str, key: bytes) -> bytes:
@@ -184,12 +191,14 @@ class Session:
     c2s: bytes
     s2c: bytes
     resume: bytes
+    export: bytes
 
     def to_json(self, grant: "Grant") -> Json:
         return {
             "c2s_hex": self.c2s.hex(),
             "s2c_hex": self.s2c.hex(),
             "resume_hex": self.resume.hex() if grant.ticket else None,
+            "export_hex": self.export.hex(),
         }
 
 
@@ -251,7 +260,8 @@ class Shake:
     def session(self) -> Session:
         th2 = transcript("session", self.th, self.c_a, self.client_box, self.c_b, self.server_box)
         prk = extract(th2, self.shared)
-        keys = (expand(prk, label(self.suite, purpose)) for purpose in ("c2s", "s2c", "resume"))
+        purposes = ("c2s", "s2c", "resume", "export")
+        keys = (expand(prk, label(self.suite, purpose)) for purpose in purposes)
         return Session(self.suite, self.fresh, self.sid, *keys)
 
 

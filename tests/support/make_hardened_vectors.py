@@ -28,6 +28,7 @@ from hardened_reference import (
     Resumption,
     decompress,
     encode_point,
+    exported,
     finish,
     msgpack,
     next_key,
@@ -755,6 +756,30 @@ def key_schedule() -> Iterator[Case]:
         yield Case(f"rekey-{suite}-ok", "rekey", given, output=output)
 
 
+def exports() -> Iterator[Case]:
+    """Values of the exporter, after a login and after a resumption."""
+    for suite in NUMBERS:
+        for way, shake in (("login", Login(suite).shake), ("resumption", Resumption(suite).shake)):
+            secret = shake.session.export
+            for name, label, context, length in (
+                ("empty-context", "shop.example device", b"", 32),
+                ("context", "shop.example device", b"enrol", 32),
+                ("shortest", "a", b"\x00", 16),
+                ("other-length", "a", b"\x00", 17),
+                ("label-of-128", " ~" * 64, stream("context", 300), 100),
+            ):
+                given = {
+                    "suite": suite,
+                    "export_hex": secret.hex(),
+                    "label": label,
+                    "context_hex": context.hex(),
+                    "length": length,
+                }
+                value = exported(suite, secret, label, context, length)
+                output = {"value_hex": value.hex()}
+                yield Case(f"export-{suite}-{way}-{name}-ok", "export", given, output=output)
+
+
 RFC_VECTORS: list[Json] = [
     {
         "idA": "server",
@@ -906,6 +931,9 @@ def subjects() -> dict[str, Subject]:
         ),
         "hardened_key_schedule": Subject(
             "From a typed code to a scalar, and from an epoch to the next.", key_schedule()
+        ),
+        "hardened_exporter": Subject(
+            "Values of the exporter, after a login and after a resumption.", exports()
         ),
         "hardened_replay_window": Subject(
             "Which of the counters are accepted, one after the other.", windows()

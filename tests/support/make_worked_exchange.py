@@ -15,10 +15,12 @@ from protocol.common.primitives import SCALAR_SEED_BYTES, hkdf, scalar
 from protocol.hardened.client_handshake import begin_login
 from protocol.hardened.client_session import seal_request
 from protocol.hardened.confirmation import Terms, confirm_login
+from protocol.hardened.exporter import exported_value
 from protocol.hardened.handshake_server import HandshakeServer
 from protocol.hardened.key_schedule import transcript
 from protocol.hardened.message_server import AcceptedMessage, ServerSession, open_request
 from protocol.hardened.sealed_messages import Envelope
+from protocol.hardened.suites import ECDH_GCM
 
 DOCUMENT = ROOT / "spec" / "PROTOCOL.md"
 HEADING = "## Appendix B. A worked exchange\n"
@@ -28,6 +30,7 @@ USERNAME, REALM, CODE = "ada@example.org", "certless", "7K3QW9XD"
 NOW_MS, EXPIRES_S, SESSION_MS = 1_800_000_000_000, 600, 43_200_000
 SENT = (("Content-Type", "text/plain"), ("Host", "shop.example"))
 REQUEST = HttpRequest("POST", "/orders?dry=1", SENT, b"two coffees")
+LABEL, CONTEXT = "shop.example device", b"enrol"
 RESPONSE = HttpResponse(201, (("Content-Type", "text/plain"),), b"order 17")
 
 Row = tuple[str, bytes]
@@ -140,7 +143,13 @@ The username is `{USERNAME}`, the realm `{REALM}`, and the code `{CODE}`. Both c
             ("k_c2s", session.c2s),
             ("k_s2c", session.s2c),
             ("resume", kept.secret),
+            ("export", session.export),
         ),
+        f"""
+A value of the **exporter** (2.5.3): 32 bytes for the label `{LABEL}` and the context
+`{CONTEXT.decode()}`:
+""",
+        _block(("value", exported_value(ECDH_GCM, session.export, LABEL, CONTEXT, 32))),
         f"\nThe **request**, sealed at {NOW_MS + 1000} ms:\n",
         _sealed(session.c2s, envelope, REQUEST),
         f"\nThe **response**, sealed at {NOW_MS + 1010} ms:\n",

@@ -10,7 +10,7 @@ from .primitives import SigningKey
 KEY_BYTES = 32
 ACCOUNT_BYTES = 32
 REVISION_BYTES = 32
-# The label of the exporter of PROTOCOL, whose value binds a signature to a session.
+# The exporter label (PROTOCOL §2.5.3, §5.9) of the value that binds a signature to a session.
 EXPORT_LABEL = "certless-vault/1"
 
 

@@ -8,6 +8,8 @@ import { orCancelled, throwIfCancelled } from '../common/abort.js';
 import { ClassicEnrolment } from './classicEnrolment.js';
 import { Cancelled, CertlessError, NoAnswer, NotLoggedIn, OutcomeUnknown, Refused, SocketRefused, StreamBroken, isRetryable } from '../common/errors.js';
 import { WINDOW_MS } from '../protocol/classic/freshness.js';
+import { exportedValue } from '../protocol/hardened/keySchedule.js';
+import { findSuite } from '../protocol/hardened/suites.js';
 import { HardenedEnrolment } from './hardenedEnrolment.js';
 import { SessionPersistence, hasTicket } from './persistence.js';
 import { CookieJar } from './cookieJar.js';
@@ -59,6 +61,9 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 const REJECTED_AT_ONCE =
   'The service refused a session that was just opened. Check the clock of this device. If it is ' +
   'correct, tell the operator of the service.';
+
+const NO_EXPORTER =
+  'This session exports no values: it is classic, or an older client opened it. Log in again with ecdh-gcm or rsa-gcm.';
 
 const NO_SOCKETS = 'The classic suite has no WebSockets: use ecdh-gcm or rsa-gcm.';
 
@@ -222,6 +227,21 @@ export class Session extends EventTarget {
   #responseOf(request, answer, signal) {
     const { stream } = answer;
     return responseOf(request, answer, stream === undefined ? undefined : bodyStream(this.#client, stream, signal));
+  }
+
+  /**
+   * A secret value that only this client and the gateway can compute in this session (PROTOCOL §2.5.3). A new
+   * session (`renewed`) has other values.
+   * @param {string} label the purpose, e.g. `shop.example device`
+   * @param {Uint8Array} [context]
+   * @param {number} [length] 16 to 8160
+   * @returns {Promise<Uint8Array>}
+   */
+  async export(label, context = new Uint8Array(), length = 32) {
+    const { kept } = await this.#activeSession(null);
+    const session = kept.version === 2 && kept.session;
+    if (!session || !session.exporter) throw new CertlessError('no_exporter', NO_EXPORTER);
+    return exportedValue(findSuite(session.suite), session.exporter, label, context, length);
   }
 
   /** Logs out: ends the session at the gateway and forgets it here, even if the gateway does not answer. */

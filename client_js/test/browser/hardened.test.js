@@ -32,6 +32,7 @@ async function visit(visitor, origin, path = '/page') {
       window.session = await certless.resume({ ...options(username), ...more });
       return window.session?.suite ?? null;
     };
+    window.exported = async () => `${await session.export('shop.example device')}`;
     window.send = async (body) => (await session.fetch('/bytes', { method: 'POST', body })).text();
   });
   return page;
@@ -91,10 +92,14 @@ for (const [suite, kind] of [
     });
 
     test('a reload, a second tab, and a restart of the gateway', async () => {
+      const value = await page.evaluate(() => exported());
       await page.close();
       page = await visit(visitor, site[kind]);
       const other = await visit(visitor, site[kind], '/module');
-      for (const tab of [page, other]) assert.equal(await tab.evaluate((name) => goOn(name), username), suite);
+      for (const tab of [page, other]) {
+        assert.equal(await tab.evaluate((name) => goOn(name), username), suite);
+        assert.equal(await tab.evaluate(() => exported()), value);
+      }
       await site.gateway.restart();
       const texts = ['0', '1', '2', '3', '4', '5'];
       const sent = texts.map((text, i) => (i % 2 ? page : other).evaluate((body) => send(body), text));
@@ -105,11 +110,13 @@ for (const [suite, kind] of [
     test('two tabs go through epochs in turns', async () => {
       const other = await visit(visitor, site[kind]);
       await other.evaluate((name) => goOn(name), username);
+      const value = await page.evaluate(() => exported());
       const tabs = [page, page, other, other, page, other, page];
       for (const [i, tab] of tabs.entries()) {
         for (const one of [page, other]) await one.evaluate((ms) => (window.aheadMs = ms), i * 901_000);
         assert.equal(await tab.evaluate(() => send('a')), 'a');
         assert.equal(await tab.evaluate(() => send('b')), 'b');
+        assert.equal(await tab.evaluate(() => exported()), value);
       }
       assert.ok((await kept(page)).session.epoch >= 3);
       assert.deepEqual(await Promise.all([page, other].map((tab) => tab.evaluate(() => codes))), [0, 0]);
@@ -127,6 +134,8 @@ for (const [suite, kind] of [
       assert.deepEqual(await Promise.all(answers), ['0', '1', '2']);
       const later = await kept(page);
       assert.notEqual(later.token, token);
+      const values = await Promise.all(tabs.map((tab) => tab.evaluate(() => exported())));
+      assert.deepEqual(values, Array(3).fill(values[0]));
       assert.deepEqual(await Promise.all(tabs.map((tab) => tab.evaluate(() => codes))), [0, 0, 0]);
       const redeemed = site.gateway.log.match(/session\/resume\/confirm 200/g);
       assert.equal(redeemed.length, 1);

@@ -119,10 +119,10 @@ export async function enrol({ primitives, handshake, sid, fresh }, { box: client
   const given = clientBox ?? NOTHING;
   const { key, iv, aad } = handshake.serverBox(given);
   const box = await primitives.aesGcmSeal(key, iv, serializeMembers('msgpack', inside), aad);
-  const { c2s, s2c, resume } = handshake.secrets(given, box);
+  const { c2s, s2c, resume, exporter } = handshake.secrets(given, box);
   const epochs = { epoch: 0, c2s, s2c, previousC2s: NOTHING, previousS2c: NOTHING, previousUntilMs: 0 };
   const lasting = { epochUntilMs: nowMs + MAX_EPOCH_MS, extended: false };
-  const keys = { privateKey: pair?.privateKey ?? null, clientKey };
+  const keys = { privateKey: pair?.privateKey ?? null, clientKey, exporter };
   const session = { sid, suite: handshake.suite, fresh, expiresMs: nowMs + sessionS * 1000, ...epochs, ...lasting, ...keys };
   return { message: { cB: handshake.cB, box }, session, resume: ticket && resume };
 }

@@ -78,7 +78,7 @@ class PendingConfirmation {
     const inside = new Members('msgpack', await handshake.openServerBox(this.#clientBox, box));
     const offsetMs = inside.number('time_ms', MAX_FRESH_VALUE) - nowMs;
     const expiresMs = nowMs + inside.number('session_s', MAX_SESSION_MS / 1000) * 1000;
-    const { c2s, s2c, resume } = handshake.secrets(this.#clientBox, box);
+    const { c2s, s2c, resume, exporter } = handshake.secrets(this.#clientBox, box);
     const ticket = inside.has('ticket')
       ? {
           ticket: inside.raw('ticket', TICKET_BYTES),
@@ -92,7 +92,7 @@ class PendingConfirmation {
     if (suite.wraps) validatePublicKeyDer(serverKey);
     const { fresh } = this.#subject;
     const first = { epoch: 0, epochStartedMs: nowMs, c2s, s2c, sequence: 0, heard: false };
-    const session = { sid: this.#sid, suite: suite.name, fresh, offsetMs, ...first, serverKey };
+    const session = { sid: this.#sid, suite: suite.name, fresh, offsetMs, ...first, serverKey, exporter };
     return { session, expiresMs, ticket };
   }
 }

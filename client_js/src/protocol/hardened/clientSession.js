@@ -41,7 +41,8 @@ const CLOCK_MARGIN_MS = 1000;
 /**
  * Times are the client's; `offsetMs` is the difference to the server's clock. `sequence` is the number of
  * the last message. `heard`: an answer in this epoch has arrived. `serverKey` is the server's public key
- * (SubjectPublicKeyInfo DER) if the suite wraps, else empty.
+ * (SubjectPublicKeyInfo DER) if the suite wraps, else empty. `exporter` is the secret of the exporter. It is
+ * missing if an earlier version stored the session.
  * @typedef {Readonly<{
  *   sid: Bytes,
  *   suite: string,
@@ -54,6 +55,7 @@ const CLOCK_MARGIN_MS = 1000;
  *   sequence: number,
  *   heard: boolean,
  *   serverKey: Bytes,
+ *   exporter?: Bytes,
  * }>} ClientSession
  */
 

@@ -179,8 +179,8 @@ export class Handshake {
   }
 
   /**
-   * The first keys of the session and the secret of the next ticket: they depend on every byte
-   * that either side has sent.
+   * The first keys of the session, the secret of the next ticket and the secret of the exporter: they depend
+   * on every byte that either side has sent.
    * @param {Bytes} clientBox
    * @param {Bytes} serverBox
    */
@@ -189,7 +189,7 @@ export class Handshake {
     const prk = hkdfExtract(th2, this.#shared);
     /** @param {string} purpose */
     const key = (purpose) => hkdfExpand(prk, label(this.suite, purpose));
-    return { c2s: key('c2s'), s2c: key('s2c'), resume: key('resume') };
+    return { c2s: key('c2s'), s2c: key('s2c'), resume: key('resume'), exporter: key('export') };
   }
 }
 
@@ -197,6 +197,25 @@ export class Handshake {
 function opened(plaintext) {
   if (!plaintext) throw new DecryptionFailed('the box cannot be decrypted');
   return plaintext;
+}
+
+/**
+ * A value of the exporter, for a protocol of the application (PROTOCOL §2.5.3).
+ * @param {HardenedSuite} suite
+ * @param {Bytes} secret
+ * @param {string} name the exporter label
+ * @param {Uint8Array} context
+ * @param {number} length
+ * @throws {TypeError} an argument is outside of its limits
+ */
+export function exportedValue(suite, secret, name, context, length) {
+  const isLabel = typeof name === 'string' && /^[ -~]{1,128}$/.test(name);
+  const isContext = context instanceof Uint8Array && context.length < 65536;
+  if (!isLabel || !isContext || !Number.isInteger(length) || length < 16 || length > 8160) {
+    throw new TypeError('a label has 1 to 128 printable ASCII characters, a context at most 65535 bytes, a value 16 to 8160');
+  }
+  const info = concat(label(suite, 'exported'), lengthPrefixed(utf8(name), context), unsigned(length, 2));
+  return hkdfExpand(secret, info, length);
 }
 
 /**
