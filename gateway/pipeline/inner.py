@@ -6,7 +6,7 @@ handler writes is captured, to be sealed.
 
 import logging
 import traceback
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 
 from multidict import CIMultiDict
 
@@ -14,7 +14,7 @@ from gateway.errors import BodyTooLarge
 from protocol.common.messages import MAX_HEADER_CHARS, MAX_HEADERS, HttpRequest, HttpResponse
 from protocol.streams.opening import OFFER_FIELD
 
-from .request_headers import folded, is_field_value, is_of_a_proxy
+from .request_headers import folded, is_field_value, passes_inside
 
 # RFC 9110 §7.6.1, and headers that are only for the outer connection.
 _HOP_BY_HOP = frozenset(
@@ -30,8 +30,6 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-# The body inside is complete: its length is known.
-_NOT_INSIDE = frozenset({"certless-stream", "content-length", "expect"})
 _SAME_SITE = frozenset({"same-origin", "none"})
 # Responses with these statuses have no body, whatever a handler writes.
 BODILESS = frozenset({204, 304})
@@ -52,32 +50,34 @@ def is_to_be_streamed(method: str, status: int, headers: Mapping[str, str]) -> b
 
 def end_to_end(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """``headers`` without hop-by-hop ones and those that Connection names (RFC 9110 §7.6.1)."""
-    known = [(folded(name), name, value) for name, value in headers]
-    dropped: Set[str] = _HOP_BY_HOP
-    for known_name, _, value in known:
-        if known_name == "connection":
-            dropped = dropped | {folded(option.strip()) for option in value.split(",")}
-    return [(name, value) for known_name, name, value in known if known_name not in dropped]
+    kept, named = [], set[str]()
+    for pair in headers:
+        known = folded(pair[0])
+        if known not in _HOP_BY_HOP:
+            kept.append(pair)
+        elif known == "connection":
+            named.update(folded(option.strip()) for option in pair[1].split(","))
+    return [pair for pair in kept if folded(pair[0]) not in named] if named else kept
 
 
-def headers_for(inside: HttpRequest, host: str, *, takes_streams: bool = False) -> CIMultiDict[str]:
+def headers_for(
+    inside: HttpRequest, host: str, *, takes_streams: bool = False
+) -> list[tuple[str, str]]:
     """The headers for the application. ``host`` is used if those inside have no Host.
 
     No reverse proxy has seen them, so headers that only a reverse proxy sets are removed. Clients
     that take streams, or offer it, can also decode what an application has compressed.
     """
-    headers = CIMultiDict(
-        (name, value)
-        for name, value in end_to_end(inside.headers)
-        if (known := folded(name)) not in _NOT_INSIDE and not is_of_a_proxy(known)
-    )
-    headers.setdefault("Host", host)
-    takes_streams |= any(name.lower() == OFFER_FIELD for name, _ in inside.headers)
-    if not takes_streams or _is_of_another_site(headers):
-        for name in [name for name in headers if folded(name) == "accept-encoding"]:
-            headers.popall(name, None)
+    headers = [pair for pair in end_to_end(inside.headers) if passes_inside(pair[0])]
+    names = {folded(name) for name, _ in headers}
+    if "host" not in names:
+        headers.append(("Host", host))
+    if "accept-encoding" in names:
+        takes_streams |= any(name.lower() == OFFER_FIELD for name, _ in inside.headers)
+        if not takes_streams or _is_of_another_site(CIMultiDict(headers)):
+            headers = [pair for pair in headers if folded(pair[0]) != "accept-encoding"]
     if inside.body:
-        headers["Content-Length"] = str(len(inside.body))
+        headers.append(("Content-Length", str(len(inside.body))))
     return headers
 
 
@@ -99,6 +99,8 @@ def _is_of_another_site(headers: CIMultiDict[str]) -> bool:
 
 def as_text(value: str) -> str:
     """A header value of one character a byte as text: UTF-8, otherwise Latin-1."""
+    if value.isascii():
+        return value
     try:
         return value.encode("latin-1").decode()
     except UnicodeDecodeError:
@@ -107,7 +109,12 @@ def as_text(value: str) -> str:
 
 def captured_response(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> HttpResponse:
     """The response of the application, to be sealed. 500, if a client would not accept it."""
-    kept = tuple(end_to_end(headers))
+    return checked_response(status, end_to_end(headers), body)
+
+
+def checked_response(status: int, headers: list[tuple[str, str]], body: bytes) -> HttpResponse:
+    """As ``captured_response``, for headers without hop-by-hop ones."""
+    kept = tuple(headers)
     chars = sum(len(name) + len(value) for name, value in kept)
     fits = len(kept) <= MAX_HEADERS and chars <= MAX_HEADER_CHARS and 200 <= status <= 599
     if not fits or not all(is_field_value(value) for _, value in kept):

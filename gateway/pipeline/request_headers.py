@@ -11,8 +11,10 @@ are lists.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv6Address
+from typing import TypeVar
 
 from gateway.errors import NoHost, UnsupportedContentEncoding
 from protocol.common.envelopes import CONTENT_TYPES
@@ -54,19 +56,43 @@ _BEGINNINGS = (
     "x-rewrite-",
     "x-ssl-client-",
 )
+# The body is complete: its length is known.
+_NOT_INSIDE = frozenset({"certless-stream", "content-length", "expect"})
+_MOST_NAMES, _LONGEST_NAME = 1024, 64
+_T = TypeVar("_T")
+_NO_ENCODING = "send the body without a Content-Encoding"
 _FIELD_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _LONGEST_HOST = 261  # a name of 255 characters, a colon and a port
 _HOST = re.compile(r"(?:[A-Za-z0-9_~.-]+|\[([0-9A-Fa-f:.]+)\])(?::[0-9]{0,5})?")
 
 
+def _remembered(decide: Callable[[str], _T]) -> Callable[[str], _T]:
+    """``decide`` with a cache for the names in use, because each header is looked at many times."""
+    cached = lru_cache(maxsize=_MOST_NAMES)(decide)
+
+    def of_name(name: str) -> _T:
+        # The cache must not keep long names.
+        return cached(name) if len(name) <= _LONGEST_NAME else decide(name)
+
+    return of_name
+
+
+@_remembered
 def folded(name: str) -> str:
     """``name`` in one form for all spellings that CGI reads as the same header."""
     return _NOT_ALPHANUMERIC.sub("-", name.lower())
 
 
-def is_of_a_proxy(folded_name: str) -> bool:
-    """Whether programs trust that header because reverse proxies set it."""
-    return folded_name in _OF_A_PROXY or folded_name.startswith(_BEGINNINGS)
+@_remembered
+def passes_inside(name: str) -> bool:
+    """Whether a request for an application or an upstream can have that header of its client.
+
+    Headers that programs trust, because reverse proxies set them, and those of the body do not
+    pass.
+    """
+    known = folded(name)
+    is_of_a_proxy = known in _OF_A_PROXY or known.startswith(_BEGINNINGS)
+    return not is_of_a_proxy and known not in _NOT_INSIDE
 
 
 def is_field_value(text: str) -> bool:
@@ -95,8 +121,9 @@ def is_one_host(values: Sequence[str], *, may_be_none: bool = False) -> bool:
 
 def check_no_content_encoding(names: Iterable[str]) -> None:
     """Raises: UnsupportedContentEncoding, if ``names`` has that header in any spelling."""
-    if any(folded(name) == "content-encoding" for name in names):
-        raise UnsupportedContentEncoding("send the body without a Content-Encoding")
+    for name in names:
+        if folded(name) == "content-encoding":
+            raise UnsupportedContentEncoding(_NO_ENCODING)
 
 
 def check_inside(headers: Sequence[tuple[str, str]]) -> None:
@@ -104,8 +131,13 @@ def check_inside(headers: Sequence[tuple[str, str]]) -> None:
 
     Raises: UnsupportedContentEncoding, NoHost.
     """
-    check_no_content_encoding(name for name, _ in headers)
-    hosts = [value for name, value in headers if name.lower() == "host"]
+    hosts = []
+    for name, value in headers:
+        known = folded(name)
+        if known == "content-encoding":
+            raise UnsupportedContentEncoding(_NO_ENCODING)
+        if known == "host":
+            hosts.append(value)
     if not is_one_host(hosts, may_be_none=True):
         raise NoHost("send one header Host inside, like example.org, or none")
 

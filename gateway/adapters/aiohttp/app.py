@@ -1,7 +1,7 @@
 """Certless in front of an aiohttp application."""
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from aiohttp import HttpVersion11, hdrs, web
 from multidict import CIMultiDict
@@ -18,26 +18,39 @@ from gateway.policy.forwarded import ForwardedHeaders
 from .application import AiohttpApplication
 from .body import free_broken_body, read_body
 from .framing import refusal_of
-from .inner import PORT, Handler, InnerRequest
+from .inner import PORT, Handler, InnerRequest, as_aiohttp_reads
 from .private_api import (
     handler_of,
     keep_field_bytes,
     routes_with_expect_handler,
     set_asked,
 )
-from .raw_targets import escaped
+from .raw_targets import escaped, raw_target
 from .sockets import AiohttpConnection, outer_socket
-from .upstream import raw_target
 
 ASSEMBLY: web.AppKey[Assembly] = web.AppKey("certless_assembly", Assembly)
 OUTCOME: web.RequestKey[str] = web.RequestKey("certless_outcome", str)
 
 
-def install(app: web.Application, assembly: Assembly) -> None:
-    """Put ``assembly`` in front of every route of ``app``, before ``app`` starts."""
-    middleware, max_bytes = assembly.middleware, assembly.settings.max_body_bytes
-    client_addresses = ClientAddresses(assembly.settings.trusted_proxies)
-    forwarded = ForwardedHeaders(assembly.settings.trusted_headers, client_addresses)
+def install(
+    app: web.Application,
+    assembly: Assembly,
+    application_of: Callable[[web.Request], InnerApplication] | None = None,
+) -> None:
+    """Put ``assembly`` in front of every route of ``app``, before ``app`` starts.
+
+    ``application_of`` returns what runs the requests inside sealed messages, if not ``app``.
+    """
+    settings = assembly.settings
+    limits = (settings.max_body_bytes, settings.max_stream_bytes)
+
+    def own_application(outer: web.Request) -> InnerApplication:
+        return AiohttpApplication(handler_of(app), outer, *limits)
+
+    inner_of = application_of or own_application
+    middleware = assembly.middleware
+    client_addresses = ClientAddresses(settings.trusted_proxies)
+    forwarded = ForwardedHeaders(settings.trusted_headers, client_addresses)
     keep_field_bytes()
 
     @web.middleware
@@ -61,7 +74,7 @@ def install(app: web.Application, assembly: Assembly) -> None:
         has_one_host = is_one_host(request.headers.getall(hdrs.HOST, []), may_be_none=is_old)
         if has_one_host and middleware.is_public(request.method, request.rel_url.raw_path):
             return await handler(request)
-        outer = _AiohttpRequest(request, has_one_host, app, max_bytes)
+        outer = _AiohttpRequest(request, has_one_host, inner_of)
         reply = await middleware.answer(outer)
         if reply.opens_socket:
             response = outer_socket()
@@ -115,10 +128,13 @@ def _behind_proxy(request: web.Request, forwarded: ForwardedHeaders) -> None:
 class _AiohttpRequest(OuterRequest):
     """A request of ``app``."""
 
-    __slots__ = ("_app", "_max_bytes", "_request")
+    __slots__ = ("_application_of", "_request")
 
     def __init__(
-        self, request: web.Request, has_one_host: bool, app: web.Application, max_bytes: int
+        self,
+        request: web.Request,
+        has_one_host: bool,
+        application_of: Callable[[web.Request], InnerApplication],
     ) -> None:
         self.method = request.method
         self.raw_path = request.rel_url.raw_path
@@ -131,8 +147,7 @@ class _AiohttpRequest(OuterRequest):
         self.is_handshake = outer_socket().can_prepare(request).ok
         self.remote = request.remote or UNKNOWN
         self._request = request
-        self._app = app
-        self._max_bytes = max_bytes
+        self._application_of = application_of
 
     @property
     def field_lines(self) -> Iterable[tuple[str, str]]:
@@ -150,9 +165,7 @@ class _AiohttpRequest(OuterRequest):
 
     @property
     def application(self) -> InnerApplication:
-        settings = self._app[ASSEMBLY].settings
-        limits = (self._max_bytes, settings.max_stream_bytes)
-        return AiohttpApplication(handler_of(self._app), self._request, *limits)
+        return self._application_of(self._request)
 
 
 async def _send(request: web.Request, response: web.StreamResponse) -> None:
@@ -198,9 +211,7 @@ def _response(reply: Reply) -> web.StreamResponse:
     if reply.records is not None:
         return _Records(reply, reply.records)
     headers = CIMultiDict(
-        # As aiohttp's own parser decodes them.
-        (name, value.encode("latin-1").decode("utf-8", "surrogateescape"))
-        for name, value in reply.headers.items()
+        [(name, as_aiohttp_reads(value)) for name, value in reply.headers.items()]
     )
     response = web.Response(status=reply.status, headers=headers, body=reply.body or None)
     if reply.closes:

@@ -198,7 +198,7 @@ def streamed_request(
 ) -> StreamedInner:
     """``inside`` likewise."""
     whole, body = inside.whole, inside.body
-    headers = headers_for(whole, outer.host, takes_streams=True)
+    headers = CIMultiDict(headers_for(whole, outer.host, takes_streams=True))
     if body is not None:
         if body.length is None:
             headers[hdrs.TRANSFER_ENCODING] = "chunked"
@@ -242,18 +242,30 @@ def make_inner(
 
     ``protocol`` is that of a WebSocket, which writes itself.
     """
-    head = _head(headers, field_bytes=True)
+    head = _head(headers.items(), field_bytes=True)
     return _inner_request(kind, outer, inside, head, payload, session, writer, max_bytes, protocol)
 
 
-def _head(headers: CIMultiDict[str], *, field_bytes: bool) -> _Head:
+def _head(headers: Iterable[tuple[str, str]], *, field_bytes: bool) -> _Head:
     """Headers as aiohttp's own parser decodes them, and their bytes."""
     encoding = "latin-1" if field_bytes else "utf-8"
-    raw = tuple((name.encode(), value.encode(encoding)) for name, value in headers.items())
-    decoded = CIMultiDict(
-        (name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in raw
-    )
-    return decoded, raw
+    raw = tuple([(name.encode(), value.encode(encoding)) for name, value in headers])
+    read = as_aiohttp_reads if field_bytes else str
+    return CIMultiDict([(name, read(value)) for name, value in headers]), raw
+
+
+def as_aiohttp_reads(value: str) -> str:
+    """A header value of one character a byte as aiohttp's own parser decodes it."""
+    if value.isascii():
+        return value
+    return value.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+def as_field_bytes(value: str) -> str:
+    """The reverse of ``as_aiohttp_reads``."""
+    if value.isascii():
+        return value
+    return value.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def _inner_request(
@@ -403,10 +415,7 @@ def _checked(
 
 def captured_fields(writer: CapturingWriter) -> list[tuple[str, str]]:
     """The captured headers with values of one character a byte."""
-    return [
-        (name, value.encode("utf-8", "surrogateescape").decode("latin-1"))
-        for name, value in writer.headers.items()
-    ]
+    return [(name, as_field_bytes(value)) for name, value in writer.headers.items()]
 
 
 async def _respond(handler: Handler, request: InnerRequest) -> web.StreamResponse:

@@ -2,6 +2,8 @@
 
 No other module uses any of it. ``tests/gateway/adapters/test_private_api.py`` tests each function
 with a real server and fails if a new version of aiohttp changes what it relies on.
+
+The module is long because it holds all such uses in one place.
 """
 
 import asyncio
@@ -10,22 +12,34 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import aiohttp
-from aiohttp import WSMsgType, http_writer, web, web_response
+from aiohttp import ClientRequest, StreamReader, WSMsgType, http_writer, web, web_response
 
 # No public constructor makes a request from parts: these are the parts that the server uses.
 from aiohttp._websocket.reader import WebSocketDataQueue
 from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http import SERVER_SOFTWARE, RawRequestMessage, WebSocketReader
+from aiohttp.connector import Connection
+from aiohttp.http import (
+    SERVER_SOFTWARE,
+    HttpProcessingError,
+    RawRequestMessage,
+    RawResponseMessage,
+    StreamWriter,
+    WebSocketReader,
+)
 from aiohttp.streams import EofStream
 from aiohttp.web_urldispatcher import _default_expect_handler
 from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 _as_aiohttp_does = http_writer._serialize_headers
 
 __all__ = [
     "SERVER_SOFTWARE",
     "BaseProtocol",
+    "ClientExchange",
     "EofStream",
+    "HttpProcessingError",
+    "KeptConnections",
     "RawRequestMessage",
     "SocketProtocol",
     "UploadProtocol",
@@ -34,7 +48,6 @@ __all__ = [
     "handshake_headers",
     "hide_server_version",
     "keep_field_bytes",
-    "lift_read_timeout",
     "listening_sockets",
     "routes_with_expect_handler",
     "send_once",
@@ -234,15 +247,100 @@ def send_once(session: aiohttp.ClientSession) -> None:
     session._retry_connection = False
 
 
-def lift_read_timeout(answer: aiohttp.ClientResponse) -> None:
-    """The rest of the body may be silent for any time. The connection keeps its next timeout.
+class KeptConnections:
+    """Connections to one host, kept by ``connector`` as ``ClientSession`` uses it.
 
-    ``sock_read`` of ``ClientTimeout`` cannot differ between the header and the body.
+    ``ClientSession.request`` makes several URLs, a filter of cookies, a request object and a timer
+    for each request. This costs more than the exchange itself (decision 103).
     """
-    protocol = None if answer.connection is None else answer.connection.protocol
-    if protocol is not None:
-        protocol.read_timeout = None
-        protocol.start_timeout()
+
+    def __init__(self, connector: aiohttp.BaseConnector, url: URL) -> None:
+        self._connector = connector
+        # It names host, port and TLS for the connector, and is never sent.
+        self._asked = ClientRequest("GET", url, loop=asyncio.get_running_loop())
+
+    async def connect(self, timeout: aiohttp.ClientTimeout) -> Connection:
+        """A kept or a new connection. Raises: ClientConnectionError, ConnectionTimeoutError."""
+        try:
+            return await self._connector.connect(self._asked, [], timeout)
+        except TimeoutError:
+            raise aiohttp.ConnectionTimeoutError("no connection in time") from None
+
+
+class ClientExchange:
+    """A request and its response over ``connection``, with the parser and the flow control of
+    aiohttp's client. ``close`` it in every case.
+    """
+
+    __slots__ = ("_connection", "_protocol")
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        is_head: bool,
+        read_timeout_s: float | None,
+        header_bytes: int,
+    ) -> None:
+        """``is_head`` if the response has no body. ``header_bytes`` limits each header."""
+        protocol = connection.protocol
+        if protocol is None:
+            raise aiohttp.ClientConnectionError("the connection is closed")
+        self._connection = connection
+        self._protocol = protocol
+        protocol.set_response_params(
+            skip_payload=is_head,
+            read_until_eof=True,
+            auto_decompress=False,
+            read_timeout=read_timeout_s,
+            max_line_size=header_bytes,
+            max_field_size=header_bytes,
+        )
+
+    def write(self, data: bytes) -> None:
+        """Send ``data``, without flow control. Raises: ClientConnectionResetError."""
+        transport = self._protocol.transport
+        if transport is None or transport.is_closing():
+            raise aiohttp.ClientConnectionResetError("the connection is closed")
+        transport.write(data)
+
+    def body_writer(self, *, chunked: bool) -> StreamWriter:
+        """Writes a body with flow control, after ``write`` has sent the head."""
+        writer = StreamWriter(self._protocol, asyncio.get_running_loop())
+        if chunked:
+            writer.enable_chunking()
+        return writer
+
+    def start_read_timeout(self) -> None:
+        """The request is sent. Now silence of the upstream counts."""
+        self._protocol.start_timeout()
+
+    def lift_read_timeout(self) -> None:
+        """The rest of the body may be silent for any time."""
+        self._protocol.read_timeout = None
+        self._protocol.start_timeout()
+
+    def fail(self, error: Exception) -> None:
+        """Let ``response`` raise ``error``."""
+        self._protocol.set_exception(error)
+
+    async def response(self) -> tuple[RawResponseMessage, StreamReader]:
+        """The final response, without interim ones (1xx), and its body.
+
+        Raises: HttpProcessingError, ClientError, ConnectionError, and what ``fail`` was given.
+        """
+        while True:
+            message, content = await self._protocol.read()
+            if message.code >= 200 or message.code == 101:
+                return message, content
+
+    def release(self) -> None:
+        """The response is complete, so the connection can be kept, if both sides want it."""
+        self._connection.release()
+
+    def close(self) -> None:
+        """Close the connection, unless it was released."""
+        self._connection.close()
 
 
 def handshake_headers(socket: aiohttp.ClientWebSocketResponse) -> CIMultiDictProxy[str]:

@@ -45,6 +45,13 @@ def escaped(target: str) -> str:
     return quote_from_bytes(target.encode("utf-8", "surrogateescape"), safe=_ASCII)
 
 
+def raw_target(request: web.Request) -> str:
+    """Path and query as the client wrote them. aiohttp drops a "?" without a query."""
+    written = request.raw_path.partition("#")[0]
+    checked = request.rel_url.raw_path_qs
+    return written if escaped(written) in (checked, f"{checked}?") else checked
+
+
 def _body_bytes(headers: Mapping[str, str]) -> int:
     """The length of a body by its header; one that no body has if it is chunked."""
     if hdrs.TRANSFER_ENCODING in headers:

@@ -37,10 +37,15 @@ def reverse_proxy(
     """
     app = web.Application()
     max_body_bytes = options.get("max_body_bytes", default_of("max_body_bytes"))
+    max_stream_bytes = options.get("max_stream_bytes", default_of("max_stream_bytes"))
     proxy = Proxy(
-        upstream, targets=targets, upstream_host=upstream_host, max_body_bytes=max_body_bytes
+        upstream,
+        targets=targets,
+        upstream_host=upstream_host,
+        max_body_bytes=max_body_bytes,
+        max_stream_bytes=max_stream_bytes,
     )
-    setup(app, **options)
+    install(app, assemble(**options), proxy.application)
     app.cleanup_ctx.append(proxy.lifespan)
     app.on_response_prepare.append(proxy.clean_headers)
     app.router.add_route("*", "/{path:.*}", proxy.forward)

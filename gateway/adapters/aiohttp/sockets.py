@@ -105,7 +105,7 @@ def socket_request(
     """``inside`` as the handshake of a WebSocket."""
     headers = CIMultiDict(
         (name, value)
-        for name, value in headers_for(inside, outer.host).items()
+        for name, value in headers_for(inside, outer.host)
         if not name.lower().startswith(_OWN)
     )
     headers[hdrs.CONNECTION], headers[hdrs.UPGRADE] = "Upgrade", "websocket"

@@ -1,38 +1,69 @@
 """The upstream of the reverse proxy: the requests it receives, and its responses for the client.
 
-Targets and header values pass byte for byte. The host and the addresses of the upstream itself are
-its own business: a redirect or a cookie that names them is mapped to the host that the client asked
-for.
+Targets and header values pass byte for byte. Responses can name the host and the addresses of the
+upstream itself, in a redirect or a cookie. Such a name is mapped to the host that the client asked
+for. All header values here have one character for each byte.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from urllib.parse import quote
 
-from aiohttp import hdrs, web
-from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from gateway.config.settings import http_url
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, UpstreamFailed
 from gateway.pipeline.inner import end_to_end
-from gateway.pipeline.request_headers import folded, is_host, is_of_a_proxy
+from gateway.pipeline.request_headers import is_field_value, is_host
 from gateway.policy.client_address import UNKNOWN
 from gateway.policy.forwarded import port_of
-
-from .inner import PORT, SESSION, USER
-from .raw_targets import escaped
+from gateway.sessions.session import Session
 
 USER_HEADER = "X-Certless-User"
 SESSION_HEADER = "X-Certless-Session"
 # The value of ``upstream_host`` for the host of the upstream's URL.
 OWN_HOST = "upstream"
 
-_SET_BY_US = frozenset({"content-length", "expect", "host"})
+_SET_BY_US = frozenset({"content-length", "host"})
+# Users with other characters in their name are percent-encoded.
+_PLAIN_USER = re.compile(r"[A-Za-z0-9_.~@+-]*")
 _ABSOLUTE = re.compile(r"(?:(https?):)?//([^/?#\\]*)(.*)", re.IGNORECASE | re.DOTALL)
 _REFRESH = re.compile(r"(\s*[\d.]+\s*[;,]\s*url\s*=\s*)(.*)", re.IGNORECASE | re.DOTALL)
+# Without a body, requests with these methods have no Content-Length, as aiohttp sends them.
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _REFERENCES = frozenset({"location", "content-location"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the proxy tells the upstream about the client.
+
+    ``port`` is the port that a trusted reverse proxy names, or None.
+    """
+
+    remote: str | None
+    scheme: str
+    port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProxiedRequest:
+    """A request for the upstream: of a client in plain, or out of a sealed message of ``session``.
+
+    ``headers`` are those of the client that may pass. ``host`` is the host that the client asked
+    for, with its port if given; "" without one (HTTP/1.0). ``length`` is the length of the body, or
+    None if it is unknown.
+    """
+
+    method: str
+    target: str
+    headers: Iterable[tuple[str, str]]
+    host: str
+    origin: Origin
+    session: Session | None
+    length: int | None
 
 
 class Upstream:
@@ -56,62 +87,79 @@ class Upstream:
         self._base = parsed.raw_path.rstrip("/")
         self._host = host
         self._names = _hosts(parsed.host or "")
+        self._own_host = parsed.host_port_subcomponent or ""
 
     @property
     def has_base(self) -> bool:
         """Whether the URL has a path. Then only what is below it belongs to the upstream."""
         return bool(self._base)
 
-    def url_for(self, request: web.Request) -> URL:
-        """The URL for ``request``. Its target is that of the request, byte for byte."""
+    def target_of(self, request: ProxiedRequest) -> str:
+        """The target for ``request``: its own, byte for byte, below the path of the upstream."""
+        return self._base + request.target
+
+    def url_for(self, request: ProxiedRequest) -> URL:
+        """The URL for ``request``, of a WebSocket."""
         # A query that is given as a query loses its "?" if it is empty.
         return URL.build(
             scheme=self.url.scheme,
             host=self.url.raw_host or "",
             port=self.url.port,
-            path=self._base + raw_target(request),
+            path=self.target_of(request),
             encoded=True,
         )
 
-    def request_headers(self, request: web.Request) -> CIMultiDict[str]:
-        """The headers for the upstream: those of the client, and what is true about the request."""
-        headers = CIMultiDict(
-            (name, value)
-            for name, value in end_to_end(request.headers.items())
-            if (known := folded(name)) not in _SET_BY_US and not is_of_a_proxy(known)
-        )
-        asked = host_of(request)
+    def head(self, request: ProxiedRequest) -> bytes:
+        """The request line and the headers for the upstream. Raises: ValueError."""
+        lines = [f"{request.method} {self.target_of(request)} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in self.request_headers(request)]
+        if request.length is None:
+            lines.append("Transfer-Encoding: chunked")
+        elif request.length or request.method not in _WITHOUT_BODY:
+            lines.append(f"Content-Length: {request.length}")
+        if not is_field_value("".join(lines)):
+            raise ValueError("a control character in the head of a request")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+    def request_headers(self, request: ProxiedRequest) -> list[tuple[str, str]]:
+        """The headers for the upstream: those of the client, and facts about the request."""
+        asked, origin = request.host, request.origin
         host = self._host or asked
-        if host and host != OWN_HOST:
-            headers[hdrs.HOST] = host
+        headers = [("Host", host if host and host != OWN_HOST else self._own_host)]
+        headers += [pair for pair in request.headers if pair[0].lower() not in _SET_BY_US]
         if asked:
-            headers["X-Forwarded-Host"] = asked
-        headers["X-Forwarded-Proto"] = request.scheme
-        headers["X-Forwarded-Port"] = str(request.get(PORT) or port_of(asked, request.scheme))
-        if request.remote:
-            headers["X-Forwarded-For"] = request.remote
-        headers[hdrs.FORWARDED] = _forwarded(request.remote, asked, request.scheme)
-        if USER in request:
-            headers[USER_HEADER] = quote(request[USER], safe="@+")
-            headers[SESSION_HEADER] = request[SESSION].id
+            headers.append(("X-Forwarded-Host", asked))
+        headers.append(("X-Forwarded-Proto", origin.scheme))
+        port = origin.port or port_of(asked, origin.scheme)
+        headers.append(("X-Forwarded-Port", str(port)))
+        if origin.remote:
+            headers.append(("X-Forwarded-For", origin.remote))
+        headers.append(("Forwarded", _forwarded(origin.remote, asked, origin.scheme)))
+        if request.session is not None:
+            headers.append((USER_HEADER, _user_value(request.session.user)))
+            headers.append((SESSION_HEADER, request.session.id))
         return headers
 
     def response_headers(
-        self, request: web.Request, headers: "CIMultiDictProxy[str]"
-    ) -> Iterator[tuple[str, str]]:
-        """The headers of the upstream's response for the client."""
-        for name, value in end_to_end(headers.items()):
+        self, request: ProxiedRequest, headers: Iterable[tuple[str, str]]
+    ) -> list[tuple[str, str]]:
+        """The headers of the upstream's response for the client. Raises: UpstreamFailed."""
+        mapped = []
+        for name, value in end_to_end(headers):
+            if not is_field_value(value):
+                raise UpstreamFailed(f"the upstream sent control characters in the header {name}")
             known = name.lower()
             if known in _REFERENCES:
-                yield name, self._mapped(value, request)
+                mapped.append((name, self._mapped(value, request)))
             elif known == "refresh" and (found := _REFRESH.fullmatch(value)):
-                yield name, found[1] + self._mapped(found[2], request)
+                mapped.append((name, found[1] + self._mapped(found[2], request)))
             elif known == "set-cookie":
-                yield name, self._mapped_cookie(value, request)
+                mapped.append((name, self._mapped_cookie(value, request)))
             else:
-                yield name, value
+                mapped.append((name, value))
+        return mapped
 
-    def _mapped(self, reference: str, request: web.Request) -> str:
+    def _mapped(self, reference: str, request: ProxiedRequest) -> str:
         """``reference`` as the client can use it. It changes only if it leads to the upstream."""
         found = _ABSOLUTE.fullmatch(reference)
         if found:
@@ -127,19 +175,19 @@ class Upstream:
             return reference
         if below[1:2] in ("/", "\\"):
             # Browsers read // at the beginning as the name of a host.
-            host = host_of(request)
-            return f"{request.scheme}://{host}{below}" if host else reference
+            host = request.host
+            return f"{request.origin.scheme}://{host}{below}" if host else reference
         return below
 
-    def _is_named_by(self, scheme: str, authority: str, request: web.Request) -> bool:
+    def _is_named_by(self, scheme: str, authority: str, request: ProxiedRequest) -> bool:
         scheme = scheme.lower()
         if self._host not in (None, OWN_HOST) and authority.lower() == (self._host or "").lower():
             # With https, a redirect from http to https would become a loop.
-            return scheme in (self.url.scheme, request.scheme)
+            return scheme in (self.url.scheme, request.origin.scheme)
         host, port = _hostname(authority), port_of(authority, scheme)
         return host in self._names and (scheme, port) == (self.url.scheme, self.url.port)
 
-    def _mapped_cookie(self, cookie: str, request: web.Request) -> str:
+    def _mapped_cookie(self, cookie: str, request: ProxiedRequest) -> str:
         """``cookie`` without a Domain that no client would accept, and without the base path."""
         first, *attributes = cookie.split(";")
         kept = [first]
@@ -154,23 +202,11 @@ class Upstream:
                 kept.append(attribute)
         return ";".join(kept)
 
-    def _is_own_domain(self, domain: str, request: web.Request) -> bool:
-        domain, asked = domain.lower().removeprefix("."), _hostname(host_of(request))
+    def _is_own_domain(self, domain: str, request: ProxiedRequest) -> bool:
+        domain, asked = domain.lower().removeprefix("."), _hostname(request.host)
         if domain == asked or asked.endswith("." + domain):
             return False
         return domain in self._names or domain == _hostname(self._host or "")
-
-
-def host_of(request: web.Request) -> str:
-    """The host that the client asked for, with its port if given; "" without one (HTTP/1.0)."""
-    return request.host if hdrs.HOST in request.headers else ""
-
-
-def raw_target(request: web.Request) -> str:
-    """Path and query as the client wrote them. aiohttp drops a "?" without a query."""
-    written = request.raw_path.partition("#")[0]
-    checked = request.rel_url.raw_path_qs
-    return written if escaped(written) in (checked, f"{checked}?") else checked
 
 
 def _below(path: str, base: str) -> str | None:
@@ -191,6 +227,10 @@ def _hostname(authority: str) -> str:
     """The name or address in ``authority``, without its port and brackets."""
     name = re.sub(r":[0-9]*\Z", "", authority.lower())
     return name.strip("[]")
+
+
+def _user_value(user: str) -> str:
+    return user if _PLAIN_USER.fullmatch(user) else quote(user, safe="@+")
 
 
 def _forwarded(remote: str | None, host: str, scheme: str) -> str:

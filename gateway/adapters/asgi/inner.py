@@ -62,7 +62,7 @@ def inner_scope(
         "path": unquote(path),
         "raw_path": path.encode("latin-1"),
         "query_string": query.encode("latin-1"),
-        "headers": to_bytes(headers.items(), "latin-1" if field_bytes else "utf-8"),
+        "headers": to_bytes(headers, "latin-1" if field_bytes else "utf-8"),
         SESSION: session,
         USER: session.user,
     }

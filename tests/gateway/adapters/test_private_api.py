@@ -6,7 +6,7 @@ If a test fails after an update of aiohttp, correct ``private_api.py``. No other
 import ast
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import web, web_response
 from processes import ROOT
+from yarl import URL
 
 from gateway.adapters.aiohttp import private_api
 
@@ -194,37 +195,115 @@ async def test_send_once(once: bool) -> None:
     assert len(heads) == (2 if once else 3)
 
 
-async def test_lift_read_timeout() -> None:
-    go_on = asyncio.Event()
+@asynccontextmanager
+async def exchanges_with(
+    *answers: bytes, read_timeout_s: float | None = None
+) -> AsyncIterator[Callable[[], Awaitable[private_api.ClientExchange]]]:
+    """Begins exchanges with a server that sends the next of ``answers`` after each head."""
 
-    async def answer(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        await response.write(b"begun")
-        await go_on.wait()
-        return response
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            for answer in answers:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(answer)
+            await reader.read()
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = URL(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with server, aiohttp.TCPConnector() as connector, asyncio.timeout(20):
+        connections = private_api.KeptConnections(connector, url)
+
+        async def begin() -> private_api.ClientExchange:
+            connection = await connections.connect(aiohttp.ClientTimeout(connect=5))
+            exchange = private_api.ClientExchange(
+                connection, is_head=False, read_timeout_s=read_timeout_s, header_bytes=1024
+            )
+            exchange.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            exchange.start_read_timeout()
+            return exchange
+
+        yield begin
+
+
+_OK = b"HTTP/1.1 200 OK\r\nX-Own: \xe5\r\nContent-Length: 2\r\n\r\nok"
+_CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun"
+
+
+async def test_an_exchange_keeps_its_connection() -> None:
+    async with exchanges_with(b"HTTP/1.1 103 Early Hints\r\n\r\n" + _OK, _OK) as begin:
+        for _ in range(2):
+            exchange = await begin()
+            message, content = await exchange.response()
+            assert (message.code, message.reason) == (200, "OK")
+            assert message.raw_headers[0] == (b"X-Own", b"\xe5")
+            content.on_eof(exchange.release)
+            assert await content.read() == b"ok"
+            # It is released, so this closes nothing: the server has one connection for both.
+            exchange.close()
+
+
+async def test_an_exchange_ends_with_its_error() -> None:
+    async with exchanges_with(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 2000) as begin:
+        exchange = await begin()
+        with pytest.raises(private_api.HttpProcessingError, match="Got more than"):
+            await exchange.response()
+        exchange.close()
+        with pytest.raises(aiohttp.ClientConnectionResetError):
+            exchange.write(b"more")
+    async with exchanges_with(b"") as begin:
+        exchange = await begin()
+        exchange.fail(ValueError("a reason of ours"))
+        with pytest.raises(ValueError, match="a reason of ours"):
+            await exchange.response()
+        exchange.close()
+
+
+async def test_a_body_with_flow_control() -> None:
+    bodies: list[bytes] = []
+
+    async def take(request: web.Request) -> web.Response:
+        bodies.append(await request.read())
+        return web.Response()
 
     app = web.Application()
-    app.router.add_get("/", answer)
-    timeout = aiohttp.ClientTimeout(sock_read=0.3)
-    async with (
-        serving(app) as (url, _),
-        aiohttp.ClientSession(timeout=timeout) as http,
-        asyncio.timeout(20),
-    ):
-        async with http.get(url) as lifted, http.get(url) as limited:
-            private_api.lift_read_timeout(lifted)
-            with pytest.raises(aiohttp.SocketTimeoutError):
-                await limited.read()
-            go_on.set()
-            assert await lifted.read() == b"begun"
-            # There is no connection any more.
-            private_api.lift_read_timeout(lifted)
-        go_on.clear()
-        # The next response on the same connection has the timeout again.
-        async with http.get(url) as next_one:
-            with pytest.raises(aiohttp.SocketTimeoutError):
-                await next_one.read()
+    app.router.add_put("/", take)
+    async with serving(app) as (url, _), aiohttp.TCPConnector() as connector:
+        connections = private_api.KeptConnections(connector, URL(url))
+        for chunked in (True, False):
+            connection = await connections.connect(aiohttp.ClientTimeout(connect=5))
+            exchange = private_api.ClientExchange(
+                connection, is_head=False, read_timeout_s=None, header_bytes=1024
+            )
+            framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: 200000"
+            exchange.write(b"PUT / HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n")
+            writer = exchange.body_writer(chunked=chunked)
+            await writer.write(bytes(100_000))
+            await writer.write(bytes(100_000))
+            await writer.write_eof()
+            message, content = await exchange.response()
+            assert message.code == 200
+            await content.read()
+            exchange.close()
+    assert bodies == [bytes(200_000)] * 2
+
+
+async def test_the_read_timeout_of_an_exchange() -> None:
+    async with exchanges_with(_CUT, read_timeout_s=0.3) as begin:
+        exchange = await begin()
+        _, content = await exchange.response()
+        with pytest.raises(aiohttp.SocketTimeoutError):
+            await content.read()
+        exchange.close()
+        lifted = await begin()
+        _, content = await lifted.response()
+        lifted.lift_read_timeout()
+        assert await content.readany() == b"begun"
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await content.readany()
+        lifted.close()
 
 
 async def test_handshake_headers() -> None:
