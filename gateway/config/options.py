@@ -305,7 +305,7 @@ SETTINGS_OPTIONS: dict[str, Option] = {
     ),
     "mail_limit": NumberOption(
         section=Section.HOW_MANY,
-        help="logins of one user in 15 minutes that send mail, to each address of the user",
+        help="logins of one user in 15 minutes that send mail; each sends one to every address",
         more="Later logins get the same response but no mail",
         default=MAIL_LIMIT,
         least=1,
