@@ -37,7 +37,9 @@ from protocol.common.messages import (
 from protocol.common.rsa_keys import validate_public_key
 
 FILES = [
-    name for name in names_of_files() if name != "typed_codes" and not name.startswith("hardened_")
+    name
+    for name in names_of_files()
+    if name != "typed_codes" and not name.startswith(("hardened_", "vault_"))
 ]
 LOADED = read_all(FILES)
 

@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar
 from protocol.common.codec import serialize_msgpack
 from protocol.common.envelopes import Members
 from protocol.common.errors import MalformedMessage
-from protocol.common.primitives import POINT_BYTES
+from protocol.common.primitives import POINT_BYTES, sha256
 
 from .account import REVISION_BYTES
 from .errors import Malformed, TooLarge
@@ -391,6 +391,11 @@ class AccountState:
             temporary=int(self.has_temporary),
             reset=int(self.is_to_be_reset),
         )
+
+
+def digest(data: bytes) -> bytes:
+    """The digest of a stored note, or of the body of a stage (VAULT §9, §14)."""
+    return sha256(data)
 
 
 def sealed_note(note: bytes) -> bytes:

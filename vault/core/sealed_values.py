@@ -101,6 +101,8 @@ class DeviceRecord:
     @classmethod
     def open(cls, key: AccountKey, device_id: bytes, sealed: bytes) -> "DeviceRecord":
         """Raises: Malformed, Tampered."""
+        if len(sealed) != SEALED_RECORD_BYTES:
+            raise Malformed(f"the record of a device has {SEALED_RECORD_BYTES} bytes")
         plaintext = unseal(key.derived("devices"), sealed, _record_aad(key, device_id))
         if plaintext is None:
             raise Tampered("the record of a device was not sealed by this account")
