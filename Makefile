@@ -32,7 +32,7 @@ test-firefox: $(VENV)/.test $(BUNDLE) .make/firefox
 	cd client_js && $(WITH_PYTHON) $(WITHIN) 8m npm run test:firefox --silent
 
 test-python: $(VENV)/.test $(BUNDLE) \
-		.make/redis .make/deploy .make/php .make/dokuwiki .make/openssl .make/curl .make/bearssl
+		.make/redis .make/postgresql .make/deploy .make/php .make/dokuwiki .make/openssl .make/curl .make/bearssl
 	$(WITHIN) 35m $(PYTEST) -n 2 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --contexts='^$$|^protocol$$' --include='protocol/*' --fail-under=100
 	$(BIN)/coverage report --include='gateway/*,certless/*' --fail-under=$(GATEWAY_COVERAGE)
@@ -115,6 +115,15 @@ $(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/script
 
 .make/redis:
 	@command -v redis-server >/dev/null || { apt-get update -qq && apt-get install -y -qq redis-server; }
+	@mkdir -p $(@D) && touch $@
+
+# The vault can use it. The tests start servers of their own, so the package starts none.
+.make/postgresql:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || { apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends postgresql-common && \
+	  sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' \
+	    /etc/postgresql-common/createcluster.conf && \
+	  apt-get install -y -qq --no-install-recommends postgresql; }
 	@mkdir -p $(@D) && touch $@
 
 # The programs that the files of deploy/ configure.

@@ -1,4 +1,4 @@
-"""Fixtures that several folders share: frameworks, RSA pairs, mail servers, Redis and ports."""
+"""Fixtures that several folders share: frameworks, RSA pairs, servers of other programs, ports."""
 
 import asyncio
 import re
@@ -15,14 +15,17 @@ import pytest
 from frameworks import FRAMEWORKS
 from key_pairs import handed_round
 from mailboxes import a_free_port, self_signed
+from postgresql_servers import PostgresqlProcess, postgresql
 from redis_servers import RedisProcess
 
 from protocol.common.primitives import RsaPrivateKey
 
 if TYPE_CHECKING:
+    from vaults import RunningVault
+
     from gateway.demo import Places
 
-_KNOWS_A_GATEWAY = re.compile(r"^ *(?:from|import) (?:\w*gateway|certless)", re.MULTILINE)
+_KNOWS_A_GATEWAY = re.compile(r"^ *(?:from|import) (?:\w*gateway|certless|vault)", re.MULTILINE)
 
 _CONTEXT = pytest.StashKey[str]()
 
@@ -116,3 +119,34 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProc
 def redis_url(redis_server: RedisProcess) -> str:
     """The URL of a new store on that server, for one test."""
     return f"{redis_server.url}?name={secrets.token_hex(8)}"
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlProcess]:
+    """One PostgreSQL for all tests; each test creates its own database there."""
+    with postgresql() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def vault_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a new database of the vault. Each test runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path / 'vault.db'}"
+    server: PostgresqlProcess = request.getfixturevalue("postgresql_server")
+    return server.create(f"vault_{secrets.token_hex(6)}")
+
+
+@pytest.fixture
+def vault_key(tmp_path: Path) -> Path:
+    """The path of the key file of the vault's server."""
+    return tmp_path / "vault.key"
+
+
+@pytest.fixture
+async def vaults(vault_url: str, vault_key: Path) -> AsyncIterator["RunningVault"]:
+    """A running vault on such a database."""
+    from vaults import running
+
+    async with running(vault_url, vault_key) as at:
+        yield at

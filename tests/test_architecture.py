@@ -297,6 +297,24 @@ def test_only_the_primitives_of_the_vault_know_a_crypto_library(path: Path) -> N
     assert uses == (module(path) == "vault.core.primitives")
 
 
+VAULT_SERVER = [path for path in VAULT if module(path).startswith("vault.server")]
+
+
+@pytest.mark.parametrize("path", VAULT_SERVER, ids=module)
+def test_the_server_of_the_vault_knows_the_public_face_of_the_gateway_alone(path: Path) -> None:
+    known = {name for name in known_modules(path) if name not in ("certless", "vault")}
+    ours = ("vault.core", "vault.server", "protocol")
+    assert {name for name in known if not name.startswith(ours)} == set()
+
+
+def test_the_core_of_the_vault_loads_no_server() -> None:
+    program = "import sys, vault, vault.core.messages; print('sqlalchemy' in sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ran.stdout == "False\n"
+
+
 # --- names ---
 
 

@@ -1,7 +1,9 @@
 """docs/options.md and docs/limits.md: the tables match the declarations, and the examples work."""
 
 import ast
+import inspect
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from documents import NAMES, blocks, lead_nowhere, read
 from make_option_tables import with_tables
 from processes import ROOT
 
+import vault
 from gateway.cli.main import parser_of
 from gateway.config.file import read_config
 from gateway.config.option import Section
@@ -21,6 +24,7 @@ from gateway.options import SetupOptions
 from gateway.service.options import service_options
 from gateway.stores.urls import default_key_file
 from gateway.users.directory import TomlDirectory
+from vault.server.store.tables import METADATA
 
 # Calls with options as keyword arguments.
 CALLED = ("setup", "Certless", "add_middleware")
@@ -62,6 +66,7 @@ def test_other_options_that_the_page_names() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_options_in_python_are_options(name: str) -> None:
     known = set(SetupOptions.__annotations__) | {"app"}
+    of_the_vault = set(inspect.signature(vault.setup).parameters)
     for code in blocks(read(name), "python"):
         tree = compile(
             code,
@@ -73,7 +78,20 @@ def test_options_in_python_are_options(name: str) -> None:
         for call in ast.walk(tree):
             name_called = getattr(getattr(call, "func", None), "attr", "")
             if isinstance(call, ast.Call) and name_called in CALLED:
-                assert {keyword.arg for keyword in call.keywords} <= known
+                is_vault = ast.unparse(call.func) == "vault.setup"
+                given = {keyword.arg for keyword in call.keywords}
+                assert given <= (of_the_vault if is_vault else known)
+
+
+def test_the_page_of_the_vault_lists_its_arguments() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", read("docs/vault.md"), re.MULTILINE)
+    listed = [row for row in rows if not row.startswith("vault_")]
+    assert sorted(listed) == sorted(set(inspect.signature(vault.setup).parameters) - {"app"})
+
+
+def test_the_page_of_the_vault_lists_its_tables() -> None:
+    rows = re.findall(r"^\| `(vault_\w+)` \|", read("docs/vault.md"), re.MULTILINE)
+    assert sorted(rows) == sorted(METADATA.tables)
 
 
 async def test_the_gateway_toml_that_is_shown_is_sound(tmp_path: Path) -> None:

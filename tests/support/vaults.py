@@ -1,0 +1,70 @@
+"""A running vault for tests: behind a real gateway, with a database of its own."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from gateways import InProcess, SetClock, messages_of
+from gateways import running as running_gateway
+from vault_peer import VaultPeer
+
+import vault
+from certless import Client
+from vault import Notice
+
+REQUIRE = {"/vault/*": "ecdh-gcm"}
+
+
+@dataclass
+class RunningVault:
+    """A gateway with a vault, its notices, the sessions that it ended, and its clock."""
+
+    gateway: InProcess
+    clock: SetClock
+    stack: AsyncExitStack
+    notices: list[tuple[str, Notice]] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+
+    async def peer(self, username: str = "ann@example.org", **options: Any) -> VaultPeer:
+        """A session of the user, in ecdh-gcm unless set."""
+        client = Client(self.gateway.url, clock=self.gateway.clock, **options)
+        await self.stack.enter_async_context(client)
+        await client.login(username, code=self.gateway.mails.code)
+        return VaultPeer(client, username)
+
+    def session_id(self, peer: VaultPeer) -> str:
+        """The id of the session of ``peer``, as handlers see it."""
+        return messages_of(peer.client)._session.session_id.hex()
+
+
+@asynccontextmanager
+async def running(
+    database: str, key_file: Path, *, require: dict[str, str] = REQUIRE, **options: Any
+) -> AsyncIterator[RunningVault]:
+    """The vault on ``database``. ``options`` are those of the gateway."""
+    app, clock = web.Application(), SetClock()
+    notices: list[tuple[str, Notice]] = []
+    ended: list[str] = []
+
+    async def notify(username: str, notice: Notice) -> None:
+        notices.append((username, notice))
+
+    async def end_session(session_id: str) -> None:
+        ended.append(session_id)
+
+    vault.setup(
+        app,
+        database=database,
+        key_file=key_file,
+        notify=notify,
+        end_session=end_session,
+        clock=clock,
+    )
+    async with (
+        running_gateway(app, require=require, **options) as gateway,
+        AsyncExitStack() as stack,
+    ):
+        yield RunningVault(gateway, clock, stack, notices, ended)

@@ -1,0 +1,318 @@
+"""Accounts over a real gateway: create, unlock, change, note, devices, reset, delete."""
+
+import secrets
+
+import pytest
+from vault_peer import VaultPeer
+from vaults import RunningVault
+
+from protocol.common.primitives import sha256
+from vault.core.exchanges import DeleteDevice, PutDevice, PutNote, Revision
+from vault.core.messages import MAX_DEVICES, CommitChange, DevicePart
+from vault.core.sealed_values import Note
+from vault.core.unlock_secrets import UnlockSecret
+
+PASSWORD, OTHER = "correct horse battery", "staple"
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
+@pytest.fixture
+async def ann(vaults: RunningVault) -> VaultPeer:
+    """Ann's session, with an account."""
+    peer = await vaults.peer()
+    await peer.create(PASSWORD)
+    return peer
+
+
+def recovery_of(peer: VaultPeer) -> UnlockSecret:
+    assert peer.recovery is not None
+    return peer.recovery
+
+
+# --- unlocking ---
+
+
+async def test_an_account_opens_by_its_password_and_its_recovery_code(
+    vaults: RunningVault, ann: VaultPeer
+) -> None:
+    again = await vaults.peer()
+    assert await again.unlock(PASSWORD)
+    assert (again.key, again.revision) == (ann.key, ann.revision)
+    third = await vaults.peer()
+    assert await third.unlock_by(recovery_of(ann))
+    assert third.key == ann.key
+
+
+async def test_a_wrong_password_opens_nothing(vaults: RunningVault, ann: VaultPeer) -> None:
+    again = await vaults.peer()
+    assert not await again.unlock(OTHER)
+    assert again.key is None
+
+
+async def test_the_parameters_name_the_account_of_the_session(ann: VaultPeer) -> None:
+    found = await ann.parameters()
+    assert (found.username, found.realm) == (ann.owner.username, ann.owner.realm)
+
+
+async def test_a_second_account_does_not_replace_the_first(
+    vaults: RunningVault, ann: VaultPeer
+) -> None:
+    other = await vaults.peer()
+    body = other.creation(OTHER).serialize()
+    assert (await other.send("PUT", "/account", body)).error == "exists"
+    assert await other.unlock(PASSWORD)
+
+
+async def test_the_accounts_of_two_users_are_apart(vaults: RunningVault, ann: VaultPeer) -> None:
+    bob = await vaults.peer("bob@example.org")
+    await bob.create(OTHER)
+    assert (await bob.write_note("of Bob")).status == 204
+    assert await ann.note() is None
+    again = await vaults.peer("bob@example.org")
+    assert not await again.unlock(PASSWORD)
+    assert await again.unlock(OTHER)
+
+
+# --- changes ---
+
+
+async def test_a_new_password_replaces_the_old_one_at_the_commit(
+    vaults: RunningVault, ann: VaultPeer
+) -> None:
+    change, _ = ann.change(OTHER)
+    digest = await ann.stage(change)
+    assert await ann.staged() == change
+    again = await vaults.peer()
+    assert await again.unlock(PASSWORD)
+    await ann.commit(digest)
+    assert (await ann.signed("GET", "/change")).error == "not_found"
+    assert not await again.unlock(PASSWORD)
+    assert await again.unlock(OTHER)
+    assert again.key == ann.key
+
+
+async def test_a_new_recovery_code_replaces_the_old_one(
+    vaults: RunningVault, ann: VaultPeer
+) -> None:
+    change, code = ann.change(recovery=True)
+    assert code is not None
+    await ann.commit(await ann.stage(change))
+    again = await vaults.peer()
+    assert not await again.unlock_by(recovery_of(ann))
+    assert await again.unlock_by(code)
+
+
+async def test_a_rekey_replaces_everything_that_the_old_key_opened(
+    vaults: RunningVault, ann: VaultPeer
+) -> None:
+    assert (await ann.write_note("kept")).status == 204
+    temporary = await ann.put_temporary()
+    lost, lost_secret = await ann.put_device()
+    kept, _ = await ann.put_device()
+    sealed = await ann.sealed_note()
+    note = await ann.note()
+    assert sealed is not None
+    assert note is not None
+    again = await vaults.peer()
+    assert await again.unlock(PASSWORD)
+    change, code, key = ann.rekey(OTHER, note, sha256(sealed), [kept])
+    await ann.commit(await ann.stage(change))
+    # The old head key signs nothing any more.
+    assert (await ann.signed("GET", "/account")).error == "refused"
+    ann.key = key
+    assert [device.id for device in (await ann.state()).devices] == [kept]
+    assert await ann.note() == note
+    assert not await again.unlock(PASSWORD)
+    assert await again.unlock(OTHER)
+    assert again.key == key
+    for secret, subject in ((temporary, b""), (lost_secret, lost), (recovery_of(ann), b"")):
+        assert not await again.unlock_by(secret, subject)
+    assert await again.unlock_by(code)
+
+
+async def test_a_rekey_does_not_replace_a_note_that_its_client_has_not_seen(
+    ann: VaultPeer,
+) -> None:
+    assert (await ann.write_note("first")).status == 204
+    sealed, note = await ann.sealed_note(), await ann.note()
+    assert sealed is not None
+    change, _, _ = ann.rekey(OTHER, note, sha256(sealed))
+    digest = await ann.stage(change)
+    assert (await ann.write_note("second")).status == 204
+    body = CommitChange(ann.revision, digest).serialize()
+    assert (await ann.signed("POST", "/change/commit", body)).error == "conflict"
+    assert (await ann.signed("POST", "/change", change.serialize())).error == "conflict"
+    found = await ann.note()
+    assert found is not None
+    assert found.text == "second"
+
+
+async def test_a_commit_needs_the_staged_change_that_it_names(ann: VaultPeer) -> None:
+    body = CommitChange(ann.revision, bytes(32)).serialize()
+    assert (await ann.signed("POST", "/change/commit", body)).error == "not_found"
+    first = await ann.stage(ann.change(OTHER)[0])
+    await ann.stage(ann.change(recovery=True)[0])
+    body = CommitChange(ann.revision, first).serialize()
+    assert (await ann.signed("POST", "/change/commit", body)).error == "conflict"
+
+
+async def test_a_change_between_stage_and_commit_is_a_conflict(ann: VaultPeer) -> None:
+    digest = await ann.stage(ann.change(OTHER)[0])
+    await ann.put_device()
+    body = CommitChange(ann.revision, digest).serialize()
+    assert (await ann.signed("POST", "/change/commit", body)).error == "conflict"
+
+
+async def test_a_staged_change_is_dropped_after_24_hours(
+    vaults: RunningVault, ann: VaultPeer
+) -> None:
+    digest = await ann.stage(ann.change(OTHER)[0])
+    vaults.clock.offset_ms = DAY_MS
+    assert (await ann.signed("GET", "/change")).error == "not_found"
+    body = CommitChange(ann.revision, digest).serialize()
+    assert (await ann.signed("POST", "/change/commit", body)).error == "not_found"
+
+
+# --- temporary keys and devices ---
+
+
+async def test_a_temporary_key_works_once_and_until_its_end(
+    vaults: RunningVault, ann: VaultPeer
+) -> None:
+    key = await ann.put_temporary()
+    assert (await ann.state()).has_temporary
+    again = await vaults.peer()
+    assert await again.unlock_by(key)
+    assert again.key == ann.key
+    assert not (await ann.state()).has_temporary
+    assert not await again.unlock_by(key)
+    late = await ann.put_temporary(lifetime_s=60)
+    vaults.clock.offset_ms = 60_000
+    assert not await again.unlock_by(late)
+    assert not (await ann.state()).has_temporary
+
+
+async def test_a_new_temporary_key_replaces_the_earlier_one(
+    vaults: RunningVault, ann: VaultPeer
+) -> None:
+    earlier, later = await ann.put_temporary(), await ann.put_temporary()
+    again = await vaults.peer()
+    assert not await again.unlock_by(earlier)
+    assert await again.unlock_by(later)
+
+
+async def test_a_device_opens_the_account_until_it_is_signed_out(
+    vaults: RunningVault, ann: VaultPeer
+) -> None:
+    device_id, secret = await ann.put_device()
+    record_only, _ = await ann.put_device(opens=False)
+    listed = {device.id: device.opens for device in (await ann.state()).devices}
+    assert listed == {device_id: True, record_only: False}
+    again = await vaults.peer()
+    assert await again.unlock_by(secret, device_id)
+    await ann.sign_out(device_id)
+    assert [device.id for device in (await ann.state()).devices] == [record_only]
+    assert not await again.unlock_by(secret, device_id)
+    assert vaults.ended == [vaults.session_id(ann)]
+
+
+async def test_an_account_has_a_limit_of_devices(ann: VaultPeer) -> None:
+    first, _ = await ann.put_device(opens=False)
+    for _ in range(MAX_DEVICES - 1):
+        await ann.put_device(opens=False)
+    part = ann.device_part(secrets.token_bytes(16))
+    body = PutDevice(ann.revision, part).serialize()
+    assert (await ann.signed("PUT", "/devices", body)).error == "too_large"
+    # The same id replaces the device.
+    renamed = DevicePart(first, part.record, None)
+    await ann.changed("PUT", "/devices", PutDevice(ann.revision, renamed).serialize())
+
+
+async def test_a_device_that_is_not_there_cannot_be_signed_out(ann: VaultPeer) -> None:
+    body = DeleteDevice(ann.revision, bytes(16)).serialize()
+    assert (await ann.signed("DELETE", "/devices", body)).error == "refused"
+
+
+# --- the note ---
+
+
+async def test_a_note_replaces_the_one_that_its_client_has_seen(ann: VaultPeer) -> None:
+    assert await ann.note() is None
+    assert (await ann.write_note("first")).status == 204
+    stale = Note(2, "stale").seal(ann.known_key(), bytes(12))
+    for previous in (b"", bytes(32)):
+        body = PutNote(previous, stale).serialize()
+        assert (await ann.signed("PUT", "/note", body)).error == "conflict"
+    assert (await ann.write_note("second")).status == 204
+    assert await ann.note() == Note(2, "second")
+
+
+async def test_the_largest_note_is_kept_and_a_larger_one_is_too_large(ann: VaultPeer) -> None:
+    text = "n" * 65_536
+    assert (await ann.write_note(text)).status == 204
+    note = await ann.note()
+    assert note is not None
+    assert note.text == text
+    body = PutNote(b"", bytes(70_000)).serialize()
+    assert (await ann.signed("PUT", "/note", body)).error == "too_large"
+
+
+# --- reset and deletion ---
+
+
+async def test_a_reset_opens_an_empty_account_after_7_days(
+    vaults: RunningVault, ann: VaultPeer
+) -> None:
+    assert (await ann.write_note("lost")).status == 204
+    thief = await vaults.peer()
+    hours = await thief.request_reset()
+    assert 168 <= hours <= 169
+    assert [(name, notice.event) for name, notice in vaults.notices] == [
+        ("ann@example.org", "reset")
+    ]
+    assert (await ann.state()).is_to_be_reset
+    # Another request changes nothing, and sends no mail.
+    vaults.clock.offset_ms = DAY_MS
+    assert await thief.request_reset() == hours - 24
+    assert len(vaults.notices) == 1
+    body = thief.creation(OTHER).serialize()
+    assert (await thief.send("PUT", "/account", body)).error == "exists"
+    vaults.clock.offset_ms = hours * HOUR_MS
+    await thief.create(OTHER)
+    assert await thief.note() is None
+    assert (await ann.signed("GET", "/account")).error == "refused"
+    assert not await ann.unlock(PASSWORD)
+
+
+async def test_a_reset_expires_and_can_be_cancelled(vaults: RunningVault, ann: VaultPeer) -> None:
+    thief = await vaults.peer()
+    await thief.request_reset()
+    assert (await ann.signed("DELETE", "/reset")).status == 204
+    assert not (await ann.state()).is_to_be_reset
+    vaults.clock.offset_ms = 8 * DAY_MS
+    body = thief.creation(OTHER).serialize()
+    assert (await thief.send("PUT", "/account", body)).error == "exists"
+    await thief.request_reset()
+    vaults.clock.offset_ms += 31 * DAY_MS
+    assert (await thief.send("PUT", "/account", body)).error == "exists"
+    assert not (await ann.state()).is_to_be_reset
+
+
+async def test_without_an_account_there_is_no_reset(vaults: RunningVault) -> None:
+    peer = await vaults.peer()
+    assert (await peer.send("POST", "/reset")).error == "refused"
+    assert vaults.notices == []
+
+
+async def test_a_deletion_deletes_everything_and_is_mailed(
+    vaults: RunningVault, ann: VaultPeer
+) -> None:
+    assert (await ann.write_note("gone")).status == 204
+    stale = Revision(bytes(32)).serialize()
+    assert (await ann.signed("DELETE", "/account", stale)).error == "conflict"
+    assert (await ann.delete()).status == 204
+    assert [notice.event for _, notice in vaults.notices] == ["deleted"]
+    assert not await ann.unlock(PASSWORD)
+    await ann.create(OTHER)
+    assert await ann.note() is None

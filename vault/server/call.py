@@ -1,0 +1,101 @@
+"""One request to the vault, and the check of its signature (VAULT §7)."""
+
+import base64
+import binascii
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from protocol.common.primitives import equal
+from vault.core import statements
+from vault.core.account import Owner
+from vault.core.errors import Malformed
+from vault.core.primitives import SEED_BYTES, SIGNATURE_BYTES, SigningKey, is_signature
+
+from .errors import Conflict, Refused
+from .notices import Notify
+from .server_key import ServerKey
+from .store.database import Database
+from .store.records import StoredAccount
+from .store.transaction import Transaction
+
+SIGNATURE_FIELD = "Vault-Signature"
+_SIGNATURE_CHARS = 86
+# Checked for users without an account. Its private half is not kept.
+DECOY_KEY = SigningKey.of(secrets.token_bytes(SEED_BYTES)).public
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the handlers of requests use. ``end_session`` ends a session of the gateway."""
+
+    database: Database
+    key: ServerKey
+    clock: Callable[[], int]
+    notify: Notify
+    end_session: Callable[[str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request, as its session and its seal have authenticated it.
+
+    ``exported`` is e of the session, ``session`` its id, and ``signature`` the header field.
+    """
+
+    owner: Owner
+    session: str
+    exported: bytes = field(repr=False)
+    method: str
+    target: str
+    body: bytes = field(repr=False)
+    signature: str | None = None
+
+    @property
+    def account(self) -> bytes:
+        """The name of the user's account, whether there is one or not."""
+        return self.owner.account
+
+    def without_body(self) -> None:
+        """Raises: Malformed, if there is a body."""
+        if self.body:
+            raise Malformed("this request has no body")
+
+    def signed_by(self, head: bytes) -> bool:
+        """Whether the head key signed the request. Raises: Malformed."""
+        parts = (self.exported, self.account, self.method, self.target, self.body)
+        return is_signature(head, _signature(self.signature), statements.request(*parts))
+
+
+@asynccontextmanager
+async def signed(parts: Parts, call: Call) -> AsyncIterator[tuple[Transaction, StoredAccount]]:
+    """A transaction in which the account is locked, and its head key signed the request.
+
+    Raises: Refused, Malformed, Unavailable.
+    """
+    async with parts.database.transaction() as transaction:
+        account = await transaction.account(call.account)
+        is_right = call.signed_by(DECOY_KEY if account is None else account.head)
+        if account is None or not is_right:
+            raise Refused
+        yield transaction, account
+
+
+def check_revision(account: StoredAccount, revision: bytes) -> None:
+    """Raises: Conflict."""
+    if not equal(account.revision, revision):
+        raise Conflict("the account has changed: read it again")
+
+
+def _signature(text: str | None) -> bytes:
+    if text is None or len(text) != _SIGNATURE_CHARS:
+        raise Malformed(f"the request needs the header field {SIGNATURE_FIELD}, 86 characters")
+    try:
+        # The standard alphabet is refused, so that a signature has one spelling.
+        signature = base64.b64decode(text + "==", altchars="-_", validate=True)
+    except (binascii.Error, ValueError):
+        signature = b""
+    if len(signature) != SIGNATURE_BYTES or "+" in text or "/" in text:
+        raise Malformed(f"the header field {SIGNATURE_FIELD} must be base64url without padding")
+    return signature

@@ -1,0 +1,112 @@
+"""The tables of the newest version. ``migrations.py`` brings older databases to it.
+
+No table has the name of a user, and no column has a time that the server does not need. Times are
+milliseconds since 1970, unless the name says otherwise.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+)
+
+METADATA = MetaData()
+
+
+def _of_account() -> Column[bytes]:
+    """The account of a row that is deleted with the account."""
+    target = ForeignKey("vault_accounts.account", ondelete="CASCADE")
+    return Column("account", LargeBinary, target, primary_key=True)
+
+
+ACCOUNTS = Table(
+    "vault_accounts",
+    METADATA,
+    Column("account", LargeBinary, primary_key=True),
+    Column("head", LargeBinary, nullable=False),
+    Column("revision", LargeBinary, nullable=False),
+    Column("kdf", Integer, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    # w0 and L, under the key of the server.
+    Column("verifier", LargeBinary, nullable=False),
+    Column("password_wrap", LargeBinary, nullable=False),
+    Column("recovery_proof", LargeBinary, nullable=False),
+    Column("recovery_wrap", LargeBinary, nullable=False),
+    # The hour of the request, as hours since 1970.
+    Column("reset_hour", BigInteger),
+)
+
+NOTES = Table(
+    "vault_notes",
+    METADATA,
+    _of_account(),
+    Column("note", LargeBinary, nullable=False),
+)
+
+STAGES = Table(
+    "vault_stages",
+    METADATA,
+    _of_account(),
+    # The body of the request, under the key of the server, because it contains w0 and L.
+    Column("body", LargeBinary, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+)
+
+TEMPORARY = Table(
+    "vault_temporary_keys",
+    METADATA,
+    _of_account(),
+    Column("proof", LargeBinary, nullable=False),
+    Column("wrap", LargeBinary, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+)
+
+DEVICES = Table(
+    "vault_devices",
+    METADATA,
+    _of_account(),
+    Column("id", LargeBinary, primary_key=True),
+    Column("record", LargeBinary, nullable=False),
+    Column("proof", LargeBinary),
+    Column("wrap", LargeBinary),
+    # The session of the gateway that registered the device, under the key of the server.
+    Column("session", LargeBinary, nullable=False),
+)
+
+# Users without an account have rows here too, so that they cause the same work.
+ATTEMPTS = Table(
+    "vault_attempts",
+    METADATA,
+    Column("account", LargeBinary, primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("waits_until_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+)
+
+RUNS = Table(
+    "vault_runs",
+    METADATA,
+    Column("run", LargeBinary, primary_key=True),
+    Column("account", LargeBinary, nullable=False),
+    Column("session", String(64), nullable=False),
+    # The right confirmP, under the key of the server.
+    Column("confirm", LargeBinary, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Index("vault_runs_by_account", "account"),
+)
+
+# One row: the version of the tables, and the name of the key that seals values in them.
+SCHEMA = Table(
+    "vault_schema",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("key_id", LargeBinary, nullable=False),
+)

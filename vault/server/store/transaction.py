@@ -1,0 +1,160 @@
+"""The operations of one transaction on the store.
+
+``account`` locks the row of the account until the end of the transaction, so two workers change an
+account one after the other.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, and_, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vault.core.attempts import FORGOTTEN_AFTER_MS, Attempts
+from vault.core.wraps import Kind
+
+from .records import Stage, StoredAccount, StoredDevice, StoredRun, TemporaryKey
+from .tables import ACCOUNTS, ATTEMPTS, DEVICES, NOTES, RUNS, STAGES, TEMPORARY
+
+
+class Transaction:
+    """What happens in one transaction, or not at all. An account is named by its 32 bytes."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    # --- accounts ---
+
+    async def account(self, account: bytes) -> StoredAccount | None:
+        """The account, locked."""
+        query = select(ACCOUNTS).where(ACCOUNTS.c.account == account).with_for_update()
+        row = await self._first(query)
+        return None if row is None else StoredAccount(**row)
+
+    async def add_account(self, stored: StoredAccount) -> bool:
+        """Whether there was no such account."""
+        return await self._added(ACCOUNTS, asdict(stored))
+
+    async def save_account(self, stored: StoredAccount) -> None:
+        """Replace the row of an account that ``account`` has locked."""
+        values = asdict(stored)
+        is_it = ACCOUNTS.c.account == values.pop("account")
+        await self._connection.execute(update(ACCOUNTS).where(is_it).values(values))
+
+    async def delete_account(self, account: bytes) -> None:
+        """Delete the account with all its data and all its runs."""
+        for table in (DEVICES, TEMPORARY, STAGES, NOTES, RUNS, ATTEMPTS, ACCOUNTS):
+            await self._connection.execute(delete(table).where(table.c.account == account))
+
+    async def note(self, account: bytes) -> bytes | None:
+        row = await self._first(select(NOTES).where(NOTES.c.account == account))
+        return None if row is None else bytes(row["note"])
+
+    async def put_note(self, account: bytes, note: bytes | None) -> None:
+        await self._put(NOTES, account, None if note is None else {"note": note})
+
+    async def stage(self, account: bytes) -> Stage | None:
+        row = await self._first(select(STAGES).where(STAGES.c.account == account))
+        return None if row is None else Stage(row["body"], row["until_ms"])
+
+    async def put_stage(self, account: bytes, stage: Stage | None) -> None:
+        await self._put(STAGES, account, None if stage is None else asdict(stage))
+
+    async def temporary(self, account: bytes) -> TemporaryKey | None:
+        row = await self._first(select(TEMPORARY).where(TEMPORARY.c.account == account))
+        return None if row is None else TemporaryKey(row["proof"], row["wrap"], row["until_ms"])
+
+    async def put_temporary(self, account: bytes, key: TemporaryKey | None) -> None:
+        await self._put(TEMPORARY, account, None if key is None else asdict(key))
+
+    # --- devices ---
+
+    async def devices(self, account: bytes) -> list[StoredDevice]:
+        """All devices, sorted by id."""
+        query = select(DEVICES).where(DEVICES.c.account == account).order_by(DEVICES.c.id)
+        return [_device(row) for row in (await self._connection.execute(query)).mappings()]
+
+    async def device(self, account: bytes, device_id: bytes) -> StoredDevice | None:
+        row = await self._first(select(DEVICES).where(_is_device(account, device_id)))
+        return None if row is None else _device(row)
+
+    async def put_device(self, account: bytes, device: StoredDevice) -> None:
+        await self.delete_device(account, device.id)
+        values = {"account": account, **asdict(device)}
+        await self._connection.execute(DEVICES.insert().values(values))
+
+    async def delete_device(self, account: bytes, device_id: bytes) -> None:
+        await self._connection.execute(delete(DEVICES).where(_is_device(account, device_id)))
+
+    # --- attempts and runs ---
+
+    async def attempts(self, account: bytes, kind: Kind) -> Attempts:
+        """The attempts, locked."""
+        new = {"account": account, "kind": kind, "count": 0, "waits_until_ms": 0, "last_ms": 0}
+        await self._added(ATTEMPTS, new)
+        query = select(ATTEMPTS).where(_is_attempt(account, kind)).with_for_update()
+        row = (await self._connection.execute(query)).mappings().one()
+        return Attempts(row["count"], row["waits_until_ms"], row["last_ms"])
+
+    async def put_attempts(self, account: bytes, kind: Kind, attempts: Attempts) -> None:
+        """Replace what ``attempts`` has locked, or set it."""
+        changed = update(ATTEMPTS).where(_is_attempt(account, kind)).values(asdict(attempts))
+        await self._connection.execute(changed)
+
+    async def add_run(self, run: StoredRun, most: int) -> None:
+        """Add a run. If the account has more than ``most`` now, delete the oldest ones."""
+        await self._connection.execute(RUNS.insert().values(asdict(run)))
+        of_account = RUNS.c.account == run.account
+        newest = (
+            select(RUNS.c.run).where(of_account).order_by(RUNS.c.until_ms.desc(), RUNS.c.run)
+        ).limit(most)
+        await self._connection.execute(delete(RUNS).where(of_account, RUNS.c.run.not_in(newest)))
+
+    async def take_run(self, run: bytes, account: bytes, session: str) -> StoredRun | None:
+        """A run of this account and session. It is deleted, so nobody gets it twice."""
+        is_it = and_(RUNS.c.run == run, RUNS.c.account == account, RUNS.c.session == session)
+        row = await self._first(delete(RUNS).where(is_it).returning(*RUNS.c))
+        return None if row is None else StoredRun(**row)
+
+    async def end_runs(self, account: bytes) -> None:
+        await self._connection.execute(delete(RUNS).where(RUNS.c.account == account))
+
+    # --- old rows ---
+
+    async def sweep(self, now_ms: int) -> None:
+        """Delete what has expired."""
+        for table in (RUNS, STAGES, TEMPORARY):
+            await self._connection.execute(delete(table).where(table.c.until_ms <= now_ms))
+        forgotten = ATTEMPTS.c.last_ms <= now_ms - FORGOTTEN_AFTER_MS
+        await self._connection.execute(delete(ATTEMPTS).where(forgotten))
+
+    async def _first(self, query: Any) -> dict[str, Any] | None:
+        row = (await self._connection.execute(query)).mappings().first()
+        return None if row is None else dict(row)
+
+    async def _added(self, table: Table, values: dict[str, Any]) -> bool:
+        """Whether there was no row with these keys; then the row is there now."""
+        # The two dialects have the same method, but no common class with it.
+        is_sqlite = self._connection.dialect.name == "sqlite"
+        made = sqlite.insert(table) if is_sqlite else postgresql.insert(table)
+        result = await self._connection.execute(made.values(values).on_conflict_do_nothing())
+        return result.rowcount == 1
+
+    async def _put(self, table: Table, account: bytes, values: dict[str, Any] | None) -> None:
+        """Replace the one row of an account; None deletes it."""
+        await self._connection.execute(delete(table).where(table.c.account == account))
+        if values is not None:
+            await self._connection.execute(table.insert().values(account=account, **values))
+
+
+def _device(row: Any) -> StoredDevice:
+    return StoredDevice(**{name: value for name, value in row.items() if name != "account"})
+
+
+def _is_device(account: bytes, device_id: bytes) -> ColumnElement[bool]:
+    return and_(DEVICES.c.account == account, DEVICES.c.id == device_id)
+
+
+def _is_attempt(account: bytes, kind: Kind) -> ColumnElement[bool]:
+    return and_(ATTEMPTS.c.account == account, ATTEMPTS.c.kind == kind)
