@@ -13,7 +13,7 @@ BUNDLE := gateway/bundle/client.js
 
 WITH_PYTHON := CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: run test test-node test-browser test-firefox test-python check docs docs-options bench fuzz bundle package clean
+.PHONY: run test test-node test-browser test-firefox test-python check docs docs-options bench fuzz fuzz-c bundle package clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run $(BUNDLE)
@@ -32,7 +32,8 @@ test-firefox: $(VENV)/.test $(BUNDLE) .make/firefox
 	cd client_js && $(WITH_PYTHON) $(WITHIN) 8m npm run test:firefox --silent
 
 test-python: $(VENV)/.test $(BUNDLE) \
-		.make/redis .make/postgresql .make/deploy .make/php .make/dokuwiki .make/openssl .make/curl .make/bearssl
+		.make/redis .make/postgresql .make/deploy .make/php .make/dokuwiki .make/openssl .make/curl \
+		.make/bearssl .make/machines
 	$(WITHIN) 35m $(PYTEST) -n 2 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --contexts='^$$|^protocol$$' --include='protocol/*' --fail-under=100
 	$(BIN)/coverage report --include='gateway/*,certless/*' --fail-under=$(GATEWAY_COVERAGE)
@@ -66,6 +67,11 @@ bench: $(VENV)/.bench $(BUNDLE) .make/redis .make/deploy .make/chromium
 fuzz: $(VENV)/.test client_js/node_modules/.ready
 	cd client_js && CERTLESS_TABS_RUNS=10000 CERTLESS_TEST_MS=3600000 $(WITHIN) 2h node scripts/test.mjs test/tabs.test.js
 	FUZZ=50 $(WITHIN) 4h $(PYTEST) tests/protocol/test_properties.py tests/protocol/test_hardened_properties.py --timeout=3600
+
+# The parsers of the C client. Ten million inputs take about ten minutes.
+fuzz-c: $(VENV)/.test .make/libfuzzer
+	$(BIN)/python tests/support/make_c_corpus.py client_c/build/corpus
+	$(WITHIN) 2h $(MAKE) --no-print-directory -C client_c fuzz FUZZ_RUNS=10000000
 
 bundle: $(BUNDLE)
 
@@ -154,6 +160,20 @@ $(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/script
 .make/bearssl:
 	@{ command -v gcc && test -e /usr/include/bearssl.h; } >/dev/null || { apt-get update -qq && \
 	  apt-get install -y -qq --no-install-recommends gcc libc6-dev libbearssl-dev; }
+	@mkdir -p $(@D) && touch $@
+
+# Other machines for the C client: compilers, an emulator, and the sources of BearSSL.
+.make/machines: .make/bearssl
+	@{ command -v qemu-arm && command -v arm-linux-gnueabihf-gcc && command -v s390x-linux-gnu-gcc; } >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends qemu-user \
+	    gcc-arm-linux-gnueabihf libc6-dev-armhf-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross; }
+	$(MAKE) --silent -C client_c sources
+	@mkdir -p $(@D) && touch $@
+
+.make/libfuzzer:
+	@command -v clang >/dev/null && echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | \
+	  clang -x c -fsanitize=fuzzer - -o /dev/null 2>/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends clang libclang-rt-dev; }
 	@mkdir -p $(@D) && touch $@
 
 .make/cppcheck:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from c_client import built
+from c_client import built, made
 from hardened_reference import ORDER
 from vector_files import Json, read_all
 
@@ -197,14 +197,21 @@ def written(value: Value) -> str:
     return (value.encode() if isinstance(value, str) else value).hex()
 
 
-def run(lines: list[tuple[str, Line]], program: str = "test_vectors") -> list[str]:
+def program_for(machine: str) -> list[str]:
+    """The command that runs vectors: on this machine, or in an emulator of another one."""
+    if machine in ("arm", "s390x"):
+        return [f"qemu-{machine}", str(made("machines") / machine / "test_vectors")]
+    return [str(built() / machine)]
+
+
+def run(lines: list[tuple[str, Line]], machine: str = "test_vectors") -> list[str]:
     """What the program says to each line."""
     text = "".join(
         " ".join([kind, *(f"{name}={written(value)}" for name, value in line.items())]) + "\n"
         for kind, line in lines
     )
     ran = subprocess.run(
-        [built() / program],
+        program_for(machine),
         check=False,
         input=text,
         capture_output=True,
@@ -239,11 +246,12 @@ def cases() -> dict[str, Json]:
     return {name: case for name, case in read_all(FILES).items() if is_for_the_c_client(name, case)}
 
 
-@pytest.mark.parametrize("program", ["test_vectors", "test_vectors_small"])
-def test_the_vectors_of_a_client(cases: dict[str, Json], program: str) -> None:
+@pytest.mark.parametrize("machine", ["test_vectors", "test_vectors_small", "arm", "s390x"])
+def test_the_vectors_of_a_client(cases: dict[str, Json], machine: str) -> None:
+    """On x86-64 with both kinds of arithmetic, on 32-bit ARM, and on a big-endian machine."""
     lines = [(case["kind"], LINES[case["kind"]](given_to_c(case))) for case in cases.values()]
     wrong: dict[str, Any] = {}
-    for (name, case), line in zip(cases.items(), run(lines, program), strict=True):
+    for (name, case), line in zip(cases.items(), run(lines, machine), strict=True):
         code, found = result_of(line)
         expected: Line = {}
         if case["expect"] == "ok":

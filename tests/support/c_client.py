@@ -1,4 +1,4 @@
-"""The C client of client_c/, built with sanitizers once for all processes of the tests."""
+"""The C client of client_c/, built once for all processes of the tests."""
 
 import fcntl
 import subprocess
@@ -11,18 +11,23 @@ SOURCES = ROOT / "client_c"
 
 
 @cache
-def built() -> Path:
-    """The folder with the programs: the examples, and ``test_NAME`` for tests/client_c/NAME.c."""
+def made(target: str) -> Path:
+    """The folder of all that is built, after ``make TARGET``."""
     folder = SOURCES / "build"
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         ran = subprocess.run(
-            ["make", "--silent", "-C", SOURCES, "tests"],
+            ["make", "--silent", "-C", SOURCES, target],
             check=False,
             capture_output=True,
             text=True,
             timeout=110,
         )
     assert ran.returncode == 0, ran.stderr
-    return folder / "sanitized"
+    return folder
+
+
+def built() -> Path:
+    """The folder with the programs: the examples, and ``test_NAME`` for tests/client_c/NAME.c."""
+    return made("tests") / "sanitized"
