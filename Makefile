@@ -81,7 +81,7 @@ package: $(VENV)/.test $(BUNDLE)
 	cd client_js && npm pack --silent --pack-destination ../dist
 
 clean:
-	rm -rf $(VENV) .make build dist client_c/build $(BUNDLE)
+	rm -rf $(VENV) .make build dist client_c/build gateway/bundle
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -109,7 +109,7 @@ $(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/script
 		$(shell find client_js/src -name '*.js')
 	cd client_js && npm run build --silent
 	@mkdir -p $(@D)
-	cp client_js/dist/client.js client_js/dist/LICENSES.txt $(@D)
+	cp client_js/dist/client.js client_js/dist/vault.js client_js/dist/LICENSES.txt $(@D)
 
 .make/chromium:
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }

@@ -1,9 +1,9 @@
 /**
- * Writes dist/: `client.js` (a script; global `certless`), `client.mjs` (the same as a module) and
- * `types/`. The same sources give the same bytes.
+ * Writes dist/: `client.js` (a script; global `certless`), `vault.js` (a script; global `certlessVault`), each
+ * as a module too (`.mjs`), and `types/`. The same sources give the same bytes.
  *
- * The whole program is one function, so that it can pass its own text to a Worker without another
- * request and without a second copy.
+ * Each program is one function, so that it can pass its own text to a Worker without another request and
+ * without a second copy.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
@@ -18,6 +18,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DIST = join(ROOT, 'dist');
 const SRC = join(ROOT, 'src');
 const MAX_GZIPPED_BYTES = 69 * 1024;
+const MAX_VAULT_GZIPPED_BYTES = 90 * 1024;
 
 // gzip looks back 32 KiB, so code is beside its like: packages, then our folders from low to high (decision 92).
 const PACKAGES = [
@@ -37,40 +38,62 @@ async function modulesOf(folder) {
 const inOrder = [...(await modulesOf('common')), ...PACKAGES, ...(await Promise.all(FOLDERS.map(modulesOf))).flat()];
 const entry = [...inOrder.map((name) => `import '${name}';`), await readFile(join(SRC, 'bundle.js'), 'utf8')].join('\n');
 
-const { outputFiles } = await build({
-  absWorkingDir: ROOT,
-  stdin: { contents: entry, resolveDir: SRC, sourcefile: 'bundle.js' },
-  // These imports are for the order only. What is not used is still left out.
-  logOverride: { 'ignored-bare-import': 'silent' },
-  bundle: true,
-  write: false,
-  format: 'iife',
-  globalName: 'certless',
-  platform: 'browser',
-  target: ['es2022'],
-  minify: true,
-  legalComments: 'none',
-  charset: 'utf8',
-});
-// Terser finds another 4 % after esbuild (decision 0008).
-const { code: program } = await minify(outputFiles[0].text, {
-  ecma: 2022,
-  compress: { passes: 3, lhs_constants: false },
-  // A page without a charset may read the script in another one than UTF-8.
-  format: { ascii_only: true },
-});
-const licences =
-  '/*! certless, Apache-2.0; with @noble/ciphers, @noble/curves, @noble/hashes, micro-rsa-dsa-dh, MIT: see LICENSES.txt */\n';
-const whole = `function certlessBundle(){"use strict";${program}return certless}`;
-const script = `${licences}var certless=(${whole})();\n`;
-const exported = Object.keys(await import('../src/index.js')).sort();
-const module = `${licences}${whole}\nexport const {${exported.join(',')}}=certlessBundle();\n`;
+const LIBRARIES = ['@noble/ciphers', '@noble/curves', '@noble/hashes', 'micro-rsa-dsa-dh'];
 
 await rm(DIST, { recursive: true, force: true });
 await mkdir(DIST, { recursive: true });
-await writeFile(join(DIST, 'client.js'), script);
-await writeFile(join(DIST, 'client.mjs'), module);
-const texts = ['@noble/ciphers', '@noble/curves', '@noble/hashes', 'micro-rsa-dsa-dh'].map(async (name) => {
+
+/**
+ * Writes a program as a script and as a module.
+ * @param {{ name: string, global: string, contents: string, exported: object, libraries: string[], maxBytes: number }} program
+ */
+async function write({ name, global, contents, exported, libraries, maxBytes }) {
+  const { outputFiles } = await build({
+    absWorkingDir: ROOT,
+    stdin: { contents, resolveDir: SRC, sourcefile: 'bundle.js' },
+    // These imports are for the order only. What is not used is still left out.
+    logOverride: { 'ignored-bare-import': 'silent' },
+    bundle: true,
+    write: false,
+    format: 'iife',
+    globalName: global,
+    platform: 'browser',
+    target: ['es2022'],
+    minify: true,
+    legalComments: 'none',
+    charset: 'utf8',
+  });
+  // Terser finds another 4 % after esbuild (decision 0008).
+  const { code: program } = await minify(outputFiles[0].text, {
+    ecma: 2022,
+    compress: { passes: 3, lhs_constants: false },
+    // A page without a charset may read the script in another one than UTF-8.
+    format: { ascii_only: true },
+  });
+  const head = `/*! certless, Apache-2.0; with ${libraries.join(', ')}, MIT: see LICENSES.txt */\n`;
+  const whole = `function ${global}Bundle(){"use strict";${program}return ${global}}`;
+  const script = `${head}var ${global}=(${whole})();\n`;
+  await writeFile(join(DIST, `${name}.js`), script);
+  await writeFile(join(DIST, `${name}.mjs`), `${head}${whole}\nexport const {${Object.keys(exported).sort().join(',')}}=${global}Bundle();\n`);
+  const { length } = gzipSync(script, { level: 9 });
+  process.stdout.write(`dist/${name}.js: ${script.length} bytes, ${length} gzipped\n`);
+  if (length > maxBytes) {
+    process.stderr.write(`more than ${maxBytes} bytes gzipped\n`);
+    process.exitCode = 1;
+  }
+}
+
+await write({ name: 'client', global: 'certless', contents: entry, exported: await import('../src/index.js'), libraries: LIBRARIES, maxBytes: MAX_GZIPPED_BYTES });
+await write({
+  name: 'vault',
+  global: 'certlessVault',
+  contents: await readFile(join(SRC, 'vault', 'bundle.js'), 'utf8').then((text) => text.replaceAll("'./", "'./vault/")),
+  exported: await import('../src/vault/bundle.js'),
+  libraries: [...LIBRARIES, 'hash-wasm'],
+  maxBytes: MAX_VAULT_GZIPPED_BYTES,
+});
+
+const texts = [...LIBRARIES, 'hash-wasm'].map(async (name) => {
   const text = await readFile(join(ROOT, 'node_modules', name, 'LICENSE'), 'utf8');
   return `${name}\n\n${text.trim()}\n`;
 });
@@ -79,9 +102,3 @@ await writeFile(join(DIST, 'LICENSES.txt'), (await Promise.all(texts)).join('\n-
 const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
 execFileSync(process.execPath, [compiler, '-p', join(ROOT, 'tsconfig.types.json')], { stdio: 'inherit' });
 
-const { length } = gzipSync(script, { level: 9 });
-process.stdout.write(`dist/client.js: ${script.length} bytes, ${length} gzipped\n`);
-if (length > MAX_GZIPPED_BYTES) {
-  process.stderr.write(`more than ${MAX_GZIPPED_BYTES} bytes gzipped\n`);
-  process.exitCode = 1;
-}

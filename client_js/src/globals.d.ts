@@ -5,3 +5,4 @@ declare const certlessBundle: (() => unknown) | undefined;
 declare module 'ws' {
   export const WebSocket: new (url: string, options: { perMessageDeflate: false; maxPayload: number }) => globalThis.WebSocket;
 }
+declare const certlessVaultBundle: (() => unknown) | undefined;

@@ -11,26 +11,32 @@ import { fileURLToPath } from 'node:url';
 import vm from 'node:vm';
 import { gzipSync } from 'node:zlib';
 import * as source from '../src/index.js';
+import * as vaultSource from '../src/vault/index.js';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 const built = async () => {
   await run(process.execPath, ['scripts/build.mjs'], { cwd: ROOT });
-  return Promise.all(['client.js', 'client.mjs'].map((name) => readFile(`${ROOT}dist/${name}`, 'utf8')));
+  return Promise.all(['client.js', 'client.mjs', 'vault.js', 'vault.mjs'].map((name) => readFile(`${ROOT}dist/${name}`, 'utf8')));
 };
 
-test('two builds are identical, at most 69 KiB gzipped, with the exports of the sources', async () => {
-  const [script, module] = await built();
-  assert.deepEqual(await built(), [script, module]);
+test('two builds are identical, at most 69 and 90 KiB gzipped, with the exports of the sources', async () => {
+  const [script, module, vaultScript, vaultModule] = await built();
+  assert.deepEqual(await built(), [script, module, vaultScript, vaultModule]);
   assert.ok(gzipSync(script).length <= 69 * 1024);
+  assert.ok(gzipSync(vaultScript).length <= 90 * 1024);
   const names = Object.keys(source).sort();
   const context = vm.createContext({ TextEncoder, TextDecoder, Event, EventTarget, crypto, AbortController });
   vm.runInContext(script, context);
   const onPages = ['WebSocket', 'eventSource', 'fetch', 'page', 'start'];
   assert.deepEqual(Object.keys(context.certless).sort(), [...names, ...onPages].sort());
   assert.deepEqual(Object.keys(await import('../dist/client.mjs')).sort(), names);
-  for (const text of [script, module]) {
+  vm.runInContext(vaultScript, context);
+  const ofVault = Object.keys(vaultSource).sort();
+  assert.deepEqual(Object.keys(context.certlessVault).sort(), ofVault);
+  assert.deepEqual(Object.keys(await import('../dist/vault.mjs')).sort(), ofVault);
+  for (const text of [script, module, vaultScript, vaultModule]) {
     assert.ok(!text.includes('node:') && !text.includes('sourceMappingURL'));
   }
 });

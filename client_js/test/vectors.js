@@ -31,6 +31,8 @@ export const VECTORS = names
 
 export const HARDENED_VECTORS = names.filter(isHardened).flatMap(read);
 
+export const VAULT_VECTORS = names.filter(isOfTheVault).flatMap(read);
+
 export const TYPED_CODES = read('typed_codes');
 
 const { keys } = load('keys');

@@ -1,7 +1,8 @@
-"""The browser client that this gateway serves (PROTOCOL §1.3): the built bundle and one line.
+"""The scripts for browsers that this gateway serves (PROTOCOL §1.3): the client, and the vault.
 
-The line starts the client with the settings of this gateway. Below the prefix, ``client.js``
-redirects to ``client.HASH.js``, which never changes, so a browser may cache it for a year.
+A last line starts the client with the settings of this gateway. Below the prefix, ``client.js``
+redirects to ``client.HASH.js``, which never changes, so a browser may cache it for a year. So does
+``vault.js``.
 """
 
 import gzip
@@ -20,43 +21,59 @@ from .outer import OuterRequest, Reply
 
 BUNDLE = Path(__file__).parent.parent / "bundle" / "client.js"
 
-_NAME = "client.js"
 _OUTCOME = "client script"
 _HASH_CHARS = 16
-_HASHED_NAME = re.compile(r"client\.[0-9a-f]{16}\.js")
 # After an update a page can use the former script for this long.
 _REDIRECT = "public, max-age=300"
 _KEEP = "public, max-age=31536000, immutable"
 
 
 class ClientScript:
-    """Replies for the paths of the script.
+    """Replies for the paths of the scripts.
 
-    Without the bundle, which Node.js builds, there is no script.
+    ``bundle`` is the client, and ``vault.js`` is beside it. Without these files, which Node.js
+    builds, there are no scripts.
     """
 
     def __init__(self, settings: Settings, bundle: Path = BUNDLE) -> None:
         self._folder = settings.prefix + "/"
-        self._script = b""
-        if bundle.exists():
-            self._script = (
-                bundle.read_bytes() + b"certless.start(" + _start_options(settings) + b");\n"
-            )
-        self._gzipped = gzip.compress(self._script, mtime=0)
-        self._hashed_name = f"client.{hashlib.sha256(self._script).hexdigest()[:_HASH_CHARS]}.js"
+        start = b"certless.start(" + _start_options(settings) + b");\n"
+        self._scripts = (
+            _Script("client", bundle, start),
+            _Script("vault", bundle.with_name("vault.js"), b""),
+        )
 
     def answer(self, request: OuterRequest) -> Reply | None:
         """302 to the name with the hash, or the script under that name. None for other paths."""
         folder, name = request.raw_path.rsplit("/", 1)
-        is_read = request.method in ("GET", "HEAD")
-        if not is_read or folder + "/" != self._folder:
+        if request.method not in ("GET", "HEAD") or folder + "/" != self._folder:
             return None
-        if not self._script:
-            return _missing() if name == _NAME else None
-        if name == _NAME:
+        is_gzipped = "gzip" in request.headers.get("Accept-Encoding", "").lower()
+        for script in self._scripts:
+            if reply := script.answer(name, is_gzipped=is_gzipped):
+                return reply
+        return None
+
+
+class _Script:
+    """One script, and the names that lead to it."""
+
+    def __init__(self, name: str, bundle: Path, last_line: bytes) -> None:
+        self._name = f"{name}.js"
+        self._content = bundle.read_bytes() + last_line if bundle.exists() else b""
+        self._gzipped = gzip.compress(self._content, mtime=0)
+        digest = hashlib.sha256(self._content).hexdigest()
+        self._hashed_name = f"{name}.{digest[:_HASH_CHARS]}.js"
+        self._hashed_names = re.compile(rf"{name}\.[0-9a-f]{{16}}\.js")
+
+    def answer(self, name: str, *, is_gzipped: bool) -> Reply | None:
+        """The reply for the path ``name``, or None for other names."""
+        if not self._content:
+            return _missing() if name == self._name else None
+        if name == self._name:
             target = {"Location": self._hashed_name, "Cache-Control": _REDIRECT}
             return Reply(302, CIMultiDict(target), b"", _OUTCOME)
-        if not _HASHED_NAME.fullmatch(name):
+        if not self._hashed_names.fullmatch(name):
             return None
         headers = CIMultiDict(
             {
@@ -67,8 +84,8 @@ class ClientScript:
                 "X-Content-Type-Options": "nosniff",
             }
         )
-        if "gzip" not in request.headers.get("Accept-Encoding", "").lower():
-            return Reply(200, headers, self._script, _OUTCOME)
+        if not is_gzipped:
+            return Reply(200, headers, self._content, _OUTCOME)
         headers["Content-Encoding"] = "gzip"
         return Reply(200, headers, self._gzipped, _OUTCOME)
 

@@ -80,6 +80,16 @@ async def test_gzipped_for_who_takes_it() -> None:
         assert len(gzip.compress(answers["identity"][1])) <= 69 * 1024
 
 
+async def test_the_vault_is_served_in_the_same_way() -> None:
+    async with running() as at:
+        name = (await at.get("/.gateway/vault.js")).headers["Location"]
+        script = await at.get(f"/.gateway/{name}")
+        assert script.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert script.body == BUNDLE.with_name("vault.js").read_bytes()
+        assert len(gzip.compress(script.body)) <= 90 * 1024
+        assert (await at.get("/.gateway/client.js")).headers["Location"] != name
+
+
 async def test_who_was_sent_to_a_former_script_gets_this_one() -> None:
     async with running() as at:
         name = (await at.get("/.gateway/client.js")).headers["Location"]

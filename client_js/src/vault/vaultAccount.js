@@ -1,0 +1,423 @@
+/**
+ * A user's vault: unlock it, read and write its note, change its secrets (spec/VAULT.md).
+ *
+ * The account key stays in this object, until `lock` or the lock timer drops it. On a page the object is
+ * in a Worker (worker.js), so the page never has the key.
+ */
+import { equal, sha256 } from '../primitives/hashes.js';
+import { SCALAR_SEED_BYTES, scalar } from '../primitives/p256.js';
+import { DEFAULT_REALM } from '../protocol/hardened/suites.js';
+import { AccountKey, KEY_BYTES, NOTHING, Owner, nextRevision } from './core/account.js';
+import {
+  parseAccount,
+  parseOpened,
+  parseParameters,
+  parseResetWait,
+  parseRevision,
+  parseRun,
+  parseStaged,
+  parseStoredNote,
+  serialize,
+} from './core/bodies.js';
+import { Tampered, VaultError, WrongSecret } from './core/errors.js';
+import { openExport, sealExport } from './core/exports.js';
+import { SALT_BYTES, STRONGEST_KDF, passwordSecrets, verifierOf } from './core/password.js';
+import { openNote, openRecord, sealNote, sealRecord } from './core/sealedValues.js';
+import { proverConfirmations, proverShare, transcriptOf } from './core/spake2plus.js';
+import { creationStatement, proofStatement, rekeyStatement, typedStatement } from './core/statements.js';
+import { DEVICE_ID_BYTES, SECRET_BYTES, UnlockSecret, codeOf, readCode } from './core/unlockSecrets.js';
+import { unwrap, wrap } from './core/wraps.js';
+import { sign } from './primitives/ed25519.js';
+import { VaultApi } from './api.js';
+
+/** @typedef {import('../common/codec.js').Bytes} Bytes */
+/** @typedef {import('../primitives/contract.js').Primitives} Primitives */
+/** @typedef {import('./core/bodies.js').Members} Members */
+/** @typedef {import('./api.js').Link} Link */
+
+/**
+ * Shows a new recovery code, and resolves to what the user typed when they were asked to type it back.
+ * @typedef {(code: string) => Promise<string>} TypeBack
+ */
+
+/**
+ * `lockMs`: the vault locks itself after this time without a call, 5 minutes unless set.
+ * `realm` is that of the session.
+ * @typedef {{ realm?: string, prefix?: string, lockMs?: number }} VaultOptions
+ */
+
+/** @typedef {{ id: Bytes, name: string, kind: string, day: number, opens: boolean }} Device */
+
+const DAY_MS = 86_400_000;
+
+/** The vault is locked. */
+export class VaultLocked extends VaultError {
+  /** @override */
+  static kind = 'VaultLocked';
+
+  constructor() {
+    super('locked', 'The vault is locked. Unlock it first.');
+  }
+}
+
+export class VaultAccount {
+  #primitives;
+  #api;
+  #realm;
+  #lockMs;
+  /** @type {Owner | null} */
+  #owner = null;
+  /** @type {AccountKey | null} */
+  #key = null;
+  /** @type {Bytes} */
+  #revision = NOTHING;
+  /** The largest sequence of a note that was seen. */
+  #sequence = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  /** Called when the vault was locked. @type {(() => void) | null} */
+  onlock = null;
+
+  /**
+   * @param {Primitives} primitives
+   * @param {Link} link
+   * @param {VaultOptions} options
+   */
+  constructor(primitives, link, { realm = DEFAULT_REALM, prefix = '/vault', lockMs = 300_000 } = {}) {
+    this.#primitives = primitives;
+    this.#api = new VaultApi(link, prefix);
+    this.#realm = realm;
+    this.#lockMs = lockMs;
+  }
+
+  get isOpen() {
+    return this.#key !== null;
+  }
+
+  /** Drops the account key. */
+  lock() {
+    clearTimeout(this.#timer);
+    this.#key?.n.fill(0);
+    this.#key = null;
+    this.onlock?.();
+  }
+
+  /**
+   * Creates the account, and opens it.
+   * @param {string} password
+   * @param {TypeBack} typeBack
+   */
+  async create(password, typeBack) {
+    await this.#parameters();
+    const key = this.#newKey();
+    const part = await this.#passwordPart(password, key);
+    const { recovery, secret } = await this.#recoveryPart(key, typeBack);
+    const statement = creationStatement(await this.#api.exported(), key.account, key.head, recovery.proof);
+    const signature = sign(key.headSeed, statement);
+    const members = { head: key.head, password: part, recovery, signature, typed: secret.sign(statement) };
+    const revision = parseRevision(await this.#api.plain('PUT', '/account', members));
+    this.#expect(revision, nextRevision(NOTHING, serialize(members)));
+    // An account that replaces another one has no note yet.
+    this.#sequence = 0;
+    this.#opened(key, revision);
+  }
+
+  /** @param {string} password @throws {WrongSecret} */
+  async unlock(password) {
+    const { owner, kdf, salt } = await this.#parameters();
+    const secrets = await passwordSecrets(password, salt, kdf, owner);
+    const transcript = transcriptOf(owner, await this.#api.exported(), kdf, salt);
+    const x = scalar(this.#primitives.randomBytes(SCALAR_SEED_BYTES));
+    const share = proverShare(secrets.w0, x);
+    const { run, share: shareV, confirm } = parseRun(await this.#api.plain('POST', '/unlock/password', { share }));
+    const confirmations = proverConfirmations(transcript, secrets, x, share, shareV);
+    if (!equal(confirmations.verifier, confirm)) {
+      throw new WrongSecret('The password is wrong, or there is no vault, or it waits after wrong attempts.');
+    }
+    const opened = parseOpened(await this.#api.plain('POST', '/unlock/confirm', { run, confirm: confirmations.prover }));
+    await this.#open(opened, secrets.kek, 'password');
+  }
+
+  /** @param {string} code @throws {WrongSecret} */
+  async recover(code) {
+    await this.#unlockBy('recovery', readCode('recovery', code));
+  }
+
+  /** @param {string} code a temporary key; it works once @throws {WrongSecret} */
+  async unlockTemporarily(code) {
+    await this.#unlockBy('temporary', readCode('temporary', code));
+  }
+
+  /** @param {Bytes} id @param {Bytes} secret of this device @throws {WrongSecret} */
+  async unlockDevice(id, secret) {
+    await this.#unlockBy('device', secret, id);
+  }
+
+  /** The text of the note, or null. */
+  async note() {
+    return (await this.#readNote())?.text ?? null;
+  }
+
+  /** @param {string} text */
+  async saveNote(text) {
+    const stored = await this.#readNote();
+    await this.#writeNote(stored, text);
+  }
+
+  /** @param {string} next */
+  async changePassword(next) {
+    const key = this.#use();
+    await this.#change({ password: await this.#passwordPart(next, key) }, async (staged) => this.#checkPassword(staged, next, key));
+  }
+
+  /** @param {TypeBack} typeBack */
+  async newRecoveryCode(typeBack) {
+    const key = this.#use();
+    const { recovery, secret } = await this.#recoveryPart(key, typeBack);
+    const typed = secret.sign(typedStatement(await this.#api.exported(), key.account, recovery.proof));
+    await this.#change({ recovery, typed }, async (staged) => this.#checkRecovery(staged, secret, key));
+  }
+
+  /**
+   * Gives the account a new key. All devices and temporary keys end.
+   * @param {string} password the present one, or a new one
+   * @param {TypeBack} typeBack
+   */
+  async rekey(password, typeBack) {
+    const old = this.#use();
+    const note = await this.#readNote();
+    const key = this.#newKey();
+    const { recovery, secret } = await this.#recoveryPart(key, typeBack);
+    const part = await this.#passwordPart(password, key);
+    const typed = secret.sign(typedStatement(await this.#api.exported(), key.account, recovery.proof));
+    await this.#refresh();
+    const sealed = note && (await sealNote(this.#primitives, key, { sequence: note.sequence, text: note.text }));
+    const signature = sign(key.headSeed, rekeyStatement(key.account, this.#revision, key.head));
+    const rekey = { head: key.head, signature, previous: note?.digest ?? NOTHING, note: sealed ?? undefined, devices: [] };
+    await this.#change({ password: part, recovery, typed, rekey }, async (staged) => {
+      await this.#checkPassword(staged, password, key);
+      await this.#checkRecovery(staged, secret, key);
+    });
+    old.n.fill(0);
+    this.#opened(key, this.#revision);
+  }
+
+  /** A new temporary key, as a code. @param {{ lifetimeS?: number }} [options] at most 7 days */
+  async temporaryKey({ lifetimeS = 4 * 3600 } = {}) {
+    const key = this.#use();
+    const secret = this.#primitives.randomBytes(SECRET_BYTES.temporary);
+    const unlock = new UnlockSecret(key.account, 'temporary', secret);
+    const wrapped = await wrap(this.#primitives, unlock.kek, key, 'temporary');
+    await this.#revise('PUT', '/temporary', { proof: unlock.proof, wrap: wrapped, lifetime_s: lifetimeS });
+    return codeOf('temporary', secret);
+  }
+
+  /** @returns {Promise<Device[]>} */
+  async devices() {
+    const key = this.#use();
+    const { devices } = await this.#refresh();
+    return Promise.all(
+      devices.map(async ({ id, record, opens }) => ({ id, opens, ...(await openRecord(this.#primitives, key, id, record)) })),
+    );
+  }
+
+  /**
+   * Adds this device to the list. With `canUnlock` it gets a secret, which it must keep to itself.
+   * @param {{ name: string, kind: string, canUnlock?: boolean }} device
+   */
+  async addDevice({ name, kind, canUnlock = false }) {
+    const key = this.#use();
+    const id = this.#primitives.randomBytes(DEVICE_ID_BYTES);
+    const record = await sealRecord(this.#primitives, key, id, { name, kind, day: Math.floor(Date.now() / DAY_MS) });
+    const secret = canUnlock ? this.#primitives.randomBytes(SECRET_BYTES.device) : null;
+    const unlock = secret && new UnlockSecret(key.account, 'device', secret);
+    const opens = unlock ? { proof: unlock.proof, wrap: await wrap(this.#primitives, unlock.kek, key, 'device', id) } : {};
+    await this.#revise('PUT', '/devices', { device: { id, record, ...opens } });
+    return { id, secret };
+  }
+
+  /** @param {Bytes} id */
+  async signOut(id) {
+    await this.#revise('DELETE', '/devices', { id });
+  }
+
+  /** The note as a file that only `passphrase` opens. @param {string} passphrase */
+  async exportNote(passphrase) {
+    return sealExport(this.#primitives, (await this.note()) ?? '', passphrase, STRONGEST_KDF);
+  }
+
+  /** Replaces the note by that of a file. @param {Bytes} file @param {string} passphrase @throws {WrongSecret} */
+  async importNote(file, passphrase) {
+    await this.saveNote(await openExport(this.#primitives, file, passphrase));
+  }
+
+  /** Asks for a new, empty account. Resolves to the hours until it can be created. */
+  async reset() {
+    return parseResetWait(await this.#api.plain('POST', '/reset'));
+  }
+
+  async cancelReset() {
+    await this.#api.signed(this.#use(), 'DELETE', '/reset');
+  }
+
+  /** Deletes the account and all its data. */
+  async remove() {
+    const key = this.#use();
+    await this.#refresh();
+    await this.#api.signed(key, 'DELETE', '/account', serialize({ revision: this.#revision }));
+    this.lock();
+  }
+
+  /** The account key, for one call. Starts the lock timer again. */
+  #use() {
+    if (!this.#key) throw new VaultLocked();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.lock(), this.#lockMs);
+    /** @type {{ unref?: () => void }} */ (this.#timer).unref?.();
+    return this.#key;
+  }
+
+  /** @param {AccountKey} key @param {Bytes} revision */
+  #opened(key, revision) {
+    this.#key = key;
+    this.#revision = revision;
+    this.#use();
+  }
+
+  #newKey() {
+    return new AccountKey(this.#ownerOrFail().account, this.#primitives.randomBytes(KEY_BYTES));
+  }
+
+  /** Every call begins with the parameters, or needs an open vault. */
+  #ownerOrFail() {
+    if (!this.#owner) throw new VaultLocked();
+    return this.#owner;
+  }
+
+  async #parameters() {
+    const { username, realm, kdf, salt } = parseParameters(await this.#api.plain('GET', '/parameters'));
+    if (realm !== this.#realm) throw new Tampered('The service names another realm than that of the session.');
+    const owner = new Owner(username, realm);
+    this.#owner = owner;
+    return { owner, kdf, salt };
+  }
+
+  /** @param {import('./core/unlockSecrets.js').SecretKind} kind @param {Bytes} drawn @param {Bytes} [id] of a device */
+  async #unlockBy(kind, drawn, id = NOTHING) {
+    const { account } = (await this.#parameters()).owner;
+    const secret = new UnlockSecret(account, kind, drawn);
+    const signature = secret.sign(proofStatement(await this.#api.exported(), account, kind, id));
+    const members = kind === 'device' ? { id, signature } : { signature };
+    const opened = parseOpened(await this.#api.plain('POST', `/unlock/${kind}`, members));
+    await this.#open(opened, secret.kek, kind, id);
+  }
+
+  /**
+   * @param {{ wrap: Bytes, head: Bytes, revision: Bytes }} opened
+   * @param {Bytes} kek
+   * @param {import('./core/wraps.js').Kind} kind
+   * @param {Bytes} [subject]
+   */
+  async #open({ wrap: wrapped, head, revision }, kek, kind, subject = NOTHING) {
+    const key = await unwrap(this.#primitives, kek, wrapped, this.#ownerOrFail().account, kind, subject);
+    key.checkHead(head);
+    this.#opened(key, revision);
+  }
+
+  /** @param {string} password @param {AccountKey} key */
+  async #passwordPart(password, key) {
+    const salt = this.#primitives.randomBytes(SALT_BYTES);
+    const secrets = await passwordSecrets(password, salt, STRONGEST_KDF, this.#ownerOrFail());
+    const wrapped = await wrap(this.#primitives, secrets.kek, key, 'password');
+    return { kdf: STRONGEST_KDF, salt, ...verifierOf(secrets), wrap: wrapped };
+  }
+
+  /** @param {AccountKey} key @param {TypeBack} typeBack */
+  async #recoveryPart(key, typeBack) {
+    const drawn = this.#primitives.randomBytes(SECRET_BYTES.recovery);
+    const typed = readCode('recovery', await typeBack(codeOf('recovery', drawn)));
+    if (!equal(typed, drawn)) throw new WrongSecret('This is another recovery code. Type the one that was shown.');
+    const secret = new UnlockSecret(key.account, 'recovery', typed);
+    return { secret, recovery: { proof: secret.proof, wrap: await wrap(this.#primitives, secret.kek, key, 'recovery') } };
+  }
+
+  /** Reads the account. Nothing is believed but what the head key can confirm later. */
+  async #refresh() {
+    const key = this.#use();
+    const account = parseAccount(await this.#api.signed(key, 'GET', '/account'));
+    key.checkHead(account.head);
+    this.#revision = account.revision;
+    return account;
+  }
+
+  /**
+   * One signed change.
+   * @param {string} method
+   * @param {string} path
+   * @param {Members} members
+   */
+  async #revise(method, path, members) {
+    await this.#refresh();
+    const body = serialize({ revision: this.#revision, ...members });
+    const revision = parseRevision(await this.#api.signed(this.#use(), method, path, body));
+    this.#expect(revision, nextRevision(this.#revision, body));
+    this.#revision = revision;
+  }
+
+  /**
+   * Stage, check, commit (VAULT §9).
+   * @param {Members} parts
+   * @param {(staged: Members & { [name: string]: any }) => Promise<void>} check opens the new wraps
+   */
+  async #change(parts, check) {
+    if (!parts.rekey) await this.#refresh();
+    const key = this.#use();
+    const body = serialize({ revision: this.#revision, ...parts });
+    const digest = parseStaged(await this.#api.signed(key, 'POST', '/change', body));
+    const staged = await this.#api.signed(key, 'GET', '/change');
+    if (!equal(sha256(staged), digest) || !equal(sha256(body), digest)) throw new Tampered('The service keeps another change than the one that was sent.');
+    await check(parts);
+    const commit = serialize({ revision: this.#revision, digest });
+    const revision = parseRevision(await this.#api.signed(key, 'POST', '/change/commit', commit));
+    this.#expect(revision, nextRevision(this.#revision, commit));
+    this.#revision = revision;
+  }
+
+  /** @param {Members & { [name: string]: any }} staged @param {string} password @param {AccountKey} key */
+  async #checkPassword({ password: part }, password, key) {
+    const secrets = await passwordSecrets(password, part.salt, part.kdf, this.#ownerOrFail());
+    (await unwrap(this.#primitives, secrets.kek, part.wrap, key.account, 'password')).checkHead(key.head);
+  }
+
+  /** @param {Members & { [name: string]: any }} staged @param {UnlockSecret} secret @param {AccountKey} key */
+  async #checkRecovery({ recovery }, secret, key) {
+    (await unwrap(this.#primitives, secret.kek, recovery.wrap, key.account, 'recovery')).checkHead(key.head);
+  }
+
+  async #readNote() {
+    const key = this.#use();
+    const sealed = parseStoredNote(await this.#api.signed(key, 'GET', '/note'));
+    if (!sealed) {
+      if (this.#sequence) throw new Tampered('The service has lost the note: rolled back.');
+      return null;
+    }
+    const note = await openNote(this.#primitives, key, sealed);
+    if (note.sequence < this.#sequence) throw new Tampered('The service has an older note than before: rolled back.');
+    this.#sequence = note.sequence;
+    return { ...note, digest: sha256(sealed) };
+  }
+
+  /** @param {{ sequence: number, digest: Bytes } | null} stored @param {string} text */
+  async #writeNote(stored, text) {
+    const key = this.#use();
+    const sequence = (stored?.sequence ?? 0) + 1;
+    const note = await sealNote(this.#primitives, key, { sequence, text });
+    await this.#api.signed(key, 'PUT', '/note', serialize({ previous: stored?.digest ?? NOTHING, note }));
+    this.#sequence = sequence;
+  }
+
+  /** @param {Bytes} revision @param {Bytes} expected */
+  #expect(revision, expected) {
+    if (!equal(revision, expected)) throw new Tampered('The service has made another change than the one that was sent.');
+  }
+}
