@@ -36,6 +36,7 @@ test-python: $(VENV)/.test $(BUNDLE) \
 		.make/bearssl .make/machines
 	$(WITHIN) 35m $(PYTEST) -n 2 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --contexts='^$$|^protocol$$' --include='protocol/*' --fail-under=100
+	$(BIN)/coverage report --contexts='^$$|^vault$$' --include='vault/core/*' --fail-under=100
 	$(BIN)/coverage report --include='gateway/*,certless/*' --fail-under=$(GATEWAY_COVERAGE)
 
 check: $(VENV)/.test .make/bearssl .make/cppcheck
@@ -66,7 +67,7 @@ bench: $(VENV)/.bench $(BUNDLE) .make/redis .make/deploy .make/chromium
 
 fuzz: $(VENV)/.test client_js/node_modules/.ready
 	cd client_js && CERTLESS_TABS_RUNS=10000 CERTLESS_TEST_MS=3600000 $(WITHIN) 2h node scripts/test.mjs test/tabs.test.js
-	FUZZ=50 $(WITHIN) 4h $(PYTEST) tests/protocol/test_properties.py tests/protocol/test_hardened_properties.py --timeout=3600
+	FUZZ=50 $(WITHIN) 4h $(PYTEST) tests/protocol/test_properties.py tests/protocol/test_hardened_properties.py tests/vault/core/test_vault_properties.py --timeout=3600
 
 # The parsers of the C client. Ten million inputs take about ten minutes.
 fuzz-c: $(VENV)/.test .make/libfuzzer

@@ -26,23 +26,28 @@ if TYPE_CHECKING:
     from gateway.demo import Places
 
 _KNOWS_A_GATEWAY = re.compile(r"^ *(?:from|import) (?:\w*gateway|certless|vault)", re.MULTILINE)
+_CORE_OF_THE_VAULT = Path(__file__).parent / "vault" / "core"
 
 _CONTEXT = pytest.StashKey[str]()
 
 
 @cache
-def _is_above_the_protocol(file: Path) -> bool:
-    return bool(_KNOWS_A_GATEWAY.search(file.read_text("utf-8")))
+def _context(file: Path) -> str:
+    """The package that the tests of ``file`` cover by themselves, or "gateway"."""
+    if file.is_relative_to(_CORE_OF_THE_VAULT):
+        return "vault"
+    return "gateway" if _KNOWS_A_GATEWAY.search(file.read_text("utf-8")) else "protocol"
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Record what each test covers as "protocol" or "gateway".
+    """Record what each test covers as "protocol", "vault" (that is vault/core) or "gateway".
 
-    protocol/ must be covered by its own tests: a line that a gateway only passes is untested.
+    protocol/ and vault/core/ must be covered by their own tests: a line that a gateway only passes
+    is untested.
     """
     running = coverage.Coverage.current()
-    context = "gateway" if _is_above_the_protocol(item.path) else "protocol"
+    context = _context(item.path)
     if running is not None and item.config.stash.get(_CONTEXT, "") != context:
         running.switch_context(context)
         item.config.stash[_CONTEXT] = context

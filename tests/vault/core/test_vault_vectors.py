@@ -6,10 +6,11 @@ from typing import Any
 
 import make_vault_vectors
 import pytest
+from vault_messages import MESSAGES
 from vector_files import Json, names_of_files, read_all, stale
 
 from protocol.common.codec import parse_msgpack
-from vault.core import exchanges, messages, statements
+from vault.core import messages, statements
 from vault.core.account import AccountKey, Owner, next_revision
 from vault.core.errors import Malformed, Tampered, TooLarge, WeakKdf, WrongSecret
 from vault.core.export import open_export, seal_export
@@ -35,28 +36,6 @@ ERRORS: dict[type[Exception], str] = {
     TooLarge: "too_large",
     WeakKdf: "weak_kdf",
     WrongSecret: "wrong_secret",
-}
-MESSAGES: dict[str, Any] = {
-    "Account": messages.AccountState,
-    "CommitChange": messages.CommitChange,
-    "CreateAccount": messages.CreateAccount,
-    "Opened": messages.Opened,
-    "StageChange": messages.StageChange,
-    "BeginRun": exchanges.BeginRun,
-    "ConfirmRun": exchanges.ConfirmRun,
-    "DeleteDevice": exchanges.DeleteDevice,
-    "DeviceProof": exchanges.DeviceProof,
-    "Parameters": exchanges.Parameters,
-    "Proof": exchanges.Proof,
-    "PutDevice": exchanges.PutDevice,
-    "PutNote": exchanges.PutNote,
-    "PutTemporary": exchanges.PutTemporary,
-    "ResetWait": exchanges.ResetWait,
-    "Revision": exchanges.Revision,
-    "Run": exchanges.Run,
-    "Staged": exchanges.Staged,
-    "StoredNote": exchanges.StoredNote,
-    "VaultError": exchanges.ErrorBody,
 }
 
 
