@@ -128,7 +128,7 @@ def redis_url(redis_server: RedisProcess) -> str:
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[PostgresqlProcess]:
-    """One PostgreSQL for all tests; each test creates its own database there."""
+    """One PostgreSQL for all tests; each test begins with an empty database."""
     with postgresql() as server:
         yield server
 
@@ -139,7 +139,7 @@ def vault_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:{tmp_path / 'vault.db'}"
     server: PostgresqlProcess = request.getfixturevalue("postgresql_server")
-    return server.create(f"vault_{secrets.token_hex(6)}")
+    return server.emptied()
 
 
 @pytest.fixture

@@ -40,8 +40,9 @@ class PostgresqlProcess:
         self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
-    def url(self, database: str = "postgres") -> str:
-        return f"postgresql://vault@/{database}?host={self.folder}"
+    @property
+    def url(self) -> str:
+        return f"postgresql://vault@/postgres?host={self.folder}"
 
     def make(self) -> None:
         """Create the files of the server."""
@@ -81,11 +82,12 @@ class PostgresqlProcess:
             assert time.monotonic() < deadline, "PostgreSQL does not start"
             time.sleep(0.05)
 
-    def create(self, database: str) -> str:
-        """A new, empty database; its URL."""
-        command = [program("createdb"), "-h", str(self.folder), "-U", "vault", database]
-        subprocess.run(command, check=True, timeout=60)
-        return self.url(database)
+    def emptied(self) -> str:
+        """The URL of the database, after every table in it was dropped."""
+        empty = "SET lock_timeout = '10s'; DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+        command = [program("psql"), "-h", str(self.folder), "-U", "vault", "-qc", empty, "postgres"]
+        subprocess.run(command, check=True, timeout=60, capture_output=True)
+        return self.url
 
     def stop(self) -> None:
         if self._process is not None:
