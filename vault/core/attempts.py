@@ -26,9 +26,9 @@ class Attempts:
         An attempt while the server waits tests nothing, so it is not counted.
         """
         count = 0 if now_ms - self.last_ms >= FORGOTTEN_AFTER_MS else self.count
-        if now_ms < self.waits_until_ms:
-            return self, False
-        return Attempts(count + 1, now_ms + wait_ms(count + 1), now_ms), True
+        after = Attempts(count + 1, now_ms + wait_ms(count + 1), now_ms)
+        is_looked_at = now_ms >= self.waits_until_ms
+        return (after if is_looked_at else self), is_looked_at
 
 
 def wait_ms(count: int) -> int:

@@ -55,7 +55,7 @@ def _handler(
         try:
             body = await handler(parts, await _call(request, realm))
         except VaultError as error:
-            return _refusal(error)
+            return refusal(error)
         if not body:
             return web.Response(status=204)
         return web.Response(body=body, content_type=CONTENT_TYPE)
@@ -84,7 +84,7 @@ async def _call(request: web.Request, realm: str) -> Call:
     )
 
 
-def _refusal(error: VaultError) -> web.Response:
+def refusal(error: VaultError) -> web.Response:
     """Raises: VaultError, if it has no place on the wire."""
     for kind, (name, status) in ERRORS.items():
         if isinstance(error, kind):
