@@ -232,12 +232,15 @@ class VaultPeer:
         self.key.check_head(opened.head)
         self.revision = opened.revision
 
-    async def prove(self, secret: UnlockSecret, subject: bytes = b"") -> Reply:
-        """Ask for the wrap of a recovery code, a temporary key or a device."""
+    def proof(self, secret: UnlockSecret, subject: bytes = b"") -> bytes:
+        """The body that proves a recovery code, a temporary key or a device."""
         statement = statements.proof(self.exported, self.account, secret.kind, subject)
         signature = secret.proof_key.sign(statement)
-        body = DeviceProof(subject, signature) if subject else Proof(signature)
-        return await self.send("POST", f"/unlock/{secret.kind}", body.serialize())
+        return (DeviceProof(subject, signature) if subject else Proof(signature)).serialize()
+
+    async def prove(self, secret: UnlockSecret, subject: bytes = b"") -> Reply:
+        """Ask for the wrap of a recovery code, a temporary key or a device."""
+        return await self.send("POST", f"/unlock/{secret.kind}", self.proof(secret, subject))
 
     async def unlock_by(self, secret: UnlockSecret, subject: bytes = b"") -> bool:
         reply = await self.prove(secret, subject)
