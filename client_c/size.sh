@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 bearssl=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-core=$(ls src/*.c | grep -v -e posix -e http)
+core=$(ls src/*.c | grep -v -e posix -e http -e transfer)
 
 measure() {
     name=$1
@@ -21,7 +21,11 @@ measure() {
         '(void *)certless_receive_hello, (void *)certless_enter_code, (void *)certless_begin_resumption,' \
         '(void *)certless_receive_share, (void *)certless_receive_confirmation, (void *)certless_seal,' \
         '(void *)certless_open, (void *)certless_next_header, (void *)certless_error_text, (void *)certless_route,' \
-        '(void *)certless_wipe, (void *)certless_has_ticket, (void *)certless_has_session};' > "$folder/uses.c"
+        '(void *)certless_seal_for_stream, (void *)certless_seal_upload, (void *)certless_open_stream,' \
+        '(void *)certless_await_response, (void *)certless_stream_route, (void *)certless_salt_stream,' \
+        '(void *)certless_max_data, (void *)certless_send_data, (void *)certless_send_ping,' \
+        '(void *)certless_send_end, (void *)certless_record_length, (void *)certless_receive_record,' \
+        '(void *)certless_end_stream, (void *)certless_wipe, (void *)certless_has_ticket, (void *)certless_has_session};' > "$folder/uses.c"
     for file in $core; do
         "${tools}gcc" $flags -Iinclude -I"$bearssl/inc" -c "$file" -o "$folder/core/$(basename "$file" .c).o"
     done

@@ -83,6 +83,10 @@ typedef enum certless_error {
     CERTLESS_EPOCH_ENDED,
     CERTLESS_SESSION_ENDED,
 
+    /* of streams */
+    CERTLESS_STREAM_BROKEN,
+    CERTLESS_STREAM_ABORTED,
+
     /* of certless_posix.h */
     CERTLESS_STATE_IN_USE,
     CERTLESS_NO_CONNECTION,
@@ -148,8 +152,9 @@ typedef struct certless_handshake {
 
 /* The message that waits for its answer. Private. */
 typedef struct certless_pending {
-    uint8_t is_open, takes_stream;
+    uint8_t is_open;
     uint8_t tag[16];
+    uint32_t record_bytes;       /* the longest record that is accepted; 0 if no stream is */
     uint64_t value, sealed_ms;
 } certless_pending;
 
@@ -268,6 +273,119 @@ certless_error certless_open(certless_client *client, uint64_t now_ms, uint8_t *
 
 /* The next header field. 0 if there is none. Begin with a response that certless_open filled. */
 int certless_next_header(certless_response *response, certless_text *name, certless_text *value);
+
+/*
+ * Streams: bodies of any length, in records that fit into a small buffer (PROTOCOL §2.10).
+ *
+ * A long response, for example firmware. Seal the request with certless_seal_for_stream, and POST
+ * it to "/message". If the Content-Type of the response is CERTLESS_STREAM_TYPE, its body is a
+ * length in four bytes, big-endian, a message of that length for certless_open_stream, and then
+ * records. Otherwise the body is a message for certless_open_stream, and the response is whole.
+ *
+ * A long request. Seal it with certless_seal_upload, and POST it to "/stream". If the answer opens
+ * a stream, POST records to certless_stream_route with CERTLESS_STREAM_TYPE: the data, then the
+ * end. The response is 16 bytes for certless_salt_stream, and then records.
+ *
+ * A body is complete only if certless_end_stream says so after the last byte has come. Every other
+ * end is an error. Firmware that is not complete is not firmware.
+ */
+#define CERTLESS_STREAM_TYPE "application/certless-stream"
+#define CERTLESS_MIN_RECORD_BYTES 4096u    /* the least record_bytes that a receiver can ask for */
+#define CERTLESS_MAX_RECORD_BYTES 65536u
+#define CERTLESS_RECORD_OVERHEAD 42u       /* an output buffer needs this much more than the data */
+#define CERTLESS_STREAM_ROUTE_BYTES 41u
+#define CERTLESS_UNKNOWN_LENGTH UINT64_MAX
+
+/* One direction of a stream: its key, and how many records it had. Private. */
+typedef struct certless_records {
+    uint8_t key[32];
+    uint64_t counter, key_since_ms;
+    uint32_t key_records, key_bytes, limit;
+    uint8_t direction, is_over;
+} certless_records;
+
+/* An open stream. Private, except is_open. */
+typedef struct certless_stream {
+    uint8_t is_open;             /* 1 if the answer has opened the stream */
+    uint8_t id[16];
+    certless_records sent, received;
+    uint8_t *head;               /* of the caller, for the head of the response */
+    size_t head_capacity, head_length;
+    uint64_t length, body_received;
+    uint8_t has_head, has_length, is_bodiless, is_broken, is_complete, held;
+} certless_stream;
+
+/* What a record has brought. */
+typedef enum certless_event {
+    CERTLESS_NOTHING,            /* nothing for the program */
+    CERTLESS_HEAD,               /* status, headers and length of the response */
+    CERTLESS_DATA,               /* the next bytes of the body */
+    CERTLESS_END                 /* the last bytes of the body, if any; then certless_end_stream */
+} certless_event;
+
+typedef struct certless_part {
+    certless_event event;
+    const uint8_t *data;         /* in the buffer of the record, or in the stream */
+    size_t length;
+    certless_response response;  /* with CERTLESS_HEAD; without a body, and in the buffer `head` */
+    uint8_t request_verified;    /* with CERTLESS_END: 1 if the server has read the whole request */
+} certless_part;
+
+/*
+ * As certless_seal. `record_bytes` is the longest record that this side accepts. In streams, each
+ * byte of a header value is one character: write a byte above 127 as the UTF-8 of U+0080 to U+00FF.
+ */
+certless_error certless_seal_for_stream(certless_client *client, uint64_t now_ms,
+                                        const certless_request *request, uint32_t record_bytes,
+                                        uint8_t *out, size_t capacity, size_t *length);
+
+/* A request whose body follows. `body_length` is its length, or CERTLESS_UNKNOWN_LENGTH. */
+certless_error certless_seal_upload(certless_client *client, uint64_t now_ms,
+                                    const certless_request *request, uint64_t body_length,
+                                    uint32_t record_bytes, uint8_t *out, size_t capacity,
+                                    size_t *length);
+
+/* As certless_open. If it has opened a stream, stream->is_open is 1 and `response` is empty. */
+certless_error certless_open_stream(certless_client *client, uint64_t now_ms, uint8_t *in,
+                                    size_t in_length, certless_response *response,
+                                    certless_stream *stream);
+
+/* Where the head of the response is collected. `is_bodiless`: the method of the request is HEAD. */
+void certless_await_response(certless_stream *stream, uint8_t *head, size_t capacity,
+                             int is_bodiless);
+
+/* "/stream/" and the id of the stream, with a zero at its end. */
+void certless_stream_route(const certless_stream *stream, char route[CERTLESS_STREAM_ROUTE_BYTES]);
+
+/* The first 16 bytes of the response to an upload. */
+void certless_salt_stream(certless_stream *stream, const uint8_t salt[16]);
+
+/* The most data for certless_send_data. */
+size_t certless_max_data(const certless_stream *stream);
+
+/*
+ * Write one record. `capacity` is at least the data and CERTLESS_RECORD_OVERHEAD. `data` may be in
+ * `out`.
+ */
+certless_error certless_send_data(certless_stream *stream, uint64_t now_ms, const void *data,
+                                  size_t data_length, uint8_t *out, size_t capacity,
+                                  size_t *length);
+/* Sends nothing, but shows that this side is there while it has no data. */
+certless_error certless_send_ping(certless_stream *stream, uint64_t now_ms, uint8_t *out,
+                                  size_t capacity, size_t *length);
+certless_error certless_send_end(certless_stream *stream, uint64_t now_ms, uint8_t *out,
+                                 size_t capacity, size_t *length);
+
+/* How many bytes follow the four with which a record begins. */
+certless_error certless_record_length(certless_stream *stream, const uint8_t start[4],
+                                      size_t *length);
+
+/* Open these bytes, in place. */
+certless_error certless_receive_record(certless_stream *stream, uint8_t *sealed, size_t length,
+                                       certless_part *part);
+
+/* The connection has ended. CERTLESS_OK if the body was complete. */
+certless_error certless_end_stream(const certless_stream *stream);
 
 #ifdef __cplusplus
 }

@@ -69,6 +69,32 @@ certless_error certless_send(certless_link *link, certless_client *client,
                              const certless_request *request, uint8_t *buffer, size_t capacity,
                              certless_response *response);
 
+/* Put the next bytes of a body into `out`; a length of 0 ends it. Not 0: stop. */
+typedef int certless_give(void *context, uint8_t *out, size_t capacity, size_t *length);
+
+/* Take verified bytes of a body. They are the whole body only after CERTLESS_OK. Not 0: stop. */
+typedef int certless_take(void *context, const uint8_t *data, size_t length);
+
+/*
+ * A request whose response has any length, as pieces for `take`. `buffer` has at least 8192 bytes;
+ * half of it is for the head of the response, to which `response` points. The timeout of `link`
+ * limits each pause. CERTLESS_STREAM_BROKEN: the body is not complete.
+ */
+certless_error certless_download(certless_link *link, certless_client *client,
+                                 const certless_request *request, certless_take *take,
+                                 void *context, uint8_t *buffer, size_t capacity,
+                                 certless_response *response);
+
+/*
+ * A request with a body of any length, in pieces from `give`; `body_length` can be
+ * CERTLESS_UNKNOWN_LENGTH. request->body is not used. The response is as above.
+ * CERTLESS_NO_ANSWER: nothing shows that the server has received the whole body.
+ */
+certless_error certless_upload(certless_link *link, certless_client *client,
+                               const certless_request *request, uint64_t body_length,
+                               certless_give *give, certless_take *take, void *context,
+                               uint8_t *buffer, size_t capacity, certless_response *response);
+
 #ifdef __cplusplus
 }
 #endif

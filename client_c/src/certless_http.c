@@ -54,13 +54,18 @@ certless_error cl_http_open(cl_http *http, const certless_link *link)
     struct addrinfo wanted = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found = NULL;
     memset(http, 0, sizeof *http);
     http->socket = -1;
-    http->deadline_ms = certless_now_ms() + link->timeout_ms;
+    cl_http_extend(http, link);
     if (getaddrinfo(link->host, link->port, &wanted, &found) != 0)
         return CERTLESS_NO_CONNECTION;
     for (struct addrinfo *each = found; each != NULL && http->socket < 0; each = each->ai_next)
         (void)try_address(http, each);
     freeaddrinfo(found);
     return http->socket < 0 ? CERTLESS_NO_CONNECTION : CERTLESS_OK;
+}
+
+void cl_http_extend(cl_http *http, const certless_link *link)
+{
+    http->deadline_ms = certless_now_ms() + link->timeout_ms;
 }
 
 void cl_http_close(cl_http *http)
@@ -110,18 +115,6 @@ static size_t read_some(cl_http *http, uint8_t *out, size_t length)
     return length;
 }
 
-static int read_all(cl_http *http, uint8_t *out, size_t length)
-{
-    while (length > 0) {
-        size_t got = read_some(http, out, length);
-        if (got == 0)
-            return 0;
-        out += got;
-        length -= got;
-    }
-    return 1;
-}
-
 /* A line without its end. What is longer than `line` is dropped. 0 if the line has no end. */
 static int read_line(cl_http *http, char line[LINE_BYTES])
 {
@@ -156,20 +149,46 @@ size_t cl_http_host(const certless_link *link, char *out, size_t capacity)
     return length > 0 && (size_t)length < capacity ? (size_t)length : 0;
 }
 
-certless_error cl_http_post(cl_http *http, const certless_link *link, const char *route,
-                            const uint8_t *body, size_t length)
+/* `framing` is the header that says where the body ends. */
+static certless_error post(cl_http *http, const certless_link *link, const char *route,
+                           const char *type, const char *framing)
 {
     char host[CL_HTTP_HOST_BYTES], head[1024];
     if (cl_http_host(link, host, sizeof host) == 0)
         return CERTLESS_BAD_ARGUMENT;
     int size = snprintf(head, sizeof head,
-                        "POST %s%s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\n"
-                        "Content-Length: %zu\r\nConnection: close\r\n\r\n",
-                        link->prefix, route, host, CERTLESS_CONTENT_TYPE, length);
+                        "POST %s%s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\n%s\r\n"
+                        "Connection: close\r\n\r\n",
+                        link->prefix, route, host, type, framing);
     if (size < 0 || (size_t)size >= sizeof head)
         return CERTLESS_BAD_ARGUMENT;
-    return send_all(http, head, (size_t)size) && send_all(http, body, length) ? CERTLESS_OK
-                                                                               : CERTLESS_NO_ANSWER;
+    return send_all(http, head, (size_t)size) ? CERTLESS_OK : CERTLESS_NO_ANSWER;
+}
+
+certless_error cl_http_post(cl_http *http, const certless_link *link, const char *route,
+                            const uint8_t *body, size_t length)
+{
+    char framing[64];
+    (void)snprintf(framing, sizeof framing, "Content-Length: %zu", length);
+    certless_error error = post(http, link, route, CERTLESS_CONTENT_TYPE, framing);
+    if (error == CERTLESS_OK && !send_all(http, body, length))
+        return CERTLESS_NO_ANSWER;
+    return error;
+}
+
+certless_error cl_http_post_chunks(cl_http *http, const certless_link *link, const char *route)
+{
+    return post(http, link, route, CERTLESS_STREAM_TYPE, "Transfer-Encoding: chunked");
+}
+
+certless_error cl_http_chunk(cl_http *http, const uint8_t *data, size_t length)
+{
+    char head[32];
+    int size = snprintf(head, sizeof head, "%zx\r\n", length);
+    return send_all(http, head, (size_t)size) && send_all(http, data, length)
+                && send_all(http, "\r\n", 2)
+             ? CERTLESS_OK
+             : CERTLESS_NO_ANSWER;
 }
 
 /* --- the response --- */
@@ -210,13 +229,15 @@ static int read_field(cl_http *http, certless_link *link, const char *line)
     const char *value;
     size_t number;
     if ((value = value_of(line, "Content-Length")) != NULL) {
-        if (http->has_length || !parse_number(value, &http->length))
+        if (http->has_length || !parse_number(value, &http->left))
             return 0;
         http->has_length = 1;
     } else if ((value = value_of(line, "Transfer-Encoding")) != NULL) {
         if (http->is_chunked || strcasecmp(value, "chunked") != 0)
             return 0;
         http->is_chunked = 1;
+    } else if ((value = value_of(line, "Content-Type")) != NULL) {
+        http->is_stream = strncasecmp(value, CERTLESS_STREAM_TYPE, strlen(CERTLESS_STREAM_TYPE)) == 0;
     } else if ((value = value_of(line, "Retry-After")) != NULL && parse_number(value, &number)) {
         link->retry_after_s = (unsigned)number;
     }
@@ -264,44 +285,63 @@ static int read_chunk_head(cl_http *http, size_t *length)
     return 1;
 }
 
-static certless_error read_chunks(cl_http *http, uint8_t *out, size_t capacity, size_t *length)
+/* The head of the next chunk, behind the end of the one before. */
+static int next_chunk(cl_http *http)
 {
     char end[LINE_BYTES];
-    size_t chunk;
-    *length = 0;
-    for (;;) {
-        if (!read_chunk_head(http, &chunk))
-            return CERTLESS_NO_ANSWER;
-        if (chunk == 0)
-            return CERTLESS_OK;
-        if (chunk > capacity - *length)
-            return CERTLESS_BUFFER_TOO_SMALL;
-        if (!read_all(http, out + *length, chunk) || !read_line(http, end) || end[0] != 0)
-            return CERTLESS_NO_ANSWER;
-        *length += chunk;
-    }
+    if (http->has_chunk && (!read_line(http, end) || end[0] != 0))
+        return 0;
+    http->has_chunk = 1;
+    if (!read_chunk_head(http, &http->left))
+        return 0;
+    http->is_over = http->left == 0;
+    return 1;
 }
 
-/* A body without a length ends with the connection. The seal shows whether it is whole. */
-static certless_error read_rest(cl_http *http, uint8_t *out, size_t capacity, size_t *length)
+certless_error cl_http_some(cl_http *http, uint8_t *out, size_t capacity, size_t *length)
 {
-    size_t got;
-    uint8_t more;
+    int is_framed = http->is_chunked || http->has_length;
     *length = 0;
-    while (*length < capacity && (got = read_some(http, out + *length, capacity - *length)) > 0)
-        *length += got;
-    return *length == capacity && read_some(http, &more, 1) > 0 ? CERTLESS_BUFFER_TOO_SMALL
-                                                                : CERTLESS_OK;
+    if (http->is_chunked && http->left == 0 && !http->is_over && !next_chunk(http))
+        return CERTLESS_NO_ANSWER;
+    if (http->is_over || (is_framed && http->left == 0))
+        return CERTLESS_OK;
+    *length = read_some(http, out, is_framed && capacity > http->left ? http->left : capacity);
+    if (*length == 0 && is_framed)
+        return CERTLESS_NO_ANSWER;
+    if (is_framed)
+        http->left -= *length;
+    /* A body without a length ends with the connection. The seal shows whether it is whole. */
+    http->is_over = *length == 0;
+    return CERTLESS_OK;
+}
+
+certless_error cl_http_exactly(cl_http *http, uint8_t *out, size_t length)
+{
+    while (length > 0) {
+        size_t got;
+        certless_error error = cl_http_some(http, out, length, &got);
+        if (error != CERTLESS_OK || got == 0)
+            return CERTLESS_NO_ANSWER;
+        out += got;
+        length -= got;
+    }
+    return CERTLESS_OK;
 }
 
 certless_error cl_http_body(cl_http *http, uint8_t *out, size_t capacity, size_t *length)
 {
-    if (http->is_chunked)
-        return read_chunks(http, out, capacity, length);
-    if (!http->has_length)
-        return read_rest(http, out, capacity, length);
-    *length = http->length;
-    if (http->length > capacity)
-        return CERTLESS_BUFFER_TOO_SMALL;
-    return read_all(http, out, http->length) ? CERTLESS_OK : CERTLESS_NO_ANSWER;
+    uint8_t more;
+    size_t got = 1;
+    *length = 0;
+    while (*length < capacity && got > 0) {
+        certless_error error = cl_http_some(http, out + *length, capacity - *length, &got);
+        if (error != CERTLESS_OK)
+            return error;
+        *length += got;
+    }
+    if (got == 0)
+        return CERTLESS_OK;
+    certless_error error = cl_http_some(http, &more, 1, &got);
+    return error == CERTLESS_OK && got > 0 ? CERTLESS_BUFFER_TOO_SMALL : error;
 }

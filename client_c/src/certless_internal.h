@@ -92,8 +92,10 @@ void cl_extract(const uint8_t *salt, size_t salt_length, const certless_piece *i
 /* HKDF-Expand with the pieces as info. At most 96 bytes. */
 void cl_expand(const uint8_t *prk, size_t prk_length, const certless_piece *info, size_t count,
                uint8_t *out, size_t length);
-/* HKDF-Expand with label(purpose) ‖ more as info. */
+/* HKDF-Expand with label(purpose), or with label(purpose) ‖ more, as info. */
 void cl_expand_label(const uint8_t prk[32], const char *purpose, uint8_t *out, size_t length);
+void cl_expand_with(const uint8_t prk[32], const char *purpose, const uint8_t *more,
+                    size_t more_length, uint8_t *out, size_t length);
 
 /* 1 + (seed mod (n - 1)). */
 void cl_scalar(const uint8_t seed[CL_SEED_BYTES], uint8_t scalar[32]);
@@ -119,6 +121,17 @@ void cl_confirmations(const cl_spake *spake, const uint8_t *aad, size_t aad_leng
 
 /* The key of the next epoch. */
 void cl_next_epoch(const uint8_t key[32], uint8_t next[32]);
+
+/* --- certless_messages.c: parts that streams need --- */
+
+/* A list of header fields. `is_bytes`: no character of a value is above U+00FF. 0 if not valid. */
+int cl_read_headers(cl_reader *reader, int is_bytes, certless_response *response);
+
+/* --- certless_streams.c (PROTOCOL §2.10) --- */
+
+/* Open `stream` with a grant. 0 if the grant is not valid. */
+int cl_grant(certless_stream *stream, uint8_t *grant, size_t length, const uint8_t keys[64],
+             uint32_t record_bytes);
 
 /* --- certless_state.c: what is stored (PROTOCOL §2.6.4, §2.8.3) --- */
 

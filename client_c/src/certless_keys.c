@@ -126,16 +126,22 @@ void cl_expand(const uint8_t *prk, size_t prk_length, const certless_piece *info
     cl_wipe(block, sizeof block);
 }
 
-void cl_expand_label(const uint8_t prk[32], const char *purpose, uint8_t *out, size_t length)
+void cl_expand_with(const uint8_t prk[32], const char *purpose, const uint8_t *more,
+                    size_t more_length, uint8_t *out, size_t length)
 {
     static const char common[] = "\0\0\0\012certless/1\0\0\0\010ecdh-gcm\0\0\0";
     uint8_t purpose_length = (uint8_t)strlen(purpose);
-    uint8_t label[sizeof common - 1 + 1 + 16];
+    uint8_t label[sizeof common + 16];
     memcpy(label, common, sizeof common - 1);
     label[sizeof common - 1] = purpose_length;
     memcpy(label + sizeof common, purpose, purpose_length);
-    certless_piece info = {label, sizeof common + purpose_length};
-    cl_expand(prk, 32, &info, 1, out, length);
+    const certless_piece info[2] = {{label, sizeof common + purpose_length}, {more, more_length}};
+    cl_expand(prk, 32, info, 2, out, length);
+}
+
+void cl_expand_label(const uint8_t prk[32], const char *purpose, uint8_t *out, size_t length)
+{
+    cl_expand_with(prk, purpose, NULL, 0, out, length);
 }
 
 void cl_next_epoch(const uint8_t key[32], uint8_t next[32])

@@ -1,4 +1,8 @@
-/* Sealed messages: freshness, epochs, clock correction (PROTOCOL §2.6, §2.7). */
+/*
+ * Sealed messages: freshness, epochs, clock correction (PROTOCOL §2.6, §2.7).
+ *
+ * The file is long because sealing and opening share the rules of headers and of the envelope.
+ */
 #include "certless_internal.h"
 
 #include <string.h>
@@ -37,19 +41,20 @@ static int is_token(const uint8_t *text, size_t length)
     return length > 0;
 }
 
-static int is_field_value(const uint8_t *text, size_t length)
+/* `is_bytes`: no character is above U+00FF. In UTF-8 those begin with a byte above C3. */
+static int is_field_value(const uint8_t *text, size_t length, int is_bytes)
 {
     for (size_t i = 0; i < length; i++)
-        if ((text[i] < 0x20 && text[i] != '\t') || text[i] == 0x7f)
+        if ((text[i] < 0x20 && text[i] != '\t') || text[i] == 0x7f || (is_bytes && text[i] > 0xc3))
             return 0;
     return cl_characters(text, length) != SIZE_MAX;
 }
 
 /* Whether a header is valid. Takes its characters from `left`. */
 static int is_header(const uint8_t *name, size_t name_length, const uint8_t *value,
-                     size_t value_length, size_t *left)
+                     size_t value_length, int is_bytes, size_t *left)
 {
-    if (!is_token(name, name_length) || !is_field_value(value, value_length))
+    if (!is_token(name, name_length) || !is_field_value(value, value_length, is_bytes))
         return 0;
     size_t characters = name_length + cl_characters(value, value_length);
     if (characters > *left)
@@ -86,24 +91,39 @@ static int is_target(const char *target)
     return cl_characters((const uint8_t *)target, length) <= MAX_TARGET_CHARS;
 }
 
-static int is_text_header(const char *name, const char *value, size_t *left)
+/* What is sealed: a request with its body, one whose response can be a stream, or an upload. */
+typedef struct sealing {
+    const certless_request *request;
+    unsigned kind;
+    uint32_t record_bytes; /* 0 if no stream is accepted */
+    uint64_t body_length;  /* of an upload */
+} sealing;
+
+static int is_text_header(const char *name, const char *value, int is_bytes, size_t *left)
 {
     return name != NULL && value != NULL
         && is_header((const uint8_t *)name, strlen(name), (const uint8_t *)value, strlen(value),
-                     left);
+                     is_bytes, left);
 }
 
-static int is_request(const certless_request *request)
+static size_t header_count(const sealing *sealed)
 {
+    return sealed->request->header_count + (sealed->request->host != NULL)
+         + (sealed->kind == REQUEST && sealed->record_bytes > 0);
+}
+
+static int is_request(const sealing *sealed)
+{
+    const certless_request *request = sealed->request;
     size_t left = MAX_HEADER_CHARS;
-    size_t headers = request->header_count + (request->host != NULL);
+    int is_bytes = sealed->record_bytes > 0;
     if (request->method == NULL || request->target == NULL || !is_method(request->method)
-        || !is_target(request->target) || headers > MAX_HEADERS)
+        || !is_target(request->target) || header_count(sealed) > MAX_HEADERS)
         return 0;
-    if (request->host != NULL && !is_text_header("Host", request->host, &left))
+    if (request->host != NULL && !is_text_header("Host", request->host, is_bytes, &left))
         return 0;
     for (size_t i = 0; i < request->header_count; i++)
-        if (!is_text_header(request->headers[i].name, request->headers[i].value, &left))
+        if (!is_text_header(request->headers[i].name, request->headers[i].value, is_bytes, &left))
             return 0;
     return 1;
 }
@@ -117,17 +137,38 @@ static void put_header(cl_writer *writer, const char *name, const char *value)
     cl_put_string(writer, value);
 }
 
-static void put_request(cl_writer *writer, const certless_request *request)
+/* The offer to accept a stream (PROTOCOL §2.10.1). */
+static void put_offer(cl_writer *writer, uint32_t record_bytes)
 {
-    cl_put_array(writer, 4);
+    char digits[11];
+    size_t at = sizeof digits;
+    digits[--at] = 0;
+    for (; record_bytes > 0; record_bytes /= 10)
+        digits[--at] = (char)('0' + record_bytes % 10);
+    put_header(writer, "Certless-Stream", digits + at);
+}
+
+static void put_plaintext(cl_writer *writer, const sealing *sealed)
+{
+    const certless_request *request = sealed->request;
+    cl_put_array(writer, sealed->kind == REQUEST ? 4 : 5);
     cl_put_string(writer, request->method);
     cl_put_string(writer, request->target);
-    cl_put_array(writer, request->header_count + (request->host != NULL));
+    cl_put_array(writer, header_count(sealed));
     if (request->host != NULL)
         put_header(writer, "Host", request->host);
     for (size_t i = 0; i < request->header_count; i++)
         put_header(writer, request->headers[i].name, request->headers[i].value);
-    cl_put_bytes(writer, request->body, request->body_length);
+    if (sealed->kind == REQUEST) {
+        if (sealed->record_bytes > 0)
+            put_offer(writer, sealed->record_bytes);
+        cl_put_bytes(writer, request->body, request->body_length);
+        return;
+    }
+    cl_put_array(writer, sealed->body_length != CERTLESS_UNKNOWN_LENGTH);
+    if (sealed->body_length != CERTLESS_UNKNOWN_LENGTH)
+        cl_put_number(writer, sealed->body_length);
+    cl_put_number(writer, sealed->record_bytes);
 }
 
 /*
@@ -197,11 +238,11 @@ typedef struct parts {
     size_t header, salt, plaintext, tag, end;
 } parts;
 
-static parts put_envelope(cl_writer *writer, const certless_request *request)
+static parts put_envelope(cl_writer *writer, const sealing *sealed)
 {
     cl_writer size = {NULL, 0, 0};
     parts at;
-    put_request(&size, request);
+    put_plaintext(&size, sealed);
     cl_put_map(writer, 3);
     cl_put_string(writer, "header");
     cl_put_bytes_head(writer, CL_HEADER_BYTES);
@@ -214,7 +255,7 @@ static parts put_envelope(cl_writer *writer, const certless_request *request)
     cl_put_string(writer, "sealed");
     cl_put_bytes_head(writer, size.length + CL_TAG_BYTES);
     at.plaintext = writer->length;
-    put_request(writer, request);
+    put_plaintext(writer, sealed);
     at.tag = writer->length;
     writer->length += CL_TAG_BYTES;
     at.end = writer->length;
@@ -222,16 +263,17 @@ static parts put_envelope(cl_writer *writer, const certless_request *request)
 }
 
 static certless_error seal_in_place(certless_client *client, uint64_t now_ms, uint8_t *out,
-                                    const parts *at)
+                                    const parts *at, const sealing *sealed)
 {
-    certless_session *session = &client->session;
+    const certless_session *session = &client->session;
     certless_pending *pending = &client->pending;
     uint8_t block[44];
     if (client->config->entropy(client->config->context, out + at->salt, CL_SALT_BYTES) != 0)
         return CERTLESS_NO_ENTROPY;
     pending->value = value_of(client, now_ms);
     pending->sealed_ms = now_ms;
-    write_header(client, REQUEST, pending->value, out + at->header);
+    pending->record_bytes = sealed->record_bytes;
+    write_header(client, sealed->kind, pending->value, out + at->header);
     message_key(session->c2s, out + at->salt, out + at->header, CL_HEADER_BYTES, block);
     certless_crypto_seal(block, block + 32, out + at->header, CL_HEADER_BYTES, out + at->plaintext,
                          at->tag - at->plaintext, out + at->tag);
@@ -241,31 +283,66 @@ static certless_error seal_in_place(certless_client *client, uint64_t now_ms, ui
     return CERTLESS_OK;
 }
 
-certless_error certless_seal(certless_client *client, uint64_t now_ms,
-                             const certless_request *request, uint8_t *out, size_t capacity,
-                             size_t *length)
+static certless_error seal(certless_client *client, uint64_t now_ms, const sealing *sealed,
+                           uint8_t *out, size_t capacity, size_t *length)
 {
     cl_writer size = {NULL, 0, 0}, writer = {out, capacity, 0};
+    const certless_request *request = sealed->request;
     if (client == NULL || client->config == NULL || request == NULL || out == NULL || length == NULL
         || (request->header_count > 0 && request->headers == NULL)
         || (request->body_length > 0 && request->body == NULL) || now_ms > CL_MAX_VALUE)
         return CERTLESS_BAD_ARGUMENT;
     if (!certless_has_session(client, now_ms) || client->session.sequence >= CL_MAX_VALUE)
         return CERTLESS_SESSION_ENDED;
-    if (!is_request(request))
+    if (!is_request(sealed))
         return CERTLESS_BAD_REQUEST;
-    *length = put_envelope(&size, request).end;
+    *length = put_envelope(&size, sealed).end;
     if (*length > capacity)
         return CERTLESS_BUFFER_TOO_SMALL;
     client->pending.is_open = 0;
     certless_error error = advance(client, now_ms);
     if (error != CERTLESS_OK)
         return error;
-    const parts at = put_envelope(&writer, request);
-    error = seal_in_place(client, now_ms, out, &at);
+    const parts at = put_envelope(&writer, sealed);
+    error = seal_in_place(client, now_ms, out, &at, sealed);
     if (error != CERTLESS_OK)
         cl_wipe(out, at.end);
     return error;
+}
+
+certless_error certless_seal(certless_client *client, uint64_t now_ms,
+                             const certless_request *request, uint8_t *out, size_t capacity,
+                             size_t *length)
+{
+    const sealing sealed = {request, REQUEST, 0, 0};
+    return seal(client, now_ms, &sealed, out, capacity, length);
+}
+
+static int is_record_limit(uint32_t record_bytes)
+{
+    return record_bytes >= CERTLESS_MIN_RECORD_BYTES && record_bytes <= CERTLESS_MAX_RECORD_BYTES;
+}
+
+certless_error certless_seal_for_stream(certless_client *client, uint64_t now_ms,
+                                        const certless_request *request, uint32_t record_bytes,
+                                        uint8_t *out, size_t capacity, size_t *length)
+{
+    const sealing sealed = {request, REQUEST, record_bytes, 0};
+    if (!is_record_limit(record_bytes))
+        return CERTLESS_BAD_ARGUMENT;
+    return seal(client, now_ms, &sealed, out, capacity, length);
+}
+
+certless_error certless_seal_upload(certless_client *client, uint64_t now_ms,
+                                    const certless_request *request, uint64_t body_length,
+                                    uint32_t record_bytes, uint8_t *out, size_t capacity,
+                                    size_t *length)
+{
+    const sealing sealed = {request, STREAM_REQUEST, record_bytes, body_length};
+    if (!is_record_limit(record_bytes)
+        || (body_length > CL_MAX_VALUE && body_length != CERTLESS_UNKNOWN_LENGTH))
+        return CERTLESS_BAD_ARGUMENT;
+    return seal(client, now_ms, &sealed, out, capacity, length);
 }
 
 /* --- opening --- */
@@ -372,7 +449,7 @@ static int next_header(cl_reader *reader, cl_value *name, cl_value *value)
         && value->kind == CL_TEXT;
 }
 
-static int read_headers(cl_reader *reader, certless_response *response)
+int cl_read_headers(cl_reader *reader, int is_bytes, certless_response *response)
 {
     cl_value list, name, value;
     size_t left = MAX_HEADER_CHARS;
@@ -382,7 +459,8 @@ static int read_headers(cl_reader *reader, certless_response *response)
     response->headers = reader->at;
     for (size_t i = 0; i < list.length; i++)
         if (!next_header(reader, &name, &value)
-            || !is_header(name.bytes, name.length, value.bytes, value.length, &left))
+            || !is_header(name.bytes, name.length, value.bytes, value.length, is_bytes,
+                          &left))
             return 0;
     response->headers_length = (size_t)(reader->at - response->headers);
     return 1;
@@ -394,7 +472,7 @@ static certless_error read_response(uint8_t *plaintext, size_t length, certless_
     cl_value array, status, body;
     if (!cl_next(&reader, &array) || array.kind != CL_ARRAY || array.length != 3
         || !cl_next(&reader, &status) || status.kind != CL_NUMBER || status.number < 200
-        || status.number > 599 || !read_headers(&reader, response) || !cl_next(&reader, &body)
+        || status.number > 599 || !cl_read_headers(&reader, 0, response) || !cl_next(&reader, &body)
         || body.kind != CL_BYTES || reader.left != 0)
         return CERTLESS_MALFORMED;
     response->status = (unsigned)status.number;
@@ -431,8 +509,35 @@ static int open_in_place(const certless_client *client, const envelope *answer, 
     return opened;
 }
 
-certless_error certless_open(certless_client *client, uint64_t now_ms, uint8_t *in,
-                             size_t in_length, certless_response *response)
+/* Open a stream with the grant that was decrypted in `answer`. */
+static certless_error read_grant(const certless_client *client, const envelope *answer,
+                                 size_t length, certless_stream *stream)
+{
+    uint8_t prk[32], keys[64];
+    const certless_piece ikm = {client->session.s2c, 32};
+    cl_extract(answer->salt, CL_SALT_BYTES, &ikm, 1, prk);
+    cl_expand_with(prk, "stream", answer->header, answer->header_length, keys, sizeof keys);
+    int granted = cl_grant(stream, answer->sealed, length, keys, client->pending.record_bytes);
+    cl_wipe(prk, sizeof prk);
+    cl_wipe(keys, sizeof keys);
+    return granted ? CERTLESS_OK : CERTLESS_MALFORMED;
+}
+
+/* A response, or a grant if a stream was offered and there is a `stream` for it. */
+static certless_error read_answer(const certless_client *client, const envelope *answer,
+                                  size_t length, certless_response *response,
+                                  certless_stream *stream)
+{
+    if (answer->header[5] != STREAM_GRANT)
+        return read_response(answer->sealed, length, response);
+    if (stream == NULL || client->pending.record_bytes == 0)
+        return CERTLESS_MALFORMED;
+    return read_grant(client, answer, length, stream);
+}
+
+static certless_error open_answer(certless_client *client, uint64_t now_ms, uint8_t *in,
+                                  size_t in_length, certless_response *response,
+                                  certless_stream *stream)
 {
     envelope answer;
     size_t length;
@@ -450,12 +555,29 @@ certless_error certless_open(certless_client *client, uint64_t now_ms, uint8_t *
         return CERTLESS_BAD_SEAL;
     if (answer.header[5] == REFUSAL)
         return read_refusal(client, now_ms, answer.sealed, length);
-    if (answer.header[5] == STREAM_GRANT)
-        return CERTLESS_MALFORMED; /* no stream was asked for */
-    error = read_response(answer.sealed, length, response);
-    if (error == CERTLESS_OK)
-        client->session.heard = 1;
-    else
+    error = read_answer(client, &answer, length, response, stream);
+    if (error != CERTLESS_OK) {
         memset(response, 0, sizeof *response);
-    return error;
+        return error;
+    }
+    client->session.heard = 1;
+    if (stream != NULL)
+        stream->sent.key_since_ms = now_ms;
+    return CERTLESS_OK;
+}
+
+certless_error certless_open(certless_client *client, uint64_t now_ms, uint8_t *in,
+                             size_t in_length, certless_response *response)
+{
+    return open_answer(client, now_ms, in, in_length, response, NULL);
+}
+
+certless_error certless_open_stream(certless_client *client, uint64_t now_ms, uint8_t *in,
+                                    size_t in_length, certless_response *response,
+                                    certless_stream *stream)
+{
+    if (stream == NULL)
+        return CERTLESS_BAD_ARGUMENT;
+    memset(stream, 0, sizeof *stream);
+    return open_answer(client, now_ms, in, in_length, response, stream);
 }

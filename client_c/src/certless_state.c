@@ -164,6 +164,8 @@ const char *certless_error_text(certless_error error)
         return "The request came too early or too late: check whether it was handled before.";
     case CERTLESS_EPOCH_ENDED: return "The request was not handled: send it once more.";
     case CERTLESS_SESSION_ENDED: return "The session has ended: resume, or log in with a code.";
+    case CERTLESS_STREAM_BROKEN: return "The body was cut off or changed: do not use it.";
+    case CERTLESS_STREAM_ABORTED: return "The server has ended the body early: do not use it.";
     case CERTLESS_STATE_IN_USE: return "Another process uses the stored state: end it first.";
     case CERTLESS_NO_CONNECTION: return "No connection to the gateway: check address and network.";
     case CERTLESS_NO_ANSWER:

@@ -7,6 +7,7 @@
 #include "certless_internal.h"
 #include "certless_posix.h"
 
+#include <bearssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,8 @@ static const char *const NAMES[] = {
     "no_entropy",  "not_saved",         "bad_state",         "no_ticket",     "no_code",
     "malformed",   "unsupported_suite", "bad_point",         "code_refused",  "ticket_refused",
     "bad_seal",    "clock_corrected",   "clock_refused",     "epoch_ended",   "session_ended",
-    "state_in_use", "no_connection",    "no_answer",         "http_refused"};
+    "stream_broken", "stream_aborted", "state_in_use",      "no_connection", "no_answer",
+    "http_refused"};
 
 static certless_client client;
 static certless_file file;
@@ -39,6 +41,59 @@ static certless_error send_text(certless_link *link, char *body)
     if (error == CERTLESS_OK)
         (void)printf("ok %u %.*s\n", response.status, (int)response.body_length,
                      (const char *)response.body);
+    return error;
+}
+
+/* A body that is made while it is sent, and the hash of one that is taken. */
+typedef struct body {
+    size_t left, taken;
+    br_sha256_context hash;
+} body;
+
+static int give(void *context, uint8_t *out, size_t capacity, size_t *length)
+{
+    body *own = context;
+    *length = own->left < capacity ? own->left : capacity;
+    for (size_t i = 0; i < *length; i++)
+        out[i] = (uint8_t)((own->left - i) % 251);
+    own->left -= *length;
+    return 0;
+}
+
+static int take(void *context, const uint8_t *data, size_t length)
+{
+    body *own = context;
+    own->taken += length;
+    br_sha256_update(&own->hash, data, length);
+    return 0;
+}
+
+/* "download TARGET" or "upload LENGTH", in a buffer of 8 KiB. */
+static certless_error transfer(certless_link *link, const char *command, char *rest)
+{
+    static uint8_t small[8192];
+    uint8_t digest[32];
+    body own = {.taken = 0};
+    certless_response response = {.status = 0};
+    certless_error error;
+    br_sha256_init(&own.hash);
+    if (strcmp(command, "download") == 0) {
+        const certless_request request = {"GET", rest, NULL, NULL, 0, NULL, 0};
+        error = certless_download(link, &client, &request, take, &own, small, sizeof small,
+                                  &response);
+    } else {
+        const certless_request request = {"PUT", "/image", NULL, NULL, 0, NULL, 0};
+        own.left = strtoul(rest, NULL, 10);
+        error = certless_upload(link, &client, &request, own.left, give, take, &own, small,
+                                sizeof small, &response);
+    }
+    if (error == CERTLESS_OK) {
+        br_sha256_out(&own.hash, digest);
+        (void)printf("ok %u %zu ", response.status, own.taken);
+        for (size_t i = 0; i < sizeof digest; i++)
+            (void)printf("%02x", digest[i]);
+        (void)printf("\n");
+    }
     return error;
 }
 
@@ -89,8 +144,9 @@ int main(int count, char **given)
                          (unsigned long long)client.session.sequence, saves,
                          certless_has_ticket(&client),
                          certless_has_session(&client, certless_now_ms()));
-        } else if (strcmp(line, "send") == 0) {
-            certless_error sent = send_text(&link, rest);
+        } else if (strcmp(line, "send") == 0 || strstr(line, "load") > line) {
+            certless_error sent = strcmp(line, "send") == 0 ? send_text(&link, rest)
+                                                            : transfer(&link, line, rest);
             if (sent != CERTLESS_OK)
                 (void)printf("%s %u\n", NAMES[sent], link.status);
         } else {

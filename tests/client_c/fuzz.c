@@ -232,9 +232,50 @@ static void fuzz_http(certless_client *client, uint8_t *in, size_t length)
     (void)close(pair[0]);
 }
 
+/* The records of a response, behind each other. */
+static void fuzz_records(certless_client *client, uint8_t *in, size_t length)
+{
+    static uint8_t head[140000];
+    certless_stream stream;
+    certless_part part;
+    certless_text name, value;
+    size_t at = 0, record = 0;
+    memset(&stream, 0, sizeof stream);
+    stream.received.limit = CERTLESS_MAX_RECORD_BYTES;
+    certless_await_response(&stream, head, length % 2 ? sizeof head : 16, client->config == &WITH_CLOCK);
+    while (length - at >= 4 && certless_record_length(&stream, in + at, &record) == CERTLESS_OK) {
+        at += 4;
+        if (record > length - at
+            || certless_receive_record(&stream, in + at, record, &part) != CERTLESS_OK)
+            break;
+        if (part.event == CERTLESS_DATA)
+            check(part.length > 0 && is_inside(in, length, part.data, part.length));
+        while (part.event == CERTLESS_HEAD && certless_next_header(&part.response, &name, &value))
+            check(is_inside(head, sizeof head, value.start, value.length));
+        if (part.event == CERTLESS_END)
+            check(certless_end_stream(&stream) == CERTLESS_OK && part.length <= 1);
+        at += record;
+    }
+}
+
+/* The answer to a request that offers to accept a stream. */
+static void fuzz_grant(certless_client *client, uint8_t *in, size_t length)
+{
+    certless_response response;
+    certless_stream stream;
+    client->session.is_open = 1;
+    client->pending.is_open = 1;
+    client->pending.record_bytes = 4096;
+    if (certless_open_stream(client, 5, in, length, &response, &stream) == CERTLESS_OK)
+        check(stream.is_open == (response.status == 0));
+    else
+        check(!stream.is_open);
+}
+
 static void (*const PARSERS[])(certless_client *, uint8_t *, size_t) = {
     fuzz_hello, fuzz_share, fuzz_confirmation, fuzz_answer,
-    fuzz_state, fuzz_code,  fuzz_request,      fuzz_http};
+    fuzz_state, fuzz_code,  fuzz_request,      fuzz_http,
+    fuzz_records, fuzz_grant};
 
 #define PARSER_COUNT (sizeof PARSERS / sizeof *PARSERS)
 

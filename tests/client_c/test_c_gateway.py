@@ -1,6 +1,7 @@
 """The C client at a real gateway, over a network that loses and changes answers."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -53,16 +54,24 @@ class Plant:
             yield made, between
 
 
-@pytest.fixture
-async def plant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Plant]:
+@asynccontextmanager
+async def planted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], app: web.Application | None = None
+) -> AsyncIterator[Plant]:
     (tmp_path / "users.toml").write_text(USERS)
     store = f"sqlite:{tmp_path / 'certless.db'}"
     (tmp_path / "gateway.toml").write_text(
         f'users = "users.toml"\nstore = "{store}"\nkey_file = "certless.key"'
     )
     users, key = tmp_path / "users.toml", tmp_path / "certless.key"
-    async with running(users=users, store=store, key_file=key) as at:
+    async with running(app, users=users, store=store, key_file=key) as at:
         yield Plant(at, tmp_path, capsys)
+
+
+@pytest.fixture
+async def plant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Plant]:
+    async with planted(tmp_path, capsys) as made:
+        yield made
 
 
 def echoed(result: str) -> str:
@@ -85,13 +94,8 @@ async def test_the_example_sensor(tmp_path: Path, capsys: pytest.CaptureFixture[
         return web.Response(status=201)
 
     app.router.add_put("/readings/{number}", take)
-    (tmp_path / "users.toml").write_text(USERS)
-    store = f"sqlite:{tmp_path / 'certless.db'}"
-    config = tmp_path / "gateway.toml"
-    config.write_text(f'users = "users.toml"\nstore = "{store}"\nkey_file = "certless.key"')
-    users, key = tmp_path / "users.toml", tmp_path / "certless.key"
-    async with running(app, users=users, store=store, key_file=key) as at:
-        plant = Plant(at, tmp_path, capsys)
+    async with planted(tmp_path, capsys, app) as plant:
+        at = plant.at
 
         async def sensor(typed: str, times: int) -> str:
             port = at.url.rpartition(":")[2]
@@ -262,6 +266,79 @@ async def test_a_session_that_has_ended(plant: Plant) -> None:
         assert await made.say("resume") == "ok 200"
         assert echoed(await made.say("send two")) == "two"
     assert plant.at.ran == ["two"]
+
+
+# --- long bodies ---
+
+
+def image(length: int) -> bytes:
+    """What the device sends as a body of this length."""
+    return bytes(left % 251 for left in range(length, 0, -1))
+
+
+def image_app() -> web.Application:
+    """``/image`` in a length of the query; a PUT answers with the hash of what came."""
+
+    async def get(request: web.Request) -> web.StreamResponse:
+        whole, response = image(int(request.query["length"])), web.StreamResponse()
+        if "declared" in request.query:
+            response.content_length = len(whole)
+        await response.prepare(request)
+        for at in range(0, len(whole), 5000):
+            await response.write(whole[at : at + 5000])
+        if "fails" in request.query:
+            assert request.transport is not None
+            raise RuntimeError("the image ends here")
+        return response
+
+    async def put(request: web.Request) -> web.Response:
+        digest, length = hashlib.sha256(), 0
+        async for piece in request.content.iter_any():
+            digest.update(piece)
+            length += len(piece)
+        return web.Response(text=f"{length} {digest.hexdigest()}")
+
+    app = web.Application()
+    app.router.add_get("/image", get)
+    app.router.add_put("/image", put)
+    return app
+
+
+@pytest.mark.parametrize("fresh", ["clock", "counter"])
+async def test_an_image_in_both_directions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fresh: str
+) -> None:
+    """Through a buffer of 8 KiB, whole or in a stream, with and without a declared length."""
+    async with planted(tmp_path, capsys, image_app()) as plant, plant.started(fresh) as made:
+        await made.login(await plant.code())
+        for length in (0, 1, 4079, 100_000, 1_000_000):
+            digest = hashlib.sha256(image(length)).hexdigest()
+            for more in ("", "&declared=1"):
+                said = await made.say(f"download /image?length={length}{more}")
+                assert said == f"ok 200 {length} {digest}"
+            answer = f"{length} {digest}".encode()
+            said = await made.say(f"upload {length}")
+            assert said == f"ok 200 {len(answer)} {hashlib.sha256(answer).hexdigest()}"
+        assert (await made.say("download /missing")).startswith("ok 404 ")
+        assert await made.say("age") == "ok 200"
+        assert (await made.say("download /image?length=70000")).startswith("ok 200 70000 ")
+
+
+async def test_an_image_that_ends_early(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with planted(tmp_path, capsys, image_app()) as plant:
+        async with network(plant.at.url) as between, plant.started("counter", between.address) as d:
+            await d.login(await plant.code())
+            said = await d.say("download /image?length=70000&fails=1")
+            assert said == "stream_aborted 200"
+            between.faults.append("truncated")
+            assert await d.say("download /image?length=70000") == "stream_broken 200"
+            between.faults.append("cut")
+            assert await d.say("download /image?length=70000") == "stream_broken 200"
+            between.faults.append("longer")
+            assert await d.say("download /image?length=70000") == "stream_broken 200"
+            between.faults.append("reflected")
+            assert await d.say("download /image?length=70000") == "bad_seal 200"
+            assert (await d.say("download /image?length=70000")).startswith("ok 200 70000 ")
 
 
 # --- power cuts ---

@@ -14,6 +14,7 @@ from c_client import built, made
 from hardened_reference import ORDER
 from vector_files import Json, read_all
 
+from protocol.common.codec import serialize_msgpack
 from protocol.common.codes import Code
 from protocol.common.errors import MalformedMessage
 from protocol.common.messages import HttpRequest
@@ -21,9 +22,15 @@ from protocol.common.typed_codes import read_code
 from protocol.hardened.key_schedule import code_scalar as scalar_of
 from protocol.hardened.sealed_messages import Envelope
 from protocol.hardened.suites import ECDH_GCM, FRESHNESS
+from protocol.streams.records import Direction
 
 Value = int | str | bytes
 Line = dict[str, Value]
+
+
+class Word(str):
+    """A text that is written as it is."""
+
 
 FILES = (
     "hardened_client_logins",
@@ -32,7 +39,10 @@ FILES = (
     "hardened_msgpack",
     "hardened_responses",
     "hardened_sent_messages",
+    "hardened_sent_streams",
     "hardened_spake2",
+    "hardened_stream_openings",
+    "hardened_stream_records",
 )
 # No message has a negative number. The C client knows the names of all members, so a name that is
 # not text, or occurs twice, is tested with the messages.
@@ -119,6 +129,39 @@ def code_scalar(given: Json) -> Line:
     }
 
 
+def open_stream_grant(given: Json) -> Line:
+    whole = {**given, "elapsed_ms": 0}
+    return {**open_answer(whole), "takes_stream": int(given["takes_stream"])}
+
+
+def records(given: Json) -> Line:
+    return {
+        "direction": Direction[given["direction"].upper()],
+        "stream": raw(given["stream_hex"]),
+        "key": raw(given["key_hex"]),
+        "record_bytes": given["record_bytes"],
+    }
+
+
+def read_stream(given: Json) -> Line:
+    """The C client reads record by record, so how the bytes came in chunks does not matter."""
+    length = given.get("length")
+    return {
+        **records(given),
+        "in": b"".join(map(raw, given["chunks_hex"])),
+        "length": Word("none") if length is None else length,
+        "is_bodiless": int(given.get("is_bodiless", False)),
+    }
+
+
+def write_stream(given: Json) -> Line:
+    line: Line = {**records(given), "pieces": len(given["pieces_hex"])}
+    pairs = zip(given["pieces_hex"], given["at_ms"], strict=True)
+    for number, (piece, at_ms) in enumerate(pairs):
+        line |= {f"piece{number}": raw(piece), f"at{number}": at_ms}
+    return line
+
+
 LINES: dict[str, Callable[[Json], Line]] = {
     "client_login": client_login,
     "client_resumption": client_resumption,
@@ -130,6 +173,13 @@ LINES: dict[str, Callable[[Json], Line]] = {
     "code_scalar": code_scalar,
     "rekey": lambda given: {"c2s": raw(given["c2s_hex"]), "s2c": raw(given["s2c_hex"])},
     "parse_msgpack": lambda given: {"in": raw(given["hex"])},
+    "open_stream_grant": open_stream_grant,
+    "read_stream": read_stream,
+    "write_stream": write_stream,
+    "stream_response_key": lambda given: {
+        "server_key": raw(given["server_key_hex"]),
+        "salt": raw(given["salt_hex"]),
+    },
 }
 
 
@@ -154,6 +204,12 @@ def logged_in(_: Json, output: Json) -> Line:
     return {**keys, "offset_ms": output["offset_ms"]}
 
 
+def stream_read(_: Json, output: Json) -> Line:
+    head = b"" if output["head"] is None else serialize_msgpack(output["head"])
+    verified = int(output["request_verified"] or 0)
+    return {"body": raw(output["body_hex"]), "head": head, "request_verified": verified}
+
+
 def hexed(*names: str) -> Callable[[Json, Json], Line]:
     return lambda _, output: {name: raw(output[f"{name}_hex"]) for name in names}
 
@@ -173,6 +229,13 @@ OUTPUTS: dict[str, Callable[[Json, Json], Line]] = {
     "rekey": hexed("c2s", "s2c"),
     # The strict encoding of a value is what was read.
     "parse_msgpack": lambda given, _: {"again": raw(given["hex"])},
+    "open_stream_grant": lambda _, output: {
+        "record_bytes": output["record_bytes"],
+        **hexed("stream", "client_key", "server_key")(_, output),
+    },
+    "read_stream": stream_read,
+    "write_stream": hexed("records"),
+    "stream_response_key": hexed("server_key"),
 }
 
 
@@ -188,10 +251,13 @@ def is_for_the_c_client(name: str, case: Json) -> bool:
         and given.get("suites", ["ecdh-gcm"]) == ["ecdh-gcm"]
         and "json" not in formats | {given.get("format")}
         and name not in NO_MESSAGE
+        and not (case["kind"] == "write_stream" and given["direction"] == "server")
     )
 
 
 def written(value: Value) -> str:
+    if isinstance(value, Word):
+        return value
     if isinstance(value, int):
         return str(value)
     return (value.encode() if isinstance(value, str) else value).hex()
@@ -226,7 +292,7 @@ def result_of(line: str) -> tuple[str, Line]:
     """The code, and the members as bytes or numbers; header fields are put together."""
     code, *parts = line.split(" ")
     pairs = [part.split("=") for part in parts]
-    numbers = ("offset_ms", "server_ms", "may_retry", "status")
+    numbers = ("offset_ms", "server_ms", "may_retry", "status", "record_bytes", "request_verified")
     found: Line = {name: int(value) if name in numbers else raw(value) for name, value in pairs}
     if "headers" in found:
         found["fields"] = b"".join(raw(value) for name, value in pairs if name in ("n", "v"))
@@ -264,7 +330,7 @@ def test_the_vectors_of_a_client(cases: dict[str, Json], machine: str) -> None:
 def test_every_kind_is_run(cases: dict[str, Json]) -> None:
     counts = Counter(case["kind"] for case in cases.values())
     assert set(counts) == set(LINES) == set(OUTPUTS)
-    assert counts.total() >= 150
+    assert counts.total() >= 250
     refused = sum(case["expect"] != "ok" for case in cases.values())
     assert refused > counts.total() / 2
 

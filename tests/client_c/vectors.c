@@ -109,6 +109,8 @@ static const char *code_of(certless_error error)
     case CERTLESS_EPOCH_ENDED: return "stale_epoch";
     case CERTLESS_CLOCK_CORRECTED: case CERTLESS_CLOCK_REFUSED: return "stale_timestamp";
     case CERTLESS_BAD_REQUEST: return "bad_request";
+    case CERTLESS_STREAM_BROKEN: return "broken_stream";
+    case CERTLESS_STREAM_ABORTED: return "aborted_stream";
     default: return certless_error_text(error);
     }
 }
@@ -352,6 +354,137 @@ static void run_open(const test *given)
     free(message.data);
 }
 
+/* --- streams --- */
+
+static void run_grant(const test *given)
+{
+    device own = {.saved = 0};
+    const certless_config config = {"Ada", "r", fresh_of(given), give_entropy, keep_state, &own};
+    certless_client client;
+    certless_response response;
+    certless_stream stream;
+    bytes message = bytes_of(given, "message");
+    open_session(&client, given, &config);
+    client.pending.is_open = 1;
+    client.pending.value = number_of(given, "value");
+    client.pending.record_bytes = number_of(given, "takes_stream") ? 65536 : 0;
+    copy_of(given, "tag", client.pending.tag, 16);
+    certless_error error =
+        certless_open_stream(&client, 1, message.data, message.length, &response, &stream);
+    (void)printf("%s", code_of(error));
+    if (error == CERTLESS_OK) {
+        print_bytes("stream", stream.id, 16);
+        print_bytes("client_key", stream.sent.key, 32);
+        print_bytes("server_key", stream.received.key, 32);
+        (void)printf(" record_bytes=%u", stream.sent.limit);
+    }
+    free(message.data);
+}
+
+static void open_test_stream(certless_stream *stream, const test *given)
+{
+    memset(stream, 0, sizeof *stream);
+    stream->is_open = 1;
+    copy_of(given, "stream", stream->id, 16);
+    copy_of(given, "key", stream->sent.key, 32);
+    copy_of(given, "key", stream->received.key, 32);
+    stream->sent.direction = stream->received.direction = (uint8_t)number_of(given, "direction");
+    stream->sent.limit = stream->received.limit = (uint32_t)number_of(given, "record_bytes");
+}
+
+/* All records of `in`; the body goes to `body`. */
+static certless_error read_records(certless_stream *stream, bytes in, bytes *body, int *verified)
+{
+    certless_part part;
+    size_t at = 0, length;
+    while (in.length - at >= 4) {
+        certless_error error = certless_record_length(stream, in.data + at, &length);
+        if (error != CERTLESS_OK)
+            return error;
+        at += 4;
+        if (length > in.length - at)
+            return CERTLESS_STREAM_BROKEN;
+        error = certless_receive_record(stream, in.data + at, length, &part);
+        if (error != CERTLESS_OK)
+            return error;
+        if (part.event == CERTLESS_END)
+            *verified = part.request_verified;
+        if (part.length > 0)
+            memcpy(body->data + body->length, part.data, part.length);
+        body->length += part.length;
+        at += length;
+    }
+    return at == in.length ? certless_end_stream(stream) : CERTLESS_STREAM_BROKEN;
+}
+
+static void run_read(const test *given)
+{
+    certless_stream stream;
+    uint8_t *head = malloc(200000);
+    bytes in = bytes_of(given, "in"), body = {malloc(in.length + 1), 0};
+    int verified = 0, is_response = number_of(given, "direction") == 2;
+    open_test_stream(&stream, given);
+    certless_await_response(&stream, head, 200000, (int)number_of(given, "is_bodiless"));
+    if (!is_response) { /* the body of a request has no head, and its length was declared before */
+        stream.has_head = 1;
+        stream.has_length = strcmp(text_of(given, "length"), "none") != 0;
+        stream.length = number_of(given, "length");
+    }
+    certless_error error = read_records(&stream, in, &body, &verified);
+    (void)printf("%s", code_of(error));
+    if (error == CERTLESS_OK) {
+        print_bytes("body", body.data, body.length);
+        print_bytes("head", head, stream.head_length);
+        (void)printf(" request_verified=%d", verified);
+    }
+    free(head);
+    free(in.data);
+    free(body.data);
+}
+
+static void run_write(const test *given)
+{
+    certless_stream stream;
+    uint8_t out[5000];
+    size_t length = 0, pieces = (size_t)number_of(given, "pieces");
+    uint64_t now_ms = 0;
+    open_test_stream(&stream, given);
+    (void)printf("ok records=");
+    for (size_t i = 0; i <= pieces; i++) {
+        char piece_name[] = "piece0", at_name[] = "at0";
+        piece_name[5] = at_name[2] = (char)('0' + i);
+        certless_error error;
+        if (i == pieces) {
+            error = certless_send_end(&stream, now_ms, out, sizeof out, &length);
+        } else {
+            bytes piece = bytes_of(given, piece_name);
+            now_ms = number_of(given, at_name);
+            memcpy(out, piece.data, piece.length);
+            /* In place, as a device with one buffer does it. */
+            error = certless_send_data(&stream, now_ms, out, piece.length, out, sizeof out, &length);
+            free(piece.data);
+        }
+        if (error != CERTLESS_OK)
+            fail(certless_error_text(error));
+        for (size_t k = 0; k < length; k++)
+            (void)printf("%02x", out[k]);
+    }
+    if (certless_send_ping(&stream, now_ms, out, sizeof out, &length) != CERTLESS_WRONG_ORDER)
+        fail("a record after the end");
+}
+
+static void run_response_key(const test *given)
+{
+    certless_stream stream;
+    uint8_t salt[16];
+    memset(&stream, 0, sizeof stream);
+    copy_of(given, "server_key", stream.received.key, 32);
+    copy_of(given, "salt", salt, 16);
+    certless_salt_stream(&stream, salt);
+    (void)printf("ok");
+    print_bytes("server_key", stream.received.key, 32);
+}
+
 /* --- parts --- */
 
 static void run_spake2(const test *given)
@@ -490,6 +623,10 @@ static const struct {
                {"code_scalar", run_code},
                {"rekey", run_rekey},
                {"scalar", run_scalar},
+               {"open_stream_grant", run_grant},
+               {"read_stream", run_read},
+               {"write_stream", run_write},
+               {"stream_response_key", run_response_key},
                {"parse_msgpack", run_msgpack}};
 
 static void run_line(char *line)

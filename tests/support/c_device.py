@@ -17,6 +17,7 @@ Fault = Literal[
     "lost_answer",
     "truncated",
     "cut",
+    "longer",
     "reflected",
     "replayed",
     "rejected",
@@ -109,20 +110,32 @@ class Network:
         kind = {"Content-Type": headers["content-type"]}
         async with self.http.post(self.url + path, data=request, headers=kind) as response:
             status, answer = response.status, await response.read()
+            kind = {"Content-Type": response.headers["Content-Type"]}
         if fault != "lost_answer":
-            writer.write(self._written(fault, status, request, answer))
+            writer.write(self._written(fault, status, kind, request, answer))
             await writer.drain()
         if fault is None:
             self.last = answer
 
-    def _written(self, fault: Fault | None, status: int, request: bytes, answer: bytes) -> bytes:
+    def _written(
+        self,
+        fault: Fault | None,
+        status: int,
+        headers: dict[str, str],
+        request: bytes,
+        answer: bytes,
+    ) -> bytes:
         start = f"HTTP/1.1 {status} Any\r\n".encode()
+        start += "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
         match fault:
             case "truncated":
                 return start + b"Content-Length: %d\r\n\r\n" % len(answer) + answer[:-1]
             case "cut":
                 return start + b"Content-Length: %d\r\n\r\n" % (len(answer) - 1) + answer[:-1]
+            case "longer":
+                answer += b"x"
             case "reflected":
+                start = b"HTTP/1.1 200 OK\r\n"
                 answer = request
             case "replayed":
                 answer = self.last

@@ -15,7 +15,7 @@ from protocol.common.codec import serialize_msgpack
 from protocol.hardened.sealed_messages import Header, Kind
 from protocol.hardened.suites import ECDH_GCM, FRESHNESS
 
-HELLO, SHARE, CONFIRMATION, ANSWER, STATE, CODE, REQUEST, HTTP = range(8)
+HELLO, SHARE, CONFIRMATION, ANSWER, STATE, CODE, REQUEST, HTTP, RECORDS, GRANT = range(10)
 TAG = bytes(16)
 
 
@@ -62,6 +62,21 @@ def answers() -> Iterator[bytes]:
                 yield serialize_msgpack({"header": header, "salt": TAG, "sealed": sealed})
 
 
+def records() -> Iterator[bytes]:
+    """The records of a response, in order and with one that does not belong there."""
+
+    def record(type_: int, data: bytes) -> bytes:
+        return (len(data) + 17).to_bytes(4) + bytes([type_]) + data + TAG
+
+    for length in ([], [4]):
+        head = serialize_msgpack([200, [["A", "\u00e9"]], length])
+        parts = [record(1, b"\1" + head[:4]), record(6, b""), record(1, b"\0" + head[4:])]
+        body = [record(2, b"bo"), record(5, b""), record(2, b"dy"), record(3, b"\1")]
+        yield b"".join(parts + body)
+        yield b"".join([*parts, *body[::-1]])
+        yield b"".join([*parts, record(4, b"\2"), record(9, b"")])
+
+
 def others() -> Iterator[tuple[int, bytes]]:
     for flags in (1, 3):
         yield STATE, b"CLT1" + bytes([flags, 2]) + bytes(156)
@@ -78,7 +93,8 @@ def others() -> Iterator[tuple[int, bytes]]:
 
 def corpus() -> Iterator[bytes]:
     inputs = [*of_vectors(), *others()]
-    inputs += [(CONFIRMATION, box) for box in boxes()] + [(ANSWER, each) for each in answers()]
+    inputs += [(CONFIRMATION, box) for box in boxes()] + [(RECORDS, each) for each in records()]
+    inputs += [(parser, each) for each in answers() for parser in (ANSWER, GRANT)]
     for parser, data in inputs:
         yield bytes([parser]) + data
         yield bytes([parser | 128]) + data
