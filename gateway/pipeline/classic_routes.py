@@ -1,6 +1,5 @@
 """The routes of the classic suite, and its sealed messages (PROTOCOL §5.5, §3.5)."""
 
-import secrets
 from collections.abc import Awaitable, Callable
 
 from gateway.config.settings import Settings
@@ -14,7 +13,6 @@ from protocol.common.errors import MalformedMessage, RejectedMessage
 from protocol.common.messages import (
     AuthenticateRequest,
     HttpRequest,
-    SealedMessage,
     SealedRequest,
     SessionRequest,
 )
@@ -69,34 +67,42 @@ class ClassicRoutes:
         names = self._settings.dialect.names
         message = AuthenticateRequest.parse(await self._read_object(request), names)
         sealed = await self._login.authenticate(message, request.remote)
-        return self._reply(sealed, f"login {session_id(message.token).hex()}")
+        outcome = f"login {session_id(message.token).hex()}"
+        return reply_in("json", serialize_json(sealed.serialize(names)), outcome)
 
     async def message(self, request: OuterRequest, members: JsonObject) -> Reply:
         """The reply to a whole sealed request."""
         accepted, live = await self._accept(members)
         session = live.session
-        try:
-            inside = accepted.http_request()
-            if len(inside.body) > LARGE_BYTES:
-                await give_way()
-            ran = await self._dispatcher.dispatch(request, inside, session)
-        except MalformedMessage as error:
-            ran = Dispatched(sealed_error(400, error.public_code, str(error)))
+        ran = await self._run(request, accepted, session)
         if len(ran.response.body) > LARGE_BYTES:
             await give_way()
+        outcome = _outcome(session, ran)
         plaintext = accepted.write_http_response(ran.response, self._settings.clock())
+        # From here on only what the next step needs stays in memory.
+        del ran
         if len(plaintext) > LARGE_BYTES:
             await give_way()
-        sealed = accepted.seal_response(plaintext, secrets.token_bytes)
-        if len(sealed.payload) > LARGE_BYTES:
+        body = accepted.seal_response(plaintext)
+        return reply_in("json", body, outcome, session)
+
+    async def _run(
+        self, request: OuterRequest, accepted: AcceptedRequest, session: Session
+    ) -> Dispatched:
+        """The response to the request inside the message."""
+        try:
+            inside = accepted.http_request()
+        except MalformedMessage as error:
+            return Dispatched(sealed_error(400, error.public_code, str(error)))
+        if len(inside.body) > LARGE_BYTES:
             await give_way()
-        return self._reply(sealed, _outcome(session, ran), session)
+        return await self._dispatcher.dispatch(request, inside, session)
 
     async def _logout(self, request: OuterRequest) -> Reply:
         accepted, live = await self._accept(await self._read_object(request))
         await self._sessions.end(live)
-        sealed = accepted.seal_response(b"{}", secrets.token_bytes)
-        return self._reply(sealed, f"session {live.session.id}", live.session)
+        body = accepted.seal_response(b"{}")
+        return reply_in("json", body, f"session {live.session.id}", live.session)
 
     # --- sealed in place ---
 
@@ -109,48 +115,38 @@ class ClassicRoutes:
         """The reply to a sealed body at a route of the application. Its body is sealed too."""
         accepted, live = await self._accept(members)
         session = live.session
+        ran = await self._run_in_place(request, accepted, session)
+        if len(ran.response.body) > LARGE_BYTES:
+            await give_way()
+        body = accepted.seal_response(ran.response.body)
+        return _reply_in_place(body, ran, session)
+
+    async def _run_in_place(
+        self, request: OuterRequest, accepted: AcceptedRequest, session: Session
+    ) -> Dispatched:
         kept = tuple(
             (name, value) for name, value in request.field_lines if name.lower() not in _NOT_KEPT
         )
-        body = serialize_json(accepted.fields)
         headers = (*kept, ("Content-Type", "application/json"))
+        body = serialize_json(accepted.fields)
         inside = HttpRequest(request.method, request.raw_target, headers, body)
         if len(body) > LARGE_BYTES:
             await give_way()
-        ran = await self._dispatcher.dispatch(request, inside, session, field_bytes=True)
-        if len(ran.response.body) > LARGE_BYTES:
-            await give_way()
-        sealed = accepted.seal_response(ran.response.body, secrets.token_bytes)
-        if len(sealed.payload) > LARGE_BYTES:
-            await give_way()
-        return self._reply_in_place(sealed, ran, session)
-
-    def _reply_in_place(self, sealed: SealedMessage, ran: Dispatched, session: Session) -> Reply:
-        """Status and headers of the handler, unchanged, with the sealed body (PROTOCOL §3.5.1)."""
-        response = ran.response
-        status = 200 if response.status in _BODILESS else response.status
-        outer = self._reply(sealed, _outcome(session, ran), session, status)
-        for name, value in response.headers:
-            if name.lower() not in _BODY_HEADERS | _FILES_INSTEAD:
-                outer.headers.add(name, value)
-            elif name.lower() == "content-type":
-                outer.headers[INNER_CONTENT_TYPE] = value
-            elif name.lower() == "content-encoding":
-                outer.headers[INNER_CONTENT_ENCODING] = value
-        if status != response.status:
-            outer.headers[INNER_STATUS] = str(response.status)
-        return outer
+        return await self._dispatcher.dispatch(request, inside, session, field_bytes=True)
 
     # --- every sealed message ---
 
     async def _accept(self, members: JsonObject) -> tuple[AcceptedRequest, LiveSession]:
         message = SealedRequest.parse(members, self._settings.dialect.names)
+        # A large payload must not stay in memory until the answer.
+        members.clear()
         size = len(message.sealed.payload)
         if size > LARGE_BYTES:
             await give_way()
         now_ms = self._settings.clock()
         live = await self._sessions.find(message.token, now_ms)
         unwrapped = self._exchange.unwrap_request(message, live.keys if live else None)
+        del message
         tried = False
         if live and unwrapped.passphrase_tag:
             tag = unwrapped.passphrase_tag
@@ -164,22 +160,28 @@ class ClassicRoutes:
         if size > LARGE_BYTES:
             await give_way()
         claimed = await self._sessions.claim(live.session, opened.nonce_claim, now_ms)
-        accepted = opened.accept(claimed)
-        return accepted, live
+        return opened.accept(claimed), live
 
     async def _read_object(self, request: OuterRequest) -> JsonObject:
         return parse_json_envelope(await read_login(request, self._settings.max_body_bytes))
 
-    def _reply(
-        self,
-        sealed: SealedMessage,
-        outcome: str,
-        session: Session | None = None,
-        status: int = 200,
-    ) -> Reply:
-        body = serialize_json(sealed.serialize(self._settings.dialect.names))
-        return reply_in("json", body, outcome, session, status)
-
 
 def _outcome(session: Session, ran: Dispatched) -> str:
     return f"session {session.id} ({ran.refusal})" if ran.refusal else f"session {session.id}"
+
+
+def _reply_in_place(body: bytes, ran: Dispatched, session: Session) -> Reply:
+    """Status and headers of the handler, unchanged, with the sealed body (PROTOCOL §3.5.1)."""
+    response = ran.response
+    status = 200 if response.status in _BODILESS else response.status
+    outer = reply_in("json", body, _outcome(session, ran), session, status)
+    for name, value in response.headers:
+        if name.lower() not in _BODY_HEADERS | _FILES_INSTEAD:
+            outer.headers.add(name, value)
+        elif name.lower() == "content-type":
+            outer.headers[INNER_CONTENT_TYPE] = value
+        elif name.lower() == "content-encoding":
+            outer.headers[INNER_CONTENT_ENCODING] = value
+    if status != response.status:
+        outer.headers[INNER_STATUS] = str(response.status)
+    return outer

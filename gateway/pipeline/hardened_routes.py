@@ -204,13 +204,15 @@ class HardenedRoutes:
                 ran.record_bytes, watch, live.session, f"{outcome} (stream)", ran.end
             )
             return grant_reply(message, form, ran.response, context, clock())
+        if ran.refusal:
+            outcome = f"{outcome} ({ran.refusal})"
         if len(ran.response.body) > LARGE_BYTES:
             await give_way()
         answer = message.seal_response(ran.response, clock(), secrets.token_bytes)
+        # A large response must not stay in memory beside its seal.
+        del ran
         if len(answer.sealed) > LARGE_BYTES:
             await give_way()
-        if ran.refusal:
-            outcome = f"{outcome} ({ran.refusal})"
         return reply_in(form, answer.serialize(form), outcome, live.session)
 
     async def _count_ahead(self, live: LiveSession, now_ms: int) -> None:

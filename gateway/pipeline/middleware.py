@@ -214,18 +214,24 @@ class Middleware:
         return await serve(request)
 
     async def _message(self, request: OuterRequest) -> Reply:
-        body = await request.read(self._settings.max_body_bytes)
-        if len(body) > LARGE_BYTES:
-            await give_way()
         # Only the hardened suites use msgpack. In JSON the header tells (PROTOCOL §5.5).
         if request.format == "msgpack":
-            return await self._hardened.message(request, Members.parse("msgpack", body))
-        members = parse_json_envelope(body)
+            return await self._hardened.message(
+                request, Members.parse("msgpack", await self._read(request))
+            )
+        members = parse_json_envelope(await self._read(request))
         if "header" in members:
             return await self._hardened.message(request, Members("json", members))
         if self._classic is None:
             return await _without_classic(request)
         return await self._classic.message(request, members)
+
+    async def _read(self, request: OuterRequest) -> bytes:
+        """The body. Only the parser keeps it, so that a large one is freed after that."""
+        body = await request.read(self._settings.max_body_bytes)
+        if len(body) > LARGE_BYTES:
+            await give_way()
+        return body
 
     # --- messages sealed in place ---
 
@@ -236,10 +242,7 @@ class Middleware:
         )
         if request.method != "POST" or self._classic is None:
             raise refusal
-        body = await request.read(self._settings.max_body_bytes)
-        if len(body) > LARGE_BYTES:
-            await give_way()
-        members = _members_of(body)
+        members = _members_of(await self._read(request))
         if members is None or not self._classic.is_sealed(members):
             raise refusal
         return await self._classic.in_place(request, members)

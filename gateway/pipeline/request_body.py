@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from io import BytesIO
 
 from gateway.errors import BodyTooLarge, BodyTooSlow, BrokenBody
 
@@ -24,25 +25,28 @@ async def collect(next_chunk: Callable[[], Awaitable[bytes]], max_bytes: int, of
 
     Raises: BodyTooLarge, BodyTooSlow, BrokenBody, TooManyBodies, and what ``next_chunk`` raises.
     """
-    body = bytearray()
+    # It gives its bytes away without a copy.
+    body = BytesIO()
+    size = 0
     end_s = asyncio.get_running_loop().time() + _READ_TIMEOUT_S
     pace = Pace(_LEAST_BYTES_PER_S, _PATIENCE_S)
     try:
         async with BODIES.hold(of, max_bytes, _READ_TIMEOUT_S) as held:
             while chunk := await next_chunk():
-                body += chunk
-                if len(body) > max_bytes:
+                body.write(chunk)
+                size += len(chunk)
+                if size > max_bytes:
                     raise BodyTooLarge
                 held.add(len(chunk))
                 pace.received(len(chunk))
-                if len(body) > SMALL_BYTES:
+                if size > SMALL_BYTES:
                     held.timeout.reschedule(min(end_s, pace.until_s))
-        return bytes(body)
+        return body.getvalue()
     except ConnectionError:
         raise BrokenBody("the body did not come whole") from None
     except TimeoutError:
         raise BodyTooSlow(_TOO_SLOW) from None
     finally:
         # An error that is kept also keeps this frame.
-        FREED.add(len(body))
-        body.clear()
+        FREED.add(size)
+        body.close()

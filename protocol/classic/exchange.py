@@ -32,7 +32,7 @@ from protocol.common.primitives import RsaPrivateKey, RsaPublicKey, hmac_sha256
 from protocol.common.rsa_keys import validate_public_key
 
 from .freshness import TAG_BYTES, NonceClaim, format_timestamp, fresh_nonce
-from .suites import Classic
+from .suites import Classic, Secrets
 
 TAG_KEY_BYTES = 32
 
@@ -58,12 +58,14 @@ class SessionKeys:
 class AcceptedRequest:
     """A message that was claimed: its plaintext, and one response."""
 
-    def __init__(self, suite: Classic, keys: SessionKeys, members: JsonObject, nonce: str) -> None:
+    def __init__(
+        self, suite: Classic, keys: SessionKeys, members: JsonObject, nonce: str, secrets: Secrets
+    ) -> None:
         self._suite = suite
         self._keys = keys
         self._members = members
         self._nonce = nonce
-        self._seal_to = suite.seal_to
+        self._secrets: Secrets | None = secrets
 
     @property
     def fields(self) -> JsonObject:
@@ -76,23 +78,25 @@ class AcceptedRequest:
         }
 
     def http_request(self) -> HttpRequest:
-        """The HTTP request in the payload (§3.5.2). Raises: MalformedMessage."""
-        return HttpRequest.parse(self._members.get(self._suite.dialect.names.request))
+        """The HTTP request in the payload (§3.5.2), once. Raises: MalformedMessage."""
+        return HttpRequest.parse(self._members.pop(self._suite.dialect.names.request, None))
 
-    def seal_response(self, plaintext: bytes, entropy: Entropy) -> SealedMessage:
-        """``plaintext`` unchanged, sealed for the client (§3.5.1)."""
-        seal_to, self._seal_to = self._seal_to, used_twice
-        return seal_to(self._keys.client_key, plaintext, entropy)
+    def seal_response(self, plaintext: bytes) -> bytes:
+        """The JSON of ``plaintext`` unchanged, sealed for the client (§3.5.1)."""
+        return self._suite.seal_json(self._taken(), self._keys.client_key, plaintext)
+
+    def _taken(self) -> Secrets:
+        secrets, self._secrets = self._secrets, None
+        return secrets or used_twice()
 
     def write_http_response(self, response: HttpResponse, now_ms: int) -> bytes:
         """The plaintext of a whole response, with the nonce of its request (§3.5.2)."""
         dialect = self._suite.dialect
-        payload = {
+        members: JsonObject = {
             dialect.names.timestamp: format_timestamp(dialect.timestamp, now_ms),
             dialect.names.nonce: self._nonce,
-            dialect.names.response: response.serialize(),
         }
-        return serialize_json(payload)
+        return response.json_in(members, dialect.names.response)
 
 
 class OpenedRequest:
@@ -211,8 +215,10 @@ class ServerExchange:
         Raises: CodeRefused (no login), DecryptionFailed (the code does not fit: give it back).
         """
         passphrase = self.suite.code_passphrase(code) if code else None
-        opened = self.suite.open_or_pretend(passphrase, message.payload, message.iv, self._entropy)
-        members = read_members(*opened)
+        plaintext, valid, _ = self.suite.open_or_pretend(
+            passphrase, message.payload, message.iv, self._entropy
+        )
+        members = read_members(plaintext, valid)
         if code is None:
             raise CodeRefused("no code waits: unknown, spent, expired, or being tried")
         if members is None:
@@ -221,14 +227,16 @@ class ServerExchange:
 
     def unwrap_request(self, message: SealedRequest, keys: SessionKeys | None) -> UnwrappedRequest:
         """Unwraps the message with ``keys`` of its session; None if there is no such session."""
-        suite = self.suite
-        unwrapped = suite.unwrap((keys or self._decoy).private_key, message.sealed.key)
+        suite, sealed = self.suite, message.sealed
+        unwrapped = suite.unwrap((keys or self._decoy).private_key, sealed.key)
         passphrase = unwrapped if keys else None
         tag = keys.passphrase_tag(passphrase) if keys and passphrase else None
 
         def decrypt_with(tried: bool) -> DecryptedRequest:
-            sealed, used = message.sealed, passphrase if tried else None
-            plaintext, valid = suite.open_or_pretend(used, sealed.payload, sealed.iv, self._entropy)
+            used = passphrase if tried else None
+            plaintext, valid, secrets = suite.open_or_pretend(
+                used, sealed.payload, sealed.iv, self._entropy
+            )
 
             def read(now_ms: int) -> OpenedRequest:
                 members = read_members(plaintext, valid)
@@ -242,17 +250,17 @@ class ServerExchange:
                     raise DecryptionFailed(
                         "the payload does not open: changed, another dialect, or too many values?"
                     )
-                return self._opened(keys, members, tag, now_ms)
+                return self._opened(keys, members, tag, secrets, now_ms)
 
             return DecryptedRequest(read)
 
         return UnwrappedRequest(tag, decrypt_with)
 
     def _opened(
-        self, keys: SessionKeys, members: JsonObject, tag: bytes, now_ms: int
+        self, keys: SessionKeys, members: JsonObject, tag: bytes, secrets: Secrets, now_ms: int
     ) -> OpenedRequest:
         nonce = fresh_nonce(self.suite.dialect, members, now_ms, self.window_ms)
         return OpenedRequest(
             keys.nonce_claim(nonce, tag),
-            lambda: AcceptedRequest(self.suite, keys, members, nonce),
+            lambda: AcceptedRequest(self.suite, keys, members, nonce, secrets),
         )

@@ -4,8 +4,9 @@
 """
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
-from protocol.common.codec import decode_bytes, encode_bytes
+from protocol.common.codec import decode_bytes, encode_bytes, serialize_encoded
 from protocol.common.codes import Code, Entropy
 from protocol.common.messages import SealedMessage
 from protocol.common.primitives import (
@@ -31,9 +32,14 @@ GCM_IV_CHARS = 12
 _BYTE_TO_TEXT = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" * 4
 _PRINTABLE = bytes(range(0x20, 0x7F))
 
+# A passphrase and an iv.
+Secrets: TypeAlias = tuple[bytes, str | None]
 
-def _random_text(entropy: Entropy, chars: int) -> str:
-    return entropy(chars).translate(_BYTE_TO_TEXT).decode()
+
+def _turned(data: bytes, at: int) -> bytes:
+    """``data`` from ``at`` on, and then what is before it."""
+    view = memoryview(data)
+    return b"".join((view[at:], view[:at]))
 
 
 def _is_printable(text: bytes) -> bool:
@@ -55,16 +61,27 @@ class Classic:
         text = code.text.encode()
         return md5(text).hex().encode() if self.dialect.code_passphrase == "md5hex" else text
 
+    def new_secrets(self, entropy: Entropy) -> Secrets:
+        """A new passphrase and the ``iv`` to send, in one call of ``entropy``.
+
+        The passphrase is 32 random characters of an alphabet of 64: 192 bits. The iv is 12 random
+        characters for GCM, otherwise None: a key seals one message, so a constant IV repeats no
+        pair of key and IV.
+        """
+        if self.dialect.aes != "gcm":
+            return entropy(PASSPHRASE_CHARS).translate(_BYTE_TO_TEXT), None
+        text = entropy(PASSPHRASE_CHARS + GCM_IV_CHARS).translate(_BYTE_TO_TEXT)
+        return text[:PASSPHRASE_CHARS], text[PASSPHRASE_CHARS:].decode()
+
     def new_passphrase(self, entropy: Entropy) -> bytes:
-        """32 random characters of an alphabet of 64: 192 bits."""
-        return _random_text(entropy, PASSPHRASE_CHARS).encode()
+        """As the first of ``new_secrets``."""
+        return entropy(PASSPHRASE_CHARS).translate(_BYTE_TO_TEXT)
 
     def new_iv(self, entropy: Entropy) -> str | None:
-        """The ``iv`` to send: 12 random characters for GCM, otherwise None.
-
-        A key seals one message, so a constant IV repeats no pair of key and IV.
-        """
-        return _random_text(entropy, GCM_IV_CHARS) if self.dialect.aes == "gcm" else None
+        """As the second of ``new_secrets``, for a message under a code."""
+        if self.dialect.aes != "gcm":
+            return None
+        return entropy(GCM_IV_CHARS).translate(_BYTE_TO_TEXT).decode()
 
     def wrap(self, key: RsaPublicKey, passphrase: bytes) -> str:
         """``passphrase`` encrypted under ``key``, as text."""
@@ -97,29 +114,44 @@ class Classic:
 
     def seal(self, passphrase: bytes, plaintext: bytes, iv: str | None) -> str:
         """``plaintext`` under ``passphrase``, as text; ``iv`` comes from ``new_iv``."""
+        return encode_bytes(self.dialect.encoding, self._encrypted(passphrase, plaintext, iv))
+
+    def _encrypted(self, passphrase: bytes, plaintext: bytes, iv: str | None) -> bytes | bytearray:
         key, iv_bytes, _ = self._key_and_iv(passphrase, iv)
         match self.dialect.aes:
             case "ctr":
-                sealed = aes_ctr(key, iv_bytes, plaintext)
+                return aes_ctr(key, iv_bytes, plaintext)
             case "cbc":
-                sealed = aes_cbc_seal(key, iv_bytes, plaintext)
+                return aes_cbc_seal(key, iv_bytes, plaintext)
             case _:
                 sealed = aes_gcm_seal(key, iv_bytes, plaintext)
-                if self.dialect.tag == "first":
-                    sealed = sealed[-GCM_TAG_BYTES:] + sealed[:-GCM_TAG_BYTES]
-        return encode_bytes(self.dialect.encoding, sealed)
+                is_first = self.dialect.tag == "first"
+                return _turned(sealed, len(sealed) - GCM_TAG_BYTES) if is_first else sealed
 
     def seal_to(self, key: RsaPublicKey, plaintext: bytes, entropy: Entropy) -> SealedMessage:
         """``plaintext`` under a new passphrase, which is wrapped under ``key``."""
-        passphrase, iv = self.new_passphrase(entropy), self.new_iv(entropy)
+        passphrase, iv = self.new_secrets(entropy)
         return SealedMessage(self.wrap(key, passphrase), self.seal(passphrase, plaintext, iv), iv)
+
+    def seal_json(self, secrets: Secrets, key: RsaPublicKey, plaintext: bytes) -> bytes:
+        """The JSON of ``seal_to``, with ``new_secrets`` that were not used before."""
+        passphrase, iv = secrets
+        names, members = self.dialect.names, dict[str, Any]()
+        members[names.key] = key.wrap(passphrase, self.dialect.rsa_padding)
+        members[names.payload] = self._encrypted(passphrase, plaintext, iv)
+        if iv is not None:
+            members[names.iv] = iv
+        return serialize_encoded(self.dialect.encoding, members)
 
     def open_or_pretend(
         self, passphrase: bytes | None, payload: str, iv: str | None, entropy: Entropy
-    ) -> tuple[bytes, bool]:
-        """As ``open``. Without a passphrase the same work is done under a random one."""
-        stand_in = self.new_passphrase(entropy)
-        return self.open(passphrase or stand_in, payload, iv)
+    ) -> tuple[bytes, bool, Secrets]:
+        """As ``open``, with ``new_secrets`` for the answer.
+
+        Without a passphrase the same work is done under the one of these secrets.
+        """
+        secrets = self.new_secrets(entropy)
+        return *self.open(passphrase or secrets[0], payload, iv), secrets
 
     def open(self, passphrase: bytes, payload: str, iv: str | None) -> tuple[bytes, bool]:
         """The plaintext, and whether it is valid.
@@ -138,6 +170,6 @@ class Classic:
                 return plaintext, valid and padded
             case _:
                 if self.dialect.tag == "first":
-                    data = data[GCM_TAG_BYTES:] + data[:GCM_TAG_BYTES]
+                    data = _turned(data, GCM_TAG_BYTES)
                 opened = aes_gcm_open(key, iv_bytes, data)
                 return opened or b"", valid and opened is not None

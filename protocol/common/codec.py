@@ -16,7 +16,7 @@ a gigabyte of memory and several seconds. Any text of 8 MiB takes well below 100
 import binascii
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
 
 import msgpack
@@ -35,6 +35,8 @@ MAX_MSGPACK_ITEMS = 128
 MAX_MSGPACK_PARTS = 1024
 MAX_ENVELOPE_MARKS = 4096
 MAX_JSON_MARKS = 32_768
+# The codec makes no second copy of longer bytes.
+LARGE_BYTES = 131_072
 
 
 def _unique_members(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
@@ -74,14 +76,18 @@ _DECODER = json.JSONDecoder(
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
+def _brackets(data: bytes) -> int:
+    return data.count(b"[") + data.count(b"{")
+
+
 def _marks(data: bytes) -> int:
     """The number of commas and opening brackets; a text has at most one value more."""
-    return data.count(b",") + data.count(b"[") + data.count(b"{")
+    return data.count(b",") + _brackets(data)
 
 
-def _check_marks(data: bytes, marks: int) -> None:
-    """Raises: MalformedMessage, if too many of the ``marks`` are outside of strings."""
-    if marks <= MAX_JSON_MARKS:
+def _check_marks(data: bytes) -> None:
+    """Raises: MalformedMessage, if too many marks are outside of strings."""
+    if len(data) <= MAX_JSON_MARKS or _marks(data) <= MAX_JSON_MARKS:
         return
     # Without escapes every quote begins or ends a string. Each value has at most two strings, its
     # name and itself. So the number of quotes alone shows that there are too many strings.
@@ -106,19 +112,22 @@ def _check_depth(value: JsonValue) -> None:
         raise MalformedMessage("nested too deeply")
 
 
-def parse_json(data: bytes) -> JsonValue:
-    """The value of ``data`` (UTF-8 JSON).
-
-    Raises: MalformedMessage. Source: PROTOCOL §1.4.1, RFC 8259.
-    """
+def _decoded(data: bytes) -> str:
+    # Decode first: a plaintext that was decrypted under a wrong key fails in its first bytes.
     try:
-        # Decode first: a plaintext that was decrypted under a wrong key fails in its first bytes.
         text = data.decode()
-        marks = _marks(data)
-        _check_marks(data, marks)
+    except UnicodeDecodeError:
+        raise MalformedMessage("not JSON") from None
+    _check_marks(data)
+    return text
+
+
+def _value(text: str, brackets: int) -> JsonValue:
+    """The value of ``text``, which has ``brackets`` opening brackets."""
+    try:
         value: JsonValue = _DECODER.decode(text)
         # A text with fewer opening brackets than the limit cannot nest deeper. Most texts end here.
-        if marks > MAX_DEPTH and data.count(b"[") + data.count(b"{") > MAX_DEPTH:
+        if brackets > MAX_DEPTH:
             _check_depth(value)
         if "\\" in text and ("\\ud" in text or "\\uD" in text):
             # An escape can encode half of a surrogate pair, which is not a character.
@@ -128,12 +137,24 @@ def parse_json(data: bytes) -> JsonValue:
     return value
 
 
-def parse_json_object(data: bytes) -> JsonObject:
-    """As ``parse_json``, but the value must be an object. Raises: MalformedMessage."""
-    value = parse_json(data)
+def _object(text: str, brackets: int) -> JsonObject:
+    value = _value(text, brackets)
     if not isinstance(value, dict):
         raise MalformedMessage("not a JSON object")
     return value
+
+
+def parse_json(data: bytes) -> JsonValue:
+    """The value of ``data`` (UTF-8 JSON).
+
+    Raises: MalformedMessage. Source: PROTOCOL §1.4.1, RFC 8259.
+    """
+    return _value(_decoded(data), _brackets(data))
+
+
+def parse_json_object(data: bytes) -> JsonObject:
+    """As ``parse_json``, but the value must be an object. Raises: MalformedMessage."""
+    return _object(_decoded(data), _brackets(data))
 
 
 def read_members(plaintext: bytes, valid: bool) -> JsonObject | None:
@@ -155,9 +176,12 @@ def parse_json_envelope(data: bytes) -> JsonObject:
     Such an object is nearly flat: it has at most 4096 commas and opening brackets. Raises:
     MalformedMessage.
     """
-    if _marks(data) > MAX_ENVELOPE_MARKS:
+    if len(data) > MAX_ENVELOPE_MARKS and _marks(data) > MAX_ENVELOPE_MARKS:
         raise MalformedMessage("more values than any message outside a seal has")
-    return parse_json_object(data)
+    text, brackets = _decoded(data), _brackets(data)
+    # If the caller does not keep it, a large message is not in memory twice from here on.
+    del data
+    return _object(text, brackets)
 
 
 def serialize_json(value: Any) -> bytes:
@@ -215,22 +239,60 @@ def parse_msgpack(data: bytes) -> MsgpackValue:
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException):
         raise MalformedMessage("not msgpack") from None
     _check_msgpack(value, 0)
-    if serialize_msgpack(value) != data:
+    if not _is_encoding(value, data):
         raise MalformedMessage("not the shortest msgpack, or a member name occurs twice")
     return value
 
 
+def _is_encoding(value: MsgpackValue, data: bytes) -> bool:
+    """Whether ``data`` is the shortest encoding of ``value``."""
+    if len(data) <= LARGE_BYTES:
+        return serialize_msgpack(value) == data
+    end = 0
+    for piece in _msgpack_pieces(value):
+        if not data.startswith(piece, end):
+            return False
+        end += len(piece)
+    return end == len(data)
+
+
+def _msgpack_pieces(value: MsgpackValue) -> Iterator[bytes]:
+    """The shortest encoding of ``value``. Large bytes are not copied."""
+    if isinstance(value, bytes) and len(value) > LARGE_BYTES:
+        yield b"\xc6" + len(value).to_bytes(4)  # bin 32
+        yield value
+    elif isinstance(value, list):
+        yield msgpack.Packer().pack_array_header(len(value))
+        for item in value:
+            yield from _msgpack_pieces(item)
+    elif isinstance(value, dict):
+        yield msgpack.Packer().pack_map_header(len(value))
+        for name, item in value.items():
+            yield msgpack.packb(name)
+            yield from _msgpack_pieces(item)
+    else:
+        yield msgpack.packb(value)
+
+
 def serialize_msgpack(value: Any) -> bytes:
     """The shortest encoding of ``value``. Source: PROTOCOL §1.4.3."""
+    for part in value.values() if type(value) is dict else value if type(value) is list else ():
+        if type(part) is bytes and len(part) > LARGE_BYTES:
+            return b"".join(_msgpack_pieces(value))
     packed: bytes = msgpack.packb(value)
     return packed
 
 
-def encode_bytes(encoding: TextEncoding, data: bytes) -> str:
-    """``data`` as base64 (RFC 4648 §4, padded) or lower-case hex."""
+def encode_ascii(encoding: TextEncoding, data: bytes | bytearray | memoryview) -> bytes:
+    """The text of ``encode_bytes`` in ASCII. In JSON no character of it needs an escape."""
     if encoding == "hex":
-        return data.hex()
-    return binascii.b2a_base64(data, newline=False).decode()
+        return binascii.b2a_hex(data)
+    return binascii.b2a_base64(data, newline=False)
+
+
+def encode_bytes(encoding: TextEncoding, data: bytes | bytearray | memoryview) -> str:
+    """``data`` as base64 (RFC 4648 §4, padded) or lower-case hex."""
+    return encode_ascii(encoding, data).decode()
 
 
 def decode_bytes(encoding: TextEncoding, text: str) -> bytes | None:
@@ -249,3 +311,20 @@ def decode_bytes(encoding: TextEncoding, text: str) -> bytes | None:
     # a2b_base64 does not check the unused bits, which are in the last four characters.
     last = encode_bytes(encoding, raw[-(len(raw) % 3 or 3) :])
     return raw if last == text[-4:] else None
+
+
+def serialize_encoded(encoding: TextEncoding, members: dict[str, Any]) -> bytes:
+    """The JSON object of ``members``, of which bytes become text by ``encoding``.
+
+    Such text needs no escapes, so large bytes are not copied as text. ``members`` is emptied: each
+    is freed as soon as its text exists.
+    """
+    pieces = [b"{"]
+    for name in list(members):
+        pieces += (b"," if len(pieces) > 1 else b"", serialize_json(name), b":")
+        if isinstance(members[name], bytes | bytearray):
+            pieces += (b'"', encode_ascii(encoding, members.pop(name)), b'"')
+        else:
+            pieces.append(serialize_json(members.pop(name)))
+    pieces.append(b"}")
+    return b"".join(pieces)

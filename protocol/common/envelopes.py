@@ -10,10 +10,9 @@ from typing import Any, Literal, Self, TypeAlias
 
 from .codec import (
     decode_bytes,
-    encode_bytes,
     parse_json_envelope,
     parse_msgpack,
-    serialize_json,
+    serialize_encoded,
     serialize_msgpack,
 )
 from .errors import MalformedMessage
@@ -119,9 +118,4 @@ def serialize_members(form: Format, members: Mapping[str, Any]) -> bytes:
     present = {name: value for name, value in members.items() if value is not None}
     if form == "msgpack":
         return serialize_msgpack(present)
-    return serialize_json(
-        {
-            name: encode_bytes("base64", value) if isinstance(value, bytes) else value
-            for name, value in present.items()
-        }
-    )
+    return serialize_encoded("base64", present)

@@ -6,17 +6,19 @@ Node programs that speak this protocol. The module is long because it holds ever
 3.
 """
 
-import contextlib
 import re
+from codecs import utf_8_decode
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 from urllib.parse import quote
 
 from .codec import (
+    LARGE_BYTES,
     JsonObject,
     JsonValue,
     MsgpackValue,
     decode_bytes,
+    encode_ascii,
     encode_bytes,
     serialize_json,
 )
@@ -32,6 +34,14 @@ MAX_HEADER_CHARS = 65_536
 _HTTP_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _ESCAPED_IN_TWO = b'"\\\t\n\r'
+# Backslashes come first, because the others bring backslashes.
+_ESCAPES = (
+    (b"\\", b"\\\\"),
+    (b'"', b'\\"'),
+    (b"\t", b"\\t"),
+    (b"\n", b"\\n"),
+    (b"\r", b"\\r"),
+)
 _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\r"))
 _TARGET = re.compile(r"/(?!/)[^\x00-\x20\x7f#\\]*")
 _PRINTABLE = bytes(range(0x21, 0x7F))
@@ -233,7 +243,7 @@ def parse_request_line(method: object, target: object) -> tuple[str, str]:
     if len(target) > MAX_TARGET_CHARS or not _TARGET.fullmatch(target):
         raise MalformedMessage("path must start with one slash and hold no space or #")
     # Characters beyond ASCII are percent-encoded as UTF-8. All others stay as they are.
-    return method.upper(), quote(target, safe=_PRINTABLE)
+    return method.upper(), target if target.isascii() else quote(target, safe=_PRINTABLE)
 
 
 def _body(members: JsonObject) -> tuple[bytes, bool]:
@@ -255,16 +265,46 @@ def _body(members: JsonObject) -> tuple[bytes, bool]:
     return serialize_json(body), True
 
 
-def _body_members(body: bytes) -> JsonObject:
-    # JSON takes six characters for a control character, and two for quotes, backslashes, tabs and
-    # line ends. If a third of a body takes two, or any character takes six, base64 is shorter (in
-    # the latter case nearly always).
-    has_control = len(body.translate(None, _CONTROLS)) < len(body)
+def _is_text(body: bytes) -> bool:
+    """Whether ``body`` is text that is shorter as text in JSON than as base64.
+
+    JSON takes six characters for a control character, and two for quotes, backslashes, tabs and
+    line ends. If a third of a body takes two, or any character takes six, base64 is shorter (in
+    the latter case nearly always).
+    """
+    if len(body.translate(None, _CONTROLS)) < len(body):
+        return False
     longer = len(body) - len(body.translate(None, _ESCAPED_IN_TWO))
-    if not has_control and longer * 3 <= len(body):
-        with contextlib.suppress(UnicodeDecodeError):
-            return {"body": body.decode()}
+    if longer * 3 > len(body):
+        return False
+    return body.isascii() or _is_utf8(body)
+
+
+def _is_utf8(body: bytes) -> bool:
+    """Whether ``body`` is UTF-8. In pieces, because text can take four times as much memory."""
+    view, end = memoryview(body), 0
+    try:
+        while end < len(body):
+            last = end + LARGE_BYTES >= len(body)
+            end += utf_8_decode(view[end : end + LARGE_BYTES], "strict", last)[1]
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _body_members(body: bytes) -> JsonObject:
+    if _is_text(body):
+        return {"body": body.decode()}
     return {"body": encode_bytes("base64", body), "encoding": "base64"}
+
+
+def _body_pieces(body: bytes) -> tuple[bytes, ...]:
+    """The JSON of ``_body_members`` at the end of an object, without a copy as text."""
+    if not _is_text(body):
+        return b',"body":"', encode_ascii("base64", body), b'","encoding":"base64"}'
+    for char, escaped in _ESCAPES:
+        body = body.replace(char, escaped)
+    return b',"body":"', body, b'"}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,8 +385,16 @@ class HttpResponse:
         return [self.status, _pairs_of(self.headers), self.body]
 
     def serialize(self) -> JsonObject:
-        return {
-            "status": self.status,
-            "headers": [[name, text] for name, text in self.headers],
-            **_body_members(self.body),
-        }
+        return {**self._head(), **_body_members(self.body)}
+
+    def json_in(self, members: JsonObject, name: str) -> bytes:
+        """The JSON of ``members`` and ``serialize`` as the last of them, called ``name``.
+
+        A large body is copied once, and once more if it needs escapes.
+        """
+        start = serialize_json({**members, name: self._head()})[:-2]
+        return b"".join((start, *_body_pieces(self.body), b"}"))
+
+    def _head(self) -> JsonObject:
+        headers: list[JsonValue] = [[name, text] for name, text in self.headers]
+        return {"status": self.status, "headers": headers}

@@ -34,6 +34,8 @@ AES_BLOCK_BYTES = 16
 GCM_TAG_BYTES = 16
 POINT_BYTES = 65
 SCALAR_SEED_BYTES = 48
+# A copy of longer data costs more than what avoids it.
+_COPIED_BYTES = 16_384
 
 # The field and the order of P-256. Source: FIPS 186-4 §D.1.2.3.
 _P = 2**256 - 2**224 + 2**192 + 2**96 - 1
@@ -107,13 +109,21 @@ def aes_ctr(key: bytes, iv: bytes, data: bytes) -> bytes:
     return Cipher(algorithms.AES(key), modes.CTR(iv)).encryptor().update(data)
 
 
-def aes_cbc_seal(key: bytes, iv: bytes, data: bytes) -> bytes:
+def aes_cbc_seal(key: bytes, iv: bytes, data: bytes) -> bytes | bytearray:
     """AES-256-CBC with PKCS#7 padding; ``key`` 32 bytes, ``iv`` 16 bytes."""
     pad = AES_BLOCK_BYTES - len(data) % AES_BLOCK_BYTES
-    return Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor().update(data + bytes([pad]) * pad)
+    padding_bytes = bytes([pad]) * pad
+    encryptor = Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
+    if len(data) <= _COPIED_BYTES:
+        return encryptor.update(data + padding_bytes)
+    sealed = bytearray(len(data) + 2 * AES_BLOCK_BYTES)
+    size = encryptor.update_into(data, sealed)
+    size += encryptor.update_into(padding_bytes, memoryview(sealed)[size:])
+    del sealed[size:]
+    return sealed
 
 
-def aes_cbc_open(key: bytes, iv: bytes, data: bytes) -> tuple[bytes, bool]:
+def aes_cbc_open(key: bytes, iv: bytes, data: bytes | bytearray) -> tuple[bytes, bool]:
     """The plaintext, and whether its length and its PKCS#7 padding are right.
 
     If they are not, the plaintext is the raw output of the cipher: the caller does the same work on

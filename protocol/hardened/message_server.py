@@ -16,14 +16,22 @@ from protocol.common.codec import parse_msgpack, serialize_msgpack
 from protocol.common.codes import Entropy
 from protocol.common.errors import DecryptionFailed, LocalProtocolError, ReplayedNonce
 from protocol.common.messages import HttpRequest, HttpResponse
-from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
+from protocol.common.primitives import GCM_TAG_BYTES, RsaPrivateKey, RsaPublicKey
 from protocol.streams.opening import SocketRequest, StreamGrant, StreamRequest
 from protocol.streams.records import STREAM_ID_BYTES, StreamKeys
 
 from .key_schedule import EpochKeys, stream_label
 from .records import SessionRecord
 from .replay_window import FreshnessClaim
-from .sealed_messages import Envelope, Kind, MessageSecret, open_message, seal_answer, unwrap
+from .sealed_messages import (
+    Envelope,
+    Header,
+    Kind,
+    MessageSecret,
+    open_message,
+    seal_answer,
+    unwrap,
+)
 
 STALE_TIMESTAMP = "stale_timestamp"
 STALE_EPOCH = "stale_epoch"
@@ -51,8 +59,12 @@ class ServerSession:
 class _Answer:
     """Seals one answer to a request, under the keys of its epoch."""
 
-    def __init__(self, request: Envelope, keys: EpochKeys, wrap_to: RsaPublicKey | None) -> None:
-        self._request = request
+    def __init__(
+        self, asked: Header, request_tag: bytes, keys: EpochKeys, wrap_to: RsaPublicKey | None
+    ) -> None:
+        # Not the envelope, which can be large.
+        self._asked = asked
+        self._request_tag = request_tag
         self._keys = keys
         self._wrap_to = wrap_to
         self._seal = seal_answer
@@ -64,8 +76,8 @@ class _Answer:
         self, kind: Kind, plaintext: bytes, now_ms: int, entropy: Entropy
     ) -> tuple[Envelope, MessageSecret]:
         seal, self._seal = self._seal, used_twice
-        key, request = self._keys.s2c, self._request
-        return seal(key, request, kind, plaintext, now_ms, self._wrap_to, entropy)
+        asked, tag = self._asked, self._request_tag
+        return seal(self._keys.s2c, asked, tag, kind, plaintext, now_ms, self._wrap_to, entropy)
 
 
 class AcceptedMessage:
@@ -84,8 +96,9 @@ class AcceptedMessage:
         self._answer = answer
 
     def http_request(self) -> HttpRequest:
-        """The request (§2.6.3). Raises: MalformedMessage; answer it inside the seal."""
-        return HttpRequest.parse_array(parse_msgpack(self._plaintext))
+        """The request (§2.6.3), once. Raises: MalformedMessage; answer it inside the seal."""
+        plaintext, self._plaintext = self._plaintext, b""
+        return HttpRequest.parse_array(parse_msgpack(plaintext))
 
     def stream_request(self) -> StreamRequest:
         """The stream request inside. Raises: MalformedMessage, to be answered inside."""
@@ -183,8 +196,10 @@ def open_request(
     if plaintext is None:
         raise DecryptionFailed("the seal is not valid: changed, or other keys")
 
+    tag = envelope.sealed[-GCM_TAG_BYTES:]
+
     def accept(then_ms: int) -> AcceptedMessage | StaleMessage:
-        answer = _Answer(envelope, keys, session.client_key)
+        answer = _Answer(header, tag, keys, session.client_key)
         if header.fresh == "clock" and abs(then_ms - header.fresh_value) > window_ms:
             return StaleMessage(answer, window_ms, STALE_TIMESTAMP)
         after = record.moved_to(keys, then_ms)

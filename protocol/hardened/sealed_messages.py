@@ -219,15 +219,18 @@ def seal_message(
 
 def seal_answer(
     key: bytes,
-    request: Envelope,
+    asked: Header,
+    request_tag: bytes,
     kind: Kind,
     plaintext: bytes,
     now_ms: int,
     wrap_to: RsaPublicKey | None,
     entropy: Entropy,
 ) -> tuple[Envelope, MessageSecret]:
-    """An answer of ``kind``, bound to ``request``. ``key`` is that of the answer's direction."""
-    asked = request.header
+    """An answer of ``kind``, bound to the request with the header ``asked`` and ``request_tag``.
+
+    ``key`` is the key of the answer's direction.
+    """
     header = Header(
         asked.suite,
         kind,
@@ -235,7 +238,7 @@ def seal_answer(
         asked.session_id,
         asked.fresh,
         now_ms if asked.fresh == "clock" else asked.fresh_value,
-        request_tag=request.tag,
+        request_tag=request_tag,
     )
     return seal_with_secret(key, header, plaintext, wrap_to, entropy)
 

@@ -18,7 +18,7 @@ from typing import Any, get_args
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from peer import sealed_http
+from peer import sealed, sealed_http
 from processes import ROOT
 
 from protocol.classic.client_exchange import ClientExchange, ClientKeys
@@ -239,7 +239,7 @@ def test_node_client_sends_whole_requests(node_client: NodeClient, body: bytes) 
     assert accepted.http_request() == HttpRequest("POST", target, HEADERS, body)
 
     response = HttpResponse(201, HEADERS, body)
-    answer = sealed_http(accepted, response, NOW_MS, os.urandom)
+    answer = sealed_http(accepted, response, NOW_MS)
     opened_answer = node_client.open(answer, nonce=nonce)["response"]
     assert opened_answer == {
         "status": 201,
@@ -256,7 +256,7 @@ def test_node_client_sends_fields_in_place(
     opened = node_client.server.unwrap_request(message, node_client.keys).decrypt(True).read(NOW_MS)
     accepted = opened.accept(True)
     assert accepted.fields == fields
-    answer = accepted.seal_response(body, os.urandom)
+    answer = sealed(accepted, body)
     assert node_client.open(answer) == {"body": to_pipe(body)}
 
 
@@ -281,7 +281,7 @@ def test_node_client_opens_with_either_private_pem(node_client: NodeClient, form
     )
     message, _ = node_client.seal(fields={})
     opened = node_client.server.unwrap_request(message, node_client.keys).decrypt(True).read(NOW_MS)
-    answer = opened.accept(True).seal_response(b"in place", os.urandom)
+    answer = sealed(opened.accept(True), b"in place")
     assert node_client.open(answer, form) == {"body": to_pipe(b"in place")}
 
 
@@ -339,7 +339,7 @@ def test_node_client_refuses_the_answer_to_another_request(node_client: NodeClie
     message, _ = node_client.seal(fields={})
     opened = node_client.server.unwrap_request(message, node_client.keys).decrypt(True).read(NOW_MS)
     response = HttpResponse(200, (), b"")
-    answer = sealed_http(opened.accept(True), response, NOW_MS, os.urandom)
+    answer = sealed_http(opened.accept(True), response, NOW_MS)
     with pytest.raises(PeerRefused, match="another request"):
         node_client.open(answer, nonce="another")
 

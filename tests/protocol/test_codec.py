@@ -3,9 +3,11 @@
 import json
 from typing import Any
 
+import msgpack
 import pytest
 
 from protocol.common.codec import (
+    LARGE_BYTES,
     MAX_DEPTH,
     MAX_ENVELOPE_MARKS,
     MAX_INTEGER_CHARS,
@@ -18,6 +20,7 @@ from protocol.common.codec import (
     parse_json_envelope,
     parse_json_object,
     parse_msgpack,
+    serialize_encoded,
     serialize_json,
     serialize_msgpack,
 )
@@ -181,6 +184,37 @@ def test_serialized_json_is_compact_utf8_and_keeps_order() -> None:
 def test_what_is_not_json_is_not_serialized(value: object) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         serialize_json(value)
+
+
+LARGE = bytes(LARGE_BYTES + 1)
+
+
+@pytest.mark.parametrize("value", [LARGE, [1, LARGE], {"a": LARGE, "b": [LARGE, "x", {"c": b""}]}])
+def test_large_bytes_have_the_same_msgpack(value: Any) -> None:
+    data = serialize_msgpack(value)
+    assert data == msgpack.packb(value)
+    assert parse_msgpack(data) == value
+
+
+def test_large_msgpack_must_be_the_shortest_too() -> None:
+    longer = b"\xcc\x01"  # 1, in two bytes
+    for data in (
+        b"\x92" + longer + serialize_msgpack(LARGE),
+        b"\x92" + serialize_msgpack(LARGE) + longer,
+        b"\x82\xa1a" + serialize_msgpack(LARGE) + b"\xa1a" + serialize_msgpack(LARGE),
+    ):
+        with pytest.raises(MalformedMessage):
+            parse_msgpack(data)
+
+
+@pytest.mark.parametrize("encoding", ["base64", "hex"])
+@pytest.mark.parametrize("data", [b"", bytearray(b"ab"), LARGE])
+def test_bytes_in_json_are_their_text(encoding: TextEncoding, data: bytes) -> None:
+    members = {'the "data"': data, "n": 1, "text": "\u00e9\n"}
+    expected = {**members, 'the "data"': encode_bytes(encoding, data)}
+    assert serialize_encoded(encoding, members) == serialize_json(expected)
+    assert not members
+    assert serialize_encoded(encoding, {}) == b"{}"
 
 
 @pytest.mark.parametrize("encoding", ["base64", "hex"])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from make_vectors import NOW_MS, WINDOW_MS, weak_keys
-from peer import Peer, key_pair, sealed_http, with_iv, with_key, with_payload
+from peer import Peer, key_pair, sealed, sealed_http, with_iv, with_key, with_payload
 
 from protocol.classic.client_exchange import PendingResponse
 from protocol.classic.dialects import DIALECTS
@@ -42,7 +42,7 @@ def test_login_message_and_answers(name: str) -> None:
     message, pending = peer.send({"temperature": 21.5})
     request = peer.receive(message)
     assert request.fields == {"temperature": 21.5}
-    reply = request.seal_response(b'{"fan":true}', peer.entropy)
+    reply = sealed(request, b'{"fan":true}')
     assert pending.open_plaintext(reply) == b'{"fan":true}'
 
 
@@ -56,7 +56,7 @@ def test_a_whole_http_request_and_its_response(name: str) -> None:
     accepted = peer.receive(message)
     assert accepted.http_request() == request
     response = HttpResponse(201, (("X-Unit", "rpm"),), b"1200")
-    reply = sealed_http(accepted, response, NOW_MS, peer.entropy)
+    reply = sealed_http(accepted, response, NOW_MS)
     assert pending.open(reply) == response
 
 
@@ -95,9 +95,9 @@ def test_an_opened_request_is_decided_once(claimed: bool) -> None:
 def test_an_accepted_request_is_answered_once() -> None:
     peer = Peer()
     accepted = peer.receive(peer.send()[0])
-    sealed_http(accepted, HttpResponse(204, (), b""), NOW_MS, peer.entropy)
+    sealed_http(accepted, HttpResponse(204, (), b""), NOW_MS)
     with pytest.raises(LocalProtocolError, match="twice"):
-        accepted.seal_response(b"", peer.entropy)
+        accepted.seal_response(b"")
 
 
 def test_a_login_is_answered_once() -> None:
@@ -110,7 +110,7 @@ def test_a_login_is_answered_once() -> None:
 def test_an_answer_is_opened_once_even_if_it_was_wrong() -> None:
     peer = Peer()
     message, pending = peer.send()
-    reply = peer.receive(message).seal_response(b"x", peer.entropy)
+    reply = sealed(peer.receive(message), b"x")
     with pytest.raises(DecryptionFailed):
         pending.open_plaintext(replace(reply, key=""))
     with pytest.raises(LocalProtocolError, match="twice"):
@@ -293,7 +293,7 @@ def test_a_request_that_comes_back_is_no_answer(name: str) -> None:
 def test_an_answer_to_another_request_is_refused() -> None:
     peer = Peer()
     (first, _), (_, second_pending) = peer.send(), peer.send()
-    reply = sealed_http(peer.receive(first), HttpResponse(200, (), b""), NOW_MS, peer.entropy)
+    reply = sealed_http(peer.receive(first), HttpResponse(200, (), b""), NOW_MS)
     with pytest.raises(ReplayedNonce):
         second_pending.open(reply)
 
@@ -302,7 +302,7 @@ def test_an_answer_in_place_is_no_whole_response() -> None:
     peer = Peer()
     message, pending = peer.send()
     with pytest.raises(DecryptionFailed):
-        pending.open(peer.receive(message).seal_response(b"[1]", peer.entropy))
+        pending.open(sealed(peer.receive(message), b"[1]"))
 
 
 def test_a_session_key_that_is_weak_is_refused_by_the_client() -> None:

@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from protocol.common.codec import JsonValue
+from protocol.common.codec import LARGE_BYTES, JsonObject, JsonValue, serialize_json
 from protocol.common.errors import MalformedMessage
 from protocol.common.messages import (
     MAX_HEADER_CHARS,
@@ -165,3 +165,33 @@ def test_a_method_as_long_as_the_limit() -> None:
 
 def test_headers_of_null_are_none() -> None:
     assert HttpRequest.parse({"path": "/", "headers": None}).headers == ()
+
+
+TWO_BYTES = "\u00e9".encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"plain",
+        b'"\\\t\n\r and enough other text',
+        b'{"a":"\\n"}' + bytes(range(0x20, 0x7F)) * 3,
+        b"\x7f",
+        b"\0",
+        b'"' * 9,
+        TWO_BYTES,
+        TWO_BYTES[:1],
+        b"a" * (LARGE_BYTES - 1) + TWO_BYTES,
+        b"a" * (LARGE_BYTES - 1) + TWO_BYTES[:1],
+        b"a" * (LARGE_BYTES - 1) + TWO_BYTES[:1] + b"a",
+        TWO_BYTES * LARGE_BYTES,
+    ],
+    ids=range(13),
+)
+def test_a_response_is_written_as_json_would_write_it(body: bytes) -> None:
+    response = HttpResponse(200, (("X-A", '"'),), body)
+    members: JsonObject = {"n": "x"}
+    whole: JsonObject = {**members, "the response": response.serialize()}
+    assert response.json_in(members, "the response") == serialize_json(whole)
+    assert HttpResponse.parse(whole["the response"]) == response

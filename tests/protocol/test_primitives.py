@@ -102,7 +102,7 @@ def test_aes_cbc_is_that_of_sp800_38a_f2_5() -> None:
     assert aes_cbc_open(SP800_38A_KEY, iv, sealed) == (SP800_38A_TEXT, True)
 
 
-@pytest.mark.parametrize("length", [0, 1, 15, 16, 17, 31, 32])
+@pytest.mark.parametrize("length", [0, 1, 15, 16, 17, 31, 32, 16_384, 16_385, 16_400])
 def test_cbc_padding_fits_every_length(length: int) -> None:
     sealed = aes_cbc_seal(bytes(32), bytes(16), b"x" * length)
     assert len(sealed) == length // 16 * 16 + 16

@@ -16,7 +16,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from make_vectors import NOW_MS, WINDOW_MS, flip
-from peer import DECOY_CODE, Peer, key_pair, sealed_http, with_iv, with_key, with_payload
+from peer import DECOY_CODE, Peer, key_pair, sealed, sealed_http, with_iv, with_key, with_payload
 
 from examples import examples, walking
 from protocol.classic.dialects import DIALECTS, Dialect, TimestampFormat, derive
@@ -299,11 +299,11 @@ def test_what_goes_in_comes_out(
     accepted = peer.receive(SealedRequest.parse(wire, dialect.names))
     own = {dialect.names.timestamp, dialect.names.nonce}
     assert accepted.fields == {k: v for k, v in fields.items() if k not in own}
-    assert pending.open_plaintext(accepted.seal_response(body, peer.entropy)) == body
+    assert pending.open_plaintext(sealed(accepted, body)) == body
 
     response = HttpResponse(200, (("X-A", "b"),), body)
     message, pending = peer.send()
-    reply = sealed_http(peer.receive(message), response, NOW_MS, peer.entropy)
+    reply = sealed_http(peer.receive(message), response, NOW_MS)
     assert pending.open(reply) == response
 
 
@@ -352,7 +352,7 @@ def test_a_gcm_message_rejects_any_bit_flipped(part: str, bit: int, text: bool) 
 def test_a_gcm_answer_rejects_any_bit_flipped(part: str, bit: int, text: bool) -> None:
     peer = Peer("sfet-4-gcm")
     message, pending = peer.send()
-    reply = peer.receive(message).seal_response(b"[21.5]", peer.entropy)
+    reply = sealed(peer.receive(message), b"[21.5]")
     with pytest.raises(DecryptionFailed):
         pending.open_plaintext(spoilt(SealedRequest("", reply), part, bit, text).sealed)
 
@@ -629,7 +629,7 @@ def test_a_client_does_the_same_work_for_every_answer_it_refuses(
     peer = Peer(name)
     peer.client_keys = replace(peer.client_keys, private_key=counting(peer.client_pair, work))
     message, _ = peer.send()
-    reply = sealed_http(peer.receive(message), HttpResponse(200, (), b""), NOW_MS, peer.entropy)
+    reply = sealed_http(peer.receive(message), HttpResponse(200, (), b""), NOW_MS)
     for why, key in wrapped_faults(peer.client_pair.public.n, reply.key).items():
         if key == reply.key:
             continue  # this text has no character that the url alphabet writes otherwise

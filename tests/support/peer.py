@@ -20,7 +20,7 @@ from protocol.classic.exchange import (
 )
 from protocol.classic.freshness import NonceClaim
 from protocol.classic.suites import Classic
-from protocol.common.codec import JsonObject
+from protocol.common.codec import JsonObject, parse_json_object
 from protocol.common.codes import Code, Entropy
 from protocol.common.messages import HttpResponse, SealedMessage, SealedRequest
 from protocol.common.primitives import RsaPrivateKey
@@ -104,11 +104,15 @@ class Peer:
         return opened.accept(self.claim(opened.nonce_claim))
 
 
-def sealed_http(
-    accepted: AcceptedRequest, response: HttpResponse, now_ms: int, entropy: Entropy
-) -> SealedMessage:
+def sealed(accepted: AcceptedRequest, plaintext: bytes) -> SealedMessage:
+    """``plaintext`` as the answer to ``accepted``, as the client reads it."""
+    names = accepted._suite.dialect.names
+    return SealedMessage.parse(parse_json_object(accepted.seal_response(plaintext)), names)
+
+
+def sealed_http(accepted: AcceptedRequest, response: HttpResponse, now_ms: int) -> SealedMessage:
     """``response`` as the answer to ``accepted``."""
-    return accepted.seal_response(accepted.write_http_response(response, now_ms), entropy)
+    return sealed(accepted, accepted.write_http_response(response, now_ms))
 
 
 def with_key(message: SealedRequest, key: str) -> SealedRequest:

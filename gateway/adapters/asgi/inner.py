@@ -101,8 +101,8 @@ class InnerExchange:
         self._is_received = False
         self._status = 0
         self._headers: list[tuple[bytes, bytes]] = []
-        self._body = bytearray()
-        self._is_too_large = False
+        self._chunks: list[bytes] = []
+        self._size = 0
         self._field_bytes = field_bytes
         self._gone: asyncio.Task[None] | None = None
 
@@ -113,7 +113,7 @@ class InnerExchange:
             if not self.answer.done():
                 raise RuntimeError("the application returned without a complete response")
         except BaseException as error:
-            if self._is_too_large:
+            if self._size > self._max_bytes:
                 # The application may have replaced the error.
                 error = self._too_large().with_traceback(error.__traceback__)
             if not self.answer.done():
@@ -157,10 +157,10 @@ class InnerExchange:
             raise RuntimeError(f"{kind} cannot be sealed, or not at this point")
 
     def _add(self, chunk: bytes) -> None:
-        self._is_too_large |= len(self._body) + len(chunk) > self._max_bytes
-        if self._is_too_large:
+        self._size += len(chunk)
+        if self._size > self._max_bytes:
             raise self._too_large()
-        self._body += chunk
+        self._chunks.append(chunk)
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"the response is larger than {self._max_bytes} bytes")
@@ -170,7 +170,8 @@ class InnerExchange:
         headers = end_to_end(self._text_of(self._headers))
         if not self._field_bytes:
             headers = [(name, as_text(value)) for name, value in headers]
-        body = bytes(self._body)
+        # If the application has written it at once, it is not copied.
+        body = b"".join(self._chunks)
         if self._inside.method == "HEAD" or self._status in _BODILESS:
             body = b""
         else:
