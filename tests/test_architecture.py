@@ -307,6 +307,16 @@ def test_the_server_of_the_vault_knows_the_public_face_of_the_gateway_alone(path
     assert {name for name in known if not name.startswith(ours)} == set()
 
 
+VAULT_CLIENT = [path for path in VAULT if module(path).startswith("vault.client")]
+
+
+@pytest.mark.parametrize("path", VAULT_CLIENT, ids=module)
+def test_the_client_of_the_vault_knows_the_client_of_the_gateway_alone(path: Path) -> None:
+    known = {name for name in known_modules(path) if name not in ("certless", "vault")}
+    ours = ("vault.core", "vault.client", "protocol", "certless.client")
+    assert {name for name in known if not name.startswith(ours)} == set()
+
+
 def test_the_core_of_the_vault_loads_no_server() -> None:
     program = "import sys, vault, vault.core.messages; print('sqlalchemy' in sys.modules)"
     ran = subprocess.run(

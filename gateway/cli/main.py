@@ -23,6 +23,7 @@ _MODULES = {
     "demo": "gateway.cli.demo",
     "request": "gateway.cli.request",
     "connect": "gateway.cli.connect",
+    "vault": "gateway.cli.vault",
     "code": "gateway.cli.operator",
     "sessions": "gateway.cli.operator",
     "tickets": "gateway.cli.operator",

@@ -1,0 +1,159 @@
+"""``certless vault`` as a person uses it: a process that asks, and answers that are typed."""
+
+import asyncio
+import os
+import re
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from vaults import RunningVault
+
+ASKED_S = 60
+PASSWORD, OTHER = "correct horse battery", "staple of horses"
+ANN = "ann@example.org"
+# The story runs on both databases. What else a command does is the same on both.
+on_sqlite = pytest.mark.parametrize("vault_url", ["sqlite"], indirect=True)
+RECOVERY = re.compile(r"^    ([0-9A-Z-]{44})$", re.MULTILINE)
+
+
+@dataclass
+class Machine:
+    """One computer of Ann, with a state of its own."""
+
+    vaults: RunningVault
+    folder: Path
+    codes: list[str] = field(default_factory=list)
+
+    async def run(self, *arguments: str, answers: tuple[str, ...] = (), url: bool = False) -> str:
+        """What the command printed, after it ended well."""
+        status, text = await self.ended(*arguments, answers=answers, url=url)
+        assert status == 0, text
+        return text
+
+    async def ended(
+        self, *arguments: str, answers: tuple[str, ...] = (), url: bool = False
+    ) -> tuple[int, str]:
+        """The status, and what was printed.
+
+        ``answers`` are typed at the prompts for passwords and confirmations. The code of the mail
+        and the recovery code are typed by themselves.
+        """
+        whole = ["--state", str(self.folder)]
+        if url:
+            whole += ["--url", self.vaults.gateway.url, "--login", ANN]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-u", "-m", "certless", "vault", *whole, *arguments),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=STDOUT,
+            # Without a terminal, a password is read from the standard input.
+            start_new_session=True,
+            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        left, text, unread = list(answers), "", ""
+        async with asyncio.timeout(ASKED_S):
+            while data := await process.stdout.read(4096):
+                text += data.decode()
+                unread += data.decode()
+                if not unread.endswith(": "):
+                    continue
+                if unread.endswith("Paste the code: "):
+                    typed = await self.vaults.gateway.mails.code()
+                elif unread.endswith("Type the recovery code: "):
+                    self.codes += RECOVERY.findall(unread)
+                    typed = self.codes[-1]
+                else:
+                    typed = left.pop(0)
+                unread = ""
+                process.stdin.write(f"{typed}\n".encode())
+            status = await process.wait()
+        assert left == [], text
+        return status, text
+
+
+@pytest.fixture
+def machine(vaults: RunningVault, tmp_path: Path) -> Machine:
+    return Machine(vaults, tmp_path / "first")
+
+
+async def test_a_vault_from_the_command_line(
+    vaults: RunningVault, machine: Machine, tmp_path: Path
+) -> None:
+    await machine.run("init", answers=(PASSWORD, PASSWORD), url=True)
+    assert {path.stat().st_mode & 0o777 for path in machine.folder.iterdir()} == {0o600}
+    await machine.run("note", "--set", "remember the milk")
+    assert await machine.run("note") == "remember the milk"
+
+    second = Machine(vaults, tmp_path / "second")
+    await second.run("unlock", answers=(PASSWORD,), url=True)
+    assert await second.run("note") == "remember the milk"
+    listed = await second.run("devices")
+    assert listed.count("command line") == 2
+    assert listed.count("(this machine)") == 1
+
+    other = next(line for line in listed.splitlines() if "(this" not in line).split()[0]
+    await second.run("devices", "--sign-out", other)
+    refused, text = await machine.ended("note", answers=("wrong",))
+    assert refused == 1
+    assert "this machine was signed out" in text
+
+    third = Machine(vaults, tmp_path / "third")
+    answers = (machine.codes[0], OTHER, OTHER)
+    await third.run("recover", answers=answers, url=True)
+    assert await third.run("note") == "remember the milk"
+
+
+@on_sqlite
+async def test_keys_change_and_machines_are_shut_out(
+    vaults: RunningVault, machine: Machine, tmp_path: Path
+) -> None:
+    await machine.run("init", answers=(PASSWORD, PASSWORD), url=True)
+    second = Machine(vaults, tmp_path / "second")
+    await second.run("unlock", answers=(PASSWORD,), url=True)
+    await machine.run("note", "--set", "tea")
+    await machine.run("passwd", answers=(OTHER, OTHER))
+    await machine.run("recovery-code")
+    await machine.run("devices", "--revoke", answers=(OTHER, OTHER))
+    assert len(set(machine.codes)) == 3
+    assert (await second.ended("note", answers=(PASSWORD,)))[0] == 1
+    assert (await second.run("note", answers=(OTHER,))).endswith("tea")
+    assert re.fullmatch(r"[0-9A-Z-]{34}\n", await machine.run("temporary"))
+
+    file = tmp_path / "note.vault"
+    await machine.run("export", str(file), answers=("drawer",))
+    await machine.run("note", "--set", "coffee")
+    await machine.run("import", str(file), answers=("drawer",))
+    assert await machine.run("note") == "tea"
+
+    await machine.run("reset")
+    await machine.run("reset", "--cancel")
+    status, text = await machine.ended("delete", answers=("no",))
+    assert (status, "nothing was deleted" in text) == (2, True)
+    await machine.run("lock")
+    assert [path.name for path in machine.folder.iterdir()] == ["ticket.lock"]
+    await machine.run("unlock", answers=(OTHER,), url=True)
+    await machine.run("delete", answers=("DELETE",))
+    assert [path.name for path in machine.folder.iterdir()] == ["ticket.lock"]
+
+
+@on_sqlite
+async def test_errors_are_one_line(machine: Machine) -> None:
+    status, text = await machine.ended("note")
+    assert (status, text.count("\n")) == (2, 1)
+    assert "give --url and --login" in text
+    status, text = await machine.ended("init", answers=(PASSWORD, OTHER), url=True)
+    assert (status, text.splitlines()[-1]) == (2, "certless: the two passwords differ: try again")
+    machine.folder.mkdir(exist_ok=True)
+    state = machine.folder / "state.json"
+    state.write_text("{}")
+    state.chmod(0o600)
+    status, text = await machine.ended("note")
+    assert (status, "delete it" in text) == (1, True)
+    state.chmod(0o644)
+    status, text = await machine.ended("note")
+    assert (status, "chmod 600" in text) == (1, True)

@@ -1,0 +1,30 @@
+"""What a client remembers of an account, so that a service cannot go back (VAULT §3.2, §11)."""
+
+from dataclasses import dataclass
+
+from vault.core.errors import Tampered, WeakKdf
+from vault.core.password import kdf_of
+
+
+@dataclass(slots=True)
+class Memory:
+    """The largest sequence of a note, and the kdf with the largest cost; 0 for none.
+
+    A program that keeps it between runs notices what happened meanwhile.
+    """
+
+    sequence: int = 0
+    kdf: int = 0
+
+    def saw_kdf(self, kdf: int) -> None:
+        """Raises: WeakKdf, if its cost is smaller than one that was seen."""
+        cost = kdf_of(kdf).cost
+        if self.kdf and cost < kdf_of(self.kdf).cost:
+            raise WeakKdf("the server names weaker parameters of Argon2id than before")
+        self.kdf = kdf
+
+    def saw_note(self, sequence: int) -> None:
+        """``sequence`` is 0 if there is no note. Raises: Tampered, if it was larger before."""
+        if sequence < self.sequence:
+            raise Tampered("the server has an older note than before: it was rolled back")
+        self.sequence = sequence

@@ -1,0 +1,451 @@
+"""A user's vault: unlock it, read and write its note, change its secrets (spec/VAULT.md)."""
+
+import asyncio
+import hmac
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from certless.client import Client
+from protocol.common.primitives import SCALAR_SEED_BYTES, scalar, sha256
+from protocol.hardened.suites import DEFAULT_REALM
+from vault.core import statements
+from vault.core.account import KEY_BYTES, AccountKey, Owner, next_revision
+from vault.core.errors import Tampered, WrongSecret
+from vault.core.exchanges import (
+    BeginRun,
+    ConfirmRun,
+    DeleteDevice,
+    DeviceProof,
+    Parameters,
+    Proof,
+    PutDevice,
+    PutNote,
+    PutTemporary,
+    ResetWait,
+    Revision,
+    Run,
+    StoredNote,
+)
+from vault.core.export import open_export, seal_export
+from vault.core.messages import (
+    AccountState,
+    CommitChange,
+    CreateAccount,
+    DevicePart,
+    Opened,
+    PasswordPart,
+    Rekey,
+    SecretPart,
+    StageChange,
+)
+from vault.core.password import SALT_BYTES, STRONGEST_KDF, PasswordSecrets
+from vault.core.sealed_values import DeviceRecord, Note
+from vault.core.spake2plus import Transcript, prover_confirmations, prover_share
+from vault.core.unlock_secrets import (
+    DEVICE_ID_BYTES,
+    SECRET_BYTES,
+    UnlockSecret,
+    code_of,
+    read_code,
+)
+from vault.core.wraps import IV_BYTES, Kind, unwrap, wrap
+
+from .api import Api
+from .errors import VaultLocked
+from .memory import Memory
+
+# Shows a new recovery code, and returns what the user typed when they were asked to type it back.
+TypeBack: TypeAlias = Callable[[str], Awaitable[str]]
+
+LOCK_S = 300.0
+TEMPORARY_S = 4 * 3600
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device of the account. ``opens`` says whether it can unlock by itself."""
+
+    id: bytes
+    name: str
+    kind: str
+    day: int
+    opens: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredNote:
+    note: Note
+    digest: bytes
+
+
+class Vault:
+    """The vault of the user who has logged in with ``client``. It is locked at first.
+
+    ``lock_s``: it locks itself after this time without a call. ``memory`` is what an earlier
+    program remembered. ``on_lock`` is called when the vault was locked.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        realm: str = DEFAULT_REALM,
+        prefix: str = "/vault",
+        lock_s: float = LOCK_S,
+        memory: Memory | None = None,
+        on_lock: Callable[[], None] | None = None,
+    ) -> None:
+        self._api = Api(client, prefix)
+        self._realm = realm
+        self._lock_s = lock_s
+        self._on_lock = on_lock
+        self._owner: Owner | None = None
+        self._key: AccountKey | None = None
+        self._revision = b""
+        self._timer: asyncio.TimerHandle | None = None
+        self.memory = Memory() if memory is None else memory
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the account key is here."""
+        return self._key is not None
+
+    def lock(self) -> None:
+        """Drop the account key."""
+        self._key = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._on_lock is not None:
+            self._on_lock()
+
+    async def create(self, password: str, type_back: TypeBack) -> None:
+        """Create the account, and open it. Raises: VaultError."""
+        owner, _ = await self._parameters()
+        key = _new_key(owner.account)
+        part = await _password_part(password, owner, key)
+        recovery, secret = await _recovery_part(key, type_back)
+        head = key.head.public
+        statement = statements.creation(self._api.exported(), key.account, head, recovery.proof)
+        body = CreateAccount(
+            head, part, recovery, key.head.sign(statement), secret.proof_key.sign(statement)
+        ).serialize()
+        answer = await self._api.plain("PUT", "/account", body)
+        self._opened(owner, key, _checked(answer, next_revision(b"", body)))
+        # An account that replaces another one has no note yet.
+        self.memory.sequence = 0
+        self.memory.kdf = part.kdf
+
+    async def unlock(self, password: str) -> None:
+        """Open the vault by its password. Raises: WrongSecret, VaultError."""
+        owner, parameters = await self._parameters()
+        kdf, salt = parameters.kdf, parameters.salt
+        self.memory.saw_kdf(kdf)
+        found = await _secrets(password, salt, kdf, owner)
+        transcript = Transcript.of(owner, self._api.exported(), kdf, salt)
+        x = scalar(secrets.token_bytes(SCALAR_SEED_BYTES))
+        share = prover_share(found.w0, x)
+        answer = await self._api.plain("POST", "/unlock/password", BeginRun(share).serialize())
+        run = Run.parse(answer)
+        confirmations = prover_confirmations(transcript, found, x, share, run.share)
+        if not hmac.compare_digest(confirmations.verifier, run.confirm):
+            raise WrongSecret(
+                "the password is wrong, or there is no vault, or it waits after wrong attempts"
+            )
+        confirm = ConfirmRun(run.run, confirmations.prover).serialize()
+        answer = await self._api.plain("POST", "/unlock/confirm", confirm)
+        self._open(owner, answer, found.kek, "password")
+
+    async def recover(self, code: str) -> None:
+        """Open the vault by its recovery code. Raises: WrongSecret, VaultError."""
+        await self._unlock_by("recovery", read_code("recovery", code))
+
+    async def unlock_temporarily(self, code: str) -> None:
+        """Open the vault by a temporary key, which works once. Raises: WrongSecret, VaultError."""
+        await self._unlock_by("temporary", read_code("temporary", code))
+
+    async def unlock_device(self, device_id: bytes, secret: bytes) -> None:
+        """Open the vault by the secret of this device. Raises: WrongSecret, VaultError."""
+        await self._unlock_by("device", secret, device_id)
+
+    async def note(self) -> str | None:
+        """The text of the note. Raises: VaultError."""
+        stored = await self._read_note()
+        return None if stored is None else stored.note.text
+
+    async def save_note(self, text: str) -> None:
+        """Replace the note that is there now. Raises: VaultError."""
+        stored = await self._read_note()
+        key = self._use()
+        note = Note(1, text) if stored is None else Note(stored.note.sequence + 1, text)
+        previous = b"" if stored is None else stored.digest
+        body = PutNote(previous, note.seal(key, _iv())).serialize()
+        await self._api.signed(key, "PUT", "/note", body)
+        self.memory.saw_note(note.sequence)
+
+    async def change_password(self, password: str) -> None:
+        """Give the account another password. Raises: VaultError."""
+        owner, key = self._use_owner()
+        part = await _password_part(password, owner, key)
+        await self.account()
+
+        async def check(staged: StageChange) -> None:
+            await _check_password(staged, password, owner, key)
+
+        await self._change(StageChange(self._revision, password=part), check)
+        self.memory.saw_kdf(part.kdf)
+
+    async def new_recovery_code(self, type_back: TypeBack) -> None:
+        """Replace the recovery code. Raises: VaultError."""
+        key = self._use()
+        recovery, secret = await _recovery_part(key, type_back)
+        await self.account()
+
+        async def check(staged: StageChange) -> None:
+            _check_recovery(staged, secret, key)
+
+        change = StageChange(self._revision, recovery=recovery, typed=self._typed(secret))
+        await self._change(change, check)
+
+    async def rekey(self, password: str, type_back: TypeBack) -> None:
+        """Give the account a new key. All devices and temporary keys end. Raises: VaultError.
+
+        ``password`` is the present one, or a new one.
+        """
+        owner, old = self._use_owner()
+        key = _new_key(old.account)
+        recovery, secret = await _recovery_part(key, type_back)
+        part = await _password_part(password, owner, key)
+        stored = await self._read_note()
+        await self.account()
+        head = key.head
+        statement = statements.rekey(key.account, self._revision, head.public)
+        previous, note = (b"", None) if stored is None else (stored.digest, stored.note)
+        sealed = None if note is None else note.seal(key, _iv())
+        rekey = Rekey(head.public, head.sign(statement), previous, sealed, ())
+        change = StageChange(self._revision, part, recovery, self._typed(secret), rekey)
+
+        async def check(staged: StageChange) -> None:
+            await _check_password(staged, password, owner, key)
+            _check_recovery(staged, secret, key)
+
+        await self._change(change, check)
+        self._opened(owner, key, self._revision)
+
+    async def temporary_key(self, lifetime_s: int = TEMPORARY_S) -> str:
+        """A new temporary key as a code, for at most 7 days. Raises: VaultError."""
+        key = self._use()
+        drawn = secrets.token_bytes(SECRET_BYTES["temporary"])
+        part = _secret_part(UnlockSecret(key.account, "temporary", drawn), key)
+        await self.account()
+        body = PutTemporary(self._revision, part, lifetime_s).serialize()
+        await self._revise("PUT", "/temporary", body)
+        return code_of("temporary", drawn)
+
+    async def account(self) -> AccountState:
+        """The state of the account. Raises: VaultError."""
+        key = self._use()
+        state = AccountState.parse(await self._api.signed(key, "GET", "/account"))
+        key.check_head(state.head)
+        self._revision = state.revision
+        return state
+
+    async def devices(self) -> list[Device]:
+        """The devices of the account. Raises: VaultError."""
+        key = self._use()
+        devices = []
+        for listed in (await self.account()).devices:
+            record = DeviceRecord.open(key, listed.id, listed.record)
+            devices.append(Device(listed.id, record.name, record.kind, record.day, listed.opens))
+        return devices
+
+    async def add_device(
+        self, name: str, kind: str, *, can_unlock: bool = False
+    ) -> tuple[bytes, bytes | None]:
+        """Add this device. Returns its id (16 bytes) and its secret (32 bytes), or None.
+
+        Raises: VaultError.
+        """
+        key = self._use()
+        device_id = secrets.token_bytes(DEVICE_ID_BYTES)
+        record = DeviceRecord(name, kind, int(time.time()) // _DAY_S)
+        drawn = secrets.token_bytes(SECRET_BYTES["device"]) if can_unlock else None
+        part = None
+        if drawn is not None:
+            part = _secret_part(UnlockSecret(key.account, "device", drawn), key, device_id)
+        device = DevicePart(device_id, record.seal(key, device_id, _iv()), part)
+        await self.account()
+        await self._revise("PUT", "/devices", PutDevice(self._revision, device).serialize())
+        return device_id, drawn
+
+    async def sign_out(self, device_id: bytes) -> None:
+        """Sign a device out. It keeps what it has read. Raises: VaultError."""
+        await self.account()
+        await self._revise(
+            "DELETE", "/devices", DeleteDevice(self._revision, device_id).serialize()
+        )
+
+    async def export_note(self, passphrase: str) -> bytes:
+        """The note as a file that only ``passphrase`` opens. Raises: VaultError."""
+        text = await self.note() or ""
+        salt = secrets.token_bytes(SALT_BYTES)
+        return await asyncio.to_thread(seal_export, text, passphrase, salt, _iv(), STRONGEST_KDF)
+
+    async def import_note(self, data: bytes, passphrase: str) -> None:
+        """Replace the note by that of a file. Raises: WrongSecret, VaultError."""
+        await self.save_note(await asyncio.to_thread(open_export, data, passphrase))
+
+    async def reset(self) -> int:
+        """Ask for a new, empty account. Returns the hours until it can be created.
+
+        Raises: VaultError.
+        """
+        return ResetWait.parse(await self._api.plain("POST", "/reset")).hours
+
+    async def cancel_reset(self) -> None:
+        """Raises: VaultError."""
+        await self._api.signed(self._use(), "DELETE", "/reset")
+
+    async def delete(self) -> None:
+        """Delete the account and all its data. Raises: VaultError."""
+        await self.account()
+        body = Revision(self._revision).serialize()
+        await self._api.signed(self._use(), "DELETE", "/account", body)
+        self.lock()
+
+    def _use(self) -> AccountKey:
+        """The account key, for one call. Starts the lock timer again. Raises: VaultLocked."""
+        if self._key is None:
+            raise VaultLocked
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(self._lock_s, self.lock)
+        return self._key
+
+    def _use_owner(self) -> tuple[Owner, AccountKey]:
+        key = self._use()
+        assert self._owner is not None  # noqa: S101  # set with the key
+        return self._owner, key
+
+    def _opened(self, owner: Owner, key: AccountKey, revision: bytes) -> None:
+        self._owner, self._key, self._revision = owner, key, revision
+        self._use()
+
+    async def _parameters(self) -> tuple[Owner, Parameters]:
+        """The owner of the account, and how its password is stretched. Raises: VaultError."""
+        parameters = Parameters.parse(await self._api.plain("GET", "/parameters"))
+        if parameters.realm != self._realm:
+            raise Tampered("the server names another realm than that of the session")
+        return Owner(parameters.username, parameters.realm), parameters
+
+    def _typed(self, secret: UnlockSecret) -> bytes:
+        proof_key = secret.proof_key
+        statement = statements.typed(self._api.exported(), secret.account, proof_key.public)
+        return proof_key.sign(statement)
+
+    async def _unlock_by(self, kind: Kind, drawn: bytes, device_id: bytes = b"") -> None:
+        owner, _ = await self._parameters()
+        secret = UnlockSecret(owner.account, kind, drawn)
+        statement = statements.proof(self._api.exported(), owner.account, kind, device_id)
+        signature = secret.proof_key.sign(statement)
+        proof = DeviceProof(device_id, signature) if device_id else Proof(signature)
+        answer = await self._api.plain("POST", f"/unlock/{kind}", proof.serialize())
+        self._open(owner, answer, secret.kek, kind, device_id)
+
+    def _open(
+        self, owner: Owner, answer: bytes, kek: bytes, kind: Kind, subject: bytes = b""
+    ) -> None:
+        opened = Opened.parse(answer)
+        key = unwrap(kek, opened.wrap, owner.account, kind, subject)
+        key.check_head(opened.head)
+        self._opened(owner, key, opened.revision)
+
+    async def _revise(self, method: str, path: str, body: bytes) -> None:
+        """One signed change, based on the revision in ``body``."""
+        answer = await self._api.signed(self._use(), method, path, body)
+        self._revision = _checked(answer, next_revision(self._revision, body))
+
+    async def _change(
+        self, change: StageChange, check: Callable[[StageChange], Awaitable[None]]
+    ) -> None:
+        """Stage, check, commit (VAULT §9). ``check`` opens the new wraps."""
+        key = self._use()
+        body = change.serialize()
+        await self._api.signed(key, "POST", "/change", body)
+        staged = await self._api.signed(key, "GET", "/change")
+        if staged != body:
+            raise Tampered("the server keeps another change than the one that was sent")
+        await check(StageChange.parse(staged))
+        commit = CommitChange(change.revision, sha256(body)).serialize()
+        await self._revise("POST", "/change/commit", commit)
+
+    async def _read_note(self) -> _StoredNote | None:
+        key = self._use()
+        sealed = StoredNote.parse(await self._api.signed(key, "GET", "/note")).note
+        if sealed is None:
+            self.memory.saw_note(0)
+            return None
+        note = Note.open(key, sealed)
+        self.memory.saw_note(note.sequence)
+        return _StoredNote(note, sha256(sealed))
+
+
+def _iv() -> bytes:
+    return secrets.token_bytes(IV_BYTES)
+
+
+def _new_key(account: bytes) -> AccountKey:
+    return AccountKey(account, secrets.token_bytes(KEY_BYTES))
+
+
+async def _secrets(password: str, salt: bytes, kdf: int, owner: Owner) -> PasswordSecrets:
+    # Argon2id takes a third of a second, and releases the GIL.
+    return await asyncio.to_thread(PasswordSecrets.derive, password, salt, kdf, owner)
+
+
+async def _password_part(password: str, owner: Owner, key: AccountKey) -> PasswordPart:
+    salt = secrets.token_bytes(SALT_BYTES)
+    found = await _secrets(password, salt, STRONGEST_KDF, owner)
+    wrapped = wrap(found.kek, _iv(), key, "password")
+    return PasswordPart(STRONGEST_KDF, salt, *found.verifier, wrapped)
+
+
+async def _recovery_part(key: AccountKey, type_back: TypeBack) -> tuple[SecretPart, UnlockSecret]:
+    drawn = secrets.token_bytes(SECRET_BYTES["recovery"])
+    typed = read_code("recovery", await type_back(code_of("recovery", drawn)))
+    if not hmac.compare_digest(typed, drawn):
+        raise WrongSecret("this is another recovery code: type the one that was shown")
+    secret = UnlockSecret(key.account, "recovery", typed)
+    return _secret_part(secret, key), secret
+
+
+async def _check_password(
+    staged: StageChange, password: str, owner: Owner, key: AccountKey
+) -> None:
+    part = staged.password
+    assert part is not None  # noqa: S101  # the bytes are those that were sent
+    found = await _secrets(password, part.salt, part.kdf, owner)
+    unwrap(found.kek, part.wrap, key.account, "password").check_head(key.head.public)
+
+
+def _secret_part(secret: UnlockSecret, key: AccountKey, subject: bytes = b"") -> SecretPart:
+    wrapped = wrap(secret.kek, _iv(), key, secret.kind, subject)
+    return SecretPart(secret.proof_key.public, wrapped)
+
+
+def _check_recovery(staged: StageChange, secret: UnlockSecret, key: AccountKey) -> None:
+    part = staged.recovery
+    assert part is not None  # noqa: S101  # the bytes are those that were sent
+    unwrap(secret.kek, part.wrap, key.account, "recovery").check_head(key.head.public)
+
+
+def _checked(answer: bytes, expected: bytes) -> bytes:
+    """The revision in ``answer``. Raises: Tampered, if it is another one."""
+    revision = Revision.parse(answer).revision
+    if not hmac.compare_digest(revision, expected):
+        raise Tampered("the server has made another change than the one that was sent")
+    return revision
