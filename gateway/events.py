@@ -192,15 +192,13 @@ class Events:
 
     def __init__(self, *watchers: Watcher) -> None:
         self._watchers = list(watchers)
-
-    @property
-    def watched(self) -> bool:
-        """Whether there is a subscriber."""
-        return bool(self._watchers)
+        # Whether there is a subscriber. Without one, an event need not be made.
+        self.watched = bool(watchers)
 
     def subscribe(self, watcher: Watcher) -> None:
         """Add ``watcher``. It is called on the event loop, so it must be fast."""
         self._watchers.append(watcher)
+        self.watched = True
 
     def emit(self, event: Event) -> None:
         """Emit ``event``. An exception of a subscriber is logged and has no other effect."""

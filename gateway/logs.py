@@ -6,22 +6,29 @@ so a text that is escaped twice is the same as one that is escaped once.
 """
 
 import logging
+import re
 from collections.abc import Mapping
 
 # A longer text only fills the disk.
 _LONGEST = 1000
+_VISIBLE = re.compile("[!-~]*")
 LOGGERS = ("certless", "certless.refused")
 
 
 def on_one_line(text: str) -> str:
     """``text`` for people: unprintable characters are escaped, and a long text is cut."""
     cut = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+    if cut.isprintable():
+        return cut
     return "".join(char if char.isprintable() else _escape(char) for char in cut)
 
 
 def word(text: str, longest: int = 200) -> str:
     """``text`` as one field of a line: visible ASCII without spaces."""
-    return "".join(char if "!" <= char <= "~" else _escape(char) for char in text[:longest])
+    cut = text[:longest]
+    if _VISIBLE.fullmatch(cut):
+        return cut
+    return "".join(char if "!" <= char <= "~" else _escape(char) for char in cut)
 
 
 def _escape(char: str) -> str:

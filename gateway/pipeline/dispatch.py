@@ -72,7 +72,8 @@ class Dispatcher:
         except (UnsupportedContentEncoding, NoHost) as error:
             return Dispatched(sealed_error(*status_and_text(error)))
         try:
-            await self._limits.message(session.id)
+            if self._limits.counts_messages:
+                await self._limits.message(session.id)
         except RateLimited as error:
             tag = self._tag_of(session.user)
             self._events.emit(LimitHit(error.limit, request.remote, tag))

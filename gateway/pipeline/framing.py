@@ -17,7 +17,7 @@ def fault(version: str, transfer: Sequence[str], lengths: Sequence[str]) -> tupl
     """
     if version not in _VERSIONS:
         return (400 if version < "1" else 505), "send HTTP/1.1"
-    if len(lengths) > 1 or not all(text.isascii() and text.isdigit() for text in lengths):
+    if len(lengths) > 1 or (lengths and not (lengths[0].isascii() and lengths[0].isdigit())):
         return 400, "send one Content-Length, in digits"
     if not transfer:
         return None

@@ -5,6 +5,8 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from multidict import CIMultiDict
+
 from gateway.config.settings import Settings
 from gateway.errors import RateLimited, SessionChanged, StoreUnavailable
 from gateway.events import Events, MessageRejected
@@ -34,7 +36,7 @@ from protocol.streams.opening import OFFER_FIELD, stream_offer
 
 from .dispatch import Dispatched, Dispatcher
 from .inner import log_failure
-from .outer import LARGE_BYTES, OuterRequest, Reply, give_way, read_login, reply_in
+from .outer import HEADERS_IN, LARGE_BYTES, OuterRequest, Reply, give_way, read_login, reply_in
 from .pipe import StreamedRequest, StreamedResponse
 from .responses import json_inside, sealed_error
 from .session_watch import SessionWatch
@@ -213,7 +215,8 @@ class HardenedRoutes:
         del ran
         if len(answer.sealed) > LARGE_BYTES:
             await give_way()
-        return reply_in(form, answer.serialize(form), outcome, live.session)
+        headers = CIMultiDict(HEADERS_IN[form])
+        return Reply(200, headers, answer.serialize(form), outcome, live.session)
 
     async def _count_ahead(self, live: LiveSession, now_ms: int) -> None:
         try:

@@ -115,9 +115,10 @@ def captured_response(status: int, headers: Iterable[tuple[str, str]], body: byt
 def checked_response(status: int, headers: list[tuple[str, str]], body: bytes) -> HttpResponse:
     """As ``captured_response``, for headers without hop-by-hop ones."""
     kept = tuple(headers)
-    chars = sum(len(name) + len(value) for name, value in kept)
+    values = "".join([value for _, value in kept])
+    chars = len(values) + sum([len(name) for name, _ in kept])
     fits = len(kept) <= MAX_HEADERS and chars <= MAX_HEADER_CHARS and 200 <= status <= 599
-    if not fits or not all(is_field_value(value) for _, value in kept):
+    if not fits or not is_field_value(values):
         # The client would take it for a broken seal.
         _log.error(
             "handler failed: status %d with %d headers of %d characters", status, len(kept), chars

@@ -109,20 +109,16 @@ class Middleware:
 
     async def answer(self, request: OuterRequest) -> Reply:
         """The reply to a request that is not public."""
-        reply = await self._answer(request)
-        if self._cross_origin is not None and self._routes.is_own(request.raw_path):
-            self._cross_origin.allow(request, reply)
-        return reply
-
-    async def _answer(self, request: OuterRequest) -> Reply:
         arrived_s = time.monotonic()
         try:
             reply = await self._reply(request)
         except Exception as error:
-            return await self._refuse_later(request, error, arrived_s)
-        if (session := reply.session) is not None:
+            reply = await self._refuse_later(request, error, arrived_s)
+        if self._events.watched and (session := reply.session) is not None:
             seconds = time.monotonic() - arrived_s
             self._events.emit(MessageServed(bytes.fromhex(session.id), session.suite, seconds))
+        if self._cross_origin is not None and self._routes.is_own(request.raw_path):
+            self._cross_origin.allow(request, reply)
         return reply
 
     async def serve_socket(self, request: OuterRequest, connection: Connection) -> str:
@@ -157,11 +153,11 @@ class Middleware:
         check_no_content_encoding(request.headers)
         serve = self._protocol_routes.get(request.raw_path)
         if serve is not None:
-            return await self._own(request, serve)
+            return self._refused(request) or await serve(request)
         if request.raw_path == self._socket_path:
             return _handshake(request)
         if request.raw_path.startswith(self._stream_path):
-            return await self._own(request, self._streams.body)
+            return self._refused(request) or await self._streams.body(request)
         if not self._routes.is_own(request.raw_path):
             return await self._in_place(request)
         script = self._script.answer(request)
@@ -199,7 +195,11 @@ class Middleware:
 
     # --- the routes of the protocol ---
 
-    async def _own(self, request: OuterRequest, serve: _Serve) -> Reply:
+    def _refused(self, request: OuterRequest) -> Reply | None:
+        """The reply to a request that a route of the protocol does not take, or None.
+
+        Raises: ForeignOrigin, RateLimited.
+        """
         cross_origin = self._cross_origin
         if cross_origin is not None and (preflight := cross_origin.preflight(request)):
             return preflight
@@ -211,7 +211,7 @@ class Middleware:
             if is_cross_site(request):
                 raise ForeignOrigin("no logins from pages of other sites: send JSON or msgpack")
             self._limits.refuse_logins_from(request.remote)
-        return await serve(request)
+        return None
 
     async def _message(self, request: OuterRequest) -> Reply:
         # Only the hardened suites use msgpack. In JSON the header tells (PROTOCOL §5.5).

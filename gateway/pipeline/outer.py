@@ -21,7 +21,11 @@ from .inner_application import InnerApplication
 
 # The work on a smaller message takes a few milliseconds.
 LARGE_BYTES = 128 * 1024
-_CONTENT_TYPE_OF = {form: content_type for content_type, form in CONTENT_TYPES.items()}
+# The headers of a reply with a message of the protocol. Caches must not store it.
+HEADERS_IN: dict[Format, dict[str, str]] = {
+    form: {"Content-Type": content_type, "Cache-Control": "no-store"}
+    for content_type, form in CONTENT_TYPES.items()
+}
 
 
 class OuterRequest(ABC):
@@ -40,24 +44,32 @@ class OuterRequest(ABC):
         "format",
         "has_one_host",
         "headers",
-        "host",
-        "is_handshake",
         "method",
         "raw_path",
-        "raw_target",
         "remote",
     )
 
     method: str
     raw_path: str
-    raw_target: str
     headers: Mapping[str, str]
     content_type: str
     format: Format
     has_one_host: bool
-    host: str
-    is_handshake: bool
     remote: str
+
+    # Few requests need these, so they are found when they are asked for.
+
+    @property
+    @abstractmethod
+    def raw_target(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def host(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def is_handshake(self) -> bool: ...
 
     @property
     def field_lines(self) -> Iterable[tuple[str, str]]:
@@ -120,9 +132,8 @@ def format_of(content_type: str) -> Format:
 def reply_in(
     form: Format, body: bytes, outcome: str, session: Session | None = None, status: int = 200
 ) -> Reply:
-    """A reply with a message of the protocol, written in ``form``. Caches must not store it."""
-    headers = CIMultiDict({"Content-Type": _CONTENT_TYPE_OF[form], "Cache-Control": "no-store"})
-    return Reply(status, headers, body, outcome, session)
+    """A reply with a message of the protocol, written in ``form``."""
+    return Reply(status, CIMultiDict(HEADERS_IN[form]), body, outcome, session)
 
 
 async def read_login(request: OuterRequest, max_body_bytes: int) -> bytes:

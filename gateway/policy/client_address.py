@@ -30,7 +30,7 @@ UNKNOWN = "an unknown address"
 FORWARDED_FOR = "X-Forwarded-For"
 _BLOCK_BITS = 64
 # An IPv6 address with an IPv4 ending and a zone.
-_LONGEST = 64
+LONGEST_ADDRESS = 64
 # A translator (RFC 6052) maps all of IPv4 into this one block.
 _TRANSLATED = IPv6Network("64:ff9b::/96")
 # Some load balancers write 192.0.2.7:5100, [2001:db8::7]:5100 or [2001:db8::7].
@@ -137,7 +137,7 @@ def _without_port(hop: str) -> str:
 def _parsed(text: str) -> _Address | None:
     """An address without its zone. An IPv4-mapped IPv6 address becomes the IPv4 address."""
     # A longer text is no address, and the cache must not keep it.
-    return _read(text) if len(text) <= _LONGEST else None
+    return _read(text) if len(text) <= LONGEST_ADDRESS else None
 
 
 @lru_cache(maxsize=4096)

@@ -7,10 +7,17 @@ X-Forwarded-For needs no name. Forwarded (RFC 7239) replaces all the others (dec
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.errors import ConfigError
 
-from .client_address import FORWARDED_FOR, UNKNOWN, ClientAddresses
+from .client_address import (
+    FORWARDED_FOR,
+    LONGEST_ADDRESS,
+    UNKNOWN,
+    ClientAddresses,
+    address_of,
+)
 from .forwarded_elements import FORWARDED, elements_of
 
 _PROTO, _HOST, _PORT = ("X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port")
@@ -66,7 +73,11 @@ class ForwardedHeaders:
         """
         if FORWARDED in self._trusted:
             return self._by_forwarded(peer, values_of(FORWARDED), is_host)
-        address = self._proxies.address(peer, values_of(FORWARDED_FOR))
+        forwarded_for = values_of(FORWARDED_FOR)
+        is_usual = len(peer or "") <= LONGEST_ADDRESS
+        if not self._trusted and not forwarded_for and is_usual:
+            return _of_peer(peer)
+        address = self._proxies.address(peer, forwarded_for)
         if not self._trusted or not self._proxies.trusts(peer):
             return Asked(address)
 
@@ -93,6 +104,12 @@ class ForwardedHeaders:
                 break
         host = element.get("host", "")
         return Asked(address, _scheme(element.get("proto", "")), host if is_host(host) else None)
+
+
+@lru_cache(maxsize=1024)
+def _of_peer(peer: str | None) -> Asked:
+    """What is known of a request that says nothing about itself."""
+    return Asked(address_of(peer))
 
 
 def _scheme(text: str) -> str | None:

@@ -104,6 +104,7 @@ class Limits:
         self._clock = clock
         self._rates = {name: read_rate(rates[name]) for name in RATES}
         self._rates["messages_ahead"] = _AHEAD
+        self.counts_messages = self._rates["messages_per_session"] is not None
         self._limiter = FixedWindowRateLimiter(CountersInStore(store, hide, clock))
         self._full: OrderedDict[_Counted, int] = OrderedDict()
 

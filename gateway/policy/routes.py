@@ -213,6 +213,8 @@ class RoutePolicy:
 
 def _folded(text: str) -> str:
     """``text`` in one form for all names that some file system treats as equal."""
+    if text.isascii():
+        return text.lower()
     return normalize("NFKC", normalize("NFKC", text).casefold())
 
 

@@ -5,6 +5,7 @@ import errno
 import logging
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,16 +32,21 @@ SHUTDOWN_TIMEOUT_S = 30
 # read. A thousand of these block all others: aiohttp waits an hour, TCP forever. Reverse proxies
 # close idle connections first (60 s).
 IDLE_TIMEOUT_S = 75
+_LINE = "%s %s %s %d %.1fms %s"
 _log = logging.getLogger("certless")
 
 
 class AccessLog(AbstractAccessLogger):
     """One line for each request, without its query, headers and sealed content."""
 
+    @property
+    def enabled(self) -> bool:
+        """Whether the lines are written. If not, aiohttp does not ask for them."""
+        return self.logger.isEnabledFor(logging.INFO)
+
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         outcome = request.get(OUTCOME, "public")
-        self.logger.info(
-            "%s %s %s %d %.1fms %s",
+        fields = (
             request.remote,
             word(request.method),
             word(request.rel_url.raw_path),
@@ -48,6 +54,23 @@ class AccessLog(AbstractAccessLogger):
             time * 1000,
             on_one_line(outcome),
         )
+        # ``info`` would look for the place of this call, which no line shows.
+        log, level = self.logger, logging.INFO
+        log.handle(log.makeRecord(log.name, level, "", 0, _LINE, fields, None))
+
+
+class _Format(logging.Formatter):
+    """The usual format. The text of a second is made once."""
+
+    _second = 0
+    _text = ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        second = int(record.created)
+        if second != self._second:
+            self._second = second
+            self._text = time.strftime(self.default_time_format, self.converter(second))
+        return f"{self._text},{int(record.msecs):03d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +89,11 @@ class Service:
 def set_up_log(name: str = "") -> None:
     """Log to standard error; each line starts with the ``name`` of the process."""
     form = f"%(asctime)s %(levelname)s {name}%(message)s"
-    logging.basicConfig(level=logging.INFO, format=form)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Format(form))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # No line names them, so they need not be found for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     # The access log has the same information.
     logging.getLogger("certless.refused").disabled = True

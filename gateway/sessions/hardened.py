@@ -4,6 +4,8 @@ The store claims a message only if its session still has the record under which 
 opened, so processes with one store agree on epochs and on ended sessions. An opened session stays
 in memory for at most 30 s after a message. Only RSA keys are cached longer, because OpenSSL
 prepares a key at its first use. They open no message without the keys of its epoch.
+
+The module is long because it holds all that a message needs of its session.
 """
 
 import asyncio
@@ -13,7 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from gateway.errors import SessionChanged
+from gateway.errors import ExporterUnavailable, SessionChanged
 from gateway.events import Events, SessionEnded
 from gateway.keys.keyring import KeyRing
 from gateway.keys.user_tags import UserTags
@@ -21,11 +23,13 @@ from gateway.stores import NewSession, SessionCaps, Store
 from protocol.common.errors import DecryptionFailed
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
 from protocol.hardened.confirmation import Enrolment
+from protocol.hardened.exporter import exported_value
 from protocol.hardened.message_server import ServerSession
 from protocol.hardened.records import Record, SessionRecord
 from protocol.hardened.replay_window import FreshnessClaim
+from protocol.hardened.suites import HARDENED_SUITES
 
-from .session import HardenedSession, Session
+from .session import Session
 from .streams import GrantedStreams
 
 _CACHED_RSA_SESSIONS = 10_000
@@ -50,6 +54,29 @@ class SessionEntry(Record):
     user: str
     awaits_password: int
     opened_ms: int
+
+
+class HardenedSession(Session):
+    """A session that has the secret of the exporter.
+
+    The secret is not a field of the dataclass, so no copy or text of the session contains it.
+    """
+
+    __slots__ = ("_export_secret",)
+    _export_secret: bytes
+
+    def __init__(self, id: str, user: str, suite: str, expires_ms: int, secret: bytes) -> None:
+        super().__init__(id, user, suite, expires_ms)
+        object.__setattr__(self, "_export_secret", secret)
+
+    def export(self, label: str, context: bytes = b"", length: int = 32) -> bytes:
+        """See ``Session.export``."""
+        if not self._export_secret:
+            raise ExporterUnavailable(
+                "an earlier version opened this session: let the client resume, or log in again"
+            )
+        suite = HARDENED_SUITES[self.suite]
+        return exported_value(suite, self._export_secret, label, context, length)
 
 
 @dataclass(frozen=True, slots=True)

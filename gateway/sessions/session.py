@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from gateway.errors import ExporterUnavailable
 from gateway.policy.suites import is_hardened
-from protocol.hardened.exporter import exported_value
-from protocol.hardened.suites import HARDENED_SUITES
 
 ID_BYTES = 16
 
@@ -40,26 +38,3 @@ class Session:
         raise ExporterUnavailable(
             "classic exports no values: let this path require a hardened suite"
         )
-
-
-class HardenedSession(Session):
-    """A session that has the secret of the exporter.
-
-    The secret is not a field of the dataclass, so no copy or text of the session contains it.
-    """
-
-    __slots__ = ("_export_secret",)
-    _export_secret: bytes
-
-    def __init__(self, id: str, user: str, suite: str, expires_ms: int, secret: bytes) -> None:
-        super().__init__(id, user, suite, expires_ms)
-        object.__setattr__(self, "_export_secret", secret)
-
-    def export(self, label: str, context: bytes = b"", length: int = 32) -> bytes:
-        """See ``Session.export``."""
-        if not self._export_secret:
-            raise ExporterUnavailable(
-                "an earlier version opened this session: let the client resume, or log in again"
-            )
-        suite = HARDENED_SUITES[self.suite]
-        return exported_value(suite, self._export_secret, label, context, length)

@@ -92,8 +92,16 @@ class Members:
         self, required: Mapping[str, tuple[int, ...]], optional: str
     ) -> tuple[list[bytes], bytes | None]:
         """The bytes of each member of ``required``, and of ``optional``; then as ``end``."""
-        taken = [self.raw(name, *lengths) for name, lengths in required.items()]
-        last = self.optional_raw(optional)
+        left, taken = self._left, []
+        for name, lengths in required.items():
+            value = left.get(name)
+            # Only what is not right takes the long way, which names the fault.
+            fits = type(value) is bytes and (not lengths or len(value) in lengths)
+            if fits and self.form == "msgpack":
+                taken.append(left.pop(name))
+            else:
+                taken.append(self.raw(name, *lengths))
+        last = self.optional_raw(optional) if left else None
         self.end()
         return taken, last
 

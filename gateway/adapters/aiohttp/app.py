@@ -1,7 +1,7 @@
 """Certless in front of an aiohttp application."""
 
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from aiohttp import HttpVersion11, hdrs, web
 from multidict import CIMultiDict
@@ -18,15 +18,17 @@ from gateway.policy.forwarded import ForwardedHeaders
 from .application import AiohttpApplication
 from .body import free_broken_body, read_body
 from .framing import refusal_of
-from .inner import PORT, Handler, InnerRequest, as_aiohttp_reads
+from .inner import PORT, Handler, as_aiohttp_reads
 from .private_api import (
+    WholeResponse,
+    handle_before_routes,
     handler_of,
     keep_field_bytes,
     routes_with_expect_handler,
     set_asked,
 )
 from .raw_targets import escaped, raw_target
-from .sockets import AiohttpConnection, outer_socket
+from .sockets import INNER_REQUESTS, AiohttpConnection, outer_socket
 
 ASSEMBLY: web.AppKey[Assembly] = web.AppKey("certless_assembly", Assembly)
 OUTCOME: web.RequestKey[str] = web.RequestKey("certless_outcome", str)
@@ -45,8 +47,11 @@ def install(
     limits = (settings.max_body_bytes, settings.max_stream_bytes)
 
     def own_application(outer: web.Request) -> InnerApplication:
-        return AiohttpApplication(handler_of(app), outer, *limits)
+        return AiohttpApplication(run_routes, outer, *limits)
 
+    run_routes = handler_of(app)
+    # The reverse proxy has a signal of its own, which changes responses of the upstream only.
+    own_signals = 0 if application_of is None else 1
     inner_of = application_of or own_application
     middleware = assembly.middleware
     client_addresses = ClientAddresses(settings.trusted_proxies)
@@ -55,41 +60,54 @@ def install(
 
     @web.middleware
     async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if isinstance(request, InnerRequest):
+        # An abstract base class would make ``isinstance`` slow.
+        if type(request) in INNER_REQUESTS:
             return await handler(request)
+        return await handle_outer(request, handler)
+
+    async def handle_own(request: web.Request) -> web.StreamResponse:
+        return await handle_outer(request, _not_found)
+
+    async def handle_outer(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            response = await handle_outer(request, handler)
-            if isinstance(response, web.StreamResponse):
-                await _send(request, response)
-            return response
+            return await answer(request, handler)
         finally:
             free_broken_body(request)
 
-    async def handle_outer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         if refusal := refusal_of(request):
             request[OUTCOME] = "framing"
-            return refusal
+            return await _sent(request, refusal)
         _behind_proxy(request, forwarded)
         is_old = request.version < HttpVersion11
-        has_one_host = is_one_host(request.headers.getall(hdrs.HOST, []), may_be_none=is_old)
+        has_one_host = is_one_host(request.headers.getall(hdrs.HOST, ()), may_be_none=is_old)
         if has_one_host and middleware.is_public(request.method, request.rel_url.raw_path):
-            return await handler(request)
+            response = await handler(request)
+            # aiohttp replies to a handler that returns something else.
+            is_response = isinstance(response, web.StreamResponse)
+            return await _sent(request, response) if is_response else response
         outer = _AiohttpRequest(request, has_one_host, inner_of)
         reply = await middleware.answer(outer)
         if reply.opens_socket:
-            response = outer_socket()
-            await response.prepare(request)
-            connection = AiohttpConnection(response)
+            socket = outer_socket()
+            await socket.prepare(request)
+            connection = AiohttpConnection(socket)
             request[OUTCOME] = await middleware.serve_socket(outer, connection)
-            return response
+            return socket
         request[OUTCOME] = reply.outcome
-        return _response(reply)
+        if _is_simple(request, reply) and len(app.on_response_prepare) <= own_signals:
+            headers = _as_aiohttp_reads(reply.headers)
+            if application_of is not None:
+                headers[hdrs.SERVER] = "certless"
+            return await _sent(request, WholeResponse(request, 200, headers, reply.body))
+        return await _sent(request, _response(reply))
 
     app[ASSEMBLY] = assembly
     app.middlewares.insert(0, handle)
     for path in middleware.protocol_paths:
         # The middleware replies before these. Without them aiohttp would make a 404 each time.
         app.router.add_route("*", path, _not_found)
+    handle_before_routes(app, frozenset(middleware.protocol_paths), handle_own)
     app.on_startup.insert(0, _refuse_expect_handlers)
     app.cleanup_ctx.append(lambda _: assembly.lifespan())
 
@@ -111,8 +129,8 @@ async def _refuse_expect_handlers(app: web.Application) -> None:
 def _behind_proxy(request: web.Request, forwarded: ForwardedHeaders) -> None:
     """Set what a trusted proxy says about ``request``: the address, the scheme and the host."""
 
-    def values_of(name: str) -> list[str]:
-        return request.headers.getall(name, [])
+    def values_of(name: str) -> Sequence[str]:
+        return request.headers.getall(name, ())
 
     asked = forwarded.asked(request.remote, values_of, is_host)
     if asked.address not in (request.remote, UNKNOWN):
@@ -138,16 +156,25 @@ class _AiohttpRequest(OuterRequest):
     ) -> None:
         self.method = request.method
         self.raw_path = request.rel_url.raw_path
-        self.raw_target = escaped(raw_target(request))
         self.headers = request.headers
-        self.host = request.host
         self.content_type = request.content_type
         self.format = format_of(self.content_type)
         self.has_one_host = has_one_host
-        self.is_handshake = outer_socket().can_prepare(request).ok
         self.remote = request.remote or UNKNOWN
         self._request = request
         self._application_of = application_of
+
+    @property
+    def raw_target(self) -> str:
+        return escaped(raw_target(self._request))
+
+    @property
+    def host(self) -> str:
+        return self._request.host
+
+    @property
+    def is_handshake(self) -> bool:
+        return outer_socket().can_prepare(self._request).ok
 
     @property
     def field_lines(self) -> Iterable[tuple[str, str]]:
@@ -168,7 +195,7 @@ class _AiohttpRequest(OuterRequest):
         return self._application_of(self._request)
 
 
-async def _send(request: web.Request, response: web.StreamResponse) -> None:
+async def _sent(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
     """Send the response here, because aiohttp keeps all of it in memory if the client leaves.
 
     The future that waits for the buffer of the connection holds the error, the traceback of the
@@ -184,6 +211,7 @@ async def _send(request: web.Request, response: web.StreamResponse) -> None:
     except ConnectionError as error:
         traceback.clear_frames(error.__traceback__)
         FREED.add(request.writer.output_size)
+    return response
 
 
 class _Records(web.StreamResponse):
@@ -207,12 +235,20 @@ class _Records(web.StreamResponse):
             raise
 
 
+def _is_simple(request: web.Request, reply: Reply) -> bool:
+    """Whether the reply to a sealed message needs nothing but its bytes."""
+    is_usual = reply.status == 200 and reply.records is None and not reply.closes
+    return is_usual and request.method == hdrs.METH_POST and request.version == HttpVersion11
+
+
+def _as_aiohttp_reads(headers: CIMultiDict[str]) -> CIMultiDict[str]:
+    return CIMultiDict([(name, as_aiohttp_reads(value)) for name, value in headers.items()])
+
+
 def _response(reply: Reply) -> web.StreamResponse:
     if reply.records is not None:
         return _Records(reply, reply.records)
-    headers = CIMultiDict(
-        [(name, as_aiohttp_reads(value)) for name, value in reply.headers.items()]
-    )
+    headers = _as_aiohttp_reads(reply.headers)
     response = web.Response(status=reply.status, headers=headers, body=reply.body or None)
     if reply.closes:
         response.force_close()

@@ -9,6 +9,8 @@ from gateway.pipeline.memory_release import FREED
 from gateway.pipeline.request_body import collect
 from gateway.policy.client_address import UNKNOWN
 
+from .private_api import whole_body
+
 
 async def read_body(request: web.Request, max_bytes: int) -> bytes:
     """The body. If its Content-Length is too large, none of it is read.
@@ -17,9 +19,9 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
     """
     if (request.content_length or 0) > max_bytes:
         raise BodyTooLarge
-    if request.content.is_eof() and request.content.exception() is None:
-        # A small message arrives complete with its head.
-        whole = request.content.read_nowait()
+    # A small message arrives complete with its head.
+    whole = whole_body(request.content)
+    if whole is not None:
         if len(whole) > max_bytes:
             raise BodyTooLarge
         return whole

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from yarl import URL
 
 from gateway.pipeline.framing import fault
@@ -10,15 +10,17 @@ from gateway.pipeline.request_headers import is_host
 
 from .private_api import wrap_request_factory
 
-_BAD_TARGET: web.RequestKey[bool] = web.RequestKey("certless_bad_target", bool)
+# Stands for a target from which aiohttp cannot make a request. It is compared by identity.
+_BAD_TARGET = URL.build(path="/", fragment="bad")
+_VERSIONS = {HttpVersion11: "1.1", HttpVersion10: "1.0"}
 
 
 def refusal_of(request: web.Request) -> web.Response | None:
     """The response that refuses ``request``, or None. It closes the connection."""
-    version = f"{request.version.major}.{request.version.minor}"
-    transfer = request.headers.getall(hdrs.TRANSFER_ENCODING, [])
-    found = fault(version, transfer, request.headers.getall(hdrs.CONTENT_LENGTH, []))
-    if request.get(_BAD_TARGET):
+    version = _VERSIONS.get(request.version) or f"{request.version.major}.{request.version.minor}"
+    transfer = request.headers.getall(hdrs.TRANSFER_ENCODING, ())
+    found = fault(version, transfer, request.headers.getall(hdrs.CONTENT_LENGTH, ()))
+    if request.rel_url is _BAD_TARGET:
         found = 400, "the request target is invalid"
     elif request.method == hdrs.METH_CONNECT:
         found = 501, "CONNECT is not supported"
@@ -38,10 +40,7 @@ def guard(server: web.Server) -> None:
 def _guarded(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
     def make_request(message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]
         if message.url.absolute and not _is_of_http(message.url):
-            message = message._replace(url=URL("/"), path="/")
-            request = make(message, payload, protocol, writer, task)
-            request[_BAD_TARGET] = True
-            return request
+            message = message._replace(url=_BAD_TARGET, path="/")
         return make(message, payload, protocol, writer, task)
 
     return make_request

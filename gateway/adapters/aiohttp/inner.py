@@ -31,10 +31,10 @@ from protocol.common.messages import HttpRequest, HttpResponse
 from protocol.streams.bodies import AbortReason
 
 from .private_api import (
-    BaseProtocol,
     RawRequestMessage,
     SocketProtocol,
     UploadProtocol,
+    WholeRequest,
     close_uploads,
 )
 
@@ -48,6 +48,8 @@ _FED_BYTES = 64 * 1024
 # Handlers that go on writing.
 _RUNNING: set[asyncio.Task[HttpResponse]] = set()
 
+_NO_HEADERS: CIMultiDict[str] = CIMultiDict()
+
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Head: TypeAlias = tuple[CIMultiDict[str], tuple[tuple[bytes, bytes], ...]]
 
@@ -56,18 +58,27 @@ class CapturingWriter(AbstractStreamWriter):
     """Captures what a response would send, up to a size limit."""
 
     def __init__(self, max_bytes: int) -> None:
-        self.body = bytearray()
-        self.headers: CIMultiDict[str] = CIMultiDict()
+        self.headers: CIMultiDict[str] = _NO_HEADERS
+        self._chunks: list[bytes] = []
+        self._size = 0
         self._max_bytes = max_bytes
         self._uncompressed = False
 
+    @property
+    def body(self) -> bytes:
+        """What was written."""
+        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+
     async def write(self, chunk: bytes | bytearray | memoryview) -> None:
-        if len(self.body) + len(chunk) > self._max_bytes:
+        self._size += len(chunk)
+        if self._size > self._max_bytes:
             raise BodyTooLarge(f"the response is larger than {self._max_bytes} bytes")
-        self.body += chunk
+        # The handler can change what is not bytes.
+        self._chunks.append(chunk if type(chunk) is bytes else bytes(chunk))
 
     async def write_eof(self, chunk: bytes = b"") -> None:
-        await self.write(chunk)
+        if chunk:
+            await self.write(chunk)
 
     async def drain(self) -> None:
         """There is no buffer to empty."""
@@ -81,7 +92,7 @@ class CapturingWriter(AbstractStreamWriter):
 
     async def write_headers(self, status_line: str, headers: "CIMultiDict[str]") -> None:
         # A second response replaces one that failed before its end.
-        self.body.clear()
+        self._chunks, self._size = [], 0
         self.headers = headers.copy()
         if self._uncompressed:
             self.headers.popall(hdrs.CONTENT_ENCODING, None)
@@ -124,28 +135,13 @@ class _StreamingWriter(CapturingWriter):
             self.begun.set()
 
 
-class InnerRequest(web.Request):
+class InnerRequest(WholeRequest):
     """A request that came sealed. Without a transport nothing can bypass the seal."""
 
     # sendfile and WebSockets would write to the transport themselves.
-    ATTRS = web.Request.ATTRS | frozenset(["captured"])
+    ATTRS = WholeRequest.ATTRS | frozenset(["captured"])
 
     captured: CapturingWriter
-
-    @property
-    def is_streamed(self) -> bool:
-        """Whether the client takes a stream as the response."""
-        return isinstance(self.captured, _StreamingWriter)
-
-    @property
-    def has_left(self) -> bool:
-        """Whether the client has gone in the middle of a streamed response."""
-        writer = self.captured
-        return (
-            isinstance(writer, _StreamingWriter)
-            and writer.pipe is not None
-            and writer.pipe.is_abandoned
-        )
 
     @property
     def transport(self) -> asyncio.Transport | None:
@@ -168,13 +164,10 @@ def inner_request(
     ``field_bytes`` as in ``InnerApplication.run``.
     """
     head = _head(headers_for(inside, outer.host), field_bytes=field_bytes)
-    # A protocol without a connection: the body is complete, so there is no flow control.
-    loop = outer.task.get_loop()
-    payload = StreamReader(BaseProtocol(loop), limit=max_bytes, loop=loop)
-    payload.feed_data(inside.body)
-    payload.feed_eof()
     writer = CapturingWriter(max_bytes)
-    return _inner_request(InnerRequest, outer, inside, head, payload, session, writer, max_bytes)
+    request = _inner_request(InnerRequest, outer, inside, head, None, session, writer, max_bytes)
+    request.whole = inside.body
+    return request
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +266,7 @@ def _inner_request(
     outer: web.Request,
     inside: HttpRequest,
     head: _Head,
-    payload: StreamReader,
+    payload: StreamReader | None,
     session: Session,
     writer: CapturingWriter,
     max_bytes: int,
@@ -295,14 +288,15 @@ def _inner_request(
     )
     request = kind(
         message,
-        payload,
+        # Without a stream, the request makes one if its handler wants one.
+        cast(StreamReader, payload),
         # The type that aiohttp names is the protocol of a connection.
         cast(web.RequestHandler, protocol or outer.protocol),
         writer,
         outer.task,
-        outer.task.get_loop(),
+        asyncio.get_running_loop(),
         client_max_size=max_bytes,
-        state={**dict(outer), SESSION: session, USER: session.user},
+        state={**(dict(outer) if len(outer) else {}), SESSION: session, USER: session.user},
         scheme=outer.scheme,
         host=headers[hdrs.HOST],
         remote=outer.remote,
@@ -325,8 +319,7 @@ async def run(
         response = await run_to_end(handler, request)
     except Exception as error:
         return failed(error)
-    captured = request.captured
-    headers = captured_fields(captured)
+    headers = captured_fields(request.captured)
     if not field_bytes:
         headers = [(name, as_text(value)) for name, value in headers]
     return _checked(request, response.status, headers)
@@ -390,8 +383,12 @@ async def _complete(handler: Handler, inner: StreamedInner) -> HttpResponse:
 async def run_to_end(handler: Handler, request: InnerRequest) -> web.StreamResponse:
     """The response of ``handler``, after it was written to its end."""
     try:
-        response = await _respond(handler, request)
-        if isinstance(response, web.FileResponse) and not response.prepared:
+        try:
+            response = await handler(request)
+        except web.HTTPException as refusal:
+            response = refusal
+        is_plain = type(response) is web.Response
+        if not is_plain and isinstance(response, web.FileResponse) and not response.prepared:
             # Any setting for compression, also "none", keeps aiohttp from using sendfile.
             response.enable_compression(web.ContentCoding.identity)
         await response.prepare(request)
@@ -407,19 +404,13 @@ def _checked(
     """The response. 500 if its body is not as long as it says: a server would abort it."""
     writer = request.captured
     declared = writer.headers.get(hdrs.CONTENT_LENGTH)
+    body = writer.body
     has_body = request.method != hdrs.METH_HEAD and status not in BODILESS
-    if has_body and declared is not None and declared != str(len(writer.body)):
+    if has_body and declared is not None and declared != str(len(body)):
         return failed(RuntimeError("the response is not as long as it says"))
-    return captured_response(status, headers, bytes(writer.body))
+    return captured_response(status, headers, body)
 
 
 def captured_fields(writer: CapturingWriter) -> list[tuple[str, str]]:
     """The captured headers with values of one character a byte."""
     return [(name, as_field_bytes(value)) for name, value in writer.headers.items()]
-
-
-async def _respond(handler: Handler, request: InnerRequest) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except web.HTTPException as response:
-        return response

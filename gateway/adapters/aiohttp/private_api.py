@@ -8,16 +8,18 @@ The module is long because it holds all such uses in one place.
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from typing import Any
 
 import aiohttp
-from aiohttp import ClientRequest, StreamReader, WSMsgType, http_writer, web, web_response
+from aiohttp import ClientRequest, StreamReader, WSMsgType, hdrs, http_writer, web, web_response
 
 # No public constructor makes a request from parts: these are the parts that the server uses.
 from aiohttp._websocket.reader import WebSocketDataQueue
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.connector import Connection
+from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import (
     SERVER_SOFTWARE,
     HttpProcessingError,
@@ -27,11 +29,13 @@ from aiohttp.http import (
     WebSocketReader,
 )
 from aiohttp.streams import EofStream
-from aiohttp.web_urldispatcher import _default_expect_handler
+from aiohttp.web_urldispatcher import MatchInfoError, _default_expect_handler
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 _as_aiohttp_does = http_writer._serialize_headers
+# The parser does not wait for the reader of a body of this size.
+_SMALL_BYTES = 65_536
 
 __all__ = [
     "SERVER_SOFTWARE",
@@ -43,7 +47,10 @@ __all__ = [
     "RawRequestMessage",
     "SocketProtocol",
     "UploadProtocol",
+    "WholeRequest",
+    "WholeResponse",
     "close_uploads",
+    "handle_before_routes",
     "handler_of",
     "handshake_headers",
     "hide_server_version",
@@ -52,6 +59,7 @@ __all__ = [
     "routes_with_expect_handler",
     "send_once",
     "set_asked",
+    "whole_body",
     "wrap_parsers",
     "wrap_request_factory",
 ]
@@ -204,9 +212,10 @@ def keep_field_bytes() -> None:
 def _serialized(status_line: str, headers: "CIMultiDict[str]") -> bytes:
     # This also refuses line ends in a value.
     written = _as_aiohttp_does(status_line, headers)
+    if all(map(str.isascii, headers.values())) and all(map(str.isascii, headers)):
+        return written
     lines = [status_line, *(f"{name}: {value}" for name, value in headers.items()), "", ""]
-    whole = "\r\n".join(lines)
-    return written if whole.isascii() else whole.encode("utf-8", "surrogateescape")
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape")
 
 
 def routes_with_expect_handler(app: web.Application) -> list[str]:
@@ -228,6 +237,113 @@ def handler_of(app: web.Application) -> Callable[[web.Request], Awaitable[web.St
     connection, and such a request has none.
     """
     return app._handle
+
+
+def handle_before_routes(
+    app: web.Application,
+    paths: Set[str],
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+) -> None:
+    """Let ``handler`` reply to requests for ``paths``, without the router and the middlewares.
+
+    The router finds a route, makes a match info and wraps the handler into all middlewares, for
+    each request. ``on_response_prepare`` of ``app`` runs as usual. The router replies to requests
+    with Expect. As a part of another application (``add_subapp``), ``app`` is reached by its routes
+    only.
+    """
+    found_route = handler_of(app)
+    match_info = MatchInfoError(web.HTTPNotFound())
+    match_info.add_app(app)
+    match_info.freeze()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.rel_url.raw_path in paths and hdrs.EXPECT not in request.headers:
+            request._match_info = match_info
+            return await handler(request)
+        return await found_route(request)
+
+    # In its debug mode, aiohttp warns of attributes that it does not know.
+    vars(app)["_handle"] = handle
+
+
+def whole_body(content: StreamReader) -> bytes | None:
+    """A small body that has arrived completely, or None.
+
+    ``read_nowait`` also asks the parser for more, each time.
+    """
+    is_whole = content.is_eof() and content.total_bytes <= _SMALL_BYTES
+    if not is_whole or content.exception() is not None:
+        return None
+    if not content.total_bytes:
+        return b""
+    body = b"".join(content._buffer)
+    content._buffer.clear()
+    return body
+
+
+class WholeRequest(web.Request):
+    """A request whose body is complete, without a connection.
+
+    aiohttp reads a body from a stream. This one has a stream only if the handler wants one, because
+    most handlers read the whole body. ``whole`` is the body, or None if the request has a stream.
+    """
+
+    ATTRS = web.Request.ATTRS | frozenset(["_stream", "whole"])
+
+    whole: bytes | None = None
+    _stream: StreamReader | None = None
+
+    @property
+    def _payload(self) -> StreamReader:
+        if self._stream is None:
+            limit, loop = self._client_max_size, self._loop
+            # A protocol without a connection: the body is complete, so there is no flow control.
+            self._stream = StreamReader(BaseProtocol(loop), limit=limit, loop=loop)
+            if self._read_bytes is None:
+                self._stream.feed_data(self.whole or b"")
+            self._stream.feed_eof()
+        return self._stream
+
+    @_payload.setter
+    def _payload(self, payload: StreamReader | None) -> None:
+        self._stream = payload
+
+    async def read(self) -> bytes:
+        if self._stream is None and self._read_bytes is None:
+            self._read_bytes = self.whole
+        return await super().read()
+
+
+class WholeResponse(web.StreamResponse):
+    """A response with a body to a request of HTTP/1.1, sent in one write.
+
+    ``web.Response`` would look for compression, cookies, chunks and signals.
+    """
+
+    def __init__(
+        self, request: web.Request, status: int, headers: CIMultiDict[str], body: bytes
+    ) -> None:
+        super().__init__(status=status, _real_headers=headers)
+        self._whole = body
+        self._keep_alive = request.keep_alive
+        self._writer = request.writer
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Raises: ConnectionError."""
+        if self._eof_sent:
+            return
+        self._eof_sent = True
+        headers, self._body_length = self._headers, len(self._whole)
+        headers[hdrs.CONTENT_LENGTH] = str(self._body_length)
+        headers[hdrs.DATE] = rfc822_formatted_time()
+        headers.setdefault(hdrs.SERVER, web_response.SERVER_SOFTWARE)  # type: ignore[attr-defined]
+        if not self._keep_alive:
+            headers[hdrs.CONNECTION] = "close"
+        await self._writer.write_headers(f"HTTP/1.1 {self._status} {self._reason}", headers)
+        await self._writer.write_eof(self._whole)
 
 
 def close_uploads(request: web.BaseRequest) -> None:

@@ -76,12 +76,17 @@ class _Parser:
         self._left = 0
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._parser, name)
+        found = getattr(self._parser, name)
+        if callable(found):
+            # Methods are kept, because aiohttp asks for them again for each request.
+            self.__dict__[name] = found
+        return found
 
     def feed_data(self, data: bytes) -> tuple[_Messages, bool, bytes]:
         """Requests whose heads are complete, as the parser of aiohttp gives them."""
         if data and self._is_at_start:
-            data, self._held = self._held + data, b""
+            if self._held:
+                data, self._held = self._held + data, b""
             if b"\n" not in data and len(data) <= _LONGEST_LINE:
                 self._held = data
                 return (), False, b""
@@ -101,15 +106,16 @@ class _Parser:
         if self._payload is not None:
             self._left -= len(data)
         else:
-            self._head += data
             if not messages:
+                self._head += data
                 return
+            head = self._head + data if self._head else data
             message, self._payload = messages[0]
             # The head ends here or later. If it ends later, more bytes come than are expected, and
             # the connection has no certain start any more.
-            blank_line = _BLANK_LINE.search(self._head)
+            blank_line = _BLANK_LINE.search(head)
             head_bytes = blank_line.end() if blank_line else 0
-            self._left = head_bytes + _body_bytes(message.headers) - len(self._head)
+            self._left = head_bytes + _body_bytes(message.headers) - len(head)
             self._head.clear()
         self._is_at_start = self._left == 0 and self._payload.is_eof()
 

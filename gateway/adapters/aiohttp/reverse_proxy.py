@@ -37,7 +37,7 @@ from .raw_targets import raw_target
 from .read_rate import ReadRate
 from .uploads import Upload
 from .upstream import Origin, ProxiedRequest, Upstream
-from .upstream_application import UpstreamApplication
+from .upstream_application import Forwarding, UpstreamApplication
 from .upstream_client import UpstreamClient
 from .upstream_errors import FAILURES, logged_failure, status_of, text_of
 
@@ -85,9 +85,10 @@ class Proxy:
             targets = ("/", "/*")
         self._targets = None if targets is None else RoutePatterns(targets)
         self._max_body_bytes = max_body_bytes
-        self._max_stream_bytes = max_stream_bytes
         self._timeout_s = timeout_s
         self._client = UpstreamClient(self._upstream, _CONNECTIONS, timeout_s)
+        limits = (max_body_bytes, max_stream_bytes, timeout_s)
+        self._forwarding = Forwarding(self._upstream, self._client, self._targets, *limits)
         self._public = PublicSlots(_PUBLIC_REQUESTS, _PUBLIC_SHARE)
 
     async def lifespan(self, _: web.Application) -> AsyncIterator[None]:
@@ -97,11 +98,7 @@ class Proxy:
 
     def application(self, outer: web.Request) -> UpstreamApplication:
         """What runs the request inside a sealed message that came in ``outer``."""
-        limits = (self._max_body_bytes, self._max_stream_bytes, self._timeout_s)
-        origin = _origin(outer)
-        return UpstreamApplication(
-            self._upstream, self._client, self._targets, outer.host, origin, *limits
-        )
+        return UpstreamApplication(self._forwarding, outer.host, _origin(outer))
 
     @staticmethod
     async def clean_headers(_: web.Request, response: web.StreamResponse) -> None:

@@ -95,6 +95,10 @@ class SocketRequest(InnerRequest):
         return self.pair.transport
 
 
+# All types of requests that came sealed.
+INNER_REQUESTS = frozenset({InnerRequest, SocketRequest})
+
+
 def socket_request(
     outer: web.Request,
     inside: HttpRequest,
@@ -145,7 +149,7 @@ async def _complete(handler: Handler, request: SocketRequest) -> HttpResponse:
         if request.pair.is_open.is_set():
             return FAILED  # nobody awaits it
         writer = request.captured
-        return captured_response(response.status, captured_fields(writer), bytes(writer.body))
+        return captured_response(response.status, captured_fields(writer), writer.body)
     except Exception as error:
         return failed(error)
     finally:

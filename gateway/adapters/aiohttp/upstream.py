@@ -36,7 +36,7 @@ _REFERENCES = frozenset({"location", "content-location"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Origin:
     """What the proxy tells the upstream about the client.
 
@@ -48,7 +48,7 @@ class Origin:
     port: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ProxiedRequest:
     """A request for the upstream: of a client in plain, or out of a sealed message of ``session``.
 

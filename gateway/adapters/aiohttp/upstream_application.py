@@ -6,6 +6,7 @@ its client leaves. A streamed response ends with its client.
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from email.utils import formatdate
 
 from gateway.errors import BodyTooLarge, BrokenBody, UpstreamFailed
@@ -37,39 +38,27 @@ _EVENTS = "text/event-stream"
 _RUNNING: set[asyncio.Task[None]] = set()
 
 
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """How one proxy forwards: the same for all requests. ``targets`` is None if all may pass."""
+
+    upstream: Upstream
+    client: UpstreamClient
+    targets: RoutePatterns | None
+    max_body_bytes: int
+    max_stream_bytes: int
+    timeout_s: float
+
+
 class UpstreamApplication(InnerApplication):
     """``host`` and ``origin`` are those of the outer request."""
 
-    __slots__ = (
-        "_client",
-        "_host",
-        "_max_body_bytes",
-        "_max_stream_bytes",
-        "_origin",
-        "_targets",
-        "_timeout_s",
-        "_upstream",
-    )
+    __slots__ = ("_forwarding", "_host", "_origin")
 
-    def __init__(
-        self,
-        upstream: Upstream,
-        client: UpstreamClient,
-        targets: RoutePatterns | None,
-        host: str,
-        origin: Origin,
-        max_body_bytes: int,
-        max_stream_bytes: int,
-        timeout_s: float,
-    ) -> None:
-        self._upstream = upstream
-        self._client = client
-        self._targets = targets
+    def __init__(self, forwarding: Forwarding, host: str, origin: Origin) -> None:
+        self._forwarding = forwarding
         self._host = host
         self._origin = origin
-        self._max_body_bytes = max_body_bytes
-        self._max_stream_bytes = max_stream_bytes
-        self._timeout_s = timeout_s
 
     async def run(
         self, inside: HttpRequest, session: Session, *, field_bytes: bool = False
@@ -83,8 +72,8 @@ class UpstreamApplication(InnerApplication):
         asked = self._asked(inside, headers, session, upload.length)
         try:
             # The time limit is for all of the exchange.
-            async with asyncio.timeout(self._timeout_s):
-                answer = await self._client.begin(asked, upload)
+            async with asyncio.timeout(self._forwarding.timeout_s):
+                answer = await self._forwarding.client.begin(asked, upload)
                 try:
                     response = await self._whole(asked, answer)
                 finally:
@@ -107,7 +96,7 @@ class UpstreamApplication(InnerApplication):
         asked = self._asked(inside.whole, headers, session, upload.length)
         try:
             # A stream can last. Only silence is too long.
-            answer = await self._client.begin(asked, upload, self._timeout_s)
+            answer = await self._forwarding.client.begin(asked, upload, self._forwarding.timeout_s)
             response: HttpResponse | StreamedResponse | None = None
             try:
                 response = self._streamed(asked, answer)
@@ -132,16 +121,16 @@ class UpstreamApplication(InnerApplication):
             return _NOT_PASSED_ON
         asked = self._asked(inside, headers_for(inside, self._host), session, 0)
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._forwarding.timeout_s):
                 return await open_upstream_socket(
-                    self._client.session, self._upstream, asked, protocols
+                    self._forwarding.client.session, self._forwarding.upstream, asked, protocols
                 )
         except FAILURES as error:
             return self._failed(error)
 
     def _refuses(self, inside: HttpRequest) -> bool:
         path = inside.target.partition("?")[0]
-        return self._targets is not None and not self._targets.match(path)
+        return self._forwarding.targets is not None and not self._forwarding.targets.match(path)
 
     def _asked(
         self,
@@ -164,16 +153,19 @@ class UpstreamApplication(InnerApplication):
         if isinstance(upload, StreamedUpload) and upload.is_broken:
             failure: BrokenBody | UpstreamFailed = BrokenBody("the body did not come whole")
         else:
-            failure = logged_failure(error, self._upstream.url, self._max_body_bytes)
+            failure = self._logged(error, self._forwarding.max_body_bytes)
         return HttpResponse(status_of(failure), _TEXT, text_of(failure).encode())
+
+    def _logged(self, error: Exception, most_bytes: int) -> UpstreamFailed:
+        return logged_failure(error, self._forwarding.upstream.url, most_bytes)
 
     async def _whole(self, asked: ProxiedRequest, answer: Answer) -> HttpResponse:
         headers = self._response_headers(asked, answer)
-        body = await answer.read(self._max_body_bytes)
+        body = await answer.read(self._forwarding.max_body_bytes)
         return checked_response(answer.status, headers, body)
 
     def _response_headers(self, asked: ProxiedRequest, answer: Answer) -> list[tuple[str, str]]:
-        headers = self._upstream.response_headers(asked, answer.headers)
+        headers = self._forwarding.upstream.response_headers(asked, answer.headers)
         if answer.status == 204:
             headers = [pair for pair in headers if pair[0].lower() != "content-length"]
         if answer.value_of("date") is None:
@@ -199,7 +191,7 @@ class UpstreamApplication(InnerApplication):
     async def _receive(self, answer: Answer, pipe: Pipe, upload: Upload | StreamedUpload) -> None:
         """Give the body of ``answer`` to ``pipe``, until one of them ends."""
         failure: BodyFailed | None = BodyFailed(AbortReason.FAILED)
-        left = self._max_stream_bytes
+        left = most_bytes = self._forwarding.max_stream_bytes
         try:
             if _is_of_events(answer):
                 # Silence is normal there. The watch of the session and the client end it.
@@ -208,7 +200,7 @@ class UpstreamApplication(InnerApplication):
                 FREED.add(len(chunk))
                 left -= len(chunk)
                 if left < 0:
-                    raise BodyTooLarge(f"the response is larger than {self._max_stream_bytes}")
+                    raise BodyTooLarge
                 await pipe.write(chunk)
             failure = None
         except (*FAILURES, BrokenBody) as error:
@@ -217,7 +209,7 @@ class UpstreamApplication(InnerApplication):
             if isinstance(error, BodyTooLarge):
                 failure = BodyFailed(AbortReason.TOO_LARGE)
             if not pipe.is_abandoned and not is_broken:
-                logged_failure(error, self._upstream.url, self._max_stream_bytes)
+                self._logged(error, most_bytes)
         finally:
             answer.close()
             pipe.end(failure)

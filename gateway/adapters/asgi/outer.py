@@ -49,18 +49,14 @@ class AsgiRequest(OuterRequest):
         max_bytes: int,
         max_stream_bytes: int,
     ) -> None:
-        query = scope.get("query_string", b"").decode("latin-1")
         self.method = scope.get("method", "GET")
         self.raw_path = raw_path
-        self.raw_target = f"{raw_path}?{query}" if query else raw_path
         self.headers = CIMultiDict(
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
         )
         self.content_type = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         self.format = format_of(self.content_type)
         self.has_one_host = has_one_host(scope)
-        self.host = self.headers.get("Host", "")
-        self.is_handshake = scope["type"] == "websocket"
         self.remote = address_of(scope["client"][0] if scope.get("client") else None)
         self._app = app
         self._scope = scope
@@ -70,6 +66,19 @@ class AsgiRequest(OuterRequest):
         self._max_stream_bytes = max_stream_bytes
         self._is_read = False
         self._is_cut = False
+
+    @property
+    def raw_target(self) -> str:
+        query = self._scope.get("query_string", b"").decode("latin-1")
+        return f"{self.raw_path}?{query}" if query else self.raw_path
+
+    @property
+    def host(self) -> str:
+        return self.headers.get("Host", "")
+
+    @property
+    def is_handshake(self) -> bool:
+        return bool(self._scope["type"] == "websocket")
 
     async def read(self, max_bytes: int) -> bytes:
         length = self.headers.get("Content-Length", "")
@@ -96,8 +105,8 @@ class AsgiRequest(OuterRequest):
 
     @property
     def application(self) -> InnerApplication:
-        host, limits = self.headers.get("Host", ""), (self._max_bytes, self._max_stream_bytes)
-        parts = (self._app, self._scope, self._receive, host, self._group)
+        limits = (self._max_bytes, self._max_stream_bytes)
+        parts = (self._app, self._scope, self._receive, self.host, self._group)
         return AsgiApplication(*parts, *limits)
 
     async def send(self, reply: Reply, send: Send) -> None:

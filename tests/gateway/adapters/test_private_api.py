@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web, web_response
+from multidict import CIMultiDict
 from processes import ROOT
 from yarl import URL
 
@@ -465,3 +466,114 @@ async def test_a_websocket_waits_while_nothing_is_received() -> None:
 
 def _waits(pair: private_api.SocketProtocol) -> bool:
     return pair.writing_paused
+
+
+async def test_handle_before_routes() -> None:
+    prepared: list[tuple[str, web.Application]] = []
+
+    async def routed(request: web.Request) -> web.Response:
+        return web.Response(text=f"routed {request.path}")
+
+    async def first(request: web.Request) -> web.Response:
+        return web.Response(text=f"first {request.path}")
+
+    async def see(request: web.Request, _: web.StreamResponse) -> None:
+        prepared.append((request.path, request.app))
+
+    @web.middleware
+    async def mark(request: web.Request, handler: Any) -> web.StreamResponse:
+        response: web.StreamResponse = await handler(request)
+        response.headers["X-Marked"] = "yes"
+        return response
+
+    app = web.Application(middlewares=[mark])
+    app.router.add_get("/{path:.*}", routed)
+    app.on_response_prepare.append(see)
+    private_api.handle_before_routes(app, {"/own"}, first)
+    async with serving(app) as (url, _), aiohttp.ClientSession() as http:
+        for path, text, marked in (("/own", "first /own", None), ("/x", "routed /x", "yes")):
+            async with http.get(url + path) as response:
+                assert (await response.text(), response.headers.get("X-Marked")) == (text, marked)
+        # The router answers the expectation of a client.
+        async with http.get(url + "/own", headers={"Expect": "100-continue"}) as response:
+            assert await response.text() == "routed /own"
+    assert prepared == [("/own", app), ("/x", app), ("/own", app)]
+
+
+async def test_whole_body() -> None:
+    async def take(request: web.Request) -> web.Response:
+        whole = private_api.whole_body(request.content)
+        rest = b"" if whole is not None else await request.read()
+        # Nothing comes twice.
+        assert private_api.whole_body(request.content) in (b"", None)
+        return web.json_response([whole is not None, len(whole or rest)])
+
+    app = web.Application()
+    app.router.add_route("*", "/", take)
+    async with serving(app) as (url, _), aiohttp.ClientSession() as http:
+        for body, expected in (
+            (b"", [True, 0]),
+            (bytes(1000), [True, 1000]),
+            # More than the parser holds at once, so the connection must go on being read.
+            (bytes(300_000), [False, 300_000]),
+            (bytes(1000), [True, 1000]),
+        ):
+            async with http.post(url, data=body) as response:
+                assert await response.json() == expected
+
+
+async def test_a_request_with_a_whole_body_has_a_stream_if_it_is_asked_for() -> None:
+    asked: list[object] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        def made() -> private_api.WholeRequest:
+            parts: Any = request
+            whole = private_api.WholeRequest(
+                parts._message,
+                None,  # type: ignore[arg-type]
+                request.protocol,
+                request.writer,
+                request.task,
+                asyncio.get_running_loop(),
+                client_max_size=100,
+            )
+            whole.whole = b"a=1&b=2"
+            return whole
+
+        read = made()
+        asked.extend([read.can_read_body, await read.read(), await read.text()])
+        asked.extend([await read.content.read(), read.can_read_body])
+        streamed = made()
+        asked.extend([await streamed.content.readexactly(3), await streamed.read()])
+        cloned = made().clone(rel_url="/other")
+        asked.extend([await cloned.read(), cloned.path])
+        asked.append(dict(await made().post()))
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/", handle)
+    async with serving(app) as (url, _), aiohttp.ClientSession() as http:
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        async with http.post(url, headers=form) as response:
+            assert response.status == 200
+    whole = b"a=1&b=2"
+    assert asked[:5] == [True, whole, whole.decode(), b"", False]
+    assert asked[5:] == [b"a=1", b"&b=2", whole, "/other", {"a": "1", "b": "2"}]
+
+
+async def test_a_response_in_one_write() -> None:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        headers = CIMultiDict({"Content-Type": "text/plain"})
+        if "named" in request.query:
+            headers["Server"] = "own"
+        return private_api.WholeResponse(request, 200, headers, b"one")
+
+    app = web.Application()
+    app.router.add_post("/", handle)
+    async with serving(app) as (url, _), aiohttp.ClientSession() as http:
+        for query, close in (("", "keep-alive"), ("?named", "close")):
+            async with http.post(url + query, headers={"Connection": close}) as response:
+                assert (await response.read(), response.headers["Content-Length"]) == (b"one", "3")
+                assert ("Date" in response.headers, response.reason) == (True, "OK")
+                assert (response.headers["Server"] == "own") == bool(query)
+                assert response.headers.get("Connection", "") == ("close" if query else "")

@@ -27,6 +27,9 @@ class Get(OuterRequest):
     def __init__(self, path: str) -> None:
         self.method, self.raw_path, self.headers = "GET", path, CIMultiDict()
 
+    raw_target = host = property(lambda _: "")
+    is_handshake = property(lambda _: False)
+
     async def read(self, max_bytes: int) -> bytes:
         return b""
 

@@ -101,7 +101,7 @@ async def test_a_hardened_message_passes_few_files() -> None:
         with traced() as trace:
             answer = await online.send(envelope)
     assert online.opened(answer, pending).status == 200
-    assert len(trace.entered) <= 20, trace
+    assert len(trace.entered) <= 16, trace
     assert trace.changes <= 90, trace
 
 
@@ -113,6 +113,6 @@ async def test_a_classic_message_passes_few_files() -> None:
             answer = await raw.send(message)
     names = raw.exchange.suite.dialect.names
     assert pending.open(SealedMessage.parse(answer.json, names)).status == 200
-    assert len(trace.entered) <= 17, trace
+    assert len(trace.entered) <= 15, trace
     assert trace.changes <= 84, trace
     assert not any("hardened" in name for name in trace.entered), trace

@@ -24,8 +24,7 @@ from two_gateways import MailedCodes
 
 import certless
 from certless.client import CLASSIC, Client, NotLoggedIn, Suite
-from gateway.sessions.hardened import open_entry
-from gateway.sessions.session import HardenedSession
+from gateway.sessions.hardened import HardenedSession, open_entry
 from protocol.hardened.exporter import exported_value
 from protocol.hardened.suites import HARDENED_SUITES, Freshness
 
