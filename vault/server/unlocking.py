@@ -63,8 +63,12 @@ async def begin(parts: Parts, call: Call) -> bytes:
     sealed = parts.key.seal("run", call.account, right.prover, run_id)
     until_ms = parts.clock() + RUN_LIFETIME_MS
     async with parts.database.transaction() as transaction:
-        stored = StoredRun(run_id, call.account, call.session, sealed, until_ms)
-        await transaction.add_run(stored, MAX_RUNS)
+        now = await transaction.account(call.account)
+        # If the password was replaced since the first transaction, the run is not kept. It would
+        # release the wrap of the new password for a proof of the old one.
+        if _sealed_verifier(now) == _sealed_verifier(account):
+            stored = StoredRun(run_id, call.account, call.session, sealed, until_ms)
+            await transaction.add_run(stored, MAX_RUNS)
     return Run(run_id, share_v, right.verifier).serialize()
 
 
@@ -158,9 +162,14 @@ def _kdf_and_salt(key: ServerKey, call: Call, account: StoredAccount | None) -> 
     return (STRONGEST_KDF, decoy) if account is None else (account.kdf, account.salt)
 
 
+def _sealed_verifier(account: StoredAccount | None) -> bytes | None:
+    """Other bytes for each password, because each seal has its own IV."""
+    return None if account is None else account.verifier
+
+
 def _verifier(key: ServerKey, name: bytes, account: StoredAccount | None) -> Verifier:
     try:
-        return key.open_verifier(name, None if account is None else account.verifier)
+        return key.open_verifier(name, _sealed_verifier(account))
     except Unsealable as error:
         _log.error("no password opens an account: %s; restore the database", error)
         return random_verifier()
