@@ -33,7 +33,7 @@ test-firefox: $(VENV)/.test $(BUNDLE) .make/firefox
 
 test-python: $(VENV)/.test $(BUNDLE) \
 		.make/redis .make/postgresql .make/deploy .make/php .make/dokuwiki .make/openssl .make/curl \
-		.make/bearssl .make/machines
+		.make/bearssl .make/machines .make/valgrind .make/cmake
 	$(WITHIN) 35m $(PYTEST) -n 2 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --contexts='^$$|^protocol$$' --include='protocol/*' --fail-under=100
 	$(BIN)/coverage report --contexts='^$$|^vault$$' --include='vault/core/*' --fail-under=100
@@ -169,6 +169,16 @@ $(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/script
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends qemu-user \
 	    gcc-arm-linux-gnueabihf libc6-dev-armhf-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross; }
 	$(MAKE) --silent -C client_c sources
+	@mkdir -p $(@D) && touch $@
+
+.make/cmake:
+	@{ command -v cmake && command -v pkg-config; } >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends cmake pkg-config; }
+	@mkdir -p $(@D) && touch $@
+
+.make/valgrind:
+	@command -v valgrind >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends valgrind; }
 	@mkdir -p $(@D) && touch $@
 
 .make/libfuzzer:

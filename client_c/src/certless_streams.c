@@ -263,8 +263,8 @@ static certless_error finish(certless_stream *stream, const uint8_t *data, size_
     return CERTLESS_OK;
 }
 
-static certless_error take(certless_stream *stream, uint8_t type, const uint8_t *data,
-                           size_t length, certless_part *part)
+static certless_error take_record(certless_stream *stream, uint8_t type, const uint8_t *data,
+                                  size_t length, certless_part *part)
 {
     if (type == PING && length == 0)
         return CERTLESS_OK;
@@ -301,7 +301,7 @@ certless_error certless_receive_record(certless_stream *stream, uint8_t *sealed,
     size_t plain = length - CL_TAG_BYTES;
     if (!certless_crypto_open(received->key, nonce, aad, sizeof aad, sealed, plain, sealed + plain))
         return broken(stream);
-    return take(stream, sealed[0], sealed + 1, plain - 1, part);
+    return take_record(stream, sealed[0], sealed + 1, plain - 1, part);
 }
 
 certless_error certless_end_stream(const certless_stream *stream)
