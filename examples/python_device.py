@@ -6,10 +6,17 @@ import sys
 from certless.client import Client, ClientError, NotLoggedIn, TicketNotAccepted
 
 
+async def resume(client: Client) -> None:
+    try:
+        await client.resume()
+    except TicketNotAccepted:  # Anybody on the network can send this response, so try once more.
+        await client.resume()
+
+
 async def main(url: str, name: str, realm: str = "certless") -> None:
     async with Client(url, realm=realm, tickets=f"{name}.ticket") as client:
         try:
-            await client.resume()
+            await resume(client)
         except (NotLoggedIn, TicketNotAccepted):
             await client.login(name, code=lambda: input("Code from the operator: "))
         response = await client.post("/orders", json={"item": "filter"})

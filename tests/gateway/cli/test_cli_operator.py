@@ -122,6 +122,11 @@ async def test_the_example_of_a_device(
         for _ in range(3):
             await example["main"](here.at.url, "fan-7")
         assert here.capsys.readouterr().out == "404\n" * 3
+        # The gateway no longer accepts the ticket, so the example asks for a code.
+        assert (await here.certless("sessions", "end", "--user", "Fan-7")).status == 0
+        codes.append(await here.issued("Fan-7"))
+        await example["main"](here.at.url, "fan-7")
+        assert here.capsys.readouterr().out == "404\n"
     assert (tmp_path / "fan-7.ticket").exists()
 
 
