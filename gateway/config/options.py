@@ -129,7 +129,7 @@ PART_OPTIONS: dict[str, Option] = {
     "mail_helo": TextOption(
         section=Section.USERS,
         help="name of this host in EHLO: a name in DNS, or an address like `[192.0.2.7]`",
-        more="Default: the name of this host if this name has a domain, otherwise its address",
+        shown_default="the name of this host if it has a domain, otherwise its address",
         metavar="NAME",
     ),
     "store": TextOption(
@@ -305,7 +305,8 @@ SETTINGS_OPTIONS: dict[str, Option] = {
     ),
     "mail_limit": NumberOption(
         section=Section.HOW_MANY,
-        help="logins of one user in 15 minutes that send mail; each sends one to every address",
+        help="logins of one user in 15 minutes that send mail; each such login sends a mail to "
+        "every address of the user",
         more="Later logins get the same response but no mail",
         default=MAIL_LIMIT,
         least=1,
