@@ -34,7 +34,7 @@ _TEXTS = {
     "messages_per_session": "too many messages in this session",
     "messages_ahead": "too many messages ahead of the time: set the clock right",
 }
-# A client with a wrong clock sends one or two such messages before it corrects the clock.
+# A client whose clock was changed sends one or two such messages before it corrects its time.
 _AHEAD = read_rate("100 per hour")
 
 

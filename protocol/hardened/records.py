@@ -207,7 +207,8 @@ class TicketChain(Record):
     """The tickets of one login, each of which replaces the one before (PROTOCOL §2.8.3).
 
     ``used`` is the hash of the last redeemed ticket (empty at first), ``next`` the hash of its
-    successor, and ``session_id`` the session of that resumption. Only these two tickets are good.
+    latest successor, and ``session_id`` the session of that resumption. Only these two tickets are
+    good.
     """
 
     KIND: ClassVar[str] = "chain"
