@@ -11,7 +11,7 @@ from protocol.common.primitives import equal
 from vault.core import statements
 from vault.core.account import Owner
 from vault.core.errors import Malformed
-from vault.core.primitives import SEED_BYTES, SIGNATURE_BYTES, SigningKey, is_signature
+from vault.core.primitives import SEED_BYTES, SigningKey, is_signature
 
 from .errors import Conflict, Refused
 from .notices import Notify
@@ -92,10 +92,10 @@ def _signature(text: str | None) -> bytes:
     if text is None or len(text) != _SIGNATURE_CHARS:
         raise Malformed(f"the request needs the header field {SIGNATURE_FIELD}, 86 characters")
     try:
-        # The standard alphabet is refused, so that a signature has one spelling.
         signature = base64.b64decode(text + "==", altchars="-_", validate=True)
     except (binascii.Error, ValueError):
         signature = b""
-    if len(signature) != SIGNATURE_BYTES or "+" in text or "/" in text:
+    # A signature has one spelling: neither the standard alphabet nor other unused bits.
+    if base64.urlsafe_b64encode(signature).decode() != text + "==":
         raise Malformed(f"the header field {SIGNATURE_FIELD} must be base64url without padding")
     return signature
