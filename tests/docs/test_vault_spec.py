@@ -12,7 +12,7 @@ from vault_messages import MESSAGES
 from vector_files import read
 
 from protocol.common.codec import parse_msgpack
-from vault.core import attempts, messages, resets, sealed_values, unlock_secrets
+from vault.core import attempts, bodies, messages, resets, sealed_values, unlock_secrets
 from vault.core.account import AccountKey, label, lp
 from vault.core.password import KDFS, MAX_PASSWORD_CHARS, SALT_BYTES
 from vault.core.unlock_secrets import SECRET_BYTES, code_of
@@ -104,7 +104,7 @@ def test_the_secrets_and_their_codes() -> None:
 def test_the_limits() -> None:
     limits = {row[0]: number(row[1]) for row in documents.table(SPEC, "16. Limits")}
     assert limits["devices of an account"] == messages.MAX_DEVICES
-    assert limits["body of a request, bytes"] == messages.MAX_BODY_BYTES
+    assert limits["body of a request, bytes"] == bodies.MAX_BODY_BYTES
     assert limits["record of a device, bytes"] == sealed_values.SEALED_RECORD_BYTES
     assert limits["note, bytes"] == sealed_values.MAX_SEALED_NOTE_BYTES
     assert f"A wrap has {WRAP_BYTES} bytes" in SPEC

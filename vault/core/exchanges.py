@@ -6,6 +6,7 @@ from typing import Self
 from protocol.common.primitives import POINT_BYTES
 
 from .account import REVISION_BYTES
+from .bodies import serialized, whole
 from .errors import Malformed
 from .messages import (
     DIGEST_BYTES,
@@ -14,8 +15,6 @@ from .messages import (
     DevicePart,
     SecretPart,
     sealed_note,
-    serialized,
-    whole,
 )
 from .password import SALT_BYTES
 from .primitives import SIGNATURE_BYTES

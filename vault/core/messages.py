@@ -1,127 +1,28 @@
-"""The bodies of requests and responses: strict msgpack maps (VAULT §8 to §14)."""
+"""The accounts, changes of keys and devices in bodies (VAULT §8 to §10, §14).
 
-from collections.abc import Callable, Iterable
+Longer than other modules because it has a class for each part of an account.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from protocol.common.codec import serialize_msgpack
-from protocol.common.envelopes import Members
-from protocol.common.errors import MalformedMessage
 from protocol.common.primitives import POINT_BYTES, sha256
 
 from .account import REVISION_BYTES
+from .bodies import Body, serialized, whole
 from .errors import Malformed, TooLarge
-from .password import KDFS, SALT_BYTES
-from .primitives import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, is_public_key
+from .password import SALT_BYTES
+from .primitives import SIGNATURE_BYTES
 from .sealed_values import MAX_SEALED_NOTE_BYTES, SEALED_RECORD_BYTES
 from .spake2plus import read_verifier
 from .unlock_secrets import DEVICE_ID_BYTES
 from .wraps import WRAP_BYTES
 
-Taken = TypeVar("Taken")
-
-MAX_BODY_BYTES = 163_840
 MAX_DEVICES = 32
 RUN_BYTES = 16
 DIGEST_BYTES = 32
 MAX_TEMPORARY_S = 7 * 86_400
-
-
-class Body:
-    """The members of one body. Each method raises Malformed if a member has a wrong form.
-
-    If a length is above a limit, that is TooLarge.
-    """
-
-    def __init__(self, members: Members) -> None:
-        self._members = members
-
-    @classmethod
-    def parse(cls, data: bytes) -> Self:
-        if len(data) > MAX_BODY_BYTES:
-            raise TooLarge(f"a body has at most {MAX_BODY_BYTES} bytes")
-        try:
-            return cls(Members.parse("msgpack", data))
-        except MalformedMessage as error:
-            raise Malformed(str(error)) from None
-
-    def has(self, name: str) -> bool:
-        """Whether ``name`` is there and was not taken."""
-        return self._members.has(name)
-
-    def raw(self, name: str, *lengths: int) -> bytes:
-        """Bytes, with one of ``lengths`` if any are given."""
-        try:
-            return self._members.raw(name, *lengths)
-        except MalformedMessage as error:
-            raise Malformed(str(error)) from None
-
-    def kdf(self, name: str) -> int:
-        """The number of parameters of Argon2id."""
-        kdf = self.number(name, 255)
-        if kdf not in KDFS:
-            raise Malformed(f"member {name!r} must be 1 or 2")
-        return kdf
-
-    def public_key(self, name: str) -> bytes:
-        """A public key of Ed25519."""
-        key = self.raw(name, PUBLIC_KEY_BYTES)
-        if not is_public_key(key):
-            raise Malformed(f"member {name!r} must be a public key")
-        return key
-
-    def number(self, name: str, highest: int) -> int:
-        """An integer from 0 to ``highest``."""
-        try:
-            return self._members.number(name, highest)
-        except MalformedMessage as error:
-            raise Malformed(str(error)) from None
-
-    def text(self, name: str) -> str:
-        """A text of at most 1,024 characters."""
-        try:
-            return self._members.text(name)
-        except MalformedMessage as error:
-            raise Malformed(str(error)) from None
-
-    def nested(self, name: str) -> "Body":
-        """A map."""
-        return self._nested(self._members.left().pop(name, None), name)
-
-    def list(self, name: str, most: int) -> "list[Body]":
-        """A list of at most ``most`` maps."""
-        value = self._members.left().pop(name, None)
-        if not isinstance(value, list):
-            raise Malformed(f"member {name!r} must be a list of maps")
-        if len(value) > most:
-            raise TooLarge(f"the list {name!r} has at most {most} maps")
-        return [self._nested(item, name) for item in value]
-
-    def end(self) -> None:
-        """Every member must have been taken."""
-        try:
-            self._members.end()
-        except MalformedMessage as error:
-            raise Malformed(str(error)) from None
-
-    @staticmethod
-    def _nested(value: Any, name: str) -> "Body":
-        if not isinstance(value, dict):
-            raise Malformed(f"member {name!r} must be a map")
-        return Body(Members("msgpack", value))
-
-
-def whole(data: bytes, take: Callable[[Body], Taken]) -> Taken:
-    """What ``take`` reads from the body ``data``, if no member is left. Raises: Malformed."""
-    body = Body.parse(data)
-    message = take(body)
-    body.end()
-    return message
-
-
-def serialized(**members: Any) -> bytes:
-    """A body with ``members``, without those that are None."""
-    return serialize_msgpack({name: value for name, value in members.items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,16 +106,16 @@ class CreateAccount:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        body = Body.parse(data)
-        message = cls(
-            body.public_key("head"),
-            PasswordPart.take(body.nested("password")),
-            _secret(body.nested("recovery")),
-            body.raw("signature", SIGNATURE_BYTES),
-            body.raw("typed", SIGNATURE_BYTES),
+        return whole(
+            data,
+            lambda body: cls(
+                body.public_key("head"),
+                PasswordPart.take(body.nested("password")),
+                _secret(body.nested("recovery")),
+                body.raw("signature", SIGNATURE_BYTES),
+                body.raw("typed", SIGNATURE_BYTES),
+            ),
         )
-        body.end()
-        return message
 
     def serialize(self) -> bytes:
         return serialized(
@@ -272,15 +173,16 @@ class StageChange:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        body = Body.parse(data)
-        message = cls(
-            body.raw("revision", REVISION_BYTES),
-            PasswordPart.take(body.nested("password")) if body.has("password") else None,
-            _secret(body.nested("recovery")) if body.has("recovery") else None,
-            body.raw("typed", SIGNATURE_BYTES) if body.has("typed") else None,
-            Rekey.take(body.nested("rekey")) if body.has("rekey") else None,
+        message = whole(
+            data,
+            lambda body: cls(
+                body.raw("revision", REVISION_BYTES),
+                PasswordPart.take(body.nested("password")) if body.has("password") else None,
+                _secret(body.nested("recovery")) if body.has("recovery") else None,
+                body.raw("typed", SIGNATURE_BYTES) if body.has("typed") else None,
+                Rekey.take(body.nested("rekey")) if body.has("rekey") else None,
+            ),
         )
-        body.end()
         message.check()
         return message
 
@@ -312,10 +214,12 @@ class CommitChange:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        body = Body.parse(data)
-        message = cls(body.raw("revision", REVISION_BYTES), body.raw("digest", DIGEST_BYTES))
-        body.end()
-        return message
+        return whole(
+            data,
+            lambda body: cls(
+                body.raw("revision", REVISION_BYTES), body.raw("digest", DIGEST_BYTES)
+            ),
+        )
 
     def serialize(self) -> bytes:
         return serialized(revision=self.revision, digest=self.digest)
@@ -331,14 +235,14 @@ class Opened:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        body = Body.parse(data)
-        message = cls(
-            body.raw("wrap", WRAP_BYTES),
-            body.public_key("head"),
-            body.raw("revision", REVISION_BYTES),
+        return whole(
+            data,
+            lambda body: cls(
+                body.raw("wrap", WRAP_BYTES),
+                body.public_key("head"),
+                body.raw("revision", REVISION_BYTES),
+            ),
         )
-        body.end()
-        return message
 
     def serialize(self) -> bytes:
         return serialized(wrap=self.wrap, head=self.head, revision=self.revision)
@@ -366,17 +270,17 @@ class AccountState:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        body = Body.parse(data)
-        message = cls(
-            body.public_key("head"),
-            body.raw("revision", REVISION_BYTES),
-            body.kdf("kdf"),
-            tuple(map(_listed, body.list("devices", MAX_DEVICES))),
-            bool(body.number("temporary", 1)),
-            bool(body.number("reset", 1)),
+        return whole(
+            data,
+            lambda body: cls(
+                body.public_key("head"),
+                body.raw("revision", REVISION_BYTES),
+                body.kdf("kdf"),
+                tuple(map(_listed, body.list("devices", MAX_DEVICES))),
+                bool(body.number("temporary", 1)),
+                bool(body.number("reset", 1)),
+            ),
         )
-        body.end()
-        return message
 
     def serialize(self) -> bytes:
         devices = [

@@ -2,8 +2,9 @@
 
 import pytest
 
+from vault.core.bodies import MAX_BODY_BYTES, Body, serialized
 from vault.core.errors import TooLarge
-from vault.core.messages import MAX_BODY_BYTES, MAX_DEVICES, Body, sealed_note, serialized
+from vault.core.messages import MAX_DEVICES, sealed_note
 from vault.core.sealed_values import MAX_SEALED_NOTE_BYTES
 
 
