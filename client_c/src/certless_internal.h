@@ -13,6 +13,16 @@
 #define CL_MAX_TEXT_CHARS 1024u
 #define CL_SEED_BYTES 48u
 
+/*
+ * For functions with a large frame whose caller goes on to multiply points. Inlined, their frame
+ * would be a part of the caller's, and would add to the peak of the stack.
+ */
+#ifdef __GNUC__
+#define CL_OWN_FRAME __attribute__((noinline))
+#else
+#define CL_OWN_FRAME
+#endif
+
 /* --- certless_msgpack.c: strict msgpack (PROTOCOL §1.4.3) --- */
 
 typedef enum cl_kind { CL_NUMBER, CL_TEXT, CL_BYTES, CL_ARRAY, CL_MAP } cl_kind;

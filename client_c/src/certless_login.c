@@ -221,6 +221,18 @@ certless_error certless_enter_code(certless_client *client, const char *typed, u
     return CERTLESS_OK;
 }
 
+CL_OWN_FRAME static void hash_login(certless_handshake *handshake, const uint8_t *server_point)
+{
+    cl_fields fields;
+    cl_begin(&fields, "certless/1 login");
+    cl_add(&fields, handshake->greeting, 32);
+    cl_add(&fields, handshake->point, 65);
+    cl_add(&fields, server_point, 65);
+    cl_add(&fields, NULL, 0);
+    cl_add(&fields, NULL, 0);
+    cl_hash(&fields, handshake->th);
+}
+
 /* Ke, cA and cB of a login, from the server's share. */
 static certless_error agree_on_code(certless_client *client, uint8_t *in, size_t in_length)
 {
@@ -233,14 +245,7 @@ static certless_error agree_on_code(certless_client *client, uint8_t *in, size_t
     if (memcmp(point, handshake->point, 65) == 0
         || !cl_agree(handshake->w, handshake->x, point, k))
         return CERTLESS_BAD_POINT;
-    cl_fields fields;
-    cl_begin(&fields, "certless/1 login");
-    cl_add(&fields, handshake->greeting, 32);
-    cl_add(&fields, handshake->point, 65);
-    cl_add(&fields, point, 65);
-    cl_add(&fields, NULL, 0);
-    cl_add(&fields, NULL, 0);
-    cl_hash(&fields, handshake->th);
+    hash_login(handshake, point);
     const cl_spake spake = {"client:",        client->config->username,
                             "server:",        client->config->realm,
                             handshake->point, point,
@@ -295,8 +300,9 @@ certless_error certless_begin_resumption(certless_client *client, uint8_t *out, 
     return CERTLESS_OK;
 }
 
-static void hash_resumption(const certless_client *client, certless_handshake *handshake,
-                            const uint8_t *server_point)
+CL_OWN_FRAME static void hash_resumption(const certless_client *client,
+                                         certless_handshake *handshake,
+                                         const uint8_t *server_point)
 {
     uint8_t version[2], fresh[1], suite[2];
     cl_fields fields;

@@ -140,7 +140,7 @@ int main(int count, char **given)
         if (*rest != 0)
             *rest++ = 0;
         if (strcmp(line, "state") == 0) {
-            (void)printf("ok %u %llu %d %d %d\n", client.session.epoch,
+            (void)printf("ok %lu %llu %d %d %d\n", (unsigned long)client.session.epoch,
                          (unsigned long long)client.session.sequence, saves,
                          certless_has_ticket(&client),
                          certless_has_session(&client, certless_now_ms()));

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from c_client import built, made
+from c_client import built, image, made
 from hardened_reference import ORDER
 from vector_files import Json, read_all
 
@@ -44,6 +44,7 @@ FILES = (
     "hardened_stream_openings",
     "hardened_stream_records",
 )
+MACHINES = ("test_vectors", "test_vectors_small", "arm", "s390x", "cortex-m3")
 # No message has a negative number. The C client knows the names of all members, so a name that is
 # not text, or occurs twice, is tested with the messages.
 NO_MESSAGE = {
@@ -265,6 +266,8 @@ def written(value: Value) -> str:
 
 def program_for(machine: str) -> list[str]:
     """The command that runs vectors: on this machine, or in an emulator of another one."""
+    if machine == "cortex-m3":
+        return image("vectors")
     if machine in ("arm", "s390x"):
         return [f"qemu-{machine}", str(made("machines") / machine / "test_vectors")]
     return [str(built() / machine)]
@@ -312,9 +315,9 @@ def cases() -> dict[str, Json]:
     return {name: case for name, case in read_all(FILES).items() if is_for_the_c_client(name, case)}
 
 
-@pytest.mark.parametrize("machine", ["test_vectors", "test_vectors_small", "arm", "s390x"])
+@pytest.mark.parametrize("machine", MACHINES)
 def test_the_vectors_of_a_client(cases: dict[str, Json], machine: str) -> None:
-    """On x86-64 with both kinds of arithmetic, on 32-bit ARM, and on a big-endian machine."""
+    """On x86-64 with both kinds of arithmetic, on 32-bit ARM, big-endian, and without a system."""
     lines = [(case["kind"], LINES[case["kind"]](given_to_c(case))) for case in cases.values()]
     wrong: dict[str, Any] = {}
     for (name, case), line in zip(cases.items(), run(lines, machine), strict=True):

@@ -376,7 +376,7 @@ static void run_grant(const test *given)
         print_bytes("stream", stream.id, 16);
         print_bytes("client_key", stream.sent.key, 32);
         print_bytes("server_key", stream.received.key, 32);
-        (void)printf(" record_bytes=%u", stream.sent.limit);
+        (void)printf(" record_bytes=%lu", (unsigned long)stream.sent.limit);
     }
     free(message.data);
 }

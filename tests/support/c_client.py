@@ -31,3 +31,11 @@ def made(target: str) -> Path:
 def built() -> Path:
     """The folder with the programs: the examples, and ``test_NAME`` for tests/client_c/NAME.c."""
     return made("tests") / "sanitized"
+
+
+def image(name: str) -> list[str]:
+    """The command that runs an image for a Cortex-M3 in QEMU."""
+    file = made("machines") / "cortex-m3" / f"{name}.elf"
+    board = ("-M", "mps2-an385", "-cpu", "cortex-m3", "-nographic", "-monitor", "none")
+    console = ("-serial", "none", "-semihosting-config", "enable=on,target=native")
+    return ["qemu-system-arm", *board, *console, "-kernel", str(file)]
