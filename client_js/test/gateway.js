@@ -22,7 +22,7 @@ export function python() {
 }
 
 /** A folder of mails; each code is taken once. */
-class Mailbox {
+export class Mailbox {
   #taken = new Set();
 
   constructor(folder) {

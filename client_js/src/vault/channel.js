@@ -40,6 +40,7 @@ export function channel(port, served) {
   /** @param {number} call @param {string} name @param {unknown[]} given */
   const serve = async (call, name, given) => {
     try {
+      if (!Object.hasOwn(served, name)) throw new TypeError(`nothing here is called ${name}`);
       port.postMessage({ answered: call, result: await served[name](...given) });
     } catch (error) {
       port.postMessage({ answered: call, failed: described(error) });

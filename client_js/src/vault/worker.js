@@ -53,6 +53,7 @@ export function serveVault(port, primitives) {
     },
     /** @param {Method} name @param {unknown[]} given */
     run: (name, given) => {
+      if (!Object.hasOwn(METHODS, name)) throw new TypeError(`a vault has no method ${name}`);
       const at = METHODS[name];
       const typeBack = (/** @type {string} */ code) => call('typeBack', code);
       return /** @type {any} */ (vault)[name](...given.map((value, place) => (place === at ? typeBack : value)));
