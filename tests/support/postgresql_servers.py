@@ -84,10 +84,16 @@ class PostgresqlProcess:
 
     def emptied(self) -> str:
         """The URL of the database, after every table in it was dropped."""
-        empty = "SET lock_timeout = '10s'; DROP SCHEMA public CASCADE; CREATE SCHEMA public"
-        command = [program("psql"), "-h", str(self.folder), "-U", "vault", "-qc", empty, "postgres"]
-        subprocess.run(command, check=True, timeout=60, capture_output=True)
+        self._run("SET lock_timeout = '10s'; DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         return self.url
+
+    def checkpoint(self) -> None:
+        """Write everything to the files."""
+        self._run("CHECKPOINT")
+
+    def _run(self, sql: str) -> None:
+        command = [program("psql"), "-h", str(self.folder), "-U", "vault", "-qc", sql, "postgres"]
+        subprocess.run(command, check=True, timeout=60, capture_output=True)
 
     def stop(self) -> None:
         if self._process is not None:
