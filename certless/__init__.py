@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gateway import events as events
     from gateway.adapters.aiohttp.inner import SESSION as SESSION
     from gateway.adapters.aiohttp.inner import USER as USER
+    from gateway.adapters.aiohttp.setup import end_session as end_session
     from gateway.adapters.aiohttp.setup import reverse_proxy as reverse_proxy
     from gateway.adapters.aiohttp.setup import setup as setup
     from gateway.config.settings import Settings as Settings
@@ -52,6 +53,7 @@ _HOME = dict.fromkeys(
         "Settings",
         "Store",
         "USER",
+        "end_session",
         "reverse_proxy",
         "setup",
     ),

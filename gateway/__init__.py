@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gateway.adapters.aiohttp.inner import SESSION as SESSION
     from gateway.adapters.aiohttp.inner import USER as USER
+    from gateway.adapters.aiohttp.setup import end_session as end_session
     from gateway.adapters.aiohttp.setup import reverse_proxy as reverse_proxy
     from gateway.adapters.aiohttp.setup import setup as setup
     from gateway.config.settings import Settings as Settings
@@ -46,6 +47,7 @@ _HOME = {
     "Settings": "gateway.config.settings",
     "Store": "gateway.stores",
     "USER": "gateway.adapters.aiohttp.inner",
+    "end_session": "gateway.adapters.aiohttp.setup",
     "reverse_proxy": "gateway.adapters.aiohttp.setup",
     "setup": "gateway.adapters.aiohttp.setup",
 }

@@ -105,6 +105,12 @@ class Assembly:
             stack.callback(sweeper.cancel)
             yield
 
+    async def end_session(self, session_id: str, ticket_id: str = "") -> None:
+        """End a session and its ticket, by the ids that handlers see. Raises: StoreUnavailable."""
+        if ticket_id:
+            await self.store.end_chain(bytes.fromhex(ticket_id))
+        await self.store.end(bytes.fromhex(session_id))
+
     async def _keep_sweeping(self) -> None:
         while True:
             await asyncio.sleep(self.settings.sweep_interval_s)

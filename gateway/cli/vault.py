@@ -16,7 +16,7 @@ from typing import Any
 
 from platformdirs import user_state_path
 
-from certless.client import Client, ClientError, NotLoggedIn, TicketNotAccepted
+from certless.client import Client, ClientError, NotLoggedIn, Refused, TicketNotAccepted
 from gateway.config.options import default_of
 from gateway.config.settings import http_url
 from gateway.errors import ConfigError
@@ -50,8 +50,10 @@ class _Opened:
     async def forget(self) -> None:
         """Log out, and delete what this machine keeps of the vault."""
         (self.folder / _STATE).unlink(missing_ok=True)
-        # Deletes the ticket as well.
-        await self._client.logout()
+        # The sign-out of this machine has ended its session already.
+        with contextlib.suppress(Refused):
+            await self._client.logout()
+        (self.folder / _TICKET).unlink(missing_ok=True)
 
     async def enrol(self) -> None:
         """Make this machine a device that can unlock by itself."""

@@ -65,8 +65,16 @@ class HardenedSession(Session):
     __slots__ = ("_export_secret",)
     _export_secret: bytes
 
-    def __init__(self, id: str, user: str, suite: str, expires_ms: int, secret: bytes) -> None:
-        super().__init__(id, user, suite, expires_ms)
+    def __init__(
+        self,
+        id: str,
+        user: str,
+        suite: str,
+        expires_ms: int,
+        secret: bytes,
+        ticket_id: str = "",
+    ) -> None:
+        super().__init__(id, user, suite, expires_ms, ticket_id)
         object.__setattr__(self, "_export_secret", secret)
 
     def export(self, label: str, context: bytes = b"", length: int = 32) -> bytes:
@@ -205,7 +213,12 @@ class HardenedSessions:
             return None
         record = SessionRecord.parse(entry.session)
         session = HardenedSession(
-            session_id.hex(), entry.user, record.suite, record.expires_ms, record.export
+            session_id.hex(),
+            entry.user,
+            record.suite,
+            record.expires_ms,
+            record.export,
+            record.chain_id.hex(),
         )
         return LiveSession(session, entry, self._loaded(record), sealed)
 

@@ -13,13 +13,15 @@ class Session:
     """The session of a request, for handlers.
 
     ``id`` in hex: a hash of the token in classic, the session id of the hardened suites.
-    ``suite`` is ``ecdh-gcm``, ``rsa-gcm``, or ``classic/`` and the dialect.
+    ``suite`` is ``ecdh-gcm``, ``rsa-gcm``, or ``classic/`` and the dialect. ``ticket_id`` in hex
+    names the ticket of the session, and stays the same after a resumption; "" if there is none.
     """
 
     id: str
     user: str
     suite: str
     expires_ms: int
+    ticket_id: str = ""
 
     @property
     def strength(self) -> str:

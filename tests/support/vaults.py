@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from gateways import InProcess, SetClock, messages_of
+from gateways import InProcess, SetClock
 from gateways import running as running_gateway
 from vault_peer import VaultPeer
 
@@ -20,13 +20,12 @@ REQUIRE = {"/vault/*": "ecdh-gcm"}
 
 @dataclass
 class RunningVault:
-    """A gateway with a vault, its notices, the sessions that it ended, and its clock."""
+    """A gateway with a vault, its notices, and its clock."""
 
     gateway: InProcess
     clock: SetClock
     stack: AsyncExitStack
     notices: list[tuple[str, Notice]] = field(default_factory=list)
-    ended: list[str] = field(default_factory=list)
 
     async def peer(self, username: str = "ann@example.org", **options: Any) -> VaultPeer:
         """A session of the user, in ecdh-gcm unless set."""
@@ -34,10 +33,6 @@ class RunningVault:
         await self.stack.enter_async_context(client)
         await client.login(username, code=self.gateway.mails.code)
         return VaultPeer(client, username)
-
-    def session_id(self, peer: VaultPeer) -> str:
-        """The id of the session of ``peer``, as handlers see it."""
-        return messages_of(peer.client)._session.session_id.hex()
 
 
 @asynccontextmanager
@@ -47,24 +42,21 @@ async def running(
     """The vault on ``database``. ``options`` are those of the gateway."""
     app, clock = web.Application(), SetClock()
     notices: list[tuple[str, Notice]] = []
-    ended: list[str] = []
 
     async def notify(username: str, notice: Notice) -> None:
         notices.append((username, notice))
-
-    async def end_session(session_id: str) -> None:
-        ended.append(session_id)
 
     vault.setup(
         app,
         database=database,
         key_file=key_file,
         notify=notify,
-        end_session=end_session,
         clock=clock,
     )
+    # A test can log in more often than a person.
+    limits: dict[str, Any] = {"mail_limit": 1000, "logins_per_user": "none"}
     async with (
-        running_gateway(app, require=require, **options) as gateway,
+        running_gateway(app, require=require, **{**limits, **options}) as gateway,
         AsyncExitStack() as stack,
     ):
-        yield RunningVault(gateway, clock, stack, notices, ended)
+        yield RunningVault(gateway, clock, stack, notices)

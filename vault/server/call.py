@@ -28,20 +28,24 @@ DECOY_KEY = SigningKey.of(secrets.token_bytes(SEED_BYTES)).public
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the handlers of requests use. ``end_session`` ends a session of the gateway."""
+    """What the handlers of requests use.
+
+    ``end_session`` ends a session of the gateway and its ticket, by their ids.
+    """
 
     database: Database
     key: ServerKey
     clock: Callable[[], int]
     notify: Notify
-    end_session: Callable[[str], Awaitable[None]]
+    end_session: Callable[[str, str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """A request, as its session and its seal have authenticated it.
 
-    ``exported`` is e of the session, ``session`` its id, and ``signature`` the header field.
+    ``exported`` is e of the session, ``session`` its id, ``ticket`` the id of its ticket, and
+    ``signature`` the header field.
     """
 
     owner: Owner
@@ -51,6 +55,7 @@ class Call:
     target: str
     body: bytes = field(repr=False)
     signature: str | None = None
+    ticket: str = ""
 
     @property
     def account(self) -> bytes:

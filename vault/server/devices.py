@@ -34,7 +34,8 @@ async def put(parts: Parts, call: Call) -> bytes:
         known = {device.id for device in await transaction.devices(call.account)}
         if len(known | {part.id}) > MAX_DEVICES:
             raise TooLarge(f"an account has at most {MAX_DEVICES} devices: sign out one of them")
-        sealed = parts.key.seal("device session", call.account, call.session.encode(), part.id)
+        registered = f"{call.session} {call.ticket}".encode()
+        sealed = parts.key.seal("device session", call.account, registered, part.id)
         await transaction.put_device(call.account, stored_device(part, sealed))
         return await _next(transaction, call, account)
 
@@ -51,7 +52,8 @@ async def sign_out(parts: Parts, call: Call) -> bytes:
         answer = await _next(transaction, call, account)
     if device.session:
         opened = parts.key.open("device session", call.account, device.session, asked.id)
-        await parts.end_session(opened.decode())
+        session, _, ticket = opened.decode().partition(" ")
+        await parts.end_session(session, ticket)
     return answer
 
 

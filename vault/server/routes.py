@@ -81,6 +81,7 @@ async def _call(request: web.Request, realm: str) -> Call:
         target=request.raw_path,
         body=await request.read(),
         signature=request.headers.get(SIGNATURE_FIELD),
+        ticket=session.ticket_id,
     )
 
 

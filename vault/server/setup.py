@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
+import certless
 from certless import ConfigError
 from protocol.hardened.suites import DEFAULT_REALM
 
@@ -22,16 +23,10 @@ from .store.database import Database
 
 DEFAULT_PREFIX = "/vault"
 _SWEEP_INTERVAL_S = 3600
-_log = logging.getLogger("certless.vault")
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-async def _nothing_ended(_session_id: str) -> None:
-    """The default of ``end_session``."""
-    _log.warning("a device was signed out, and its session goes on: set end_session")
 
 
 def setup(
@@ -42,19 +37,17 @@ def setup(
     key_file: str | Path | None = None,
     prefix: str = DEFAULT_PREFIX,
     realm: str = DEFAULT_REALM,
-    end_session: Callable[[str], Awaitable[None]] = _nothing_ended,
     clock: Callable[[], int] = _now_ms,
 ) -> None:
-    """Add the vault to ``app``; call ``certless.setup`` for ``app`` as well.
+    """Add the vault to ``app``; call ``certless.setup`` for the same ``app`` as well.
 
-    ``database``     ``sqlite:PATH`` or ``postgresql://USER@HOST/NAME``
-    ``notify``       ``await notify(username, notice)`` sends a Notice to all addresses of the user,
-                     and raises if it cannot
-    ``key_file``     the file of the server's key, which is made if it is missing; default: the
-                     path of the SQLite database and ``.key``
-    ``realm``        the realm of ``certless.setup``
-    ``end_session``  ``await end_session(session_id)`` ends a session of the gateway and its ticket
-    ``clock``        the time in milliseconds since 1970
+    ``database``  ``sqlite:PATH`` or ``postgresql://USER@HOST/NAME``
+    ``notify``    ``await notify(username, notice)`` sends a Notice to all addresses of the user,
+                  and raises if it cannot
+    ``key_file``  the file of the server's key, which is made if it is missing; default: the path
+                  of the SQLite database and ``.key``
+    ``realm``     the realm of ``certless.setup``
+    ``clock``     the time in milliseconds since 1970
 
     Every path below ``prefix`` must demand a hardened suite:
     ``certless.setup(app, ..., require={"/vault/*": "ecdh-gcm"})``. The vault refuses other sessions
@@ -62,7 +55,7 @@ def setup(
     """
     store = Database(database)
     key = ServerKey(read_or_make(_key_path(store, key_file)))
-    parts = Parts(store, key, clock, notify, end_session)
+    parts = Parts(store, key, clock, notify, partial(certless.end_session, app))
 
     async def lifespan(_: web.Application) -> AsyncIterator[None]:
         await store.open(key.id)

@@ -1,4 +1,4 @@
-"""``certless.setup`` and ``certless.reverse_proxy``: in front of an aiohttp application."""
+"""``certless.setup`` and ``reverse_proxy``: in front of an aiohttp application; ``end_session``."""
 
 from collections.abc import Iterable
 from typing import Unpack
@@ -9,7 +9,7 @@ from gateway.build import assemble
 from gateway.config.options import default_of
 from gateway.options import SetupOptions
 
-from .app import install
+from .app import ASSEMBLY, install
 from .reverse_proxy import Proxy
 
 
@@ -20,6 +20,15 @@ def setup(app: web.Application, **options: Unpack[SetupOptions]) -> None:
     Raises: ConfigError, in one line.
     """
     install(app, assemble(**options))
+
+
+async def end_session(app: web.Application, session_id: str, ticket_id: str = "") -> None:
+    """End a session of the gateway in front of ``app``, for instance that of a lost device.
+
+    ``session_id`` and ``ticket_id`` are ``Session.id`` and ``Session.ticket_id``. With the second,
+    the ticket and a session that was resumed with it end too. Raises: GatewayError.
+    """
+    await app[ASSEMBLY].end_session(session_id, ticket_id)
 
 
 def reverse_proxy(

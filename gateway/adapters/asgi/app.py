@@ -99,6 +99,14 @@ class Certless:
                 if self.assembly.admin:
                     self.assembly.admin.stop()
 
+    async def end_session(self, session_id: str, ticket_id: str = "") -> None:
+        """End a session, for instance that of a lost device, by ``Session.id``.
+
+        With ``Session.ticket_id``, the ticket and a session that was resumed with it end too.
+        Raises: GatewayError.
+        """
+        await self.assembly.end_session(session_id, ticket_id)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "lifespan":

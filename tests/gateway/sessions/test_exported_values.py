@@ -132,7 +132,7 @@ def test_no_copy_and_no_text_of_a_session_has_the_secret() -> None:
     secret = b"an exporter secret of 32 bytes.."
     session = HardenedSession("00", "ann", "ecdh-gcm", 0, secret)
     assert dataclasses.asdict(session) == {
-        "id": "00", "user": "ann", "suite": "ecdh-gcm", "expires_ms": 0,
+        "id": "00", "user": "ann", "suite": "ecdh-gcm", "expires_ms": 0, "ticket_id": "",
     }  # fmt: skip
     assert "secret" not in f"{session}{session!r}"
     assert secret not in pickle.dumps(session)

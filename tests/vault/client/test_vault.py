@@ -10,6 +10,7 @@ import pytest
 from vaults import RunningVault
 
 from certless import Client
+from certless.client import Refused
 from vault.client import (
     Malformed,
     Memory,
@@ -136,10 +137,13 @@ async def test_a_temporary_key_works_once_and_for_its_time(
 async def test_devices_unlock_until_they_are_signed_out(sessions: Sessions) -> None:
     vault = await sessions.vault()
     await vault.create(PASSWORD, Paper())
-    device_id, secret = await vault.add_device("laptop", "command line", can_unlock=True)
-    record_only, nothing = await vault.add_device("phone", "page")
+    adding = await sessions.vault()
+    await adding.unlock(PASSWORD)
+    device_id, secret = await adding.add_device("laptop", "command line", can_unlock=True)
+    record_only, nothing = await adding.add_device("phone", "page")
     assert nothing is None
     assert secret is not None
+    await vault.unlock(PASSWORD)
     listed = {device.name: device for device in await vault.devices()}
     assert (listed["laptop"].opens, listed["phone"].opens) == (True, False)
     assert listed["phone"].id == record_only
@@ -148,6 +152,9 @@ async def test_devices_unlock_until_they_are_signed_out(sessions: Sessions) -> N
     await laptop.unlock_device(device_id, secret)
     await vault.sign_out(device_id)
     assert [device.name for device in await vault.devices()] == ["phone"]
+    # The session that added the device has ended.
+    with pytest.raises(Refused, match="rejected"):
+        await adding.devices()
     with pytest.raises(VaultRefused):
         await laptop.unlock_device(device_id, secret)
     with pytest.raises(VaultRefused):

@@ -1,11 +1,13 @@
 """Accounts over a real gateway: create, unlock, change, note, devices, reset, delete."""
 
 import secrets
+from pathlib import Path
 
 import pytest
 from vault_peer import VaultPeer
 from vaults import RunningVault
 
+from certless.client import Refused, TicketNotAccepted
 from protocol.common.primitives import sha256
 from vault.core.exchanges import DeleteDevice, PutDevice, PutNote, Revision
 from vault.core.messages import MAX_DEVICES, CommitChange, DevicePart
@@ -205,8 +207,11 @@ async def test_a_new_temporary_key_replaces_the_earlier_one(
 async def test_a_device_opens_the_account_until_it_is_signed_out(
     vaults: RunningVault, ann: VaultPeer
 ) -> None:
-    device_id, secret = await ann.put_device()
-    record_only, _ = await ann.put_device(opens=False)
+    laptop = await vaults.peer()
+    assert await laptop.unlock(PASSWORD)
+    device_id, secret = await laptop.put_device()
+    record_only, _ = await laptop.put_device(opens=False)
+    assert await ann.unlock(PASSWORD)
     listed = {device.id: device.opens for device in (await ann.state()).devices}
     assert listed == {device_id: True, record_only: False}
     again = await vaults.peer()
@@ -214,7 +219,28 @@ async def test_a_device_opens_the_account_until_it_is_signed_out(
     await ann.sign_out(device_id)
     assert [device.id for device in (await ann.state()).devices] == [record_only]
     assert not await again.unlock_by(secret, device_id)
-    assert vaults.ended == [vaults.session_id(ann)]
+
+
+async def test_a_sign_out_ends_the_session_and_the_ticket_of_the_device(
+    vaults: RunningVault, ann: VaultPeer, tmp_path: Path
+) -> None:
+    other = await vaults.peer()
+    assert await other.unlock(PASSWORD)
+    for resumes in (False, True):
+        laptop = await vaults.peer(tickets=tmp_path / f"ticket {resumes}")
+        assert await laptop.unlock(PASSWORD)
+        device_id, _ = await laptop.put_device(opens=False)
+        if resumes:
+            # Another session, by the same ticket.
+            await laptop.client.resume()
+        assert await ann.unlock(PASSWORD)
+        await ann.sign_out(device_id)
+        with pytest.raises(Refused, match="rejected"):
+            await laptop.parameters()
+        with pytest.raises(TicketNotAccepted):
+            await laptop.client.resume()
+    # Other sessions of the user go on.
+    assert await other.unlock(PASSWORD)
 
 
 async def test_an_account_has_a_limit_of_devices(ann: VaultPeer) -> None:
