@@ -169,7 +169,7 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     key_pool = KeyPool(chosen.key_pool_size, events, chosen.key_queue_size)
     mail_queue = MailQueue(transport, events)
     tags = UserTags(backend, keyring)
-    mails = CodeMails(chosen, backend, tags.of, mail_queue)
+    mails = CodeMails(chosen, backend, mail_queue)
     limits = Limits(chosen.rates, backend, tags.of_counter, chosen.clock)
     routes = RoutePolicy(chosen.prefix, chosen.public, chosen.require)
     dispatcher = Dispatcher(routes, limits, tags.of, events)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.errors import ConfigError
-from protocol.common.primitives import aes_gcm_open, aes_gcm_seal, hkdf, sha256
+from protocol.common.primitives import AesGcm, hkdf, sha256
 
 from .key_file import KEY_BYTES, KeyFile, Stamp, keys_in
 
@@ -40,6 +40,8 @@ class KeyRing:
         self._file = file
         self._stamp: Stamp | None = None
         self._by_id: dict[str, bytes] = {}
+        # A prepared cipher for each key.
+        self._ciphers: dict[str, AesGcm] = {}
         if keys or file is None:
             self._set_keys(keys)
 
@@ -47,11 +49,12 @@ class KeyRing:
         if not keys or any(len(key) != KEY_BYTES for key in keys):
             raise ValueError("a ring needs a key, and a key has 32 bytes")
         self._by_id = {key_id(key): key for key in keys}
+        self._ciphers = {name: AesGcm(key) for name, key in self._by_id.items()}
 
     @property
-    def _first(self) -> bytes:
-        for key in self._by_id.values():
-            return key
+    def _first(self) -> AesGcm:
+        for cipher in self._ciphers.values():
+            return cipher
         raise ConfigError(f"there is no {self}: serve creates it for a new store")
 
     @classmethod
@@ -137,7 +140,7 @@ class KeyRing:
         """``secret`` sealed: nonce (12), ciphertext, tag (16)."""
         self._follow()
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + aes_gcm_seal(self._first, nonce, secret, purpose.encode() + session_id)
+        return nonce + self._first.seal(nonce, secret, purpose.encode() + session_id)
 
     def open(self, purpose: str, session_id: bytes, sealed: bytes) -> bytes | None:
         """The content of a record sealed for this purpose and session, or None."""
@@ -148,9 +151,9 @@ class KeyRing:
 
     def find(self, purpose: str, session_id: bytes, sealed: bytes) -> tuple[str, bytes] | None:
         """The name of the key that opens a record, and the content."""
-        nonce, body = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-        for name, key in self._by_id.items():
-            opened = aes_gcm_open(key, nonce, body, purpose.encode() + session_id)
+        nonce, body = sealed[:_NONCE_BYTES], memoryview(sealed)[_NONCE_BYTES:]
+        for name, cipher in self._ciphers.items():
+            opened = cipher.open(nonce, body, purpose.encode() + session_id)
             if opened is not None:
                 return name, opened
         return None

@@ -40,17 +40,17 @@ class Login:
         Raises: RejectedMessage, RateLimited, StoreUnavailable.
         """
         username = normalise_username(message.username)
-        await self._services.limits.login(remote, self._services.tags.of(username))
+        tag = self._services.tags.of(username)
+        await self._services.limits.login(remote, tag)
         account = await self._services.directory.named(message.username)
-        user = account.name if account else username
-        self._services.events.emit(
-            events.LoginRequested(self._services.tags.of(user), remote, self._exchange.suite.name)
-        )
+        if account and account.name != username:
+            tag = self._services.tags.of(account.name)
+        self._services.events.emit(events.LoginRequested(tag, remote, self._exchange.suite.name))
         code = mint_code(secrets.token_bytes, self._services.settings.code_chars)
         token = mint_token(secrets.token_bytes)
-        await self._sessions.await_code(token, username, self._services.tags.of(user), code)
-        if await self._services.mails.may_be_sent(account, user) and account:
-            self._services.mails.send(account, code, remote)
+        await self._sessions.await_code(token, username, tag, code)
+        if await self._services.mails.may_be_sent(account, tag) and account:
+            self._services.mails.send(account, tag, code, remote)
         return SessionGrant(token)
 
     async def authenticate(self, message: AuthenticateRequest, remote: str) -> SealedMessage:

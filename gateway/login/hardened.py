@@ -54,16 +54,16 @@ class HardenedLogin:
         Raises: UnsupportedSuite, RejectedMessage, RateLimited, StoreUnavailable.
         """
         username = normalise_username(hello.username)
-        await self._services.limits.login(remote, self._services.tags.of(username))
+        tag = self._services.tags.of(username)
+        await self._services.limits.login(remote, tag)
         invitation = self._server.greet(hello, CODE_LIFETIME_MS // 1000, secrets.token_bytes)
         account = await self._services.directory.named(hello.username)
-        user = account.name if account else username
-        self._services.events.emit(
-            events.LoginRequested(self._services.tags.of(user), remote, invitation.greeting.suite)
-        )
+        if account and account.name != username:
+            tag = self._services.tags.of(account.name)
+        self._services.events.emit(events.LoginRequested(tag, remote, invitation.greeting.suite))
         now_ms = self._services.settings.clock()
-        may_mail = await self._services.mails.may_be_sent(account, user)
-        code_id, code = await self._issued(user, now_ms)
+        may_mail = await self._services.mails.may_be_sent(account, tag)
+        code_id, code = await self._issued(tag, now_ms)
         mailed = mint_code(secrets.token_bytes, HARDENED_CODE_CHARS)
         by_mail = code is None and may_mail
         if by_mail:
@@ -75,16 +75,14 @@ class HardenedLogin:
         session_id = login.session_id
         sealed = self._services.keyring.seal("handshake", session_id, login.serialize())
         expires_ms = now_ms + CODE_LIFETIME_MS
-        await self._services.store.add_handshake(
-            session_id, sealed, expires_ms, self._services.tags.of(user), code_id
-        )
+        await self._services.store.add_handshake(session_id, sealed, expires_ms, tag, code_id)
         if by_mail and account:
-            self._services.mails.send(account, mailed, remote)
+            self._services.mails.send(account, tag, mailed, remote)
         return invitation.greeting
 
-    async def _issued(self, user: str, now_ms: int) -> tuple[bytes, Code | None]:
-        """The id of the code that an operator has issued for ``user``, and the code."""
-        issued = await self._services.store.find_code(self._services.tags.of(user), now_ms)
+    async def _issued(self, tag: bytes, now_ms: int) -> tuple[bytes, Code | None]:
+        """The id of the code that an operator has issued for a user, and the code."""
+        issued = await self._services.store.find_code(tag, now_ms)
         if issued is None:
             return b"", None
         text = self._services.keyring.open("issued code", issued.code_id, issued.sealed)

@@ -1,7 +1,6 @@
 """Mails with codes: the limit for each user, and the content."""
 
 import logging
-from collections.abc import Callable
 
 from gateway.config.settings import Settings
 from gateway.stores import Store
@@ -21,20 +20,18 @@ class CodeMails:
         self,
         settings: Settings,
         store: Store,
-        tag_of: Callable[[str], bytes],
         mail_queue: MailQueue,
     ) -> None:
         self._settings = settings
         self._store = store
-        self._tag_of = tag_of
         self._queue = mail_queue
 
-    async def may_be_sent(self, account: Account | None, user: str) -> bool:
-        """Count a mail to ``user``; whether the user exists and the limit is not reached.
+    async def may_be_sent(self, account: Account | None, tag: bytes) -> bool:
+        """Count a mail to the user with ``tag``; whether they exist and are below the limit.
 
         The response does not show the result. The log does, without the name of the user.
         """
-        tag, settings = self._tag_of(user), self._settings
+        settings = self._settings
         within_limit = await self._store.count_mail(tag, settings.clock(), settings.mail_limit)
         if account is None or not account.addresses or not within_limit:
             reason = "the limit of mails is reached"
@@ -46,8 +43,8 @@ class CodeMails:
             return False
         return True
 
-    def send(self, account: Account, code: Code, remote: str) -> None:
-        """Send in the background; returns at once."""
+    def send(self, account: Account, tag: bytes, code: Code, remote: str) -> None:
+        """Send in the background; returns at once. ``tag`` is the tag of the account's name."""
         mail = CodeMail(
             site=self._settings.site,
             user=account.name,
@@ -55,4 +52,4 @@ class CodeMails:
             requested_from=remote,
             minutes=CODE_LIFETIME_MS // 60_000,
         )
-        self._queue.send(account.addresses, mail, self._tag_of(account.name))
+        self._queue.send(account.addresses, mail, tag)

@@ -114,8 +114,7 @@ def address_of(peer: str | None) -> str:
     A server that trusts a header takes any text in it as the peer. A mail or a log must not repeat
     such a text.
     """
-    address = _parsed(peer or "")
-    return str(address) if address else UNKNOWN
+    return _usual(peer) if peer and len(peer) <= LONGEST_ADDRESS else UNKNOWN
 
 
 def block_of(address: str) -> str:
@@ -138,6 +137,11 @@ def _parsed(text: str) -> _Address | None:
     """An address without its zone. An IPv4-mapped IPv6 address becomes the IPv4 address."""
     # A longer text is no address, and the cache must not keep it.
     return _read(text) if len(text) <= LONGEST_ADDRESS else None
+
+
+@lru_cache(maxsize=4096)
+def _usual(text: str) -> str:
+    return str(_read(text) or UNKNOWN)
 
 
 @lru_cache(maxsize=4096)

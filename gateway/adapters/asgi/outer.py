@@ -85,7 +85,9 @@ class AsgiRequest(OuterRequest):
         if length.isascii() and length.isdigit() and int(length) > max_bytes:
             raise BodyTooLarge
         try:
-            return await collect(self._next_chunk, max_bytes, self.remote)
+            return await collect(
+                self._next_chunk, max_bytes, self.remote, is_whole=lambda: self._is_read
+            )
         except (BodyTooSlow, BrokenBody, TooManyBodies):
             self._is_cut = True
             raise
@@ -166,7 +168,8 @@ def behind_proxy(scope: Scope, forwarded: ForwardedHeaders) -> Scope:
 
 def escaped_path(raw_path: bytes) -> str:
     """The path in ``raw_path``, with bytes beyond ASCII percent-encoded."""
-    return quote_from_bytes(raw_path.partition(b"?")[0], safe=_ASCII)
+    path = raw_path.partition(b"?")[0]
+    return path.decode() if path.isascii() else quote_from_bytes(path, safe=_ASCII)
 
 
 def raw_path_of(scope: Scope) -> str:
