@@ -22,7 +22,7 @@ from .inner import PORT, Handler, as_aiohttp_reads
 from .private_api import (
     WholeResponse,
     handle_before_routes,
-    handler_of,
+    handler_behind,
     keep_field_bytes,
     routes_with_expect_handler,
     set_asked,
@@ -49,7 +49,7 @@ def install(
     def own_application(outer: web.Request) -> InnerApplication:
         return AiohttpApplication(run_routes, outer, *limits)
 
-    run_routes = handler_of(app)
+    run_routes = handler_behind(app)
     # The reverse proxy has a signal of its own, which changes responses of the upstream only.
     own_signals = 0 if application_of is None else 1
     inner_of = application_of or own_application

@@ -8,6 +8,7 @@ streams, sends a file or sets headers in ``on_response_prepare``.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar, cast
 
 from aiohttp import StreamReader, hdrs, web
@@ -19,6 +20,7 @@ from gateway.errors import BodyTooLarge
 from gateway.pipeline.inner import (
     BODILESS,
     FAILED,
+    WHOLE_BYTES,
     as_text,
     captured_response,
     failed,
@@ -36,6 +38,7 @@ from .private_api import (
     UploadProtocol,
     WholeRequest,
     close_uploads,
+    finished,
 )
 
 SESSION: web.RequestKey[Session] = web.RequestKey("certless_session", Session)
@@ -43,6 +46,8 @@ USER: web.RequestKey[str] = web.RequestKey("certless_user", str)
 # The port that a trusted reverse proxy names.
 PORT: web.RequestKey[int] = web.RequestKey("certless_port", int)
 
+# The URL of a longer path is not kept.
+_LONGEST_KEPT = 128
 # A handler is fed so much of a body ahead of what it has read.
 _FED_BYTES = 64 * 1024
 # Handlers that go on writing.
@@ -58,6 +63,7 @@ class CapturingWriter(AbstractStreamWriter):
     """Captures what a response would send, up to a size limit."""
 
     def __init__(self, max_bytes: int) -> None:
+        self.status = 0
         self.headers: CIMultiDict[str] = _NO_HEADERS
         self._chunks: list[bytes] = []
         self._size = 0
@@ -68,6 +74,15 @@ class CapturingWriter(AbstractStreamWriter):
     def body(self) -> bytes:
         """What was written."""
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+
+    @property
+    def most_whole_bytes(self) -> int:
+        """A body of this size can be kept at once."""
+        return self._max_bytes
+
+    def keep(self, status: int, headers: "CIMultiDict[str]", body: bytes) -> None:
+        """A response that is complete. A second one replaces one that failed before its end."""
+        self.status, self.headers, self._chunks = status, headers, [body]
 
     async def write(self, chunk: bytes | bytearray | memoryview) -> None:
         self._size += len(chunk)
@@ -104,11 +119,14 @@ class _StreamingWriter(CapturingWriter):
     def __init__(self, method: str, max_bytes: int, max_stream_bytes: int) -> None:
         super().__init__(max_bytes)
         self.pipe: Pipe | None = None
-        self.status = 0
         # The response is streamed, and its head is known.
         self.begun = asyncio.Event()
         self._method = method
         self._left = max_stream_bytes
+
+    @property
+    def most_whole_bytes(self) -> int:
+        return min(self._max_bytes, 0 if self.pipe else WHOLE_BYTES)
 
     @property
     def declared_length(self) -> int | None:
@@ -273,7 +291,8 @@ def _inner_request(
     protocol: SocketProtocol | None = None,
 ) -> _Inner:
     headers, raw_headers = head
-    path, _, query = inside.target.partition("?")
+    target = inside.target
+    is_usual = len(target) <= _LONGEST_KEPT and "?" not in target
     message = RawRequestMessage(
         method=inside.method,
         path=inside.target,
@@ -284,7 +303,7 @@ def _inner_request(
         compression=None,
         upgrade=protocol is not None,
         chunked=hdrs.TRANSFER_ENCODING in headers,
-        url=URL.build(path=path, query_string=query, encoded=True),
+        url=_kept_url(target) if is_usual else _url(target),
     )
     request = kind(
         message,
@@ -303,6 +322,15 @@ def _inner_request(
     )
     request.captured = writer
     return request
+
+
+def _url(target: str) -> URL:
+    path, _, query = target.partition("?")
+    return URL.build(path=path, query_string=query, encoded=True)
+
+
+# A URL remembers its parts, so to keep those in use saves the work of finding them.
+_kept_url = lru_cache(maxsize=256)(_url)
 
 
 async def run(
@@ -391,6 +419,11 @@ async def run_to_end(handler: Handler, request: InnerRequest) -> web.StreamRespo
         if not is_plain and isinstance(response, web.FileResponse) and not response.prepared:
             # Any setting for compression, also "none", keeps aiohttp from using sendfile.
             response.enable_compression(web.ContentCoding.identity)
+        writer = request.captured
+        whole = finished(request, response, writer.most_whole_bytes)
+        if whole is not None:
+            writer.keep(response.status, *whole)
+            return response
         await response.prepare(request)
         await response.write_eof()
         return response

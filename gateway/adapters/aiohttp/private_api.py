@@ -34,6 +34,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 _as_aiohttp_does = http_writer._serialize_headers
+_BODILESS = frozenset({204, 205, 304})
 # The parser does not wait for the reader of a body of this size.
 _SMALL_BYTES = 65_536
 
@@ -50,7 +51,9 @@ __all__ = [
     "WholeRequest",
     "WholeResponse",
     "close_uploads",
+    "finished",
     "handle_before_routes",
+    "handler_behind",
     "handler_of",
     "handshake_headers",
     "hide_server_version",
@@ -237,6 +240,56 @@ def handler_of(app: web.Application) -> Callable[[web.Request], Awaitable[web.St
     connection, and such a request has none.
     """
     return app._handle
+
+
+def handler_behind(
+    app: web.Application,
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """As ``handler_of``, but without the first middleware of ``app`` if it is the only one.
+
+    Then no handler has to be wrapped for each request. The request has no Expect.
+    """
+    run_all = handler_of(app)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if len(app.middlewares) > 1 or app._subapps:
+            return await run_all(request)
+        match_info = await app.router.resolve(request)
+        match_info.add_app(app)
+        match_info.freeze()
+        request._match_info = match_info
+        return await match_info.handler(request)
+
+    return handle
+
+
+def finished(
+    request: web.Request, response: web.StreamResponse, most_bytes: int
+) -> "tuple[CIMultiDict[str], bytes] | None":
+    """The headers and the body that aiohttp would send for ``response``, if no more is to be done.
+
+    None for a response that streams, has no body or more than ``most_bytes``, is compressed, sets
+    cookies or has signals:
+    ``prepare`` it. Most responses are complete, and to prepare them takes longer than to make them.
+    """
+    if type(response) is not web.Response or type(body := response.body) is not bytes or not body:
+        return None
+    is_open = response._payload_writer is None and not response._eof_sent
+    is_plain = not (response._cookies or response._compression or response._chunked)
+    has_body = request.method != hdrs.METH_HEAD and response.status not in _BODILESS
+    headers, match_info = response.headers, request._match_info
+    fits = len(body) <= most_bytes and hdrs.CONTENT_LENGTH not in headers
+    if not (is_open and is_plain and has_body and fits):
+        return None
+    if match_info is None or any(app.on_response_prepare for app in match_info._apps):
+        return None
+    headers[hdrs.CONTENT_LENGTH] = str(len(body))
+    headers.setdefault(hdrs.CONTENT_TYPE, "application/octet-stream")
+    if hdrs.DATE not in headers:
+        headers[hdrs.DATE] = rfc822_formatted_time()
+    headers.setdefault(hdrs.SERVER, web_response.SERVER_SOFTWARE)  # type: ignore[attr-defined]
+    response._eof_sent = True
+    return headers, body
 
 
 def handle_before_routes(

@@ -577,3 +577,125 @@ async def test_a_response_in_one_write() -> None:
                 assert ("Date" in response.headers, response.reason) == (True, "OK")
                 assert (response.headers["Server"] == "own") == bool(query)
                 assert response.headers.get("Connection", "") == ("close" if query else "")
+
+
+@pytest.mark.parametrize("has_others", [False, True])
+async def test_handler_behind(has_others: bool) -> None:
+    passed: list[str] = []
+
+    @web.middleware
+    async def first(request: web.Request, handler: Any) -> web.StreamResponse:
+        passed.append(f"first {request.path}")
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    @web.middleware
+    async def second(request: web.Request, handler: Any) -> web.StreamResponse:
+        passed.append(f"second {request.path} {request.app is not None}")
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    async def item(request: web.Request) -> web.Response:
+        return web.Response(text=f"{request.match_info['id']} {request.app is app}")
+
+    app, outer = web.Application(middlewares=[first]), web.Application()
+    if has_others:
+        app.middlewares.append(second)
+    app.router.add_get("/items/{id}", item)
+    app.freeze()
+    behind = private_api.handler_behind(app)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        with pytest.raises(web.HTTPNotFound):
+            await behind(request.clone(rel_url="/none"))
+        return await behind(request.clone(rel_url="/items/7"))
+
+    outer.router.add_get("/", handle)
+    async with serving(outer) as (url, _):
+        assert await got(url) == "7 True"
+    # With others, the first one runs as well: their order does not change.
+    ran = ["first /items/7", "second /items/7 True"]
+    assert [one for one in passed if "none" not in one] == (ran if has_others else [])
+
+
+def made(kind: str) -> web.StreamResponse:
+    """A response of each kind."""
+    match kind:
+        case "text":
+            return web.Response(text="caf\u00e9", headers={"X-Own": "1"})
+        case "bytes":
+            return web.Response(body=b"x" * 70, status=201)
+        case "typed":
+            return web.Response(body=b"x", headers={"Content-Type": "a/b", "Date": "then"})
+        case "own":
+            return web.json_response({}, headers={"Server": "own", "Connection": "close"})
+        case "empty":
+            return web.Response()
+        case "bodiless":
+            return web.Response(status=204)
+        case "payload":
+            return web.Response(body="a payload of text")
+        case "long":
+            return web.Response(body=bytes(2000))
+    response = web.Response(text="x" * 100)
+    if kind == "cookie":
+        response.set_cookie("a", "1")
+    elif kind == "compressed":
+        response.enable_compression(web.ContentCoding.gzip)
+    elif kind == "chunked":
+        response.enable_chunked_encoding()
+    return response
+
+
+FINISHED = {"text", "bytes", "typed", "own"}
+PREPARED = {"empty", "bodiless", "payload", "long", "cookie", "compressed", "chunked"}
+
+
+@pytest.mark.parametrize("kind", sorted(FINISHED | PREPARED))
+async def test_finished_is_what_aiohttp_sends(kind: str) -> None:
+    found: list[Any] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        whole = private_api.finished(request, made(kind), 1000)
+        found.append(whole and (dict(whole[0]), whole[1]))
+        return made(kind)
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    async with serving(app) as (url, _), aiohttp.ClientSession() as http:
+        async with http.get(url) as response:
+            sent, body = dict(response.headers), await response.read()
+    if kind in PREPARED:
+        assert found == [None]
+        return
+    headers, kept = found[0]
+    # The date can be that of the next second.
+    assert headers.keys() == sent.keys()
+    assert {**headers, "Date": ""} == {**sent, "Date": ""}
+    assert kept == body
+
+
+async def test_a_response_with_signals_or_that_has_begun_is_not_finished() -> None:
+    found: list[object] = []
+
+    async def sign(_: web.Request, __: web.StreamResponse) -> None:
+        """A signal of an application."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        found.append(private_api.finished(request, made("text"), 1000))
+        response = made("text")
+        await response.prepare(request)
+        found.append(private_api.finished(request, response, 1000))
+        found.append(private_api.finished(request, web.HTTPConflict(), 1000))
+        return response
+
+    for signals in ([], [sign]):
+        app = web.Application()
+        app.on_response_prepare.extend(signals)
+        app.router.add_get("/", handle)
+        app.router.add_route("HEAD", "/head", handle)
+        async with serving(app) as (url, _):
+            await got(url)
+            async with aiohttp.ClientSession() as http, http.head(url + "/head"):
+                """It has no body."""
+    assert [one is None for one in found] == [False, *[True] * 11]
