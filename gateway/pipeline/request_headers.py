@@ -97,7 +97,8 @@ def passes_inside(name: str) -> bool:
 
 def is_field_value(text: str) -> bool:
     """Whether ``text`` has no control character except tabs."""
-    return _FIELD_VALUE.fullmatch(text) is not None
+    # No printable character is a control character, and this is the quicker check.
+    return text.isprintable() or _FIELD_VALUE.fullmatch(text) is not None
 
 
 def is_host(text: str) -> bool:

@@ -8,6 +8,7 @@ for. All header values here have one character for each byte.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 from yarl import URL
@@ -32,7 +33,9 @@ _ABSOLUTE = re.compile(r"(?:(https?):)?//([^/?#\\]*)(.*)", re.IGNORECASE | re.DO
 _REFRESH = re.compile(r"(\s*[\d.]+\s*[;,]\s*url\s*=\s*)(.*)", re.IGNORECASE | re.DOTALL)
 # Without a body, requests with these methods have no Content-Length, as aiohttp sends them.
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-_REFERENCES = frozenset({"location", "content-location"})
+# The response headers that can name the upstream itself.
+_MAPPED = frozenset({"location", "content-location", "refresh", "set-cookie"})
+_CONTROLS = bytes([*range(9), *range(10, 32), 127])
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -117,9 +120,11 @@ class Upstream:
             lines.append("Transfer-Encoding: chunked")
         elif request.length or request.method not in _WITHOUT_BODY:
             lines.append(f"Content-Length: {request.length}")
-        if not is_field_value("".join(lines)):
+        head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+        controls = len(head) - len(head.translate(None, _CONTROLS))
+        if controls != len("\r\n") * (len(lines) + 1):
             raise ValueError("a control character in the head of a request")
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+        return head
 
     def request_headers(self, request: ProxiedRequest) -> list[tuple[str, str]]:
         """The headers for the upstream: those of the client, and facts about the request."""
@@ -127,14 +132,7 @@ class Upstream:
         host = self._host or asked
         headers = [("Host", host if host and host != OWN_HOST else self._own_host)]
         headers += [pair for pair in request.headers if pair[0].lower() not in _SET_BY_US]
-        if asked:
-            headers.append(("X-Forwarded-Host", asked))
-        headers.append(("X-Forwarded-Proto", origin.scheme))
-        port = origin.port or port_of(asked, origin.scheme)
-        headers.append(("X-Forwarded-Port", str(port)))
-        if origin.remote:
-            headers.append(("X-Forwarded-For", origin.remote))
-        headers.append(("Forwarded", _forwarded(origin.remote, asked, origin.scheme)))
+        headers += _about(origin.remote, origin.scheme, origin.port, asked)
         if request.session is not None:
             headers.append((USER_HEADER, _user_value(request.session.user)))
             headers.append((SESSION_HEADER, request.session.id))
@@ -144,20 +142,24 @@ class Upstream:
         self, request: ProxiedRequest, headers: Iterable[tuple[str, str]]
     ) -> list[tuple[str, str]]:
         """The headers of the upstream's response for the client. Raises: UpstreamFailed."""
-        mapped = []
-        for name, value in end_to_end(headers):
-            if not is_field_value(value):
-                raise UpstreamFailed(f"the upstream sent control characters in the header {name}")
-            known = name.lower()
-            if known in _REFERENCES:
-                mapped.append((name, self._mapped(value, request)))
-            elif known == "refresh" and (found := _REFRESH.fullmatch(value)):
-                mapped.append((name, found[1] + self._mapped(found[2], request)))
-            elif known == "set-cookie":
-                mapped.append((name, self._mapped_cookie(value, request)))
-            else:
-                mapped.append((name, value))
-        return mapped
+        kept = end_to_end(headers)
+        if not is_field_value("".join([value for _, value in kept])):
+            name = next(name for name, value in kept if not is_field_value(value))
+            raise UpstreamFailed(f"the upstream sent control characters in the header {name}")
+        return [
+            (name, self._mapped_value(known, value, request))
+            if (known := name.lower()) in _MAPPED
+            else (name, value)
+            for name, value in kept
+        ]
+
+    def _mapped_value(self, known: str, value: str, request: ProxiedRequest) -> str:
+        if known == "set-cookie":
+            return self._mapped_cookie(value, request)
+        if known != "refresh":
+            return self._mapped(value, request)
+        found = _REFRESH.fullmatch(value)
+        return found[1] + self._mapped(found[2], request) if found else value
 
     def _mapped(self, reference: str, request: ProxiedRequest) -> str:
         """``reference`` as the client can use it. It changes only if it leads to the upstream."""
@@ -231,6 +233,19 @@ def _hostname(authority: str) -> str:
 
 def _user_value(user: str) -> str:
     return user if _PLAIN_USER.fullmatch(user) else quote(user, safe="@+")
+
+
+@lru_cache(maxsize=512)
+def _about(
+    remote: str | None, scheme: str, port: int | None, asked: str
+) -> tuple[tuple[str, str], ...]:
+    """The headers that tell the upstream about the client and the host that it asked for."""
+    headers = [("X-Forwarded-Host", asked)] if asked else []
+    headers.append(("X-Forwarded-Proto", scheme))
+    headers.append(("X-Forwarded-Port", str(port or port_of(asked, scheme))))
+    if remote:
+        headers.append(("X-Forwarded-For", remote))
+    return (*headers, ("Forwarded", _forwarded(remote, asked, scheme)))
 
 
 def _forwarded(remote: str | None, host: str, scheme: str) -> str:
