@@ -34,6 +34,7 @@ test-firefox: $(VENV)/.test $(BUNDLE) .make/firefox
 test-python: $(VENV)/.test $(BUNDLE) \
 		.make/redis .make/postgresql .make/deploy .make/php .make/dokuwiki .make/openssl .make/curl \
 		.make/bearssl .make/machines .make/valgrind .make/cmake
+	$(WITHIN) 10m $(MAKE) --silent -C client_c tests machines constant-time
 	$(WITHIN) 35m $(PYTEST) -n 2 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --contexts='^$$|^protocol$$' --include='protocol/*' --fail-under=100
 	$(BIN)/coverage report --contexts='^$$|^vault$$' --include='vault/core/*' --fail-under=100

@@ -112,6 +112,8 @@ static certless_error obey(certless_link *link, const char *command, char *rest)
         client.session.epoch_started_ms -= 900000;
     else if (strcmp(command, "shift") == 0) /* this clock is wrong by so many milliseconds */
         client.session.offset_ms += strtol(rest, NULL, 10);
+    else if (strcmp(command, "timeout") == 0)
+        link->timeout_ms = (unsigned)strtoul(rest, NULL, 10);
     else if (strcmp(command, "fail") == 0)
         saving_fails = rest[0] == '1';
     else

@@ -225,6 +225,28 @@ async def test_an_address_where_nothing_listens(plant: Plant, free_port: int) ->
         assert await made.say("request") == "no_connection 0"
 
 
+@pytest.mark.parametrize(
+    "begun", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1"]
+)
+async def test_a_gateway_that_stops_to_answer(plant: Plant, begun: bytes) -> None:
+    """The timeout limits the whole exchange, wherever the answer stops."""
+    waiting: list[asyncio.StreamWriter] = []
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(begun)
+        waiting.append(writer)
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with plant.started("counter", url) as made:
+            assert await made.say("timeout 300") == "ok 0"
+            assert (await made.say("request")).startswith("no_answer ")
+        for writer in waiting:
+            writer.close()
+            await writer.wait_closed()
+        assert len(waiting) == 1
+
+
 # --- clocks and epochs ---
 
 

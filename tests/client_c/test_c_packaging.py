@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from c_client import SOURCES
+from documents import blocks, read
 
 import gateway
 
@@ -16,6 +17,14 @@ find_package(certless 0.2 REQUIRED)
 add_executable(sensor sensor.c)
 target_compile_definitions(sensor PRIVATE _POSIX_C_SOURCE=200809L)
 target_link_libraries(sensor certless::certless)
+"""
+
+
+# What the second example of the README takes as given.
+GIVEN = """
+int write_flash(void *slot, const uint8_t *data, size_t length);
+void switch_to(void *slot);
+void shown(void *slot);
 """
 
 
@@ -62,6 +71,17 @@ def test_a_program_with_pkg_config(installed: Path, tmp_path: Path) -> None:
     flags = run("pkg-config", "--cflags", "--libs", "certless", **path).split()
     run("gcc", "-D_POSIX_C_SOURCE=200809L", EXAMPLE, "-o", tmp_path / "sensor", *flags)
     assert usage(tmp_path / "sensor").startswith("usage: sensor HOST")
+
+
+def test_the_examples_of_the_readme(tmp_path: Path) -> None:
+    """They compile, one after the other: the header and the function first, then the rest."""
+    (header, first), (function, second) = (
+        block.split("\n\n", 1) for block in blocks(read("client_c/README.md"), "c")
+    )
+    body = f"void shown(void *slot)\n{{\n{first}\n{second}\n}}\n"
+    (tmp_path / "shown.c").write_text("\n".join((header, GIVEN, function, body)))
+    warnings = ("-std=c99", "-Wall", "-Wextra", "-Werror")
+    run("gcc", *warnings, f"-I{SOURCES}/include", "-fsyntax-only", tmp_path / "shown.c")
 
 
 def test_one_file(tmp_path: Path) -> None:
