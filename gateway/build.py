@@ -147,7 +147,7 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     chosen = settings_from(options)
     store = options.get("store", default_of("store"))
     watch, audit, admin = options.get("watch"), options.get("audit"), options.get("admin")
-    directory, transport = _people(options)
+    directory, transport = people(options)
     second_check = SecondCheck(directory, _check_webhook(options, chosen.clock))
     backend = store if isinstance(store, Store) else store_from_url(store, chosen.clock)
     keyring = _keyring(store, options.get("key_file"))
@@ -228,8 +228,8 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     )
 
 
-def _people(options: SetupOptions) -> tuple[Directory, MailTransport]:
-    """Who can log in, and how codes reach them."""
+def people(options: SetupOptions) -> tuple[Directory, MailTransport]:
+    """Who can log in, and how codes reach them. Raises: ConfigError."""
     users, mail, kinds = options["users"], options["mail"], None
     channels = options.get("channels", {})
     sender = options.get("mail_from", default_of("mail_from"))

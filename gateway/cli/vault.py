@@ -26,6 +26,7 @@ from protocol.common.typed_codes import read_code
 from vault.client import Device, Vault, VaultError, VaultRefused
 from vault.client.state import DeviceSecret, VaultState
 
+from . import vault_serve
 from .code import ask_code
 
 _STATE = "state.json"
@@ -81,6 +82,7 @@ def add(commands: Any) -> None:
         parser.set_defaults(run=_run, command=run, errors=(ClientError, VaultError, OSError))
         return parser
 
+    vault_serve.add(actions)
     action("init", _init, "create a vault, and open it on this machine")
     action("unlock", _unlock, "open a vault on this machine by its password")
     action("lock", _lock, "sign this machine out")

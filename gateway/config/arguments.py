@@ -1,6 +1,7 @@
 """The options on the command line: arguments of ``argparse``, made from the declarations."""
 
 import argparse
+from collections.abc import Collection
 from typing import Any, Protocol
 
 from .option import Option, Section, flag_of
@@ -17,13 +18,13 @@ class Arguments(Protocol):
     def add_argument(self, *flags: str, **details: Any) -> argparse.Action: ...
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """All options, in groups, and ``--config``."""
+def add_arguments(parser: argparse.ArgumentParser, without: Collection[str] = ()) -> None:
+    """All options except those of ``without``, in groups, and ``--config``."""
     parser.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
     for section in Section:
         group = parser.add_argument_group(section.heading)
         for name, option in OPTIONS.items():
-            if option.section is section and name not in _WHO:
+            if option.section is section and name not in (*_WHO, *without):
                 add_argument(group, name)
         if section is Section.USERS:
             who = group.add_mutually_exclusive_group()

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
@@ -34,6 +34,8 @@ SHUTDOWN_TIMEOUT_S = 30
 IDLE_TIMEOUT_S = 75
 _LINE = "%s %s %s %d %.1fms %s"
 _log = logging.getLogger("certless")
+
+Make: TypeAlias = Callable[[dict[str, Any]], web.Application]
 
 
 class AccessLog(AbstractAccessLogger):
@@ -101,16 +103,22 @@ def set_up_log(name: str = "") -> None:
 
 @asynccontextmanager
 async def listening(
-    options: dict[str, Any], host: str, port: int, *, shared: bool = False
+    options: dict[str, Any],
+    host: str,
+    port: int,
+    *,
+    shared: bool = False,
+    make: Make = application,
 ) -> AsyncIterator[Service]:
-    """Serve the gateway with ``options``; at the end, finish open requests within 30 s.
+    """Serve the gateway that ``make`` makes of ``options``.
 
-    ``shared`` if other processes listen on the same port. Raises: ConfigError, StoreUnavailable.
+    At the end, finish open requests within 30 s. ``shared`` if other processes listen on the same
+    port. Raises: ConfigError, StoreUnavailable.
     """
     allow_all_files()
     hide_server_version()
     asyncio.get_running_loop().set_exception_handler(LoopErrorLog())
-    app = application(options)
+    app = make(options)
     runner = web.AppRunner(
         app,
         access_log_class=AccessLog,

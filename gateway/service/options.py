@@ -52,23 +52,31 @@ def host_and_port(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def application(options: dict[str, Any]) -> web.Application:
-    """The gateway with these ``options`` (without ``listen``); empties some of them.
-
-    Raises: ConfigError.
-    """
-    options.pop("workers", None)
+def setup_options(options: dict[str, Any]) -> dict[str, Any]:
+    """The options for ``certless.setup``; takes some out of ``options``. Raises: ConfigError."""
     dialects = options.pop("dialects", {})
     dialect = options.pop("dialect", None) or default_of("dialect")
     any_address = options.pop("any_address", None)
     users = options.pop("users", None)
     if bool(any_address) == bool(users):
         raise ConfigError("say who can log in: set either --users FILE or --any-address")
-    for option, example in (("upstream", "http://127.0.0.1:9000"), ("mail", "console:")):
-        if not options.get(option):
-            raise ConfigError(f"--{option} is missing, e.g. --{option} {example}")
-    return reverse_proxy(
-        users=AnyAddress() if any_address else users,
-        dialect=find_dialect(dialect, dialects),
-        **options,
-    )
+    _must_be_set(options, "mail", "console:")
+    who = AnyAddress() if any_address else users
+    return {**options, "users": who, "dialect": find_dialect(dialect, dialects)}
+
+
+def application(options: dict[str, Any]) -> web.Application:
+    """The gateway with these ``options`` (without ``listen``); empties some of them.
+
+    Raises: ConfigError.
+    """
+    options.pop("workers", None)
+    chosen = setup_options(options)
+    _must_be_set(options, "upstream", "http://127.0.0.1:9000")
+    return reverse_proxy(**chosen)
+
+
+def _must_be_set(options: dict[str, Any], name: str, example: str) -> None:
+    """Raises: ConfigError."""
+    if not options.get(name):
+        raise ConfigError(f"--{name} is missing, e.g. --{name} {example}")

@@ -9,8 +9,8 @@ from gateway.mail.smtp import SmtpTransport
 from gateway.mail.url import transport_from_url
 from gateway.policy.suites import CLASSIC
 
-from .listener import listening, set_up_log
-from .options import host_and_port, service_options
+from .listener import Make, listening, set_up_log
+from .options import application, host_and_port, service_options
 from .signals import hold_reloads, notify_ready, on_reload_signal, stop_signal
 
 _log = logging.getLogger("certless")
@@ -21,8 +21,14 @@ CLASSIC_WARNING = (
 )
 
 
-async def serve(arguments: argparse.Namespace) -> int:
-    """Serve until a stop signal; return the exit status. Raises: ConfigError, StoreUnavailable."""
+async def serve(
+    arguments: argparse.Namespace, make: Make = application, behind: str | None = None
+) -> int:
+    """Serve until a stop signal; return the exit status. Raises: ConfigError, StoreUnavailable.
+
+    ``make`` makes the application, in one process; ``behind`` says what is behind the gateway, if
+    it is not the upstream.
+    """
     hold_reloads()
     # Handle stop signals from now on, also during the start.
     on_second_signal = ExitStack()
@@ -30,10 +36,12 @@ async def serve(arguments: argparse.Namespace) -> int:
     options = service_options(arguments)
     count = options.pop("workers")
     listen = host_and_port(options.pop("listen"))
-    mail, upstream, suites = options.get("mail", ""), options.get("upstream"), options["suites"]
+    mail, suites = options.get("mail", ""), options["suites"]
+    upstream = behind or options.get("upstream")
     set_up_log()
-    if count == 1:
-        serving = listening(options, *listen)
+    if count == 1 or make is not application:
+        count = 1
+        serving = listening(options, *listen, make=make)
     else:
         from .supervisor import workers  # noqa: PLC0415 (for a quick start of one process)
 
