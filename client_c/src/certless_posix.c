@@ -8,6 +8,9 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/random.h>
+#endif
 
 #define PATH_BYTES 1024u
 
@@ -35,6 +38,26 @@ static int read_file(int file, uint8_t *out, size_t length)
     return 1;
 }
 
+/*
+ * Linux gives bytes from /dev/urandom even before it has gathered entropy, so the keys of a device
+ * that has just started could be predicted. getrandom waits for the entropy.
+ */
+#ifdef __linux__
+int certless_random(void *context, uint8_t *out, size_t length)
+{
+    (void)context;
+    while (length > 0) {
+        ssize_t got = getrandom(out, length, 0);
+        if (got < 0 && errno != EINTR)
+            return 1;
+        if (got > 0) {
+            out += got;
+            length -= (size_t)got;
+        }
+    }
+    return 0;
+}
+#else
 int certless_random(void *context, uint8_t *out, size_t length)
 {
     (void)context;
@@ -45,6 +68,7 @@ int certless_random(void *context, uint8_t *out, size_t length)
     (void)close(file);
     return done ? 0 : 1;
 }
+#endif
 
 /* --- the state file --- */
 

@@ -24,6 +24,9 @@ from protocol.hardened.sealed_messages import Envelope
 from protocol.hardened.suites import ECDH_GCM, FRESHNESS
 from protocol.streams.records import Direction
 
+# Other machines are built first, if nobody has.
+pytestmark = pytest.mark.timeout(300)
+
 Value = int | str | bytes
 Line = dict[str, Value]
 

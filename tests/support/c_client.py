@@ -22,7 +22,7 @@ def made(target: str) -> Path:
             check=False,
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=280,
         )
     assert ran.returncode == 0, ran.stderr
     return folder
