@@ -1,8 +1,10 @@
-"""How often a secret can be tried, and how long the server waits after that (VAULT §6.3)."""
+"""How often a password can be tried, and how long the server waits after that (VAULT §6.3)."""
 
 from dataclasses import dataclass
 
 FREE_ATTEMPTS = 5
+# A temporary key is deleted with this number of wrong proofs.
+TEMPORARY_ATTEMPTS = 5
 FIRST_WAIT_MS = 30_000
 LONGEST_WAIT_MS = 24 * 3_600_000
 FORGOTTEN_AFTER_MS = 30 * 24 * 3_600_000
@@ -10,7 +12,7 @@ FORGOTTEN_AFTER_MS = 30 * 24 * 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """The attempts at one kind of secret of one account.
+    """The attempts at the password of one account.
 
     ``count`` is the attempts in a row that were not taken back. The server does not look at an
     attempt before ``waits_until_ms``.

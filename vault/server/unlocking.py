@@ -1,4 +1,4 @@
-"""The ways to unlock: each proof releases one wrap, and each attempt is counted first (VAULT §6).
+"""The ways to unlock: each proof releases one wrap. Passwords are counted first (VAULT §6).
 
 A wrong secret, a locked account and an unknown account take the same path: the same operations of
 the store, and the same cryptography with other values.
@@ -10,7 +10,7 @@ import secrets
 from protocol.common.primitives import equal
 from protocol.hardened.spake2 import admit_share
 from vault.core import statements
-from vault.core.attempts import Attempts
+from vault.core.attempts import TEMPORARY_ATTEMPTS, Attempts
 from vault.core.errors import Malformed
 from vault.core.exchanges import BeginRun, ConfirmRun, DeviceProof, Parameters, Proof, Run
 from vault.core.messages import RUN_BYTES, Opened, SecretPart
@@ -49,7 +49,9 @@ async def begin(parts: Parts, call: Call) -> bytes:
     if admit_share(share_p) is None:
         raise Malformed("member 'share' must be a point of P-256")
     async with parts.database.transaction() as transaction:
-        is_looked_at = await _is_counted(parts, transaction, call, "password")
+        before = await transaction.attempts(call.account)
+        attempts, is_looked_at = before.counted(parts.clock())
+        await transaction.put_attempts(call.account, attempts)
         account = await transaction.account(call.account)
     verifier, decoy = _verifier(parts.key, call.account, account), random_verifier()
     if account is None or not is_looked_at:
@@ -82,7 +84,7 @@ async def confirm(parts: Parts, call: Call) -> bytes:
         if run is not None and parts.clock() < run.until_ms:
             right = parts.key.open("run", call.account, run.confirm, run.run)
             if equal(asked.confirm, right) and account is not None:
-                await transaction.put_attempts(call.account, "password", Attempts())
+                await transaction.put_attempts(call.account, Attempts())
                 opened = _opened(account, account.password_wrap)
     # Raised after the commit, because the run is used up.
     return _answer(opened)
@@ -110,8 +112,6 @@ async def by_device(parts: Parts, call: Call) -> bytes:
 async def _by_proof(
     parts: Parts, call: Call, signature: bytes, kind: Kind, subject: bytes = b""
 ) -> bytes:
-    async with parts.database.transaction() as transaction:
-        is_looked_at = await _is_counted(parts, transaction, call, kind)
     opened = None
     async with parts.database.transaction() as transaction:
         account = await transaction.account(call.account)
@@ -119,11 +119,13 @@ async def _by_proof(
         statement = statements.proof(call.exported, call.account, kind, subject)
         proof = DECOY_KEY if secret is None else secret.proof
         is_right = is_signature(proof, signature, statement)
-        if is_right and is_looked_at and account is not None and secret is not None:
-            await transaction.put_attempts(call.account, kind, Attempts())
+        if is_right and account is not None and secret is not None:
             if kind == "temporary":
                 await transaction.put_temporary(call.account, None)
             opened = _opened(account, secret.wrap)
+        elif kind == "temporary":
+            await transaction.count_wrong_proof(call.account, TEMPORARY_ATTEMPTS)
+    # Raised after the commit, because the wrong proof is counted.
     return _answer(opened)
 
 
@@ -147,14 +149,6 @@ async def _secret(
 
 
 # --- both ---
-
-
-async def _is_counted(parts: Parts, transaction: Transaction, call: Call, kind: Kind) -> bool:
-    """Count an attempt; whether the server looks at it."""
-    before = await transaction.attempts(call.account, kind)
-    after, is_looked_at = before.counted(parts.clock())
-    await transaction.put_attempts(call.account, kind, after)
-    return is_looked_at
 
 
 def _kdf_and_salt(key: ServerKey, call: Call, account: StoredAccount | None) -> tuple[int, bytes]:

@@ -249,7 +249,7 @@ async def test_guesses_over_two_servers_are_counted_together(
         assert not any(await asyncio.gather(*guesses))
         database = Database(vault_url)
         async with database.transaction() as at:
-            attempts = await at.attempts(ann.account, "password")
+            attempts = await at.attempts(ann.account)
         await database.close()
         assert attempts.count == 5
         # The server waits now, also for the right password.
@@ -262,28 +262,48 @@ async def test_guesses_over_two_servers_are_counted_together(
         assert await peers[0].unlock(PASSWORD)
 
 
-async def test_each_kind_of_secret_has_a_count_of_its_own(
-    vaults: RunningVault, ann: VaultPeer
+async def test_wrong_proofs_and_passwords_never_lock_the_recovery_code_and_devices(
+    ann: VaultPeer,
 ) -> None:
-    for _ in range(5):
+    device_id, secret = await ann.put_device()
+    for _ in range(6):
         assert not await guess(ann, "wrong")
         assert (await ann.prove(ann.new_secret("recovery"))).error == "refused"
+        assert (await ann.prove(ann.new_secret("device"), device_id)).error == "refused"
     assert not await guess(ann, PASSWORD)
     assert ann.recovery is not None
-    assert not await ann.unlock_by(ann.recovery)
-    temporary = await ann.put_temporary()
-    assert await ann.unlock_by(temporary)
-    vaults.clock.offset_ms = 30_000
     assert await ann.unlock_by(ann.recovery)
+    assert await ann.unlock_by(secret, device_id)
 
 
-async def test_a_locked_temporary_key_is_not_used_up(vaults: RunningVault, ann: VaultPeer) -> None:
-    key = await ann.put_temporary(lifetime_s=3600)
+async def test_5_wrong_proofs_delete_the_temporary_key(ann: VaultPeer) -> None:
+    first = await ann.put_temporary()
+    for _ in range(4):
+        assert (await ann.prove(ann.new_secret("temporary"))).error == "refused"
+    # A new key has a count of its own.
+    key = await ann.put_temporary()
+    for _ in range(4):
+        assert (await ann.prove(first)).error == "refused"
+    assert (await ann.state()).has_temporary
+    assert await ann.unlock_by(key)
+    key = await ann.put_temporary()
     for _ in range(5):
         assert (await ann.prove(ann.new_secret("temporary"))).error == "refused"
+    assert not (await ann.state()).has_temporary
     assert (await ann.prove(key)).error == "refused"
-    vaults.clock.offset_ms = 30_000
-    assert await ann.unlock_by(key)
+
+
+async def test_parallel_wrong_proofs_of_a_temporary_key_over_two_servers_are_all_counted(
+    vault_url: str, vault_key: Path
+) -> None:
+    async with running(vault_url, vault_key) as one, running(vault_url, vault_key) as two:
+        ann = await one.peer()
+        await ann.create(PASSWORD)
+        key = await ann.put_temporary()
+        peers = [await one.peer(), await two.peer()]
+        wrong = [peer.prove(peer.new_secret("temporary")) for peer in (*peers, *peers, peers[0])]
+        assert {reply.error for reply in await asyncio.gather(*wrong)} == {"refused"}
+        assert (await ann.prove(key)).error == "refused"
 
 
 async def test_shares_that_are_no_points_are_malformed(ann: VaultPeer) -> None:

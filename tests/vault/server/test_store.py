@@ -136,7 +136,7 @@ async def test_deletion_takes_everything_of_the_account_and_nothing_of_others(
             await at.put_stage(name, Stage(b"body", 1000))
             await at.put_temporary(name, TemporaryKey(b"p" * 32, b"w" * 61, 1000))
             await at.put_device(name, device(b"d"))
-            await at.attempts(name, "password")
+            await at.attempts(name)
             await at.add_run(replace(run(1, name), run=name[:16]), 8)
     tables = ("accounts", "notes", "stages", "temporary_keys", "devices", "attempts", "runs")
     async with database.transaction() as at:
@@ -195,17 +195,16 @@ async def test_no_attempt_is_lost_between_two_processes(
 ) -> None:
     async def count(at: Database) -> bool:
         async with at.transaction() as transaction:
-            before = await transaction.attempts(ANN, "password")
+            before = await transaction.attempts(ANN)
             after, is_looked_at = before.counted(1000)
-            await transaction.put_attempts(ANN, "password", after)
+            await transaction.put_attempts(ANN, after)
             return is_looked_at
 
     looked_at = await asyncio.gather(*(count(at) for at in (database, other) * 10))
     assert sum(looked_at) == 5
     async with database.transaction() as at:
-        assert await at.attempts(ANN, "password") == Attempts(5, 31_000, 1000)
-        assert await at.attempts(ANN, "recovery") == Attempts()
-        assert await at.attempts(BOB, "password") == Attempts()
+        assert await at.attempts(ANN) == Attempts(5, 31_000, 1000)
+        assert await at.attempts(BOB) == Attempts()
 
 
 async def test_a_run_is_taken_once_and_only_by_its_session(
@@ -243,17 +242,17 @@ async def test_a_sweep_deletes_what_has_expired(database: Database) -> None:
             await at.put_stage(name, Stage(b"body", until))
             await at.put_temporary(name, TemporaryKey(b"p", b"w", until))
             await at.add_run(StoredRun(name[:16], name, "s1", b"c", until), 8)
-            await at.attempts(name, "password")
+            await at.attempts(name)
             last = until - 30 * 86_400_000
-            await at.put_attempts(name, "password", Attempts(3, 0, last))
+            await at.put_attempts(name, Attempts(3, 0, last))
         await at.sweep(now)
         assert [await at.stage(name) for name in (ANN, BOB)] == [None, Stage(b"body", now + 1)]
         assert await at.temporary(ANN) is None
         assert await at.temporary(BOB) is not None
         assert await at.take_run(ANN[:16], ANN, "s1") is None
         assert await at.take_run(BOB[:16], BOB, "s1") is not None
-        assert (await at.attempts(ANN, "password")).count == 0
-        assert (await at.attempts(BOB, "password")).count == 3
+        assert (await at.attempts(ANN)).count == 0
+        assert (await at.attempts(BOB)).count == 3
 
 
 # --- versions ---

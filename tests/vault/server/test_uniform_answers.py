@@ -1,4 +1,4 @@
-"""A wrong secret, a locked account and an unknown user cannot be told apart (VAULT §15).
+"""A wrong secret, nothing to open, and an unknown user cannot be told apart (VAULT §15).
 
 The answers are compared byte by byte. The work is compared by counting statements of the store and
 calls of cryptography, not by time, so that a difference of one call is seen.
@@ -49,11 +49,14 @@ class Server:
     parts: Parts
     clock: SetClock
 
-    async def lock(self, kind: str) -> None:
-        """Use up all attempts of Ann."""
+    async def close(self, kind: str) -> None:
+        """Make the right secret of Ann useless: her account waits, or the secret has ended."""
         handler, body = REQUESTS[kind]
         for _ in range(5):
             await answered(self.parts, handler, call(ANN, body(None)))
+        if kind == "device":
+            async with self.parts.database.transaction() as at:
+                await at.delete_device(ANN.account, DEVICE)
 
 
 async def ignored(*_: Any) -> None:
@@ -183,10 +186,12 @@ async def work_of(server: Server, owner: Owner, kind: str, secret: UnlockSecret 
 
 
 async def three_cases(server: Server, kind: str) -> list[Any]:
-    """A wrong secret, an unknown user, and a locked account with the right secret."""
+    """A wrong secret, an unknown user, and a right secret that is of no use any more."""
     await work_of(server, ANN, kind, None)  # what is loaded and cached at the first use
     cases = [await work_of(server, owner, kind, None) for owner in (ANN, NOBODY)]
-    await server.lock(kind)
+    if kind == "recovery":  # A recovery code has no count and no end.
+        return cases
+    await server.close(kind)
     return [*cases, await work_of(server, ANN, kind, SECRETS.get(kind))]
 
 
@@ -195,7 +200,7 @@ async def test_three_cases_have_the_same_answer_and_the_same_work(
     server: Server, kind: str
 ) -> None:
     (wrong, work), *others = await three_cases(server, kind)
-    assert sum(work.values()) > 10
+    assert sum(work.values()) > 5
     for answer, other in others:
         assert answer == wrong
         assert other == work
@@ -229,7 +234,7 @@ async def test_a_planted_statement_is_seen(server: Server, monkeypatch: pytest.M
         return await real(parts, at, account, *rest)
 
     monkeypatch.setattr(unlocking, "_secret", eager)
-    (_, work), (_, unknown), _ = await three_cases(server, "recovery")
+    (_, work), (_, unknown) = await three_cases(server, "recovery")
     assert work != unknown
 
 
@@ -262,6 +267,4 @@ async def test_an_unknown_user_is_locked_like_a_known_one(server: Server) -> Non
         for _ in range(7):
             await answered(server.parts, unlocking.begin, call(owner, share(None)))
     async with server.parts.database.transaction() as at:
-        assert await at.attempts(ANN.account, "password") == await at.attempts(
-            NOBODY.account, "password"
-        )
+        assert await at.attempts(ANN.account) == await at.attempts(NOBODY.account)

@@ -40,6 +40,7 @@ class TemporaryKey:
     proof: bytes
     wrap: bytes
     until_ms: int
+    wrong_proofs: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ TEMPORARY = Table(
     Column("proof", LargeBinary, nullable=False),
     Column("wrap", LargeBinary, nullable=False),
     Column("until_ms", BigInteger, nullable=False),
+    Column("wrong_proofs", Integer, nullable=False),
 )
 
 DEVICES = Table(
@@ -79,12 +80,11 @@ DEVICES = Table(
     Column("session", LargeBinary, nullable=False),
 )
 
-# Users without an account have rows here too, so that they cause the same work.
+# The attempts at passwords. Users without an account have rows too, so that they cause the same work.
 ATTEMPTS = Table(
     "vault_attempts",
     METADATA,
     Column("account", LargeBinary, primary_key=True),
-    Column("kind", String(16), primary_key=True),
     Column("count", Integer, nullable=False),
     Column("waits_until_ms", BigInteger, nullable=False),
     Column("last_ms", BigInteger, nullable=False),

@@ -12,7 +12,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vault.core.attempts import FORGOTTEN_AFTER_MS, Attempts
-from vault.core.wraps import Kind
 
 from .records import Stage, StoredAccount, StoredDevice, StoredRun, TemporaryKey
 from .tables import ACCOUNTS, ATTEMPTS, DEVICES, NOTES, RUNS, STAGES, TEMPORARY
@@ -63,10 +62,21 @@ class Transaction:
 
     async def temporary(self, account: bytes) -> TemporaryKey | None:
         row = await self._first(select(TEMPORARY).where(TEMPORARY.c.account == account))
-        return None if row is None else TemporaryKey(row["proof"], row["wrap"], row["until_ms"])
+        if row is None:
+            return None
+        return TemporaryKey(row["proof"], row["wrap"], row["until_ms"], row["wrong_proofs"])
 
     async def put_temporary(self, account: bytes, key: TemporaryKey | None) -> None:
         await self._put(TEMPORARY, account, None if key is None else asdict(key))
+
+    async def count_wrong_proof(self, account: bytes, most: int) -> None:
+        """Count a wrong proof of the temporary key. Number ``most`` deletes the key."""
+        is_it = TEMPORARY.c.account == account
+        count = TEMPORARY.c.wrong_proofs
+        await self._connection.execute(
+            update(TEMPORARY).where(is_it).values(wrong_proofs=count + 1)
+        )
+        await self._connection.execute(delete(TEMPORARY).where(is_it, count >= most))
 
     # --- devices ---
 
@@ -89,18 +99,18 @@ class Transaction:
 
     # --- attempts and runs ---
 
-    async def attempts(self, account: bytes, kind: Kind) -> Attempts:
-        """The attempts, locked."""
-        new = {"account": account, "kind": kind, "count": 0, "waits_until_ms": 0, "last_ms": 0}
+    async def attempts(self, account: bytes) -> Attempts:
+        """The attempts at the password, locked."""
+        new = {"account": account, "count": 0, "waits_until_ms": 0, "last_ms": 0}
         await self._added(ATTEMPTS, new)
-        query = select(ATTEMPTS).where(_is_attempt(account, kind)).with_for_update()
+        query = select(ATTEMPTS).where(ATTEMPTS.c.account == account).with_for_update()
         row = (await self._connection.execute(query)).mappings().one()
         return Attempts(row["count"], row["waits_until_ms"], row["last_ms"])
 
-    async def put_attempts(self, account: bytes, kind: Kind, attempts: Attempts) -> None:
+    async def put_attempts(self, account: bytes, attempts: Attempts) -> None:
         """Replace what ``attempts`` has locked, or set it."""
-        changed = update(ATTEMPTS).where(_is_attempt(account, kind)).values(asdict(attempts))
-        await self._connection.execute(changed)
+        is_it = ATTEMPTS.c.account == account
+        await self._connection.execute(update(ATTEMPTS).where(is_it).values(asdict(attempts)))
 
     async def add_run(self, run: StoredRun, most: int) -> None:
         """Add a run. If the account has more than ``most`` now, delete the oldest ones."""
@@ -154,7 +164,3 @@ def _device(row: Any) -> StoredDevice:
 
 def _is_device(account: bytes, device_id: bytes) -> ColumnElement[bool]:
     return and_(DEVICES.c.account == account, DEVICES.c.id == device_id)
-
-
-def _is_attempt(account: bytes, kind: Kind) -> ColumnElement[bool]:
-    return and_(ATTEMPTS.c.account == account, ATTEMPTS.c.kind == kind)
