@@ -192,6 +192,9 @@ class VaultPeer:
     async def delete(self) -> Reply:
         return await self.signed("DELETE", "/account", Revision(self.revision).serialize())
 
+    async def cancel_reset(self) -> None:
+        await self.changed("DELETE", "/reset", Revision(self.revision).serialize())
+
     async def request_reset(self) -> int:
         return ResetWait.parse((await self.send("POST", "/reset")).good()).hours
 

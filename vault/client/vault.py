@@ -307,8 +307,9 @@ class Vault:
         return ResetWait.parse(await self._api.plain("POST", "/reset")).hours
 
     async def cancel_reset(self) -> None:
-        """Raises: VaultError."""
-        await self._api.signed(self._use(), "DELETE", "/reset")
+        """Keep the account. Raises: VaultError."""
+        await self.account()
+        await self._revise("DELETE", "/reset", Revision(self._revision).serialize())
 
     async def delete(self) -> None:
         """Delete the account and all its data. Raises: VaultError."""

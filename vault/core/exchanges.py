@@ -141,7 +141,7 @@ class DeviceProof:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """DELETE /account, and the response to each change."""
+    """DELETE /account, DELETE /reset, and the response to each change."""
 
     revision: bytes
 

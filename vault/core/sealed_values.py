@@ -43,6 +43,12 @@ def unpadded(data: bytes, step: int = _PAGE_BYTES) -> tuple[int, bytes]:
     return sequence, text
 
 
+def is_padded_note(sealed: bytes) -> bool:
+    """Whether ``sealed`` has the length of a sealed note. All else about it only its owner sees."""
+    pages, rest = divmod(len(sealed) - OVERHEAD_BYTES, _PAGE_BYTES)
+    return pages >= 1 and rest == 0
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """The note of an account. ``sequence`` is 1 for the first one, and one more at each change."""

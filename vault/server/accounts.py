@@ -47,6 +47,7 @@ async def create(parts: Parts, call: Call) -> bytes:
         await transaction.delete_account(call.account)
         if not await transaction.add_account(stored):
             raise Exists("there is an account already: another request has just created it")
+    await call.tell(parts, "created")
     return Revision(stored.revision).serialize()
 
 
@@ -79,10 +80,7 @@ async def delete(parts: Parts, call: Call) -> bytes:
     async with signed(parts, call) as (transaction, account):
         check_revision(account, asked.revision)
         await transaction.delete_account(call.account)
-    try:
-        await parts.notify(call.owner.username, Notice("deleted"))
-    except Exception as error:  # the application's function can raise anything
-        _log.error("no mail about a deleted account: %s", type(error).__name__)
+    await call.tell(parts, "deleted")
     return b""
 
 
@@ -114,7 +112,9 @@ async def request_reset(parts: Parts, call: Call) -> bytes:
 
 async def cancel_reset(parts: Parts, call: Call) -> bytes:
     """DELETE /reset."""
-    call.without_body()
+    asked = Revision.parse(call.body)
     async with signed(parts, call) as (transaction, account):
-        await transaction.save_account(replace(account, reset_hour=None))
-    return b""
+        check_revision(account, asked.revision)
+        revision = next_revision(account.revision, call.body)
+        await transaction.save_account(replace(account, reset_hour=None, revision=revision))
+    return Revision(revision).serialize()

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,11 +15,13 @@ from vault.core.errors import Malformed
 from vault.core.primitives import SEED_BYTES, SigningKey, is_signature
 
 from .errors import Conflict, Refused
-from .notices import Notify
+from .notices import Event, Notice, Notify
 from .server_key import ServerKey
 from .store.database import Database
 from .store.records import StoredAccount
 from .store.transaction import Transaction
+
+_log = logging.getLogger("certless.vault")
 
 SIGNATURE_FIELD = "Vault-Signature"
 _SIGNATURE_CHARS = 86
@@ -61,6 +64,13 @@ class Call:
     def account(self) -> bytes:
         """The name of the user's account, whether there is one or not."""
         return self.owner.account
+
+    async def tell(self, parts: Parts, event: Event) -> None:
+        """Send the user a notice about what has happened. A failure of the mail undoes nothing."""
+        try:
+            await parts.notify(self.owner.username, Notice(event))
+        except Exception as error:  # the application's function can raise anything
+            _log.error("no mail about a vault (%s): %s", event, type(error).__name__)
 
     def without_body(self) -> None:
         """Raises: Malformed, if there is a body."""

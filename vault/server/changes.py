@@ -10,7 +10,9 @@ from vault.core.messages import CommitChange, DevicePart, Rekey, StageChange
 from vault.core.primitives import is_signature
 
 from .call import Call, Parts, check_revision, signed
+from .device_sessions import end_sessions
 from .errors import Conflict, NotFound, Refused
+from .notes import check_padding
 from .store.records import Stage, StoredAccount, StoredDevice
 from .store.transaction import Transaction
 
@@ -20,6 +22,8 @@ STAGE_LIFETIME_MS = 24 * 3_600_000
 async def stage(parts: Parts, call: Call) -> bytes:
     """POST /change: keep the new parts beside the old ones."""
     asked = StageChange.parse(call.body)
+    if asked.rekey is not None and asked.rekey.note is not None:
+        check_padding(asked.rekey.note)
     async with signed(parts, call) as (transaction, account):
         check_revision(account, asked.revision)
         _check_signatures(call, asked)
@@ -51,7 +55,7 @@ async def commit(parts: Parts, call: Call) -> bytes:
         changed = _changed(parts, account, staged)
         if staged.rekey is not None:
             await _check_note(transaction, call.account, staged.rekey)
-            await _apply_rekey(transaction, call.account, staged.rekey)
+            await _apply_rekey(parts, transaction, call, staged.rekey)
             changed = replace(changed, head=staged.rekey.head)
         if staged.password is not None:
             await transaction.end_runs(call.account)
@@ -105,12 +109,16 @@ def _changed(parts: Parts, account: StoredAccount, staged: StageChange) -> Store
     return account
 
 
-async def _apply_rekey(transaction: Transaction, account: bytes, rekey: Rekey) -> None:
-    before = {device.id: device.session for device in await transaction.devices(account)}
+async def _apply_rekey(parts: Parts, transaction: Transaction, call: Call, rekey: Rekey) -> None:
+    account = call.account
+    before = {device.id: device for device in await transaction.devices(account)}
     for device_id in before:
         await transaction.delete_device(account, device_id)
     for part in rekey.devices:
-        await transaction.put_device(account, stored_device(part, before.get(part.id, b"")))
+        kept = before.pop(part.id, None)
+        await transaction.put_device(account, stored_device(part, kept.session if kept else b""))
+    # The sessions of those that are left.
+    await end_sessions(parts, call, before.values(), keep_own=True)
     await transaction.put_temporary(account, None)
     if rekey.note is not None:
         await transaction.put_note(account, rekey.note)

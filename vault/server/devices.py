@@ -9,6 +9,7 @@ from vault.core.messages import MAX_DEVICES
 
 from .call import Call, Parts, check_revision, signed
 from .changes import stored_device
+from .device_sessions import end_sessions, sealed_session
 from .errors import Refused
 from .store.records import StoredAccount, TemporaryKey
 from .store.transaction import Transaction
@@ -34,8 +35,7 @@ async def put(parts: Parts, call: Call) -> bytes:
         known = {device.id for device in await transaction.devices(call.account)}
         if len(known | {part.id}) > MAX_DEVICES:
             raise TooLarge(f"an account has at most {MAX_DEVICES} devices: sign out one of them")
-        registered = f"{call.session} {call.ticket}".encode()
-        sealed = parts.key.seal("device session", call.account, registered, part.id)
+        sealed = sealed_session(parts, call, part.id)
         await transaction.put_device(call.account, stored_device(part, sealed))
         return await _next(transaction, call, account)
 
@@ -49,12 +49,8 @@ async def sign_out(parts: Parts, call: Call) -> bytes:
         if device is None:
             raise Refused
         await transaction.delete_device(call.account, asked.id)
-        answer = await _next(transaction, call, account)
-    if device.session:
-        opened = parts.key.open("device session", call.account, device.session, asked.id)
-        session, _, ticket = opened.decode().partition(" ")
-        await parts.end_session(session, ticket)
-    return answer
+        await end_sessions(parts, call, [device])
+        return await _next(transaction, call, account)
 
 
 async def _next(transaction: Transaction, call: Call, account: StoredAccount) -> bytes:

@@ -4,35 +4,57 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+Event: TypeAlias = Literal["created", "guessed", "reset", "deleted"]
+
+_SUBJECTS: dict[Event, str] = {
+    "created": "A vault was created for you",
+    "guessed": "Wrong passwords for your vault",
+    "reset": "A reset of your vault was requested",
+    "deleted": "Your vault was deleted",
+}
+_TEXTS: dict[Event, str] = {
+    "created": (
+        "Somebody who was logged in as you created a vault for you. If you had one before, and its "
+        "reset was due, the new one has replaced it.\n"
+        "\n"
+        "If that was not you, end your other sessions, and ask for a reset of the vault.\n"
+    ),
+    "guessed": (
+        "Somebody who was logged in as you tried to open your vault 5 times in a row by a "
+        "password. At least 4 of the passwords were wrong. The vault makes them wait now.\n"
+        "\n"
+        "If that was not you, end your other sessions. Your recovery code and your devices still "
+        "open the vault.\n"
+    ),
+    "reset": (
+        "Somebody who was logged in as you asked to reset your vault.\n"
+        "In {hours} hours, they can replace it by an empty one, and its data is lost.\n"
+        "\n"
+        "If that was you, wait, and create a new vault after that time.\n"
+        "If that was not you, open your vault, cancel the reset, and end your other sessions.\n"
+    ),
+    "deleted": (
+        "Your vault and all its data were deleted. The request was signed by your vault.\n"
+        "If that was not you, a person or a program has one of your vault's secrets.\n"
+    ),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
     """What all addresses of a user must learn. ``hours`` is the time until a reset is due."""
 
-    event: Literal["reset", "deleted"]
+    event: Event
     hours: int = 0
 
     @property
     def subject(self) -> str:
-        if self.event == "deleted":
-            return "Your vault was deleted"
-        return "A reset of your vault was requested"
+        return _SUBJECTS[self.event]
 
     @property
     def text(self) -> str:
         """The body of a mail."""
-        if self.event == "deleted":
-            return (
-                "Your vault and all its data were deleted. The request was signed by your vault.\n"
-                "If that was not you, a person or a program has one of your vault's secrets.\n"
-            )
-        return (
-            "Somebody who was logged in as you asked to reset your vault.\n"
-            f"In {self.hours} hours, they can replace it by an empty one, and its data is lost.\n"
-            "\n"
-            "If that was you, wait, and create a new vault after that time.\n"
-            "If that was not you, open your vault, cancel the reset, and end your other sessions.\n"
-        )
+        return _TEXTS[self.event].format(hours=self.hours)
 
 
 # Sends a notice to all addresses of the user with this name. It raises if it cannot.

@@ -10,7 +10,7 @@ import secrets
 from protocol.common.primitives import equal
 from protocol.hardened.spake2 import admit_share
 from vault.core import statements
-from vault.core.attempts import TEMPORARY_ATTEMPTS, Attempts
+from vault.core.attempts import FREE_ATTEMPTS, TEMPORARY_ATTEMPTS, Attempts
 from vault.core.errors import Malformed
 from vault.core.exchanges import BeginRun, ConfirmRun, DeviceProof, Parameters, Proof, Run
 from vault.core.messages import RUN_BYTES, Opened, SecretPart
@@ -53,6 +53,9 @@ async def begin(parts: Parts, call: Call) -> bytes:
         attempts, is_looked_at = before.counted(parts.clock())
         await transaction.put_attempts(call.account, attempts)
         account = await transaction.account(call.account)
+    if is_looked_at and attempts.count == FREE_ATTEMPTS:
+        # Also for a user without an account, so that the work does not differ.
+        await call.tell(parts, "guessed")
     verifier, decoy = _verifier(parts.key, call.account, account), random_verifier()
     if account is None or not is_looked_at:
         verifier = decoy

@@ -1,6 +1,7 @@
 """Accounts over a real gateway: create, unlock, change, note, devices, reset, delete."""
 
 import secrets
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -260,6 +261,30 @@ async def test_a_device_that_is_not_there_cannot_be_signed_out(ann: VaultPeer) -
     assert (await ann.signed("DELETE", "/devices", body)).error == "refused"
 
 
+async def test_a_rekey_ends_the_sessions_of_the_devices_that_it_deletes(
+    vaults: RunningVault, ann: VaultPeer, tmp_path: Path
+) -> None:
+    kept_id, _ = await ann.put_device(opens=False)
+    await ann.put_device()
+    lost = await vaults.peer(tickets=tmp_path / "ticket")
+    assert await lost.unlock(PASSWORD)
+    await lost.put_device()
+    staying = await vaults.peer()
+    assert await staying.unlock(PASSWORD)
+    staying_id, _ = await staying.put_device(opens=False)
+    ann.revision = staying.revision
+    change, _, key = ann.rekey(OTHER, devices=[kept_id, staying_id])
+    await ann.commit(await ann.stage(change))
+    ann.key = key
+    # Ann's own session goes on, although a device that it registered was deleted.
+    assert len((await ann.state()).devices) == 2
+    assert (await staying.send("GET", "/parameters")).status == 200
+    with pytest.raises(Refused):
+        await lost.parameters()
+    with pytest.raises(TicketNotAccepted):
+        await lost.client.resume()
+
+
 # --- the note ---
 
 
@@ -284,6 +309,19 @@ async def test_the_largest_note_is_kept_and_a_larger_one_is_too_large(ann: Vault
     assert (await ann.signed("PUT", "/note", body)).error == "too_large"
 
 
+async def test_a_note_whose_length_shows_its_text_is_malformed(ann: VaultPeer) -> None:
+    for length in (29, 4_124, 4_126, 29 + 2 * 4_096 - 1):
+        body = PutNote(b"", bytes(length)).serialize()
+        assert (await ann.signed("PUT", "/note", body)).error == "malformed"
+    assert (await ann.write_note("short")).status == 204
+    sealed = await ann.sealed_note()
+    assert sealed is not None
+    change, _, _ = ann.rekey(OTHER, await ann.note(), sha256(sealed))
+    assert change.rekey is not None
+    short = replace(change, rekey=replace(change.rekey, note=sealed[:-1]))
+    assert (await ann.signed("POST", "/change", short.serialize())).error == "malformed"
+
+
 # --- reset and deletion ---
 
 
@@ -295,13 +333,14 @@ async def test_a_reset_opens_an_empty_account_after_7_days(
     hours = await thief.request_reset()
     assert 168 <= hours <= 169
     assert [(name, notice.event) for name, notice in vaults.notices] == [
-        ("ann@example.org", "reset")
+        ("ann@example.org", "created"),
+        ("ann@example.org", "reset"),
     ]
     assert (await ann.state()).is_to_be_reset
     # Another request changes nothing, and sends no mail.
     vaults.clock.offset_ms = DAY_MS
     assert await thief.request_reset() == hours - 24
-    assert len(vaults.notices) == 1
+    assert len(vaults.notices) == 2
     body = thief.creation(OTHER).serialize()
     assert (await thief.send("PUT", "/account", body)).error == "exists"
     vaults.clock.offset_ms = hours * HOUR_MS
@@ -314,7 +353,7 @@ async def test_a_reset_opens_an_empty_account_after_7_days(
 async def test_a_reset_expires_and_can_be_cancelled(vaults: RunningVault, ann: VaultPeer) -> None:
     thief = await vaults.peer()
     await thief.request_reset()
-    assert (await ann.signed("DELETE", "/reset")).status == 204
+    await ann.cancel_reset()
     assert not (await ann.state()).is_to_be_reset
     vaults.clock.offset_ms = 8 * DAY_MS
     body = thief.creation(OTHER).serialize()
@@ -323,6 +362,36 @@ async def test_a_reset_expires_and_can_be_cancelled(vaults: RunningVault, ann: V
     vaults.clock.offset_ms += 31 * DAY_MS
     assert (await thief.send("PUT", "/account", body)).error == "exists"
     assert not (await ann.state()).is_to_be_reset
+
+
+async def test_a_recorded_cancellation_does_not_cancel_a_later_reset(ann: VaultPeer) -> None:
+    await ann.request_reset()
+    body = Revision(ann.revision).serialize()
+    recorded = ann.signature("DELETE", "/reset", body)
+    await ann.cancel_reset()
+    await ann.request_reset()
+    assert (await ann.send("DELETE", "/reset", body, recorded)).error == "conflict"
+    assert (await ann.state()).is_to_be_reset
+
+
+async def test_5_passwords_in_a_row_are_mailed_once(vaults: RunningVault, ann: VaultPeer) -> None:
+    vaults.clock.stopped_at_ms = vaults.clock()
+    bob = await vaults.peer("bob@example.org")  # has no account
+    for peer in (ann, bob):
+        del vaults.notices[:]
+        for tries in range(1, 9):
+            await peer.begin("wrong")
+            assert len(vaults.notices) == (tries >= 5)
+        assert [(n, notice.event) for n, notice in vaults.notices] == [(peer.username, "guessed")]
+    # The wait ends, and the next row begins after a right password.
+    vaults.clock.stopped_at_ms += 30_000
+    await ann.begin("wrong")
+    vaults.clock.stopped_at_ms += 60_000
+    assert await ann.unlock(PASSWORD)
+    assert len(vaults.notices) == 1
+    for _ in range(5):
+        await ann.begin("wrong")
+    assert [notice.event for _, notice in vaults.notices] == ["guessed"] * 2
 
 
 async def test_without_an_account_there_is_no_reset(vaults: RunningVault) -> None:
@@ -338,7 +407,7 @@ async def test_a_deletion_deletes_everything_and_is_mailed(
     stale = Revision(bytes(32)).serialize()
     assert (await ann.signed("DELETE", "/account", stale)).error == "conflict"
     assert (await ann.delete()).status == 204
-    assert [notice.event for _, notice in vaults.notices] == ["deleted"]
+    assert [notice.event for _, notice in vaults.notices] == ["created", "deleted"]
     assert not await ann.unlock(PASSWORD)
     await ann.create(OTHER)
     assert await ann.note() is None

@@ -65,7 +65,7 @@ async def bodies_of(ann: VaultPeer) -> dict[tuple[str, str], bytes]:
         ("DELETE", "/devices"): DeleteDevice(ann.revision, device).serialize(),
         ("GET", "/note"): b"",
         ("PUT", "/note"): PutNote(sha256(sealed), sealed).serialize(),
-        ("DELETE", "/reset"): b"",
+        ("DELETE", "/reset"): Revision(ann.revision).serialize(),
     }
 
 
@@ -114,7 +114,7 @@ async def test_each_signature_is_of_one_method_target_and_body(ann: VaultPeer) -
         for other in others:
             assert (await ann.send(*other, body, signature)).error == "refused"
     before = ann.signature("PUT", "/note", bodies["PUT", "/note"])
-    other_body = PutNote(b"", b"\x01" * 40).serialize()
+    other_body = PutNote(b"", b"\x01" * 4_125).serialize()
     assert (await ann.send("PUT", "/note", other_body, before)).error == "refused"
     with_query = ann.signature("GET", "/account")
     assert (await ann.send("GET", "/account?x=1", b"", with_query)).error == "refused"
@@ -370,7 +370,7 @@ async def test_a_revoked_device_reads_and_changes_nothing(
     # It still has the old key, and a session of the user.
     for method, target in SIGNED:
         bodies = {
-            ("PUT", "/note"): PutNote(b"", b"\x01" * 40).serialize(),
+            ("PUT", "/note"): PutNote(b"", b"\x01" * 4_125).serialize(),
             ("DELETE", "/account"): Revision(device.revision).serialize(),
         }
         given = bodies.get((method, target), b"")

@@ -80,7 +80,7 @@ DEVICES = Table(
     Column("session", LargeBinary, nullable=False),
 )
 
-# The attempts at passwords. Users without an account have rows too, so that they cause the same work.
+# The attempts at passwords. Users without an account have rows too, so they cause the same work.
 ATTEMPTS = Table(
     "vault_attempts",
     METADATA,
