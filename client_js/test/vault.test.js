@@ -141,7 +141,9 @@ test('a reset waits, and is cancelled by the key; deletion leaves nothing', asyn
   const lost = await vaultOf(username);
   assert.ok((await lost.reset()) >= 167);
   await assert.rejects(lost.create(OTHER, paper().typeBack), ({ code }) => code === 'exists');
+  assert.equal((await vault.account()).isToBeReset, true);
   await vault.cancelReset();
+  assert.equal((await vault.account()).isToBeReset, false);
   await vault.remove();
   await assert.rejects(vault.note(), VaultLocked);
   await assert.rejects(lost.unlock(PASSWORD), WrongSecret);

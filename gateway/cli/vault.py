@@ -32,6 +32,10 @@ from .code import ask_code
 _STATE = "state.json"
 _TICKET = "ticket"
 _HOUR_S = 3600
+_RESET_WAITS = (
+    "A reset is waiting: somebody who was logged in as you asked for an empty vault in place of "
+    "this one. To keep this one: certless vault reset --cancel"
+)
 _Command = Callable[["_Opened", argparse.Namespace], Awaitable[None]]
 
 
@@ -43,6 +47,11 @@ class _Opened:
         self.vault = vault
         self.state = state
         self.folder = folder
+        self.reset_waits = False
+
+    async def look(self) -> None:
+        """See whether a reset waits. The command says so at its end."""
+        self.reset_waits = (await self.vault.account()).is_to_be_reset
 
     def keep(self) -> None:
         """Store what the next command needs."""
@@ -121,6 +130,8 @@ async def _run(arguments: argparse.Namespace) -> int:
             await arguments.command(opened, arguments)
         finally:
             vault.lock()
+            if opened.reset_waits:
+                _say(_RESET_WAITS)
     return 0
 
 
@@ -196,8 +207,10 @@ async def _open(opened: _Opened) -> Vault:
             sys.stderr.write("certless: this machine was signed out; give the password\n")
             opened.state.device = None
         else:
+            await opened.look()
             return opened.vault
     await opened.vault.unlock(await _ask_password())
+    await opened.look()
     return opened.vault
 
 
@@ -209,6 +222,7 @@ async def _init(opened: _Opened, _: argparse.Namespace) -> None:
 
 async def _unlock(opened: _Opened, _: argparse.Namespace) -> None:
     await opened.vault.unlock(await _ask_password())
+    await opened.look()
     await opened.enrol()
     _say("The vault is open on this machine.")
 
@@ -232,6 +246,7 @@ async def _passwd(opened: _Opened, _: argparse.Namespace) -> None:
 async def _recover(opened: _Opened, _: argparse.Namespace) -> None:
     code = await asyncio.to_thread(input, "Recovery code: ")
     await opened.vault.recover(code)
+    await opened.look()
     await opened.vault.change_password(await _ask_new_password())
     await opened.enrol()
     _say("The vault is open on this machine, and has a new password.")
@@ -308,6 +323,7 @@ async def _import(opened: _Opened, arguments: argparse.Namespace) -> None:
 async def _reset(opened: _Opened, arguments: argparse.Namespace) -> None:
     if arguments.cancel:
         await (await _open(opened)).cancel_reset()
+        opened.reset_waits = False
         _say("The reset is cancelled.")
     else:
         hours = await opened.vault.reset()

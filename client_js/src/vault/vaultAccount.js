@@ -212,6 +212,15 @@ export class VaultAccount {
     return codeOf('temporary', secret);
   }
 
+  /**
+   * `isToBeReset`: somebody asked for a reset. Show it to the user: `cancelReset` keeps the account.
+   * @returns {Promise<{ kdf: number, hasTemporary: boolean, isToBeReset: boolean }>}
+   */
+  async account() {
+    const { kdf, hasTemporary, isToBeReset } = await this.#refresh();
+    return { kdf, hasTemporary, isToBeReset };
+  }
+
   /** @returns {Promise<Device[]>} */
   async devices() {
     const key = this.#use();
@@ -257,7 +266,7 @@ export class VaultAccount {
   }
 
   async cancelReset() {
-    await this.#api.signed(this.#use(), 'DELETE', '/reset');
+    await this.#revise('DELETE', '/reset', {});
   }
 
   /** Deletes the account and all its data. */

@@ -25,6 +25,7 @@ const METHODS = /** @type {const} */ ({
   newRecoveryCode: 0,
   rekey: 1,
   temporaryKey: undefined,
+  account: undefined,
   devices: undefined,
   addDevice: undefined,
   signOut: undefined,

@@ -130,8 +130,14 @@ async def test_keys_change_and_machines_are_shut_out(
     await machine.run("import", str(file), answers=("drawer",))
     assert await machine.run("note") == "tea"
 
+    waits = "reset is waiting"
+    assert waits not in await machine.run("note")
     await machine.run("reset")
-    await machine.run("reset", "--cancel")
+    assert waits in await machine.run("note")
+    assert waits in await machine.run("passwd", answers=(OTHER, OTHER))
+    assert waits in await machine.run("devices", "--revoke", answers=(OTHER, OTHER))
+    assert waits not in await machine.run("reset", "--cancel")
+    assert waits not in await machine.run("note")
     status, text = await machine.ended("delete", answers=("no",))
     assert (status, "nothing was deleted" in text) == (2, True)
     await machine.run("lock")
