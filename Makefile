@@ -31,9 +31,9 @@ test-browser: $(VENV)/.test $(BUNDLE) .make/chromium .make/php .make/dokuwiki
 test-firefox: $(VENV)/.test $(BUNDLE) .make/firefox
 	cd client_js && $(WITH_PYTHON) $(WITHIN) 8m npm run test:firefox --silent
 
-test-python: $(VENV)/.test $(BUNDLE) \
+test-python: $(VENV)/.bench $(BUNDLE) \
 		.make/redis .make/postgresql .make/deploy .make/php .make/dokuwiki .make/openssl .make/curl \
-		.make/bearssl .make/machines .make/valgrind .make/cmake
+		.make/bearssl .make/machines .make/valgrind .make/cmake .make/wrk .make/chromium
 	$(WITHIN) 10m $(MAKE) --silent -C client_c tests machines constant-time
 	$(WITHIN) 35m $(PYTEST) -n 2 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --contexts='^$$|^protocol$$' --include='protocol/*' --fail-under=100
@@ -54,17 +54,9 @@ docs-options: $(VENV)/.test
 docs: $(VENV)/.docs
 	$(BIN)/python docs/api_reference.py
 
-bench: $(VENV)/.bench $(BUNDLE) .make/redis .make/deploy .make/chromium
-	$(WITHIN) 60m $(BIN)/python -m bench.run
-	$(WITHIN) 60m $(BIN)/python -m bench.flood
-	$(WITHIN) 60m $(BIN)/python -m bench.workers
-	$(WITHIN) 4h $(BIN)/python -m bench.growth
-	$(WITHIN) 60m $(BIN)/python -m bench.stalls
-	$(WITHIN) 30m $(BIN)/python -m bench.streams
-	$(WITHIN) 30m $(BIN)/python -m bench.streams 1024
-	$(WITHIN) 30m $(BIN)/python -m bench.connect
-	$(WITHIN) 30m $(BIN)/python -m bench.connect_transfer
-	$(WITH_PYTHON) $(WITHIN) 60m node bench/page_streams.mjs
+# All parts, or some: make bench PARTS="proxy stores".
+bench: $(VENV)/.bench $(BUNDLE) .make/wrk .make/redis .make/deploy .make/chromium
+	$(WITHIN) 60m $(BIN)/python -m bench $(PARTS)
 
 fuzz: $(VENV)/.test client_js/node_modules/.ready
 	cd client_js && CERTLESS_TABS_RUNS=10000 CERTLESS_TEST_MS=3600000 $(WITHIN) 2h node scripts/test.mjs test/tabs.test.js
@@ -200,6 +192,9 @@ $(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/script
 	@mkdir -p $(@D) && touch $@
 
 $(VENV)/.bench: $(VENV)/.test
-	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq wrk; }
 	$(BIN)/python -m pip install --quiet --editable '.[test,bench]'
 	@touch $@
+
+.make/wrk:
+	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq wrk; }
+	@mkdir -p $(@D) && touch $@

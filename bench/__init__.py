@@ -1,1 +1,1 @@
-"""The benchmark: ``make bench``, or ``python -m bench.run`` from the repository's root."""
+"""The benchmark: ``make bench``, or ``python -m bench`` from the repository's root."""

@@ -1,14 +1,12 @@
 """Large bodies through the mapped mode of ``certless connect``, beside two plain proxies.
 
-``python -m bench.connect_transfer [MIB]`` (default 1024). Upstream, gateway and connect are
-processes of their own and share the cores with the client. Growth is that of the peak memory
-(VmHWM) by the transfer, after a small one.
+Upstream, gateway and connect are processes of their own and share the cores with the client. Growth
+is that of the peak memory (VmHWM) by the transfer, after a small one.
 """
 
 import asyncio
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -20,15 +18,12 @@ import aiohttp
 from yarl import URL
 
 from bench.hops import MIB, pieces
-from bench.processes import Process, gateway, started
-from bench.streams import mailed_text
-from bench.targets import ROOT
-from protocol.common.codes import Code
-from protocol.common.typed_codes import read_code
+from bench.mails import mailed_code
+from bench.processes import Process, gateway, python, started
+from bench.results import ROOT, Row, Rows, Size, progress
 
-SIZE_MIB = 1024
 DIRECTIONS = ("down", "up")
-_WARM_MIB = 4
+_WARM_MIB = 1
 _LOGIN = "/.gateway/connect/login"
 
 
@@ -65,7 +60,7 @@ def sealed(upstream: str) -> Iterator[Chain]:
     """``connect`` in front of ``serve``, with a browser that has logged in."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        gateway(upstream, folder) as far,
+        gateway(upstream, mails=folder) as far,
         _connect(far.url, folder) as (near, door),
     ):
         yield Chain(near.url, asyncio.run(_log_in(near.url, door, Path(folder))), (near, far))
@@ -74,7 +69,7 @@ def sealed(upstream: str) -> Iterator[Chain]:
 @contextmanager
 def _connect(site: str, folder: str) -> Iterator[tuple[Process, URL]]:
     with subprocess.Popen(
-        [sys.executable, "-m", "certless", "connect", site, "--port", "0"],
+        python("certless", "connect", site, "--port", "0"),
         env={**os.environ, "XDG_STATE_HOME": folder},
         stdout=subprocess.PIPE,
         cwd=ROOT,
@@ -94,10 +89,9 @@ async def _log_in(url: str, door: URL, mails: Path) -> dict[str, str]:
         entered = await http.get(url + door.raw_path_qs, headers=headers, allow_redirects=False)
         headers["Cookie"] = entered.headers["Set-Cookie"].partition(";")[0]
         await http.post(url + _LOGIN, data={"address": "ann@example.org"}, headers=headers)
-        code = read_code(await mailed_text(mails))
-        assert isinstance(code, Code)
+        _, code = await mailed_code(mails)
         done = await http.post(
-            url + _LOGIN, data={"code": code.text}, headers=headers, allow_redirects=False
+            url + _LOGIN, data={"code": code}, headers=headers, allow_redirects=False
         )
         assert done.status == 303
     return headers
@@ -133,24 +127,24 @@ async def _once(http: aiohttp.ClientSession, url: str, direction: str, mib: int)
         raise RuntimeError(f"{size} bytes of {mib} MiB came")
 
 
-def main(mib: int) -> None:
-    print(f"{mib} MiB in pieces of 64 KiB, over two hops before the upstream\n")
-    print("| | MiB/s | to plain (aim 0.5) | near hop, MiB (growth) | far hop, MiB (growth) |")
-    print("|---|--:|--:|--:|--:|")
-    rates: dict[str, float] = {}
-    with started("bench.hops", "upstream") as upstream:
-        for kind, chain_to in (("plain", plain), ("connect", sealed)):
-            with chain_to(upstream.url) as chain:
-                for direction in DIRECTIONS:
-                    figures = asyncio.run(transfer(chain, direction, mib))
-                    rate = mib / figures.seconds
-                    share = rate / rates.setdefault(direction, rate)
-                    both = zip(figures.peaks, figures.growths, strict=True)
-                    memory = " | ".join(f"{peak:.0f} (+{growth:.0f})" for peak, growth in both)
-                    print(
-                        f"| {kind}, {direction} | {rate:.0f} | {share:.2f} | {memory} |", flush=True
-                    )
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if sys.argv[1:] else SIZE_MIB)
+def transfers(size: Size) -> Rows:
+    """Bodies of 1 GiB, in turn."""
+    mib, rows = size.of(1024, 2), {}
+    with (
+        started("bench.hops", "upstream") as upstream,
+        plain(upstream.url) as without,
+        sealed(upstream.url) as within,
+    ):
+        for direction in DIRECTIONS:
+            for kind, chain in (("plain", without), ("`connect`", within)):
+                figures = asyncio.run(transfer(chain, direction, mib))
+                row = rows[f"{kind}: {mib} MiB {direction}"] = Row()
+                row.add(
+                    rate=mib / figures.seconds,
+                    near_mib=figures.peaks[0],
+                    near_growth_mib=figures.growths[0],
+                    far_mib=figures.peaks[1],
+                    far_growth_mib=figures.growths[1],
+                )
+                progress(f"{kind}: {mib} MiB {direction}: {mib / figures.seconds:.0f} MiB/s")
+    return rows

@@ -7,18 +7,16 @@ so a blocked gateway is visible. Meanwhile wrk requests logins as fast as it get
 
 import asyncio
 import json
-import os
 import time
 from asyncio.subprocess import PIPE
-from dataclasses import dataclass, field
 from statistics import median, quantiles
 from typing import Any
 
 import aiohttp
 
 from bench.hardened_target import HardenedTarget, seal_order
-from bench.run import cores
-from bench.targets import ROOT, Server, python
+from bench.messages import Bench
+from bench.results import ROOT, Row, Rows, Size, progress
 from protocol.hardened.client_session import ClientSession
 
 LOGINS = 5000
@@ -29,23 +27,13 @@ QUIET_S = 5
 ROUNDS = 5
 
 
-@dataclass(slots=True)
-class Waits:
-    """Response times in milliseconds."""
-
-    ms: list[float] = field(default_factory=list)
-
-    @property
-    def figures(self) -> tuple[float, float, float]:
-        """The median, the 99th percentile and the worst."""
-        return median(self.ms), quantiles(self.ms, n=100)[98], max(self.ms)
-
-
-def figures(rounds: list[Waits]) -> str:
-    """The messages of all rounds, and the median of the rounds' results."""
-    count = sum(len(waits.ms) for waits in rounds)
-    medians = (median(figure) for figure in zip(*(waits.figures for waits in rounds), strict=True))
-    return f"{count:,} | " + " | ".join(f"{figure:.1f}" for figure in medians)
+def figures(waits_ms: list[float]) -> dict[str, float]:
+    """The median, the 99th percentile and the worst of some response times."""
+    return {
+        "p50_ms": median(waits_ms),
+        "p99_ms": quantiles(waits_ms, n=100)[98],
+        "worst_ms": max(waits_ms),
+    }
 
 
 class Traffic:
@@ -59,36 +47,36 @@ class Traffic:
         self._sessions = sessions
         self._sent = 0
 
-    async def send_until(self, ended: "asyncio.Future[Any]", waits: Waits) -> None:
-        """Raises: AssertionError, if a status is not 200."""
-        began_s, number, sent = time.perf_counter(), 0, list[asyncio.Task[None]]()
+    async def send_until(self, ended: "asyncio.Future[Any]") -> dict[str, float]:
+        """The response times. Raises: AssertionError, if a status is not 200."""
+        began_s, number, sent = time.perf_counter(), 0, list[asyncio.Task[float]]()
         while not ended.done():
             due_s = began_s + number / MESSAGES_PER_S
             body = self._next()
             await asyncio.sleep(due_s - time.perf_counter())
-            sent.append(asyncio.create_task(self._send(body, due_s, waits)))
+            sent.append(asyncio.create_task(self._send(body, due_s)))
             number += 1
-        await asyncio.gather(*sent)
+        return figures(await asyncio.gather(*sent))
 
     def _next(self) -> bytes:
         self._sent += 1
         session = self._sessions[self._sent % len(self._sessions)]
         return seal_order(session)[0].serialize("msgpack")
 
-    async def _send(self, body: bytes, due_s: float, waits: Waits) -> None:
+    async def _send(self, body: bytes, due_s: float) -> float:
         headers = {"Content-Type": "application/msgpack"}
         async with self._http.post(self._url, data=body, headers=headers) as answer:
             await answer.read()
             assert answer.status == 200, answer.status
-        waits.ms.append((time.perf_counter() - due_s) * 1000)
+        return (time.perf_counter() - due_s) * 1000
 
 
-async def flood(url: str, network: int) -> dict[str, float]:
-    """The results of ``LOGINS`` logins, each from another address in ``network``."""
+async def flood_with(url: str, count: int, network: int) -> dict[str, float]:
+    """The results of ``count`` logins, each from another address in ``network``."""
     began_s = time.perf_counter()
     wrk = await asyncio.create_subprocess_exec(
         *("nice", "wrk", "-t1", f"-c{CONNECTIONS}", "-d60s", "-s", "bench/flood.lua"),
-        *(url, "--", str(LOGINS), str(network)),
+        *(url, "--", str(count), str(network)),
         stdout=PIPE,
         cwd=ROOT,
     )
@@ -105,42 +93,30 @@ async def flood(url: str, network: int) -> dict[str, float]:
     raise RuntimeError("wrk ended before its time")
 
 
-async def bench() -> None:
-    """Rounds of quiet and flood, printed as a table."""
-    core, load_core = cores()
-    os.sched_setaffinity(0, {load_core})
-    server = await Server.start(core, python("bench.server", "--certless", "--limits"))
-    quiet = [Waits() for _ in range(ROUNDS)]
-    flooded = [Waits() for _ in range(ROUNDS)]
-    results = []
-    try:
-        async with aiohttp.ClientSession() as http:
-            target = HardenedTarget(server, http, "ecdh-gcm")
-            await target.check()
-            sessions = [await target.open_session() for _ in range(SESSIONS)]
-            await server.wait_until_idle()
-            traffic = Traffic(http, target.url, sessions)
-            for number in range(ROUNDS):
-                await traffic.send_until(
-                    asyncio.ensure_future(asyncio.sleep(QUIET_S)), quiet[number]
-                )
-                logins = asyncio.ensure_future(
-                    flood(f"{server.url}/.gateway/session/hello", 10 + number)
-                )
-                await traffic.send_until(logins, flooded[number])
-                results.append(await logins)
-    finally:
-        await server.stop()
-    print(f"| {MESSAGES_PER_S} messages a second | messages | p50 ms | p99 ms | worst ms |")
-    print("|---|--:|--:|--:|--:|")
-    print(f"| in quiet | {figures(quiet)} |")
-    print(f"| while {LOGINS:,} logins are asked for | {figures(flooded)} |")
-    for result in results:
-        print(
-            f"{LOGINS:,} logins in {result['seconds']:.1f} s: {result['let_in']:.0f} let in, "
-            f"{result['later']:.0f} told to come later, {result['others']:.0f} failed"
+async def flood(one: Bench, size: Size) -> Rows:
+    """Rounds without and with a flood."""
+    server = await one.python("bench.server", "--certless", "--limits")
+    target = HardenedTarget(server, one.http, "ecdh-gcm")
+    await target.check()
+    sessions = [await target.open_session() for _ in range(size.of(SESSIONS, 2))]
+    server.wait_until_idle()
+    traffic = Traffic(one.http, target.url, sessions)
+    count = size.of(LOGINS, 50)
+    quiet, flooded = Row(), Row()
+    for number in range(size.of(ROUNDS, 1)):
+        ended = asyncio.ensure_future(asyncio.sleep(size.of(QUIET_S, 1)))
+        quiet.add(**await traffic.send_until(ended))
+        logins = asyncio.ensure_future(
+            flood_with(f"{server.url}/.gateway/session/hello", count, 10 + number)
         )
-
-
-if __name__ == "__main__":
-    asyncio.run(bench())
+        waits = await traffic.send_until(logins)
+        result = await logins
+        fault = f"{result['others']:.0f} other responses" if result["others"] else ""
+        waits |= {
+            "accepted": result["let_in"],
+            "limited": result["later"],
+            "flood_s": result["seconds"],
+        }
+        flooded.add(fault, **waits)
+        progress(f"round {number + 1}: flood: p99 {waits['p99_ms']:.1f} ms")
+    return {"without a flood": quiet, f"while {count:,} logins are requested": flooded}

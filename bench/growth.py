@@ -1,34 +1,27 @@
 """Memory and time of a gateway as its sessions grow, on SQLite and on Redis.
 
-``python -m bench.growth [PICTURE.png]``
-
 For each store and each number of sessions: the store is filled with sessions and tickets as logins
 create them, a new gateway starts on one core, and messages are sent to it, each in another session.
 Redis and wrk share the other core. The result is CPU time (of the gateway, including its store if
 that is a thread of it, and of Redis), because other programs on the machine affect rates much more
-than CPU time. The rounds of all rows are interleaved, and a figure is the median of its rounds. A
-row in which any message was refused is invalid.
+than CPU time.
 """
 
 import asyncio
-import os
 import random
 import secrets
-import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import aiohttp
-from matplotlib import pyplot
 
 from bench.hardened_target import HardenedTarget, seal_order
+from bench.load import QUICK_MESSAGES, play
+from bench.messages import Bench
+from bench.processes import Process
 from bench.redis_process import RedisProcess, redis_process
-from bench.run import KIB, Sample, cores, play
-from bench.targets import Server, python
+from bench.results import Row, Rows, Size, progress
 from gateway.clock import system_clock
 from gateway.keys.keyring import KeyRing
 from gateway.keys.user_tags import UserTags
@@ -43,10 +36,10 @@ from protocol.hardened.suites import DEFAULT_REALM, ECDH_GCM
 
 KINDS = ("SQLite", "Redis")
 GROWTH = (1_000, 10_000, 100_000)
-ROUNDS = 5
-ROUND_S = 3
-MESSAGES = 18_000
-AIM = 1.1
+QUICK_GROWTH = (10, 20)
+ROUNDS = 3
+MESSAGES = 5_000
+MIB = 1024 * 1024
 _LIFETIME_MS = 6 * 3600 * 1000
 _AT_ONCE = 256
 
@@ -100,55 +93,17 @@ class GrownTarget(HardenedTarget):
     """A gateway with existing sessions; each message belongs to another one."""
 
     def __init__(
-        self, server: Server, http: aiohttp.ClientSession, clients: list[ClientSession]
+        self, server: Process, http: aiohttp.ClientSession, clients: list[ClientSession]
     ) -> None:
         super().__init__(server, http, ECDH_GCM.name)
         self._clients = clients
 
+    async def open_session(self) -> ClientSession:
+        return self._clients[0]
+
     async def corpus(self, count: int) -> Iterator[bytes]:
         chosen = random.choices(self._clients, k=count)  # noqa: S311 (which one is no secret)
         return (seal_order(client)[0].serialize("msgpack") for client in chosen)
-
-
-@dataclass(slots=True)
-class GrownRow:
-    """One store with one number of sessions."""
-
-    store: str
-    sessions: int
-    target: GrownTarget
-    redis: RedisProcess | None
-    stored_bytes: int
-    started_bytes: int
-    samples: list[Sample] = field(default_factory=list)
-    redis_us: list[float] = field(default_factory=list)
-    resident: list[int] = field(default_factory=list)
-
-    @property
-    def cpu_us(self) -> float:
-        return median(sample.cpu_us for sample in self.samples)
-
-    @property
-    def store_us(self) -> float:
-        return median(self.redis_us) if self.redis_us else 0.0
-
-    @property
-    def total_us(self) -> float:
-        """CPU time of a message, in gateway and store."""
-        return self.cpu_us + self.store_us
-
-    @property
-    def fault(self) -> str:
-        return "; ".join(sorted({sample.fault for sample in self.samples} - {""}))
-
-    async def play(self) -> None:
-        before_s = self.redis.cpu_s() if self.redis else 0.0
-        sample = await play(self.target, MESSAGES, ROUND_S)
-        self.samples.append(sample)
-        self.resident.append(self.target.server.resident_bytes())
-        if self.redis:
-            answered = sample.rate * ROUND_S
-            self.redis_us.append((self.redis.cpu_s() - before_s) / answered * 1e6)
 
 
 def file_bytes(folder: Path, count: int) -> int:
@@ -156,111 +111,62 @@ def file_bytes(folder: Path, count: int) -> int:
     return sum(file.stat().st_size for file in folder.glob(f"{count}.db*"))
 
 
-async def grow(
-    stack: AsyncExitStack,
-    folder: Path,
-    kind: str,
-    count: int,
-    http: aiohttp.ClientSession,
-    core: int,
-    load_core: int,
-) -> GrownRow:
-    """A store with ``count`` sessions and a gateway on ``core`` that works on it."""
-    key_file = folder / f"{kind}-{count}.key"
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """A gateway with a store of ``sessions`` sessions."""
+
+    target: GrownTarget
+    redis: RedisProcess | None
+    stored_mib: float
+
+    async def play(self, row: Row, messages: int) -> None:
+        before_s = self.redis.cpu_s() if self.redis else 0.0
+        sample = await play(self.target, messages)
+        redis_s = self.redis.cpu_s() - before_s if self.redis else 0.0
+        redis_us = redis_s / sample.answered * 1e6
+        row.add(
+            sample.fault,
+            cpu_us=sample.cpu_us,
+            redis_us=redis_us,
+            total_us=sample.cpu_us + redis_us,
+            stored_mib=self.stored_mib,
+            resident_mib=self.target.server.resident_bytes() / MIB,
+        )
+
+
+async def grow(one: Bench, kind: str, count: int) -> Grown:
+    """A store with ``count`` sessions and a gateway that works on it."""
+    key_file = one.folder / f"{kind}-{count}.key"
     keyring = KeyRing.from_file(key_file)
     redis = None
     if kind == "Redis":
-        redis = await stack.enter_async_context(redis_process(load_core))
+        redis = await one.stack.enter_async_context(redis_process(one.load_core))
         url = redis.url
     else:
-        url = f"sqlite:{folder / f'{count}.db'}"
+        url = f"sqlite:{one.folder / f'{count}.db'}"
     store = store_from_url(url)
     await store.open()
     empty = await redis.used_bytes() if redis else 0
     clients = await fill(store, keyring, count)
     await store.close()
-    stored = await redis.used_bytes() - empty if redis else file_bytes(folder, count)
-    command = python(
-        "bench.server",
-        "--certless",
-        "--store",
-        url,
-        "--key-file",
-        str(key_file),
-        "--key-pool-size=1",
-    )
-    server = await Server.start(core, command)
-    stack.push_async_callback(server.stop)
-    await server.wait_until_idle()
-    print(f"{kind}: {count:,} sessions", file=sys.stderr)
-    return GrownRow(
-        kind, count, GrownTarget(server, http, clients), redis, stored, server.resident_bytes()
-    )
+    stored = await redis.used_bytes() - empty if redis else file_bytes(one.folder, count)
+    own = ("--store", url, "--key-file", str(key_file), "--key-pool-size=1")
+    server = await one.python("bench.server", "--certless", *own)
+    server.wait_until_idle()
+    progress(f"{kind}: {count:,} sessions")
+    return Grown(GrownTarget(server, one.http, clients), redis, stored / MIB)
 
 
-def print_table(rows: list[GrownRow]) -> None:
-    print("| store | sessions | CPU µs a message (gateway + Redis) | to 1,000 | store | gateway |")
-    print("|---|--:|--:|--:|--:|--:|")
-    for row in rows:
-        first = next(other for other in rows if other.store == row.store)
-        spent = f"{row.cpu_us:,.0f}" + (f" + {row.store_us:,.0f}" if row.redis else "")
-        ratio = f"{row.total_us / first.total_us:.2f}"
-        stored, resident = row.stored_bytes / KIB**2, median(row.resident) / KIB**2
-        figures = f"{spent} | {ratio} | {stored:,.1f} MiB | {resident:,.0f} MiB"
-        print(
-            f"| {row.store} | {row.sessions:,} | "
-            + (f"VOID: {row.fault} | | | |" if row.fault else f"{figures} |")
-        )
-    worst = max(
-        row.total_us / next(r for r in rows if r.store == row.store).total_us for row in rows
-    )
-    print(f"\nPer message at most {worst:.2f} of what 1,000 sessions take (aim: {AIM}).")
-
-
-def draw(rows: list[GrownRow], path: Path) -> None:
-    """The table as a chart: the cost of a message, and the memory of sessions."""
-    figure, (time, memory) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for kind, color in (("SQLite", "tab:green"), ("Redis", "tab:red")):
-        grown = [row for row in rows if row.store == kind]
-        sessions = [row.sessions for row in grown]
-        time.plot(sessions, [row.total_us for row in grown], "o-", color=color, label=kind)
-        stored = [row.stored_bytes / KIB**2 for row in grown]
-        resident = [median(row.resident) / KIB**2 for row in grown]
-        memory.plot(sessions, stored, "o-", color=color, label=f"{kind}: the store")
-        memory.plot(sessions, resident, "s--", color=color, label=f"{kind}: the gateway")
-    time.set(title="CPU time of a message", ylabel="µs, gateway and Redis")
-    time.set_ylim(bottom=0)
-    memory.set(title="Memory, and the file of SQLite", ylabel="MiB")
-    for axes in (time, memory):
-        axes.set(xscale="log", xlabel="open sessions")
-        axes.grid(alpha=0.3)
-        axes.legend()
-    figure.savefig(path, dpi=110)
-
-
-async def growth(path: Path | None) -> None:
-    """The table, printed; the picture, written."""
-    core, load_core = cores()
-    os.sched_setaffinity(0, {load_core})
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="certless-growth-")))
-        http = await stack.enter_async_context(aiohttp.ClientSession())
-        rows = [
-            await grow(stack, folder, kind, count, http, core, load_core)
-            for kind in KINDS
-            for count in GROWTH
-        ]
-        for number in range(ROUNDS):
-            for row in rows:
-                await row.play()
-                print(
-                    f"round {number + 1}: {row.store} {row.sessions:,}: {row.samples[-1]}",
-                    file=sys.stderr,
-                )
-    print_table(rows)
-    if path:
-        draw(rows, path)
-
-
-if __name__ == "__main__":
-    asyncio.run(growth(Path(sys.argv[1]) if sys.argv[1:] else None))
+async def growth(one: Bench, size: Size) -> Rows:
+    """The CPU time of a message and the memory, by the number of sessions."""
+    grown = {
+        f"{kind}, {count:,} sessions": await grow(one, kind, count)
+        for kind in KINDS
+        for count in (QUICK_GROWTH if size.quick else GROWTH)
+    }
+    rows = {name: Row() for name in grown}
+    for number in range(size.of(ROUNDS, 1)):
+        for name, one_grown in grown.items():
+            await one_grown.play(rows[name], size.of(MESSAGES, QUICK_MESSAGES))
+            progress(f"round {number + 1}: {name}: {rows[name].figures['total_us'][-1]:.0f} us")
+    return rows

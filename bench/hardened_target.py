@@ -3,11 +3,14 @@
 import json
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import aiohttp
 
+from bench.mails import mailed_code
+from bench.processes import Process
 from bench.server import ROUTE
-from bench.targets import ORDER, ORDER_JSON, Server, Target
+from bench.targets import ORDER, ORDER_JSON, Target
 from gateway.clock import system_clock
 from protocol.classic.dialects import DEFAULT_PREFIX
 from protocol.common.codes import Code
@@ -43,10 +46,9 @@ class HardenedTarget(Target):
 
     path = DEFAULT_PREFIX + "/message"
     content_type = _MSGPACK
-    again = False
     logins = 0
 
-    def __init__(self, server: Server, http: aiohttp.ClientSession, suite: str) -> None:
+    def __init__(self, server: Process, http: aiohttp.ClientSession, suite: str) -> None:
         super().__init__(server, http)
         self._suite = HARDENED_SUITES[suite]
         self._pair = RsaPrivateKey.generate() if self._suite.wraps else None
@@ -81,8 +83,8 @@ class HardenedTarget(Target):
 
     async def open_session(self) -> ClientSession:
         """A new session."""
-        awaited, _ = await self.request_code()
-        code = Code((await self.server.line())["code"])
+        awaited, address = await self.request_code()
+        code = Code((await self.codes(1))[address])
         share, pending_share = awaited.enter(code, secrets.token_bytes)
         public_key = self._pair.public if self._pair else None
         message, pending = pending_share.open(await self.send_share(share), public_key)
@@ -100,3 +102,15 @@ class HardenedTarget(Target):
         answer = await self._post("/message", envelope.serialize("msgpack"))
         opened = pending.open(Envelope.parse("msgpack", answer), 0)
         assert json.loads(opened.body) == ORDER
+
+
+class MailedTarget(HardenedTarget):
+    """``serve``, which writes its mails to a folder."""
+
+    def __init__(self, server: Process, http: aiohttp.ClientSession, mails: Path) -> None:
+        super().__init__(server, http, "ecdh-gcm")
+        self._mails = mails
+
+    async def codes(self, count: int) -> dict[str, str]:
+        """The codes of the last ``count`` logins, by address."""
+        return dict([await mailed_code(self._mails) for _ in range(count)])

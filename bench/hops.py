@@ -110,7 +110,8 @@ def proxy(target: str | None) -> web.Application:
     http: list[aiohttp.ClientSession] = []
 
     async def session(_: web.Application) -> AsyncIterator[None]:
-        async with aiohttp.ClientSession(auto_decompress=False) as opened:
+        no_cookies = aiohttp.DummyCookieJar()
+        async with aiohttp.ClientSession(auto_decompress=False, cookie_jar=no_cookies) as opened:
             http.append(opened)
             yield
 

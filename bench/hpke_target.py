@@ -9,8 +9,9 @@ from hpke_http.transport import REQUEST_MEDIA_TYPE
 from yarl import URL
 
 from bench.asgi_server import KEY_ID, PSK_ID, TRANSPORT_PATH
+from bench.processes import Server
 from bench.server import ROUTE
-from bench.targets import ORDER, ORDER_JSON, Server, Target
+from bench.targets import ORDER, ORDER_JSON, Target
 from protocol.common.codec import parse_json_object
 
 
@@ -19,7 +20,6 @@ class HpkeTarget(Target):
 
     path = TRANSPORT_PATH
     content_type = REQUEST_MEDIA_TYPE
-    again = False
 
     def __init__(self, server: Server, http: aiohttp.ClientSession) -> None:
         super().__init__(server, http)

@@ -3,7 +3,7 @@
 //
 //   node node_server.mjs pem      imports the PEM at every call, as the original library does
 //   node node_server.mjs keys     keeps KeyObjects
-//   node node_server.mjs rsa      microseconds of CPU of one private and one public operation
+//   node node_server.mjs rsa COUNT  microseconds of CPU of one private and one public operation
 //
 // It prints {"port": ...} and ends when its standard input ends. POST /sessions {"publicKey"} replaces
 // the login. It omits strict checks (duplicate members, canonical base64, uniform rejection).
@@ -15,7 +15,7 @@ const MAX_MESSAGES = 4096;
 const OAEP = { padding: crypto.constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' };
 const IV = Buffer.from('0'.repeat(16));
 
-const [mode] = process.argv.slice(2);
+const [mode, count] = process.argv.slice(2);
 const sessions = new Map();
 
 class Refused extends Error {}
@@ -129,5 +129,5 @@ function measureRsa(rounds) {
   console.log(JSON.stringify({ rsa_us: (user + system) / rounds }));
 }
 
-if (mode === 'rsa') measureRsa(1500);
+if (mode === 'rsa') measureRsa(Number(count));
 else serve();

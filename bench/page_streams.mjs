@@ -1,7 +1,7 @@
 /**
  * 200 MB down and up in Chromium on an insecure origin (no WebCrypto), beside an idle page: the longest task of the
  * page's main thread (CPU time), the longest delay of a timer (time), and the peaks of the JavaScript heaps.
- * Usage: make bundle, then node bench/page_streams.mjs [runs] [megabytes]
+ * Usage: make bundle, then node bench/page_streams.mjs RUNS MEGABYTES IDLE-MS. It prints one line of JSON for each row.
  */
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -9,9 +9,8 @@ import http from 'node:http';
 import { INSECURE_HOST, launch, newVisitor } from '../client_js/test/browser/chromium.js';
 import { startGateway } from '../client_js/test/gateway.js';
 
-const runs = Number(process.argv[2] ?? 5);
-const size = Number(process.argv[3] ?? 200) * 1e6;
-const IDLE_MS = 10_000;
+const [runs, megabytes, idleMs] = process.argv.slice(2).map(Number);
+const size = megabytes * 1e6;
 const BEAT_MS = 5;
 const HEAP_MS = 50;
 const LIMIT_MS = 300_000;
@@ -142,9 +141,8 @@ try {
     window.session = await certless.login({ username: 'ann@example.org', code: () => mailedCode('ann@example.org') });
   });
   await page.evaluate(watchBlocks, BEAT_MS);
-  console.log(`${size / 1e6} MB; WebCrypto: ${await page.evaluate(() => Boolean(globalThis.crypto?.subtle))}; Workers: ${page.workers().length}`);
-  console.log('| | longest task, CPU ms | timer late, ms | MB/s | heap of the page, MB | of the Worker, MB |');
-  console.log('|---|--:|--:|--:|--:|--:|');
+  if (await page.evaluate(() => Boolean(globalThis.crypto?.subtle))) throw new Error('the page has WebCrypto');
+  if (page.workers().length === 0) throw new Error('no Worker');
   for (let run = 0; run < runs; run += 1) {
     for (const [name, work] of Object.entries(works)) {
       const stop = name === 'idle' ? async () => ({ page: 0, worker: 0 }) : await watchHeaps(page);
@@ -152,13 +150,14 @@ try {
       await page.evaluate(() => longestBlock());
       const startedMs = performance.now();
       // Not page.evaluate, which tests bound to a minute.
-      await page.mainFrame().evaluate(`(${work})(${size}, ${IDLE_MS})`);
+      await page.mainFrame().evaluate(`(${work})(${size}, ${idleMs})`);
       const seconds = (performance.now() - startedMs) / 1000;
       const blockedMs = await page.evaluate(() => longestBlock());
       const taskMs = longestTask(await browser.stopTracing());
       const peak = await stop();
-      const rate = name === 'idle' ? '' : (size / 1e6 / seconds).toFixed(1);
-      console.log(`| ${name} | ${taskMs.toFixed(1)} | ${blockedMs.toFixed(0)} | ${rate} | ${peak.page.toFixed(1)} | ${peak.worker.toFixed(1)} |`);
+      const figures = { task_ms: taskMs, late_ms: blockedMs, mb_per_s: size / 1e6 / seconds, page_mb: peak.page, worker_mb: peak.worker };
+      if (name === 'idle') delete figures.mb_per_s;
+      console.log(JSON.stringify({ name, figures }));
     }
   }
 } finally {

@@ -1,13 +1,15 @@
-"""Measurements that need a new process; each probe prints one line of JSON.
+"""Measurements that need a new process: ``python -m bench.probes PROBE COUNT``.
 
-``rsa``       CPU time of one private and one public operation, without anything around them
+Each probe prints one line of JSON.
+
+``rsa``       CPU time of one private and one public operation, without any other work
 ``keygen``    RSA pairs a second in one thread
-``keys``      resident memory of the key objects of 2,000 sessions
-``sessions``  resident memory of 2,000 enrolled sessions, keys and all
-``messages``  resident memory of what is kept of each claimed message
+``keys``      resident memory of the key objects of one of COUNT sessions
+``sessions``  resident memory of one of COUNT enrolled sessions, with its keys
+``messages``  resident memory of each claimed message in COUNT sessions
 
-The 2,000 pairs come from 64 primes taken two by two: each has a modulus of its own and weighs what
-any other weighs, but takes a moment to make. Each key is used once, as those of a session are.
+The pairs come from 64 primes: each pair of primes gives another modulus. These RSA pairs need as
+much memory as others, but are fast to make. Each key is used once, as in a session.
 """
 
 import asyncio
@@ -32,30 +34,25 @@ from protocol.classic.freshness import MAX_MESSAGES
 from protocol.common.codes import mint_code, mint_token, session_id
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
 
-SESSIONS = 2000
-SPENT_SESSIONS = 20
-RSA_ROUNDS = 1500
-KEYGEN_S = 3.0
 OAEP = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
 
 
-def rsa_operations() -> dict[str, float]:
+def rsa_operations(count: int) -> dict[str, float]:
     """Microseconds of CPU of one unwrap and one wrap (2048 bits, OAEP-SHA256)."""
     key = rsa.generate_private_key(65537, 2048)
     public, secret = key.public_key(), b"0" * 32
     start_s = time.process_time()
-    for _ in range(RSA_ROUNDS):
+    for _ in range(count):
         key.decrypt(public.encrypt(secret, OAEP), OAEP)
-    return {"rsa_us": (time.process_time() - start_s) / RSA_ROUNDS * 1e6}
+    return {"rsa_us": (time.process_time() - start_s) / count * 1e6}
 
 
-def keygen() -> dict[str, float]:
-    """Pairs a second of CPU time, over at least three seconds."""
-    made, start_s = 0, time.process_time()
-    while time.process_time() - start_s < KEYGEN_S:
+def keygen(count: int) -> dict[str, float]:
+    """Pairs a second of CPU time."""
+    start_s = time.process_time()
+    for _ in range(count):
         RsaPrivateKey.generate()
-        made += 1
-    return {"pairs_per_s": made / (time.process_time() - start_s)}
+    return {"pairs_per_s": count / (time.process_time() - start_s)}
 
 
 def resident_bytes() -> int:
@@ -105,9 +102,9 @@ async def _claimed_token(sessions: Sessions, user: str) -> str:
     return token
 
 
-async def session_memory(with_sessions: bool) -> dict[str, float]:
+async def session_memory(count: int, with_sessions: bool) -> dict[str, float]:
     """Bytes a session: of its keys alone, or of everything that ``Sessions.enrol`` keeps."""
-    private_ders = list(_pairs_der(SESSIONS))
+    private_ders = list(_pairs_der(count))
     # The client's key is another one than the session's: the list turned by one.
     ders = [RsaPrivateKey.from_der(der).public.to_der() for der in private_ders]
     material = list(zip(private_ders, ders[1:] + ders[:1], strict=True))
@@ -123,14 +120,14 @@ async def session_memory(with_sessions: bool) -> dict[str, float]:
             assert await sessions.enrol(token, user, *keys)
         else:
             kept.append(keys)
-    return {"bytes": (resident_bytes() - before) / SESSIONS}
+    return {"bytes": (resident_bytes() - before) / count}
 
 
-async def message_memory() -> dict[str, float]:
+async def message_memory(count: int) -> dict[str, float]:
     """Bytes a message, in sessions that have spent all theirs."""
     sessions = _memory_sessions()
     pair = RsaPrivateKey.generate()
-    tokens = [await _claimed_token(sessions, "ann@example.org") for _ in range(SPENT_SESSIONS)]
+    tokens = [await _claimed_token(sessions, "ann@example.org") for _ in range(count)]
     for token in tokens:
         await sessions.enrol(token, "ann@example.org", pair, pair.public)
     before = resident_bytes()
@@ -142,19 +139,20 @@ async def message_memory() -> dict[str, float]:
             tag = live.keys.passphrase_tag(str(number).encode())
             claim = live.keys.nonce_claim(str(number), tag)
             assert await sessions.claim(live.session, claim, system_clock())
-    return {"bytes": (resident_bytes() - before) / SPENT_SESSIONS / MAX_MESSAGES}
+    return {"bytes": (resident_bytes() - before) / count / MAX_MESSAGES}
 
 
 def main() -> None:
-    match sys.argv[1]:
+    what, count = sys.argv[1], int(sys.argv[2])
+    match what:
         case "rsa":
-            result = rsa_operations()
+            result = rsa_operations(count)
         case "keygen":
-            result = keygen()
-        case "keys" | "sessions" as what:
-            result = asyncio.run(session_memory(what == "sessions"))
+            result = keygen(count)
+        case "keys" | "sessions":
+            result = asyncio.run(session_memory(count, what == "sessions"))
         case "messages":
-            result = asyncio.run(message_memory())
+            result = asyncio.run(message_memory(count))
         case unknown:
             sys.exit(f"no probe {unknown}")
     print(json.dumps(result))

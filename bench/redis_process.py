@@ -1,37 +1,23 @@
 """A Redis for a measurement: on loopback, in a temporary folder."""
 
 import asyncio
-import os
 import socket
 import tempfile
 from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 from redis.asyncio import Redis
 
+from bench.processes import Process, pinned
 
-@dataclass(frozen=True, slots=True)
-class RedisProcess:
+
+class RedisProcess(Process):
     """A running Redis."""
-
-    port: int
-    pid: int
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def cpu_s(self) -> float:
-        """CPU time so far, all threads."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     async def used_bytes(self) -> int:
         """The memory of its data, as Redis reports it."""
-        async with Redis(port=self.port) as redis:
+        async with Redis.from_url(self.url) as redis:
             return int((await redis.info("memory"))["used_memory"])
 
 
@@ -50,13 +36,12 @@ async def redis_process(core: int | None = None) -> AsyncIterator[RedisProcess]:
             "maxmemory-policy": "noeviction",
         }
         arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-        pinned = () if core is None else ("taskset", "-c", str(core))
         process = await asyncio.create_subprocess_exec(
-            *pinned, "redis-server", *arguments, stdout=DEVNULL
+            *pinned(core, "redis-server", *arguments), stdout=DEVNULL
         )
         try:
             await until_listening(port)
-            yield RedisProcess(port, process.pid)
+            yield RedisProcess(f"redis://127.0.0.1:{port}/0", process.pid)
         finally:
             process.terminate()
             await process.wait()

@@ -4,19 +4,16 @@ A corpus is made before it is sent, with its own sessions. Every message has its
 nonce, no session gets more messages than its limit, and the load generator encrypts nothing.
 """
 
-import asyncio
 import json
-import os
 import secrets
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 
+from bench.processes import Process, Server
+from bench.results import ROOT
 from bench.server import DIALECT, ROUTE
 from gateway.clock import system_clock
 from protocol.classic.client_exchange import (
@@ -34,11 +31,8 @@ from protocol.common.messages import HttpRequest, SealedMessage
 from protocol.common.primitives import RsaPrivateKey
 from protocol.common.rsa_keys import validate_public_key
 
-ROOT = Path(__file__).parent.parent
 NODE_SERVER = ROOT / "bench" / "node_server.mjs"
 BODY_BYTES = 1024
-_IDLE_S = 0.3
-_ENDS_WITHIN_S = 5
 
 _SUITE = Classic(DIALECTS[DIALECT])
 _NAMES = _SUITE.dialect.names
@@ -62,65 +56,9 @@ ORDER_JSON = serialize_json(ORDER)
 assert len(ORDER_JSON) == BODY_BYTES
 
 
-def python(module: str, *arguments: str) -> list[str]:
-    """The command of a module of this repository."""
-    return [sys.executable, "-m", module, *arguments]
-
-
 def node(mode: str) -> list[str]:
     """The command of the Node server in one of its modes."""
     return ["node", str(NODE_SERVER), mode]
-
-
-class Server:
-    """A process pinned to one core; it prints its port, and ends when its input ends."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self.said: dict[str, Any] = {}
-        self.url = "http://127.0.0.1:"
-
-    @classmethod
-    async def start(cls, core: int, command: list[str]) -> Self:
-        process = await asyncio.create_subprocess_exec(
-            "taskset", "-c", str(core), *command, stdin=PIPE, stdout=PIPE, cwd=ROOT
-        )
-        server = cls(process)
-        server.said = await server.line()
-        server.url += str(server.said["port"])
-        return server
-
-    async def line(self) -> dict[str, Any]:
-        """The next line of JSON that the server prints."""
-        assert self._process.stdout is not None
-        line = await asyncio.wait_for(self._process.stdout.readline(), 60)
-        return parse_json_object(line)
-
-    def cpu_s(self) -> float:
-        """CPU time of the process so far, all threads."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def resident_bytes(self) -> int:
-        """The memory of the process."""
-        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-
-    async def wait_until_idle(self) -> None:
-        """Wait until it uses no CPU, for example until its pool of RSA pairs is full."""
-        before_s = -1.0
-        while before_s != (now_s := self.cpu_s()):
-            before_s = now_s
-            await asyncio.sleep(_IDLE_S)
-
-    async def stop(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            await asyncio.wait_for(self._process.wait(), _ENDS_WITHIN_S)
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +74,23 @@ class Target:
 
     path = ROUTE
     content_type = "application/json"
-    again = True  # whether a message may be sent twice
 
-    def __init__(self, server: Server, http: aiohttp.ClientSession) -> None:
+    def __init__(self, server: Process, http: aiohttp.ClientSession) -> None:
         self.server = server
         self._http = http
+
+    async def codes(self, count: int) -> dict[str, str]:
+        """The codes of the last ``count`` logins, by address; the server prints them."""
+        assert isinstance(self.server, Server)
+        lines = [await self.server.line() for _ in range(count)]
+        return {line["address"]: line["code"] for line in lines}
 
     @property
     def url(self) -> str:
         return self.server.url + self.path
 
     async def corpus(self, count: int) -> Iterator[bytes]:
-        """``count`` request bodies, none of them sent before."""
+        """``count`` request bodies, none of them sent before; the echo repeats one."""
         return iter([ORDER_JSON])
 
     async def check(self) -> None:
@@ -166,7 +109,6 @@ class SealedTarget(Target):
     """An echo behind a session; calls go through ``{prefix}/message``."""
 
     path = DEFAULT_PREFIX + _PATHS.message
-    again = False
 
     def __init__(self, server: Server, http: aiohttp.ClientSession) -> None:
         super().__init__(server, http)
@@ -219,8 +161,8 @@ class CertlessTarget(SealedTarget):
         return SealedMessage.parse(answer, _NAMES), pending
 
     async def open_session(self) -> OpenSession:
-        token, _ = await self.request_code()
-        answer, pending = await self.send_login(token, (await self.server.line())["code"])
+        token, address = await self.request_code()
+        answer, pending = await self.send_login(token, (await self.codes(1))[address])
         return OpenSession(token, pending.open(answer))
 
 

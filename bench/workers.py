@@ -1,156 +1,56 @@
 """The gain of a second worker of ``serve``, on SQLite and on Redis.
 
-``python -m bench.workers``, and the last part of ``make bench``. Nothing is pinned: the workers,
-Redis, wrk and the upstream (nginx with a fixed answer) share the machine's two cores, so that a
-second worker cannot double the rate here. The rounds are interleaved, and a figure is their
-median. A row in which any message was refused is invalid.
+wrk, nginx (the upstream) and Redis share one of the two cores, so they take CPU time from the
+second worker. The figure ``elsewhere`` leaves their CPU time out: the rate, divided by the cores
+that the workers could use, times the number of workers. It includes the time that workers wait for
+a lock or a disk. It cannot show that the caches of the processor would be warmer without the load,
+so it is rather too low. It says nothing about more than two workers.
 """
 
-import asyncio
-import os
-import sys
-import tempfile
-from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-
-import aiohttp
-
 from bench.growth import GrownTarget, fill
-from bench.redis_process import free_port, redis_process, until_listening
-from bench.run import Row, play
-from bench.targets import ORDER_JSON, ROOT, Server, python
+from bench.load import ROUNDS, play, warm_up
+from bench.messages import Bench
+from bench.nginx import nginx
+from bench.processes import gateway
+from bench.redis_process import redis_process
+from bench.results import Row, Rows, Size, progress
 from gateway.keys.keyring import KeyRing
 from gateway.stores.urls import store_from_url
 
-ROUNDS = 3
-ROUND_S = 3
-MESSAGES = 24_000
 SESSIONS = 64
 WORKERS = (1, 2)
-_NGINX = """
-daemon off;
-worker_processes 1;
-pid {folder}/pid;
-error_log stderr crit;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    keepalive_requests 1000000;
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            default_type application/json;
-            return 200 '{body}';
-        }}
-    }}
-}}
-"""
+_CORES = 2
 
 
-class Served(Server):
-    """``serve`` and its workers."""
-
-    def __init__(self, process: Process, port: int) -> None:
-        super().__init__(process)
-        self.url = f"http://127.0.0.1:{port}"
-
-    def cpu_s(self) -> float:
-        """CPU time so far of the process and those that it has started."""
-        return sum(map(_cpu_s, _with_children(self._process.pid)))
-
-    async def stop(self) -> None:
-        self._process.terminate()
-        await self._process.wait()
-
-
-def _with_children(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(one for child in children for one in _with_children(int(child)))]
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@asynccontextmanager
-async def upstream(folder: Path) -> AsyncIterator[str]:
-    """nginx that answers every request with the order; its URL."""
-    port, settings = free_port(), folder / "nginx.conf"
-    body = ORDER_JSON.decode()
-    settings.write_text(_NGINX.format(folder=folder, port=port, body=body), encoding="utf-8")
-    process = await asyncio.create_subprocess_exec(
-        "nginx", "-p", str(folder), "-c", str(settings), stderr=DEVNULL
-    )
-    try:
-        await until_listening(port)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def serve(
-    stack: AsyncExitStack, url: str, key_file: Path, behind: str, workers: int
-) -> Served:
-    """A running gateway with ``workers`` workers."""
-    port = free_port()
-    command = python(
-        *("gateway", "serve", "--listen", f"127.0.0.1:{port}", "--workers", str(workers)),
-        *("--upstream", behind, "--any-address", "--mail", "console:"),
-        *("--store", url, "--key-file", str(key_file), "--suites", "ecdh-gcm"),
-    )
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=DEVNULL)
-    served = Served(process, port)
-    stack.push_async_callback(served.stop)
-    await until_listening(port)
-    return served
-
-
-async def measure() -> None:
-    """The table, printed."""
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="certless-bench-")))
-        http = await stack.enter_async_context(aiohttp.ClientSession())
-        behind = await stack.enter_async_context(upstream(folder))
-        redis = await stack.enter_async_context(redis_process())
-        key_file = folder / "key"
-        keyring = KeyRing.from_file(key_file)
-        rows = []
-        for name, url in (("SQLite", f"sqlite:{folder / 'db'}"), ("Redis", redis.url)):
-            store = store_from_url(url)
-            await store.open()
-            clients = await fill(store, keyring, SESSIONS)
-            await store.close()
-            for workers in WORKERS:
-                served = await serve(stack, url, key_file, behind, workers)
-                target = GrownTarget(served, http, clients)
-                rows.append(Row(f"{name}, workers {workers}", target, ""))
-        for number in range(ROUNDS):
-            for row in rows:
-                sample = await play(row.target, MESSAGES, ROUND_S)
-                row.samples.append(sample)
-                print(f"round {number + 1}: {row.name}: {sample.rate:.0f}/s", file=sys.stderr)
-    print_workers(rows)
-
-
-def print_workers(rows: list[Row]) -> None:
-    """Rates, and the ratio of each to that of one worker."""
-    print()
-    print("| serve in front of nginx, two cores for all | messages/s | CPU µs | to workers 1 |")
-    print("|---|--:|--:|--:|")
-    for number, row in enumerate(rows):
-        one = rows[number - number % len(WORKERS)]
-        figures = f"{row.rate:,.0f} | {row.cpu_us:,.0f} | {row.rate / one.rate:.2f}"
-        print(f"| {row.name} | {f'VOID: {row.fault} | | ' if row.fault else figures} |")
-
-
-if __name__ == "__main__":
-    asyncio.run(measure())
+async def workers(one: Bench, size: Size) -> Rows:
+    """``serve`` with one and with two workers."""
+    upstream = await one.stack.enter_async_context(nginx(one.folder, one.load_core))
+    redis = await one.stack.enter_async_context(redis_process(one.load_core))
+    both = f"{one.core},{one.load_core}"
+    key_file = one.folder / "key"
+    keyring = KeyRing.from_file(key_file)
+    targets = {}
+    for store_name, url in (("SQLite", f"sqlite:{one.folder / 'db'}"), ("Redis", redis.url)):
+        store = store_from_url(url)
+        await store.open()
+        clients = await fill(store, keyring, SESSIONS)
+        await store.close()
+        for count in WORKERS:
+            own = ("--store", url, "--key-file", str(key_file), "--suites", "ecdh-gcm")
+            server = one.stack.enter_context(
+                gateway(upstream, *own, "--workers", str(count), core=both)
+            )
+            target = GrownTarget(server, one.http, clients)
+            messages = size.of(await warm_up(target, size) * count, 100)
+            targets[f"{store_name}, workers {count}"] = (target, count, messages)
+    rows = {name: Row() for name in targets}
+    for number in range(size.of(ROUNDS, 1)):
+        for name, (target, count, messages) in targets.items():
+            sample = await play(target, messages)
+            usable = min(count, _CORES - sample.other_cores)
+            elsewhere = sample.rate / usable * count
+            rows[name].add(
+                sample.fault, rate=sample.rate, cpu_us=sample.cpu_us, elsewhere=elsewhere
+            )
+            progress(f"round {number + 1}: {name}: {sample.rate:,.0f}/s {sample.fault}")
+    return rows

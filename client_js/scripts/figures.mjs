@@ -1,12 +1,13 @@
 /**
  * Figures of the bundle in Chromium, on an insecure origin (no WebCrypto) and on a secure one.
- * Usage: npm run build && node scripts/figures.mjs [runs]
+ * Usage: npm run build && node scripts/figures.mjs [runs] [suites and dialects, for example ecdh-gcm]
  */
 import { readFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { launch, newVisitor, startSite } from '../test/browser/chromium.js';
 
 const runs = Number(process.argv[2] ?? 30);
+const names = process.argv.slice(3);
 
 /** @param {number[]} times */
 function figures(times) {
@@ -122,6 +123,7 @@ try {
     ['article-2016', 'article-2016', { dialect: 'article-2016' }],
     ['sfet-4-gcm', 'sfet-4-gcm', { dialect: 'sfet-4-gcm' }],
   ]) {
+    if (names.length > 0 && !names.includes(name)) continue;
     const site = await startSite(dialect);
     try {
       for (const [origin, path] of [site.insecure, site.secure].flatMap((one) => [[one, 'page'], [one, 'strict']])) {
