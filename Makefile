@@ -13,7 +13,7 @@ BUNDLE := gateway/bundle/client.js
 
 WITH_PYTHON := CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: run test test-node test-browser test-firefox test-python check docs docs-options bench fuzz fuzz-c bundle package clean
+.PHONY: run test test-node test-browser test-firefox test-python check docs docs-options bench profile fuzz fuzz-c bundle package clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run $(BUNDLE)
@@ -57,6 +57,10 @@ docs: $(VENV)/.docs
 # All parts, or some: make bench PARTS="proxy stores".
 bench: $(VENV)/.bench $(BUNDLE) .make/wrk .make/redis .make/deploy .make/chromium
 	$(WITHIN) 60m $(BIN)/python -m bench $(PARTS)
+
+# Flame graphs of the message path, in build/profile.
+profile: $(VENV)/.bench .make/wrk .make/deploy
+	$(WITHIN) 5m $(BIN)/python -m bench.profile
 
 fuzz: $(VENV)/.test client_js/node_modules/.ready
 	cd client_js && CERTLESS_TABS_RUNS=10000 CERTLESS_TEST_MS=3600000 $(WITHIN) 2h node scripts/test.mjs test/tabs.test.js
