@@ -8,6 +8,7 @@ from gateway.config.arguments import add_arguments
 from gateway.config.options import default_of
 from gateway.errors import ConfigError
 from gateway.options import SetupOptions
+from vault.core.errors import VaultError
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -32,7 +33,7 @@ def add(actions: Any) -> None:
         help="the key of the vault's server (default, for SQLite: PATH.key)",
     )
     add_arguments(serving, without=_OF_SERVE)
-    serving.set_defaults(run=_serve, errors=(), **dict.fromkeys(_OF_SERVE))
+    serving.set_defaults(run=_serve, errors=(VaultError,), **dict.fromkeys(_OF_SERVE))
 
 
 async def _serve(arguments: argparse.Namespace) -> int:

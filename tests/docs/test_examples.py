@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from frameworks import serving
 from gateways import CaughtMails
 from processes import ROOT, program
+from vault_peer import VaultPeer
 
 import gateway
 from certless.client import Client, Refused
@@ -36,6 +37,7 @@ def without_docstring(path: Path) -> str:
         ("python_rsa_key.py", "docs/clients.md"),
         ("second_check.py", "docs/users.md"),
         ("bound_key.py", "docs/binding.md"),
+        ("vault_app.py", "docs/vault.md"),
     ],
 )
 def test_the_python_examples_are_shown(name: str, page: str) -> None:
@@ -114,6 +116,22 @@ async def test_clients_call_the_wrapped_application(program: list[str], answer: 
     gateway.setup(app, users=gateway.AnyAddress(), mail=mails)
     async with serving(app) as url:
         assert (await run_client(program, mails, url)).startswith(f"200 {answer}")
+
+
+async def test_the_example_of_the_vault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with serving(load("vault_app")["app"]) as url, Client(url) as client:
+        await client.login("ann@example.org", code=partial(printed_code, capsys))
+        peer = VaultPeer(client)
+        await peer.create("correct horse battery")
+        assert (await peer.write_note("kept")).status == 204
+        assert await peer.unlock("correct horse battery")
+        await peer.request_reset()
+    assert "--- to ann@example.org: A reset of your vault" in capsys.readouterr().out
+    files = {path.name for path in tmp_path.iterdir()}  # noqa: ASYNC240
+    assert files == {"vault.db", "vault.db.key"}
 
 
 async def test_a_key_that_openssl_uses(tmp_path: Path) -> None:

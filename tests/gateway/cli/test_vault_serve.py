@@ -81,3 +81,15 @@ async def test_a_wrong_option_is_one_line(
         output, _ = await process.communicate()
     assert process.returncode == 2
     assert said in output.decode().splitlines()[-1]
+
+
+async def test_a_database_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
+    command = (
+        *("-m", "certless", "vault", "serve", "--any-address", "--listen", "127.0.0.1:0"),
+        *("--mail", "console:", "--database", f"postgresql://nobody@/none?host={tmp_path}"),
+        *("--vault-key-file", str(tmp_path / "vault.key")),
+    )
+    async with python(*command, stdout=PIPE, stderr=STDOUT) as process:
+        output, _ = await process.communicate()
+    assert process.returncode == 1
+    assert output.decode() == "certless: the vault's database does not answer: FileNotFoundError\n"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from postgresql_servers import PostgresqlProcess
 from sqlalchemy import text
 
 from certless import ConfigError
@@ -348,6 +349,12 @@ async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 async def test_a_database_that_does_not_answer_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="does not answer"):
         await Database(f"postgresql://nobody@/none?host={tmp_path}").open(KEY_ID)
+
+
+async def test_an_error_names_its_kind(postgresql_server: PostgresqlProcess) -> None:
+    url = postgresql_server.url.replace("/postgres?", "/missing?")
+    with pytest.raises(Unavailable, match="does not answer: InvalidCatalogNameError"):
+        await Database(url).open(KEY_ID)
 
 
 async def test_no_error_shows_a_value(database: Database) -> None:

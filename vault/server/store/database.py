@@ -66,8 +66,9 @@ async def _errors_named() -> AsyncIterator[None]:
 
 
 def _kind_of(error: Exception) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return type(cause).__name__
+    cause: BaseException = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    # asyncpg's own error is the cause of the one that SQLAlchemy makes of it.
+    return type(cause.__cause__ or cause).__name__
 
 
 def _engine(url: str) -> tuple[Path | None, AsyncEngine]:
