@@ -95,7 +95,7 @@ def install(
             request[OUTCOME] = await middleware.serve_socket(outer, connection)
             return socket
         request[OUTCOME] = reply.outcome
-        if _is_simple(request, reply) and len(app.on_response_prepare) <= own_signals:
+        if _is_simple(request, reply, own_signals):
             headers = _as_aiohttp_reads(reply.headers)
             if application_of is not None:
                 headers[hdrs.SERVER] = "certless"
@@ -235,10 +235,13 @@ class _Records(web.StreamResponse):
             raise
 
 
-def _is_simple(request: web.Request, reply: Reply) -> bool:
+def _is_simple(request: web.Request, reply: Reply, own_signals: int) -> bool:
     """Whether the reply to a sealed message needs nothing but its bytes."""
     is_usual = reply.status == 200 and reply.records is None and not reply.closes
-    return is_usual and request.method == hdrs.METH_POST and request.version == HttpVersion11
+    if not is_usual or request.method != hdrs.METH_POST or request.version != HttpVersion11:
+        return False
+    # The application can be a part of others, which have signals of their own.
+    return sum(len(one.on_response_prepare) for one in request.match_info.apps) <= own_signals
 
 
 def _as_aiohttp_reads(headers: CIMultiDict[str]) -> CIMultiDict[str]:

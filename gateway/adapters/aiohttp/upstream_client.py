@@ -47,7 +47,12 @@ class UpstreamClient:
         """Connections are kept until the end."""
         connector = aiohttp.TCPConnector(limit=self._limit, keepalive_timeout=_KEEPALIVE_S)
         async with aiohttp.ClientSession(
-            cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, connector=connector
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            connector=connector,
+            timeout=_CONNECT_TIMEOUT,
+            max_line_size=_HEADER_BYTES,
+            max_field_size=_HEADER_BYTES,
         ) as session:
             send_once(session)
             self._session = session

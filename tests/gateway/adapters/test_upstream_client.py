@@ -10,6 +10,7 @@ from functools import partial
 
 import aiohttp
 import pytest
+from aiohttp import web
 from frameworks import serving
 from gateways import CaughtMails
 from hostile_servers import Hostile, hostile
@@ -148,3 +149,25 @@ async def test_a_streamed_request_that_the_upstream_does_not_read(
             async with client.stream("PUT", "/", data=pieces()) as response:
                 assert response.status == 504
                 assert "did not read the request in time" in await response.text()
+
+
+async def test_a_websocket_whose_handshake_has_a_long_header() -> None:
+    async def chat(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        socket.headers["X-Long"] = "x" * 20_000
+        await socket.prepare(request)
+        await socket.send_str("hello")
+        await socket.close()
+        return socket
+
+    app, mails = web.Application(), CaughtMails()
+    app.router.add_get("/chat", chat)
+    async with serving(app) as url, asyncio.timeout(30):
+        proxy = gateway.reverse_proxy(url, users=gateway.AnyAddress(), mail=mails)
+        async with serving(proxy) as front, Client(front) as client:
+            await client.login("ann@example.org", code=mails.code)
+            async with client.ws("/chat") as socket:
+                assert (await socket.receive_str(), len(socket.headers["X-Long"])) == (
+                    "hello",
+                    20_000,
+                )
