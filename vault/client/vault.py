@@ -54,7 +54,7 @@ from vault.core.unlock_secrets import (
 from vault.core.wraps import IV_BYTES, Kind, unwrap, wrap
 
 from .api import Api
-from .errors import VaultLocked
+from .errors import VaultLocked, VaultRefused
 from .memory import Memory
 
 # Shows a new recovery code, and returns what the user typed when they were asked to type it back.
@@ -107,6 +107,8 @@ class Vault:
         self._key: AccountKey | None = None
         self._revision = b""
         self._timer: asyncio.TimerHandle | None = None
+        # The digest of the note that the caller knows, b"" if it knows that there is none.
+        self._known: bytes | None = None
         self.memory = Memory() if memory is None else memory
 
     @property
@@ -117,6 +119,7 @@ class Vault:
     def lock(self) -> None:
         """Drop the account key."""
         self._key = None
+        self._known = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -175,17 +178,25 @@ class Vault:
     async def note(self) -> str | None:
         """The text of the note. Raises: VaultError."""
         stored = await self._read_note()
+        self._known = _digest(stored)
         return None if stored is None else stored.note.text
 
     async def save_note(self, text: str) -> None:
-        """Replace the note that is there now. Raises: VaultError."""
+        """Replace the note.
+
+        If ``note`` or ``save_note`` was called since the vault was opened, replace only that note.
+        Raises: VaultRefused (``conflict``), if another device has written since; VaultError.
+        """
         stored = await self._read_note()
+        if self._known not in (None, _digest(stored)):
+            raise VaultRefused(409, "conflict")
         key = self._use()
         note = Note(1, text) if stored is None else Note(stored.note.sequence + 1, text)
-        previous = b"" if stored is None else stored.digest
-        body = PutNote(previous, note.seal(key, _iv())).serialize()
+        sealed = note.seal(key, _iv())
+        body = PutNote(_digest(stored), sealed).serialize()
         await self._api.signed(key, "PUT", "/note", body)
         self.memory.saw_note(note.sequence)
+        self._known = sha256(sealed)
 
     async def change_password(self, password: str) -> None:
         """Give the account another password. Raises: VaultError."""
@@ -234,6 +245,8 @@ class Vault:
             _check_recovery(staged, secret, key)
 
         await self._change(change, check)
+        if self._known == previous:
+            self._known = b"" if sealed is None else sha256(sealed)
         self._opened(owner, key, self._revision)
 
     async def temporary_key(self, lifetime_s: int = TEMPORARY_S) -> str:
@@ -291,7 +304,8 @@ class Vault:
 
     async def export_note(self, passphrase: str) -> bytes:
         """The note as a file that only ``passphrase`` opens. Raises: VaultError."""
-        text = await self.note() or ""
+        stored = await self._read_note()
+        text = "" if stored is None else stored.note.text
         salt = secrets.token_bytes(SALT_BYTES)
         return await asyncio.to_thread(seal_export, text, passphrase, salt, _iv(), STRONGEST_KDF)
 
@@ -393,6 +407,10 @@ class Vault:
         note = Note.open(key, sealed)
         self.memory.saw_note(note.sequence)
         return _StoredNote(note, sha256(sealed))
+
+
+def _digest(stored: _StoredNote | None) -> bytes:
+    return b"" if stored is None else stored.digest
 
 
 def _iv() -> bytes:

@@ -36,6 +36,8 @@ const MESSAGES = new Map([
   ['exists', 'You have a vault already. Unlock it.'],
   ['not_found', 'There is no change to read.'],
   ['too_large', 'This is too large for the vault.'],
+  ['unavailable', 'The service cannot store or mail anything now. Try again later.'],
+  ['suite_required', 'The vault needs a session of a hardened suite. Log in again by ecdh-gcm.'],
 ]);
 
 export class VaultApi {

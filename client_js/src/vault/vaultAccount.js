@@ -28,7 +28,7 @@ import { creationStatement, proofStatement, rekeyStatement, typedStatement } fro
 import { DEVICE_ID_BYTES, SECRET_BYTES, UnlockSecret, codeOf, readCode } from './core/unlockSecrets.js';
 import { unwrap, wrap } from './core/wraps.js';
 import { sign } from './primitives/ed25519.js';
-import { VaultApi } from './api.js';
+import { VaultApi, VaultRefused } from './api.js';
 
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
 /** @typedef {import('../primitives/contract.js').Primitives} Primitives */
@@ -73,6 +73,8 @@ export class VaultAccount {
   #revision = NOTHING;
   /** The largest sequence of a note that was seen. */
   #sequence = 0;
+  /** The digest of the note that the caller knows, NOTHING if it knows that there is none. @type {Bytes | null} */
+  #known = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** Called when the vault was locked. @type {(() => void) | null} */
@@ -99,6 +101,7 @@ export class VaultAccount {
     clearTimeout(this.#timer);
     this.#key?.n.fill(0);
     this.#key = null;
+    this.#known = null;
     this.onlock?.();
   }
 
@@ -153,14 +156,26 @@ export class VaultAccount {
     await this.#unlockBy('device', secret, id);
   }
 
-  /** The text of the note, or null. */
-  async note() {
-    return (await this.#readNote())?.text ?? null;
+  /** Starts the lock timer again, for instance because the user is typing. */
+  keepOpen() {
+    this.#use();
   }
 
-  /** @param {string} text */
+  /** The text of the note, or null. */
+  async note() {
+    const stored = await this.#readNote();
+    this.#known = stored?.digest ?? NOTHING;
+    return stored?.text ?? null;
+  }
+
+  /**
+   * Replaces the note. If `note` or `saveNote` was called since the vault was opened, it replaces only that note.
+   * @param {string} text
+   * @throws {VaultRefused} `conflict`: another device has written the note since
+   */
   async saveNote(text) {
     const stored = await this.#readNote();
+    if (this.#known && !equal(this.#known, stored?.digest ?? NOTHING)) throw new VaultRefused(409, 'conflict');
     await this.#writeNote(stored, text);
   }
 
@@ -198,6 +213,7 @@ export class VaultAccount {
       await this.#checkPassword(staged, password, key);
       await this.#checkRecovery(staged, secret, key);
     });
+    if (this.#known && equal(this.#known, note?.digest ?? NOTHING)) this.#known = sealed ? sha256(sealed) : NOTHING;
     old.n.fill(0);
     this.#opened(key, this.#revision);
   }
@@ -232,11 +248,12 @@ export class VaultAccount {
 
   /**
    * Adds this device to the list. With `canUnlock` it gets a secret, which it must keep to itself.
-   * @param {{ name: string, kind: string, canUnlock?: boolean }} device
+   * @param {{ name: string, kind: string, canUnlock?: boolean, id?: Bytes | null }} device `id` (16 bytes) is that of
+   *   an earlier call on this device, which it replaces
    */
-  async addDevice({ name, kind, canUnlock = false }) {
+  async addDevice({ name, kind, canUnlock = false, id: former = null }) {
     const key = this.#use();
-    const id = this.#primitives.randomBytes(DEVICE_ID_BYTES);
+    const id = former ?? this.#primitives.randomBytes(DEVICE_ID_BYTES);
     const record = await sealRecord(this.#primitives, key, id, { name, kind, day: Math.floor(Date.now() / DAY_MS) });
     const secret = canUnlock ? this.#primitives.randomBytes(SECRET_BYTES.device) : null;
     const unlock = secret && new UnlockSecret(key.account, 'device', secret);
@@ -252,7 +269,7 @@ export class VaultAccount {
 
   /** The note as a file that only `passphrase` opens. @param {string} passphrase */
   async exportNote(passphrase) {
-    return sealExport(this.#primitives, (await this.note()) ?? '', passphrase, STRONGEST_KDF);
+    return sealExport(this.#primitives, (await this.#readNote())?.text ?? '', passphrase, STRONGEST_KDF);
   }
 
   /** Replaces the note by that of a file. @param {Bytes} file @param {string} passphrase @throws {WrongSecret} */
@@ -423,6 +440,7 @@ export class VaultAccount {
     const note = await sealNote(this.#primitives, key, { sequence, text });
     await this.#api.signed(key, 'PUT', '/note', serialize({ previous: stored?.digest ?? NOTHING, note }));
     this.#sequence = sequence;
+    this.#known = sha256(note);
   }
 
   /** @param {Bytes} revision @param {Bytes} expected */

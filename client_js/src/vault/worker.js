@@ -19,6 +19,7 @@ const METHODS = /** @type {const} */ ({
   unlockTemporarily: undefined,
   unlockDevice: undefined,
   lock: undefined,
+  keepOpen: undefined,
   note: undefined,
   saveNote: undefined,
   changePassword: undefined,

@@ -201,6 +201,44 @@ async def test_of_two_notes_at_once_one_is_kept(sessions: Sessions) -> None:
     assert await one.note() in ("one", "two")
 
 
+async def test_a_note_does_not_replace_one_that_its_writer_has_not_read(
+    sessions: Sessions,
+) -> None:
+    one, two = await sessions.vault(), await sessions.vault()
+    await one.create(PASSWORD, Paper())
+    await two.unlock(PASSWORD)
+    assert await two.note() is None
+    await one.save_note("tea")
+    with pytest.raises(VaultRefused) as error:
+        await two.save_note("milk")
+    assert error.value.code == "conflict"
+    await two.export_note("for the drawer")
+    with pytest.raises(VaultRefused):
+        await two.save_note("milk")
+    assert await two.note() == "tea"
+    await two.save_note("milk")
+    await two.save_note("bread")
+    # After a lock, the vault knows no note.
+    one.lock()
+    await one.unlock(PASSWORD)
+    await one.save_note("tea")
+    assert await one.note() == "tea"
+
+
+async def test_a_rekey_keeps_what_is_known_of_the_note(sessions: Sessions) -> None:
+    one, two = await sessions.vault(), await sessions.vault()
+    await one.create(PASSWORD, Paper())
+    await one.save_note("tea")
+    await one.rekey(PASSWORD, Paper())
+    await one.save_note("milk")
+    await two.unlock(PASSWORD)
+    await two.save_note("bread")
+    await one.rekey(PASSWORD, Paper())
+    with pytest.raises(VaultRefused):
+        await one.save_note("coffee")
+    assert await one.note() == "bread"
+
+
 async def test_changes_of_two_devices_do_not_mix(sessions: Sessions) -> None:
     one, two = await sessions.vault(), await sessions.vault()
     await one.create(PASSWORD, Paper())
