@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
         "--port",
         type=int,
         default=8440,
-        help="port of the gateway (default 8440); the next six and the one 40 higher are used too",
+        help="port of the gateway (default 8440); the next seven and one 40 higher are used too",
     )
     add_argument(demo, "dialect")
     demo.set_defaults(run=_demo)
@@ -42,6 +42,7 @@ async def _demo(arguments: argparse.Namespace) -> int:
         smtp_port=port + 3 * step,
         figures_port=port + 4 * step,
         site_ports=(port + 5 * step, port + 6 * step, port + 40 * step),
+        vault_port=port + 7 * step,
         dialect=find_dialect(arguments.dialect or DEFAULT_DIALECT).name,
         stop=stop_signal(),
         announce=_announce,

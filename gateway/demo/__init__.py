@@ -28,6 +28,7 @@ from .legacy_site import LegacySite, legacy_site
 from .mailbox import Mailbox, MailboxPage, smtp_sink
 from .sample_api import sample_api
 from .tap import tapped
+from .vault_site import VaultSite, vault_site
 from .wire import Wire
 
 __all__ = ["Places", "introduction", "run", "running"]
@@ -137,6 +138,7 @@ async def run(
     smtp_port: int = 8443,
     figures_port: int = 8444,
     site_ports: tuple[int, int, int] = (8445, 8446, 8480),
+    vault_port: int = 8447,
     dialect: str = DEFAULT_DIALECT,
     stop: asyncio.Event | None = None,
     announce: Callable[[str], object] = print,
@@ -144,15 +146,16 @@ async def run(
     """Run the demo until ``stop`` is set, or until cancelled if there is none. Then shut it down.
 
     ``announce`` receives each line of the introduction. ``site_ports`` are those of the notebook,
-    its gateway and ``connect``. The other arguments are those of ``running``. Raises: ConfigError,
-    in one line.
+    its gateway and ``connect``, ``vault_port`` is that of the vault. The other arguments are those
+    of ``running``. Raises: ConfigError, in one line.
     """
     ports = (port, mailbox_port, api_port, smtp_port, figures_port)
     async with (
         running(host, *ports, dialect) as places,
+        vault_site(places.smtp, places.mailbox, vault_port) as vault,
         legacy_site(places.smtp, *site_ports) as site,
     ):
-        for line in [*introduction(places, dialect), *_of_site(site)]:
+        for line in [*introduction(places, dialect), *_of_vault(vault), *_of_site(site)]:
             announce(line)
         await (stop or asyncio.Event()).wait()
 
@@ -181,6 +184,15 @@ def introduction(places: Places, dialect: str) -> list[str]:
         *lines,
         "A request without a login is refused:",
         f"  curl -i {places.gateway}/orders",
+    ]
+
+
+def _of_vault(vault: VaultSite) -> list[str]:
+    return [
+        "",
+        "A vault: the server keeps a note that it cannot read (docs/vault.md):",
+        f"  Vault    {vault.url}",
+        f"  its database is {vault.database}",
     ]
 
 

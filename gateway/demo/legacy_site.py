@@ -18,9 +18,11 @@ from yarl import URL
 
 from certless.connect.errors import CannotStart
 from certless.connect.mapped import mapped_mode
-from gateway import AnyAddress, ConfigError, reverse_proxy
+from gateway import AnyAddress, reverse_proxy
 from protocol.classic.dialects import DEFAULT_PREFIX
 from protocol.hardened.suites import DEFAULT_REALM
+
+from .serving import served
 
 _COOKIE = "notebook"
 _MAX_VISITORS = 1000
@@ -134,23 +136,6 @@ def _page(content: str) -> web.Response:
 
 
 @asynccontextmanager
-async def _served(app: web.Application, port: int) -> AsyncIterator[str]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    try:
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", port).start()
-        except OSError as error:
-            raise ConfigError(
-                f"port {port}, for the notebook: {error.strerror}; choose another --port"
-            ) from None
-        host, number = runner.addresses[0][:2]
-        yield f"http://{host}:{number}"
-    finally:
-        await runner.cleanup()
-
-
-@asynccontextmanager
 async def legacy_site(
     smtp: str, site_port: int, gateway_port: int, local_port: int
 ) -> AsyncIterator[LegacySite]:
@@ -159,11 +144,11 @@ async def legacy_site(
     Port 0 means any free port. ``smtp`` receives the mails with the codes. The ticket of connect is
     kept in a folder that is deleted at the end.
     """
-    async with _served(notebook(), site_port) as plain:
+    async with served(notebook(), site_port, "notebook") as plain:
         front = reverse_proxy(
             plain, users=AnyAddress(), mail=smtp, site="the notebook", suites=["ecdh-gcm"]
         )
-        async with _served(front, gateway_port) as url:
+        async with served(front, gateway_port, "notebook") as url:
             with tempfile.TemporaryDirectory(prefix="certless-demo-") as folder:
                 async with _connected(URL(url), local_port, Path(folder)) as (sealed, reason):
                     yield LegacySite(plain, sealed, reason)

@@ -346,7 +346,7 @@ async def test_run_says_where_to_look_and_shuts_everything_down(
 
     def announce(line: str) -> None:
         lines.append(line)
-        if "curl" in line:
+        if "sealed, " in line:
             announced.set()
 
     demo = asyncio.create_task(
@@ -356,15 +356,17 @@ async def test_run_says_where_to_look_and_shuts_everything_down(
             api_port=0,
             smtp_port=0,
             figures_port=0,
+            site_ports=(0, 0, 0),
+            vault_port=0,
             stop=stop,
             announce=announce,
         )
     )
     await announced.wait()
     text = "\n".join(lines)
-    gateway, mailbox = (
+    gateway, mailbox, vault = (
         next(line.split()[1] for line in lines if line.split()[:1] == [part])
-        for part in ("Shop", "Mailbox")
+        for part in ("Shop", "Mailbox", "Vault")
     )
     assert (
         f"python -m certless request --login ann@example.org POST {gateway}/orders "
@@ -380,7 +382,7 @@ async def test_run_says_where_to_look_and_shuts_everything_down(
     async with asyncio.timeout(5):
         await demo
         assert await waiting == (200, "[]")
-    for url in (gateway, mailbox):
+    for url in (gateway, mailbox, vault):
         with pytest.raises(aiohttp.ClientConnectorError):
             await get(http, url)
 
