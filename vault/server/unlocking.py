@@ -49,10 +49,10 @@ async def begin(parts: Parts, call: Call) -> bytes:
     if admit_share(share_p) is None:
         raise Malformed("member 'share' must be a point of P-256")
     async with parts.database.transaction() as transaction:
+        account = await transaction.account(call.account)
         before = await transaction.attempts(call.account)
         attempts, is_looked_at = before.counted(parts.clock())
         await transaction.put_attempts(call.account, attempts)
-        account = await transaction.account(call.account)
     if is_looked_at and attempts.count == FREE_ATTEMPTS:
         # Also for a user without an account, so that the work does not differ.
         await call.tell(parts, "guessed")
@@ -82,8 +82,8 @@ async def confirm(parts: Parts, call: Call) -> bytes:
     asked = ConfirmRun.parse(call.body)
     opened = None
     async with parts.database.transaction() as transaction:
-        run = await transaction.take_run(asked.run, call.account, call.session)
         account = await transaction.account(call.account)
+        run = await transaction.take_run(asked.run, call.account, call.session)
         if run is not None and parts.clock() < run.until_ms:
             right = parts.key.open("run", call.account, run.confirm, run.run)
             if equal(asked.confirm, right) and account is not None:

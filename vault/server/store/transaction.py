@@ -1,7 +1,8 @@
 """The operations of one transaction on the store.
 
 ``account`` locks the row of the account until the end of the transaction, so two workers change an
-account one after the other.
+account one after the other. It comes first in a transaction: if one transaction locked the account
+first, and another one a run or the attempts, PostgreSQL would end one of them as a deadlock.
 """
 
 from dataclasses import asdict
