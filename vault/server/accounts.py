@@ -11,7 +11,7 @@ from vault.core.primitives import is_signature
 from vault.core.resets import hour_of_request, hours_left, is_due, is_open
 
 from .call import Call, Parts, check_revision, signed
-from .errors import Exists, Refused, Unavailable
+from .errors import Conflict, Exists, Refused, Unavailable
 from .notices import Notice
 from .store.records import StoredAccount
 
@@ -43,8 +43,12 @@ async def create(parts: Parts, call: Call) -> bytes:
         before = await transaction.account(call.account)
         if before is not None and not _is_to_be_replaced(before, parts.clock()):
             raise Exists("there is an account already: unlock it, or request a reset")
-        # Also for a new account: its attempts were at nothing.
-        await transaction.delete_account(call.account)
+        if before is None:
+            # The attempts before were at nothing. An account that another request has created
+            # meanwhile was not locked here, and stays.
+            await transaction.forget_unlocking(call.account)
+        else:
+            await transaction.delete_account(call.account)
         if not await transaction.add_account(stored):
             raise Exists("there is an account already: another request has just created it")
     await call.tell(parts, "created")
@@ -103,10 +107,10 @@ async def request_reset(parts: Parts, call: Call) -> bytes:
         _log.error("no reset, because no mail about it was sent: %s", type(error).__name__)
         raise Unavailable("the mail about the reset cannot be sent now: try again") from None
     async with parts.database.transaction() as transaction:
-        account = await transaction.account(call.account)
-        if account is None:
-            raise Refused
-        await transaction.save_account(replace(account, reset_hour=hour))
+        now = await transaction.account(call.account)
+        if now is None or now.revision != account.revision:
+            raise Conflict("the account has changed meanwhile: ask again")
+        await transaction.save_account(replace(now, reset_hour=hour))
     return ResetWait(hours).serialize()
 
 

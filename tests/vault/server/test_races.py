@@ -11,11 +11,13 @@ from vaults import RunningVault
 
 from vault.core.exchanges import BeginRun, ConfirmRun, Run
 from vault.core.spake2plus import Transcript, prover_confirmations, prover_share
+from vault.server.accounts import create, request_reset
 from vault.server.call import Call, Parts
-from vault.server.errors import Refused
+from vault.server.errors import Conflict, Exists, Refused
 from vault.server.key_file import read_or_make
 from vault.server.server_key import ServerKey
 from vault.server.store.database import Database
+from vault.server.store.records import StoredAccount
 from vault.server.store.transaction import Transaction
 from vault.server.unlocking import begin, confirm
 
@@ -38,6 +40,32 @@ class Interrupted(Database):
         self._transactions += 1
         async with super().transaction() as transaction:
             yield transaction
+
+
+class PausedTransaction(Transaction):
+    """A transaction in which ``meanwhile`` happens after it has looked for the account."""
+
+    meanwhile: Callable[[], Awaitable[object]]
+
+    async def account(self, account: bytes) -> StoredAccount | None:
+        found = await super().account(account)
+        await self.meanwhile()
+        return found
+
+
+class Paused(Database):
+    """A database with such transactions."""
+
+    def __init__(self, url: str, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(url)
+        self._meanwhile = meanwhile
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        async with super().transaction() as transaction:
+            paused = PausedTransaction(transaction._connection)
+            paused.meanwhile = self._meanwhile
+            yield paused
 
 
 async def ignored(*_: Any) -> None:
@@ -100,3 +128,43 @@ async def test_another_change_meanwhile_does_not_disturb(
     vaults: RunningVault, vault_url: str, vault_key: Path
 ) -> None:
     assert await unlocked(vault_url, vault_key, vaults, another_device)
+
+
+# In SQLite, the second creation waits for the first one.
+@pytest.mark.parametrize("vault_url", ["postgresql"], indirect=True)
+async def test_a_creation_does_not_replace_an_account_that_was_created_meanwhile(
+    vaults: RunningVault, vault_url: str, vault_key: Path
+) -> None:
+    ann, thief = await vaults.peer(), await vaults.peer()
+    database = Paused(vault_url, lambda: ann.create(PASSWORD))
+    parts = Parts(database, ServerKey(read_or_make(vault_key)), vaults.clock, ignored, ignored)
+    body = thief.creation(OTHER).serialize()
+    late = Call(thief.owner, "session", thief.exported, "PUT", "/vault/account", body)
+    try:
+        with pytest.raises(Exists):
+            await create(parts, late)
+    finally:
+        await database.close()
+    assert await ann.unlock(PASSWORD)
+
+
+async def test_a_slow_mail_starts_no_reset_of_an_account_that_has_changed(
+    vaults: RunningVault, vault_url: str, vault_key: Path
+) -> None:
+    ann = await vaults.peer()
+    await ann.create(PASSWORD)
+    database = Database(vault_url)
+
+    async def slow_mail(*_: Any) -> None:
+        # Ann sees another reset, and cancels it.
+        await ann.request_reset()
+        await ann.cancel_reset()
+
+    parts = Parts(database, ServerKey(read_or_make(vault_key)), vaults.clock, slow_mail, ignored)
+    asked = Call(ann.owner, "session", bytes(32), "POST", "/vault/reset", b"")
+    try:
+        with pytest.raises(Conflict):
+            await request_reset(parts, asked)
+    finally:
+        await database.close()
+    assert not (await ann.state()).is_to_be_reset

@@ -44,7 +44,14 @@ class Transaction:
 
     async def delete_account(self, account: bytes) -> None:
         """Delete the account with all its data and all its runs."""
-        for table in (DEVICES, TEMPORARY, STAGES, NOTES, RUNS, ATTEMPTS, ACCOUNTS):
+        for table in (DEVICES, TEMPORARY, STAGES, NOTES):
+            await self._connection.execute(delete(table).where(table.c.account == account))
+        await self.forget_unlocking(account)
+        await self._connection.execute(delete(ACCOUNTS).where(ACCOUNTS.c.account == account))
+
+    async def forget_unlocking(self, account: bytes) -> None:
+        """Delete the runs and the attempts of an account, or of a user without one."""
+        for table in (RUNS, ATTEMPTS):
             await self._connection.execute(delete(table).where(table.c.account == account))
 
     async def note(self, account: bytes) -> bytes | None:
@@ -135,7 +142,8 @@ class Transaction:
 
     async def sweep(self, now_ms: int) -> None:
         """Delete what has expired."""
-        for table in (RUNS, STAGES, TEMPORARY):
+        # In the order of ``delete_account``.
+        for table in (TEMPORARY, STAGES, RUNS):
             await self._connection.execute(delete(table).where(table.c.until_ms <= now_ms))
         forgotten = ATTEMPTS.c.last_ms <= now_ms - FORGOTTEN_AFTER_MS
         await self._connection.execute(delete(ATTEMPTS).where(forgotten))
