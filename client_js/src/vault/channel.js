@@ -16,9 +16,12 @@ import { VaultRefused } from './api.js';
 
 const CLASSES = [Error, CertlessError, VaultError, Malformed, TooLarge, Tampered, WeakKdf, WrongSecret, VaultLocked, VaultRefused];
 
-/** @param {any} error */
-function described(error) {
-  return { kind: CLASSES.findLastIndex((Class) => error instanceof Class), message: error.message, fields: { ...error } };
+/** Anything can be thrown, for instance by a page. The message can always be sent. @param {unknown} thrown */
+function described(thrown) {
+  const error = thrown instanceof Error ? thrown : new Error(typeof thrown === 'string' ? thrown : 'The call was cancelled.');
+  const fields = Object.entries(error).filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value));
+  const kind = CLASSES.findLastIndex((Class) => error instanceof Class);
+  return { kind, message: error.message, fields: Object.fromEntries(fields) };
 }
 
 /** @param {ReturnType<typeof described>} description */
