@@ -224,6 +224,25 @@ describe('a service that lies', () => {
     }
   });
 
+  test('a key that a rekey has replaced', async () => {
+    const { username, codes } = await created();
+    const session = await enter(username);
+    let answer = null;
+    const vault = await openVault({
+      export: (label) => session.export(label),
+      fetch: async (target, init) => {
+        if (target !== '/vault/unlock/recovery') return session.fetch(target, init);
+        answer ??= new Uint8Array(await (await session.fetch(target, init)).arrayBuffer());
+        return new Response(answer);
+      },
+    });
+    await vault.recover(codes[0]);
+    await vault.rekey(PASSWORD, paper().typeBack);
+    await assert.rejects(vault.recover(codes[0]), Tampered);
+    // The vault is still open by the new key.
+    assert.equal(await vault.note(), null);
+  });
+
   test('another change than the one that was sent', async () => {
     const { username } = await created();
     const session = lying(await enter(username), '/vault/devices', withMembers({ revision: other }));
@@ -265,6 +284,22 @@ test('a page and its Worker: the same vault over messages, with its errors', asy
   await assert.rejects(vault.unlock(OTHER), WrongSecret);
   await assert.rejects(vault.recover(codes[0]), (error) => error instanceof VaultRefused && error.status === 403);
   page.close();
+});
+
+test('whatever a side throws reaches the caller', async () => {
+  const { port1, port2 } = new MessageChannel();
+  port1.start();
+  port2.start();
+  const thrown = [undefined, null, 'cancelled', { message: 'an object' }, Object.assign(new Error('with a function'), { call: () => {} })];
+  channel(port2, {
+    fail: (index) => {
+      throw thrown[index];
+    },
+  });
+  const call = channel(port1, {});
+  for (const index of thrown.keys()) await assert.rejects(within(call('fail', index), 'the call ends'), Error);
+  await assert.rejects(call('fail', 2), /^Error: cancelled$/);
+  port1.close();
 });
 
 test('what a side does not serve is an error of the caller', async () => {

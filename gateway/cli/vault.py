@@ -271,6 +271,8 @@ async def _devices(opened: _Opened, arguments: argparse.Namespace) -> None:
     vault = await _open(opened)
     if arguments.revoke:
         await vault.rekey(await _ask_new_password(), _type_back)
+        # Also if this machine cannot be added again: it must refuse the old key from now on.
+        opened.keep()
         await opened.enrol()
         _say("The vault has a new key. Every other device must unlock again.")
     elif arguments.sign_out is not None:

@@ -1,6 +1,6 @@
 """What a client remembers of an account, so that a service cannot go back (VAULT §3.2, §11)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vault.core.errors import Tampered, WeakKdf
 from vault.core.password import kdf_of
@@ -10,11 +10,21 @@ from vault.core.password import kdf_of
 class Memory:
     """The largest sequence of a note, and the kdf with the largest cost; 0 for none.
 
-    A program that keeps it between runs notices what happened meanwhile.
+    ``heads`` are the heads of the account in hex, the present one last. A program that keeps all
+    of it between runs notices what happened meanwhile.
     """
 
     sequence: int = 0
     kdf: int = 0
+    heads: list[str] = field(default_factory=list)
+
+    def saw_head(self, head: bytes) -> None:
+        """Raises: Tampered, if a rekey has replaced this head before."""
+        seen = head.hex()
+        if seen in self.heads[:-1]:
+            raise Tampered("the server has an older key of the account: it was rolled back")
+        if seen not in self.heads:
+            self.heads.append(seen)
 
     def saw_kdf(self, kdf: int) -> None:
         """Raises: WeakKdf, if its cost is smaller than one that was seen."""

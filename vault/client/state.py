@@ -59,7 +59,7 @@ class VaultState:
             str(values["username"]),
             str(values["realm"]),
             device and DeviceSecret(bytes.fromhex(device["id"]), bytes.fromhex(device["secret"])),
-            Memory(int(values["memory"]["sequence"]), int(values["memory"]["kdf"])),
+            _memory(values["memory"]),
         )
         if state.device is not None:
             lengths = len(state.device.id), len(state.device.secret)
@@ -79,3 +79,8 @@ class VaultState:
         }
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(path, json.dumps(values).encode())
+
+
+def _memory(values: dict[str, Any]) -> Memory:
+    heads = [bytes.fromhex(head).hex() for head in values["heads"]]
+    return Memory(int(values["sequence"]), int(values["kdf"]), heads)

@@ -347,6 +347,8 @@ class Vault:
         return self._owner, key
 
     def _opened(self, owner: Owner, key: AccountKey, revision: bytes) -> None:
+        """Raises: Tampered, if the account had this key before its present one."""
+        self.memory.saw_head(key.head.public)
         self._owner, self._key, self._revision = owner, key, revision
         self._use()
 

@@ -75,6 +75,8 @@ export class VaultAccount {
   #sequence = 0;
   /** The digest of the note that the caller knows, NOTHING if it knows that there is none. @type {Bytes | null} */
   #known = null;
+  /** The heads that were seen, in hex, the present one last. @type {string[]} */
+  #heads = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** Called when the vault was locked. @type {(() => void) | null} */
@@ -305,6 +307,9 @@ export class VaultAccount {
 
   /** @param {AccountKey} key @param {Bytes} revision */
   #opened(key, revision) {
+    const head = [...key.head].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+    if (this.#heads.slice(0, -1).includes(head)) throw new Tampered('The service has an older key of the account: rolled back.');
+    if (!this.#heads.includes(head)) this.#heads.push(head);
     this.#key = key;
     this.#revision = revision;
     this.#use();

@@ -24,6 +24,7 @@ from vault.client import (
 )
 from vault.core.exchanges import Parameters, Revision, Run, StoredNote
 from vault.core.messages import AccountState, Opened
+from vault.server.store.database import Database
 
 PASSWORD, OTHER = "correct horse battery", "staple"
 HOUR_MS = 3_600_000
@@ -467,6 +468,33 @@ async def test_a_changed_old_or_lost_note_is_noticed(sessions: Sessions) -> None
     await forgetful.unlock(PASSWORD)
     lying(forgetful, "/note", with_note(sealed))
     assert await forgetful.note() == "old"
+
+
+async def test_a_key_that_a_rekey_has_replaced_is_noticed(
+    sessions: Sessions, vault_url: str
+) -> None:
+    memory = Memory()
+    vault = await sessions.vault(memory=memory)
+    await vault.create(PASSWORD, Paper())
+    head = (await vault.account()).head
+    owner = vault._owner
+    assert owner is not None
+    database = Database(vault_url)
+    async with database.transaction() as at:
+        old = await at.account(owner.account)
+    await vault.rekey(PASSWORD, Paper())
+    assert memory.heads[0] == head.hex()
+    assert old is not None
+    # The server brings the old rows back. A thief of the old key could read the next note.
+    async with database.transaction() as at:
+        await at.save_account(old)
+    await database.close()
+    again = await sessions.vault(memory=memory)
+    with pytest.raises(Tampered):
+        await again.unlock(PASSWORD)
+    assert not again.is_open
+    # A client that remembers nothing cannot see it (VAULT §17).
+    await (await sessions.vault()).unlock(PASSWORD)
 
 
 async def test_another_change_than_the_one_that_was_sent_is_noticed(sessions: Sessions) -> None:
