@@ -10,6 +10,7 @@ import contextlib
 import getpass
 import socket
 import sys
+import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ def add(commands: Any) -> None:
         help="give the vault a new key: every device must unlock again by the password",
     )
     note = action("note", _note, "print the note, or replace it")
-    note.add_argument("--set", metavar="TEXT", help="the new note; - reads it from standard input")
+    note.add_argument("--set", action="store_true", help="replace it by the standard input")
     export = action("export", _export, "write the note to a file, sealed by a passphrase")
     export.add_argument("file", metavar="FILE")
     import_ = action("import", _import, "replace the note by that of an exported file")
@@ -299,12 +300,25 @@ def _named(devices: list[Device], start: str) -> Device:
 
 async def _note(opened: _Opened, arguments: argparse.Namespace) -> None:
     vault = await _open(opened)
-    if arguments.set is None:
-        sys.stdout.write(await vault.note() or "")
+    if arguments.set:
+        # Not from an argument: other users see these, and the shell keeps them in a file.
+        if sys.stdin.isatty():
+            _say("Write the note. End it with Ctrl-D in a new line.")
+        await vault.save_note(await asyncio.to_thread(sys.stdin.read))
     else:
-        text = arguments.set
-        await vault.save_note(sys.stdin.read() if text == "-" else text)
+        text = await vault.note() or ""
+        sys.stdout.write(_harmless(text) if sys.stdout.isatty() else text)
     opened.keep()
+
+
+def _harmless(text: str) -> str:
+    """Without the control characters by which a text from another device could drive a terminal."""
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}"
+        if unicodedata.category(char) == "Cc" and char not in "\n\t"
+        else char
+        for char in text
+    )
 
 
 async def _export(opened: _Opened, arguments: argparse.Namespace) -> None:

@@ -27,14 +27,24 @@ class Machine:
     folder: Path
     codes: list[str] = field(default_factory=list)
 
-    async def run(self, *arguments: str, answers: tuple[str, ...] = (), url: bool = False) -> str:
+    async def run(
+        self,
+        *arguments: str,
+        answers: tuple[str, ...] = (),
+        url: bool = False,
+        stdin: str | None = None,
+    ) -> str:
         """What the command printed, after it ended well."""
-        status, text = await self.ended(*arguments, answers=answers, url=url)
+        status, text = await self.ended(*arguments, answers=answers, url=url, stdin=stdin)
         assert status == 0, text
         return text
 
     async def ended(
-        self, *arguments: str, answers: tuple[str, ...] = (), url: bool = False
+        self,
+        *arguments: str,
+        answers: tuple[str, ...] = (),
+        url: bool = False,
+        stdin: str | None = None,
     ) -> tuple[int, str]:
         """The status, and what was printed.
 
@@ -55,6 +65,9 @@ class Machine:
         )
         assert process.stdin is not None
         assert process.stdout is not None
+        if stdin is not None:
+            process.stdin.write(stdin.encode())
+            process.stdin.close()
         left, text, unread = list(answers), "", ""
         async with asyncio.timeout(ASKED_S):
             while data := await process.stdout.read(4096):
@@ -86,7 +99,7 @@ async def test_a_vault_from_the_command_line(
 ) -> None:
     await machine.run("init", answers=(PASSWORD, PASSWORD), url=True)
     assert {path.stat().st_mode & 0o777 for path in machine.folder.iterdir()} == {0o600}
-    await machine.run("note", "--set", "remember the milk")
+    await machine.run("note", "--set", stdin="remember the milk")
     assert await machine.run("note") == "remember the milk"
 
     second = Machine(vaults, tmp_path / "second")
@@ -115,7 +128,7 @@ async def test_keys_change_and_machines_are_shut_out(
     await machine.run("init", answers=(PASSWORD, PASSWORD), url=True)
     second = Machine(vaults, tmp_path / "second")
     await second.run("unlock", answers=(PASSWORD,), url=True)
-    await machine.run("note", "--set", "tea")
+    await machine.run("note", "--set", stdin="tea")
     await machine.run("passwd", answers=(OTHER, OTHER))
     await machine.run("recovery-code")
     await machine.run("devices", "--revoke", answers=(OTHER, OTHER))
@@ -126,7 +139,7 @@ async def test_keys_change_and_machines_are_shut_out(
 
     file = tmp_path / "note.vault"
     await machine.run("export", str(file), answers=("drawer",))
-    await machine.run("note", "--set", "coffee")
+    await machine.run("note", "--set", stdin="coffee")
     await machine.run("import", str(file), answers=("drawer",))
     assert await machine.run("note") == "tea"
 
@@ -163,3 +176,27 @@ async def test_errors_are_one_line(machine: Machine) -> None:
     state.chmod(0o644)
     status, text = await machine.ended("note")
     assert (status, "chmod 600" in text) == (1, True)
+
+
+@on_sqlite
+async def test_a_note_does_not_go_through_the_arguments(machine: Machine) -> None:
+    status, text = await machine.ended("note", "--set", "a secret", url=True)
+    assert (status, "unrecognized arguments" in text) == (2, True)
+
+
+@on_sqlite
+async def test_a_note_does_not_drive_the_terminal(machine: Machine) -> None:
+    await machine.run("init", answers=(PASSWORD, PASSWORD), url=True)
+    await machine.run("note", "--set", stdin="a\x1b]0;title\x07\tb\x9bc\n")
+    assert await machine.run("note") == "a\x1b]0;title\x07\tb\x9bc\n"
+    ours, theirs = os.openpty()
+    arguments = ("--state", str(machine.folder), "note")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "certless", "vault", *arguments), stdout=theirs
+    )
+    os.close(theirs)
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        async with asyncio.timeout(ASKED_S):
+            assert await process.wait() == 0
+        shown = terminal.read(4096).decode()
+    assert shown == "a\ufffd]0;title\ufffd\tb\ufffdc\r\n"
