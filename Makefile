@@ -154,10 +154,10 @@ $(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/script
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends dokuwiki php-cgi; }
 	@mkdir -p $(@D) && touch $@
 
-# A compiler, and the cryptography of the C client.
+# Compilers (C++ for a sketch), and the cryptography of the C client.
 .make/bearssl:
-	@{ command -v gcc && test -e /usr/include/bearssl.h; } >/dev/null || { apt-get update -qq && \
-	  apt-get install -y -qq --no-install-recommends gcc libc6-dev libbearssl-dev; }
+	@{ command -v gcc && command -v g++ && test -e /usr/include/bearssl.h; } >/dev/null || { apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends gcc g++ libc6-dev libbearssl-dev; }
 	@mkdir -p $(@D) && touch $@
 
 # Other machines for the C client: compilers, an emulator, and the sources of BearSSL.
