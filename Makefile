@@ -40,7 +40,7 @@ test-python: $(VENV)/.bench $(BUNDLE) \
 	$(BIN)/coverage report --contexts='^$$|^vault$$' --include='vault/core/*' --fail-under=100
 	$(BIN)/coverage report --include='gateway/*,certless/*' --fail-under=$(GATEWAY_COVERAGE)
 
-check: $(VENV)/.test .make/bearssl .make/cppcheck
+check: $(VENV)/.test .make/bearssl .make/analyzers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(WITHIN) 5m $(BIN)/mypy
@@ -186,9 +186,9 @@ $(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/script
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends clang libclang-rt-dev; }
 	@mkdir -p $(@D) && touch $@
 
-.make/cppcheck:
-	@command -v cppcheck >/dev/null || \
-	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends cppcheck; }
+.make/analyzers:
+	@{ command -v cppcheck && command -v clang-tidy; } >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends cppcheck clang-tidy; }
 	@mkdir -p $(@D) && touch $@
 
 .make/curl:

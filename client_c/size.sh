@@ -48,4 +48,5 @@ echo '|---|---|---|---|---|'
 measure Cortex-M0+ arm-none-eabi- -mcpu=cortex-m0plus -mthumb -DCERTLESS_SMALL_MULTIPLIER
 measure Cortex-M3 arm-none-eabi- -mcpu=cortex-m3 -mthumb -DCERTLESS_SMALL_MULTIPLIER
 measure Cortex-M4 arm-none-eabi- -mcpu=cortex-m4 -mthumb
+measure 'RISC-V 32 (rv32imac)' riscv64-unknown-elf- -march=rv32imac -mabi=ilp32 -isystem /usr/lib/picolibc/riscv64-unknown-elf/include
 measure x86-64 '' -fno-asynchronous-unwind-tables -fno-stack-protector

@@ -1,4 +1,9 @@
-/* One HTTP/1.1 exchange over a TCP connection, with a deadline (RFC 9112). */
+/*
+ * One HTTP/1.1 exchange over a TCP connection, with a deadline (RFC 9112).
+ *
+ * The file is long because each of the three ways in which a body ends, a length, chunks and the
+ * end of the connection, reads through the same buffer and the same deadline.
+ */
 #include "certless_http.h"
 
 #include <errno.h>
@@ -270,7 +275,7 @@ certless_error cl_http_head(cl_http *http, certless_link *link)
 /* The length of the next chunk, in hexadecimal; extensions are ignored (RFC 9112 §7.1). */
 static int read_chunk_head(cl_http *http, size_t *length)
 {
-    char line[LINE_BYTES];
+    char line[LINE_BYTES] = "";
     const char *digits = "0123456789abcdef";
     *length = 0;
     if (!read_line(http, line))

@@ -184,7 +184,7 @@ void cl_scalar(const uint8_t seed[CL_SEED_BYTES], uint8_t scalar[32])
 {
     /* Long division, bit by bit. The remainder stays below n - 1, so one subtraction is enough. */
     uint32_t remainder[LIMBS] = {0}, less[LIMBS];
-    for (size_t bit = 0; bit < 8 * CL_SEED_BYTES; bit++) {
+    for (size_t bit = 0; bit < (size_t)8 * CL_SEED_BYTES; bit++) {
         uint32_t carry = shift_in(remainder, (uint32_t)(seed[bit / 8] >> (7 - bit % 8)) & 1u);
         uint32_t borrow = subtract(less, remainder, ORDER_LESS_1);
         uint32_t mask = 0u - (carry | (borrow ^ 1u));

@@ -3,6 +3,9 @@
  *
  * A handshake has a session id, transcripts and keys of its own. The session that is open stays
  * open until the server has proven itself and the next ticket is stored.
+ *
+ * The file is long because a login and a resumption are one state machine: they share the stages,
+ * the transcripts and the last two messages.
  */
 #include "certless_internal.h"
 

@@ -101,7 +101,7 @@ static int sync_folder(char *path)
 {
     char *slash = strrchr(path, '/');
     if (slash == NULL)
-        (void)strcpy(path, ".");
+        memcpy(path, ".", 2);
     else
         slash[slash == path ? 1 : 0] = 0;
     int folder = open(path, O_RDONLY | O_CLOEXEC);

@@ -1,4 +1,8 @@
-/* Streams: bodies of any length in records, each of which is verified alone (PROTOCOL §2.10). */
+/*
+ * Streams: bodies of any length in records, each of which is verified alone (PROTOCOL §2.10).
+ *
+ * The file is long because both directions share the nonces, the limits and the change of keys.
+ */
 #include "certless_internal.h"
 
 #include <string.h>
