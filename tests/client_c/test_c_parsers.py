@@ -1,10 +1,23 @@
 """Each parser of the C client on each input with which the fuzzer begins (make fuzz-c)."""
 
+import re
 import subprocess
 from pathlib import Path
 
-from c_client import built
-from make_c_corpus import write
+from c_client import SOURCES, built
+from make_c_corpus import PARSERS, write
+
+FUZZER = Path(__file__).parent / "fuzz.c"
+
+
+def test_each_parser_has_a_fuzzer_and_inputs(tmp_path: Path) -> None:
+    """The order of the parsers is the same in C, in the Makefile and in the inputs."""
+    source, makefile = FUZZER.read_text(), (SOURCES / "Makefile").read_text()
+    [table] = re.findall(r"\bPARSERS\[\][^{]*\{([^}]*)\}", source)
+    assert re.findall(r"fuzz_(\w+)", table) == PARSERS
+    assert re.findall(r"^static void fuzz_(\w+)\(", source, re.MULTILINE) == PARSERS
+    assert re.findall(r"^PARSERS := (.*)", makefile, re.MULTILINE) == [" ".join(PARSERS)]
+    assert {file.parent.name for file in write(tmp_path)} == set(PARSERS)
 
 
 def test_the_inputs_of_the_fuzzer(tmp_path: Path) -> None:

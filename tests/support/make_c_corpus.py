@@ -1,7 +1,7 @@
 """The first inputs for tests/client_c/fuzz.c: messages of each kind, many of them from the vectors.
 
-``python tests/support/make_c_corpus.py FOLDER`` writes them. The first byte is the parser, and 128
-more for a client with ``clock``.
+``python tests/support/make_c_corpus.py FOLDER`` writes them, for each parser in a folder of
+its own. The first byte is the parser, and 128 more for a client with ``clock``.
 """
 
 import sys
@@ -15,7 +15,9 @@ from protocol.common.codec import serialize_msgpack
 from protocol.hardened.sealed_messages import Header, Kind
 from protocol.hardened.suites import ECDH_GCM, FRESHNESS
 
-HELLO, SHARE, CONFIRMATION, ANSWER, STATE, CODE, REQUEST, HTTP, RECORDS, GRANT = range(10)
+PARSERS = ["hello", "share", "confirmation", "answer", "state", "code", "request"]
+PARSERS += ["http", "records", "grant"]
+HELLO, SHARE, CONFIRMATION, ANSWER, STATE, CODE, REQUEST, HTTP, RECORDS, GRANT = range(len(PARSERS))
 TAG = bytes(16)
 
 
@@ -101,10 +103,10 @@ def corpus() -> Iterator[bytes]:
 
 
 def write(folder: Path) -> list[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
     files = []
     for number, data in enumerate(corpus()):
-        files.append(folder / f"{number:04}")
+        files.append(folder / PARSERS[data[0] & 127] / f"{number:04}")
+        files[-1].parent.mkdir(parents=True, exist_ok=True)
         files[-1].write_bytes(data)
     return files
 
