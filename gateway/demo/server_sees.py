@@ -58,8 +58,9 @@ WORDS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
                 "Anything without the key file. The password itself is never sent.",
             ),
             "password_wrap": (
-                "That the account key is here, encrypted under a key from the password.",
-                "The account key, except by a right guess of the password.",
+                "With the server’s key file too: whether a guess of the password is right, and "
+                "then the account key.",
+                "Anything without the key file.",
             ),
             "recovery_proof": _PROOF,
             "recovery_wrap": _WRAP,

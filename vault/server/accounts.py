@@ -35,7 +35,7 @@ async def create(parts: Parts, call: Call) -> bytes:
         kdf=password.kdf,
         salt=password.salt,
         verifier=parts.key.seal_verifier(call.account, password.w0, password.big_l),
-        password_wrap=password.wrap,
+        password_wrap=parts.key.seal("password wrap", call.account, password.wrap),
         recovery_proof=proof,
         recovery_wrap=asked.recovery.wrap,
     )

@@ -102,7 +102,7 @@ def _changed(parts: Parts, account: StoredAccount, staged: StageChange) -> Store
             kdf=password.kdf,
             salt=password.salt,
             verifier=parts.key.seal_verifier(account.account, password.w0, password.big_l),
-            password_wrap=password.wrap,
+            password_wrap=parts.key.seal("password wrap", account.account, password.wrap),
         )
     if recovery is not None:
         account = replace(account, recovery_proof=recovery.proof, recovery_wrap=recovery.wrap)

@@ -11,7 +11,7 @@ from vault.core.password import SALT_BYTES
 from vault.core.wraps import IV_BYTES, seal, unseal
 
 # The use of a sealed value. It opens for this use only.
-Use: TypeAlias = Literal["verifier", "stage", "run", "device session"]
+Use: TypeAlias = Literal["verifier", "password wrap", "stage", "run", "device session"]
 
 _ID_BYTES = 16
 _W0_BYTES = 32

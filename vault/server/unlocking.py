@@ -88,7 +88,8 @@ async def confirm(parts: Parts, call: Call) -> bytes:
             right = parts.key.open("run", call.account, run.confirm, run.run)
             if equal(asked.confirm, right) and account is not None:
                 await transaction.put_attempts(call.account, Attempts())
-                opened = _opened(account, account.password_wrap)
+                wrap = parts.key.open("password wrap", call.account, account.password_wrap)
+                opened = _opened(account, wrap)
     # Raised after the commit, because the run is used up.
     return _answer(opened)
 

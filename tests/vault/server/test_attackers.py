@@ -8,13 +8,15 @@ from pathlib import Path
 import documents
 import pytest
 from gateways import Raw
-from vault_peer import KDF, Reply, VaultPeer, password_secrets
+from sqlalchemy import select
+from vault_peer import KDF, Reply, VaultPeer, password_secrets, salt_of
 from vaults import RunningVault, running
 
 from protocol.common.primitives import sha256
 from protocol.hardened.spake2 import M_BYTES
 from vault.core import spake2plus
 from vault.core.account import AccountKey
+from vault.core.errors import WrongSecret
 from vault.core.exchanges import (
     BeginRun,
     DeleteDevice,
@@ -26,10 +28,12 @@ from vault.core.exchanges import (
     Run,
 )
 from vault.core.messages import CommitChange, CreateAccount
+from vault.core.wraps import WRAP_BYTES, unwrap
 from vault.server.key_file import read_or_make
 from vault.server.routes import ROUTES
 from vault.server.server_key import ServerKey, random_scalar
 from vault.server.store.database import Database
+from vault.server.store.tables import METADATA
 
 PASSWORD, OTHER = "correct horse battery", "staple"
 TABLE = documents.table(documents.read("spec/VAULT.md"), "14. Routes")
@@ -350,6 +354,34 @@ async def test_a_row_that_was_copied_from_another_account_does_not_open(
     key = ServerKey(read_or_make(vault_key))
     with pytest.raises(Exception, match="was not sealed for its account"):
         key.open_verifier(ann.account, theirs.verifier)
+
+
+# --- a thief of the database without the key file ---
+
+
+async def test_the_database_alone_cannot_test_a_guess_of_the_password(
+    ann: VaultPeer, vault_url: str
+) -> None:
+    """With the right guess, nothing in the database says that it is right."""
+    await ann.stage(ann.change(PASSWORD)[0])
+    derived = password_secrets(PASSWORD, salt_of(PASSWORD), KDF, ann.owner)
+    database = Database(vault_url)
+    async with database.transaction() as at:
+        rows = [
+            row
+            for table in METADATA.sorted_tables
+            for row in (await at._connection.execute(select(table))).all()
+        ]
+    await database.close()
+    values = [bytes(value) for row in rows for value in row if isinstance(value, bytes)]
+    assert salt_of(PASSWORD) in values
+    whole = b"|".join(values)
+    assert not any(part in whole for part in derived.verifier)
+    for start in range(len(whole) - WRAP_BYTES + 1):
+        part = whole[start : start + WRAP_BYTES]
+        if part.startswith(b"\x01"):
+            with pytest.raises(WrongSecret):
+                unwrap(derived.kek, part, ann.account, "password")
 
 
 # --- a revoked device ---

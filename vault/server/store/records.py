@@ -7,7 +7,10 @@ from vault.core.messages import SecretPart
 
 @dataclass(frozen=True, slots=True)
 class StoredAccount:
-    """An account. ``verifier`` is w0 and L, sealed under the key of the server."""
+    """An account. ``verifier`` is w0 and L.
+
+    The verifier and the wrap of the password are sealed under the key of the server.
+    """
 
     account: bytes
     head: bytes

@@ -35,6 +35,7 @@ ACCOUNTS = Table(
     Column("salt", LargeBinary, nullable=False),
     # w0 and L, under the key of the server.
     Column("verifier", LargeBinary, nullable=False),
+    # Under the key of the server as well: whether a wrap opens says whether a guess is right.
     Column("password_wrap", LargeBinary, nullable=False),
     Column("recovery_proof", LargeBinary, nullable=False),
     Column("recovery_wrap", LargeBinary, nullable=False),
