@@ -13,7 +13,7 @@ BUNDLE := gateway/bundle/client.js
 
 WITH_PYTHON := CERTLESS_PYTHON="$(CURDIR)/$(BIN)/python"
 
-.PHONY: run test test-node test-browser test-firefox test-python check docs docs-options bench profile fuzz fuzz-c bundle package clean
+.PHONY: run test test-node test-browser test-firefox test-python check docs docs-options bench profile fuzz fuzz-c soak-c bundle package clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run $(BUNDLE)
@@ -72,6 +72,10 @@ FUZZ_RUNS ?= 10000000
 fuzz-c: $(VENV)/.test .make/libfuzzer
 	$(BIN)/python tests/support/make_c_corpus.py client_c/build/corpus
 	$(WITHIN) 12h $(MAKE) --no-print-directory -C client_c fuzz FUZZ_RUNS=$(FUZZ_RUNS)
+
+# The C client for 10,000 messages over a bad network, with power cuts. SOAK_MESSAGES changes the number.
+soak-c: $(VENV)/.test $(BUNDLE) .make/bearssl
+	$(WITHIN) 2h $(PYTEST) -s --no-cov tests/client_c/soak_gateway.py
 
 bundle: $(BUNDLE)
 

@@ -56,7 +56,10 @@ class Plant:
 
 @asynccontextmanager
 async def planted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], app: web.Application | None = None
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    app: web.Application | None = None,
+    **options: str,
 ) -> AsyncIterator[Plant]:
     (tmp_path / "users.toml").write_text(USERS)
     store = f"sqlite:{tmp_path / 'certless.db'}"
@@ -64,7 +67,7 @@ async def planted(
         f'users = "users.toml"\nstore = "{store}"\nkey_file = "certless.key"'
     )
     users, key = tmp_path / "users.toml", tmp_path / "certless.key"
-    async with running(app, users=users, store=store, key_file=key) as at:
+    async with running(app, users=users, store=store, key_file=key, **options) as at:
         yield Plant(at, tmp_path, capsys)
 
 
@@ -167,6 +170,17 @@ async def test_no_answer_and_wrong_answers(plant: Plant, fresh: str) -> None:
         assert echoed(await made.say("send last")) == "last"
     # Nothing was handled twice, and what was handled is known.
     assert plant.at.ran == [*expected, "last"]
+
+
+@pytest.mark.parametrize("fault", ["repeated", "delayed"])
+async def test_a_request_that_comes_twice_or_late(plant: Plant, fault: Fault) -> None:
+    async with plant.logged_in("counter") as (made, between):
+        between.faults += [fault, fault, fault]
+        assert await made.say("resume") == "ok 200"
+        assert echoed(await made.say("send one")) == "one"
+        assert between.faults == []
+        assert echoed(await made.say("send two")) == "two"
+    assert plant.at.ran == ["one", "two"]
 
 
 @pytest.mark.parametrize("fault", ["chunked", "without_length", "interim"])

@@ -25,7 +25,12 @@ Fault = Literal[
     "without_length",
     "interim",
     "garbage",
+    "repeated",
+    "delayed",
 ]
+
+# How long a delayed exchange waits, in each direction.
+DELAY_S = 0.02
 
 
 @dataclass
@@ -106,11 +111,19 @@ class Network:
         fault = self.faults.pop(0) if self.faults else None
         if fault == "lost_request":
             return
+        if fault == "delayed":
+            await asyncio.sleep(DELAY_S)
         path = start.split(" ")[1]
         kind = {"Content-Type": headers["content-type"]}
         async with self.http.post(self.url + path, data=request, headers=kind) as response:
             status, answer = response.status, await response.read()
             kind = {"Content-Type": response.headers["Content-Type"]}
+        if fault == "repeated":
+            sent = {"Content-Type": headers["content-type"]}
+            async with self.http.post(self.url + path, data=request, headers=sent) as response:
+                await response.read()
+        if fault == "delayed":
+            await asyncio.sleep(DELAY_S)
         if fault != "lost_answer":
             writer.write(self._written(fault, status, kind, request, answer))
             await writer.drain()
