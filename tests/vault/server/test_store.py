@@ -368,3 +368,15 @@ async def test_no_error_shows_a_value(database: Database) -> None:
     with pytest.raises(Unavailable) as caught:
         await fail()
     assert canary not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_a_database_that_other_users_can_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "vault.db"
+    file.touch(mode=0o600)
+    file.chmod(0o640)
+    database = Database(f"sqlite:{file}")
+    with pytest.raises(ConfigError, match="chmod 600"):
+        await database.open(b"k" * 16)
+    file.chmod(0o600)
+    await database.open(b"k" * 16)
+    await database.close()

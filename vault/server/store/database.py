@@ -111,6 +111,10 @@ def _begin(connection: Connection) -> None:
 def _make_private(file: Path) -> None:
     """Create the file with mode 0600, which SQLite gives to its journal. Raises: ConfigError."""
     try:
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        mode = os.fstat(handle).st_mode
+        os.close(handle)
     except OSError as error:
         raise ConfigError(f"the vault's database {file}: {error.strerror}") from None
+    if mode & 0o077:
+        raise ConfigError(f"other users can read the vault's database {file}: chmod 600 {file}")
