@@ -15,7 +15,7 @@ const page = globalThis.certless?.page;
 /** The user of `vault`. */
 let user = '';
 let vault = null;
-let isBusy = false;
+let turn = Promise.resolve();
 let isChanged = false;
 let wrongPasswords = 0;
 let locksAt = 0;
@@ -209,6 +209,7 @@ function typeBack(code) {
     $('#code-shown').hidden = isTyping;
     $('#code-typed').hidden = !isTyping;
     complaint.textContent = '';
+    typed.value = '';
     (isTyping ? typed : output).focus();
   };
   working('');
@@ -337,9 +338,13 @@ const ACTIONS = {
 
 const TAKES_A_SECOND = ['unlock', 'create', 'recover', 'rekey', 'changePassword', 'exportNote', 'importNote'];
 
-async function perform(name, fields) {
-  if (isBusy) return;
-  isBusy = true;
+/** Does one after the other, so that no click is lost. */
+function perform(name, fields) {
+  turn = turn.then(() => doNow(name, fields));
+  return turn;
+}
+
+async function doNow(name, fields) {
   root.setAttribute('aria-busy', 'true');
   say('');
   working(TAKES_A_SECOND.includes(name) ? COMPUTING : '');
@@ -351,7 +356,6 @@ async function perform(name, fields) {
   } finally {
     working('');
     root.removeAttribute('aria-busy');
-    isBusy = false;
   }
 }
 
@@ -359,7 +363,6 @@ root.addEventListener('submit', (event) => {
   const form = event.target;
   if (!form.dataset.does) return;
   event.preventDefault();
-  if (isBusy) return;
   const fields = Object.fromEntries(new FormData(form));
   for (const field of form.querySelectorAll('input')) if (field.type !== 'file') field.value = '';
   void perform(form.dataset.does, fields);

@@ -1,24 +1,29 @@
 /** The page of the vault in the demo, as its user uses it. */
+import { within } from '../within.js';
 
-/** The code of the mail to `address`, once it is there. */
-export async function mailedCode(demo, address) {
-  let mails = await demo.mails();
-  for (;;) {
-    const fresh = mails.find(({ to, code, used }) => to === address && code && !used);
-    if (fresh) return fresh.code;
-    mails = await demo.mails(mails[0]?.id ?? '');
-  }
+/** Notes the newest mail now. The result resolves to the first mail after that to `address` that `is` one. */
+export async function nextMail(demo, address, is = ({ code }) => code !== '') {
+  let [newest] = await demo.mails();
+  return async () => {
+    for (;;) {
+      const known = newest?.id ?? '';
+      const mails = await within(demo.mails(known), `a mail to ${address}`);
+      const end = mails.findIndex(({ id }) => id === known);
+      const found = mails.slice(0, end < 0 ? undefined : end).find((mail) => mail.to === address && is(mail));
+      if (found) return found;
+      [newest] = mails;
+    }
+  };
 }
 
 /** Logs in on the page, which then asks for the vault's password. */
 export async function logIn(page, demo, address) {
   await page.getByLabel('Name or e-mail address').fill(address);
-  const before = (await demo.mails())[0]?.id ?? '';
+  const mail = await nextMail(demo, address);
   await page.getByRole('button', { name: 'Send me a code' }).click();
   const field = page.getByLabel('Code from the mail');
   await field.waitFor();
-  const [mail] = await demo.mails(before);
-  await field.fill(mail.code);
+  await field.fill((await mail()).code);
   await page.getByRole('heading', { name: 'Unlock your vault' }).waitFor();
 }
 
@@ -26,6 +31,7 @@ const formOf = (page, does) => page.locator(`form[data-does=${does}]`);
 
 /** Types as a keyboard does, so that only the page has what was typed. */
 async function type(page, field, text) {
+  await field.waitFor();
   await field.focus();
   await page.keyboard.insertText(text);
 }
