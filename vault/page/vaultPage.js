@@ -84,7 +84,11 @@ const session = {
   },
 };
 
-async function begin() {
+let begun = Promise.resolve();
+/** Follows the state of the session, one change after the other. */
+const begin = () => (begun = begun.then(follow));
+
+async function follow() {
   if (page.state === 'none') {
     if (vault) void vault.lock();
     root.dataset.view = 'login';
