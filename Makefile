@@ -64,7 +64,7 @@ profile: $(VENV)/.bench .make/wrk .make/deploy
 
 fuzz: $(VENV)/.test client_js/node_modules/.ready
 	cd client_js && CERTLESS_TABS_RUNS=10000 CERTLESS_TEST_MS=3600000 $(WITHIN) 2h node scripts/test.mjs test/tabs.test.js
-	FUZZ=50 $(WITHIN) 4h $(PYTEST) tests/protocol/test_properties.py tests/protocol/test_hardened_properties.py tests/vault/core/test_vault_properties.py --timeout=3600
+	FUZZ=50 $(WITHIN) 4h $(PYTEST) tests/protocol/test_properties.py tests/protocol/test_hardened_properties.py tests/vault/core/test_vault_properties.py tests/vault/client/test_vault_states.py --timeout=3600
 
 # FUZZ_RUNS inputs for each parser of the C client, or for one: make fuzz-c PARSER=answer. FUZZ_SECONDS limits the time
 # of each. client_c/README.md has the figures.
