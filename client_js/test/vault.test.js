@@ -202,6 +202,21 @@ describe('a service that lies', () => {
     await assert.rejects(vault.unlock(PASSWORD), Tampered);
   });
 
+  test('a lock ends an unlock that is under way', async () => {
+    const { username } = await created();
+    const session = await enter(username);
+    for (const path of ['/vault/parameters', '/vault/unlock/password', '/vault/unlock/confirm']) {
+      const vault = await openVault(
+        lying(session, path, (body) => {
+          void vault.lock();
+          return body;
+        }),
+      );
+      await assert.rejects(vault.unlock(PASSWORD), VaultLocked);
+      await assert.rejects(vault.note(), VaultLocked);
+    }
+  });
+
   test('an old note, a changed note, no note', async () => {
     const { username, vault } = await created();
     await vault.saveNote('old');

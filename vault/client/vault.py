@@ -106,6 +106,8 @@ class Vault:
         self._owner: Owner | None = None
         self._key: AccountKey | None = None
         self._revision = b""
+        # An unlock is under way, and the vault was not locked meanwhile.
+        self._is_opening = False
         self._timer: asyncio.TimerHandle | None = None
         # The digest of the note that the caller knows, b"" if it knows that there is none.
         self._known: bytes | None = None
@@ -117,8 +119,9 @@ class Vault:
         return self._key is not None
 
     def lock(self) -> None:
-        """Drop the account key."""
+        """Drop the account key. An unlock that is under way then fails with VaultLocked."""
         self._key = None
+        self._is_opening = False
         self._known = None
         if self._timer is not None:
             self._timer.cancel()
@@ -347,13 +350,17 @@ class Vault:
         return self._owner, key
 
     def _opened(self, owner: Owner, key: AccountKey, revision: bytes) -> None:
-        """Raises: Tampered, if the account had this key before its present one."""
+        """Raises: Tampered, if the account had this key before its present one; VaultLocked."""
         self.memory.saw_head(key.head.public)
+        if self._key is None and not self._is_opening:
+            raise VaultLocked
+        self._is_opening = False
         self._owner, self._key, self._revision = owner, key, revision
         self._use()
 
     async def _parameters(self) -> tuple[Owner, Parameters]:
         """The owner of the account, and how its password is stretched. Raises: VaultError."""
+        self._is_opening = True
         parameters = Parameters.parse(await self._api.plain("GET", "/parameters"))
         if parameters.realm != self._realm:
             raise Tampered("the server names another realm than that of the session")

@@ -71,6 +71,8 @@ export class VaultAccount {
   #key = null;
   /** @type {Bytes} */
   #revision = NOTHING;
+  /** An unlock is under way, and the vault was not locked meanwhile. */
+  #isOpening = false;
   /** The largest sequence of a note that was seen. */
   #sequence = 0;
   /** The digest of the note that the caller knows, NOTHING if it knows that there is none. @type {Bytes | null} */
@@ -98,8 +100,9 @@ export class VaultAccount {
     return this.#key !== null;
   }
 
-  /** Drops the account key. */
+  /** Drops the account key. An unlock that is under way then fails with VaultLocked. */
   lock() {
+    this.#isOpening = false;
     clearTimeout(this.#timer);
     this.#key?.n.fill(0);
     this.#key = null;
@@ -310,6 +313,8 @@ export class VaultAccount {
     const head = [...key.head].map((byte) => byte.toString(16).padStart(2, '0')).join('');
     if (this.#heads.slice(0, -1).includes(head)) throw new Tampered('The service has an older key of the account: rolled back.');
     if (!this.#heads.includes(head)) this.#heads.push(head);
+    if (!this.#key && !this.#isOpening) throw new VaultLocked();
+    this.#isOpening = false;
     this.#key = key;
     this.#revision = revision;
     this.#use();
@@ -326,6 +331,7 @@ export class VaultAccount {
   }
 
   async #parameters() {
+    this.#isOpening = true;
     const { username, realm, kdf, salt } = parseParameters(await this.#api.plain('GET', '/parameters'));
     if (realm !== this.#realm) throw new Tampered('The service names another realm than that of the session.');
     const owner = new Owner(username, realm);

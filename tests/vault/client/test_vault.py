@@ -260,6 +260,25 @@ async def test_the_vault_locks_itself(sessions: Sessions) -> None:
         await vault.save_note("late")
 
 
+async def test_a_lock_ends_an_unlock_that_is_under_way(sessions: Sessions) -> None:
+    vault = await sessions.vault()
+    await vault.create(PASSWORD, Paper())
+
+    def locking(answer: bytes) -> bytes:
+        vault.lock()
+        return answer
+
+    for path in ("/parameters", "/unlock/password", "/unlock/confirm"):
+        send = vault._api._send
+        lying(vault, path, locking)
+        with pytest.raises(VaultLocked):
+            await vault.unlock(PASSWORD)
+        assert not vault.is_open
+        vault._api._send = send  # type: ignore[method-assign]
+    await vault.unlock(PASSWORD)
+    assert vault.is_open
+
+
 async def test_an_export_is_opened_by_its_passphrase_alone(sessions: Sessions) -> None:
     vault = await sessions.vault()
     await vault.create(PASSWORD, Paper())
