@@ -202,7 +202,10 @@ class Accounts(RuleBasedStateMachine):
     @rule(slot=SLOTS)
     def write(self, slot: int) -> None:
         self.note = f"note {next(self.drawn)}"
-        self.run(self.open_at(slot).save_note(self.note))
+        vault = self.open_at(slot)
+        # A client that knows an older note must read the present one before it writes.
+        self.run(vault.note())
+        self.run(vault.save_note(self.note))
 
     @precondition(lambda self: self.exists)
     @rule(slot=SLOTS, is_cancelled=st.booleans())
