@@ -8,7 +8,7 @@ import contextlib
 import getpass
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,12 @@ def _headers(lines: Sequence[str]) -> dict[str, str]:
     return headers
 
 
+def _with_own(ours: Mapping[str, str], own: dict[str, str]) -> dict[str, str]:
+    """The headers of the body and those of the user, which replace ours, in any case."""
+    named = {name.lower() for name in own}
+    return {**{name: value for name, value in ours.items() if name.lower() not in named}, **own}
+
+
 def _suite(arguments: argparse.Namespace) -> Suite:
     return arguments.suite or (CLASSIC if arguments.dialect else DEFAULT_SUITE)
 
@@ -139,7 +145,7 @@ async def _request(arguments: argparse.Namespace) -> int:
     call = Call(
         arguments.method.upper(),
         typed if typed.startswith("/") else f"/{typed}",
-        {**body.headers, **_headers(arguments.header)},
+        _with_own(body.headers, _headers(arguments.header)),
         body,
     )
     origin = str(url.origin())
