@@ -1,4 +1,7 @@
-"""The routes of the hardened suites, and their sealed messages (PROTOCOL §5.5, §2.6)."""
+"""The routes of the hardened suites, and their sealed messages (PROTOCOL §5.5, §2.6).
+
+The module is long because all routes share the steps from a message to its sealed answer.
+"""
 
 import contextlib
 import secrets

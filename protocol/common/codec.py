@@ -11,6 +11,8 @@ encoding. The parser checks this by encoding the value again, which also finds a
 
 The parsers limit the number of values before they create any: 8 MB of empty lists would take half
 a gigabyte of memory and several seconds. Any text of 8 MiB takes well below 100 ms.
+
+The module is long because every format has the same limits.
 """
 
 import binascii

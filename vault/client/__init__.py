@@ -18,6 +18,6 @@ from vault.core.errors import WrongSecret as WrongSecret
 from .errors import VaultLocked as VaultLocked
 from .errors import VaultRefused as VaultRefused
 from .memory import Memory as Memory
+from .parts import TypeBack as TypeBack
 from .vault import Device as Device
-from .vault import TypeBack as TypeBack
 from .vault import Vault as Vault

@@ -1,6 +1,6 @@
 """What a program on one machine keeps of a vault between its runs, in a file for its owner alone.
 
-Whoever reads the file can open the vault, until the device is signed out.
+A program that reads the file can open the vault, until the device is signed out.
 """
 
 import json

@@ -1,4 +1,8 @@
-"""A user's vault: unlock it, read and write its note, change its secrets (spec/VAULT.md)."""
+"""A user's vault: unlock it, read and write its note, change its secrets (spec/VAULT.md).
+
+The module is long because it is the whole interface. It keeps the account key and the revision,
+and every call needs both. What it makes and checks is in ``parts``.
+"""
 
 import asyncio
 import hmac
@@ -6,13 +10,12 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from certless.client import Client
 from protocol.common.primitives import SCALAR_SEED_BYTES, scalar, sha256
 from protocol.hardened.suites import DEFAULT_REALM
 from vault.core import statements
-from vault.core.account import KEY_BYTES, AccountKey, Owner, next_revision
+from vault.core.account import AccountKey, Owner, next_revision
 from vault.core.errors import Tampered, WrongSecret
 from vault.core.exchanges import (
     BeginRun,
@@ -36,12 +39,10 @@ from vault.core.messages import (
     CreateAccount,
     DevicePart,
     Opened,
-    PasswordPart,
     Rekey,
-    SecretPart,
     StageChange,
 )
-from vault.core.password import SALT_BYTES, STRONGEST_KDF, PasswordSecrets
+from vault.core.password import SALT_BYTES, STRONGEST_KDF
 from vault.core.sealed_values import DeviceRecord, Note
 from vault.core.spake2plus import Transcript, prover_confirmations, prover_share
 from vault.core.unlock_secrets import (
@@ -51,14 +52,22 @@ from vault.core.unlock_secrets import (
     code_of,
     read_code,
 )
-from vault.core.wraps import IV_BYTES, Kind, unwrap, wrap
+from vault.core.wraps import Kind, unwrap
 
 from .api import Api
 from .errors import VaultLocked, VaultRefused
 from .memory import Memory
-
-# Shows a new recovery code, and returns what the user typed when they were asked to type it back.
-TypeBack: TypeAlias = Callable[[str], Awaitable[str]]
+from .parts import (
+    TypeBack,
+    check_password,
+    check_recovery,
+    new_iv,
+    new_key,
+    password_part,
+    password_secrets,
+    recovery_part,
+    secret_part,
+)
 
 LOCK_S = 300.0
 TEMPORARY_S = 4 * 3600
@@ -132,9 +141,9 @@ class Vault:
     async def create(self, password: str, type_back: TypeBack) -> None:
         """Create the account, and open it. Raises: VaultError."""
         owner, _ = await self._parameters()
-        key = _new_key(owner.account)
-        part = await _password_part(password, owner, key)
-        recovery, secret = await _recovery_part(key, type_back)
+        key = new_key(owner.account)
+        part = await password_part(password, owner, key)
+        recovery, secret = await recovery_part(key, type_back)
         head = key.head.public
         statement = statements.creation(self._api.exported(), key.account, head, recovery.proof)
         body = CreateAccount(
@@ -151,7 +160,7 @@ class Vault:
         owner, parameters = await self._parameters()
         kdf, salt = parameters.kdf, parameters.salt
         self.memory.saw_kdf(kdf)
-        found = await _secrets(password, salt, kdf, owner)
+        found = await password_secrets(password, salt, kdf, owner)
         transcript = Transcript.of(owner, self._api.exported(), kdf, salt)
         x = scalar(secrets.token_bytes(SCALAR_SEED_BYTES))
         share = prover_share(found.w0, x)
@@ -195,7 +204,7 @@ class Vault:
             raise VaultRefused(409, "conflict")
         key = self._use()
         note = Note(1, text) if stored is None else Note(stored.note.sequence + 1, text)
-        sealed = note.seal(key, _iv())
+        sealed = note.seal(key, new_iv())
         body = PutNote(_digest(stored), sealed).serialize()
         await self._api.signed(key, "PUT", "/note", body)
         self.memory.saw_note(note.sequence)
@@ -204,11 +213,11 @@ class Vault:
     async def change_password(self, password: str) -> None:
         """Give the account another password. Raises: VaultError."""
         owner, key = self._use_owner()
-        part = await _password_part(password, owner, key)
+        part = await password_part(password, owner, key)
         await self.account()
 
         async def check(staged: StageChange) -> None:
-            await _check_password(staged, password, owner, key)
+            await check_password(staged, password, owner, key)
 
         await self._change(StageChange(self._revision, password=part), check)
         self.memory.saw_kdf(part.kdf)
@@ -216,11 +225,11 @@ class Vault:
     async def new_recovery_code(self, type_back: TypeBack) -> None:
         """Replace the recovery code. Raises: VaultError."""
         key = self._use()
-        recovery, secret = await _recovery_part(key, type_back)
+        recovery, secret = await recovery_part(key, type_back)
         await self.account()
 
         async def check(staged: StageChange) -> None:
-            _check_recovery(staged, secret, key)
+            check_recovery(staged, secret, key)
 
         change = StageChange(self._revision, recovery=recovery, typed=self._typed(secret))
         await self._change(change, check)
@@ -231,21 +240,21 @@ class Vault:
         ``password`` is the present one, or a new one.
         """
         owner, old = self._use_owner()
-        key = _new_key(old.account)
-        recovery, secret = await _recovery_part(key, type_back)
-        part = await _password_part(password, owner, key)
+        key = new_key(old.account)
+        recovery, secret = await recovery_part(key, type_back)
+        part = await password_part(password, owner, key)
         stored = await self._read_note()
         await self.account()
         head = key.head
         statement = statements.rekey(key.account, self._revision, head.public)
         previous, note = (b"", None) if stored is None else (stored.digest, stored.note)
-        sealed = None if note is None else note.seal(key, _iv())
+        sealed = None if note is None else note.seal(key, new_iv())
         rekey = Rekey(head.public, head.sign(statement), previous, sealed, ())
         change = StageChange(self._revision, part, recovery, self._typed(secret), rekey)
 
         async def check(staged: StageChange) -> None:
-            await _check_password(staged, password, owner, key)
-            _check_recovery(staged, secret, key)
+            await check_password(staged, password, owner, key)
+            check_recovery(staged, secret, key)
 
         await self._change(change, check)
         if self._known == previous:
@@ -256,7 +265,7 @@ class Vault:
         """A new temporary key as a code, for at most 7 days. Raises: VaultError."""
         key = self._use()
         drawn = secrets.token_bytes(SECRET_BYTES["temporary"])
-        part = _secret_part(UnlockSecret(key.account, "temporary", drawn), key)
+        part = secret_part(UnlockSecret(key.account, "temporary", drawn), key)
         await self.account()
         body = PutTemporary(self._revision, part, lifetime_s).serialize()
         await self._revise("PUT", "/temporary", body)
@@ -292,8 +301,8 @@ class Vault:
         drawn = secrets.token_bytes(SECRET_BYTES["device"]) if can_unlock else None
         part = None
         if drawn is not None:
-            part = _secret_part(UnlockSecret(key.account, "device", drawn), key, device_id)
-        device = DevicePart(device_id, record.seal(key, device_id, _iv()), part)
+            part = secret_part(UnlockSecret(key.account, "device", drawn), key, device_id)
+        device = DevicePart(device_id, record.seal(key, device_id, new_iv()), part)
         await self.account()
         await self._revise("PUT", "/devices", PutDevice(self._revision, device).serialize())
         return device_id, drawn
@@ -310,7 +319,7 @@ class Vault:
         stored = await self._read_note()
         text = "" if stored is None else stored.note.text
         salt = secrets.token_bytes(SALT_BYTES)
-        return await asyncio.to_thread(seal_export, text, passphrase, salt, _iv(), STRONGEST_KDF)
+        return await asyncio.to_thread(seal_export, text, passphrase, salt, new_iv(), STRONGEST_KDF)
 
     async def import_note(self, data: bytes, passphrase: str) -> None:
         """Replace the note by that of a file. Raises: WrongSecret, VaultError."""
@@ -420,55 +429,6 @@ class Vault:
 
 def _digest(stored: _StoredNote | None) -> bytes:
     return b"" if stored is None else stored.digest
-
-
-def _iv() -> bytes:
-    return secrets.token_bytes(IV_BYTES)
-
-
-def _new_key(account: bytes) -> AccountKey:
-    return AccountKey(account, secrets.token_bytes(KEY_BYTES))
-
-
-async def _secrets(password: str, salt: bytes, kdf: int, owner: Owner) -> PasswordSecrets:
-    # Argon2id takes a third of a second, and releases the GIL.
-    return await asyncio.to_thread(PasswordSecrets.derive, password, salt, kdf, owner)
-
-
-async def _password_part(password: str, owner: Owner, key: AccountKey) -> PasswordPart:
-    salt = secrets.token_bytes(SALT_BYTES)
-    found = await _secrets(password, salt, STRONGEST_KDF, owner)
-    wrapped = wrap(found.kek, _iv(), key, "password")
-    return PasswordPart(STRONGEST_KDF, salt, *found.verifier, wrapped)
-
-
-async def _recovery_part(key: AccountKey, type_back: TypeBack) -> tuple[SecretPart, UnlockSecret]:
-    drawn = secrets.token_bytes(SECRET_BYTES["recovery"])
-    typed = read_code("recovery", await type_back(code_of("recovery", drawn)))
-    if not hmac.compare_digest(typed, drawn):
-        raise WrongSecret("this is another recovery code: type the one that was shown")
-    secret = UnlockSecret(key.account, "recovery", typed)
-    return _secret_part(secret, key), secret
-
-
-async def _check_password(
-    staged: StageChange, password: str, owner: Owner, key: AccountKey
-) -> None:
-    part = staged.password
-    assert part is not None  # noqa: S101  # the bytes are those that were sent
-    found = await _secrets(password, part.salt, part.kdf, owner)
-    unwrap(found.kek, part.wrap, key.account, "password").check_head(key.head.public)
-
-
-def _secret_part(secret: UnlockSecret, key: AccountKey, subject: bytes = b"") -> SecretPart:
-    wrapped = wrap(secret.kek, _iv(), key, secret.kind, subject)
-    return SecretPart(secret.proof_key.public, wrapped)
-
-
-def _check_recovery(staged: StageChange, secret: UnlockSecret, key: AccountKey) -> None:
-    part = staged.recovery
-    assert part is not None  # noqa: S101  # the bytes are those that were sent
-    unwrap(secret.kek, part.wrap, key.account, "recovery").check_head(key.head.public)
 
 
 def _checked(answer: bytes, expected: bytes) -> bytes:

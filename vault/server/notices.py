@@ -14,21 +14,21 @@ _SUBJECTS: dict[Event, str] = {
 }
 _TEXTS: dict[Event, str] = {
     "created": (
-        "Somebody who was logged in as you created a vault for you. If you had one before, and its "
-        "reset was due, the new one has replaced it.\n"
+        "A vault was created in a login under your name. If you had a vault before, and its reset "
+        "was due, the new vault has replaced it.\n"
         "\n"
         "If that was not you, end your other sessions, and ask for a reset of the vault.\n"
     ),
     "guessed": (
-        "Somebody who was logged in as you tried to open your vault 5 times in a row by a "
-        "password. At least 4 of the passwords were wrong. The vault makes them wait now.\n"
+        "In a login under your name, 5 passwords in a row were tried for your vault. At least 4 of "
+        "them were wrong. Now the vault accepts no password for some time.\n"
         "\n"
         "If that was not you, end your other sessions. Your recovery code and your devices still "
         "open the vault.\n"
     ),
     "reset": (
-        "Somebody who was logged in as you asked to reset your vault.\n"
-        "In {hours} hours, they can replace it by an empty one, and its data is lost.\n"
+        "A reset of your vault was requested in a login under your name.\n"
+        "In {hours} hours, a new, empty vault can replace it. Its data is lost then.\n"
         "\n"
         "If that was you, wait, and create a new vault after that time.\n"
         "If that was not you, open your vault, cancel the reset, and end your other sessions.\n"

@@ -3,6 +3,9 @@
  *
  * The account key stays in this object, until `lock` or the lock timer drops it. On a page the object is
  * in a Worker (worker.js), so the page never has the key.
+ *
+ * The module is long because it is the whole interface, and every call needs the key and the revision. What
+ * it makes and checks is in parts.js.
  */
 import { equal, sha256 } from '../primitives/hashes.js';
 import { SCALAR_SEED_BYTES, scalar } from '../primitives/p256.js';
@@ -21,7 +24,7 @@ import {
 } from './core/bodies.js';
 import { Tampered, VaultError, WrongSecret } from './core/errors.js';
 import { openExport, sealExport } from './core/exports.js';
-import { SALT_BYTES, STRONGEST_KDF, passwordSecrets, verifierOf } from './core/password.js';
+import { STRONGEST_KDF, passwordSecrets } from './core/password.js';
 import { openNote, openRecord, sealNote, sealRecord } from './core/sealedValues.js';
 import { proverConfirmations, proverShare, transcriptOf } from './core/spake2plus.js';
 import { creationStatement, proofStatement, rekeyStatement, typedStatement } from './core/statements.js';
@@ -29,16 +32,14 @@ import { DEVICE_ID_BYTES, SECRET_BYTES, UnlockSecret, codeOf, readCode } from '.
 import { unwrap, wrap } from './core/wraps.js';
 import { sign } from './primitives/ed25519.js';
 import { VaultApi, VaultRefused } from './api.js';
+import { checkPassword, checkRecovery, passwordPart, recoveryPart } from './parts.js';
 
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
 /** @typedef {import('../primitives/contract.js').Primitives} Primitives */
 /** @typedef {import('./core/bodies.js').Members} Members */
 /** @typedef {import('./api.js').Link} Link */
 
-/**
- * Shows a new recovery code, and resolves to what the user typed when they were asked to type it back.
- * @typedef {(code: string) => Promise<string>} TypeBack
- */
+/** @typedef {import('./parts.js').TypeBack} TypeBack */
 
 /**
  * `lockMs`: the vault locks itself after this time without a call, 5 minutes unless set.
@@ -118,8 +119,8 @@ export class VaultAccount {
   async create(password, typeBack) {
     await this.#parameters();
     const key = this.#newKey();
-    const part = await this.#passwordPart(password, key);
-    const { recovery, secret } = await this.#recoveryPart(key, typeBack);
+    const part = await passwordPart(this.#primitives, password, this.#ownerOrFail(), key);
+    const { recovery, secret } = await recoveryPart(this.#primitives, key, typeBack);
     const statement = creationStatement(await this.#api.exported(), key.account, key.head, recovery.proof);
     const signature = sign(key.headSeed, statement);
     const members = { head: key.head, password: part, recovery, signature, typed: secret.sign(statement) };
@@ -187,15 +188,17 @@ export class VaultAccount {
   /** @param {string} next */
   async changePassword(next) {
     const key = this.#use();
-    await this.#change({ password: await this.#passwordPart(next, key) }, async (staged) => this.#checkPassword(staged, next, key));
+    const owner = this.#ownerOrFail();
+    const password = await passwordPart(this.#primitives, next, owner, key);
+    await this.#change({ password }, async () => checkPassword(this.#primitives, password, next, owner, key));
   }
 
   /** @param {TypeBack} typeBack */
   async newRecoveryCode(typeBack) {
     const key = this.#use();
-    const { recovery, secret } = await this.#recoveryPart(key, typeBack);
+    const { recovery, secret } = await recoveryPart(this.#primitives, key, typeBack);
     const typed = secret.sign(typedStatement(await this.#api.exported(), key.account, recovery.proof));
-    await this.#change({ recovery, typed }, async (staged) => this.#checkRecovery(staged, secret, key));
+    await this.#change({ recovery, typed }, async () => checkRecovery(this.#primitives, recovery, secret, key));
   }
 
   /**
@@ -207,16 +210,16 @@ export class VaultAccount {
     const old = this.#use();
     const note = await this.#readNote();
     const key = this.#newKey();
-    const { recovery, secret } = await this.#recoveryPart(key, typeBack);
-    const part = await this.#passwordPart(password, key);
+    const { recovery, secret } = await recoveryPart(this.#primitives, key, typeBack);
+    const part = await passwordPart(this.#primitives, password, this.#ownerOrFail(), key);
     const typed = secret.sign(typedStatement(await this.#api.exported(), key.account, recovery.proof));
     await this.#refresh();
     const sealed = note && (await sealNote(this.#primitives, key, { sequence: note.sequence, text: note.text }));
     const signature = sign(key.headSeed, rekeyStatement(key.account, this.#revision, key.head));
     const rekey = { head: key.head, signature, previous: note?.digest ?? NOTHING, note: sealed ?? undefined, devices: [] };
-    await this.#change({ password: part, recovery, typed, rekey }, async (staged) => {
-      await this.#checkPassword(staged, password, key);
-      await this.#checkRecovery(staged, secret, key);
+    await this.#change({ password: part, recovery, typed, rekey }, async () => {
+      await checkPassword(this.#primitives, part, password, this.#ownerOrFail(), key);
+      await checkRecovery(this.#primitives, recovery, secret, key);
     });
     if (this.#known && equal(this.#known, note?.digest ?? NOTHING)) this.#known = sealed ? sha256(sealed) : NOTHING;
     old.n.fill(0);
@@ -361,23 +364,6 @@ export class VaultAccount {
     this.#opened(key, revision);
   }
 
-  /** @param {string} password @param {AccountKey} key */
-  async #passwordPart(password, key) {
-    const salt = this.#primitives.randomBytes(SALT_BYTES);
-    const secrets = await passwordSecrets(password, salt, STRONGEST_KDF, this.#ownerOrFail());
-    const wrapped = await wrap(this.#primitives, secrets.kek, key, 'password');
-    return { kdf: STRONGEST_KDF, salt, ...verifierOf(secrets), wrap: wrapped };
-  }
-
-  /** @param {AccountKey} key @param {TypeBack} typeBack */
-  async #recoveryPart(key, typeBack) {
-    const drawn = this.#primitives.randomBytes(SECRET_BYTES.recovery);
-    const typed = readCode('recovery', await typeBack(codeOf('recovery', drawn)));
-    if (!equal(typed, drawn)) throw new WrongSecret('This is another recovery code. Type the one that was shown.');
-    const secret = new UnlockSecret(key.account, 'recovery', typed);
-    return { secret, recovery: { proof: secret.proof, wrap: await wrap(this.#primitives, secret.kek, key, 'recovery') } };
-  }
-
   /** Reads the account. Nothing is believed but what the head key can confirm later. */
   async #refresh() {
     const key = this.#use();
@@ -404,7 +390,7 @@ export class VaultAccount {
   /**
    * Stage, check, commit (VAULT §9).
    * @param {Members} parts
-   * @param {(staged: Members & { [name: string]: any }) => Promise<void>} check opens the new wraps
+   * @param {() => Promise<void>} check opens the new wraps
    */
   async #change(parts, check) {
     if (!parts.rekey) await this.#refresh();
@@ -413,22 +399,11 @@ export class VaultAccount {
     const digest = parseStaged(await this.#api.signed(key, 'POST', '/change', body));
     const staged = await this.#api.signed(key, 'GET', '/change');
     if (!equal(sha256(staged), digest) || !equal(sha256(body), digest)) throw new Tampered('The service keeps another change than the one that was sent.');
-    await check(parts);
+    await check();
     const commit = serialize({ revision: this.#revision, digest });
     const revision = parseRevision(await this.#api.signed(key, 'POST', '/change/commit', commit));
     this.#expect(revision, nextRevision(this.#revision, commit));
     this.#revision = revision;
-  }
-
-  /** @param {Members & { [name: string]: any }} staged @param {string} password @param {AccountKey} key */
-  async #checkPassword({ password: part }, password, key) {
-    const secrets = await passwordSecrets(password, part.salt, part.kdf, this.#ownerOrFail());
-    (await unwrap(this.#primitives, secrets.kek, part.wrap, key.account, 'password')).checkHead(key.head);
-  }
-
-  /** @param {Members & { [name: string]: any }} staged @param {UnlockSecret} secret @param {AccountKey} key */
-  async #checkRecovery({ recovery }, secret, key) {
-    (await unwrap(this.#primitives, secret.kek, recovery.wrap, key.account, 'recovery')).checkHead(key.head);
   }
 
   async #readNote() {

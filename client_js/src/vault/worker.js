@@ -6,7 +6,7 @@ import { VaultAccount } from './vaultAccount.js';
 /** @typedef {import('./api.js').Link} Link */
 /** @typedef {import('./channel.js').Port} Port */
 /** @typedef {import('./vaultAccount.js').VaultOptions} VaultOptions */
-/** @typedef {import('./vaultAccount.js').TypeBack} TypeBack */
+/** @typedef {import('./parts.js').TypeBack} TypeBack */
 
 /** The Worker's name. The bundle runs as a vault if its global scope has this name. */
 export const WORKER_NAME = 'certless-vault';

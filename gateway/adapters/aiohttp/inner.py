@@ -3,6 +3,8 @@
 An ``InnerRequest`` is a complete request: match info, JSON, forms, multipart and streams work as
 usual. It has no access to the network. What a handler writes is captured, also if the handler
 streams, sends a file or sets headers in ``on_response_prepare``.
+
+The module is long because request, writer and response share their state until the handler ends.
 """
 
 import asyncio
