@@ -214,6 +214,18 @@ def aiohttp_app(seen: Seen) -> web.Application:
 
 
 def starlette_app(seen: Seen) -> Starlette:
+    class Ending(StreamingResponse):
+        """Says when it has ended.
+
+        If Starlette cancels it while it sends, only the garbage collector closes its iterator.
+        """
+
+        async def __call__(self, *given: Any) -> None:
+            try:
+                await super().__call__(*given)
+            finally:
+                seen.ended.set()
+
     async def down(request: Request) -> Response:
         size = int(request.query_params["size"])
         response = StreamingResponse(pieces_of(size))
@@ -257,15 +269,12 @@ def starlette_app(seen: Seen) -> Starlette:
 
     async def forever(request: Request) -> Response:
         async def ticks() -> AsyncIterator[bytes]:
-            try:
-                while True:
-                    yield b"data: tick\n\n"
-                    seen.begun.set()
-                    await asyncio.sleep(0.01)
-            finally:
-                seen.ended.set()
+            while True:
+                yield b"data: tick\n\n"
+                seen.begun.set()
+                await asyncio.sleep(0.01)
 
-        return StreamingResponse(ticks(), media_type="text/event-stream")
+        return Ending(ticks(), media_type="text/event-stream")
 
     async def late(request: Request) -> Response:
         async def flood() -> AsyncIterator[bytes]:
@@ -274,14 +283,7 @@ def starlette_app(seen: Seen) -> Starlette:
             while True:
                 yield PATTERN
 
-        class Flood(StreamingResponse):
-            async def __call__(self, *given: Any) -> None:
-                try:
-                    await super().__call__(*given)
-                finally:
-                    seen.ended.set()
-
-        return Flood(flood())
+        return Ending(flood())
 
     async def clock(request: Request) -> Response:
         ticks = seen.ticks_after(request.headers.get("Last-Event-ID", ""))
