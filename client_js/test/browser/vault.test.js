@@ -366,7 +366,7 @@ describe('one user, on an insecure origin', () => {
     await details(page, 'I have lost the code too');
     await page.getByRole('button', { name: 'Ask for a reset' }).click();
     await says(page, 'A mail about the reset is on its way to you.');
-    assert.match((await mail()).text, /they can replace it by an empty one/);
+    assert.match((await mail()).text, /a new, empty vault can replace it/);
     await page.locator('[data-in=recover]').getByRole('button', { name: 'Back' }).click();
     await unlock(page, THIRD);
     await page.getByText('Somebody has asked to reset this vault.').waitFor();
