@@ -13,7 +13,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -33,6 +33,7 @@ from redis.exceptions import (
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.stores import Store
 
+from .batches import Batches
 from .scripts import ABOUT, RAISE_FENCE, SCRIPTS, Script
 from .url import ANSWER_S, RedisUrl
 
@@ -60,6 +61,7 @@ class RedisServer(Store):
         self._clock = clock
         self._closing = AsyncExitStack()
         self._client: Any = None
+        self._evalsha: Callable[..., Awaitable[Any]] | None = None
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._generation = ""
         self._old_generations: set[str] = set()
@@ -67,6 +69,9 @@ class RedisServer(Store):
     async def open(self) -> None:
         """Connect and check the server. Raises: ConfigError, StoreUnavailable."""
         self._client = self._url.connect(self._closing)
+        # A pipeline of a cluster would ask each time which node has the slot.
+        is_cluster = self._url.kind == "cluster"
+        self._evalsha = self._client.evalsha if is_cluster else Batches(self._client).evalsha
         try:
             await self._check_server()
             await self._raise_fence()
@@ -144,22 +149,31 @@ class RedisServer(Store):
         self, script: Script, keys: Sequence[str], *args: object, client: Any = None
     ) -> Any:
         """Run ``script``. Raises: Fenced, StoreUnavailable."""
-        client = client or self._client
         arguments = (1 + len(keys), self._fence_key, *keys, *args)
+        evalsha = self._evalsha if client is None else client.evalsha
+        assert evalsha is not None  # noqa: S101  # ``open`` has set it
+        await self._turn()
+        try:
+            try:
+                return await evalsha(script.sha, *arguments)
+            except NoScriptError:
+                return await (client or self._client).eval(script.text, *arguments)
+        except _FAILURES as error:
+            raise await self._failure(error) from None
+        finally:
+            self._turns.release()
+
+    async def _turn(self) -> None:
+        """Raises: StoreUnavailable, if others take all turns for too long."""
+        if not self._turns.locked():
+            # This does not wait, and needs no timer.
+            await self._turns.acquire()
+            return
         try:
             async with asyncio.timeout(ANSWER_S):
                 await self._turns.acquire()
         except TimeoutError:
             raise self._unavailable("too many requests are waiting for it") from None
-        try:
-            try:
-                return await client.evalsha(script.sha, *arguments)
-            except NoScriptError:
-                return await client.eval(script.text, *arguments)
-        except _FAILURES as error:
-            raise await self._failure(error) from None
-        finally:
-            self._turns.release()
 
     async def _failure(self, error: Exception) -> Exception:
         if isinstance(error, ResponseError) and str(error).startswith("FENCED"):

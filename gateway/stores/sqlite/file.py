@@ -105,11 +105,7 @@ class _Job:
         self.rejection: Exception | None = None
 
     def answer(self, error: Exception | None) -> None:
-        loop = self.future.get_loop()
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(self._resolve, error)
-
-    def _resolve(self, error: Exception | None) -> None:
+        """In the loop of the future."""
         if self.future.done():
             return
         error = error or self.rejection
@@ -117,6 +113,21 @@ class _Job:
             self.future.set_result(self.result)
         else:
             self.future.set_exception(error)
+
+
+def _answer(jobs: list[_Job], error: Exception | None) -> None:
+    """Resolve the futures, with one call into each loop: a call wakes the loop by a system call."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+    for job in jobs:
+        by_loop.setdefault(job.future.get_loop(), []).append(job)
+
+    def answer(of_loop: list[_Job]) -> None:
+        for job in of_loop:
+            job.answer(error)
+
+    for loop, of_loop in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(answer, of_loop)
 
 
 class SqliteFile(Store):
@@ -214,8 +225,7 @@ class SqliteFile(Store):
                 if connection is not None:
                     connection.close()
                 connection = None
-            for job in jobs:
-                job.answer(error)
+            _answer(jobs, error)
             if ended:
                 break
         if connection is not None:
