@@ -4,12 +4,14 @@ Each body is valid, or has one fault: a member is missing, unknown, or has anoth
 value. A fault inside a part is tried in the message that is the shortest with this part.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
+import vault_block_bodies
 from hardened_reference import ORDER, G, encode_point, finish, msgpack, times
 from make_vectors import flip, stream
-from vault_reference import public_key
+from vault_reference import public_key, sha256
 from vector_files import Case, Json
 
 POINT = encode_point(times(5, G))
@@ -90,17 +92,38 @@ WHOLE: dict[str, Json] = {
     "PutNote": {"previous": DIGEST, "note": NOTE},
     "ResetWait": {"hours": 169},
     "VaultError": {"error": "refused", "message": "Wrong: try again."},
+    **vault_block_bodies.WHOLE,
 }
-OPTIONAL = {("StoredNote", "note")}
+OPTIONAL = {("StoredNote", "note"), ("StoredMeta", "meta")}
+# Messages with a list of maps whose members are tried.
+LISTED_IN = {"Account", "Reserved", "PutBlocks", "GetBlocks"}
+HIGHEST = {"kdf": 2, "lifetime_s": 604_800, "hours": 169, **vault_block_bodies.HIGHEST}
+FROM_1 = {"kdf", "lifetime_s", "frame_s", "count"}
+# Long values of the same bytes are written by parts.
+_RUN = re.compile(rb"(.)\1{2047,}", re.DOTALL)
 # Parts whose faults are tried in a shorter message.
 TRIED_ELSEWHERE = {("StageChange", "password"), ("StageChange", "recovery")}
 
 
 def body(message: str, name: str, members: Any, expect: str = "malformed") -> Case:
     data = members if isinstance(members, bytes) else msgpack(members)
-    given = {"message": message, "hex": data.hex()}
+    given: Json = {"message": message, "hex": data.hex()}
     output = {"members": hexed(members)} if expect == "ok" else {}
+    if _RUN.search(data):
+        given = {"message": message, "parts": parts_of(data)}
+        output = {"digest_hex": sha256(data).hex()} if expect == "ok" else {}
     return finish(f"vault-body-{message}-{name}", "vault_body", None, given, expect, output)
+
+
+def parts_of(data: bytes) -> list[Json]:
+    """``data`` as bytes in hexadecimal, each with how often it comes."""
+    parts, end = [], 0
+    for run in _RUN.finditer(data):
+        if run.start() > end:
+            parts.append({"hex": data[end : run.start()].hex(), "times": 1})
+        parts.append({"hex": run[1].hex(), "times": len(run[0])})
+        end = run.end()
+    return [*parts, *([{"hex": data[end:].hex(), "times": 1}] if end < len(data) else [])]
 
 
 def hexed(value: Any) -> Any:
@@ -120,6 +143,10 @@ def bodies() -> Iterator[Case]:
     yield from other_forms()
     yield from other_faults()
     yield from other_encodings()
+    for message, name, members in vault_block_bodies.forms():
+        yield body(message, name, members, "ok")
+    for message, name, members, expect in vault_block_bodies.faults():
+        yield body(message, name, members, expect)
 
 
 def faults(message: str, members: Json, path: tuple[str, ...]) -> Iterator[tuple[str, Json]]:
@@ -137,7 +164,7 @@ def faults(message: str, members: Json, path: tuple[str, ...]) -> Iterator[tuple
         if isinstance(value, dict):
             for fault, changed in faults(message, value, (*path, name)):
                 yield fault, {**members, name: changed}
-        if isinstance(value, list) and message == "Account":
+        if isinstance(value, list) and message in LISTED_IN:
             for fault, changed in faults(message, value[0], (*path, name)):
                 yield fault, {**members, name: [changed]}
 
@@ -150,11 +177,10 @@ def faults_of(name: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield "short", value[:-1]
             yield "long", value + b"\0"
     elif isinstance(value, int):
-        highest = {"kdf": 2, "lifetime_s": 604_800, "hours": 169}.get(name, 1)
-        yield "too-large", highest + 1
+        yield "too-large", HIGHEST.get(name, 1) + 1
         yield "below-0", -1
         yield "bytes", b"\1"
-        if name in ("kdf", "lifetime_s"):
+        if name in FROM_1:
             yield "0", 0
     elif isinstance(value, str):
         yield "bytes", value.encode()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import make_vault_bodies
+import make_vault_tokens
 from hardened_reference import ORDER, M, N, finish, gcm, msgpack, scalar, times
 from make_vectors import flip, stream
 from vault_reference import (
@@ -721,6 +722,10 @@ def subjects() -> dict[str, Subject]:
         "vault_wraps": Subject("The account key under the key of a secret.", wraps()),
         "vault_sealed_values": Subject(
             "Notes, records of devices, and exports.", [*notes(), *records(), *exports()]
+        ),
+        "vault_tokens": Subject(
+            "Tokens of blocks, permits, receipts, checks, tombstones, and buckets.",
+            [*make_vault_tokens.tokens(), *make_vault_tokens.buckets()],
         ),
         "vault_bodies": Subject(
             "The bodies of requests and responses.", make_vault_bodies.bodies()

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from vault.core import exchanges, messages
+from vector_files import Json
+
+from vault.core import block_exchanges, exchanges, messages
 
 MESSAGES: dict[str, Any] = {
     "Account": messages.AccountState,
@@ -25,4 +27,29 @@ MESSAGES: dict[str, Any] = {
     "Staged": exchanges.Staged,
     "StoredNote": exchanges.StoredNote,
     "VaultError": exchanges.ErrorBody,
+    "StoredMeta": block_exchanges.StoredMeta,
+    "PutMeta": block_exchanges.PutMeta,
+    "BlockParameters": block_exchanges.BlockParameters,
+    "Reserve": block_exchanges.Reserve,
+    "Reserved": block_exchanges.Reserved,
+    "PutBlocks": block_exchanges.PutBlocks,
+    "Receipts": block_exchanges.Receipts,
+    "GetBlocks": block_exchanges.GetBlocks,
+    "FoundBlocks": block_exchanges.FoundBlocks,
+    "RenewBlocks": block_exchanges.RenewBlocks,
+    "RenewedBlocks": block_exchanges.RenewedBlocks,
+    "RetireBlocks": block_exchanges.RetireBlocks,
+    "CheckBlocks": block_exchanges.CheckBlocks,
+    "CheckedBlocks": block_exchanges.CheckedBlocks,
 }
+
+
+def body_of(given: Json) -> bytes:
+    """The body of a vector: its bytes, or parts that come several times."""
+    if "hex" in given:
+        return bytes.fromhex(given["hex"])
+    return joined(given["parts"])
+
+
+def joined(parts: list[Json]) -> bytes:
+    return b"".join(bytes.fromhex(part["hex"]) * part["times"] for part in parts)

@@ -236,3 +236,36 @@ def request(exported: bytes, account: bytes, method: str, target: str, body: byt
 
 def revision(before: bytes, body: bytes) -> bytes:
     return sha256(v("revision") + lp(before, body))
+
+
+# --- blocks --------------------------------------------------------------------------------------
+
+
+def token(user: User, use: str, block_id: bytes) -> bytes:
+    return hmac.digest(user.key(use), v(use) + lp(block_id), "sha256")
+
+
+def permit(key: bytes, block_id: bytes, number: int) -> bytes:
+    return hmac.digest(key, v("permit") + lp(block_id) + number.to_bytes(8), "sha256")[:16]
+
+
+def receipt(block_id: bytes, block: bytes) -> bytes:
+    return sha256(v("receipt") + lp(block_id, block))
+
+
+def check(nonce: bytes, block: bytes) -> bytes:
+    return sha256(v("check") + lp(nonce, block))
+
+
+def tombstone(block_id: bytes) -> bytes:
+    return sha256(v("tombstone") + lp(block_id))
+
+
+def bucket(now_s: int, frame_s: int, jitter_s: int) -> int:
+    whole, _ = divmod(now_s + jitter_s, frame_s)
+    return whole
+
+
+def safe_until(number: int, frame_s: int) -> int:
+    """The first second after the bucket ``number`` and the next one."""
+    return (number + 2) * frame_s

@@ -1,6 +1,6 @@
 """A body as a strict msgpack map: its members, taken one by one (VAULT §2)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeVar
 
 from protocol.common.codec import serialize_msgpack
@@ -26,9 +26,10 @@ class Body:
         self._members = members
 
     @classmethod
-    def parse(cls, data: bytes) -> Self:
-        if len(data) > MAX_BODY_BYTES:
-            raise TooLarge(f"a body has at most {MAX_BODY_BYTES} bytes")
+    def parse(cls, data: bytes, most: int = MAX_BODY_BYTES) -> Self:
+        """``most`` is the limit of its length, in bytes."""
+        if len(data) > most:
+            raise TooLarge(f"this body has at most {most} bytes")
         try:
             return cls(Members.parse("msgpack", data))
         except MalformedMessage as error:
@@ -86,12 +87,42 @@ class Body:
             raise TooLarge(f"the list {name!r} has at most {most} maps")
         return [self._nested(item, name) for item in value]
 
+    def some(self, name: str, most: int) -> "Sequence[Body]":
+        """A list of 1 to ``most`` maps."""
+        maps = self.list(name, most)
+        if not maps:
+            raise Malformed(f"the list {name!r} is empty")
+        return maps
+
+    def raws(self, name: str, most: int, *lengths: int) -> tuple[bytes, ...]:
+        """A list of 1 to ``most`` bytes, each with one of ``lengths``."""
+        values = self._items(name, most)
+        if not all(isinstance(one, bytes) and len(one) in lengths for one in values):
+            size = " or ".join(map(str, lengths))
+            raise Malformed(f"member {name!r} must be a list of {size} bytes each")
+        return tuple(values)
+
+    def flags(self, name: str, most: int) -> tuple[bool, ...]:
+        """A list of 1 to ``most`` numbers, each 0 or 1."""
+        values = self._items(name, most)
+        if not all(isinstance(one, int) and one in (0, 1) for one in values):
+            raise Malformed(f"member {name!r} must be a list of 0 and 1")
+        return tuple(map(bool, values))
+
     def end(self) -> None:
         """Every member must have been taken."""
         try:
             self._members.end()
         except MalformedMessage as error:
             raise Malformed(str(error)) from None
+
+    def _items(self, name: str, most: int) -> Sequence[Any]:
+        value = self._members.left().pop(name, None)
+        if not isinstance(value, list) or not value:
+            raise Malformed(f"member {name!r} must be a list with at least 1 item")
+        if len(value) > most:
+            raise TooLarge(f"the list {name!r} has at most {most} items")
+        return value
 
     @staticmethod
     def _nested(value: Any, name: str) -> "Body":
@@ -100,9 +131,12 @@ class Body:
         return Body(Members("msgpack", value))
 
 
-def whole(data: bytes, take: Callable[[Body], Taken]) -> Taken:
-    """What ``take`` reads from the body ``data``, if no member is left. Raises: Malformed."""
-    body = Body.parse(data)
+def whole(data: bytes, take: Callable[[Body], Taken], most: int = MAX_BODY_BYTES) -> Taken:
+    """What ``take`` reads from the body ``data``, if no member is left. Raises: Malformed.
+
+    ``most`` is the limit of its length, in bytes.
+    """
+    body = Body.parse(data, most)
     message = take(body)
     body.end()
     return message

@@ -22,15 +22,19 @@ class NotFound(VaultError):
 
 
 class Conflict(VaultError):
-    """The account has another revision, staged change or note."""
+    """The account has another revision, staged change, note or meta, or an id is in use."""
 
 
 class Exists(VaultError):
     """There is an account already."""
 
 
+class TooMany(VaultError):
+    """The user has reserved too many ids in this hour."""
+
+
 class Unavailable(VaultError):
-    """The database or the mail system does not answer."""
+    """The database, the pool or the mail system does not answer."""
 
 
 # The most specific class first.
@@ -42,5 +46,6 @@ ERRORS: dict[type[VaultError], tuple[str, int]] = {
     NotFound: ("not_found", 404),
     Conflict: ("conflict", 409),
     Exists: ("exists", 409),
+    TooMany: ("too_many", 429),
     Unavailable: ("unavailable", 503),
 }

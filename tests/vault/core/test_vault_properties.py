@@ -14,7 +14,7 @@ from vault_messages import MESSAGES
 from examples import examples
 from protocol.common.codec import serialize_msgpack
 from protocol.common.primitives import P256_ORDER, Point
-from vault.core import exchanges, messages, statements
+from vault.core import block_exchanges, exchanges, messages, statements
 from vault.core.account import AccountKey, Owner, label, lp
 from vault.core.errors import Malformed, Tampered, VaultError, WrongSecret
 from vault.core.export import open_export, seal_export
@@ -29,6 +29,7 @@ from vault.core.spake2plus import (
     verifier_confirmations,
     verifier_share,
 )
+from vault.core.tokens import Hashes
 from vault.core.unlock_secrets import SECRET_BYTES, UnlockSecret, code_of, read_code
 from vault.core.wraps import Kind, seal, unwrap, wrap
 
@@ -88,7 +89,54 @@ def stages(draw: st.DrawFn) -> messages.StageChange:
 
 
 listed = st.builds(messages.ListedDevice, raw(16), raw(285), st.booleans())
+ones = st.builds(block_exchanges.OneBlock, raw(16), raw(32))
+some_ones = st.lists(ones, min_size=1, max_size=3).map(tuple)
+# Whole blocks and metas from few drawn bytes.
+whole_blocks = raw(16).map(lambda seed: seed * 1024)
+metas = raw(9).map(lambda seed: (seed * 1369)[: block_exchanges.META_BYTES])
+new_blocks = st.builds(
+    block_exchanges.NewBlock,
+    raw(16),
+    raw(16),
+    whole_blocks,
+    st.builds(Hashes, raw(32), raw(32), raw(32)),
+)
+reserved = st.builds(block_exchanges.ReservedId, raw(16), raw(16))
+VALUES_OF_BLOCKS: dict[str, st.SearchStrategy[Any]] = {
+    "StoredMeta": st.builds(block_exchanges.StoredMeta, st.none() | metas),
+    "PutMeta": st.builds(block_exchanges.PutMeta, raw(32) | st.just(b""), metas),
+    "BlockParameters": st.builds(
+        block_exchanges.BlockParameters, st.integers(1, 2**32 - 1), st.integers(0, 2**32 - 1)
+    ),
+    "Reserve": st.builds(block_exchanges.Reserve, st.integers(1, 100)),
+    "Reserved": st.builds(
+        block_exchanges.Reserved, st.lists(reserved, min_size=1, max_size=3).map(tuple)
+    ),
+    "PutBlocks": st.builds(
+        block_exchanges.PutBlocks,
+        st.lists(new_blocks, min_size=1, max_size=2, unique_by=lambda new: new.id).map(tuple),
+    ),
+    "Receipts": st.builds(
+        block_exchanges.Receipts, st.lists(raw(32), min_size=1, max_size=3).map(tuple)
+    ),
+    "GetBlocks": st.builds(block_exchanges.GetBlocks, some_ones),
+    "FoundBlocks": st.builds(
+        block_exchanges.FoundBlocks,
+        st.lists(whole_blocks | st.just(b""), min_size=1, max_size=3).map(tuple),
+    ),
+    "RenewBlocks": st.builds(block_exchanges.RenewBlocks, some_ones),
+    "RenewedBlocks": st.builds(
+        block_exchanges.RenewedBlocks, st.lists(st.booleans(), min_size=1).map(tuple)
+    ),
+    "RetireBlocks": st.builds(block_exchanges.RetireBlocks, some_ones),
+    "CheckBlocks": st.builds(block_exchanges.CheckBlocks, raw(16), some_ones),
+    "CheckedBlocks": st.builds(
+        block_exchanges.CheckedBlocks,
+        st.lists(raw(32) | st.just(b""), min_size=1, max_size=3).map(tuple),
+    ),
+}
 VALUES: dict[str, st.SearchStrategy[Any]] = {
+    **VALUES_OF_BLOCKS,
     "Account": st.builds(
         messages.AccountState,
         public_keys,

@@ -6,11 +6,12 @@ from typing import Any
 
 import make_vault_vectors
 import pytest
-from vault_messages import MESSAGES
+from vault_messages import MESSAGES, body_of, joined
 from vector_files import Json, names_of_files, read_all, stale
 
 from protocol.common.codec import parse_msgpack
-from vault.core import messages, statements
+from protocol.common.primitives import sha256
+from vault.core import expiry, messages, statements, tokens
 from vault.core.account import AccountKey, Owner, next_revision
 from vault.core.errors import Malformed, Tampered, TooLarge, WeakKdf, WrongSecret
 from vault.core.export import open_export, seal_export
@@ -231,9 +232,56 @@ def run_open_export(given: Json) -> Json:
 
 
 def body(given: Json) -> Json:
-    data = bytes.fromhex(given["hex"])
+    data = body_of(given)
     assert MESSAGES[given["message"]].parse(data).serialize() == data
+    if "parts" in given:
+        return {"digest_hex": sha256(data).hex()}
     return {"members": _hexed(parse_msgpack(data))}
+
+
+def run_tokens(given: Json) -> Json:
+    tokens_of, block_id = tokens.Tokens.of(_key(given)), _raw(given, "id")
+    hashes = tokens_of.hashes(block_id)
+    return {
+        "write_hex": tokens_of.write(block_id).hex(),
+        "read_hex": tokens_of.read(block_id).hex(),
+        "renew_hex": tokens_of.renew(block_id).hex(),
+        "write_hash_hex": hashes.write.hex(),
+        "read_hash_hex": hashes.read.hex(),
+        "renew_hash_hex": hashes.renew.hex(),
+    }
+
+
+def permit(given: Json) -> Json:
+    made = tokens.permit(_raw(given, "key"), _raw(given, "id"), given["bucket"])
+    return {"permit_hex": made.hex()}
+
+
+def receipt(given: Json) -> Json:
+    made = tokens.receipt(_raw(given, "id"), joined(given["block_parts"]))
+    return {"receipt_hex": made.hex()}
+
+
+def check(given: Json) -> Json:
+    return {"check_hex": tokens.check(_raw(given, "nonce"), joined(given["block_parts"])).hex()}
+
+
+def tombstone(given: Json) -> Json:
+    return {"tombstone_hex": tokens.tombstone(_raw(given, "id")).hex()}
+
+
+def bucket(given: Json) -> Json:
+    assert 0 <= given["jitter_s"] <= expiry.most_jitter_s(given["frame_s"])
+    return {"bucket": expiry.bucket_of(given["now_s"], given["frame_s"], given["jitter_s"])}
+
+
+def safe_until(given: Json) -> Json:
+    renewed, frame_s = given["renewed"], given["frame_s"]
+    until_s = expiry.safe_until_s(renewed, frame_s)
+    # The server still has the block in the second before, and not after it.
+    assert not expiry.is_over(renewed, expiry.bucket_of(until_s - 1, frame_s))
+    assert expiry.is_over(renewed, expiry.bucket_of(until_s, frame_s))
+    return {"safe_until_s": until_s}
 
 
 RUNNERS: dict[str, Callable[[Json], Json]] = {
@@ -257,6 +305,13 @@ RUNNERS: dict[str, Callable[[Json], Json]] = {
     "vault_seal_export": run_seal_export,
     "vault_open_export": run_open_export,
     "vault_body": body,
+    "vault_tokens": run_tokens,
+    "vault_permit": permit,
+    "vault_receipt": receipt,
+    "vault_check": check,
+    "vault_tombstone": tombstone,
+    "vault_bucket": bucket,
+    "vault_safe_until": safe_until,
 }
 
 
