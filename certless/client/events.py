@@ -25,6 +25,8 @@ from .streams import StreamContext, StreamResponse
 RETRY_S = 1.0
 MAX_BACKOFF_S = 60.0
 LEAST_BACKOFF_S = 0.1
+# Anybody on the network can write a Retry-After, and must not stop a client for days.
+MAX_RETRY_AFTER_S = 3600.0
 # The server or a proxy has no time now; a later request can succeed.
 _PASSING = frozenset({429, 502, 503, 504})
 _SESSION_ENDED = 4
@@ -80,7 +82,7 @@ class Events:
     async def _iterate(self) -> AsyncGenerator[ServerEvent]:
         retry_s, failures, has_begun = RETRY_S, 0, False
         while True:
-            wait_s = 0.0
+            told_s = 0.0
             parser = EventParser(self.last_event_id)
             try:
                 async with self._open(self.last_event_id) as response:
@@ -100,18 +102,19 @@ class Events:
                     raise
                 failures += 1
                 if isinstance(error, Refused):
-                    wait_s = error.retry_after_s or 0
+                    told_s = error.retry_after_s or 0
             if parser.retry_ms is not None:
                 retry_s = parser.retry_ms / 1000
-            await asyncio.sleep(max(wait_s, _pause_s(retry_s, failures)))
+            await asyncio.sleep(_pause_s(retry_s, failures, told_s))
 
 
-def _pause_s(retry_s: float, failures: int) -> float:
-    """``retry_s``, doubled for each failure in a row after the first."""
+def _pause_s(retry_s: float, failures: int, told_s: float) -> float:
+    """``retry_s``, doubled for each failure in a row after the first; at least ``told_s``."""
+    least_s = max(retry_s, min(told_s, MAX_RETRY_AFTER_S))
     if failures < 2:
-        return retry_s
+        return least_s
     doubled = max(retry_s, LEAST_BACKOFF_S) * (1 << min(failures - 1, 16))
-    return max(retry_s, min(MAX_BACKOFF_S, doubled))
+    return max(least_s, min(MAX_BACKOFF_S, doubled))
 
 
 def _parsed(parser: EventParser, chunk: bytes) -> list[ServerEvent]:

@@ -126,20 +126,26 @@ async def test_only_the_first_request_must_succeed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("retry_s", "failures", "pause_s"),
+    ("retry_s", "failures", "told_s", "pause_s"),
     [
-        (1, 0, 1),
-        (1, 1, 1),
-        (1, 2, 2),
-        (1, 3, 4),
-        (1, 50, 60),
-        (100, 50, 100),
-        (0, 0, 0),
-        (0, 2, 0.2),
+        (1, 0, 0, 1),
+        (1, 1, 0, 1),
+        (1, 2, 0, 2),
+        (1, 3, 0, 4),
+        (1, 50, 0, 60),
+        (100, 50, 0, 100),
+        (0, 0, 0, 0),
+        (0, 2, 0, 0.2),
+        (1, 1, 900, 900),
+        (1, 3, 900, 900),
+        (1, 3, 2, 4),
+        # Retry-After is not sealed.
+        (1, 1, 999_999, 3600),
+        (7200, 1, 999_999, 7200),
     ],
 )
-def test_the_pause(retry_s: float, failures: int, pause_s: float) -> None:
-    assert module._pause_s(retry_s, failures) == pause_s
+def test_the_pause(retry_s: float, failures: int, told_s: float, pause_s: float) -> None:
+    assert module._pause_s(retry_s, failures, told_s) == pause_s
 
 
 async def test_classic_has_no_events() -> None:
