@@ -25,12 +25,15 @@ static int save(void *context, const uint8_t *state, size_t length)
 
 static const certless_config CONFIG = {"ada", "certless", CERTLESS_COUNTER, hidden_entropy, save, NULL};
 
-/* A share that an honest server could send: 5 * G. */
+/* A share that an honest server could send: 5 * G. The first call makes it. */
 static void server_share(uint8_t point[65])
 {
+    static uint8_t made[65];
     uint8_t five[32] = {0};
     five[31] = 5;
-    certless_crypto_base(point, five);
+    if (made[0] == 0)
+        certless_crypto_base(made, five);
+    memcpy(point, made, sizeof made);
 }
 
 static int login(certless_client *client)
