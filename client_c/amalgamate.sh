@@ -9,6 +9,6 @@ part() {
 }
 echo '/* The Certless client in one file, made by amalgamate.sh. Do not edit it. */'
 echo '#include "certless.h"'
-for file in include/certless_crypto.h src/certless_internal.h src/certless_[bklms]*.c; do
+for file in include/certless_crypto.h src/certless_internal.h src/certless_[bklmrs]*.c; do
     part "$file"
 done

@@ -25,7 +25,8 @@ measure() {
         '(void *)certless_await_response, (void *)certless_stream_route, (void *)certless_salt_stream,' \
         '(void *)certless_max_data, (void *)certless_send_data, (void *)certless_send_ping,' \
         '(void *)certless_send_end, (void *)certless_record_length, (void *)certless_receive_record,' \
-        '(void *)certless_end_stream, (void *)certless_wipe, (void *)certless_has_ticket, (void *)certless_has_session};' > "$folder/uses.c"
+        '(void *)certless_end_stream, (void *)certless_wipe, (void *)certless_has_ticket, (void *)certless_has_session,' \
+        '(void *)certless_after_resumption, (void *)certless_after_message};' > "$folder/uses.c"
     for file in $core; do
         "${tools}gcc" $flags -Iinclude -I"$bearssl/inc" -c "$file" -o "$folder/core/$(basename "$file" .c).o"
     done

@@ -24,6 +24,9 @@
  *     certless_seal(&client, now_ms, &request, out, sizeof out, &n);
  *     certless_open(&client, now_ms, in, in_n, &response);
  *
+ * After an error, certless_after_resumption and certless_after_message say what a device does next
+ * if no person is there.
+ *
  * `in` is a buffer that the client decrypts in place. Lengths are in bytes. If an output buffer is
  * too small, the result is CERTLESS_BUFFER_TOO_SMALL, the length says how many bytes it needs, and
  * nothing has changed.
@@ -273,6 +276,45 @@ certless_error certless_open(certless_client *client, uint64_t now_ms, uint8_t *
 
 /* The next header field. 0 if there is none. Begin with a response that certless_open filled. */
 int certless_next_header(certless_response *response, certless_text *name, certless_text *value);
+
+/* Which error, and what HTTP said; `status` is 0 if no response came. */
+typedef struct certless_failure {
+    certless_error error;
+    unsigned status;
+    unsigned retry_after_s;      /* of Retry-After; 0 if there was none */
+} certless_failure;
+
+/* The failures in a row. Set it to zeros after a message that was answered. */
+typedef struct certless_retry {
+    uint8_t failures, refusals;
+} certless_retry;
+
+/* What a device does next. */
+typedef enum certless_remedy {
+    CERTLESS_TRY_AGAIN = 1,      /* after the wait: resume if there is no session, then send */
+    CERTLESS_ASK_FOR_CODE,       /* a person has to log it in with a new code */
+    CERTLESS_REPAIR              /* the program, the storage or the random numbers failed */
+} certless_remedy;
+
+#define CERTLESS_MAX_REFUSALS 15u
+
+/*
+ * After each error of a resumption, and of a message. `wait_ms` grows from 1 s to 5 minutes and is
+ * partly random, so that not all devices of a plant come at the same time. It is at least
+ * `retry_after_s`, but no more than an hour and a quarter.
+ *
+ * CERTLESS_ASK_FOR_CODE: the gateway has refused the ticket 15 times in a row, with status 403. With
+ * these waits that takes about 25 minutes. The gateway has revoked or forgotten the ticket, or
+ * somebody on the network writes such answers: they are not sealed. Stop, and tell a person. The
+ * ticket stays stored.
+ *
+ * The second closes the session after status 403: resume. Whether a message may be sent again is
+ * for the program to decide: one that failed may have been handled.
+ */
+certless_remedy certless_after_resumption(const certless_client *client, certless_retry *retry,
+                                          const certless_failure *failure, uint32_t *wait_ms);
+certless_remedy certless_after_message(certless_client *client, certless_retry *retry,
+                                       const certless_failure *failure, uint32_t *wait_ms);
 
 /*
  * Streams: bodies of any length, in records that fit into a small buffer (PROTOCOL §2.10).

@@ -99,6 +99,15 @@ def test_arduino(library: Path, tmp_path: Path, flags: list[str]) -> None:
     assert SAID.fullmatch(compiled(library, "src", said["includes"], flags, tmp_path))
 
 
+def test_the_arduino_example(library: Path) -> None:
+    """As a sketch: C++ behind ``Arduino.h``, in a folder of its own name."""
+    [sketch] = (library / "examples").rglob("*.ino")
+    assert sketch.parent == library / "examples" / sketch.stem
+    flags = ("-std=gnu++11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only")
+    paths = (f"-I{library / 'src'}", f"-I{HERE / 'arduino'}")
+    run("g++", *flags, *paths, "-include", "Arduino.h", "-x", "c++", sketch)
+
+
 def test_platformio(library: Path, tmp_path: Path) -> None:
     """PlatformIO reads library.json, which says the same."""
     said = json.loads((library / "library.json").read_text())

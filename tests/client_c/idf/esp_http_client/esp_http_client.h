@@ -4,11 +4,19 @@
 #include "esp_err.h"
 typedef struct esp_http_client *esp_http_client_handle_t;
 typedef enum { HTTP_METHOD_GET, HTTP_METHOD_POST } esp_http_client_method_t;
+typedef enum { HTTP_EVENT_ERROR, HTTP_EVENT_ON_HEADER } esp_http_client_event_id_t;
+typedef struct esp_http_client_event {
+    esp_http_client_event_id_t event_id;
+    char *header_key;
+    char *header_value;
+} esp_http_client_event_t;
+typedef esp_err_t (*http_event_handle_cb)(esp_http_client_event_t *event);
 typedef struct {
     const char *url;
     esp_http_client_method_t method;
     int timeout_ms;
     bool disable_auto_redirect;
+    http_event_handle_cb event_handler;
 } esp_http_client_config_t;
 esp_http_client_handle_t esp_http_client_init(const esp_http_client_config_t *config);
 esp_err_t esp_http_client_set_header(esp_http_client_handle_t client, const char *key, const char *value);

@@ -1,13 +1,18 @@
 /*
  * A thermometer for ESP-IDF. A person types the code of the operator once, at the console. After
- * that it reports every minute, also after a restart, and resumes when the session has ended.
+ * that it reports every minute, also after a restart, and resumes when the session has ended. It
+ * waits for a gateway that is away or busy.
+ *
+ * If the gateway does not accept the ticket any more, for example after a revocation, it asks for a
+ * new code at the console and tries nothing until a person has typed one.
  *
  * The network is that of protocol_examples_common; set it and the two values of "Certless" in
- * menuconfig. Encrypt NVS and the flash: a thief of the flash can act as the device. If the gateway
- * refuses the stored ticket, for example after a revocation, erase NVS and log in again.
+ * menuconfig. Encrypt NVS and the flash: a thief of the flash can act as the device.
  */
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
 
 #include "certless.h"
 #include "esp_err.h"
@@ -24,11 +29,15 @@
 #include "protocol_examples_common.h"
 #include "sdkconfig.h"
 
+#define MINUTE_MS 60000u
+
 static const char TAG[] = "thermometer";
 static nvs_handle_t stored;
 static certless_client client;
+static certless_retry retry;
 static uint8_t buffer[CERTLESS_LOGIN_BYTES];
-static int status; /* of the last HTTP response; 0 if none came */
+static int status;             /* of the last HTTP response; 0 if none came */
+static unsigned retry_after_s; /* what it said in Retry-After */
 
 static uint64_t now_ms(void)
 {
@@ -53,6 +62,14 @@ static int save(void *context, const uint8_t *state, size_t length)
 static const certless_config CONFIG = {CONFIG_CERTLESS_NAME, CERTLESS_DEFAULT_REALM,
                                        CERTLESS_COUNTER,     entropy, save, NULL};
 
+static esp_err_t on_event(esp_http_client_event_t *event)
+{
+    if (event->event_id == HTTP_EVENT_ON_HEADER
+        && strcasecmp(event->header_key, "Retry-After") == 0)
+        retry_after_s = (unsigned)strtoul(event->header_value, NULL, 10);
+    return ESP_OK;
+}
+
 /* POST the first `*length` bytes of the buffer, and put the body of the response there. */
 static certless_error exchange(esp_http_client_handle_t http, size_t *length)
 {
@@ -76,11 +93,15 @@ static certless_error post(const char *route, size_t *length)
 {
     char url[256];
     status = 0;
+    retry_after_s = 0;
     int n = snprintf(url, sizeof url, "%s%s", CONFIG_CERTLESS_URL, route);
     if (n < 0 || (size_t)n >= sizeof url)
         return CERTLESS_BAD_ARGUMENT;
-    const esp_http_client_config_t config = {
-        .url = url, .method = HTTP_METHOD_POST, .timeout_ms = 30000, .disable_auto_redirect = true};
+    const esp_http_client_config_t config = {.url = url,
+                                             .method = HTTP_METHOD_POST,
+                                             .timeout_ms = 30000,
+                                             .disable_auto_redirect = true,
+                                             .event_handler = on_event};
     esp_http_client_handle_t http = esp_http_client_init(&config);
     if (http == NULL)
         return CERTLESS_NO_CONNECTION;
@@ -112,22 +133,22 @@ static certless_error resume(void)
     return error == CERTLESS_OK ? finish(length) : error;
 }
 
+/* The code is asked for first: a person takes longer than the gateway waits. */
 static certless_error log_in(void)
 {
     char typed[64];
     size_t length = 0;
+    (void)printf("Code of the operator: ");
+    (void)fflush(stdout);
+    if (fgets(typed, sizeof typed, stdin) == NULL)
+        return CERTLESS_NO_CODE;
     certless_error error = certless_begin_login(&client, buffer, sizeof buffer, &length);
     if (error == CERTLESS_OK)
         error = post(certless_route(&client), &length);
     if (error == CERTLESS_OK)
         error = certless_receive_hello(&client, buffer, length);
-    if (error != CERTLESS_OK)
-        return error;
-    (void)printf("Code of the operator: ");
-    (void)fflush(stdout);
-    if (fgets(typed, sizeof typed, stdin) == NULL)
-        return CERTLESS_NO_CODE;
-    error = certless_enter_code(&client, typed, buffer, sizeof buffer, &length);
+    if (error == CERTLESS_OK)
+        error = certless_enter_code(&client, typed, buffer, sizeof buffer, &length);
     return error == CERTLESS_OK ? finish(length) : error;
 }
 
@@ -150,21 +171,60 @@ static certless_error report(unsigned number, int degrees)
     (void)snprintf(target, sizeof target, "/readings/%u", number);
     int length = snprintf(body, sizeof body, "{\"degrees\": %d}", degrees);
     const certless_request request = {"PUT", target, NULL, headers, 1, body, (size_t)length};
-    certless_error error = CERTLESS_SESSION_ENDED;
-    if (certless_has_session(&client, now_ms())) {
+    certless_error error = send_once(&request, &response);
+    if (error == CERTLESS_EPOCH_ENDED)
         error = send_once(&request, &response);
-        if (error == CERTLESS_EPOCH_ENDED)
-            error = send_once(&request, &response);
-    }
-    if (error == CERTLESS_SESSION_ENDED || (error == CERTLESS_HTTP_REFUSED && status == 403)) {
-        /* The session has expired, or the gateway has lost it. */
-        error = resume();
-        if (error == CERTLESS_OK)
-            error = send_once(&request, &response);
-    }
     if (error == CERTLESS_OK)
         ESP_LOGI(TAG, "%u: status %u", number, response.status);
     return error;
+}
+
+/* In pieces, because many milliseconds are too many for pdMS_TO_TICKS. */
+static void pause_ms(uint32_t ms)
+{
+    for (; ms > MINUTE_MS; ms -= MINUTE_MS)
+        vTaskDelay(pdMS_TO_TICKS(MINUTE_MS));
+    vTaskDelay(pdMS_TO_TICKS(ms));
+}
+
+/* Nothing goes on without a person. Show this state on a display or with a lamp, if there is one. */
+static void wait_for_person(void)
+{
+    certless_error error;
+    do {
+        error = log_in();
+        if (error != CERTLESS_OK) {
+            ESP_LOGE(TAG, "login: %s (HTTP status %d)", certless_error_text(error), status);
+            pause_ms(1000);
+        }
+    } while (error != CERTLESS_OK);
+    retry.failures = retry.refusals = 0;
+}
+
+/* One step: a session if there is none, or else the reading. 1 if the reading was sent. */
+static int step(unsigned number, int degrees)
+{
+    int has_session = certless_has_session(&client, now_ms());
+    certless_error error = has_session ? report(number, degrees) : resume();
+    const certless_failure failure = {error, (unsigned)status, retry_after_s};
+    uint32_t wait_ms = 0;
+    if (error == CERTLESS_OK) {
+        if (has_session)
+            retry.failures = retry.refusals = 0;
+        return has_session;
+    }
+    ESP_LOGW(TAG, "%s (HTTP status %d)", certless_error_text(error), status);
+    certless_remedy remedy =
+        has_session ? certless_after_message(&client, &retry, &failure, &wait_ms)
+                    : certless_after_resumption(&client, &retry, &failure, &wait_ms);
+    if (remedy == CERTLESS_ASK_FOR_CODE) {
+        ESP_LOGE(TAG, "%s", "The gateway does not accept this device any more: a person has to type a new code");
+        wait_for_person();
+    } else {
+        /* With CERTLESS_REPAIR too: a device can do nothing else, and the log says what failed. */
+        pause_ms(wait_ms);
+    }
+    return 0;
 }
 
 /* Put your sensor here. */
@@ -196,12 +256,12 @@ static void start(void)
 void app_main(void)
 {
     start();
+    if (!certless_has_ticket(&client))
+        wait_for_person();
     for (unsigned number = 1;; number++) {
-        certless_error error = certless_has_ticket(&client) ? CERTLESS_OK : log_in();
-        if (error == CERTLESS_OK)
-            error = report(number, read_degrees());
-        if (error != CERTLESS_OK)
-            ESP_LOGW(TAG, "%s (HTTP status %d)", certless_error_text(error), status);
-        vTaskDelay(pdMS_TO_TICKS(60000));
+        int degrees = read_degrees();
+        while (!step(number, degrees)) {
+        }
+        pause_ms(MINUTE_MS);
     }
 }
