@@ -62,7 +62,11 @@ class ClassicClientProtocol(ClientProtocol):
         self._token = ""
         self._keys: ClientKeys | None = None
 
-    async def login(self, username: str, entry: CodeEntry, password: str | None) -> None:
+    async def login(
+        self, username: str, entry: CodeEntry, password: str | None, device: str | None
+    ) -> None:
+        if device is not None:
+            raise ValueError("classic has no codes of devices: choose another suite")
         names = self._dialect.names
         # Generate the key while the user reads the mail.
         pair_task = asyncio.create_task(asyncio.to_thread(RsaPrivateKey.generate))

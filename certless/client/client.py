@@ -169,16 +169,18 @@ class Client:
         code: CodeSource,
         password: str | None = None,
         attempts: int = 1,
+        device: str | None = None,
     ) -> None:
         """Request a code for the user, and open the session with it.
 
         ``code`` is the code, or a function or coroutine function without arguments that returns
         it; the function is called after the gateway has sent the mail. White space, hyphens and
         case do not matter. If the gateway does not accept the code, the function is called again,
-        up to ``attempts`` times in all (a code allows at most 5).
-        Raises: ClientError.
+        up to ``attempts`` times in all (a code allows at most 5). ``device`` is the name of the
+        device that an operator has issued the code for; then the gateway sends no mail.
+        Raises: ClientError; ValueError, for a name that no device can have.
         """
-        await self._protocol.login(username, CodeEntry(code, attempts), password)
+        await self._protocol.login(username, CodeEntry(code, attempts), password, device)
         if self._cookies is not None:
             await self._cookies.begin(username)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from protocol.common.codes import HARDENED_CODE_CHARS, Code
 from protocol.common.envelopes import Format
-from protocol.common.errors import CodeRefused, TicketRefused
+from protocol.common.errors import CodeRefused, LocalProtocolError, TicketRefused
 from protocol.common.typed_codes import read_code
 from protocol.hardened.client_confirmation import PendingConfirmation
 from protocol.hardened.client_handshake import AwaitedCode, begin_login, begin_resumption
@@ -82,11 +82,14 @@ class Handshake:
         self._rsa_key = choices.rsa_key
         self._clock = clock
 
-    async def login(self, username: str, entry: CodeEntry) -> Enrolled:
-        """ClientHello to ServerConfirmation. Raises: ClientError."""
-        hello, pending = begin_login(
-            username, self._realm, secrets.token_bytes, [self._suite.name], self._fresh
-        )
+    async def login(self, username: str, entry: CodeEntry, device: str | None) -> Enrolled:
+        """ClientHello to ServerConfirmation. Raises: ClientError, ValueError."""
+        try:
+            hello, pending = begin_login(
+                username, self._realm, secrets.token_bytes, [self._suite.name], self._fresh, device
+            )
+        except LocalProtocolError as error:
+            raise ValueError(str(error)) from None
         # Generate the key while the user reads the mail.
         async with self._own_key() as made:
             answer = await self._begin("/session/hello", hello.serialize(self._form))

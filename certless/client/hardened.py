@@ -39,8 +39,10 @@ class HardenedClientProtocol(ClientProtocol):
         self._handshake = Handshake(transport, choices, clock)
         self._messages: Messages | None = None
 
-    async def login(self, username: str, entry: CodeEntry, password: str | None) -> None:
-        enrolled = await self._handshake.login(username, entry)
+    async def login(
+        self, username: str, entry: CodeEntry, password: str | None, device: str | None
+    ) -> None:
+        enrolled = await self._handshake.login(username, entry, device)
         messages = self._messages_in(enrolled)
         if password is not None:
             # Sealed, so sent only after the gateway has proven its identity (PROTOCOL §2.4.7).

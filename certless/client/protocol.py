@@ -78,10 +78,12 @@ class ClientProtocol(ABC):
     """One user's session with one gateway, in one suite."""
 
     @abstractmethod
-    async def login(self, username: str, entry: CodeEntry, password: str | None) -> None:
+    async def login(
+        self, username: str, entry: CodeEntry, password: str | None, device: str | None
+    ) -> None:
         """Open a session. If this fails, an earlier session stays open.
 
-        Raises: ClientError.
+        Raises: ClientError, ValueError (the suite has no devices, or this is no name of one).
         """
 
     @abstractmethod

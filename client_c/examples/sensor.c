@@ -1,7 +1,7 @@
 /*
  * A sensor that logs in once with a code of the operator, and then reports by itself for months.
  *
- *     sensor HOST PORT NAME STATE_FILE [TIMES [REALM]]
+ *     sensor HOST PORT NAME STATE_FILE [TIMES [REALM [DEVICE]]]
  *
  * It waits for a gateway that is away or busy. It ends with status 3 if it needs a person: start it
  * by hand, and type a new code. A service manager must not restart it then; in systemd that is
@@ -140,7 +140,7 @@ int main(int count, char **given)
 {
     static sensor own;
     if (count < 5) {
-        (void)fprintf(stderr, "usage: sensor HOST PORT NAME STATE_FILE [TIMES [REALM]]\n");
+        (void)fprintf(stderr, "usage: sensor HOST PORT NAME STATE_FILE [TIMES [REALM [DEVICE]]]\n");
         return USAGE;
     }
     own.link = (certless_link){given[1], given[2], CERTLESS_PREFIX, 30000, 0, 0};
@@ -150,7 +150,8 @@ int main(int count, char **given)
                                     .fresh = CERTLESS_COUNTER,
                                     .entropy = certless_random,
                                     .save = certless_file_save,
-                                    .context = &own.file};
+                                    .context = &own.file,
+                                    .device = count > 7 ? given[7] : NULL};
     certless_error error = certless_file_open(&own.file, given[4]);
     if (error == CERTLESS_OK)
         error = certless_init(&own.client, &config);

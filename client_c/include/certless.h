@@ -56,6 +56,7 @@ extern "C" {
                                               method, target, headers and body, plus 6 bytes for
                                               each header */
 #define CERTLESS_MAX_NAME_BYTES 1024u      /* of a username and of a realm */
+#define CERTLESS_MAX_DEVICE_BYTES 64u      /* of the name of a device */
 
 /* The result of a call. certless_error_text has a sentence for each. */
 typedef enum certless_error {
@@ -126,6 +127,9 @@ typedef struct certless_config {
     certless_entropy *entropy;
     certless_save *save;
     void *context;               /* passed to entropy and save */
+    const char *device;          /* a login with the code of this device; NULL: a code of the user.
+                                    1 to 64 of A-Z, a-z, 0-9, '.', '_', ':' and '-', of which the
+                                    first is a letter or a digit */
 } certless_config;
 
 /* The keys and the numbers of an open session. Private: do not use the members. */

@@ -149,6 +149,9 @@ int cl_grant(certless_stream *stream, uint8_t *grant, size_t length, const uint8
 certless_error cl_save(const certless_client *client, const uint8_t *ticket, const uint8_t *secret,
                        const certless_session *session);
 
+/* Of ASCII. Not isalnum, which depends on the locale. */
+int cl_is_letter_or_digit(char c);
+
 /* Numbers that the stored state allows ahead, so that not every message writes to flash. */
 #define CL_RESERVED_NUMBERS 1024u
 

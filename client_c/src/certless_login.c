@@ -67,7 +67,8 @@ const char *certless_route(const certless_client *client)
 
 static void put_client_hello(cl_writer *writer, const certless_client *client)
 {
-    cl_put_map(writer, 5);
+    const char *device = client->config->device;
+    cl_put_map(writer, device == NULL ? 5 : 6);
     cl_put_string(writer, "v");
     cl_put_number(writer, VERSION);
     cl_put_string(writer, "username");
@@ -79,6 +80,10 @@ static void put_client_hello(cl_writer *writer, const certless_client *client)
     cl_put_string(writer, fresh_name(client));
     cl_put_string(writer, "cn");
     cl_put_bytes(writer, client->handshake.greeting, 32);
+    if (device != NULL) {
+        cl_put_string(writer, "device");
+        cl_put_string(writer, device);
+    }
 }
 
 certless_error certless_begin_login(certless_client *client, uint8_t *out, size_t capacity,
@@ -122,6 +127,8 @@ static void hash_greeting(const certless_client *client, certless_handshake *han
     cl_add(&fields, handshake->server_nonce, 32);
     cl_add(&fields, expires, sizeof expires);
     cl_add(&fields, client->config->realm, strlen(client->config->realm));
+    if (client->config->device != NULL)
+        cl_add(&fields, client->config->device, strlen(client->config->device));
     cl_hash(&fields, handshake->greeting);
 }
 
@@ -164,18 +171,13 @@ static char meant(char typed)
     return upper != 0 && strchr(alphabet, upper) != NULL ? upper : 0;
 }
 
-static int is_letter_or_digit(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 static int read_code(const char *typed, char code[CODE_CHARS])
 {
     size_t found = 0;
     for (size_t i = 0; typed[i] != 0; i++) {
         if ((unsigned char)typed[i] > 0x7f || i == MAX_TYPED_CHARS)
             return 0;
-        if (!is_letter_or_digit(typed[i]))
+        if (!cl_is_letter_or_digit(typed[i]))
             continue;
         char c = meant(typed[i]);
         if (c == 0 || found == CODE_CHARS)

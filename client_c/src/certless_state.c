@@ -31,11 +31,31 @@ static int is_name(const char *name)
         && cl_characters((const uint8_t *)name, strlen(name)) != SIZE_MAX;
 }
 
+int cl_is_letter_or_digit(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static int is_device(const char *name)
+{
+    size_t length = 0;
+    while (name[length] != 0) {
+        if (length == CERTLESS_MAX_DEVICE_BYTES)
+            return 0;
+        if (!cl_is_letter_or_digit(name[length])
+            && (length == 0 || memchr("._:-", name[length], 4) == NULL))
+            return 0;
+        length++;
+    }
+    return length > 0;
+}
+
 certless_error certless_init(certless_client *client, const certless_config *config)
 {
     if (client == NULL || config == NULL || !is_name(config->username) || !is_name(config->realm)
         || config->username[0] == 0 || config->entropy == NULL || config->save == NULL
-        || (config->fresh != CERTLESS_CLOCK && config->fresh != CERTLESS_COUNTER))
+        || (config->fresh != CERTLESS_CLOCK && config->fresh != CERTLESS_COUNTER)
+        || (config->device != NULL && !is_device(config->device)))
         return CERTLESS_BAD_ARGUMENT;
     memset(client, 0, sizeof *client);
     client->config = config;

@@ -1,5 +1,5 @@
 /** The real gateway as a process, a mail folder, and a small API behind it. */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, watch } from 'node:fs';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { SocketUpstream } from './socketUpstream.js';
 import { within } from './within.js';
 
@@ -126,6 +127,12 @@ export async function startGateway({ dialect = 'article-2016', upstream, options
       return log;
     },
     end,
+    /** The code that an operator issues for a device of a user, beside a gateway that `remembers`. */
+    issueCode: async (name, device) => {
+      const given = ['code', 'issue', name, '--device', device, ...store];
+      const { stdout } = await promisify(execFile)(python(), ['-m', 'gateway', ...given], { cwd: ROOT, timeout: 60_000 });
+      return stdout.trim();
+    },
     restart: async () => {
       await end();
       await start();

@@ -70,6 +70,24 @@ for (const suite of ['ecdh-gcm', 'rsa-gcm']) {
   }
 }
 
+test('each device of a user logs in with its own code, and gets no mail', async () => {
+  const { url, username } = options();
+  const codes = { 'pump-7': await gateway.issueCode(username, 'pump-7'), 'pump-8': await gateway.issueCode(username, 'pump-8') };
+  await assert.rejects(login({ url, username, device: 'pump-7', code: () => codes['pump-8'] }), Refused);
+  for (const [device, code] of Object.entries(codes)) {
+    const session = await login({ url, username, device, code: () => code });
+    assert.equal((await session.fetch('/echo')).status, 200);
+    await session.close();
+  }
+});
+
+test('a name that no device can have', async () => {
+  for (const device of ['', '-x', 'pump 7', 'pump\n', 'p\u00fcmp', 'a'.repeat(65)]) {
+    await assert.rejects(requestLogin({ ...options(), device }), /not a device/);
+  }
+  await assert.rejects(requestLogin({ ...options(), suite: 'classic', device: 'pump-7' }), TypeError);
+});
+
 test('keys are created for rsa-gcm only', async () => {
   for (const [suite, expected] of [
     ['ecdh-gcm', ['mail', 'code', 'done']],

@@ -135,10 +135,10 @@ function runners(primitives) {
 
   return {
     async client_login(given) {
-      const { username, realm, fresh, suites, code, suite } = given;
+      const { username, realm, fresh, suites, code, suite, device } = given;
       const [format, m1] = wire(given.M1);
       const drawing = inOrder(primitives, given.entropy_hex);
-      const hello = beginLogin(drawing, { username, realm, fresh }, suites);
+      const hello = beginLogin(drawing, { username, realm, fresh, device }, suites);
       const awaited = hello.pending.open(SERVER_HELLO.parse(format, m1));
       const share = await awaited.enter(code);
       const pair = await pairOf(suite, 'test-client');

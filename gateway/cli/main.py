@@ -24,7 +24,7 @@ _MODULES = {
     "request": "gateway.cli.request",
     "connect": "gateway.cli.connect",
     "vault": "gateway.cli.vault",
-    "code": "gateway.cli.operator",
+    "code": "gateway.cli.issued_codes",
     "sessions": "gateway.cli.operator",
     "tickets": "gateway.cli.operator",
     "users": "gateway.cli.operator",

@@ -4,20 +4,27 @@ A command opens the store itself, so the store must allow a second process (SQLi
 """
 
 import argparse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cached_property
 from pathlib import Path
 
+from gateway.clock import system_clock
 from gateway.config.arguments import add_argument
 from gateway.config.file import read_config
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, GatewayError
 from gateway.keys.key_file import KeyFile
 from gateway.keys.keyring import VARIABLE, KeyRing
+from gateway.sessions.management import Operators
 from gateway.stores import Store
 from gateway.stores.urls import default_key_file, sqlite_path, store_from_url
 from gateway.users.directory import Account, AnyAddress, Directory, TomlDirectory
 from protocol.common.codes import normalise_username
 from protocol.common.errors import RejectedMessage
+
+
+class NotFound(GatewayError):
+    """There is no such code, session, ticket or device."""
 
 
 class OfflineGateway:
@@ -60,6 +67,12 @@ class OfflineGateway:
             Path(self._key_file) if self._key_file else None, file.path if file else None
         )
 
+    async def operate(self, work: Callable[[Operators], Awaitable[int]]) -> int:
+        """The result of ``work`` on the store. Raises: ConfigError, StoreUnavailable."""
+        keyring = self.keyring()
+        async with self.store() as store:
+            return await work(Operators(store, keyring, system_clock))
+
     def _url(self) -> str:
         if self._store is None:
             raise ConfigError("say which gateway: --config gateway.toml, or --store sqlite:PATH")
@@ -73,7 +86,7 @@ class OfflineGateway:
 
     async def user(self, name: str, *, must_exist: bool = False) -> str:
         """The user ``name`` as handlers see it; unchanged if no users are configured."""
-        directory = self._directory()
+        directory = self._directory
         if directory is None:
             return name
         try:
@@ -86,6 +99,7 @@ class OfflineGateway:
             raise ConfigError(f"the gateway has no user {name!r}")
         return name
 
+    @cached_property
     def _directory(self) -> Directory | None:
         if self._any_address:
             return AnyAddress()

@@ -1,4 +1,4 @@
-"""``certless code``, ``sessions``, ``tickets`` and ``users``: commands for operators.
+"""``certless sessions``, ``tickets`` and ``users``: commands for operators.
 
 They open the gateway's store, which must allow a second process (SQLite or Redis).
 """
@@ -7,36 +7,23 @@ import argparse
 import asyncio
 import getpass
 import sys
-from collections.abc import Awaitable, Callable, Iterable
-from datetime import UTC, datetime
 from typing import Any
 
-from gateway.clock import system_clock
 from gateway.config.arguments import add_argument
-from gateway.errors import ConfigError, GatewayError
+from gateway.errors import ConfigError
 from gateway.logs import on_one_line
 from gateway.sessions.management import GoodTicket, OpenSession, Operators
 from gateway.users.passwords import hash_password
 from gateway.users.users_file import set_password_hash
 
-from .offline_gateway import OfflineGateway, account_in_file, add_gateway_options
+from .listing import print_note, print_table, time_text
+from .offline_gateway import NotFound, OfflineGateway, account_in_file, add_gateway_options
 
-
-class NotFound(GatewayError):
-    """There is no such code, session or ticket."""
+_HEAD = ("ID", "SUITE", "SINCE", "UNTIL", "USER")
 
 
 def add(commands: Any) -> None:
     """Add the commands to the parser."""
-    code = commands.add_parser("code", help="issue codes by hand, for devices without a mailbox")
-    actions = code.add_subparsers(metavar="issue|revoke", required=True)
-    issue = actions.add_parser("issue", help="print a code that replaces the next mail")
-    issue.add_argument("name", metavar="NAME", help="user name")
-    issue.set_defaults(run=_issue_code)
-    revoke = actions.add_parser("revoke", help="revoke the issued code")
-    revoke.add_argument("name", metavar="NAME", help="user name")
-    revoke.set_defaults(run=_revoke_code)
-
     sessions = commands.add_parser("sessions", help="list and end sessions")
     actions = sessions.add_subparsers(metavar="list|end", required=True)
     shown = actions.add_parser("list", help="list the open sessions")
@@ -75,53 +62,16 @@ def add(commands: Any) -> None:
     add_argument(set_password, "users")
     set_password.set_defaults(run=_set_password)
 
-    for command in (issue, revoke, shown, end, tickets_list, ticket_revoke, tag):
+    for command in (shown, end, tickets_list, ticket_revoke, tag):
         add_gateway_options(command)
-
-
-async def _run(gateway: OfflineGateway, work: Callable[[Operators], Awaitable[int]]) -> int:
-    keyring = gateway.keyring()
-    async with gateway.store() as store:
-        return await work(Operators(store, keyring, system_clock))
-
-
-async def _issue_code(arguments: argparse.Namespace) -> int:
-    gateway = OfflineGateway(arguments)
-    user = await gateway.user(arguments.name, must_exist=True)
-
-    async def work(operators: Operators) -> int:
-        code = await operators.issue_code(user)
-        # Only the code goes to stdout; the text for people goes to stderr.
-        sys.stdout.write(code.text + "\n")
-        _print(
-            f"For the next login of {user}: valid once, for 10 minutes, with at most 5 attempts."
-        )
-        return 0
-
-    return await _run(gateway, work)
-
-
-async def _revoke_code(arguments: argparse.Namespace) -> int:
-    gateway = OfflineGateway(arguments)
-    user = await gateway.user(arguments.name)
-
-    async def work(operators: Operators) -> int:
-        if not await operators.revoke_code(user):
-            raise NotFound(f"there is no issued code for {user}")
-        _print(f"The code for {user} is revoked.")
-        return 0
-
-    return await _run(gateway, work)
 
 
 async def _list_sessions(arguments: argparse.Namespace) -> int:
     async def work(operators: Operators) -> int:
-        sys.stdout.write(
-            _table(_row(session, session.user) for session in await operators.sessions())
-        )
+        print_table(_HEAD, (_row(session, session.user) for session in await operators.sessions()))
         return 0
 
-    return await _run(OfflineGateway(arguments), work)
+    return await OfflineGateway(arguments).operate(work)
 
 
 async def _end_session(arguments: argparse.Namespace) -> int:
@@ -131,34 +81,32 @@ async def _end_session(arguments: argparse.Namespace) -> int:
         if arguments.user is None:
             if not await operators.end_session(arguments.id):
                 raise NotFound(f"there is no session {arguments.id}: see `sessions list`")
-            _print("The session has ended.")
+            print_note("The session has ended.")
             return 0
         user = await gateway.user(arguments.user)
         count = await operators.end_user(user)
-        _print(f"Ended {count} sessions of {user}, and revoked all tickets and codes.")
+        print_note(f"Ended {count} sessions of {user}, and revoked all tickets and codes.")
         return 0
 
-    return await _run(gateway, work)
+    return await gateway.operate(work)
 
 
 async def _list_tickets(arguments: argparse.Namespace) -> int:
     async def work(operators: Operators) -> int:
-        sys.stdout.write(
-            _table(_row(ticket, ticket.username) for ticket in await operators.tickets())
-        )
+        print_table(_HEAD, (_row(ticket, ticket.username) for ticket in await operators.tickets()))
         return 0
 
-    return await _run(OfflineGateway(arguments), work)
+    return await OfflineGateway(arguments).operate(work)
 
 
 async def _revoke_ticket(arguments: argparse.Namespace) -> int:
     async def work(operators: Operators) -> int:
         if not await operators.revoke_ticket(arguments.id):
             raise NotFound(f"there is no valid ticket {arguments.id}: see `tickets list`")
-        _print("The ticket is revoked, and its session has ended.")
+        print_note("The ticket is revoked, and its session has ended.")
         return 0
 
-    return await _run(OfflineGateway(arguments), work)
+    return await OfflineGateway(arguments).operate(work)
 
 
 async def _show_tag(arguments: argparse.Namespace) -> int:
@@ -169,14 +117,14 @@ async def _show_tag(arguments: argparse.Namespace) -> int:
         sys.stdout.write((await operators.tag_of(user)).hex() + "\n")
         return 0
 
-    return await _run(gateway, work)
+    return await gateway.operate(work)
 
 
 async def _set_password(arguments: argparse.Namespace) -> int:
     path, account = await account_in_file(arguments)
     password_hash = await asyncio.to_thread(lambda: hash_password(_new_password(account.name)))
     set_password_hash(path, account.name, password_hash)
-    _print(f"The password of {account.name} is set. A gateway that runs reads it after SIGHUP.")
+    print_note(f"The password of {account.name} is set. A gateway that runs reads it after SIGHUP.")
     return 0
 
 
@@ -194,21 +142,5 @@ def _new_password(name: str) -> str:
 
 
 def _row(shown: OpenSession | GoodTicket, user: str) -> tuple[str, ...]:
-    since = _time(shown.opened_ms) if shown.opened_ms is not None else "-"
-    return shown.id, shown.suite, since, _time(shown.expires_ms), on_one_line(user)
-
-
-def _table(shown: Iterable[tuple[str, ...]]) -> str:
-    rows = [("ID", "SUITE", "SINCE", "UNTIL", "USER"), *shown]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%MZ")
-
-
-def _print(text: str) -> None:
-    sys.stdout.flush()
-    sys.stderr.write(on_one_line(text) + "\n")
+    since = time_text(shown.opened_ms) if shown.opened_ms is not None else "-"
+    return shown.id, shown.suite, since, time_text(shown.expires_ms), on_one_line(user)

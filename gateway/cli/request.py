@@ -53,6 +53,9 @@ def add(commands: Any) -> None:
         metavar="NAME",
         help="user name or mail address; not necessary with a valid ticket",
     )
+    request.add_argument(
+        "--device", metavar="NAME", help="log in with the code that an operator issued for a device"
+    )
     request.add_argument("--password", action="store_true", help="also ask for a password")
     request.add_argument(
         "--suite", choices=SUITES, help=f"default {DEFAULT_SUITE}, or classic with --dialect"
@@ -175,18 +178,30 @@ async def _log_in(client: Client, arguments: argparse.Namespace) -> None:
             return
     password = getpass.getpass("Password: ") if arguments.password else None
     code = _code_source(arguments)
-    await client.login(arguments.login, code=code, password=password, attempts=CODE_ATTEMPTS)
+    try:
+        await client.login(
+            arguments.login,
+            code=code,
+            password=password,
+            attempts=CODE_ATTEMPTS,
+            device=arguments.device,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _code_source(arguments: argparse.Namespace) -> Callable[[], Awaitable[str]]:
     is_classic = _suite(arguments) == CLASSIC
     agreed = "--dialect" if is_classic else "--realm"
     read = read_classic_code if is_classic else read_code
+    by_mail = (
+        f"If {arguments.login} is allowed to log in, a mail with a code is on its way. If no\n"
+        "mail arrives, the limit of 3 mails in 15 minutes may be used up: try again later.\n"
+        "Paste the code: "
+    )
     prompts = iter(
         [
-            f"If {arguments.login} is allowed to log in, a mail with a code is on its way. If no\n"
-            "mail arrives, the limit of 3 mails in 15 minutes may be used up: try again later.\n"
-            "Paste the code: ",
+            f"Code for {on_one_line(arguments.device)}: " if arguments.device else by_mail,
             *[f"Not accepted (is {agreed} the same as the gateway's?). Paste the newest code: "]
             * (CODE_ATTEMPTS - 1),
         ]

@@ -78,6 +78,10 @@ class UserTags:
         """The tag of ``user``, 16 bytes."""
         return _of_hash(self._known_key, sha256(b"user\x00" + user.encode())[:TAG_BYTES])
 
+    def of_device(self, user_tag: bytes, device: str) -> bytes:
+        """The tag of a device of the user with ``user_tag``, 16 bytes."""
+        return hmac_sha256(self._known_key, b"device\x00" + user_tag + device.encode())[:TAG_BYTES]
+
     def of_counter(self, key: str) -> bytes:
         """The tag of a counter's ``key``, 16 bytes; the key can contain an address."""
         return hmac_sha256(self._known_key, b"limit\x00" + key.encode())[:TAG_BYTES]

@@ -50,20 +50,22 @@ class HardenedLogin:
     async def greet(self, hello: ClientHello, remote: str) -> ServerHello:
         """Answer a ClientHello, and send a mail in the background if the user exists.
 
-        The work before the response is the same for unknown users and above the limit of mails.
+        The work before the response is the same for unknown users and above the limit of mails. A
+        login of a device needs an issued code: it sends no mail.
         Raises: UnsupportedSuite, RejectedMessage, RateLimited, StoreUnavailable.
         """
         username = normalise_username(hello.username)
         tag = self._services.tags.of(username)
-        await self._services.limits.login(remote, tag)
+        await self._services.limits.login(remote, tag, self._device_tag(tag, hello))
         invitation = self._server.greet(hello, CODE_LIFETIME_MS // 1000, secrets.token_bytes)
         account = await self._services.directory.named(hello.username)
         if account and account.name != username:
             tag = self._services.tags.of(account.name)
         self._services.events.emit(events.LoginRequested(tag, remote, invitation.greeting.suite))
         now_ms = self._services.settings.clock()
-        may_mail = await self._services.mails.may_be_sent(account, tag)
-        code_id, code = await self._issued(tag, now_ms)
+        may_mail = hello.device is None and await self._services.mails.may_be_sent(account, tag)
+        device_tag = self._device_tag(tag, hello)
+        code_id, code = await self._issued(tag, device_tag, now_ms)
         mailed = mint_code(secrets.token_bytes, HARDENED_CODE_CHARS)
         by_mail = code is None and may_mail
         if by_mail:
@@ -75,14 +77,21 @@ class HardenedLogin:
         session_id = login.session_id
         sealed = self._services.keyring.seal("handshake", session_id, login.serialize())
         expires_ms = now_ms + CODE_LIFETIME_MS
-        await self._services.store.add_handshake(session_id, sealed, expires_ms, tag, code_id)
+        await self._services.store.add_handshake(
+            session_id, sealed, expires_ms, tag, code_id, device_tag
+        )
         if by_mail and account:
             self._services.mails.send(account, tag, mailed, remote)
         return invitation.greeting
 
-    async def _issued(self, tag: bytes, now_ms: int) -> tuple[bytes, Code | None]:
-        """The id of the code that an operator has issued for a user, and the code."""
-        issued = await self._services.store.find_code(tag, now_ms)
+    def _device_tag(self, tag: bytes, hello: ClientHello) -> bytes:
+        return b"" if hello.device is None else self._services.tags.of_device(tag, hello.device)
+
+    async def _issued(
+        self, tag: bytes, device_tag: bytes, now_ms: int
+    ) -> tuple[bytes, Code | None]:
+        """The id of the code that an operator has issued for a user or a device, and the code."""
+        issued = await self._services.store.find_code(tag, now_ms, device_tag)
         if issued is None:
             return b"", None
         text = self._services.keyring.open("issued code", issued.code_id, issued.sealed)

@@ -18,6 +18,7 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from gateway.clock import Clock
 from gateway.errors import RateLimited, StoreUnavailable
 from gateway.stores import Counter, Store
+from protocol.classic.freshness import TAG_BYTES
 
 from .client_address import block_of
 from .rates import RATES, read_rate
@@ -114,11 +115,14 @@ class Limits:
             *self._counted("logins", ""), *self._counted("logins_per_address", block_of(address))
         )
 
-    async def login(self, address: str, user_tag: bytes) -> None:
-        """Count a request for a login, for the user with ``user_tag``."""
+    async def login(self, address: str, user_tag: bytes, device_tag: bytes = b"") -> None:
+        """Count a request for a login, for the user with ``user_tag``.
+
+        The logins of each device are counted alone, so a plant can log in many of them at once.
+        """
         alone = [
             *self._counted("logins_per_address", block_of(address)),
-            *self._counted("logins_per_user", user_tag.hex()),
+            *self._counted("logins_per_user", (user_tag + device_tag).hex()),
         ]
         everybody = self._counted("logins", "")
         self._refuse_full(*everybody, *alone)
@@ -177,5 +181,7 @@ def _refuse(now_ms: int, ends: Iterable[tuple[int | None, _Counted]]) -> None:
     full = [(ends_ms, one) for ends_ms, one in ends if ends_ms is not None]
     if full:
         ends_ms, one = max(full, key=lambda entry: entry[0])
-        user_tag = bytes.fromhex(one.subject) if one.limit == "logins_per_user" else b""
+        # A tag of a device can follow the tag of the user.
+        tags = bytes.fromhex(one.subject) if one.limit == "logins_per_user" else b""
+        user_tag = tags[:TAG_BYTES]
         raise RateLimited(_TEXTS[one.limit], (ends_ms - now_ms) // 1000 + 1, one.limit, user_tag)

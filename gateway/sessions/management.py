@@ -11,10 +11,12 @@ from dataclasses import dataclass
 import msgpack
 
 from gateway.clock import Clock
+from gateway.errors import ConfigError
 from gateway.keys.keyring import KeyRing
 from gateway.keys.user_tags import UserTags
-from gateway.stores import Store, StoredChain, StoredSession
+from gateway.stores import NewCode, Store, StoredChain, StoredSession
 from protocol.common.codes import CODE_LIFETIME_MS, HARDENED_CODE_CHARS, Code, mint_code
+from protocol.hardened.handshake_messages import DEVICE_RULE, is_device_name
 from protocol.hardened.records import SessionRecord, TicketChain
 
 from .hardened import open_entry
@@ -56,6 +58,16 @@ class GoodTicket:
     expires_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class MintedCode:
+    """A code for ``user``, or for their device ``device``; not stored yet."""
+
+    user: str
+    device: str
+    code: Code
+    expires_ms: int
+
+
 class Operators:
     """Manages the gateway with this ``store`` and ``keyring``.
 
@@ -72,25 +84,51 @@ class Operators:
         """The tag of ``user``, 16 bytes. Also raises: ConfigError."""
         return (await self._tags.opened()).of(user)
 
-    async def issue_code(self, user: str, lifetime_ms: int = CODE_LIFETIME_MS) -> Code:
+    async def issue_code(
+        self, user: str, lifetime_ms: int = CODE_LIFETIME_MS, device: str = ""
+    ) -> Code:
         """Issue a code for the next login of ``user``; replaces an earlier one.
 
-        While it is valid, the user gets no mail.
+        While it is valid, the user gets no mail. With ``device``, the code is for the next login of
+        this device. Each device of a user can have a code, and the user still gets mails.
         """
-        code, code_id = (
-            mint_code(secrets.token_bytes, HARDENED_CODE_CHARS),
-            secrets.token_bytes(ID_BYTES),
-        )
-        sealed = self._keyring.seal("issued code", code_id, code.text.encode())
-        expires_ms = self._clock() + lifetime_ms
-        tag = await self.tag_of(user)
-        await self._store.add_code(code_id, sealed, expires_ms, tag)
-        _log.info("code issued for user %s", tag.hex())
-        return code
+        minted = self.mint_code(user, lifetime_ms, device)
+        await self.issue(minted)
+        return minted.code
 
-    async def revoke_code(self, user: str) -> bool:
-        """Revoke the issued code and end its logins; whether there was one."""
-        return await self._store.end_codes(await self.tag_of(user)) > 0
+    def mint_code(
+        self, user: str, lifetime_ms: int = CODE_LIFETIME_MS, device: str = ""
+    ) -> MintedCode:
+        """A code that ``issue`` can make valid. Raises: ConfigError, for a wrong ``device``."""
+        if device and not is_device_name(device):
+            raise ConfigError(DEVICE_RULE)
+        code = mint_code(secrets.token_bytes, HARDENED_CODE_CHARS)
+        return MintedCode(user, device, code, self._clock() + lifetime_ms)
+
+    async def issue(self, *minted: MintedCode) -> None:
+        """Make the codes valid, all in one step. Each replaces an earlier one."""
+        await self._tags.opened()
+        codes = [self._sealed(one) for one in minted]
+        await self._store.add_codes(codes)
+        for one in codes:
+            _log.info("code issued for user %s", one.user_tag.hex())
+
+    def _sealed(self, minted: MintedCode) -> NewCode:
+        code_id = secrets.token_bytes(ID_BYTES)
+        sealed = self._keyring.seal("issued code", code_id, minted.code.text.encode())
+        tag = self._tags.of(minted.user)
+        device_tag = self._tags.of_device(tag, minted.device) if minted.device else b""
+        return NewCode(code_id, sealed, minted.expires_ms, tag, device_tag)
+
+    async def revoke_code(self, user: str, device: str = "") -> bool:
+        """Revoke the code of the user or the device, and its logins; whether there was one."""
+        tag = await self.tag_of(user)
+        device_tag = self._tags.of_device(tag, device) if device else b""
+        return await self._store.end_codes(tag, device_tag) > 0
+
+    async def revoke_codes(self, user: str) -> int:
+        """Revoke the codes of the user and of all their devices; how many there were."""
+        return await self._store.end_codes(await self.tag_of(user))
 
     async def sessions(self, limit: int | None = None) -> list[OpenSession]:
         """The open sessions whose records these keys open, sorted by expiry.

@@ -13,7 +13,7 @@ This module is long because it is one interface.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -40,6 +40,20 @@ class Attempt:
     sealed: bytes
     number: int
     is_void: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewCode:
+    """A sealed code of a user, or of one of their devices.
+
+    ``device_tag`` has 16 bytes, or none if the code is not for a device.
+    """
+
+    code_id: bytes
+    sealed: bytes
+    expires_ms: int
+    user_tag: bytes
+    device_tag: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +179,12 @@ class Store(ABC):
         expires_ms: int,
         user_tag: bytes,
         code_id: bytes = b"",
+        device_tag: bytes = b"",
     ) -> None:
-        """Store a login that awaits its code; ``code_id`` is the id of an issued code."""
+        """Store a login that awaits its code.
+
+        ``code_id`` is the id of an issued code; ``device_tag`` is that code's.
+        """
 
     @abstractmethod
     async def claim_attempt(self, session_id: bytes, now_ms: int) -> Attempt | None:
@@ -263,18 +281,18 @@ class Store(ABC):
     # --- for operators ---
 
     @abstractmethod
-    async def add_code(
-        self, code_id: bytes, sealed: bytes, expires_ms: int, user_tag: bytes
-    ) -> None:
-        """Store a sealed code for a user; replaces an earlier one."""
+    async def add_codes(self, codes: Sequence[NewCode]) -> None:
+        """Store codes, all in one step; each replaces an earlier one of its user and device."""
 
     @abstractmethod
-    async def find_code(self, user_tag: bytes, now_ms: int) -> IssuedCode | None:
-        """The issued code of a user, if it is neither used up nor expired."""
+    async def find_code(
+        self, user_tag: bytes, now_ms: int, device_tag: bytes = b""
+    ) -> IssuedCode | None:
+        """The issued code of a user or a device, if it is neither used up nor expired."""
 
     @abstractmethod
-    async def end_codes(self, user_tag: bytes) -> int:
-        """Revoke the issued code of a user; return how many there were."""
+    async def end_codes(self, user_tag: bytes, device_tag: bytes | None = None) -> int:
+        """Revoke the code for ``device_tag``, by default all codes of a user; their number."""
 
     @abstractmethod
     async def sessions(self, now_ms: int) -> list[StoredSession]:

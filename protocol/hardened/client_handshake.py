@@ -13,12 +13,18 @@ from dataclasses import dataclass, field
 
 from protocol.common.acceptance import Once
 from protocol.common.codes import Code, Entropy
-from protocol.common.errors import CodeRefused, InvalidPublicKey, TicketRefused
+from protocol.common.errors import (
+    CodeRefused,
+    InvalidPublicKey,
+    LocalProtocolError,
+    TicketRefused,
+)
 from protocol.common.primitives import SCALAR_SEED_BYTES, Point, RsaPublicKey, ecdh, scalar
 
 from .client_confirmation import PendingConfirmation, Subject, confirm
 from .client_session import ClientTicket
 from .handshake_messages import (
+    DEVICE_RULE,
     NONCE_BYTES,
     ClientConfirmation,
     ClientHello,
@@ -27,6 +33,7 @@ from .handshake_messages import (
     ResumptionServerHello,
     ServerHello,
     ServerShare,
+    is_device_name,
 )
 from .key_schedule import (
     Handshake,
@@ -125,9 +132,16 @@ def begin_login(
     entropy: Entropy,
     suites: Sequence[str] = (ECDH_GCM.name,),
     fresh: Freshness = "clock",
+    device: str | None = None,
 ) -> tuple[ClientHello, PendingServerHello]:
-    """ClientHello. ``suites`` in order of preference; the client accepts no other suite."""
-    hello = ClientHello(VERSION, username, tuple(suites), fresh, entropy(NONCE_BYTES))
+    """ClientHello. ``suites`` in order of preference; the client accepts no other suite.
+
+    ``device`` names the device that the operator has issued the code for.
+    Raises: LocalProtocolError, for a name that no device can have.
+    """
+    if device is not None and not is_device_name(device):
+        raise LocalProtocolError(DEVICE_RULE)
+    hello = ClientHello(VERSION, username, tuple(suites), fresh, entropy(NONCE_BYTES), device)
     return hello, PendingServerHello(hello, realm)
 
 

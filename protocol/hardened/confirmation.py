@@ -88,6 +88,7 @@ class ConfirmedClient:
         self.session_id = record.session_id
         self.username = record.username
         self.fresh: Freshness = record.fresh
+        self.device = record.device
         self.client_key = client_key
         self._handshake = record.handshake()
         self._client_box = client_box
@@ -155,6 +156,7 @@ class ConfirmedClient:
                 self.session_id,
                 b"",
                 ticket_id,
+                self.device,
             )
         message = ServerConfirmation(handshake.confirm_server, box)
         return Enrolment(session, record, chain, previous, message)

@@ -4,6 +4,7 @@
 same two confirmation messages as a login.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Self, cast
 
@@ -19,6 +20,18 @@ TICKET_BYTES = 16
 CONFIRMATION_BYTES = 32
 MAX_BOX_BYTES = 4096
 MAX_SESSION_MS = 43_200_000
+MAX_DEVICE_CHARS = 64
+# A name for labels, files and terminals: it needs no quotes there, and is no option or formula.
+_DEVICE = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:-]{{0,{MAX_DEVICE_CHARS - 1}}}", re.ASCII)
+DEVICE_RULE = (
+    f"the name of a device has 1 to {MAX_DEVICE_CHARS} characters: letters from a to z, digits, "
+    "'.', '_', ':' and '-'; the first is a letter or a digit"
+)
+
+
+def is_device_name(name: str) -> bool:
+    """Whether ``name`` can be the name of a device (PROTOCOL §2.4.1)."""
+    return _DEVICE.fullmatch(name) is not None
 
 
 def _fresh(members: Members) -> Freshness:
@@ -34,15 +47,28 @@ def _box(box: bytes | None) -> bytes | None:
     return box
 
 
+def _device(members: Members) -> str | None:
+    if not members.has("device"):
+        return None
+    device = members.text("device")
+    if not is_device_name(device):
+        raise MalformedMessage(DEVICE_RULE)
+    return device
+
+
 @dataclass(frozen=True, slots=True)
 class ClientHello:
-    """Client to server: the username, the offered suites and the kind of freshness."""
+    """Client to server: the username, the offered suites and the kind of freshness.
+
+    ``device`` names the device whose code the login uses; None for the code of the user.
+    """
 
     version: int
     username: str
     suites: tuple[str, ...]
     fresh: Freshness
     client_nonce: bytes
+    device: str | None = None
 
     @classmethod
     def parse(cls, form: Format, data: bytes) -> Self:
@@ -53,6 +79,7 @@ class ClientHello:
             members.texts("suites"),
             _fresh(members),
             members.raw("cn", NONCE_BYTES),
+            _device(members),
         )
         members.end()
         return message
@@ -66,6 +93,7 @@ class ClientHello:
                 "suites": list(self.suites),
                 "fresh": self.fresh,
                 "cn": self.client_nonce,
+                "device": self.device,
             },
         )
 

@@ -81,6 +81,7 @@ class Invitation:
             self._hello.fresh,
             self._transcript,
             Blinding.of(w).serialize(),
+            self._hello.device or "",
         )
 
 
@@ -130,6 +131,7 @@ class HandshakeServer:
             agreement.shared,
             agreement.confirm_client,
             agreement.confirm_server,
+            device=login.device,
         )
 
     def answer_resumption(

@@ -64,7 +64,12 @@ def code_scalar(
 
 
 def greeting_transcript(hello: ClientHello, greeting: ServerHello, realm: str) -> bytes:
-    """th0: all fields of ClientHello and ServerHello, and the realm (PROTOCOL §2.5.1)."""
+    """th0: all fields of ClientHello and ServerHello, and the realm (PROTOCOL §2.5.1).
+
+    The name of a device is one more field at the end. Each field has its length before it, so no
+    other hello has the same bytes.
+    """
+    device = () if hello.device is None else (hello.device.encode(),)
     return transcript(
         "greeting",
         hello.version.to_bytes(2),
@@ -77,6 +82,7 @@ def greeting_transcript(hello: ClientHello, greeting: ServerHello, realm: str) -
         greeting.server_nonce,
         greeting.expires_s.to_bytes(4),
         realm.encode(),
+        *device,
     )
 
 

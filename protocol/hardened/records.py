@@ -64,7 +64,7 @@ class LoginRecord(Record):
     """A login that waits for its code.
 
     ``username`` is as it was sent. ``greeting`` is th0. ``blinding`` is ``Blinding.serialize()``;
-    in a decoy no code gives it.
+    in a decoy no code gives it. ``device`` is the name in ClientHello, or empty.
     """
 
     KIND: ClassVar[str] = "login"
@@ -75,6 +75,7 @@ class LoginRecord(Record):
     fresh: Freshness
     greeting: bytes
     blinding: bytes = field(repr=False)
+    device: str = ""
 
     def load_blinding(self) -> Blinding:
         return Blinding.parse(self.blinding)
@@ -85,7 +86,8 @@ class ExchangeRecord(Record):
     """A handshake that waits for ClientConfirmation.
 
     In a resumption ``ticket_hash`` is that of its ticket, and ``chain`` the serialized TicketChain
-    of the time of ResumptionServerHello. In a login both are empty.
+    of the time of ResumptionServerHello. In a login both are empty, and ``device`` is the name in
+    ClientHello, or empty.
     """
 
     KIND: ClassVar[str] = "exchange"
@@ -100,6 +102,7 @@ class ExchangeRecord(Record):
     confirm_server: bytes = field(repr=False)
     ticket_hash: bytes = b""
     chain: bytes = b""
+    device: str = ""
 
     def decoy_for_unknown_user(self, entropy: Entropy) -> "ExchangeRecord":
         """A copy for a login whose code is gone: no confirmation is right."""
@@ -210,7 +213,7 @@ class TicketChain(Record):
 
     ``used`` is the hash of the last redeemed ticket (empty at first), ``next`` the hash of its
     latest successor, and ``session_id`` the session of that resumption. Only these two tickets are
-    good.
+    good. ``device`` is the name of the device that has the tickets, or empty.
     """
 
     KIND: ClassVar[str] = "chain"
@@ -222,6 +225,7 @@ class TicketChain(Record):
     session_id: bytes
     used: bytes
     next: bytes
+    device: str = ""
 
     def redeemed(
         self, ticket: bytes, successor: bytes, session_id: bytes, now_ms: int, expires_ms: int

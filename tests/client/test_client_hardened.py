@@ -143,6 +143,19 @@ async def test_a_code_as_people_type_it(typed: str) -> None:
         await client.login("Ada", code=typed)
 
 
+@pytest.mark.parametrize("name", ["", "-x", "pump 7", "pump\n", "p\u00fcmp", "a" * 65])
+async def test_a_name_that_no_device_can_have_is_not_sent(name: str) -> None:
+    async with Client("http://127.0.0.1:1") as client:
+        with pytest.raises(ValueError, match="1 to 64 characters"):
+            await client.login("Ada", code=CODE, device=name)
+
+
+async def test_classic_has_no_devices() -> None:
+    async with Client("http://127.0.0.1:1", suite="classic") as client:
+        with pytest.raises(ValueError, match="choose another suite"):
+            await client.login("Ada", code=CODE, device="pump-7")
+
+
 async def test_letters_that_look_like_digits() -> None:
     async with hardened_server() as server, server.client() as client:
         server.peer.code = replace(OTHER_CODE8, text="01101234")

@@ -2,7 +2,7 @@
  * A device that a test controls: each line of the input is a command, each line of the output its
  * result, which is "ok" and more or the name of an error.
  *
- *     device HOST PORT NAME STATE_FILE clock|counter
+ *     device HOST PORT NAME STATE_FILE clock|counter [DEVICE]
  */
 #include "certless_internal.h"
 #include "certless_posix.h"
@@ -124,12 +124,12 @@ static certless_error obey(certless_link *link, const char *command, char *rest)
 int main(int count, char **given)
 {
     static char line[200000];
-    if (count != 6)
+    if (count != 6 && count != 7)
         return 2;
     certless_link link = {given[1], given[2], CERTLESS_PREFIX, 20000, 0, 0};
     certless_fresh fresh = strcmp(given[5], "clock") == 0 ? CERTLESS_CLOCK : CERTLESS_COUNTER;
     const certless_config config = {given[3], CERTLESS_DEFAULT_REALM, fresh, certless_random, save,
-                                    &file};
+                                    &file, count == 7 ? given[6] : NULL};
     certless_error error = certless_file_open(&file, given[4]);
     if (error == CERTLESS_OK)
         error = certless_init(&client, &config);

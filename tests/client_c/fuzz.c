@@ -100,8 +100,8 @@ static int save(void *context, const uint8_t *state, size_t length)
     return length != CERTLESS_STATE_BYTES;
 }
 
-static const certless_config WITH_CLOCK = {"a", "r", CERTLESS_CLOCK, zeros, save, NULL};
-static const certless_config WITH_COUNTER = {"a", "r", CERTLESS_COUNTER, zeros, save, NULL};
+static const certless_config WITH_CLOCK = {"a", "r", CERTLESS_CLOCK, zeros, save, NULL, NULL};
+static const certless_config WITH_COUNTER = {"a", "r", CERTLESS_COUNTER, zeros, save, NULL, NULL};
 
 static void check(int holds)
 {

@@ -23,7 +23,7 @@ static int save(void *context, const uint8_t *state, size_t length)
     return 0;
 }
 
-static const certless_config CONFIG = {"ada", "certless", CERTLESS_COUNTER, hidden_entropy, save, NULL};
+static const certless_config CONFIG = {"ada", "certless", CERTLESS_COUNTER, hidden_entropy, save, NULL, NULL};
 
 /* A share that an honest server could send: 5 * G. The first call makes it. */
 static void server_share(uint8_t point[65])

@@ -120,6 +120,31 @@ async def test_the_example_sensor(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert readings == ["1", "2", "3", "1", "2", "1"]
 
 
+# --- codes of devices ---
+
+
+async def test_each_device_logs_in_with_its_own_code(plant: Plant) -> None:
+    names = ("pump-7", "10:2f:3a")
+    codes = [await plant.certless("code", "issue", NAME, "--device", name) for name in names]
+    for name, right, wrong in zip(names, codes, reversed(codes), strict=True):
+        async with device(plant.at.url, NAME, plant.folder / name, "counter", name) as made:
+            assert await made.say("request") == "ok 200"
+            assert await made.say(f"code {wrong}") == "http_refused 403"
+            await made.login(right)
+            assert echoed(await made.say("send x")) == "x"
+            assert await made.say("resume") == "ok 200"
+
+
+@pytest.mark.parametrize("name", ["", "-x", "pump 7", "pump\n", "p\u00fcmp", "a" * 65])
+async def test_a_name_that_no_device_can_have(plant: Plant, name: str) -> None:
+    command = (built() / "test_device", "127.0.0.1", "1", NAME, plant.state, "clock", name)
+    pipe = asyncio.subprocess.PIPE
+    async with program(*map(str, command), stdin=pipe, stdout=pipe) as ran:
+        async with asyncio.timeout(30):
+            out, _ = await ran.communicate()
+    assert out == b"bad_argument\n"
+
+
 # --- a long life ---
 
 

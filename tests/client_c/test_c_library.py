@@ -20,7 +20,8 @@ SKETCH = """
 
 static int entropy(void *, uint8_t *out, size_t length) { memset(out, 1, length); return 0; }
 static int save(void *, const uint8_t *, size_t) { return 0; }
-static const certless_config config = {"fan-7", "certless", CERTLESS_COUNTER, entropy, save, NULL};
+static const certless_config config = {
+    "fan-7", "certless", CERTLESS_COUNTER, entropy, save, NULL, NULL};
 static certless_client client;
 static uint8_t out[CERTLESS_LOGIN_BYTES], state[CERTLESS_STATE_BYTES];
 

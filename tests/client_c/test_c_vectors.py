@@ -65,6 +65,7 @@ def handshake(given: Json, *names: str) -> Line:
     return {
         "username": given["username"],
         "realm": given["realm"],
+        "device": given.get("device", ""),
         "fresh": FRESHNESS[given["fresh"]],
         "now_ms": given["now_ms"],
         "entropy": b"".join(map(raw, given["entropy_hex"])),

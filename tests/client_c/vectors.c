@@ -238,7 +238,9 @@ static void run_handshake(const test *given)
 {
     device own = {.entropy = bytes_of(given, "entropy")};
     char *username = string_of(given, "username"), *realm = string_of(given, "realm");
-    certless_config config = {username, realm, fresh_of(given), give_entropy, keep_state, &own};
+    char *name = string_of(given, "device");
+    certless_config config = {username, realm, fresh_of(given), give_entropy, keep_state,
+                              &own,     name[0] == 0 ? NULL : name};
     certless_client client;
     int is_login = strcmp(given->kind, "client_login") == 0;
     if (certless_init(&client, &config) != CERTLESS_OK)
@@ -251,6 +253,7 @@ static void run_handshake(const test *given)
     free(own.entropy.data);
     free(username);
     free(realm);
+    free(name);
 }
 
 /* --- messages --- */
@@ -271,7 +274,8 @@ static void open_session(certless_client *client, const test *given, const certl
 static void run_seal(const test *given)
 {
     device own = {.entropy = bytes_of(given, "entropy")};
-    const certless_config config = {"Ada", "r", fresh_of(given), give_entropy, keep_state, &own};
+    const certless_config config = {"Ada", "r", fresh_of(given), give_entropy, keep_state, &own,
+                                    NULL};
     certless_client client;
     certless_header headers[8];
     size_t count = (size_t)number_of(given, "headers");
@@ -328,7 +332,8 @@ static void print_response(certless_response *response)
 static void run_open(const test *given)
 {
     device own = {.saved = 0};
-    const certless_config config = {"Ada", "r", fresh_of(given), give_entropy, keep_state, &own};
+    const certless_config config = {"Ada", "r", fresh_of(given), give_entropy, keep_state, &own,
+                                    NULL};
     certless_client client;
     certless_response response;
     bytes message = bytes_of(given, "message");
@@ -359,7 +364,8 @@ static void run_open(const test *given)
 static void run_grant(const test *given)
 {
     device own = {.saved = 0};
-    const certless_config config = {"Ada", "r", fresh_of(given), give_entropy, keep_state, &own};
+    const certless_config config = {"Ada", "r", fresh_of(given), give_entropy, keep_state, &own,
+                                    NULL};
     certless_client client;
     certless_response response;
     certless_stream stream;
@@ -527,7 +533,8 @@ static void run_code(const test *given)
 {
     device own = {.entropy = bytes_of(given, "entropy")};
     char *username = string_of(given, "username"), *typed = string_of(given, "typed");
-    const certless_config config = {username, "r", CERTLESS_CLOCK, give_entropy, keep_state, &own};
+    const certless_config config = {username, "r", CERTLESS_CLOCK, give_entropy, keep_state, &own,
+                                    NULL};
     certless_client client;
     uint8_t out[CERTLESS_LOGIN_BYTES];
     size_t length;

@@ -290,12 +290,15 @@ def test_a_server_that_does_not_know_the_code_is_refused() -> None:
         {"suites": ("rsa-gcm", "ecdh-gcm")},
         {"fresh": "counter"},
         {"client_nonce": bytes(32)},
+        {"device": "pump-8"},
+        {"device": None},
     ],
     ids=lambda changed: next(iter(changed)),
 )
 def test_a_hello_changed_on_the_way_fails_the_confirmation(changed: dict[str, object]) -> None:
     peer = HardenedPeer()
-    hello, pending = begin_login("Ada", REALM, peer.entropy, ["ecdh-gcm", "rsa-gcm"])
+    suites = ["ecdh-gcm", "rsa-gcm"]
+    hello, pending = begin_login("Ada", REALM, peer.entropy, suites, device="pump-7")
     arrived = ClientHello.parse("json", replace(hello, **changed).serialize("json"))  # type: ignore[arg-type]
     invitation = peer.server.greet(arrived, 600, peer.entropy)
     login = invitation.for_code(CODE8)
@@ -325,6 +328,12 @@ def test_a_greeting_changed_on_the_way_fails_the_confirmation(changed: dict[str,
     message, _ = confirming.open(peer.answer_share(share))
     with pytest.raises(CodeRefused):
         peer.confirm(replace(message, session_id=login.session_id))
+
+
+@pytest.mark.parametrize("name", ["", "-x", "pump 7", "pump\n", "p\u00fcmp", "a" * 65])
+def test_a_name_that_no_device_can_have_is_our_own_fault(name: str) -> None:
+    with pytest.raises(LocalProtocolError, match="1 to 64 characters"):
+        begin_login("Ada", REALM, bytes, device=name)
 
 
 def test_another_realm_fails_the_confirmation() -> None:

@@ -142,7 +142,12 @@ def client_login(given: Json) -> Json:
     form, m1 = wire(given["M1"])
     draw = in_order(given["entropy_hex"])
     hello, greeting = begin_login(
-        given["username"], given["realm"], draw, given["suites"], given["fresh"]
+        given["username"],
+        given["realm"],
+        draw,
+        given["suites"],
+        given["fresh"],
+        given.get("device"),
     )
     awaited = greeting.open(ServerHello.parse(form, m1))
     share, pending = awaited.enter(Code(given["code"]), draw)

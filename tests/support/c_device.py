@@ -73,10 +73,12 @@ class State:
 
 
 @asynccontextmanager
-async def device(url: str, name: str, state: Path, fresh: str) -> AsyncIterator[Device]:
+async def device(
+    url: str, name: str, state: Path, fresh: str, *device_name: str
+) -> AsyncIterator[Device]:
     """A device whose state is in the file ``state``; it has loaded nothing yet."""
     at = urlsplit(url)
-    command = (built() / "test_device", at.hostname, at.port, name, state, fresh)
+    command = (built() / "test_device", at.hostname, at.port, name, state, fresh, *device_name)
     pipe = asyncio.subprocess.PIPE
     async with program(
         *map(str, command), stdin=pipe, stdout=pipe, stderr=pipe, limit=2**20

@@ -62,6 +62,8 @@ class Device:
     fresh: Freshness = "clock"
     form: Format = "msgpack"
     realm: str = DEFAULT_REALM
+    # The name of the device that it gives at a login.
+    name: str | None = None
 
     @property
     def pair(self) -> RsaPrivateKey | None:
@@ -85,7 +87,7 @@ class Device:
 
     async def greet(self, username: str = "ann@example.org") -> AwaitedCode:
         hello, pending = begin_login(
-            username, self.realm, secrets.token_bytes, [self.suite], self.fresh
+            username, self.realm, secrets.token_bytes, [self.suite], self.fresh, self.name
         )
         body = await self.good("/session/hello", hello.serialize(self.form))
         return pending.open(ServerHello.parse(self.form, body))

@@ -285,6 +285,7 @@ class Login:
     expires_s: int = 600
     seed: str = "login"
     grant: Grant = field(default_factory=Grant)
+    device: str | None = None
 
     def draw(self, what: str, length: int) -> bytes:
         return stream(f"{self.seed} {what}", length)
@@ -337,6 +338,7 @@ class Login:
             self.sn,
             self.expires_s.to_bytes(4),
             self.realm.encode(),
+            *([] if self.device is None else [self.device.encode()]),
         )
         th = transcript("login", greeting, self.p_a, self.p_b, b"", b"")
         secret = encode_point(times(self.x * self.y % ORDER, G))
@@ -351,6 +353,7 @@ class Login:
             "suites": list(self.suites),
             "fresh": self.fresh,
             "cn": self.cn,
+            **({} if self.device is None else {"device": self.device}),
         } | changes
 
     def m1(self, **changes: Any) -> Json:
@@ -371,6 +374,7 @@ class Login:
             **self._common(),
             "entropy_hex": [self.cn.hex(), self.draw("x", 48).hex()],
             "suites": list(self.suites),
+            **({} if self.device is None else {"device": self.device}),
             **{key: wire(self.form, value) for key, value in (messages | changed).items()},
         }
         output = {

@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 import pytest
 
 from gateway.errors import RateLimited, SessionChanged
-from gateway.stores import TAG_KEY_ID, NewSession, SessionCaps, Store, StoredChain, StoredSession
+from gateway.stores import (
+    TAG_KEY_ID,
+    NewCode,
+    NewSession,
+    SessionCaps,
+    Store,
+    StoredChain,
+    StoredSession,
+)
 from protocol.classic.freshness import NonceClaim
 from protocol.common.codes import CODE_ATTEMPTS
 from protocol.hardened.replay_window import COUNTER_WINDOW, MAX_FRESH_VALUE, FreshnessClaim
@@ -22,6 +30,7 @@ FAR_MS = NOW_MS + 10**9
 ADA, BEN, NOBODY = b"ada" + bytes(13), b"ben" + bytes(13), b"nobody" + bytes(10)
 USER, OTHER_USER = b"a user" + bytes(10), b"another" + bytes(9)
 CODE, CHAIN = b"code" + bytes(12), b"chain" + bytes(11)
+PUMP, FAN = b"a pump" + bytes(10), b"a fan" + bytes(11)
 LOGIN, EXCHANGE, SESSION = b"a sealed login", b"a sealed exchange", b"a sealed session"
 FIRST_CHAIN, SECOND_CHAIN = b"a sealed chain", b"that chain later"
 OPENING = NewSession(ADA, USER, SESSION, EXPIRES_MS)
@@ -389,7 +398,7 @@ class HardenedStoreContract:
     # --- caps ---
 
     async def test_a_login_over_a_cap_waits(self, store: Store) -> None:
-        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await store.add_codes([NewCode(CODE, b"a sealed code", EXPIRES_MS, USER)])
         await store.add_handshake(BEN, LOGIN, EXPIRES_MS, USER)
         assert await store.open_login(replace(OPENING, session_id=BEN, expires_ms=NOW_MS + 5000))
         await greeted(store, CODE)
@@ -465,7 +474,7 @@ class HardenedStoreContract:
 
         new, other = retag(USER), retag(OTHER_USER)
         await store.add_login(NOBODY, b"classic login", EXPIRES_MS, OTHER_USER)
-        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await store.add_codes([NewCode(CODE, b"a sealed code", EXPIRES_MS, USER)])
         await opened(store, CHAINED)
         await greeted(store, CODE)
         assert await store.keep_tag_key(b"key", retag) == b"key"
@@ -500,8 +509,8 @@ class HardenedStoreContract:
     async def test_a_code_whose_tag_was_replaced_can_be_swept_and_revoked(
         self, store: Store
     ) -> None:
-        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
-        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, OTHER_USER)
+        await store.add_codes([NewCode(CODE, b"a sealed code", EXPIRES_MS, USER)])
+        await store.add_codes([NewCode(CODE, b"a sealed code", EXPIRES_MS, OTHER_USER)])
         await store.keep_tag_key(b"key", lambda tag: bytes(reversed(tag)))
         assert await store.end_codes(bytes(reversed(USER))) == 1
         await store.sweep(EXPIRES_MS + 1)
@@ -511,7 +520,7 @@ class HardenedStoreContract:
 
     async def test_all_that_is_sealed_is_sealed_anew(self, store: Store) -> None:
         await store.add_login(NOBODY, b"classic login", EXPIRES_MS, USER)
-        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await store.add_codes([NewCode(CODE, b"a sealed code", EXPIRES_MS, USER)])
         await store.keep_tag_key(b"a sealed tag key", lambda tag: tag)
         await resumed(store)
         await confirming(store)
@@ -569,7 +578,7 @@ class HardenedStoreContract:
     )
     async def test_sealing_anew_is_all_or_nothing(self, store: Store, failing: str) -> None:
         await store.keep_tag_key(b"a sealed tag key", lambda tag: tag)
-        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await store.add_codes([NewCode(CODE, b"a sealed code", EXPIRES_MS, USER)])
         await resumed(store)
         await confirming(store)
 
@@ -594,7 +603,7 @@ class HardenedStoreContract:
     # --- for operators ---
 
     async def test_an_issued_code_waits_for_its_user(self, store: Store) -> None:
-        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await store.add_codes([NewCode(CODE, b"a sealed code", EXPIRES_MS, USER)])
         found = await store.find_code(USER, EXPIRES_MS)
         assert found
         assert (found.code_id, found.sealed) == (CODE, b"a sealed code")
@@ -605,7 +614,7 @@ class HardenedStoreContract:
         assert await store.find_code(USER, NOW_MS) is None
 
     async def test_an_issued_code_counts_over_all_its_logins(self, store: Store) -> None:
-        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await store.add_codes([NewCode(CODE, b"a sealed code", EXPIRES_MS, USER)])
         for key in (ADA, BEN):
             await store.add_handshake(key, LOGIN, EXPIRES_MS, USER, CODE)
         attempts = await asyncio.gather(
@@ -617,7 +626,7 @@ class HardenedStoreContract:
         assert await store.find_code(USER, NOW_MS) is None
 
     async def test_an_issued_code_is_spent_once(self, store: Store) -> None:
-        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await store.add_codes([NewCode(CODE, b"a sealed code", EXPIRES_MS, USER)])
         for key in (ADA, BEN):
             await store.add_handshake(key, LOGIN, EXPIRES_MS, USER, CODE)
             assert await store.claim_attempt(key, NOW_MS)
@@ -630,15 +639,97 @@ class HardenedStoreContract:
         assert await store.load(BEN, NOW_MS) is None
 
     async def test_another_code_takes_the_place_of_the_first(self, store: Store) -> None:
-        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await store.add_codes([NewCode(CODE, b"a sealed code", EXPIRES_MS, USER)])
         await greeted(store, CODE)
-        await store.add_code(salt("other"), b"another code", EXPIRES_MS, USER)
+        await store.add_codes([NewCode(salt("other"), b"another code", EXPIRES_MS, USER)])
         lost = await store.claim_attempt(ADA, NOW_MS)
         assert lost
         assert lost.is_void
         found = await store.find_code(USER, NOW_MS)
         assert found
         assert found.sealed == b"another code"
+
+    async def test_each_device_of_a_user_has_a_code(self, store: Store) -> None:
+        codes = {device: salt(device) for device in (b"", PUMP, FAN)}
+        await store.add_codes(
+            [
+                NewCode(code_id, b"code of " + device, EXPIRES_MS, USER, device)
+                for device, code_id in codes.items()
+            ]
+        )
+        for device, code_id in codes.items():
+            found = await store.find_code(USER, NOW_MS, device)
+            assert found
+            assert (found.code_id, found.sealed) == (code_id, b"code of " + device)
+            assert await store.find_code(OTHER_USER, NOW_MS, device) is None
+        assert await store.find_code(USER, NOW_MS, bytes(16)) is None
+        # Another code of a device replaces the code of this device alone.
+        await store.add_codes([NewCode(salt("new"), b"new", EXPIRES_MS, USER, PUMP)])
+        found = await store.find_code(USER, NOW_MS, PUMP)
+        assert found
+        assert found.sealed == b"new"
+        assert await store.find_code(USER, NOW_MS)
+        assert await store.find_code(USER, NOW_MS, FAN)
+
+    async def test_a_code_of_a_device_is_counted_and_spent_alone(self, store: Store) -> None:
+        fan, pump = salt("fan code"), salt("pump code")
+        await store.add_codes(
+            [
+                NewCode(CODE, b"code", EXPIRES_MS, USER),
+                NewCode(fan, b"fan's", EXPIRES_MS, USER, FAN),
+                NewCode(pump, b"pump's", EXPIRES_MS, USER, PUMP),
+            ]
+        )
+        for key in (ADA, BEN):
+            await store.add_handshake(key, LOGIN, EXPIRES_MS, USER, pump, PUMP)
+        for _ in range(CODE_ATTEMPTS):
+            attempt = await store.claim_attempt(BEN, NOW_MS)
+            assert attempt
+            assert not attempt.is_void
+        lost = await store.claim_attempt(ADA, NOW_MS)
+        assert lost
+        assert lost.is_void
+        assert await store.find_code(USER, NOW_MS, PUMP) is None
+        await store.add_handshake(NOBODY, LOGIN, EXPIRES_MS, USER, fan, FAN)
+        attempt = await store.claim_attempt(NOBODY, NOW_MS)
+        assert attempt
+        assert not attempt.is_void
+        assert await store.open_login(replace(OPENING, session_id=NOBODY))
+        assert await store.find_code(USER, NOW_MS, FAN) is None
+        assert await store.find_code(USER, NOW_MS)
+
+    async def test_the_codes_of_devices_are_revoked_one_by_one_or_all(self, store: Store) -> None:
+        def of(device: bytes, user: bytes = USER) -> NewCode:
+            return NewCode(salt(user + device), b"a sealed code", EXPIRES_MS, user, device)
+
+        await store.add_codes([of(b""), of(PUMP), of(FAN), of(PUMP, OTHER_USER)])
+        await store.add_handshake(BEN, LOGIN, EXPIRES_MS, USER, of(PUMP).code_id, PUMP)
+        assert await store.end_codes(USER, PUMP) == 1
+        assert await store.end_codes(USER, PUMP) == 0
+        lost = await store.claim_attempt(BEN, NOW_MS)
+        assert lost
+        assert lost.is_void
+        assert not await store.open_login(replace(OPENING, session_id=BEN))
+        assert await store.end_codes(USER, b"") == 1
+        assert await store.find_code(USER, NOW_MS, FAN)
+        await store.add_codes([of(b""), of(PUMP)])
+        assert await store.end_codes(USER) == 3
+        assert await store.find_code(OTHER_USER, NOW_MS, PUMP)
+        await store.end_user(OTHER_USER)
+        assert await store.find_code(OTHER_USER, NOW_MS, PUMP) is None
+
+    async def test_many_codes_are_stored_resealed_and_swept(self, store: Store) -> None:
+        codes = [
+            NewCode(salt(number), b"code", EXPIRES_MS, USER, salt(number)) for number in range(1500)
+        ]
+        await store.add_codes(codes)
+        assert await store.reseal(lambda kind, key, sealed: key + sealed) == len(codes)
+        for number in (0, 777, 1499):
+            found = await store.find_code(USER, NOW_MS, salt(number))
+            assert found
+            assert found.sealed == salt(number) + b"code"
+        await store.sweep(EXPIRES_MS + 1)
+        assert await store.end_codes(USER) == 0
 
     async def test_open_sessions_are_listed(self, store: Store) -> None:
         assert await store.sessions(NOW_MS) == []
@@ -665,7 +756,7 @@ class HardenedStoreContract:
     async def test_all_that_a_user_has_is_ended(self, store: Store) -> None:
         await resumed(store)
         await confirming(store)
-        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await store.add_codes([NewCode(CODE, b"a sealed code", EXPIRES_MS, USER)])
         await store.add_handshake(NOBODY, LOGIN, EXPIRES_MS, OTHER_USER)
         assert await store.open_login(
             replace(OPENING, session_id=NOBODY, user_tag=OTHER_USER, sealed=b"of another")
@@ -684,7 +775,7 @@ class HardenedStoreContract:
     async def test_a_sweep_removes_what_has_expired(self, store: Store) -> None:
         await opened(store, replace(CHAINED, chain_expires_ms=EXPIRES_MS))
         await store.add_handshake(BEN, LOGIN, EXPIRES_MS, USER)
-        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await store.add_codes([NewCode(CODE, b"a sealed code", EXPIRES_MS, USER)])
         assert await store.sweep(EXPIRES_MS) == 0
         assert len(await tickets_of(store, EXPIRES_MS)) == 1
         assert await store.claim_attempt(BEN, EXPIRES_MS)

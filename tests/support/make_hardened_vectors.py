@@ -485,6 +485,14 @@ def logins() -> Iterator[Case]:
     yield both.client_case("first-of-two-suites-and-no-ticket")
     yield replace(both, grant=Grant(None)).server_case("first-of-two-suites-and-no-ticket")
     yield Login(username="J\u00f6rg \u00c5").server_case("name-beyond-ascii")
+    for suite in NUMBERS:
+        for form in ("json", "msgpack"):
+            named = Login(suite, form=form, suites=(suite,), device="pump-7")
+            yield named.client_case(f"{suite}-of-a-device-{form}")
+            yield named.server_case(f"{suite}-of-a-device-{form}")
+    for name, device in (("longest", "0" + "aZ9._:-" * 9), ("shortest", "z")):
+        yield Login(device=device).client_case(f"of-a-device-{name}")
+        yield Login(device=device).server_case(f"of-a-device-{name}")
     yield from _spoilt_server_logins()
     yield from _spoilt_client_logins()
 
@@ -512,6 +520,7 @@ def _spoilt_server_logins() -> Iterator[Case]:
             ("suites-reordered", replace(good, suites=(suite, "classic"))),
             ("another-freshness", replace(good, fresh="counter")),
             ("another-expiry", replace(good, expires_s=601)),
+            ("device-cut", replace(good, device="pump-7")),
             ("another-nonce-of-the-client", None),
         ):
             if seen is None:
@@ -520,6 +529,10 @@ def _spoilt_server_logins() -> Iterator[Case]:
             else:
                 m2, m4 = seen.m2(), seen.shake.client()
                 yield good.server_case(f"{suite}-{name}", refused, M2=m2, M4=m4)
+        added = good.m0(device="pump-7")
+        yield good.server_case(f"{suite}-device-added", refused, M0=added)
+        named = replace(good, device="pump-7")
+        yield named.server_case(f"{suite}-device-changed", refused, M0=named.m0(device="pump-8"))
     plain, wrapping = Login(), Login("rsa-gcm", suites=("rsa-gcm",))
     for name, login, m4, expect in (
         ("box-in-ecdh-gcm", plain, plain.shake.client(box=b"box"), "decryption_failed"),
@@ -568,6 +581,15 @@ def _spoilt_server_logins() -> Iterator[Case]:
         ("freshness-number", plain.m0(fresh=1), "malformed"),
         ("nonce-of-31", plain.m0(cn=bytes(31)), "malformed"),
         ("nonce-number", plain.m0(cn=1), "malformed"),
+        ("device-empty", plain.m0(device=""), "malformed"),
+        ("device-65-chars", plain.m0(device="a" * 65), "malformed"),
+        ("device-with-space", plain.m0(device="pump 7"), "malformed"),
+        ("device-with-line-end", plain.m0(device="pump-7\n"), "malformed"),
+        ("device-begins-with-dash", plain.m0(device="-pump"), "malformed"),
+        ("device-begins-with-dot", plain.m0(device=".."), "malformed"),
+        ("device-beyond-ascii", plain.m0(device="p\u00fcmp"), "malformed"),
+        ("device-with-digit-beyond-ascii", plain.m0(device="pump-\u0667"), "malformed"),
+        ("device-number", plain.m0(device=7), "malformed"),
         ("member-unknown", plain.m0(more=1), "malformed"),
         ("member-missing", {"v": 1}, "malformed"),
     ):

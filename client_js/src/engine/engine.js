@@ -25,6 +25,7 @@ import { Classic } from '../protocol/classic/suites.js';
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
 /** @typedef {import('../protocol/hardened/clientHandshake.js').AwaitedCode} AwaitedCode */
 /** @typedef {import('../protocol/hardened/clientHandshake.js').Subject} Subject */
+/** @typedef {import('../protocol/hardened/clientHandshake.js').ForDevice} ForDevice */
 /** @typedef {import('../protocol/hardened/clientSession.js').ClientSession} ClientSession */
 /** @typedef {import('../protocol/hardened/clientSession.js').ClientTicket} ClientTicket */
 /** @typedef {import('../protocol/classic/dialects.js').Dialect} Dialect */
@@ -167,7 +168,7 @@ export class Engine {
 
   /**
    * Begins a hardened login, so that the gateway sends a code (PROTOCOL §2.4).
-   * @param {{ base: Base, subject: Subject, suite: string }} given
+   * @param {{ base: Base, subject: Subject & ForDevice, suite: string }} given
    * @param {Control} [control]
    * @returns {Promise<number>}
    */

@@ -17,6 +17,7 @@ import { SMALL_ANSWER_BYTES, post } from './transport.js';
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
 /** @typedef {import('../protocol/hardened/clientHandshake.js').AwaitedCode} AwaitedCode */
 /** @typedef {import('../protocol/hardened/clientHandshake.js').Subject} Subject */
+/** @typedef {import('../protocol/hardened/clientHandshake.js').ForDevice} ForDevice */
 /** @typedef {import('../protocol/hardened/clientSession.js').ClientTicket} ClientTicket */
 /** @typedef {import('./engine.js').Control} Control */
 /** @typedef {import('../primitives/contract.js').Primitives} Primitives */
@@ -59,7 +60,7 @@ async function send(base, path, kind, message, answerKind, { signal }) {
 /**
  * ClientHello and ServerHello: the gateway sends a code.
  * @param {Primitives} primitives
- * @param {{ base: Base, subject: Subject, suite: string }} given
+ * @param {{ base: Base, subject: Subject & ForDevice, suite: string }} given
  * @param {Control} control
  * @returns {Promise<AwaitedCode>}
  */

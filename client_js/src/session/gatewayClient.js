@@ -4,6 +4,7 @@ import { DEFAULT_DIALECT, findDialect } from '../protocol/classic/dialects.js';
 import { AnswerNotTrusted, Cancelled, ProtocolError } from '../common/errors.js';
 import { checkKeyPair } from '../engine/externalKey.js';
 import { HARDENED_PATHS } from '../engine/hardenedLogin.js';
+import { isDeviceName } from '../protocol/hardened/handshakeMessages.js';
 import { DEFAULT_REALM, ECDH_GCM, HARDENED_SUITES, RSA_GCM } from '../protocol/hardened/suites.js';
 import { persistentStore } from './persistentStore.js';
 import { memoryStore } from './stores.js';
@@ -24,6 +25,7 @@ import { SMALL_ANSWER_BYTES } from '../engine/transport.js';
  *   suite?: string,
  *   realm?: string,
  *   fresh?: Freshness,
+ *   device?: string | null,
  *   rsaKey?: CryptoKeyPair,
  *   dialect?: string | Dialect,
  *   keys?: 'persistent' | 'memory',
@@ -34,7 +36,7 @@ import { SMALL_ANSWER_BYTES } from '../engine/transport.js';
  *   clock?: () => number,
  * }} GatewayOptions
  * `url` defaults to the page's own. `suite` is `ecdh-gcm`, `rsa-gcm` or `classic`; a `dialect` selects
- * classic. `rsaKey` is for `rsa-gcm`: a CryptoKeyPair (RSA-OAEP, SHA-256, 2048 to 4096 bits) with a
+ * classic. `device` is the name of the device that an operator has issued the code for. `rsaKey` is for `rsa-gcm`: a CryptoKeyPair (RSA-OAEP, SHA-256, 2048 to 4096 bits) with a
  * non-extractable private key, which each session uses instead of a new key. `lifetimeMs` is the lifetime of
  * a classic session at the gateway, if it is not the default of an hour. `timeoutMs` is the limit for one
  * message, up to the last byte of its answer.
@@ -80,6 +82,8 @@ export class GatewayClient {
     this.realm = options.realm ?? DEFAULT_REALM;
     this.fresh = options.fresh ?? 'clock';
     if (this.fresh !== 'clock' && this.fresh !== 'counter') throw new TypeError('fresh must be clock or counter');
+    this.device = options.device ?? null;
+    if (this.device !== null && (this.isClassic || !isDeviceName(this.device))) throw new TypeError(`not a device: ${this.device}`);
     /** For the classic suite only. */
     this.dialect = findDialect(options.dialect ?? DEFAULT_DIALECT);
     // Two tabs would use the same numbers.

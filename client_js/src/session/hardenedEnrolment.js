@@ -42,8 +42,8 @@ export class HardenedEnrolment extends Enrolment {
    */
   static async begin(client, options) {
     const enrolment = new HardenedEnrolment(client, options);
-    const { base, suite, realm, fresh } = client;
-    const subject = { username: options.username, realm, fresh };
+    const { base, suite, realm, fresh, device } = client;
+    const subject = { username: options.username, realm, fresh, device };
     try {
       // An unusable key must not cost a mail.
       if (client.rsaKey) await enrolment.#keys;

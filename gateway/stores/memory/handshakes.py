@@ -1,6 +1,8 @@
 """Hardened logins, tickets and issued codes in memory."""
 
-from gateway.stores import Attempt, IssuedCode, NewSession, StoredChain, StoredTicket
+from collections.abc import Sequence
+
+from gateway.stores import Attempt, IssuedCode, NewCode, NewSession, StoredChain, StoredTicket
 from protocol.classic.session import State
 from protocol.common.codes import CODE_ATTEMPTS
 
@@ -19,8 +21,10 @@ class MemoryHandshakes(MemoryRecords):
         expires_ms: int,
         user_tag: bytes,
         code_id: bytes = b"",
+        device_tag: bytes = b"",
     ) -> None:
-        self._handshakes[session_id] = Handshake(sealed, expires_ms, user_tag, code_id)
+        login = Handshake(sealed, expires_ms, user_tag, code_id, device_tag)
+        self._handshakes[session_id] = login
 
     async def claim_attempt(self, session_id: bytes, now_ms: int) -> Attempt | None:
         login = self._handshakes.get(session_id)
@@ -38,7 +42,7 @@ class MemoryHandshakes(MemoryRecords):
         return attempt
 
     def _issued(self, login: Handshake, now_ms: int) -> Code | None:
-        code = self._codes.get(login.user_tag)
+        code = self._codes.get(login.user_tag + login.device_tag)
         if code is None or code.code_id != login.code_id or now_ms > code.expires_ms:
             return None
         return code if code.attempts < CODE_ATTEMPTS else None
@@ -60,7 +64,7 @@ class MemoryHandshakes(MemoryRecords):
         login = self._handshakes.get(new_session.session_id)
         fits = login is not None and login.user_tag == new_session.user_tag
         if login is not None and login.code_id:
-            code = self._codes.get(login.user_tag)
+            code = self._codes.get(login.user_tag + login.device_tag)
             fits = fits and code is not None and code.code_id == login.code_id
         if fits:
             self._check_caps(new_session.caps, new_session.user_tag)
@@ -68,7 +72,7 @@ class MemoryHandshakes(MemoryRecords):
         if login is None or not fits:
             return False
         if login.code_id:
-            del self._codes[login.user_tag]
+            del self._codes[login.user_tag + login.device_tag]
         if new_session.chain_id:
             self._chains[new_session.chain_id] = Chain(
                 new_session.chain, new_session.chain_expires_ms, new_session.user_tag
@@ -120,19 +124,25 @@ class MemoryHandshakes(MemoryRecords):
 
     # --- for operators ---
 
-    async def add_code(
-        self, code_id: bytes, sealed: bytes, expires_ms: int, user_tag: bytes
-    ) -> None:
-        self._codes[user_tag] = Code(code_id, sealed, expires_ms, user_tag)
+    async def add_codes(self, codes: Sequence[NewCode]) -> None:
+        for new in codes:
+            self._codes[new.user_tag + new.device_tag] = Code(
+                new.code_id, new.sealed, new.expires_ms, new.user_tag, new.device_tag
+            )
 
-    async def find_code(self, user_tag: bytes, now_ms: int) -> IssuedCode | None:
-        code = self._codes.get(user_tag)
+    async def find_code(
+        self, user_tag: bytes, now_ms: int, device_tag: bytes = b""
+    ) -> IssuedCode | None:
+        code = self._codes.get(user_tag + device_tag)
         if code is None or now_ms > code.expires_ms or code.attempts >= CODE_ATTEMPTS:
             return None
         return IssuedCode(code.code_id, code.sealed)
 
-    async def end_codes(self, user_tag: bytes) -> int:
-        return 0 if self._codes.pop(user_tag, None) is None else 1
+    async def end_codes(self, user_tag: bytes, device_tag: bytes | None = None) -> int:
+        def ends(code: Code) -> bool:
+            return code.user_tag == user_tag and device_tag in (None, code.device_tag)
+
+        return len(drop(self._codes, ends))
 
     async def chains(self, now_ms: int) -> list[StoredChain]:
         return [
@@ -149,5 +159,5 @@ class MemoryHandshakes(MemoryRecords):
             self._exchanges.pop(key, None)
         for chain_id in [k for k, chain in self._chains.items() if chain.user_tag == user_tag]:
             self._delete_chain(chain_id)
-        self._codes.pop(user_tag, None)
+        await self.end_codes(user_tag)
         return sum(state is State.ENROLLED for _, state in ended)

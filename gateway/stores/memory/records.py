@@ -56,6 +56,7 @@ class Handshake:
     expires_ms: int
     user_tag: bytes
     code_id: bytes
+    device_tag: bytes
     attempts: int = 0
 
 
@@ -80,6 +81,7 @@ class Code:
     sealed: bytes
     expires_ms: int
     user_tag: bytes
+    device_tag: bytes
     attempts: int = 0
 
 
@@ -102,7 +104,7 @@ class MemoryRecords(Store):
         self._handshakes: dict[bytes, Handshake] = {}
         self._exchanges: dict[bytes, Exchange] = {}
         self._chains: dict[bytes, Chain] = {}
-        # The chain of each ticket; the sessions and the issued code of each user.
+        # The chain of each ticket; the sessions of each user; the codes by user and device.
         self._chain_of: dict[bytes, bytes] = {}
         self._sessions_of: defaultdict[bytes, set[bytes]] = defaultdict(set)
         self._codes: dict[bytes, Code] = {}
@@ -128,7 +130,7 @@ class MemoryRecords(Store):
         )
         for one in chain.from_iterable(tagged):
             one.user_tag = retag(one.user_tag)
-        self._codes = {code.user_tag: code for code in self._codes.values()}
+        self._codes = {code.user_tag + code.device_tag: code for code in self._codes.values()}
         self._mails = {retag(tag): at_ms for tag, at_ms in self._mails.items()}
         self._sessions_of.clear()
         for session_id, session in self._sessions.items():

@@ -1,8 +1,17 @@
 """Hardened logins, tickets and issued codes in Redis."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from gateway.stores import Attempt, IssuedCode, NewSession, SessionCaps, StoredChain, StoredTicket
+from gateway.stores import (
+    Attempt,
+    IssuedCode,
+    NewCode,
+    NewSession,
+    SessionCaps,
+    StoredChain,
+    StoredTicket,
+)
 from gateway.stores.caps import OF_ALL_USERS, OF_THIS_USER, cap_reached
 from protocol.common.codes import CODE_ATTEMPTS
 
@@ -36,6 +45,7 @@ class RedisHandshakes(RedisRecords):
         expires_ms: int,
         user_tag: bytes,
         code_id: bytes = b"",
+        device_tag: bytes = b"",
     ) -> None:
         await self._run(
             "add_handshake",
@@ -46,6 +56,7 @@ class RedisHandshakes(RedisRecords):
             expires_ms,
             self._ttl_ms(expires_ms),
             code_id.hex(),
+            device_tag.hex(),
         )
 
     async def claim_attempt(self, session_id: bytes, now_ms: int) -> Attempt | None:
@@ -129,25 +140,25 @@ class RedisHandshakes(RedisRecords):
 
     # --- for operators ---
 
-    async def add_code(
-        self, code_id: bytes, sealed: bytes, expires_ms: int, user_tag: bytes
-    ) -> None:
-        await self._run(
-            "add_code",
-            [("code", user_tag)],
-            user_tag.hex(),
-            code_id.hex(),
-            sealed,
-            expires_ms,
-            self._ttl_ms(expires_ms),
-        )
+    async def add_codes(self, codes: Sequence[NewCode]) -> None:
+        parts: list[object] = []
+        for new in codes:
+            slot = (new.user_tag + new.device_tag).hex()
+            ttl_ms = self._ttl_ms(new.expires_ms)
+            parts += [new.user_tag.hex(), slot, new.code_id.hex()]
+            parts += [new.sealed, new.expires_ms, ttl_ms]
+        await self._run("add_codes", (), *parts)
 
-    async def find_code(self, user_tag: bytes, now_ms: int) -> IssuedCode | None:
-        answer = await self._run("find_code", [("code", user_tag)], now_ms, CODE_ATTEMPTS)
+    async def find_code(
+        self, user_tag: bytes, now_ms: int, device_tag: bytes = b""
+    ) -> IssuedCode | None:
+        code = ("code", user_tag + device_tag)
+        answer = await self._run("find_code", [code], now_ms, CODE_ATTEMPTS)
         return None if answer is None else IssuedCode(bytes.fromhex(answer[0].decode()), answer[1])
 
-    async def end_codes(self, user_tag: bytes) -> int:
-        return int(await self._run("end_codes", [("code", user_tag)], user_tag.hex()))
+    async def end_codes(self, user_tag: bytes, device_tag: bytes | None = None) -> int:
+        slots = [] if device_tag is None else [(user_tag + device_tag).hex()]
+        return int(await self._run("end_codes", [("of:code", user_tag)], *slots))
 
     async def chains(self, now_ms: int) -> list[StoredChain]:
         return [
@@ -157,6 +168,6 @@ class RedisHandshakes(RedisRecords):
         ]
 
     async def end_user(self, user_tag: bytes) -> int:
-        kinds = ("session", "login", "handshake", "chain")
+        kinds = ("session", "login", "handshake", "chain", "code")
         indices = [(f"of:{kind}", user_tag) for kind in kinds]
-        return int(await self._run("end_user", indices, user_tag.hex()))
+        return int(await self._run("end_user", indices))

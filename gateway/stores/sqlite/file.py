@@ -84,6 +84,18 @@ CREATE INDEX chains_by_expiry ON chains (expires_ms);
     """
 CREATE TABLE tag_keys (id BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
 """,
+    """
+ALTER TABLE codes RENAME TO codes_of_users;
+CREATE TABLE codes (
+    user_tag BLOB NOT NULL, device_tag BLOB NOT NULL, id BLOB NOT NULL, sealed BLOB NOT NULL,
+    expires_ms INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (user_tag, device_tag)
+) WITHOUT ROWID;
+INSERT INTO codes (user_tag, device_tag, id, sealed, expires_ms, attempts)
+    SELECT user_tag, x'', id, sealed, expires_ms, attempts FROM codes_of_users;
+DROP TABLE codes_of_users;
+CREATE INDEX codes_by_id ON codes (id);
+""",
 )
 # The version of files that this code writes.
 FILE_VERSION = len(_STEPS)

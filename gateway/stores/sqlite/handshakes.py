@@ -1,8 +1,17 @@
 """Hardened logins, tickets and issued codes in the SQLite file."""
 
 import sqlite3
+from collections.abc import Sequence
 
-from gateway.stores import Attempt, IssuedCode, NewSession, SessionCaps, StoredChain, StoredTicket
+from gateway.stores import (
+    Attempt,
+    IssuedCode,
+    NewCode,
+    NewSession,
+    SessionCaps,
+    StoredChain,
+    StoredTicket,
+)
 from gateway.stores.caps import OF_ALL_USERS, OF_THIS_USER, cap_reached
 from protocol.classic.session import State
 from protocol.common.codes import CODE_ATTEMPTS
@@ -49,6 +58,7 @@ class SqliteHandshakes(SqliteFile):
         expires_ms: int,
         user_tag: bytes,
         code_id: bytes = b"",
+        device_tag: bytes = b"",  # the id is enough to find the code
     ) -> None:
         def run(db: sqlite3.Connection) -> None:
             db.execute(
@@ -205,32 +215,38 @@ class SqliteHandshakes(SqliteFile):
 
     # --- for operators ---
 
-    async def add_code(
-        self, code_id: bytes, sealed: bytes, expires_ms: int, user_tag: bytes
-    ) -> None:
+    async def add_codes(self, codes: Sequence[NewCode]) -> None:
         def run(db: sqlite3.Connection) -> None:
-            db.execute(
-                "INSERT OR REPLACE INTO codes (user_tag, id, sealed, expires_ms)"
-                " VALUES (?, ?, ?, ?)",
-                (user_tag, code_id, sealed, expires_ms),
+            db.executemany(
+                "INSERT OR REPLACE INTO codes (user_tag, device_tag, id, sealed, expires_ms)"
+                " VALUES (?, ?, ?, ?, ?)",
+                [
+                    (new.user_tag, new.device_tag, new.code_id, new.sealed, new.expires_ms)
+                    for new in codes
+                ],
             )
 
         await self._do(run)
 
-    async def find_code(self, user_tag: bytes, now_ms: int) -> IssuedCode | None:
+    async def find_code(
+        self, user_tag: bytes, now_ms: int, device_tag: bytes = b""
+    ) -> IssuedCode | None:
         def run(db: sqlite3.Connection) -> IssuedCode | None:
             row = db.execute(
                 "SELECT id, sealed FROM codes"
-                " WHERE user_tag = ? AND expires_ms >= ? AND attempts < ?",
-                (user_tag, now_ms, CODE_ATTEMPTS),
+                " WHERE user_tag = ? AND device_tag = ? AND expires_ms >= ? AND attempts < ?",
+                (user_tag, device_tag, now_ms, CODE_ATTEMPTS),
             ).fetchone()
             return None if row is None else IssuedCode(*row)
 
         return await self._do(run)
 
-    async def end_codes(self, user_tag: bytes) -> int:
+    async def end_codes(self, user_tag: bytes, device_tag: bytes | None = None) -> int:
         def run(db: sqlite3.Connection) -> int:
-            return db.execute("DELETE FROM codes WHERE user_tag = ?", (user_tag,)).rowcount
+            return db.execute(
+                "DELETE FROM codes WHERE user_tag = ? AND device_tag = coalesce(?, device_tag)",
+                (user_tag, device_tag),
+            ).rowcount
 
         return await self._do(run)
 

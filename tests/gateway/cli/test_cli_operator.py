@@ -4,53 +4,19 @@ import asyncio
 import logging
 import re
 import runpy
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from consoles import Ran, run_command
-from gateways import Running, running
+from beside import Beside, gateway_beside
+from gateways import running
 from processes import ROOT
 
-from certless.client import Client, CodeNotAccepted, NotLoggedIn, Refused, TicketNotAccepted
+from certless.client import CodeNotAccepted, NotLoggedIn, Refused, TicketNotAccepted
 from gateway.cli.main import main
 
 ANN = "ann@example.org"
-USERS = '[users.Fan-7]\naddresses = []\n[users.ann]\naddresses = ["ann@example.org"]\n'
-CODE = re.compile(r"[0-9A-Z]{8}\n")
-
-
-@dataclass
-class Beside:
-    """A gateway, and a console of the machine that it runs on."""
-
-    at: Running
-    folder: Path
-    capsys: pytest.CaptureFixture[str]
-
-    async def certless(self, *arguments: str) -> Ran:
-        config = str(self.folder / "gateway.toml")
-        return await asyncio.to_thread(run_command, self.capsys, *arguments, "--config", config)
-
-    async def issued(self, name: str) -> str:
-        ran = await self.certless("code", "issue", name)
-        assert ran.status == 0
-        assert CODE.fullmatch(ran.out)
-        assert ran.out.strip() not in ran.err
-        return ran.out.strip()
-
-    async def listed(self, what: str = "sessions") -> list[list[str]]:
-        ran = await self.certless(what, "list")
-        assert (ran.status, ran.err) == (0, "")
-        head, *rows = [re.split(r"  +", line) for line in ran.out.splitlines()]
-        assert head == ["ID", "SUITE", "SINCE", "UNTIL", "USER"]
-        return rows
-
-    def client(self, **options: Any) -> Client:
-        return Client(self.at.url, **options)
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -62,19 +28,8 @@ def beside(
 ) -> Any:
     store = redis_url if request.param == "redis" else f"sqlite:{tmp_path / 'certless.db'}"
 
-    @asynccontextmanager
-    async def start() -> AsyncIterator[Beside]:
-        (tmp_path / "users.toml").write_text(USERS)
-        (tmp_path / "gateway.toml").write_text(
-            f'users = "users.toml"\nstore = "{store}"\nkey_file = "certless.key"'
-        )
-        options: dict[str, Any] = {
-            "users": tmp_path / "users.toml",
-            "store": store,
-            "key_file": tmp_path / "certless.key",
-        }
-        async with running(**options) as at:
-            yield Beside(at, tmp_path, capsys)
+    def start() -> AbstractAsyncContextManager[Beside]:
+        return gateway_beside(tmp_path, store, capsys)
 
     return start
 

@@ -27,7 +27,7 @@ from gateway.keys.key_file import KeyFile
 from gateway.keys.keyring import KeyRing, key_id
 from gateway.keys.rotation import PURPOSES, records_by_key, rotate
 from gateway.sessions.management import Operators
-from gateway.stores import Reseal
+from gateway.stores import NewCode, Reseal
 from gateway.stores.sqlite.store import SqliteStore
 from protocol.hardened.handshake_messages import ResumptionServerHello
 
@@ -257,7 +257,7 @@ async def test_a_record_that_no_key_opens_stops_it_before_it_begins(
     async with sqlite_store(beside.db) as store:
         code_id = secrets.token_bytes(16)
         lost = KeyRing.ephemeral().seal("issued code", code_id, b"ABCD1234")
-        await store.add_code(code_id, lost, system_clock() + 600_000, bytes(16))
+        await store.add_codes([NewCode(code_id, lost, system_clock() + 600_000, bytes(16))])
     before, keys = beside.content(), beside.file.path.read_bytes()
     for arguments in (["rotate"], ["rotate", "--no-new-key"]):
         ran = await beside.keys(*arguments)

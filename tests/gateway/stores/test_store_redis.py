@@ -55,7 +55,7 @@ from gateway.clock import system_clock
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.keys.keyring import KeyRing
 from gateway.sessions.classic import Sessions
-from gateway.stores import Counter
+from gateway.stores import Counter, NewCode
 from gateway.stores.redis.store import RedisStore
 from gateway.stores.redis.url import parse_redis_url
 from protocol.common.codes import Code
@@ -361,7 +361,7 @@ async def all_kinds(store: RedisStore) -> None:
     await confirming(store)
     await reach_enrolled(store, ANN)
     await reach_awaiting_code(store, BOB)
-    await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+    await store.add_codes([NewCode(CODE, b"a sealed code", EXPIRES_MS, USER)])
     for one in (by_clock(1), by_counter(1), message(1)):
         assert await claim(store, BEN, one, NOW_MS)
     assert await store.try_passphrase(BEN, tag("p"), NOW_MS)
@@ -544,7 +544,7 @@ async def test_a_server_that_evicts_is_refused(tmp_path: Path, policy: str) -> N
 async def test_a_full_server_changes_nothing(tmp_path: Path) -> None:
     async with running(tmp_path / "redis") as server, redis_store(server.url) as store:
         await reach_opened(store, CHAINED)
-        await store.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await store.add_codes([NewCode(CODE, b"a sealed code", EXPIRES_MS, USER)])
         await store.add_handshake(BEN, LOGIN, EXPIRES_MS, USER, CODE)
         await store.add_login(ANN, LOGIN, EXPIRES_MS, USER)
         assert await store.claim_code(ANN, NOW_MS)

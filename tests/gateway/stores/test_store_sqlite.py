@@ -51,6 +51,7 @@ from gateway.clock import system_clock
 from gateway.errors import StoreUnavailable
 from gateway.keys.keyring import KeyRing
 from gateway.sessions.classic import Sessions
+from gateway.stores import NewCode
 from gateway.stores.sqlite import file as room
 from gateway.stores.sqlite.store import SqliteStore
 from protocol.common.codes import Code, session_id
@@ -293,7 +294,7 @@ async def test_two_stores_race_for_each_hardened_message(path: Path) -> None:
 
 async def test_two_stores_race_for_the_attempts_of_a_code(path: Path) -> None:
     async with sqlite_store(path) as first, sqlite_store(path) as second:
-        await first.add_code(CODE, b"a sealed code", EXPIRES_MS, USER)
+        await first.add_codes([NewCode(CODE, b"a sealed code", EXPIRES_MS, USER)])
         await confirming(first)
         await second.add_handshake(BEN, LOGIN, EXPIRES_MS, USER, CODE)
         tries = [store.claim_attempt(BEN, NOW_MS) for store in (first, second) * 10]

@@ -36,6 +36,7 @@ import { admitShare, agree, clientSecret, clientShare, identities } from './spak
 /** @typedef {new (message: string) => Error} Refusal */
 
 /** The user and the kind of the future session. @typedef {{ username: string, realm: string, fresh: Freshness }} Subject */
+/** A login with `device` uses the code that an operator has issued for it. @typedef {{ device?: string | null }} ForDevice */
 
 const MAX_TICKET_S = 0xffff_ffff;
 const NOTHING = new Uint8Array();
@@ -211,11 +212,11 @@ class PendingServerHello {
 /**
  * ClientHello. `suites` in order of preference; the client never uses another suite.
  * @param {Primitives} primitives
- * @param {Subject} subject
+ * @param {Subject & ForDevice} subject
  * @param {string[]} suites
  */
-export function beginLogin(primitives, { username, realm, fresh }, suites) {
-  const message = { v: VERSION, username, suites, fresh, cn: primitives.randomBytes(NONCE_BYTES) };
+export function beginLogin(primitives, { username, realm, fresh, device = null }, suites) {
+  const message = { v: VERSION, username, suites, fresh, cn: primitives.randomBytes(NONCE_BYTES), device };
   return { message, pending: new PendingServerHello(primitives, message, realm) };
 }
 

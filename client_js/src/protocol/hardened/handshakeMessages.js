@@ -30,6 +30,12 @@ export const MAX_SESSION_MS = 43_200_000;
  * @typedef {{ [Name in keyof Table]: ReturnType<Table[Name]> }} MessageOf
  */
 
+/** A name for labels, files and terminals: it needs no quotes there, and is no option or formula. */
+const DEVICE = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/;
+
+/** Whether `name` can be the name of a device (PROTOCOL §2.4.1). @param {string} name */
+export const isDeviceName = (name) => DEVICE.test(name);
+
 /** @param {number} length @returns {Take<Bytes>} */
 const raw = (length) => (members, name) => members.raw(name, length);
 
@@ -59,6 +65,13 @@ const box = (members, name) => {
 /** @type {Take<Bytes | null>} */
 const optionalBox = (members, name) => (members.has(name) ? box(members, name) : null);
 
+/** @type {Take<string | null>} */
+const device = (members, name) => {
+  const value = members.has(name) ? members.text(name) : null;
+  if (value !== null && !isDeviceName(value)) throw new MalformedMessage('not a device');
+  return value;
+};
+
 /**
  * @template {Record<string, Take<any>>} Table
  * @param {Table} table
@@ -84,8 +97,15 @@ function message(table) {
   };
 }
 
-/** ClientHello, C->S: the username, the offered suites, and clock or counter. */
-export const CLIENT_HELLO = message({ v: number(0xffff), username: text, suites: texts, fresh, cn: raw(NONCE_BYTES) });
+/** ClientHello, C->S: the username, the offered suites, clock or counter, and the device whose code is used. */
+export const CLIENT_HELLO = message({
+  v: number(0xffff),
+  username: text,
+  suites: texts,
+  fresh,
+  cn: raw(NONCE_BYTES),
+  device,
+});
 
 /** ServerHello, S->C: the id of the future session and the suite of its code; the same form for unknown users. */
 export const SERVER_HELLO = message({

@@ -57,7 +57,8 @@ export async function codeScalar(primitives, code, suite, username, { sid, sn })
 }
 
 /**
- * th0: all fields of ClientHello and ServerHello, and the realm (PROTOCOL §2.5.1).
+ * th0: all fields of ClientHello and ServerHello, and the realm (PROTOCOL §2.5.1). The name of a device is
+ * one more field at the end.
  * @param {import('./clientHandshake.js').ClientHello} hello
  * @param {import('./clientHandshake.js').ServerHello} greeting
  * @param {HardenedSuite} suite
@@ -76,6 +77,7 @@ export function greetingTranscript(hello, greeting, suite, realm) {
     greeting.sn,
     unsigned(greeting.expires_s, 4),
     utf8(realm),
+    ...(hello.device === null ? [] : [utf8(hello.device)]),
   );
 }
 

@@ -146,9 +146,9 @@ end
 redis.call('DEL', KEYS[2])
 return changed
 
----- end_user (KEYS: the user's sessions, logins, handshakes, chains; ARGV: user)
+---- end_user (KEYS: the user's sessions, logins, handshakes, chains, codes)
 local sessions = 0
-for at, kind in ipairs({ 'session', 'login', 'handshake', 'chain' }) do
+for at, kind in ipairs({ 'session', 'login', 'handshake', 'chain', 'code' }) do
     for _, id in ipairs(redis.call('ZRANGE', KEYS[at + 1], 0, -1)) do
         local ended = delete(kind, id)
         if kind == 'session' then
@@ -158,7 +158,6 @@ for at, kind in ipairs({ 'session', 'login', 'handshake', 'chain' }) do
         end
     end
 end
-delete('code', ARGV[2])
 return sessions
 
 ---- sweep (ARGV: now_ms, most of a kind): number of sessions and logins; whether more are left

@@ -32,10 +32,11 @@ end
 
 ---- open_login (KEYS: handshake; ARGV: the new session, named)
 local o = named_arguments(2)
-local user, code = get(KEYS[2], 'user', 'code')
+local user, code, device = get(KEYS[2], 'user', 'code', 'device')
 local fits = user == o.user
+local slot = o.user .. (device or '')
 if fits and code ~= '' then
-    fits = redis.call('HGET', key('code', user), 'id') == code
+    fits = redis.call('HGET', key('code', slot), 'id') == code
 end
 local full = fits and too_many(user, '', o.per_user, o.in_all, o.now_ms)
 if full then
@@ -44,7 +45,7 @@ end
 if fits then
     open(o)
     if code ~= '' then
-        delete('code', user)
+        delete('code', slot)
     end
 end
 delete('handshake', o.session_id)

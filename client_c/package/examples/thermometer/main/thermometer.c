@@ -60,7 +60,7 @@ static int save(void *context, const uint8_t *state, size_t length)
 }
 
 static const certless_config CONFIG = {CONFIG_CERTLESS_NAME, CERTLESS_DEFAULT_REALM,
-                                       CERTLESS_COUNTER,     entropy, save, NULL};
+                                       CERTLESS_COUNTER,     entropy, save, NULL, NULL};
 
 static esp_err_t on_event(esp_http_client_event_t *event)
 {
