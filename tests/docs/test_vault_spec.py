@@ -158,12 +158,10 @@ def test_the_purposes_of_keys_and_statements() -> None:
     rows = documents.table(SPEC, "3.1 The keys of an account")
     purposes = {purpose for row in rows for purpose in row[0].split(", ")}
     used = set(re.findall(r'\bderived\("([a-z ]+)"\)', SOURCE))
-    assert used <= purposes
-    # Nothing derives the keys of blocks and of the index yet.
-    assert purposes - used == {"block", "index"}
+    assert used == purposes
     labels = set(re.findall(r'\blabel\("([a-z ]+)"\)', SOURCE))
     # V(use) of a token.
     named = set(re.findall(r'V\("([a-z ]+)"\)', SPEC)) | {"write", "read", "renew"}
-    # The server derives the salt of a decoy. Nothing seals blocks and the index yet.
-    assert named - labels == {"decoy salt", "block", "meta", "words"}
+    # The server derives the salt of a decoy.
+    assert named - labels == {"decoy salt"}
     assert labels <= named

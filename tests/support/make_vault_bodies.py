@@ -51,6 +51,8 @@ REKEY = {
     "previous": DIGEST,
     "note": NOTE,
     "devices": [device(0), device(1, secret=False)],
+    "previous_meta": DIGEST,
+    "meta": bytes(12_317),
 }
 STAGE = {"revision": REVISION, "password": PASSWORD, "recovery": RECOVERY, "typed": TYPED}
 WHOLE: dict[str, Json] = {
@@ -204,6 +206,7 @@ def other_forms() -> Iterator[Case]:
         ),
         ("StageChange", "password-and-recovery", STAGE),
         ("StageChange", "rekey-without-note", stage(without(REKEY, "note") | {"previous": b""})),
+        ("StageChange", "rekey-without-meta", stage(without(REKEY, "previous_meta", "meta"))),
         ("StageChange", "rekey-without-devices", stage(REKEY | {"devices": []})),
         ("StageChange", "32-devices", stage(REKEY | {"devices": many(32)})),
         ("PutDevice", "record-only", {"revision": REVISION, "device": device(secret=False)}),

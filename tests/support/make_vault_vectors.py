@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import make_vault_bodies
+import make_vault_index
 import make_vault_tokens
 from hardened_reference import ORDER, M, N, finish, gcm, msgpack, scalar, times
 from make_vectors import flip, stream
@@ -730,4 +731,5 @@ def subjects() -> dict[str, Subject]:
         "vault_bodies": Subject(
             "The bodies of requests and responses.", make_vault_bodies.bodies()
         ),
+        **make_vault_index.subjects(),
     }

@@ -9,6 +9,7 @@ from typing import Any, Self
 from .bodies import Body, serialized, whole
 from .errors import Malformed
 from .expiry import MAX_BUCKET, MAX_FRAME_S
+from .index import META_BYTES
 from .messages import DIGEST_BYTES
 from .tokens import (
     BLOCK_BYTES,
@@ -28,7 +29,6 @@ MAX_BLOCKS = 32
 # In a request of renew or retire: the most items that a list in msgpack has (PROTOCOL §1.4.3).
 MAX_RENEWED = 128
 MAX_RESERVED = 100
-META_BYTES = 12_317
 
 
 # --- the meta ---

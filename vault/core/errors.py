@@ -23,3 +23,42 @@ class Tampered(VaultError):
 
 class WeakKdf(VaultError):
     """The server names parameters of Argon2id that this client does not accept."""
+
+
+class Alarm(Tampered):
+    """The server shows another index or other blocks than it must (VAULT §21.1).
+
+    ``name`` is that of the table there. No client goes on by itself after an alarm.
+    """
+
+    name = ""
+
+
+class Forged(Alarm):
+    """A value was not made by this account."""
+
+    name = "forged"
+
+
+class RolledBack(Alarm):
+    """The server shows an older index than before."""
+
+    name = "rolled_back"
+
+
+class Forked(Alarm):
+    """The server shows an index that does not follow the one before."""
+
+    name = "forked"
+
+
+class Missing(Alarm):
+    """A block that the index names is not there."""
+
+    name = "missing"
+
+
+class Swapped(Alarm):
+    """A block has another digest than its extent names."""
+
+    name = "swapped"

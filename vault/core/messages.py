@@ -12,6 +12,7 @@ from protocol.common.primitives import POINT_BYTES, sha256
 from .account import REVISION_BYTES
 from .bodies import Body, serialized, whole
 from .errors import Malformed, TooLarge
+from .index import META_BYTES
 from .password import SALT_BYTES
 from .primitives import SIGNATURE_BYTES
 from .sealed_values import MAX_SEALED_NOTE_BYTES, SEALED_RECORD_BYTES
@@ -132,6 +133,7 @@ class Rekey:
     """A new account key, with everything that is sealed under it.
 
     ``previous`` is the digest of the note that ``note`` replaces; empty if there is no note.
+    ``previous_meta`` is that of the meta, and None if there is no meta.
     """
 
     head: bytes
@@ -139,6 +141,8 @@ class Rekey:
     previous: bytes
     note: bytes | None
     devices: tuple[DevicePart, ...]
+    previous_meta: bytes | None = None
+    meta: bytes | None = None
 
     @classmethod
     def take(cls, body: Body) -> Self:
@@ -148,17 +152,22 @@ class Rekey:
             body.raw("previous", 0, DIGEST_BYTES),
             sealed_note(body.raw("note")) if body.has("note") else None,
             unique_devices(map(DevicePart.take, body.list("devices", MAX_DEVICES))),
+            body.raw("previous_meta", DIGEST_BYTES) if body.has("previous_meta") else None,
+            body.raw("meta", META_BYTES) if body.has("meta") else None,
         )
         body.end()
         if bool(rekey.previous) != (rekey.note is not None):
             raise Malformed("a new account key needs the note, and the digest of the old note")
+        if (rekey.previous_meta is None) != (rekey.meta is None):
+            raise Malformed("a new account key needs the meta, and the digest of the old meta")
         return rekey
 
     def members(self) -> dict[str, Any]:
         note = {} if self.note is None else {"note": self.note}
         devices = [device.members() for device in self.devices]
         signed = {"head": self.head, "signature": self.signature}
-        return {**signed, "previous": self.previous, **note, "devices": devices}
+        meta = {} if self.meta is None else {"previous_meta": self.previous_meta, "meta": self.meta}
+        return {**signed, "previous": self.previous, **note, "devices": devices, **meta}
 
 
 @dataclass(frozen=True, slots=True)

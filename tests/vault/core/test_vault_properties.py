@@ -18,6 +18,7 @@ from vault.core import block_exchanges, exchanges, messages, statements
 from vault.core.account import AccountKey, Owner, label, lp
 from vault.core.errors import Malformed, Tampered, VaultError, WrongSecret
 from vault.core.export import open_export, seal_export
+from vault.core.index import META_BYTES
 from vault.core.password import PasswordSecrets, password_bytes
 from vault.core.primitives import SigningKey, is_signature
 from vault.core.sealed_values import MAX_SEQUENCE, DeviceRecord, Note, padded, unpadded
@@ -68,14 +69,16 @@ password_parts = st.builds(
 device_parts = st.builds(messages.DevicePart, raw(16), raw(285), st.none() | secret_parts)
 device_lists = st.lists(device_parts, max_size=3, unique_by=lambda part: part.id).map(tuple)
 replaced = st.tuples(raw(32), notes) | st.just((b"", None))
+new_metas = st.tuples(raw(32), raw(99).map(lambda end: end.rjust(META_BYTES, b"m")))
 rekeys = st.builds(
-    lambda head, signature, note, devices: messages.Rekey(
-        head, signature, note[0], note[1], devices
+    lambda head, signature, note, devices, meta: messages.Rekey(
+        head, signature, note[0], note[1], devices, meta[0], meta[1]
     ),
     public_keys,
     raw(64),
     replaced,
     device_lists,
+    new_metas | st.just((None, None)),
 )
 
 
@@ -93,7 +96,7 @@ ones = st.builds(block_exchanges.OneBlock, raw(16), raw(32))
 some_ones = st.lists(ones, min_size=1, max_size=3).map(tuple)
 # Whole blocks and metas from few drawn bytes.
 whole_blocks = raw(16).map(lambda seed: seed * 1024)
-metas = raw(9).map(lambda seed: (seed * 1369)[: block_exchanges.META_BYTES])
+metas = raw(9).map(lambda seed: (seed * 1369)[:META_BYTES])
 new_blocks = st.builds(
     block_exchanges.NewBlock,
     raw(16),

@@ -6,6 +6,7 @@ from typing import Any
 
 import make_vault_vectors
 import pytest
+from vault_index_runners import INDEX_RUNNERS
 from vault_messages import MESSAGES, body_of, joined
 from vector_files import Json, names_of_files, read_all, stale
 
@@ -13,7 +14,18 @@ from protocol.common.codec import parse_msgpack
 from protocol.common.primitives import sha256
 from vault.core import expiry, messages, statements, tokens
 from vault.core.account import AccountKey, Owner, next_revision
-from vault.core.errors import Malformed, Tampered, TooLarge, WeakKdf, WrongSecret
+from vault.core.errors import (
+    Forged,
+    Forked,
+    Malformed,
+    Missing,
+    RolledBack,
+    Swapped,
+    Tampered,
+    TooLarge,
+    WeakKdf,
+    WrongSecret,
+)
 from vault.core.export import open_export, seal_export
 from vault.core.password import PasswordSecrets
 from vault.core.primitives import SigningKey, is_signature
@@ -37,6 +49,7 @@ ERRORS: dict[type[Exception], str] = {
     TooLarge: "too_large",
     WeakKdf: "weak_kdf",
     WrongSecret: "wrong_secret",
+    **{alarm: alarm.name for alarm in (Forged, Forked, Missing, RolledBack, Swapped)},
 }
 
 
@@ -312,6 +325,7 @@ RUNNERS: dict[str, Callable[[Json], Json]] = {
     "vault_tombstone": tombstone,
     "vault_bucket": bucket,
     "vault_safe_until": safe_until,
+    **INDEX_RUNNERS,
 }
 
 
