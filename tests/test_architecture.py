@@ -40,7 +40,7 @@ LAYERS: list[set[str]] = [
     {"hardened.records", "hardened.exporter", "classic.exchange", "classic.client_exchange"},
     {"hardened.handshake_server", "hardened.confirmation", "hardened.message_server"},
     {"hardened.client_session"},
-    {"hardened.client_confirmation"},
+    {"hardened.client_confirmation", "hardened.ticket_files"},
     {"hardened.client_handshake"},
 ]
 # Each part of protocol/, and the parts that it may import.

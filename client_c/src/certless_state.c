@@ -8,7 +8,10 @@
 #define CHECK_BYTES 16u
 #define MAX_SESSION_MS 43200000u
 
-/* The layout of the stored state. Only the version that wrote it can read it. */
+/*
+ * The layout of the stored state. Only the version that wrote it can read it. `certless ticket
+ * issue` writes the same (gateway/cli/ticket_formats.py).
+ */
 enum {
     MAGIC = 0,
     FLAGS = 4,

@@ -25,6 +25,8 @@ _MODULES = {
     "connect": "gateway.cli.connect",
     "vault": "gateway.cli.vault",
     "code": "gateway.cli.issued_codes",
+    "ticket": "gateway.cli.devices",
+    "devices": "gateway.cli.devices",
     "sessions": "gateway.cli.operator",
     "tickets": "gateway.cli.operator",
     "users": "gateway.cli.operator",

@@ -12,15 +12,17 @@ from pathlib import Path
 from gateway.clock import system_clock
 from gateway.config.arguments import add_argument
 from gateway.config.file import read_config
+from gateway.config.options import default_of
 from gateway.errors import ConfigError, GatewayError
 from gateway.keys.key_file import KeyFile
 from gateway.keys.keyring import VARIABLE, KeyRing
-from gateway.sessions.management import Operators
+from gateway.sessions.devices import DeviceOperators
 from gateway.stores import Store
 from gateway.stores.urls import default_key_file, sqlite_path, store_from_url
 from gateway.users.directory import Account, AnyAddress, Directory, TomlDirectory
 from protocol.common.codes import normalise_username
 from protocol.common.errors import RejectedMessage
+from protocol.hardened.suites import ECDH_GCM
 
 
 class NotFound(GatewayError):
@@ -36,6 +38,7 @@ class OfflineGateway:
         self._key_file = arguments.key_file or options.get("key_file")
         self._users = arguments.users or options.get("users")
         self._any_address = options.get("any_address") and not arguments.users
+        self._options = options
 
     @asynccontextmanager
     async def store(self) -> AsyncIterator[Store]:
@@ -67,11 +70,11 @@ class OfflineGateway:
             Path(self._key_file) if self._key_file else None, file.path if file else None
         )
 
-    async def operate(self, work: Callable[[Operators], Awaitable[int]]) -> int:
+    async def operate(self, work: Callable[[DeviceOperators], Awaitable[int]]) -> int:
         """The result of ``work`` on the store. Raises: ConfigError, StoreUnavailable."""
         keyring = self.keyring()
         async with self.store() as store:
-            return await work(Operators(store, keyring, system_clock))
+            return await work(DeviceOperators(store, keyring, system_clock))
 
     def _url(self) -> str:
         if self._store is None:
@@ -86,18 +89,39 @@ class OfflineGateway:
 
     async def user(self, name: str, *, must_exist: bool = False) -> str:
         """The user ``name`` as handlers see it; unchanged if no users are configured."""
-        directory = self._directory
-        if directory is None:
-            return name
-        try:
-            account = await directory.find(normalise_username(name))
-        except RejectedMessage as error:
-            raise ConfigError(f"user {name!r}: {error}") from None
+        account = await self._account(name)
         if account is not None:
             return account.name
-        if must_exist:
+        if must_exist and self._directory is not None:
             raise ConfigError(f"the gateway has no user {name!r}")
         return name
+
+    async def ticket_user(self, name: str) -> str:
+        """The user ``name``, if a ticket can open a session for them. Raises: ConfigError."""
+        options = self._options
+        if options.get("ticket_lifetime_s", default_of("ticket_lifetime_s")) == 0:
+            raise ConfigError("the gateway accepts no tickets: ticket_lifetime_s is 0")
+        if ECDH_GCM.name not in options.get("suites", default_of("suites")):
+            raise ConfigError("the gateway does not accept the suite ecdh-gcm: see suites")
+        account = await self._account(name)
+        if options.get("second_check") or (account is not None and account.password_hash):
+            raise ConfigError(
+                f"user {name!r} needs more than a ticket to log in: use a user for devices, "
+                "without a password and without a second check"
+            )
+        return await self.user(name, must_exist=True)
+
+    def realm(self, given: str | None) -> str:
+        """The realm of the gateway, or the one that was given."""
+        return str(given or self._options.get("realm", default_of("realm")))
+
+    async def _account(self, name: str) -> Account | None:
+        """The account of a user; None if there is none, or no users are configured."""
+        try:
+            normalised = normalise_username(name)
+            return await self._directory.find(normalised) if self._directory else None
+        except RejectedMessage as error:
+            raise ConfigError(f"user {name!r}: {error}") from None
 
     @cached_property
     def _directory(self) -> Directory | None:

@@ -46,6 +46,7 @@ class SessionEntry(Record):
     """A serialized SessionRecord with the user and the time of its start.
 
     ``awaits_password`` is 1 before the directory's second check, 2 during it, and 0 after it.
+    ``device`` is the name of the device that has the session, or empty.
     """
 
     KIND: ClassVar[str] = "kept session"
@@ -54,6 +55,7 @@ class SessionEntry(Record):
     user: str
     awaits_password: int
     opened_ms: int
+    device: str = ""
 
 
 class HardenedSession(Session):
@@ -146,7 +148,9 @@ class HardenedSessions:
     ) -> NewSession:
         """The sealed records of ``enrolment`` for ``user``, for the store."""
         record, ticket, chain = enrolment.session, enrolment.ticket, enrolment.chain
-        entry = SessionEntry(record.serialize(), user, _AWAITED if awaits_password else 0, now_ms)
+        awaits = _AWAITED if awaits_password else 0
+        device = chain.device if chain else ""
+        entry = SessionEntry(record.serialize(), user, awaits, now_ms, device)
         new_session = NewSession(
             record.session_id,
             self._tags.of(user),
@@ -164,6 +168,7 @@ class HardenedSessions:
             chain_expires_ms=chain.expires_ms,
             ticket_hash=ticket.ticket_hash,
             ticket=sealed_ticket,
+            seen_ms=hour_of(now_ms) if device else None,
         )
 
     def _seal(self, session_id: bytes, entry: SessionEntry) -> bytes:
@@ -262,6 +267,9 @@ class HardenedSessions:
             if await self._change(live, replace(live.kept, session=record.serialize())):
                 if record.previous_c2s:
                     self._overlap_until_ms[record.session_id] = record.previous_until_ms
+                # An epoch begins about every 15 minutes, so this shows when a device was seen.
+                if live.kept.device:
+                    await self._store.see_device(record.chain_id, hour_of(now_ms))
                 return
             live = await self._reloaded(live, now_ms)
             if live.record.epoch >= record.epoch:
@@ -317,6 +325,11 @@ class HardenedSessions:
         for session_id, keys in list(self._rsa_keys.items()):
             if now_ms > keys.expires_ms:
                 del self._rsa_keys[session_id]
+
+
+def hour_of(at_ms: int) -> int:
+    """The beginning of the hour, so that the store does not show when exactly a device sends."""
+    return at_ms - at_ms % 3_600_000
 
 
 def open_entry(keyring: KeyRing, session_id: bytes, sealed: bytes) -> SessionEntry | None:

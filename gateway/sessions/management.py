@@ -173,7 +173,7 @@ class Operators:
     async def tickets(self) -> list[GoodTicket]:
         """The valid tickets whose records these keys open, sorted by expiry."""
         since = {session.chain_id: session.opened_ms for session in await self.sessions()}
-        stored = await self._store.chains(self._clock())
+        stored = [one for one in await self._store.chains(self._clock()) if not one.is_revoked]
         chains = {one.chain_id.hex(): opened for one in stored if (opened := self._opened(one))}
         tickets = (
             GoodTicket(key, chain.username, chain.suite, since.get(key), chain.expires_ms)

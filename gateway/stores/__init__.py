@@ -78,7 +78,8 @@ class NewSession:
     """A hardened session to open, with its chain and the next ticket.
 
     ``sealed``, ``chain`` and ``ticket`` are sealed records; chain and ticket are empty if no ticket
-    is granted. ``ticket_hash`` has 32 bytes.
+    is granted. ``ticket_hash`` has 32 bytes. ``seen_ms`` is when the device of the chain was seen;
+    None if the chain has no name of a device.
     """
 
     session_id: bytes
@@ -91,6 +92,24 @@ class NewSession:
     ticket_hash: bytes = b""
     ticket: bytes = b""
     caps: SessionCaps | None = None
+    seen_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewChain:
+    """A chain without a session, and its first ticket; ``sealed`` and ``ticket`` are records.
+
+    ``seen_ms`` is 0 if it is the chain of a device that was never seen, and None as in
+    ``NewSession``.
+    """
+
+    chain_id: bytes
+    user_tag: bytes
+    sealed: bytes
+    expires_ms: int
+    ticket_hash: bytes
+    ticket: bytes
+    seen_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +139,16 @@ class StoredSession:
 
 @dataclass(frozen=True, slots=True)
 class StoredChain:
-    """A chain of tickets, for operators."""
+    """A chain of tickets, for operators. ``seen_ms`` as in ``NewChain``.
+
+    ``is_revoked``: it has no tickets any more. Only the chains of devices are kept then.
+    """
 
     chain_id: bytes
     sealed: bytes
+    user_tag: bytes
+    seen_ms: int | None = None
+    is_revoked: bool = False
 
 
 class Store(ABC):
@@ -219,8 +244,8 @@ class Store(ABC):
     async def open_resumed(self, new_session: NewSession, previous: bytes) -> bool:
         """Replace a chain if it still is ``previous``, end its session and open the next one.
 
-        The used tickets of the chain are kept. False: the chain has changed, or belongs to another
-        user. Raises: RateLimited, as ``open_login``; the ended session is not counted.
+        The used tickets of the chain are kept. False: the chain has changed, was revoked, or is of
+        another user. Raises: RateLimited, as ``open_login``; the ended session is not counted.
         """
 
     # --- sessions ---
@@ -276,7 +301,14 @@ class Store(ABC):
 
     @abstractmethod
     async def end_chain(self, chain_id: bytes) -> None:
-        """Revoke a chain: delete its tickets and its session."""
+        """Revoke a chain: delete its tickets and its session.
+
+        The chain of a device is kept as revoked until it expires, so that operators see it.
+        """
+
+    @abstractmethod
+    async def see_device(self, chain_id: bytes, seen_ms: int) -> None:
+        """Keep ``seen_ms``, if this is the chain of a device and it was not seen later."""
 
     # --- for operators ---
 
@@ -303,8 +335,12 @@ class Store(ABC):
         """The number of open sessions."""
 
     @abstractmethod
+    async def add_chain(self, chain: NewChain) -> None:
+        """Store a chain whose ticket an operator gives to a device."""
+
+    @abstractmethod
     async def chains(self, now_ms: int) -> list[StoredChain]:
-        """All chains that have not expired, with or without an open session."""
+        """All chains that have not expired, with or without an open session, revoked or not."""
 
     @abstractmethod
     async def end_user(self, user_tag: bytes) -> int:

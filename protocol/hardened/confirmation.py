@@ -30,6 +30,8 @@ from .records import (
 from .suites import Freshness, HardenedSuite
 
 TICKET_LIFETIME_MS = 2_592_000_000
+# Of a ticket that an operator gives to a device, until its first use (PROTOCOL §2.8.5).
+SHELF_LIFE_MS = 15_552_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """The C client at a real gateway, over a network that loses and changes answers."""
 
+import ast
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,11 +12,14 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from c_client import built
+from c_client import SOURCES, built
 from c_device import Device, Fault, Network, State, device, network
 from consoles import run_command
 from gateways import InProcess, running
 from processes import program
+
+from gateway.cli.ticket_formats import FORMATS
+from protocol.hardened.client_session import ClientTicket
 
 NAME = "fan-7"
 USERS = "[users.fan-7]\naddresses = []\n"
@@ -118,6 +123,85 @@ async def test_the_example_sensor(tmp_path: Path, capsys: pytest.CaptureFixture[
         at.clock.offset_ms += 13 * 3_600_000  # the session ends
         assert await sensor("", 1) == "1: status 201\n"
     assert readings == ["1", "2", "3", "1", "2", "1"]
+
+
+# --- tickets of the factory ---
+
+# Has the header of ``ticket issue``, and writes the state as a device writes it to its flash.
+FIRMWARE = """
+#include "ticket.h"
+#include <certless_posix.h>
+#include <stdio.h>
+
+int main(int count, char **given)
+{
+    static certless_client client;
+    static certless_file file;
+    const certless_config config = {
+        .username = CERTLESS_TICKET_USERNAME, .realm = CERTLESS_TICKET_REALM,
+        .fresh = CERTLESS_CLOCK, .entropy = certless_random, .save = certless_file_save,
+        .context = &file};
+    (void)count;
+    const uint8_t *state = certless_ticket_state;
+    size_t length = sizeof certless_ticket_state;
+    return certless_file_open(&file, given[1]) != CERTLESS_OK
+        || certless_init(&client, &config) != CERTLESS_OK
+        || certless_load(&client, 5, state, length) != CERTLESS_OK
+        || !certless_has_ticket(&client) || certless_file_save(&file, state, length) != 0;
+}
+"""
+
+
+async def test_the_sensor_begins_with_a_ticket_of_the_factory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has no code: the factory has written the state file."""
+    app, readings = web.Application(), list[str]()
+
+    async def take(request: web.Request) -> web.Response:
+        readings.append(request.match_info["number"])
+        return web.Response(status=201)
+
+    app.router.add_put("/readings/{number}", take)
+    async with planted(tmp_path, capsys, app) as plant:
+        given = ("--device", "pump-7", "--format", "raw", "--out", str(plant.state))
+        await plant.certless("ticket", "issue", NAME, *given)
+        port = plant.at.url.rpartition(":")[2]
+        for _ in range(2):
+            command = (built() / "sensor", "127.0.0.1", port, NAME, plant.state, 2)
+            pipe = asyncio.subprocess.PIPE
+            async with program(*map(str, command), stdin=pipe, stdout=pipe, stderr=pipe) as ran:
+                async with asyncio.timeout(60):
+                    out, err = await ran.communicate(b"")
+            assert (ran.returncode, out, err) == (0, b"1: status 201\n2: status 201\n", b"")
+    assert readings == ["1", "2"] * 2
+
+
+async def test_a_firmware_with_the_header_of_a_ticket(plant: Plant) -> None:
+    header, firmware = plant.folder / "ticket.h", plant.folder / "firmware"
+    await plant.certless("ticket", "issue", NAME, "--device", "pump-7", "--out", str(header))
+    assert header.stat().st_mode & 0o777 == 0o600
+    (plant.folder / "firmware.c").write_text(FIRMWARE)
+    command = ("gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", f"-I{SOURCES / 'include'}")
+    library = built() / "libcertless.a"
+    files = (plant.folder / "firmware.c", library, "-lbearssl", "-fsanitize=address,undefined")
+    for words in ((*command, *files, "-o", firmware), (firmware, plant.state)):
+        async with program(*map(str, words)) as ran, asyncio.timeout(60):
+            assert await ran.wait() == 0
+    async with plant.started("clock") as made:
+        assert await made.say("load") == "ok 0"
+        assert await made.say("resume") == "ok 200"
+        assert echoed(await made.say("send x")) == "x"
+    assert " pump-7 " in await plant.certless("devices", "list")
+
+
+def test_a_header_holds_any_name() -> None:
+    names = 'a"\\b\n??/*/ \u00fc', "%s"
+    ticket = ClientTicket(b"t" * 16, "ecdh-gcm", *names, 0, b"s" * 32)
+    header = FORMATS["header"](ticket).decode()
+    macros = re.findall(r'#define CERTLESS_TICKET_(?:USERNAME|REALM) ("[ -~]*")\n', header)
+    assert [ast.literal_eval("b" + macro).decode() for macro in macros] == list(names)
+    assert header.count("*/") == 1
 
 
 # --- codes of devices ---

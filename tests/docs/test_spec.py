@@ -108,6 +108,7 @@ CONSTANTS: dict[str, dict[str, tuple[ModuleType, str]]] = {
         "margin of clock correction": (client_session, "CLOCK_MARGIN_MS"),
         "longest session": (handshake_messages, "MAX_SESSION_MS"),
         "lifetime of a ticket, unless set": (confirmation, "TICKET_LIFETIME_MS"),
+        "shelf life of a ticket from an operator, unless set": (confirmation, "SHELF_LIFE_MS"),
         "longest name of a device": (handshake_messages, "MAX_DEVICE_CHARS"),
         "longest lifetime of a code from an operator": (codes, "MAX_ISSUED_CODE_MS"),
         "longest exporter label": (exporter, "MAX_LABEL_CHARS"),

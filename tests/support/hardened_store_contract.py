@@ -12,6 +12,7 @@ import pytest
 from gateway.errors import RateLimited, SessionChanged
 from gateway.stores import (
     TAG_KEY_ID,
+    NewChain,
     NewCode,
     NewSession,
     SessionCaps,
@@ -744,14 +745,81 @@ class HardenedStoreContract:
     async def test_chains_are_listed_while_they_are_good(self, store: Store) -> None:
         assert await store.chains(NOW_MS) == []
         await opened(store, CHAINED)
-        assert await store.chains(FAR_MS) == [StoredChain(CHAIN, FIRST_CHAIN)]
+        assert await store.chains(FAR_MS) == [StoredChain(CHAIN, FIRST_CHAIN, USER)]
         assert await store.chains(FAR_MS + 1) == []
         assert await store.open_resumed(RESUMED, FIRST_CHAIN)
         # Once, for any number of tickets, also if its session has ended.
         await store.end(BEN)
-        assert await store.chains(NOW_MS) == [StoredChain(CHAIN, SECOND_CHAIN)]
+        assert await store.chains(NOW_MS) == [StoredChain(CHAIN, SECOND_CHAIN, USER)]
         await store.end_chain(CHAIN)
         assert await store.chains(NOW_MS) == []
+
+    async def test_the_chain_of_a_device_tells_when_it_was_seen(self, store: Store) -> None:
+        await opened(store, replace(CHAINED, seen_ms=NOW_MS))
+        listed = StoredChain(CHAIN, FIRST_CHAIN, USER, NOW_MS)
+        assert await store.chains(NOW_MS) == [listed]
+        for seen_ms in (NOW_MS + 5, NOW_MS + 4):
+            await store.see_device(CHAIN, seen_ms)
+            assert await store.chains(NOW_MS) == [replace(listed, seen_ms=NOW_MS + 5)]
+        assert await store.open_resumed(replace(RESUMED, seen_ms=NOW_MS + 9), FIRST_CHAIN)
+        resumed_chain = StoredChain(CHAIN, SECOND_CHAIN, USER, NOW_MS + 9)
+        assert await store.chains(NOW_MS) == [resumed_chain]
+        await store.see_device(salt("no chain"), NOW_MS)
+
+    async def test_a_chain_without_a_device_is_not_seen(self, store: Store) -> None:
+        await opened(store, CHAINED)
+        await store.see_device(CHAIN, NOW_MS)
+        assert await store.chains(NOW_MS) == [StoredChain(CHAIN, FIRST_CHAIN, USER)]
+
+    async def test_a_revoked_device_is_kept_without_its_tickets(self, store: Store) -> None:
+        of_device = replace(CHAINED, seen_ms=NOW_MS)
+        await opened(store, of_device)
+        assert await store.open_resumed(replace(RESUMED, seen_ms=NOW_MS), FIRST_CHAIN)
+        for _ in range(2):
+            await store.end_chain(CHAIN)
+            assert await store.chains(NOW_MS) == [
+                StoredChain(CHAIN, SECOND_CHAIN, USER, NOW_MS, is_revoked=True)
+            ]
+            assert await tickets_of(store) == []
+            assert await store.load(BEN, NOW_MS) is None
+        # Also for a resumption that had begun before.
+        again = replace(RESUMED, session_id=salt(1), ticket_hash=b"3" * 32, seen_ms=NOW_MS)
+        assert not await store.open_resumed(again, SECOND_CHAIN)
+        assert await store.load(salt(1), NOW_MS) is None
+        assert await store.reseal(lambda kind, key, sealed: b"anew: " + sealed) == 1
+        assert [one.sealed for one in await store.chains(NOW_MS)] == [b"anew: " + SECOND_CHAIN]
+        await store.sweep(FAR_MS + 1)
+        assert await store.chains(NOW_MS) == []
+
+    async def test_a_chain_that_an_operator_adds_is_resumed(self, store: Store) -> None:
+        ticket = (CHAINED.ticket_hash, CHAINED.ticket)
+        await store.add_chain(NewChain(CHAIN, USER, FIRST_CHAIN, FAR_MS, *ticket, 0))
+        assert await store.chains(FAR_MS) == [StoredChain(CHAIN, FIRST_CHAIN, USER, 0)]
+        assert await store.chains(FAR_MS + 1) == []
+        assert await tickets_of(store) == [(b"ticket 1", FIRST_CHAIN)]
+        assert not await store.open_resumed(replace(RESUMED, user_tag=OTHER_USER), FIRST_CHAIN)
+        first = replace(RESUMED, seen_ms=NOW_MS, caps=SessionCaps(1, 1, NOW_MS))
+        assert await store.open_resumed(first, FIRST_CHAIN)
+        assert await store.load(BEN, NOW_MS) == RESUMED.sealed
+        assert await store.chains(NOW_MS) == [StoredChain(CHAIN, SECOND_CHAIN, USER, NOW_MS)]
+        both = [(b"ticket 1", SECOND_CHAIN), (b"ticket 2", SECOND_CHAIN)]
+        assert await tickets_of(store) == both
+        await store.end_chain(CHAIN)
+        assert await store.load(BEN, NOW_MS) is None
+
+    async def test_a_chain_that_an_operator_adds_ends_unused(self, store: Store) -> None:
+        chains = {salt(number): None if number else NOW_MS for number in range(3)}
+        for chain_id, seen_ms in chains.items():
+            new = NewChain(chain_id, USER, FIRST_CHAIN, FAR_MS, chain_id * 2, b"ticket", seen_ms)
+            await store.add_chain(new)
+            assert await store.load_ticket(chain_id * 2, NOW_MS)
+        await store.end_chain(salt(1))
+        await store.end_chain(salt(0))
+        assert await store.load_ticket(salt(0) * 2, NOW_MS) is None
+        assert await store.load_ticket(salt(1) * 2, NOW_MS) is None
+        assert await store.end_user(USER) == 0
+        assert await store.chains(NOW_MS) == []
+        assert await store.load_ticket(salt(2) * 2, NOW_MS) is None
 
     async def test_all_that_a_user_has_is_ended(self, store: Store) -> None:
         await resumed(store)

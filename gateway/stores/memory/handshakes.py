@@ -2,7 +2,15 @@
 
 from collections.abc import Sequence
 
-from gateway.stores import Attempt, IssuedCode, NewCode, NewSession, StoredChain, StoredTicket
+from gateway.stores import (
+    Attempt,
+    IssuedCode,
+    NewChain,
+    NewCode,
+    NewSession,
+    StoredChain,
+    StoredTicket,
+)
 from protocol.classic.session import State
 from protocol.common.codes import CODE_ATTEMPTS
 
@@ -84,6 +92,8 @@ class MemoryHandshakes(MemoryRecords):
         chain = self._chains.get(new_session.chain_id)
         if chain is None or (chain.sealed, chain.user_tag) != (previous, new_session.user_tag):
             return False
+        if chain.is_revoked:
+            return False
         self._check_caps(new_session.caps, new_session.user_tag, replaced=chain.session_id)
         chain.sealed, chain.expires_ms = new_session.chain, new_session.chain_expires_ms
         self._delete_session(chain.session_id)
@@ -99,7 +109,7 @@ class MemoryHandshakes(MemoryRecords):
         )
         if new_session.chain_id:
             chain = self._chains[new_session.chain_id]
-            chain.session_id = new_session.session_id
+            chain.session_id, chain.seen_ms = new_session.session_id, new_session.seen_ms
             chain.tickets[new_session.ticket_hash] = new_session.ticket
             self._chain_of[new_session.ticket_hash] = new_session.chain_id
 
@@ -113,8 +123,17 @@ class MemoryHandshakes(MemoryRecords):
 
     async def end_chain(self, chain_id: bytes) -> None:
         chain = self._delete_chain(chain_id)
-        if chain is not None:
-            self._delete_session(chain.session_id)
+        if chain is None:
+            return
+        self._delete_session(chain.session_id)
+        if chain.seen_ms is not None:
+            chain.is_revoked, chain.session_id, chain.tickets = True, b"", {}
+            self._chains[chain_id] = chain
+
+    async def see_device(self, chain_id: bytes, seen_ms: int) -> None:
+        chain = self._chains.get(chain_id)
+        if chain is not None and chain.seen_ms is not None:
+            chain.seen_ms = max(chain.seen_ms, seen_ms)
 
     def _delete_chain(self, chain_id: bytes) -> Chain | None:
         chain = self._chains.pop(chain_id, None)
@@ -144,9 +163,19 @@ class MemoryHandshakes(MemoryRecords):
 
         return len(drop(self._codes, ends))
 
+    async def add_chain(self, chain: NewChain) -> None:
+        self._chains[chain.chain_id] = Chain(
+            chain.sealed,
+            chain.expires_ms,
+            chain.user_tag,
+            tickets={chain.ticket_hash: chain.ticket},
+            seen_ms=chain.seen_ms,
+        )
+        self._chain_of[chain.ticket_hash] = chain.chain_id
+
     async def chains(self, now_ms: int) -> list[StoredChain]:
         return [
-            StoredChain(key, chain.sealed)
+            StoredChain(key, chain.sealed, chain.user_tag, chain.seen_ms, chain.is_revoked)
             for key, chain in self._chains.items()
             if now_ms <= chain.expires_ms
         ]

@@ -73,6 +73,8 @@ class Chain:
     user_tag: bytes
     session_id: bytes = b""
     tickets: dict[bytes, bytes] = field(default_factory=dict)
+    seen_ms: int | None = None
+    is_revoked: bool = False
 
 
 @dataclass(slots=True)

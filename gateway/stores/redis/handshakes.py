@@ -6,6 +6,7 @@ from typing import Any
 from gateway.stores import (
     Attempt,
     IssuedCode,
+    NewChain,
     NewCode,
     NewSession,
     SessionCaps,
@@ -121,6 +122,7 @@ class RedisHandshakes(RedisRecords):
             "chain_ttl_ms": self._ttl_ms(new_session.chain_expires_ms),
             "ticket_hash": new_session.ticket_hash.hex(),
             "ticket": new_session.ticket,
+            "seen_ms": "" if new_session.seen_ms is None else new_session.seen_ms,
             "per_user": per_user,
             "in_all": in_all,
             "now_ms": now_ms,
@@ -137,6 +139,9 @@ class RedisHandshakes(RedisRecords):
 
     async def end_chain(self, chain_id: bytes) -> None:
         await self._run("end_chain", [("chain", chain_id)], chain_id.hex())
+
+    async def see_device(self, chain_id: bytes, seen_ms: int) -> None:
+        await self._run("see_device", [("chain", chain_id)], seen_ms)
 
     # --- for operators ---
 
@@ -160,9 +165,26 @@ class RedisHandshakes(RedisRecords):
         slots = [] if device_tag is None else [(user_tag + device_tag).hex()]
         return int(await self._run("end_codes", [("of:code", user_tag)], *slots))
 
+    async def add_chain(self, chain: NewChain) -> None:
+        named = {
+            "chain_id": chain.chain_id.hex(),
+            "user": chain.user_tag.hex(),
+            "chain": chain.sealed,
+            "chain_expires_ms": chain.expires_ms,
+            "chain_ttl_ms": self._ttl_ms(chain.expires_ms),
+            "ticket_hash": chain.ticket_hash.hex(),
+            "ticket": chain.ticket,
+            "seen_ms": "" if chain.seen_ms is None else chain.seen_ms,
+            "session_id": "",
+        }
+        parts = [part for pair in named.items() for part in pair]
+        await self._run("add_chain", [("chain", chain.chain_id)], *parts)
+
     async def chains(self, now_ms: int) -> list[StoredChain]:
         return [
-            StoredChain(record.key, record.sealed)
+            StoredChain(
+                record.key, record.sealed, record.user_tag, record.seen_ms, record.is_revoked
+            )
             for record in await self._records("chain", now_ms)
             if record.kind == "chain" and now_ms <= record.expires_ms
         ]

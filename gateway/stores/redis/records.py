@@ -26,13 +26,19 @@ _TAG_KEY_TTL_MS = 400 * 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
-    """A sealed record: its id (for a ticket the chain's), and the id it is sealed under."""
+    """A sealed record: its id (for a ticket the chain's), and the id it is sealed under.
+
+    ``seen_ms`` and ``is_revoked`` are those of a chain.
+    """
 
     kind: str
     key: bytes
     under: bytes
     sealed: bytes
     expires_ms: int
+    user_tag: bytes
+    seen_ms: int | None
+    is_revoked: bool
 
 
 class RedisRecords(RedisServer):
@@ -51,8 +57,11 @@ class RedisRecords(RedisServer):
                 bytes.fromhex(under.decode()),
                 sealed,
                 expires_ms,
+                bytes.fromhex(user.decode()),
+                int(seen_ms) if seen_ms else None,
+                bool(revoked),
             )
-            for found_kind, key, under, sealed, expires_ms in found
+            for found_kind, key, under, sealed, expires_ms, user, seen_ms, revoked in found
         ]
 
     async def tag_key(self) -> bytes | None:

@@ -96,6 +96,10 @@ INSERT INTO codes (user_tag, device_tag, id, sealed, expires_ms, attempts)
 DROP TABLE codes_of_users;
 CREATE INDEX codes_by_id ON codes (id);
 """,
+    """
+ALTER TABLE chains ADD COLUMN seen_ms INTEGER;
+ALTER TABLE chains ADD COLUMN revoked INTEGER NOT NULL DEFAULT 0;
+""",
 )
 # The version of files that this code writes.
 FILE_VERSION = len(_STEPS)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from gateway.stores import (
     Attempt,
     IssuedCode,
+    NewChain,
     NewCode,
     NewSession,
     SessionCaps,
@@ -19,6 +20,8 @@ from protocol.common.codes import CODE_ATTEMPTS
 from .file import SqliteFile
 
 _OPEN = "FROM sessions WHERE state = ? AND expires_ms >= ?"
+_ADD_CHAIN = "INSERT INTO chains (id, sealed, expires_ms, user_tag, seen_ms) VALUES (?, ?, ?, ?, ?)"
+_ADD_TICKET = "INSERT INTO tickets (hash, chain_id, sealed) VALUES (?, ?, ?)"
 
 
 def check_caps(
@@ -141,12 +144,13 @@ class SqliteHandshakes(SqliteFile):
             db.execute("DELETE FROM codes WHERE id = ?", row)
             if new_session.chain_id:
                 db.execute(
-                    "INSERT INTO chains (id, sealed, expires_ms, user_tag) VALUES (?, ?, ?, ?)",
+                    _ADD_CHAIN,
                     (
                         new_session.chain_id,
                         new_session.chain,
                         new_session.chain_expires_ms,
                         new_session.user_tag,
+                        new_session.seen_ms,
                     ),
                 )
             self._open(db, new_session)
@@ -157,15 +161,21 @@ class SqliteHandshakes(SqliteFile):
     async def open_resumed(self, new_session: NewSession, previous: bytes) -> bool:
         def run(db: sqlite3.Connection) -> bool:
             row = db.execute(
-                "SELECT id FROM chains WHERE id = ? AND sealed = ? AND user_tag = ?",
+                "SELECT id FROM chains"
+                " WHERE id = ? AND sealed = ? AND user_tag = ? AND NOT revoked",
                 (new_session.chain_id, previous, new_session.user_tag),
             ).fetchone()
             if row is None:
                 return False
             check_caps(db, new_session.caps, new_session.user_tag, new_session.chain_id)
             db.execute(
-                "UPDATE chains SET sealed = ?, expires_ms = ? WHERE id = ?",
-                (new_session.chain, new_session.chain_expires_ms, new_session.chain_id),
+                "UPDATE chains SET sealed = ?, expires_ms = ?, seen_ms = ? WHERE id = ?",
+                (
+                    new_session.chain,
+                    new_session.chain_expires_ms,
+                    new_session.seen_ms,
+                    new_session.chain_id,
+                ),
             )
             db.execute("DELETE FROM sessions WHERE chain_id = ?", (new_session.chain_id,))
             self._open(db, new_session)
@@ -189,7 +199,7 @@ class SqliteHandshakes(SqliteFile):
         )
         if new_session.chain_id:
             db.execute(
-                "INSERT INTO tickets (hash, chain_id, sealed) VALUES (?, ?, ?)",
+                _ADD_TICKET,
                 (new_session.ticket_hash, new_session.chain_id, new_session.ticket),
             )
 
@@ -208,8 +218,19 @@ class SqliteHandshakes(SqliteFile):
 
     async def end_chain(self, chain_id: bytes) -> None:
         def run(db: sqlite3.Connection) -> None:
-            db.execute("DELETE FROM chains WHERE id = ?", (chain_id,))
-            db.execute("DELETE FROM sessions WHERE chain_id = ?", (chain_id,))
+            db.execute("DELETE FROM chains WHERE id = ? AND seen_ms IS NULL", (chain_id,))
+            db.execute("UPDATE chains SET revoked = 1 WHERE id = ?", (chain_id,))
+            for table in ("tickets", "sessions"):
+                db.execute(f"DELETE FROM {table} WHERE chain_id = ?", (chain_id,))  # noqa: S608
+
+        await self._do(run)
+
+    async def see_device(self, chain_id: bytes, seen_ms: int) -> None:
+        def run(db: sqlite3.Connection) -> None:
+            # It stays NULL if it is no chain of a device.
+            db.execute(
+                "UPDATE chains SET seen_ms = max(seen_ms, ?) WHERE id = ?", (seen_ms, chain_id)
+            )
 
         await self._do(run)
 
@@ -250,10 +271,26 @@ class SqliteHandshakes(SqliteFile):
 
         return await self._do(run)
 
+    async def add_chain(self, chain: NewChain) -> None:
+        def run(db: sqlite3.Connection) -> None:
+            db.execute(
+                _ADD_CHAIN,
+                (chain.chain_id, chain.sealed, chain.expires_ms, chain.user_tag, chain.seen_ms),
+            )
+            db.execute(_ADD_TICKET, (chain.ticket_hash, chain.chain_id, chain.ticket))
+
+        await self._do(run)
+
     async def chains(self, now_ms: int) -> list[StoredChain]:
         def run(db: sqlite3.Connection) -> list[StoredChain]:
-            rows = db.execute("SELECT id, sealed FROM chains WHERE expires_ms >= ?", (now_ms,))
-            return [StoredChain(*row) for row in rows]
+            rows = db.execute(
+                "SELECT id, sealed, user_tag, seen_ms, revoked FROM chains WHERE expires_ms >= ?",
+                (now_ms,),
+            )
+            return [
+                StoredChain(chain_id, sealed, user_tag, seen_ms, bool(revoked))
+                for chain_id, sealed, user_tag, seen_ms, revoked in rows
+            ]
 
         return await self._do(run)
 

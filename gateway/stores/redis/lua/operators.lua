@@ -44,20 +44,25 @@ return redis.call('ZCOUNT', all('session'), ARGV[2], '+inf')
 ---- ids (ARGV: kind, now_ms): the records that have not expired
 return redis.call('ZRANGEBYSCORE', all(ARGV[2]), ARGV[3], '+inf')
 
----- records (ARGV: kind, id, ...): id, the id it is sealed under, sealed record, expires_ms
--- The tickets of a chain follow it; their id is the id of the chain.
+---- records (ARGV: kind, id, ...)
+-- For each: kind, id, the id it is sealed under, sealed record, expires_ms, user, seen_ms, revoked.
+-- The tickets of a chain follow it; their id is the id of the chain. Texts can be empty.
 local found = {}
 for at = 3, #ARGV do
     local record = key(ARGV[2], ARGV[at])
-    local sealed, expires_ms, id = get(record, 'sealed', 'expires_ms', 'id')
+    local sealed, expires_ms, id, user, seen_ms, revoked =
+        get(record, 'sealed', 'expires_ms', 'id', 'user', 'seen_ms', 'revoked')
     if sealed and sealed ~= '' then
-        found[#found + 1] = { ARGV[2], ARGV[at], id or ARGV[at], sealed, tonumber(expires_ms) }
+        found[#found + 1] = {
+            ARGV[2], ARGV[at], id or ARGV[at], sealed, tonumber(expires_ms),
+            user or '', seen_ms or '', revoked or '' }
     end
     local fields = ARGV[2] == 'chain' and redis.call('HGETALL', record) or {}
     for n = 1, #fields, 2 do
         local hash = string.match(fields[n], '^ticket:(.*)')
         if hash then
-            found[#found + 1] = { 'ticket', ARGV[at], hash, fields[n + 1], tonumber(expires_ms) }
+            found[#found + 1] = {
+                'ticket', ARGV[at], hash, fields[n + 1], tonumber(expires_ms), user or '', '', '' }
         end
     end
 end
