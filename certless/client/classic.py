@@ -138,9 +138,15 @@ class ClassicClientProtocol(ClientProtocol):
             token, keys, {}, self._clock(), secrets.token_bytes
         )
         names = self._dialect.names
-        reply = await self._post(self._dialect.paths.logout, message.serialize(names))
-        with answers_checked():
-            pending.open_plaintext(SealedMessage.parse(reply, names))
+        try:
+            reply = await self._post(self._dialect.paths.logout, message.serialize(names))
+        except Refused as error:
+            # If the gateway does not know the session, it has ended already.
+            if error.code != "rejected":
+                raise
+        else:
+            with answers_checked():
+                pending.open_plaintext(SealedMessage.parse(reply, names))
         self._keys = None
 
     def _session(self) -> tuple[str, ClientKeys]:

@@ -209,7 +209,7 @@ class Client:
     async def logout(self) -> None:
         """End the session on the server, and delete the ticket.
 
-        Raises: ClientError.
+        If the session has ended already, only delete the ticket. Raises: ClientError.
         """
         await self._protocol.logout()
 

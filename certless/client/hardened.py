@@ -122,9 +122,14 @@ class HardenedClientProtocol(ClientProtocol):
         return self._messages.export(label, context, length)
 
     async def logout(self) -> None:
-        ended = await self.send(self._own_request("/session/logout"))
-        if ended.status != 200:
-            raise Refused(ended.status, "logout", "the session was not ended")
+        try:
+            ended = await self.send(self._own_request("/session/logout"))
+            if ended.status != 200:
+                raise Refused(ended.status, "logout", "the session was not ended")
+        except Refused as error:
+            # If the gateway does not know the session, it has ended already.
+            if error.code != "rejected":
+                raise
         self._messages = None
         if self._tickets is not None:
             await self._tickets.forget()

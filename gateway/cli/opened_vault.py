@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from certless.client import Client, ClientError, NotLoggedIn, Refused, TicketNotAccepted
+from certless.client import Client, ClientError, NotLoggedIn, TicketNotAccepted
 from gateway.config.options import default_of
 from gateway.config.settings import http_url
 from gateway.errors import ConfigError
@@ -44,11 +44,8 @@ class OpenedVault:
 
     async def forget(self) -> None:
         """Log out, and delete what this machine keeps of the vault."""
-        (self.folder / _STATE).unlink(missing_ok=True)
-        # The sign-out of this machine has ended its session already.
-        with contextlib.suppress(Refused):
-            await self._client.logout()
-        (self.folder / _TICKET).unlink(missing_ok=True)
+        forget_here(self.folder)
+        await self._client.logout()
 
     async def enrol(self) -> None:
         """Make this machine a device that can unlock by itself."""
@@ -58,6 +55,12 @@ class OpenedVault:
         assert secret is not None  # noqa: S101  # can_unlock
         self.state.device = DeviceSecret(device_id, secret)
         self.keep()
+
+
+def forget_here(folder: Path) -> None:
+    """Delete what this machine keeps of a vault, and tell no server."""
+    for name in (_STATE, _TICKET):
+        (folder / name).unlink(missing_ok=True)
 
 
 def state_of(arguments: argparse.Namespace, folder: Path) -> VaultState:

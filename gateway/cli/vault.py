@@ -25,6 +25,7 @@ from .opened_vault import (
     OpenedVault,
     ask_new_password,
     ask_password,
+    forget_here,
     opened_vault,
     say,
     session_of,
@@ -60,6 +61,8 @@ def add(commands: Any) -> None:
     action("init", _init, "create a vault, and open it on this machine")
     action("unlock", _unlock, "open a vault on this machine by its password")
     action("lock", _lock, "sign this machine out")
+    forget = actions.add_parser("forget", help="delete what this machine keeps of the vault")
+    forget.set_defaults(run=_forget, errors=(OSError,))
     action("passwd", _passwd, "change the password")
     action("recover", _recover, "open a vault by its recovery code, and set a new password")
     action("recovery-code", _recovery_code, "make a new recovery code")
@@ -85,8 +88,12 @@ def add(commands: Any) -> None:
     action("delete", _delete, "delete the vault and all its data")
 
 
+def _folder(arguments: argparse.Namespace) -> Path:
+    return Path(arguments.state or user_state_path("certless") / "vault")
+
+
 async def _run(arguments: argparse.Namespace) -> int:
-    folder = Path(arguments.state or user_state_path("certless") / "vault")
+    folder = _folder(arguments)
     state = state_of(arguments, folder)
     async with session_of(state, folder) as client:
         vault = Vault(client, realm=state.realm, memory=state.memory)
@@ -120,6 +127,13 @@ async def _lock(opened: OpenedVault, _: argparse.Namespace) -> None:
         await opened.vault.sign_out(device.id)
     await opened.forget()
     say("This machine is signed out.")
+
+
+async def _forget(arguments: argparse.Namespace) -> int:
+    """For a machine that remembers an account which its user has replaced after a reset."""
+    forget_here(_folder(arguments))
+    say("This machine keeps nothing of the vault now. To use it again: certless vault unlock")
+    return 0
 
 
 async def _passwd(opened: OpenedVault, _: argparse.Namespace) -> None:

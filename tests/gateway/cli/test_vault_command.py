@@ -161,6 +161,29 @@ async def test_keys_change_and_machines_are_shut_out(
 
 
 @on_sqlite
+async def test_a_machine_forgets_an_account_that_was_replaced(
+    vaults: RunningVault, machine: Machine, tmp_path: Path
+) -> None:
+    await machine.run("init", answers=(PASSWORD, PASSWORD), url=True)
+    await machine.run("note", "--set", stdin="the first")
+    await machine.run("note", "--set", stdin="the second")
+    other = Machine(vaults, tmp_path / "other")
+    await other.run("reset", url=True)
+    vaults.clock.offset_ms += 8 * 86_400_000
+    await other.run("init", answers=(OTHER, OTHER), url=True)
+    await other.run("note", "--set", stdin="a new beginning")
+
+    status, text = await machine.ended("note", answers=(OTHER,))
+    assert status == 1
+    assert "rolled back, or the account was replaced by a new one" in text
+    assert "certless vault forget" in text.splitlines()[-1]
+    assert "certless vault unlock" in await machine.run("forget")
+    assert [path.name for path in machine.folder.iterdir()] == ["ticket.lock"]
+    await machine.run("unlock", answers=(OTHER,), url=True)
+    assert await machine.run("note") == "a new beginning"
+
+
+@on_sqlite
 async def test_errors_are_one_line(machine: Machine) -> None:
     status, text = await machine.ended("note")
     assert (status, text.count("\n")) == (2, 1)

@@ -11,7 +11,7 @@ from gateways import running
 
 import certless
 from certless import Client
-from certless.client import Refused, TicketNotAccepted
+from certless.client import NotLoggedIn, Refused, TicketNotAccepted
 from gateway.adapters.aiohttp.app import ASSEMBLY
 
 End = Callable[[str, str], Awaitable[None]]
@@ -58,6 +58,13 @@ async def test_an_ended_session_and_its_ticket_are_refused(
             if tickets:
                 with pytest.raises(TicketNotAccepted):
                     await one.resume()
+                assert tickets.exists()
+            # The client forgets the session and its ticket, although the server has ended both.
+            await one.logout()
+            with pytest.raises(NotLoggedIn):
+                await ids_of(one)
+            if tickets:
+                assert not tickets.exists()
             await ids_of(other)
             # It was ended before: nothing happens.
             await end(session, ticket)
