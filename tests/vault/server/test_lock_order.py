@@ -12,7 +12,7 @@ from vault_peer import VaultPeer
 from vaults import RunningVault
 
 from protocol.common.primitives import Point
-from vault.core.attempts import Attempts
+from vault.core.attempts import FORGOTTEN_AFTER_MS, Attempts
 from vault.core.exchanges import BeginRun, ConfirmRun, Run
 from vault.server.call import Call, Parts
 from vault.server.errors import Refused
@@ -36,6 +36,15 @@ class Two:
 
     def call(self, body: bytes) -> Call:
         return Call(self.ann.owner, "session", bytes(32), "POST", "/vault/unlock", body)
+
+    async def rows(self) -> dict[str, int]:
+        """How many rows a third transaction sees."""
+        async with self.parts.database.transaction() as at:
+            counts = {}
+            for table in ("vault_runs", "vault_attempts"):
+                query = text(f"SELECT count(*) FROM {table}")  # noqa: S608
+                counts[table] = (await at._connection.execute(query)).scalar_one()
+            return counts
 
     async def until_one_waits(self) -> None:
         """Wait until a transaction waits for a lock."""
@@ -79,6 +88,24 @@ async def test_a_confirmation_waits_for_a_commit_that_ends_the_runs(two: Two) ->
     asked = confirm(two.parts, two.call(ConfirmRun(run.run, bytes(32)).serialize()))
     with pytest.raises(Refused):
         await answered(two, asked, lambda at: at.end_runs(two.ann.account))
+
+
+async def test_a_sweep_waits_for_no_transaction(two: Two) -> None:
+    """So it cannot be part of a deadlock. A later sweep deletes what was locked."""
+    run = Run.parse(await begin(two.parts, two.call(SHARE)))
+    await begin(two.parts, two.call(SHARE))
+    later_ms = two.parts.clock() + FORGOTTEN_AFTER_MS
+    async with two.other.transaction() as at:
+        await at.account(two.ann.account)
+        await at.attempts(two.ann.account)
+        await at.take_run(run.run, two.ann.account, "session")
+        async with asyncio.timeout(20), two.parts.database.transaction() as sweeping:
+            await sweeping.sweep(later_ms)
+        # The other run was not locked.
+        assert await two.rows() == {"vault_runs": 1, "vault_attempts": 1}
+    async with two.other.transaction() as at:
+        await at.sweep(later_ms)
+    assert await two.rows() == {"vault_runs": 0, "vault_attempts": 0}
 
 
 async def test_a_new_run_waits_for_a_proof_that_resets_the_count(two: Two) -> None:

@@ -2,7 +2,8 @@
 
 ``account`` locks the row of the account until the end of the transaction, so two workers change an
 account one after the other. It comes first in a transaction: if one transaction locked the account
-first, and another one a run or the attempts, PostgreSQL would end one of them as a deadlock.
+first, and another one a run or the attempts, PostgreSQL would end one of them as a deadlock. Only
+``sweep`` locks no account, so it waits for no other transaction.
 """
 
 from dataclasses import asdict
@@ -141,12 +142,20 @@ class Transaction:
     # --- old rows ---
 
     async def sweep(self, now_ms: int) -> None:
-        """Delete what has expired."""
-        # In the order of ``delete_account``.
+        """Delete what has expired, except rows that another transaction has locked.
+
+        A sweep locks no account first, so a wait for a lock could be part of a deadlock. The next
+        sweep deletes the rows that are left.
+        """
         for table in (TEMPORARY, STAGES, RUNS):
-            await self._connection.execute(delete(table).where(table.c.until_ms <= now_ms))
-        forgotten = ATTEMPTS.c.last_ms <= now_ms - FORGOTTEN_AFTER_MS
-        await self._connection.execute(delete(ATTEMPTS).where(forgotten))
+            await self._delete_unlocked(table, table.c.until_ms <= now_ms)
+        await self._delete_unlocked(ATTEMPTS, ATTEMPTS.c.last_ms <= now_ms - FORGOTTEN_AFTER_MS)
+
+    async def _delete_unlocked(self, table: Table, condition: ColumnElement[bool]) -> None:
+        """``table`` has one column as its primary key."""
+        (key,) = table.primary_key.columns
+        found = select(key).where(condition).with_for_update(skip_locked=True)
+        await self._connection.execute(delete(table).where(key.in_(found)))
 
     async def _first(self, query: Any) -> dict[str, Any] | None:
         row = (await self._connection.execute(query)).mappings().first()
