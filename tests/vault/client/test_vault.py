@@ -191,6 +191,18 @@ async def test_a_rekey_shuts_out_who_had_the_old_key(sessions: Sessions) -> None
     assert await stolen.note() == "coffee"
 
 
+async def test_a_rekey_ends_the_temporary_key(sessions: Sessions) -> None:
+    vault, other = await sessions.vault(), await sessions.vault()
+    await vault.create(PASSWORD, Paper())
+    code = await vault.temporary_key()
+    assert (await vault.account()).has_temporary
+    await vault.rekey(OTHER, Paper())
+    assert not (await vault.account()).has_temporary
+    with pytest.raises(VaultRefused) as refused:
+        await other.unlock_temporarily(code)
+    assert refused.value.code == "refused"
+
+
 async def test_of_two_notes_at_once_one_is_kept(sessions: Sessions) -> None:
     one, two = await sessions.vault(), await sessions.vault()
     await one.create(PASSWORD, Paper())

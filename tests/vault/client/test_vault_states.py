@@ -4,10 +4,10 @@ Argon2id is replaced by a hash, because these tests are about states.
 """
 
 import asyncio
-import hashlib
 import itertools
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from quick_argon2id import quick
 from vaults import RunningVault, running
 
 from certless import Client
@@ -34,10 +35,7 @@ SLOTS = st.integers(0, 1)
 # The slot of a device whose session has ended before.
 GONE = -1
 NO = (WrongSecret, VaultRefused)
-
-
-def quick(password: bytes, salt: bytes, *, length: int, **_: int) -> bytes:
-    return hashlib.blake2b(password, salt=salt, digest_size=length).digest()
+THEFTS = ["note", "save_note", "account", "change_password", "delete"]
 
 
 class Accounts(RuleBasedStateMachine):
@@ -62,6 +60,7 @@ class Accounts(RuleBasedStateMachine):
         self.note: str | None = None
         self.devices: dict[bytes, tuple[bytes, int]] = {}
         self.dead: list[tuple[str, Any]] = []
+        self.refused = 0  # the secrets of ``dead`` that were tried at once
         self.wrong = 0  # wrong proofs of the present temporary key
         self.exists = False
 
@@ -152,6 +151,9 @@ class Accounts(RuleBasedStateMachine):
     @precondition(lambda self: self.exists)
     @rule(slot=SLOTS)
     def rekey(self, slot: int) -> None:
+        # A rekey ends temporary keys. Few random walks have one just then.
+        if not self.temporary:
+            self.temporary_key(slot)
         vault, new = self.open_at(slot), self.secret()
         # The thief has the session of this client and its account key.
         thief = Vault(self.clients[slot])
@@ -235,7 +237,7 @@ class Accounts(RuleBasedStateMachine):
         self.exists = False
 
     @precondition(lambda self: self.thief)
-    @rule(change=st.sampled_from(["note", "save_note", "account", "change_password", "delete"]))
+    @rule(change=st.sampled_from(THEFTS))
     def steal(self, change: str) -> None:
         """The thief has an older account key, which is worth nothing after a rekey."""
         assert self.thief is not None
@@ -246,7 +248,10 @@ class Accounts(RuleBasedStateMachine):
     @precondition(lambda self: self.dead)
     @rule(data=st.data(), slot=SLOTS)
     def try_a_dead_secret(self, data: st.DataObject, slot: int) -> None:
-        kind, secret = data.draw(st.sampled_from(self.dead))
+        self.refuse(slot, *data.draw(st.sampled_from(self.dead)))
+
+    def refuse(self, slot: int, kind: str, secret: Any) -> None:
+        """A secret that has ended opens nothing."""
         if kind == "temporary" and self.temporary:
             if self.wrong == TEMPORARY_ATTEMPTS - 1:
                 return
@@ -270,6 +275,12 @@ class Accounts(RuleBasedStateMachine):
                 await vault.unlock_device(*secret)
 
     @invariant()
+    def what_has_just_ended_opens_nothing(self) -> None:
+        newest, self.refused = self.dead[self.refused :], len(self.dead)
+        for kind, secret in newest:
+            self.refuse(next(self.drawn) % 2, kind, secret)
+
+    @invariant()
     def every_good_secret_opens(self) -> None:
         if not self.exists or not self.at:
             return
@@ -283,9 +294,18 @@ class Accounts(RuleBasedStateMachine):
         assert {device.id for device in listed} == set(self.devices)
 
 
-def test_only_the_present_secrets_open(
-    vault_url: str, vault_key: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Walk(Accounts):
+    """The states of one server."""
+
+    server: tuple[asyncio.Runner, RunningVault]
+
+    def __init__(self) -> None:
+        super().__init__(*self.server)
+
+
+@pytest.fixture
+def walk(vault_url: str, vault_key: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Walk]]:
+    """Walks at a new server. Each has a user of its own."""
     monkeypatch.setattr("vault.core.password.argon2id", quick)
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
@@ -293,14 +313,50 @@ def test_only_the_present_secrets_open(
             stack.enter_async_context(running(vault_url, vault_key, logins_per_address="none"))
         )
 
-        # The same examples in each run of the tests, and others in each run of make fuzz.
-        chosen = settings(walking(3, 14), derandomize=FUZZ == 1)
-
-        class Walk(Accounts):
-            def __init__(self) -> None:
-                super().__init__(runner, vaults)
+        class Here(Walk):
+            server = runner, vaults
 
         try:
-            run_state_machine_as_test(Walk, settings=chosen)
+            yield Here
         finally:
             runner.run(stack.aclose())
+
+
+def test_only_the_present_secrets_open(walk: type[Walk]) -> None:
+    # The same examples in each run of the tests, and others in each run of make fuzz.
+    chosen = settings(walking(3, 14), derandomize=FUZZ == 1)
+    run_state_machine_as_test(walk, settings=chosen)
+
+
+def test_each_change_ends_what_it_replaces(walk: type[Walk]) -> None:
+    """Each change at least once, because a few random walks leave some of them out."""
+    at = walk()
+    try:
+        at.log_in()
+        changes: list[Callable[[], None]] = [
+            partial(at.add_device, 0),
+            partial(at.add_device, 1),
+            partial(at.write, 0),
+            partial(at.change_password, 1),
+            partial(at.new_recovery_code, 0),
+            partial(at.temporary_key, 0),
+            partial(at.temporary_key, 1),
+            partial(at.use_temporary_key, 0),
+            partial(at.rekey, 0),
+            *(partial(at.steal, one) for one in THEFTS),
+            partial(at.add_device, 0),
+            partial(at.temporary_key, 0),
+            partial(at.reset, 1, True),
+            partial(at.reset, 0, False),
+            partial(at.add_device, 1),
+            partial(at.temporary_key, 0),
+            partial(at.delete, 1),
+            partial(at.create),
+        ]
+        for change in changes:
+            change()
+            at.what_has_just_ended_opens_nothing()
+            at.every_good_secret_opens()
+        assert {kind for kind, _ in at.dead} == {"password", "recovery", "temporary", "device"}
+    finally:
+        at.teardown()
