@@ -33,7 +33,7 @@ test-firefox: $(VENV)/.test $(BUNDLE) .make/firefox
 
 test-python: $(VENV)/.bench $(BUNDLE) \
 		.make/redis .make/postgresql .make/deploy .make/php .make/dokuwiki .make/openssl .make/curl \
-		.make/bearssl .make/machines .make/valgrind .make/cmake .make/wrk .make/chromium
+		.make/bearssl .make/machines .make/valgrind .make/cmake .make/wrk .make/chromium .make/gdb
 	$(WITHIN) 10m $(MAKE) --silent -C client_c tests machines constant-time
 	$(WITHIN) 35m $(PYTEST) -n 2 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --contexts='^$$|^protocol$$' --include='protocol/*' --fail-under=100
@@ -188,6 +188,12 @@ $(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/script
 .make/valgrind:
 	@command -v valgrind >/dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends valgrind; }
+	@mkdir -p $(@D) && touch $@
+
+# It writes core dumps of the vault's server.
+.make/gdb:
+	@command -v gcore >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends gdb; }
 	@mkdir -p $(@D) && touch $@
 
 .make/libfuzzer:

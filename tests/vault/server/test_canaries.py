@@ -1,10 +1,10 @@
 """No password, code, account key or text is in the database, its journal or a log."""
 
-import base64
 import logging
 from pathlib import Path
 
 import pytest
+from canaries import spellings
 from postgresql_servers import PostgresqlProcess
 from vault_peer import VaultPeer, password_secrets, salt_of
 from vaults import RunningVault
@@ -14,12 +14,6 @@ from vault.core.unlock_secrets import UnlockSecret, code_of
 
 FIRST, SECOND, THIRD = "canary of a password", "canary of another one", "canary of a wrong one"
 NOTE = "canary of a note"
-
-
-def spellings(secret: bytes) -> list[bytes]:
-    """How ``secret`` could be written."""
-    in_text = (secret.hex(), secret.hex().upper(), repr(secret)[2:-1])
-    return [secret, base64.b64encode(secret)[:-2], *(text.encode() for text in in_text)]
 
 
 def secrets_of(peer: VaultPeer, secrets: list[UnlockSecret], passwords: list[str]) -> list[bytes]:
