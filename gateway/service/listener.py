@@ -32,6 +32,10 @@ SHUTDOWN_TIMEOUT_S = 30
 # read. A thousand of these block all others: aiohttp waits an hour, TCP forever. Reverse proxies
 # close idle connections first (60 s).
 IDLE_TIMEOUT_S = 75
+# Connections that can wait to be accepted: all devices of a plant come at once after a power cut.
+# The kernel drops what is beyond, and a client tries again only after 1 s, then 3 s. More would
+# hold the loop, which accepts them in one pass. aiohttp has 128.
+BACKLOG = 1024
 _LINE = "%s %s %s %d %.1fms %s"
 _log = logging.getLogger("certless")
 
@@ -136,7 +140,7 @@ async def listening(
         accept_raw_targets(runner.server)
     try:
         try:
-            site = web.TCPSite(runner, host, port, reuse_port=shared or None)
+            site = web.TCPSite(runner, host, port, backlog=BACKLOG, reuse_port=shared or None)
             await site.start()
         except OSError as error:
             raise _cannot_listen(host, port, error) from None

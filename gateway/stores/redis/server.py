@@ -29,19 +29,26 @@ from redis.exceptions import (
 from redis.exceptions import (
     ConnectionError as RedisConnectionError,
 )
+from redis.exceptions import (
+    TimeoutError as RedisTimeoutError,
+)
 
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.stores import Store
 
 from .batches import Batches
 from .scripts import ABOUT, RAISE_FENCE, SCRIPTS, Script
-from .url import ANSWER_S, RedisUrl
+from .url import RedisUrl
 
 # A key lives this much longer than its record, for gateways with different clocks and the sweep.
 _SLACK_MS = 3_600_000
 _AT_ONCE = 64
+# While Redis answers, a request waits this long for its turn: all devices of a plant can come at
+# the same moment. A refusal would waste the work that was done, and they would all come again.
+_QUEUE_S = 10.0
 _LEAST_VERSION = 7
 _FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError)
+_NO_ANSWERS = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
 _log = logging.getLogger("certless")
 
 
@@ -63,6 +70,7 @@ class RedisServer(Store):
         self._client: Any = None
         self._evalsha: Callable[..., Awaitable[Any]] | None = None
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._unanswered_s = float("-inf")  # when Redis last did not answer
         self._generation = ""
         self._old_generations: set[str] = set()
 
@@ -169,13 +177,20 @@ class RedisServer(Store):
             # This does not wait, and needs no timer.
             await self._turns.acquire()
             return
+        began_s = time.monotonic()
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(_QUEUE_S):
                 await self._turns.acquire()
         except TimeoutError:
             raise self._unavailable("too many requests are waiting for it") from None
+        if self._unanswered_s >= began_s:
+            # Otherwise a server that hangs would take the time of its answer from each in turn.
+            self._turns.release()
+            raise self._unavailable("it did not answer the requests before this one")
 
     async def _failure(self, error: Exception) -> Exception:
+        if isinstance(error, _NO_ANSWERS):
+            self._unanswered_s = time.monotonic()
         if isinstance(error, ResponseError) and str(error).startswith("FENCED"):
             return Fenced()
         if isinstance(error, ReadOnlyError) and self._url.kind == "single":

@@ -1,6 +1,8 @@
 """What a gateway's process does for those who connect and do not ask."""
 
 import asyncio
+import contextlib
+import select
 import socket
 from pathlib import Path
 
@@ -54,3 +56,17 @@ async def test_who_does_not_read_makes_room_for_others(
                 async with aiohttp.ClientSession() as http:
                     async with asyncio.timeout(20), http.get(f"http://{host}:{port}/second") as got:
                         assert len(await got.read()) == 30_000_000
+
+
+async def test_all_devices_of_a_plant_can_connect_at_once(tmp_path: Path) -> None:
+    """Before the loop accepts one of them; the kernel would drop what is too much."""
+    async with listening({**OPTIONS, "mail": f"dir:{tmp_path}"}, "127.0.0.1", 0) as service:
+        host, port = service.addresses[0].split(":")
+        with contextlib.ExitStack() as stack:
+            poll = select.poll()
+            for _ in range(1000):
+                device = stack.enter_context(socket.socket())
+                device.setblocking(False)
+                device.connect_ex((host, int(port)))
+                poll.register(device, select.POLLOUT)
+            assert len(poll.poll(0)) == 1000

@@ -432,7 +432,30 @@ async def test_more_wait_than_can_be_served(tmp_path: Path) -> None:
         await reach_enrolled(store)
         server.signal(signal.SIGSTOP)
         tries = [store.claim(ANN, message(number), NOW_MS) for number in range(500)]
-        answers = await asyncio.gather(*tries, return_exceptions=True)
+        async with asyncio.timeout(30):
+            answers = await asyncio.gather(*tries, return_exceptions=True)
         assert {type(answer) for answer in answers} == {StoreUnavailable}
         server.signal(signal.SIGCONT)
         await store.ping()
+
+
+async def test_many_wait_for_a_server_that_is_slow(tmp_path: Path) -> None:
+    """They wait for seconds altogether, but each answer comes in time."""
+    async with (
+        running(tmp_path / "redis", enable_debug_command="yes") as server,
+        store_at(server) as store,
+    ):
+        await reach_enrolled(store)
+
+        async def slow_down() -> None:
+            while True:
+                await server.tell("DEBUG", "SLEEP", "0.6")
+
+        slow = asyncio.create_task(slow_down())
+        try:
+            async with asyncio.timeout(60):
+                tries = [store.claim(ANN, message(number), NOW_MS) for number in range(600)]
+                assert all(await asyncio.gather(*tries))
+        finally:
+            slow.cancel()
+            await asyncio.wait({slow})
