@@ -111,6 +111,12 @@ export async function startGateway({ dialect = 'article-2016', upstream, options
     await within(closed, 'the gateway has ended');
   };
 
+  const command = async (...words) => {
+    const given = ['-m', 'gateway', ...words, ...store];
+    const { stdout } = await promisify(execFile)(python(), given, { cwd: ROOT, timeout: 60_000 });
+    return stdout.trim();
+  };
+
   // A test that is ended from outside leaves no gateway behind.
   const atExit = () => child.kill('SIGKILL');
   process.once('exit', atExit);
@@ -128,11 +134,9 @@ export async function startGateway({ dialect = 'article-2016', upstream, options
     },
     end,
     /** The code that an operator issues for a device of a user, beside a gateway that `remembers`. */
-    issueCode: async (name, device) => {
-      const given = ['code', 'issue', name, '--device', device, ...store];
-      const { stdout } = await promisify(execFile)(python(), ['-m', 'gateway', ...given], { cwd: ROOT, timeout: 60_000 });
-      return stdout.trim();
-    },
+    issueCode: (name, device) => command('code', 'issue', name, '--device', device),
+    /** The key for the devices on the admin page. */
+    operatorKey: () => command('devices', 'key'),
     restart: async () => {
       await end();
       await start();

@@ -1,8 +1,8 @@
-"""The admin listener: metrics, charts and health checks, on a port of its own.
+"""The admin listener: metrics, charts, health checks and devices, on a port of its own.
 
 It has no login. So it listens on loopback unless a host is given, refuses requests for other host
 names (a page in the operator's browser could use DNS rebinding), and is read-only. It shows no key,
-code, name or plaintext.
+code, name or plaintext. Only ``devices.py`` shows names and revokes, with the operator's key.
 """
 
 import asyncio
@@ -27,9 +27,11 @@ from gateway.keys.keyring import KeyRing
 from gateway.monitoring import metrics
 from gateway.monitoring.audit import hashed, rfc3339
 from gateway.pages import LOOK, add_files, headers, only_for
-from gateway.sessions.management import OpenSession, Operators
+from gateway.sessions.devices import DeviceOperators
+from gateway.sessions.management import OpenSession
 from gateway.stores import Store
 
+from .devices import AdminDevices
 from .figures import Figures, session_stats
 from .history import History
 
@@ -44,7 +46,7 @@ MAX_SHOWN = 100
 _PING_S = 1
 _TIME_MS = re.compile(r"[0-9]{1,15}")
 _HERE = Path(__file__).parent
-_FILES = ("admin.css", "admin.js", "admin.svg", "charts.js", "series.js")
+_FILES = ("admin.css", "admin.js", "admin.svg", "charts.js", "devices.js", "series.js")
 _HEADERS = headers()
 _log = logging.getLogger("certless")
 
@@ -71,7 +73,8 @@ class Admin:
         self._registry = registry
         self._store = store
         self._clock = clock
-        self._operators = Operators(store, keyring, clock)
+        self._operators = DeviceOperators(store, keyring, clock)
+        self._devices = AdminDevices(self._operators, keyring)
         self._history = History(registry, store, clock)
         self._needs_keys = needs_keys
         self._troubles = troubles
@@ -133,6 +136,7 @@ class Admin:
         app.router.add_get("/figures", self._figures)
         app.router.add_get("/healthz", _alive)
         app.router.add_get("/readyz", self._ready)
+        self._devices.add_to(app)
         add_files(app, (LOOK, *(_HERE / name for name in _FILES)))
         return app
 

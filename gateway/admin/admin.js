@@ -17,7 +17,7 @@ const KINDS = [
 ];
 
 const status = document.getElementById('status');
-const table = document.querySelector('table');
+const table = document.getElementById('metrics-table');
 const charts = KINDS.map((kind) => ({ ...kind, chart: new Chart(kind) }));
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycle: 'h23' });
 

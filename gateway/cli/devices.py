@@ -4,10 +4,12 @@ The commands open the gateway's store, which must allow a second process (SQLite
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
 from gateway.config.arguments import add_argument
+from gateway.keys.operator_key import operator_key
 from gateway.logs import on_one_line
 from gateway.sessions.devices import Device, DeviceOperators
 
@@ -48,7 +50,7 @@ def add(commands: Any) -> None:
     issue.set_defaults(run=_issue)
 
     devices = commands.add_parser("devices", help="list and revoke devices")
-    actions = devices.add_subparsers(metavar="list|revoke", required=True)
+    actions = devices.add_subparsers(metavar="list|revoke|key", required=True)
     shown = actions.add_parser("list", help="list the devices that have a name")
     shown.set_defaults(run=_list)
     revoke = actions.add_parser(
@@ -57,7 +59,9 @@ def add(commands: Any) -> None:
     revoke.add_argument("name", metavar="NAME", help="user name")
     revoke.add_argument("device", metavar="DEVICE", help="name of the device")
     revoke.set_defaults(run=_revoke)
-    for command in (issue, shown, revoke):
+    key = actions.add_parser("key", help="print the key for the devices on the admin page")
+    key.set_defaults(run=_key)
+    for command in (issue, shown, revoke, key):
         add_gateway_options(command)
 
 
@@ -94,6 +98,13 @@ def _row(device: Device) -> tuple[str, ...]:
     revoked = "yes" if device.is_revoked else "no"
     until = time_text(device.expires_ms)
     return device.id, device.suite, seen, until, revoked, device.name, on_one_line(device.owner)
+
+
+async def _key(arguments: argparse.Namespace) -> int:
+    # As a pipe reads it; the text for people goes to stderr.
+    sys.stdout.write(operator_key(OfflineGateway(arguments).keyring()) + "\n")
+    print_note("It shows and revokes devices on the admin page. Keep it secret.")
+    return 0
 
 
 async def _revoke(arguments: argparse.Namespace) -> int:

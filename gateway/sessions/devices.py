@@ -124,6 +124,20 @@ class DeviceOperators(Operators):
         """Revoke all tickets of a device and its code, and end its session; whether it had any."""
         tag = await self.tag_of(user)
         had_code = await self._store.end_codes(tag, self._tags.of_device(tag, name)) > 0
+        return await self._end_chains(tag, name) or had_code
+
+    async def revoke_listed(self, device_id: str) -> bool:
+        """As ``revoke_device``, by the id of a device in ``devices``; whether it was valid."""
+        for stored in await self._store.chains(self._clock()):
+            chain = self._opened(stored)
+            if stored.chain_id.hex() == device_id and chain and chain.device:
+                tag, name = stored.user_tag, chain.device
+                await self._tags.opened()
+                await self._store.end_codes(tag, self._tags.of_device(tag, name))
+                return await self._end_chains(tag, name)
+        return False
+
+    async def _end_chains(self, tag: bytes, name: str) -> bool:
         chains = [
             stored.chain_id
             for stored in await self._store.chains(self._clock())
@@ -132,4 +146,4 @@ class DeviceOperators(Operators):
         ]
         for chain_id in chains:
             await self._store.end_chain(chain_id)
-        return had_code or bool(chains)
+        return bool(chains)

@@ -1,6 +1,7 @@
 /** The page of the admin listener in a real browser, of a gateway under real traffic. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from '../limited.js';
+import { Refused, login } from '../../src/index.js';
 import { startGateway, startUpstream } from '../gateway.js';
 import { forge, mistype, peek, visit } from '../traffic.js';
 import { launch } from './chromium.js';
@@ -11,7 +12,7 @@ let gateway;
 let admin;
 before(async () => {
   upstream = await startUpstream();
-  gateway = await startGateway({ upstream: upstream.url, options: ['--admin', '0'] });
+  gateway = await startGateway({ upstream: upstream.url, options: ['--admin', '0'], remembers: true });
   [, admin] = /metrics at (http:\/\/127\.0\.0\.1:\d+\/)/.exec(gateway.log);
   browser = await launch();
 });
@@ -96,6 +97,63 @@ describe('the admin page', () => {
     const light = await background();
     await page.emulateMedia({ colorScheme: 'dark' });
     assert.notEqual(await background(), light);
+    await page.close();
+  });
+
+  test('lists devices with the key of the operator, and revokes one, by the keyboard', async () => {
+    const username = 'plant@example.org';
+    const sessions = [];
+    for (const device of ['pump-7', 'pump-8', 'fan-1']) {
+      const code = await gateway.issueCode(username, device);
+      sessions.push(await login({ url: gateway.url, username, device, code: () => code }));
+    }
+    const { page } = await open();
+    const said = page.locator('#devices-status');
+    const rows = page.locator('#device-table tbody tr');
+    await page.getByLabel('Operator’s key').focus();
+    for (const [typed, answer] of [['x', 'this is not the operator'], ['ключ', 'this is not the operator']]) {
+      await page.keyboard.type(typed);
+      await page.keyboard.press('Enter');
+      await said.filter({ hasText: answer }).waitFor();
+      await page.getByLabel('Operator’s key').fill('');
+    }
+    assert.equal(await rows.count(), 0);
+    await page.keyboard.type(await gateway.operatorKey());
+    await page.keyboard.press('Enter');
+    await said.getByText('3 of 3 devices are shown.').waitFor();
+    assert.equal(await page.getByLabel('Operator’s key').inputValue(), '');
+    assert.deepEqual(await rows.locator('th').allInnerTexts(), ['fan-1', 'pump-7', 'pump-8']);
+    for (const width of [360, 1440]) {
+      await page.setViewportSize({ width, height: 900 });
+      assert.ok((await page.evaluate(() => document.scrollingElement.scrollWidth)) <= width);
+    }
+
+    // The filter has the focus.
+    await page.keyboard.type('PUMP');
+    await said.getByText('2 of 3 devices are shown.').waitFor();
+    const button = page.getByRole('button', { name: `Revoke pump-7 of ${username}` });
+    // From the filter: the button to update, the region that scrolls, the first button.
+    for (let i = 0; i < 3; i += 1) await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    const dialog = page.getByRole('dialog', { name: `Revoke pump-7 of ${username}?` });
+    await dialog.waitFor();
+    await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'hidden' });
+    assert.ok(await button.evaluate((element) => element === document.activeElement));
+    assert.equal((await sessions[0].fetch('/echo')).status, 200);
+    await page.keyboard.press('Enter');
+    await dialog.waitFor();
+    // The focus is on Cancel, so that a second Enter does no harm.
+    await page.keyboard.press('Shift+Tab');
+    await page.keyboard.press('Enter');
+    await said.getByText(`pump-7 of ${username} is revoked.`).waitFor();
+    assert.match(await rows.nth(0).innerText(), /^pump-7\s+revoked\s/);
+    await assert.rejects(sessions[0].fetch('/echo'), Refused);
+    assert.equal((await sessions[1].fetch('/echo')).status, 200);
+    await page.getByLabel('Find').fill('');
+    await page.getByRole('button', { name: 'Update' }).click();
+    await said.getByText('3 of 3 devices are shown.').waitFor();
+    for (const session of sessions) await session.close().catch(() => {});
     await page.close();
   });
 

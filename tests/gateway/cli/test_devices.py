@@ -2,15 +2,23 @@
 
 import json
 import re
+import socket
 import stat
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from beside import Beside, gateway_beside
 
 from certless.client import Client, CodeNotAccepted, Refused, TicketNotAccepted, TicketNotKept
+from gateway.admin.devices import AdminDevices
+from gateway.clock import system_clock
+from gateway.keys.keyring import KeyRing
+from gateway.sessions.devices import DeviceOperators
+from gateway.stores.memory.store import MemoryStore
 
 HEAD = "ID SUITE SEEN UNTIL REVOKED DEVICE USER"
 HOUR_MS = 3_600_000
@@ -266,3 +274,75 @@ async def test_a_device_that_was_never_there_is_revoked_by_its_code(beside: Any)
         await here.issued("fan-7", "--device", "p-1")
         assert (await here.certless("devices", "revoke", "fan-7", "p-1")).status == 0
         assert (await here.certless("devices", "revoke", "fan-7", "p-1")).status == 1
+
+
+# --- the admin page ---
+
+
+async def test_the_key_of_the_operator_shows_and_revokes_devices(
+    beside: Any, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with beside(admin=listener) as here, here.client(tickets=tmp_path / "t") as device:
+            code = await here.issued("fan-7", "--device", "p-1")
+            await device.login("fan-7", code=code, device="p-1")
+            await issued(here, "again", "--device", "p-1")
+            ran = await here.certless("devices", "key")
+            assert ran.status == 0
+            assert re.fullmatch(r"[0-9a-f]{64}\n", ran.out)
+            allowed = {"Authorization": f"Bearer {ran.out.strip()}"}
+            for headers in (
+                {},
+                {"Authorization": "Bearer "},
+                {"Authorization": ran.out.strip()},
+                {"Authorization": "Bearer " + "0" * 64},
+                {"Authorization": "Bearer \u00fc"},
+                {"Cookie": f"key={ran.out.strip()}"},
+            ):
+                async with here.at.http.get(url + "/devices", headers=headers) as answer:
+                    assert answer.status == 401
+                    assert await answer.json() == {"error": "this is not the operator's key"}
+                async with here.at.http.post(
+                    url + "/devices/revoke", headers=headers, data="0" * 32
+                ) as answer:
+                    assert answer.status == 401
+            async with here.at.http.get(url + "/devices", headers=allowed) as answer:
+                assert answer.headers["Cache-Control"] == "no-store"
+                assert "Access-Control-Allow-Origin" not in answer.headers
+                listed = (await answer.json())["devices"]
+            shown = [(one["name"], one["owner"], one["is_revoked"]) for one in listed]
+            assert shown == [("p-1", "Fan-7", False), ("p-1", "fan-7", False)]
+            assert (await device.get("/echo")).status == 200
+            for sent, status in ((listed[0]["id"], 200), (listed[1]["id"], 404), ("x" * 99, 404)):
+                async with here.at.http.post(
+                    url + "/devices/revoke", headers=allowed, data=sent
+                ) as answer:
+                    assert answer.status == status
+            # All tickets of the device are revoked, and its session has ended.
+            with pytest.raises(Refused):
+                await device.get("/echo")
+            async with here.at.http.get(url + "/devices", headers=allowed) as answer:
+                listed = (await answer.json())["devices"]
+            assert [one["is_revoked"] for one in listed] == [True, True]
+            async with here.at.http.options(
+                url + "/devices/revoke", headers={"Origin": "http://evil.example"}
+            ) as answer:
+                assert answer.status == 405
+                assert "Access-Control-Allow-Headers" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("127.0.0.1", 401), ("::1", 401), ("::ffff:127.0.0.1", 401), ("192.0.2.7", 403), (None, 403)],
+)
+async def test_devices_are_for_clients_on_the_same_machine(
+    address: str | None, status: int
+) -> None:
+    ring = KeyRing.ephemeral()
+    app = web.Application()
+    AdminDevices(DeviceOperators(MemoryStore(), ring, system_clock), ring).add_to(app)
+    asked = make_mocked_request("GET", "/devices", app=app).clone(remote=address or "")
+    handler = (await app.router.resolve(asked)).handler
+    answer = await handler(asked)
+    assert answer.status == status
