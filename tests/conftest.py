@@ -142,6 +142,26 @@ def vault_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return server.emptied()
 
 
+@pytest.fixture(scope="session")
+def durable_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
+    """One Redis for all tests that writes each change to its disk before it answers."""
+    options = {"appendonly": "yes", "appendfsync": "always"}
+    server = RedisProcess(tmp_path_factory.mktemp("durable-redis"), options)
+    asyncio.run(server.start())
+    yield server
+    server.kill()
+
+
+@pytest.fixture(params=["table", "redis"])
+def vault_pool(request: pytest.FixtureRequest) -> str | None:
+    """The option ``pool`` of a vault. Each test runs with a table and with an empty Redis."""
+    if request.param == "table":
+        return None
+    server: RedisProcess = request.getfixturevalue("durable_redis")
+    asyncio.run(server.tell("FLUSHALL"))
+    return server.url
+
+
 @pytest.fixture
 def vault_key(tmp_path: Path) -> Path:
     """The path of the key file of the vault's server."""

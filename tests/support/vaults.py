@@ -14,6 +14,8 @@ from vault_peer import VaultPeer
 import vault
 from certless import Client
 from vault import Notice
+from vault.server.server import VaultServer
+from vault.server.setup import SERVER
 
 REQUIRE = {"/vault/*": "ecdh-gcm"}
 
@@ -25,6 +27,7 @@ class RunningVault:
     gateway: InProcess
     clock: SetClock
     stack: AsyncExitStack
+    server: VaultServer
     notices: list[tuple[str, Notice]] = field(default_factory=list)
 
     async def peer(self, username: str = "ann@example.org", **options: Any) -> VaultPeer:
@@ -37,9 +40,14 @@ class RunningVault:
 
 @asynccontextmanager
 async def running(
-    database: str, key_file: Path, *, require: dict[str, str] = REQUIRE, **options: Any
+    database: str,
+    key_file: Path,
+    *,
+    require: dict[str, str] = REQUIRE,
+    blocks: dict[str, Any] | None = None,
+    **options: Any,
 ) -> AsyncIterator[RunningVault]:
-    """The vault on ``database``. ``options`` are those of the gateway."""
+    """The vault on ``database``. ``options`` are those of the gateway, ``blocks`` of the vault."""
     app, clock = web.Application(), SetClock()
     notices: list[tuple[str, Notice]] = []
 
@@ -52,6 +60,7 @@ async def running(
         key_file=key_file,
         notify=notify,
         clock=clock,
+        **(blocks or {}),
     )
     # A test can log in more often than a person.
     limits: dict[str, Any] = {"mail_limit": 1000, "logins_per_user": "none"}
@@ -59,4 +68,4 @@ async def running(
         running_gateway(app, require=require, **{**limits, **options}) as gateway,
         AsyncExitStack() as stack,
     ):
-        yield RunningVault(gateway, clock, stack, notices)
+        yield RunningVault(gateway, clock, stack, app[SERVER], notices)

@@ -38,6 +38,7 @@ async def create(parts: Parts, call: Call) -> bytes:
         password_wrap=parts.key.seal("password wrap", call.account, password.wrap),
         recovery_proof=proof,
         recovery_wrap=asked.recovery.wrap,
+        bucket=parts.buckets.present(),
     )
     async with parts.database.transaction() as transaction:
         before = await transaction.account(call.account)

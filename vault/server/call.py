@@ -14,6 +14,7 @@ from vault.core.account import Owner
 from vault.core.errors import Malformed
 from vault.core.primitives import SEED_BYTES, SigningKey, is_signature
 
+from .buckets import Buckets
 from .errors import Conflict, Refused
 from .notices import Event, Notice, Notify
 from .server_key import ServerKey
@@ -41,6 +42,7 @@ class Parts:
     clock: Callable[[], int]
     notify: Notify
     end_session: Callable[[str, str], Awaitable[None]]
+    buckets: Buckets
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Event: TypeAlias = Literal["created", "guessed", "reset", "deleted"]
+Event: TypeAlias = Literal["created", "guessed", "reset", "deleted", "expires"]
 
 _SUBJECTS: dict[Event, str] = {
     "created": "A vault was created for you",
     "guessed": "Wrong passwords for your vault",
     "reset": "A reset of your vault was requested",
     "deleted": "Your vault was deleted",
+    "expires": "Open your vault to keep its data",
 }
 _TEXTS: dict[Event, str] = {
     "created": (
@@ -37,12 +38,21 @@ _TEXTS: dict[Event, str] = {
         "Your vault and all its data were deleted. The request was signed by your vault.\n"
         "If that was not you, a person or a program has one of your vault's secrets.\n"
     ),
+    "expires": (
+        "You have not opened your vault for a long time. In {days} days, its data expires, and is "
+        "deleted later.\n"
+        "\n"
+        "To keep it, open your vault before that time.\n"
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What all addresses of a user must learn. ``hours`` is the time until a reset is due."""
+    """What all addresses of a user must learn.
+
+    ``hours`` is the time until a reset is due, or until the data expires.
+    """
 
     event: Event
     hours: int = 0
@@ -54,7 +64,7 @@ class Notice:
     @property
     def text(self) -> str:
         """The body of a mail."""
-        return _TEXTS[self.event].format(hours=self.hours)
+        return _TEXTS[self.event].format(hours=self.hours, days=self.hours // 24)
 
 
 # Sends a notice to all addresses of the user with this name. It raises if it cannot.

@@ -7,16 +7,33 @@ from aiohttp import web
 
 import certless
 from vault.core.account import EXPORT_LABEL, Owner
+from vault.core.block_exchanges import Reserve
 from vault.core.errors import VaultError
 from vault.core.exchanges import ErrorBody
 
-from . import accounts, changes, devices, notes, unlocking
+from . import accounts, blocks, changes, devices, metas, notes, unlocking
+from .blocks import BlockParts
 from .call import SIGNATURE_FIELD, Call, Parts
 from .errors import ERRORS, SuiteRequired
+from .reservations import Reservations
 
 CONTENT_TYPE = "application/msgpack"
 
 Handler: TypeAlias = Callable[[Parts, Call], Awaitable[bytes]]
+_AiohttpHandler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
+# The body is all that a handler of blocks gets of a request: no user, no session.
+BlockHandler: TypeAlias = Callable[[BlockParts, bytes], Awaitable[bytes]]
+
+RESERVE = ("POST", "/blocks/reserve")
+BLOCK_ROUTES: dict[tuple[str, str], BlockHandler] = {
+    ("GET", "/blocks"): blocks.parameters,
+    RESERVE: blocks.reserve,
+    ("POST", "/blocks/put"): blocks.put,
+    ("POST", "/blocks/get"): blocks.get,
+    ("POST", "/blocks/renew"): blocks.renew,
+    ("POST", "/blocks/retire"): blocks.retire,
+    ("POST", "/blocks/check"): blocks.check_stored,
+}
 
 # The method and the target below the prefix.
 ROUTES: dict[tuple[str, str], Handler] = {
@@ -37,6 +54,8 @@ ROUTES: dict[tuple[str, str], Handler] = {
     ("DELETE", "/devices"): devices.sign_out,
     ("GET", "/note"): notes.read,
     ("PUT", "/note"): notes.write,
+    ("GET", "/meta"): metas.read,
+    ("PUT", "/meta"): metas.write,
     ("POST", "/reset"): accounts.request_reset,
     ("DELETE", "/reset"): accounts.cancel_reset,
 }
@@ -48,27 +67,64 @@ def add_routes(app: web.Application, prefix: str, realm: str, parts: Parts) -> N
         app.router.add_route(method, prefix + target, _handler(handler, realm, parts))
 
 
-def _handler(
-    handler: Handler, realm: str, parts: Parts
-) -> Callable[[web.Request], Awaitable[web.Response]]:
+def add_block_routes(
+    app: web.Application, prefix: str, realm: str, parts: BlockParts, reservations: Reservations
+) -> None:
+    """Add the routes of blocks. ``reservations`` counts the ids that a user reserves."""
+    for (method, target), handler in BLOCK_ROUTES.items():
+        counted = reservations if (method, target) == RESERVE else None
+        handle = _block_handler(handler, realm, parts, counted)
+        app.router.add_route(method, prefix + target, handle)
+
+
+def _handler(handler: Handler, realm: str, parts: Parts) -> _AiohttpHandler:
     async def handle(request: web.Request) -> web.Response:
         try:
             body = await handler(parts, await _call(request, realm))
         except VaultError as error:
             return refusal(error)
-        if not body:
-            return web.Response(status=204)
-        return web.Response(body=body, content_type=CONTENT_TYPE)
+        return _response(body)
 
     return handle
 
 
-async def _call(request: web.Request, realm: str) -> Call:
+def _block_handler(
+    handler: BlockHandler, realm: str, parts: BlockParts, reservations: Reservations | None
+) -> _AiohttpHandler:
+    async def handle(request: web.Request) -> web.Response:
+        try:
+            session = _session(request)
+            body = await request.read()
+            if reservations is not None:
+                asked = Reserve.parse(body)
+                reservations.count(Owner(session.user, realm).account, asked.count)
+            # From here on, nothing knows the user.
+            del session, request
+            return _response(await handler(parts, body))
+        except VaultError as error:
+            return refusal(error)
+
+    return handle
+
+
+def _response(body: bytes) -> web.Response:
+    if not body:
+        return web.Response(status=204)
+    return web.Response(body=body, content_type=CONTENT_TYPE)
+
+
+def _session(request: web.Request) -> certless.Session:
     """Raises: SuiteRequired."""
-    session = request.get(certless.SESSION)
+    session: certless.Session | None = request.get(certless.SESSION)
     # ``require`` of the gateway refuses such requests before. This holds without it as well.
     if session is None or session.strength != "hardened":
         raise SuiteRequired("the vault needs a hardened suite: log in by ecdh-gcm or rsa-gcm")
+    return session
+
+
+async def _call(request: web.Request, realm: str) -> Call:
+    """Raises: SuiteRequired."""
+    session = _session(request)
     try:
         exported = session.export(EXPORT_LABEL)
     except certless.ExporterUnavailable:

@@ -8,6 +8,7 @@ from protocol.common.primitives import P256_ORDER, Point, hkdf, hmac_sha256
 from vault.core.account import KEY_BYTES, label, lp
 from vault.core.errors import Malformed, VaultError
 from vault.core.password import SALT_BYTES
+from vault.core.tokens import permit
 from vault.core.wraps import IV_BYTES, seal, unseal
 
 # The use of a sealed value. It opens for this use only.
@@ -31,12 +32,13 @@ class Verifier:
 
 
 class ServerKey:
-    """Seals values, each for one account and use, and makes salts for users without an account."""
+    """Seals values, each for one account and use, and computes salts of decoys and permits."""
 
     def __init__(self, key: bytes) -> None:
         """``key`` is 32 random bytes."""
         self._seal_key = hkdf(key, b"", label("server seal"), KEY_BYTES)
         self._decoy_key = hkdf(key, b"", label("server decoys"), KEY_BYTES)
+        self._permit_key = hkdf(key, b"", label("server permits"), KEY_BYTES)
         self.id = hkdf(key, b"", label("server key id"), _ID_BYTES)
         decoy = random_verifier()
         self._decoy = self.seal_verifier(_NOBODY, decoy.w0.to_bytes(_W0_BYTES), decoy.big_l)
@@ -69,6 +71,10 @@ class ServerKey:
     def decoy_salt(self, account: bytes) -> bytes:
         """The salt of a user without an account (VAULT §6.1)."""
         return hmac_sha256(self._decoy_key, label("decoy salt") + lp(account))[:SALT_BYTES]
+
+    def permit(self, block_id: bytes, bucket: int) -> bytes:
+        """The permit to put a block with this id (VAULT §18.2)."""
+        return permit(self._permit_key, block_id, bucket)
 
 
 def random_scalar() -> int:

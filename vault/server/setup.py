@@ -1,7 +1,5 @@
 """``vault.setup``: the vault in an aiohttp application behind the gateway."""
 
-import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -12,17 +10,22 @@ from aiohttp import web
 import certless
 from certless import ConfigError
 from protocol.hardened.suites import DEFAULT_REALM
+from vault.core.expiry import FRAME_S
 
+from .application import INTERVAL_S, SIZE
+from .buckets import Buckets
 from .call import Parts
-from .errors import Unavailable
+from .expiring_accounts import Usernames
 from .key_file import read_or_make
 from .notices import Notify
-from .routes import add_routes
+from .reservations import IDS_PER_HOUR, Reservations
+from .routes import add_block_routes, add_routes
+from .server import BlockOptions, VaultServer
 from .server_key import ServerKey
 from .store.database import Database
 
 DEFAULT_PREFIX = "/vault"
-_SWEEP_INTERVAL_S = 3600
+SERVER = web.AppKey("vault", VaultServer)
 
 
 def _now_ms() -> int:
@@ -38,6 +41,12 @@ def setup(
     prefix: str = DEFAULT_PREFIX,
     realm: str = DEFAULT_REALM,
     clock: Callable[[], int] = _now_ms,
+    frame_s: int = FRAME_S,
+    pool: str | None = None,
+    apply_interval_s: float = INTERVAL_S,
+    apply_size: int = SIZE,
+    ids_per_hour: int = IDS_PER_HOUR,
+    usernames: Usernames | None = None,
 ) -> None:
     """Add the vault to ``app``; call ``certless.setup`` for the same ``app`` as well.
 
@@ -48,6 +57,14 @@ def setup(
                   of the SQLite database and ``.key``
     ``realm``     the realm of ``certless.setup``
     ``clock``     the time in milliseconds since 1970
+    ``frame_s``   the length of a bucket in seconds: blocks live for one to two of them after their
+                  last renewal. It can never change for a database
+    ``pool``      ``redis://HOST:PORT/DB`` for the changes of blocks that wait to be applied;
+                  default: a table of the database
+    ``apply_interval_s``, ``apply_size``  apply the pool after this time, or with so many changes
+    ``ids_per_hour``  how many ids of blocks a user can reserve in an hour
+    ``usernames``     ``async for name in usernames()`` gives the names of all users, so that they
+                      get a warning before their data expires; default: no warnings
 
     Every path below ``prefix`` must demand a hardened suite:
     ``certless.setup(app, ..., require={"/vault/*": "ecdh-gcm"})``. The vault refuses other sessions
@@ -55,18 +72,19 @@ def setup(
     """
     store = Database(database)
     key = ServerKey(read_or_make(_key_path(store, key_file)))
-    parts = Parts(store, key, clock, notify, partial(certless.end_session, app))
+    buckets = Buckets(clock, frame_s)
+    parts = Parts(store, key, clock, notify, partial(certless.end_session, app), buckets)
+    options = BlockOptions(frame_s, pool, apply_interval_s, apply_size)
+    server = VaultServer(parts, options, realm, usernames)
 
     async def lifespan(_: web.Application) -> AsyncIterator[None]:
-        await store.open(key.id)
-        sweeper = asyncio.create_task(_keep_sweeping(parts))
-        yield
-        sweeper.cancel()
-        await asyncio.wait([sweeper])
-        await store.close()
+        async with server.running():
+            yield
 
+    app[SERVER] = server
     app.cleanup_ctx.append(lifespan)
     add_routes(app, prefix, realm, parts)
+    add_block_routes(app, prefix, realm, server.blocks, Reservations(clock, ids_per_hour))
 
 
 def _key_path(store: Database, key_file: str | Path | None) -> Path:
@@ -77,11 +95,3 @@ def _key_path(store: Database, key_file: str | Path | None) -> Path:
             "servers on one PostgreSQL share the vault's key: name its file with key_file"
         )
     return store.file.with_name(f"{store.file.name}.key")
-
-
-async def _keep_sweeping(parts: Parts) -> None:
-    while True:
-        with contextlib.suppress(Unavailable):
-            async with parts.database.transaction() as transaction:
-                await transaction.sweep(parts.clock())
-        await asyncio.sleep(_SWEEP_INTERVAL_S)

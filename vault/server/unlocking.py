@@ -21,6 +21,7 @@ from vault.core.wraps import Kind
 
 from .call import DECOY_KEY, Call, Parts
 from .errors import Refused
+from .expiring_accounts import used
 from .server_key import ServerKey, Unsealable, Verifier, random_scalar, random_verifier
 from .store.records import StoredAccount, StoredRun
 from .store.transaction import Transaction
@@ -88,6 +89,7 @@ async def confirm(parts: Parts, call: Call) -> bytes:
             right = parts.key.open("run", call.account, run.confirm, run.run)
             if equal(asked.confirm, right) and account is not None:
                 await transaction.put_attempts(call.account, Attempts())
+                await used(parts, transaction, account)
                 wrap = parts.key.open("password wrap", call.account, account.password_wrap)
                 opened = _opened(account, wrap)
     # Raised after the commit, because the run is used up.
@@ -126,6 +128,7 @@ async def _by_proof(
         if is_right and account is not None and secret is not None:
             if kind == "temporary":
                 await transaction.put_temporary(call.account, None)
+            await used(parts, transaction, account)
             opened = _opened(account, secret.wrap)
         elif kind == "temporary":
             await transaction.count_wrong_proof(call.account, TEMPORARY_ATTEMPTS)

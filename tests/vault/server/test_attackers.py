@@ -4,9 +4,11 @@ import asyncio
 import secrets
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import documents
 import pytest
+from block_peer import random_meta
 from gateways import Raw
 from sqlalchemy import select
 from vault_peer import KDF, Reply, VaultPeer, password_secrets, salt_of
@@ -16,6 +18,7 @@ from protocol.common.primitives import sha256
 from protocol.hardened.spake2 import M_BYTES
 from vault.core import spake2plus
 from vault.core.account import AccountKey
+from vault.core.block_exchanges import PutMeta
 from vault.core.errors import WrongSecret
 from vault.core.exchanges import (
     BeginRun,
@@ -30,18 +33,15 @@ from vault.core.exchanges import (
 from vault.core.messages import CommitChange, CreateAccount
 from vault.core.wraps import WRAP_BYTES, unwrap
 from vault.server.key_file import read_or_make
-from vault.server.routes import ROUTES
+from vault.server.routes import BLOCK_ROUTES
+from vault.server.routes import ROUTES as ACCOUNT_ROUTES
 from vault.server.server_key import ServerKey, random_scalar
 from vault.server.store.database import Database
 from vault.server.store.tables import METADATA
 
+ROUTES = [*ACCOUNT_ROUTES, *BLOCK_ROUTES]
 PASSWORD, OTHER = "correct horse battery", "staple"
-# The server has no routes of blocks yet.
-TABLE = [
-    row
-    for row in documents.table(documents.read("spec/VAULT.md"), "14. Routes")
-    if not row[0].split()[1].startswith(("/blocks", "/meta"))
-]
+TABLE = documents.table(documents.read("spec/VAULT.md"), "14. Routes")
 SIGNED = [(row[0].split()[0], row[0].split()[1]) for row in TABLE if row[1] == "yes"]
 
 
@@ -74,6 +74,8 @@ async def bodies_of(ann: VaultPeer) -> dict[tuple[str, str], bytes]:
         ("DELETE", "/devices"): DeleteDevice(ann.revision, device).serialize(),
         ("GET", "/note"): b"",
         ("PUT", "/note"): PutNote(sha256(sealed), sealed).serialize(),
+        ("GET", "/meta"): b"",
+        ("PUT", "/meta"): PutMeta(b"", random_meta()).serialize(),
         ("DELETE", "/reset"): Revision(ann.revision).serialize(),
     }
 
@@ -408,6 +410,7 @@ async def test_a_revoked_device_reads_and_changes_nothing(
     for method, target in SIGNED:
         bodies = {
             ("PUT", "/note"): PutNote(b"", b"\x01" * 4_125).serialize(),
+            ("PUT", "/meta"): PutMeta(b"", random_meta()).serialize(),
             ("DELETE", "/account"): Revision(device.revision).serialize(),
         }
         given = bodies.get((method, target), b"")
@@ -431,7 +434,7 @@ async def test_classic_is_refused_by_the_gateway(vault_url: str, vault_key: Path
 
 @pytest.mark.parametrize("options", [{}, {"public": [f"{m} /vault/*" for m in ("GET", "PUT")]}])
 async def test_without_the_demand_the_vault_itself_refuses(
-    vault_url: str, vault_key: Path, options: dict[str, list[str]]
+    vault_url: str, vault_key: Path, options: dict[str, Any]
 ) -> None:
     async with running(
         vault_url, vault_key, require={}, suites=("ecdh-gcm", "classic"), **options

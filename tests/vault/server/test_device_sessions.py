@@ -11,6 +11,7 @@ from vaults import RunningVault
 
 from vault.core.exchanges import DeleteDevice
 from vault.core.messages import CommitChange
+from vault.server.buckets import Buckets
 from vault.server.call import Call, Parts
 from vault.server.changes import commit
 from vault.server.devices import sign_out
@@ -63,7 +64,9 @@ async def server(vaults: RunningVault, vault_url: str, vault_key: Path) -> Async
         if len(made.ended) == 1:
             raise RuntimeError("the store of the gateway does not answer")
 
-    parts = Parts(database, ServerKey(read_or_make(vault_key)), vaults.clock, mail, end)
+    parts = Parts(
+        database, ServerKey(read_or_make(vault_key)), vaults.clock, mail, end, Buckets(vaults.clock)
+    )
     made = Server(ann, database, parts, device)
     yield made
     await database.close()

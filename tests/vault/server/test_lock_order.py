@@ -14,6 +14,7 @@ from vaults import RunningVault
 from protocol.common.primitives import Point
 from vault.core.attempts import FORGOTTEN_AFTER_MS, Attempts
 from vault.core.exchanges import BeginRun, ConfirmRun, Run
+from vault.server.buckets import Buckets
 from vault.server.call import Call, Parts
 from vault.server.errors import Refused
 from vault.server.key_file import read_or_make
@@ -68,7 +69,11 @@ async def two(vaults: RunningVault, vault_url: str, vault_key: Path) -> AsyncIte
     await ann.create("correct horse battery")
     databases = Database(vault_url), Database(vault_url)
     key = ServerKey(read_or_make(vault_key))
-    yield Two(ann, Parts(databases[0], key, vaults.clock, ignored, ignored), databases[1])
+    yield Two(
+        ann,
+        Parts(databases[0], key, vaults.clock, ignored, ignored, Buckets(vaults.clock)),
+        databases[1],
+    )
     for database in databases:
         await database.close()
 

@@ -12,6 +12,7 @@ from vaults import RunningVault
 from vault.core.exchanges import BeginRun, ConfirmRun, Run
 from vault.core.spake2plus import Transcript, prover_confirmations, prover_share
 from vault.server.accounts import create, request_reset
+from vault.server.buckets import Buckets
 from vault.server.call import Call, Parts
 from vault.server.errors import Conflict, Exists, Refused
 from vault.server.key_file import read_or_make
@@ -95,7 +96,14 @@ async def unlocked(
     ann = await vaults.peer()
     await ann.create(PASSWORD)
     database = Interrupted(url, lambda: meanwhile(ann))
-    parts = Parts(database, ServerKey(read_or_make(key_file)), vaults.clock, ignored, ignored)
+    parts = Parts(
+        database,
+        ServerKey(read_or_make(key_file)),
+        vaults.clock,
+        ignored,
+        ignored,
+        Buckets(vaults.clock),
+    )
     parameters = await ann.parameters()
     secrets = password_secrets(PASSWORD, parameters.salt, parameters.kdf, ann.owner)
     share = prover_share(secrets.w0, X)
@@ -137,7 +145,14 @@ async def test_a_creation_does_not_replace_an_account_that_was_created_meanwhile
 ) -> None:
     ann, thief = await vaults.peer(), await vaults.peer()
     database = Paused(vault_url, lambda: ann.create(PASSWORD))
-    parts = Parts(database, ServerKey(read_or_make(vault_key)), vaults.clock, ignored, ignored)
+    parts = Parts(
+        database,
+        ServerKey(read_or_make(vault_key)),
+        vaults.clock,
+        ignored,
+        ignored,
+        Buckets(vaults.clock),
+    )
     body = thief.creation(OTHER).serialize()
     late = Call(thief.owner, "session", thief.exported, "PUT", "/vault/account", body)
     try:
@@ -160,7 +175,14 @@ async def test_a_slow_mail_starts_no_reset_of_an_account_that_has_changed(
         await ann.request_reset()
         await ann.cancel_reset()
 
-    parts = Parts(database, ServerKey(read_or_make(vault_key)), vaults.clock, slow_mail, ignored)
+    parts = Parts(
+        database,
+        ServerKey(read_or_make(vault_key)),
+        vaults.clock,
+        slow_mail,
+        ignored,
+        Buckets(vaults.clock),
+    )
     asked = Call(ann.owner, "session", bytes(32), "POST", "/vault/reset", b"")
     try:
         with pytest.raises(Conflict):

@@ -2,7 +2,7 @@
 
 import documents
 
-from vault.server import changes, unlocking
+from vault.server import application, changes, reservations, unlocking
 from vault.server.errors import ERRORS
 
 SPEC = documents.read("spec/VAULT.md")
@@ -23,6 +23,11 @@ def test_a_class_comes_after_its_subclasses() -> None:
 def test_the_limits_and_times_of_the_server() -> None:
     limits = {row[0]: row[1] for row in documents.table(SPEC, "16. Limits")}
     assert limits["open runs of an account"] == str(unlocking.MAX_RUNS)
+    assert limits["ids that a user can reserve in an hour, unless set"] == "200,000"
+    assert reservations.IDS_PER_HOUR == 200_000
     words = " ".join(SPEC.split())
+    minutes, size = application.INTERVAL_S // 60, application.SIZE
+    assert f"every {minutes} minutes, or when the pool has {size:,} changes, unless set" in words
+    assert f"batches of at most {application._BATCH}, one transaction each" in words
     assert f"for {unlocking.RUN_LIFETIME_MS // 1000} s." in words
     assert f"dropped after {changes.STAGE_LIFETIME_MS // HOUR_MS} hours" in words

@@ -15,6 +15,7 @@ from certless import ConfigError
 from vault.core.attempts import Attempts
 from vault.server.errors import Unavailable
 from vault.server.store.database import Database
+from vault.server.store.migrations import STEPS
 from vault.server.store.records import Stage, StoredAccount, StoredDevice, StoredRun, TemporaryKey
 
 ANN, BOB = b"a" * 32, b"b" * 32
@@ -134,17 +135,28 @@ async def test_deletion_takes_everything_of_the_account_and_nothing_of_others(
         for name in (ANN, BOB):
             await at.add_account(account(name))
             await at.put_note(name, b"note")
+            await at.put_meta(name, b"meta")
             await at.put_stage(name, Stage(b"body", 1000))
             await at.put_temporary(name, TemporaryKey(b"p" * 32, b"w" * 61, 1000))
             await at.put_device(name, device(b"d"))
             await at.attempts(name)
             await at.add_run(replace(run(1, name), run=name[:16]), 8)
-    tables = ("accounts", "notes", "stages", "temporary_keys", "devices", "attempts", "runs")
+    tables = (
+        "accounts",
+        "notes",
+        "metas",
+        "stages",
+        "temporary_keys",
+        "devices",
+        "attempts",
+        "runs",
+    )
     async with database.transaction() as at:
         await at.delete_account(ANN)
     async with database.transaction() as at:
         assert await at.account(ANN) is None
         assert await at.note(BOB) == b"note"
+        assert await at.meta(BOB) == b"meta"
         assert await at.stage(BOB) == Stage(b"body", 1000)
         assert await at.temporary(BOB) == TemporaryKey(b"p" * 32, b"w" * 61, 1000)
         assert await at.devices(BOB) == [device(b"d")]
@@ -267,9 +279,10 @@ async def test_a_later_database_is_refused_and_an_earlier_one_is_updated(vault_u
         await at.add_account(account())
     # Two processes at once: one of them runs the step.
     second = Database(vault_url)
-    await asyncio.gather(database.open(KEY_ID, (step,)), second.open(KEY_ID, (step,)))
+    steps = (*STEPS, step)
+    await asyncio.gather(database.open(KEY_ID, steps), second.open(KEY_ID, steps))
     assert await rows_of(database, "vault_planted") == 0
-    with pytest.raises(ConfigError, match="has version 2, and this program knows versions up to 1"):
+    with pytest.raises(ConfigError, match="has version 3, and this program knows versions up to 2"):
         await database.open(KEY_ID)
     async with database.transaction() as at:
         assert await at.account(ANN) == account()
@@ -282,7 +295,7 @@ async def test_a_step_that_fails_changes_nothing(vault_url: str) -> None:
     await database.open(KEY_ID)
     broken = ("CREATE TABLE vault_planted (id INTEGER PRIMARY KEY)", "CREATE NONSENSE")
     with pytest.raises(Unavailable):
-        await database.open(KEY_ID, (broken,))
+        await database.open(KEY_ID, (*STEPS, broken))
     await database.open(KEY_ID)
     with pytest.raises(Unavailable):
         await rows_of(database, "vault_planted")

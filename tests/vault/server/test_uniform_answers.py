@@ -25,6 +25,7 @@ from vault.core.exchanges import BeginRun, ConfirmRun, DeviceProof, Proof, Run
 from vault.core.spake2plus import prover_share
 from vault.core.unlock_secrets import UnlockSecret
 from vault.server import accounts, unlocking
+from vault.server.buckets import Buckets
 from vault.server.call import Call, Parts
 from vault.server.key_file import read_or_make
 from vault.server.routes import Handler, refusal
@@ -103,7 +104,7 @@ async def server(vault_url: str, vault_key: Path) -> AsyncIterator[Server]:
         await at.add_account(stored)
         await at.put_temporary(ANN.account, TemporaryKey(proof, b"w" * 61, until_ms))
         await at.put_device(ANN.account, device)
-    yield Server(Parts(database, key, clock, ignored, ignored), clock)
+    yield Server(Parts(database, key, clock, ignored, ignored, Buckets(clock)), clock)
     await database.close()
 
 

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.engine import Connection
@@ -15,12 +15,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from certless import ConfigError
 from vault.server.errors import Unavailable
 
+from .block_transaction import BlockTransaction, Lock
 from .migrations import STEPS, Step, migrate
+from .rewriting import rewrite
 from .transaction import Transaction
 
 _BUSY_TIMEOUT_S = 10
 # A commit that was answered is on the disk. Deleted values are overwritten with zeros.
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+
+
+class BlockDatabase(Protocol):
+    """A database as the handlers of blocks see it: without accounts."""
+
+    def blocks(self, lock: Lock = "none") -> AbstractAsyncContextManager[BlockTransaction]: ...
 
 
 class Database:
@@ -54,6 +62,22 @@ class Database:
         """
         async with _errors_named(), self._engine.begin() as connection:
             yield Transaction(connection)
+
+    @asynccontextmanager
+    async def blocks(self, lock: Lock = "none") -> AsyncIterator[BlockTransaction]:
+        """A transaction on the tables of blocks, which cannot read or write an account.
+
+        Raises: Unavailable.
+        """
+        async with _errors_named(), self._engine.begin() as connection:
+            transaction = BlockTransaction(connection)
+            await transaction.take(lock)
+            yield transaction
+
+    async def rewrite(self) -> None:
+        """Write the tables again in the order of their keys. Raises: Unavailable."""
+        async with _errors_named(), self._engine.connect() as connection:
+            await rewrite(connection)
 
 
 @asynccontextmanager

@@ -3,13 +3,15 @@
 from dataclasses import dataclass, field
 
 from vault.core.messages import SecretPart
+from vault.core.tokens import Hashes
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAccount:
     """An account. ``verifier`` is w0 and L.
 
-    The verifier and the wrap of the password are sealed under the key of the server.
+    The verifier and the wrap of the password are sealed under the key of the server. ``bucket`` is
+    that of the last use, and ``warned_bucket`` the one for which a warning was mailed.
     """
 
     account: bytes
@@ -22,6 +24,8 @@ class StoredAccount:
     recovery_proof: bytes
     recovery_wrap: bytes
     reset_hour: int | None = None
+    bucket: int | None = None
+    warned_bucket: int | None = None
 
     @property
     def recovery(self) -> SecretPart:
@@ -73,3 +77,18 @@ class StoredRun:
     session: str
     confirm: bytes = field(repr=False)
     until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlock:
+    """A block. The hashes are those of its tokens."""
+
+    id: bytes
+    bucket: int
+    hashes: Hashes
+    block: bytes = field(repr=False)
+
+    def is_same(self, other: "StoredBlock") -> bool:
+        """Whether both are the same block, perhaps with other buckets."""
+        mine, theirs = (self.id, self.hashes, self.block), (other.id, other.hashes, other.block)
+        return mine == theirs

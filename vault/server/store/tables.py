@@ -2,7 +2,12 @@
 
 No table has the name of a user, and no column has a time that the server does not need. Times are
 milliseconds since 1970, unless the name says otherwise.
+
+The tables of blocks have no column that names an account, and no order of writing: in SQLite, their
+rows are in the order of the keys (WITHOUT ROWID). In PostgreSQL, ``rewrite`` brings them into it.
 """
+
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -17,6 +22,8 @@ from sqlalchemy import (
 )
 
 METADATA = MetaData()
+# In the order of ``Hashes``.
+HASH_COLUMNS = ("write_hash", "read_hash", "renew_hash")
 
 
 def _of_account() -> Column[bytes]:
@@ -41,6 +48,10 @@ ACCOUNTS = Table(
     Column("recovery_wrap", LargeBinary, nullable=False),
     # The hour of the request, as hours since 1970.
     Column("reset_hour", BigInteger),
+    # The bucket of the last use (VAULT §22). A sweep sets it where it is empty.
+    Column("bucket", BigInteger),
+    # The value of ``bucket`` for which a warning was mailed.
+    Column("warned_bucket", BigInteger),
 )
 
 NOTES = Table(
@@ -101,6 +112,74 @@ RUNS = Table(
     Column("confirm", LargeBinary, nullable=False),
     Column("until_ms", BigInteger, nullable=False),
     Index("vault_runs_by_account", "account"),
+)
+
+METAS = Table(
+    "vault_metas",
+    METADATA,
+    _of_account(),
+    Column("meta", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+
+def _of_block() -> list[Column[Any]]:
+    """A block as the server keeps it. ``block`` is the last column, so a scan need not read it."""
+    hashes = (Column(name, LargeBinary, nullable=False) for name in HASH_COLUMNS)
+    return [
+        Column("id", LargeBinary, primary_key=True),
+        Column("bucket", BigInteger, nullable=False),
+        *hashes,
+        Column("block", LargeBinary, nullable=False),
+    ]
+
+
+BLOCKS = Table(
+    "vault_blocks",
+    METADATA,
+    *_of_block(),
+    Index("vault_blocks_by_bucket", "bucket", "id"),
+    sqlite_with_rowid=False,
+)
+
+# Blocks that have expired. ``bucket`` is that of the move.
+ARCHIVE = Table(
+    "vault_archive",
+    METADATA,
+    *_of_block(),
+    Index("vault_archive_by_bucket", "bucket", "id"),
+    sqlite_with_rowid=False,
+)
+
+# Hashes of the ids of deleted blocks, with the bucket of the deletion.
+TOMBSTONES = Table(
+    "vault_tombstones",
+    METADATA,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("bucket", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The changes of blocks that were not applied yet: the state of each changed block. ``kind`` is that
+# of ``pending.py``.
+POOL = Table(
+    "vault_pool",
+    METADATA,
+    Column("id", LargeBinary, primary_key=True),
+    Column("kind", Integer, nullable=False),
+    Column("bucket", BigInteger, nullable=False),
+    *(Column(name, LargeBinary) for name in HASH_COLUMNS),
+    Column("block", LargeBinary),
+    sqlite_with_rowid=False,
+)
+
+# One row: the frame of all buckets in this database, and the bucket of the last sweep.
+EXPIRY = Table(
+    "vault_expiry",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("frame_s", BigInteger, nullable=False),
+    Column("bucket", BigInteger),
 )
 
 # One row: the version of the tables, and the name of the key that seals values in them.

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from vault.core.attempts import FORGOTTEN_AFTER_MS, Attempts
 
 from .records import Stage, StoredAccount, StoredDevice, StoredRun, TemporaryKey
-from .tables import ACCOUNTS, ATTEMPTS, DEVICES, NOTES, RUNS, STAGES, TEMPORARY
+from .tables import ACCOUNTS, ATTEMPTS, DEVICES, METAS, NOTES, RUNS, STAGES, TEMPORARY
 
 
 class Transaction:
@@ -45,7 +45,7 @@ class Transaction:
 
     async def delete_account(self, account: bytes) -> None:
         """Delete the account with all its data and all its runs."""
-        for table in (DEVICES, TEMPORARY, STAGES, NOTES):
+        for table in (DEVICES, TEMPORARY, STAGES, NOTES, METAS):
             await self._connection.execute(delete(table).where(table.c.account == account))
         await self.forget_unlocking(account)
         await self._connection.execute(delete(ACCOUNTS).where(ACCOUNTS.c.account == account))
@@ -61,6 +61,13 @@ class Transaction:
 
     async def put_note(self, account: bytes, note: bytes | None) -> None:
         await self._put(NOTES, account, None if note is None else {"note": note})
+
+    async def meta(self, account: bytes) -> bytes | None:
+        row = await self._first(select(METAS).where(METAS.c.account == account))
+        return None if row is None else bytes(row["meta"])
+
+    async def put_meta(self, account: bytes, meta: bytes | None) -> None:
+        await self._put(METAS, account, None if meta is None else {"meta": meta})
 
     async def stage(self, account: bytes) -> Stage | None:
         row = await self._first(select(STAGES).where(STAGES.c.account == account))
@@ -140,6 +147,17 @@ class Transaction:
         await self._connection.execute(delete(RUNS).where(RUNS.c.account == account))
 
     # --- old rows ---
+
+    async def begin_buckets(self, bucket: int) -> None:
+        """Give ``bucket`` to the accounts that have none, because they are from before buckets."""
+        has_none = ACCOUNTS.c.bucket.is_(None)
+        await self._connection.execute(update(ACCOUNTS).where(has_none).values(bucket=bucket))
+
+    async def accounts_below(self, bucket: int, most: int) -> list[bytes]:
+        """The names of at most ``most`` accounts with an earlier bucket."""
+        old = select(ACCOUNTS.c.account).where(ACCOUNTS.c.bucket < bucket)
+        query = old.order_by(ACCOUNTS.c.account).limit(most)
+        return [bytes(name) for name in (await self._connection.execute(query)).scalars()]
 
     async def sweep(self, now_ms: int) -> None:
         """Delete what has expired, except rows that another transaction has locked.
