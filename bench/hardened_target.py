@@ -81,6 +81,11 @@ class HardenedTarget(Target):
         answer = await self._post("/session/confirm", message.serialize("msgpack"))
         return ServerConfirmation.parse("msgpack", answer)
 
+    async def send(self, envelope: Envelope) -> Envelope:
+        """The response to a sealed message."""
+        answer = await self._post("/message", envelope.serialize("msgpack"))
+        return Envelope.parse("msgpack", answer)
+
     async def open_session(self) -> ClientSession:
         """A new session."""
         awaited, address = await self.request_code()
@@ -99,8 +104,7 @@ class HardenedTarget(Target):
 
     async def check(self) -> None:
         envelope, pending = seal_order(await self.open_session(), self._pair)
-        answer = await self._post("/message", envelope.serialize("msgpack"))
-        opened = pending.open(Envelope.parse("msgpack", answer), 0)
+        opened = pending.open(await self.send(envelope), 0)
         assert json.loads(opened.body) == ORDER
 
 

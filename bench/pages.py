@@ -12,7 +12,7 @@ from bench.parts import PARTS
 from bench.results import RESULTS, ROOT, Result, Results, read_results
 from bench.sizing import Costs
 
-PAGES = ("bench/README.md", "docs/sizing.md", "README.md")
+PAGES = ("bench/README.md", "docs/sizing.md", "docs/vault.md", "README.md")
 # In a table of README.md that has other rows.
 _SUITES = re.compile(r"(?<=\n)(\| 1 KiB messages per second and core \|).*")
 _BLOCK = re.compile(r"(<!-- bench: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

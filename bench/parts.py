@@ -13,6 +13,7 @@ from bench.messages import run
 from bench.results import Row, Rows, Size
 from bench.stalls import stalls
 from bench.streams import streams
+from bench.vault import vault
 from bench.workers import workers
 
 
@@ -128,6 +129,18 @@ PARTS = {
             Column("ms", "median ms", 1),
             Column("worst_ms", "worst ms", 1),
             Column("held_ms", "page held, ms"),
+        ),
+    ),
+    "vault": Part(
+        "the vault",
+        run(vault),
+        (
+            Column("rate", "per second", 1, spread=True),
+            Column("cpu_us", "CPU µs each"),
+            Column("ms", "ms", spread=True),
+            Column("held_ms", "page held, ms", spread=True),
+            Column("mib", "memory, MiB"),
+            Column("kib", "size, KiB"),
         ),
     ),
 }

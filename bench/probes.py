@@ -7,6 +7,7 @@ Each probe prints one line of JSON.
 ``keys``      resident memory of the key objects of one of COUNT sessions
 ``sessions``  resident memory of one of COUNT enrolled sessions, with its keys
 ``messages``  resident memory of each claimed message in COUNT sessions
+``guess``     CPU time and memory of one guess of a vault password
 
 The pairs come from 64 primes: each pair of primes gives another modulus. These RSA pairs need as
 much memory as others, but are fast to make. Each key is used once, as in a session.
@@ -33,6 +34,8 @@ from gateway.stores.memory.store import MemoryStore
 from protocol.classic.freshness import MAX_MESSAGES
 from protocol.common.codes import mint_code, mint_token, session_id
 from protocol.common.primitives import RsaPrivateKey, RsaPublicKey
+from vault.core.account import Owner
+from vault.core.password import KDFS, SALT_BYTES, STRONGEST_KDF, PasswordSecrets
 
 OAEP = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
 
@@ -142,6 +145,16 @@ async def message_memory(count: int) -> dict[str, float]:
     return {"bytes": (resident_bytes() - before) / count / MAX_MESSAGES}
 
 
+def guess(count: int) -> dict[str, float]:
+    """One guess: Argon2id, and the comparison with the verifier costs nothing beside it."""
+    owner, salt = Owner("ann@example.org", "certless"), secrets.token_bytes(SALT_BYTES)
+    start_s = time.process_time()
+    for number in range(count):
+        PasswordSecrets.derive(f"guess {number}", salt, STRONGEST_KDF, owner)
+    cpu_ms = (time.process_time() - start_s) / count * 1000
+    return {"ms": cpu_ms, "mib": KDFS[STRONGEST_KDF].memory_kib / 1024}
+
+
 def main() -> None:
     what, count = sys.argv[1], int(sys.argv[2])
     match what:
@@ -149,6 +162,8 @@ def main() -> None:
             result = rsa_operations(count)
         case "keygen":
             result = keygen(count)
+        case "guess":
+            result = guess(count)
         case "keys" | "sessions":
             result = asyncio.run(session_memory(count, what == "sessions"))
         case "messages":

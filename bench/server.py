@@ -1,8 +1,9 @@
 """The aiohttp server under measurement: one JSON echo, alone or behind Certless.
 
-``python -m bench.server [--certless] [--uvloop] [--key-pool-size N] [--store URL] [--limits]``
-prints ``{"port": ...}``, then ``{"address": ..., "code": ...}`` for each login, and ends when its
-standard input ends. ``--limits`` uses the default limits, and the loopback is a trusted proxy.
+``python -m bench.server [--certless] [--uvloop] [--key-pool-size N] [--store URL] [--limits]
+[--vault FOLDER]`` prints ``{"port": ...}``, then ``{"address": ..., "code": ...}`` for each login,
+and ends when its standard input ends. ``--limits`` uses the default limits, and the loopback is a
+trusted proxy. ``--vault`` adds a vault with its database in the folder.
 """
 
 import argparse
@@ -34,6 +35,17 @@ async def echo(request: web.Request) -> web.Response:
     return web.json_response(await request.json())
 
 
+def _add_vault(app: web.Application, folder: str) -> None:
+    """A vault that mails nothing."""
+    # Here, because the other rows need no database.
+    import vault  # noqa: PLC0415
+
+    async def notify(username: str, notice: vault.Notice) -> None:
+        pass
+
+    vault.setup(app, database=f"sqlite:{folder}/vault.db", notify=notify)
+
+
 # The limits are off, because the speed of logins is measured, except for the flood.
 NO_LIMITS: dict[str, Any] = dict.fromkeys(RATES, "none")
 DEFAULT_LIMITS = {"trusted_proxies": ("127.0.0.1",)}
@@ -44,6 +56,8 @@ async def serve(args: argparse.Namespace) -> None:
     app = web.Application()
     app.router.add_post(ROUTE, echo)
     limits: dict[str, Any] = DEFAULT_LIMITS if args.limits else NO_LIMITS
+    if args.vault:
+        _add_vault(app, args.vault)
     if args.certless:
         setup(
             app,
@@ -72,6 +86,7 @@ def main() -> None:
     parser.add_argument("--store", default="memory:")
     parser.add_argument("--key-file")
     parser.add_argument("--limits", action="store_true")
+    parser.add_argument("--vault", metavar="FOLDER")
     args = parser.parse_args()
     loop_factory = uvloop.new_event_loop if args.uvloop else None
     with asyncio.Runner(loop_factory=loop_factory) as runner:

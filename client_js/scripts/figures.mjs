@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { launch, newVisitor, startSite } from '../test/browser/chromium.js';
+import { watchBlocks } from './blocks.mjs';
 
 const runs = Number(process.argv[2] ?? 30);
 const names = process.argv.slice(3);
@@ -14,26 +15,6 @@ function figures(times) {
   const sorted = [...times].sort((a, b) => a - b);
   const [median, worst] = [sorted[sorted.length >> 1], sorted[sorted.length - 1]];
   return `median ${median.toFixed(1)} ms, worst ${worst.toFixed(1)} ms (${times.length} runs)`;
-}
-
-/** Runs in the page: `longestBlock()` is the longest time since its last call in which the page was blocked. */
-function watchBlocks() {
-  let blockMs = 0;
-  let last = performance.now();
-  const beat = new MessageChannel();
-  beat.port1.onmessage = () => {
-    blockMs = Math.max(blockMs, performance.now() - last);
-    last = performance.now();
-    beat.port2.postMessage(null);
-  };
-  beat.port2.postMessage(null);
-  Object.assign(window, {
-    longestBlock: () => {
-      const ms = blockMs;
-      blockMs = 0;
-      return ms;
-    },
-  });
 }
 
 /**
