@@ -149,7 +149,7 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     watch, audit, admin = options.get("watch"), options.get("audit"), options.get("admin")
     directory, transport = people(options)
     second_check = SecondCheck(directory, _check_webhook(options, chosen.clock))
-    backend = store if isinstance(store, Store) else store_from_url(store, chosen.clock)
+    backend = _store(store, options.get("ticket_store"), chosen.clock)
     keyring = _keyring(store, options.get("key_file"))
 
     events = Events(*([watch] if watch else []))
@@ -251,6 +251,14 @@ def _check_webhook(options: SetupOptions, clock: Clock) -> CheckWebhook | None:
     if url is None:
         return None
     return check_webhook(url, None if file is None else Path(file), timeout_s, clock)
+
+
+def _store(store: str | Store, ticket_store: str | None, clock: Clock) -> Store:
+    if not isinstance(store, Store):
+        return store_from_url(store, clock, ticket_store)
+    if ticket_store is not None:
+        raise ConfigError("a ticket store goes with the URL of a Redis, not with a Store")
+    return store
 
 
 def _keyring(store: str | Store, key_file: str | Path | None) -> KeyRing:

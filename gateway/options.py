@@ -36,6 +36,7 @@ class SetupOptions(TypedDict, total=False):
     mail_from: str
     mail_helo: str | None
     store: str | Store
+    ticket_store: str | None
     key_file: str | Path | None
     audit: str | Path | None
     admin: str | socket.socket | None

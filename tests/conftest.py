@@ -162,6 +162,19 @@ def vault_pool(request: pytest.FixtureRequest) -> str | None:
     return server.url
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def tickets_url(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """The URL of a new ticket store. Each test runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        # A folder that the tests delete, in place of the memory of the machine.
+        monkeypatch.setattr("gateway.stores.tickets.history.MEMORY", tmp_path)
+        return f"sqlite:{tmp_path / 'tickets.db'}"
+    server: PostgresqlProcess = request.getfixturevalue("postgresql_server")
+    return server.emptied()
+
+
 @pytest.fixture
 def vault_key(tmp_path: Path) -> Path:
     """The path of the key file of the vault's server."""

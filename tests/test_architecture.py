@@ -217,7 +217,7 @@ def test_the_gateway_has_no_crypto_of_its_own(path: Path) -> None:
 @each_of_gateway
 def test_only_those_who_wire_it_know_which_store_it_is(path: Path) -> None:
     stores = {n for n in known_modules(path) if n.startswith("gateway.stores.")}
-    concrete = {n for n in stores if n.split(".")[2] in ("memory", "sqlite", "redis")}
+    concrete = {n for n in stores if n.split(".")[2] in ("memory", "sqlite", "redis", "tickets")}
     assert concrete == set() or package_of(module(path)) in KNOW_STORES
 
 

@@ -79,7 +79,7 @@ async def watched_workers(
     url = options["store"]
     key_file = options.get("key_file")
     keyring = KeyRing.chosen(Path(key_file) if key_file else None, default_key_file(url))
-    store = store_from_url(url)
+    store = store_from_url(url, ticket_store=options.get("ticket_store"))
     with _folder() as folder:
         admin = Admin(
             place,

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.clock import system_clock
 from gateway.config.arguments import add_argument
@@ -18,11 +19,14 @@ from gateway.keys.key_file import KeyFile
 from gateway.keys.keyring import VARIABLE, KeyRing
 from gateway.sessions.devices import DeviceOperators
 from gateway.stores import Store
-from gateway.stores.urls import default_key_file, sqlite_path, store_from_url
+from gateway.stores.urls import default_key_file, sqlite_path, store_from_url, ticketed_store
 from gateway.users.directory import Account, AnyAddress, Directory, TomlDirectory
 from protocol.common.codes import normalise_username
 from protocol.common.errors import RejectedMessage
 from protocol.hardened.suites import ECDH_GCM
+
+if TYPE_CHECKING:
+    from gateway.stores.redis.ticketed import TicketedRedisStore
 
 
 class NotFound(GatewayError):
@@ -35,6 +39,7 @@ class OfflineGateway:
     def __init__(self, arguments: argparse.Namespace) -> None:
         options = read_config(Path(arguments.config)) if arguments.config else {}
         self._store = arguments.store or options.get("store")
+        self._ticket_store = arguments.ticket_store or options.get("ticket_store")
         self._key_file = arguments.key_file or options.get("key_file")
         self._users = arguments.users or options.get("users")
         self._any_address = options.get("any_address") and not arguments.users
@@ -44,11 +49,29 @@ class OfflineGateway:
     async def store(self) -> AsyncIterator[Store]:
         """The store, opened. Raises: ConfigError, StoreUnavailable."""
         url = self._url()
-        if path := sqlite_path(url):
-            _must_exist(path, "--store")
-        store = store_from_url(url)
+        for option, place in (("--store", url), ("--ticket-store", self._ticket_store or "")):
+            if path := sqlite_path(place):
+                _must_exist(path, option)
+        store = store_from_url(url, ticket_store=self._ticket_store)
         try:
             await store.open()
+            yield store
+        finally:
+            await store.close()
+
+    @asynccontextmanager
+    async def ticketed_store(self) -> AsyncIterator["TicketedRedisStore"]:
+        """The store with its ticket store, also if its tickets cannot be used.
+
+        Raises: ConfigError, StoreUnavailable.
+        """
+        if self._ticket_store is None:
+            raise ConfigError("say which one: --config gateway.toml, or --ticket-store URL")
+        if path := sqlite_path(self._ticket_store):
+            _must_exist(path, "--ticket-store")
+        store = ticketed_store(self._url(), self._ticket_store)
+        try:
+            await store.connect()
             yield store
         finally:
             await store.close()
@@ -156,5 +179,5 @@ def _must_exist(path: Path, option: str) -> None:
 def add_gateway_options(command: argparse.ArgumentParser) -> None:
     """Add the options that say which gateway."""
     command.add_argument("--config", metavar="FILE", help="gateway.toml of the gateway")
-    for name in ("store", "key_file", "users"):
+    for name in ("store", "ticket_store", "key_file", "users"):
         add_argument(command, name)

@@ -16,6 +16,7 @@ from gateway.sessions.management import GoodTicket, OpenSession, Operators
 from gateway.users.passwords import hash_password
 from gateway.users.users_file import set_password_hash
 
+from . import ticket_store
 from .listing import print_note, print_table, time_text
 from .offline_gateway import NotFound, OfflineGateway, account_in_file, add_gateway_options
 
@@ -41,12 +42,13 @@ def add(commands: Any) -> None:
     tickets = commands.add_parser(
         "tickets", help="list and revoke tickets, which open sessions without a code"
     )
-    actions = tickets.add_subparsers(metavar="list|revoke", required=True)
+    actions = tickets.add_subparsers(metavar="list|revoke|accept|forget", required=True)
     tickets_list = actions.add_parser("list", help="list the valid tickets")
     tickets_list.set_defaults(run=_list_tickets)
     ticket_revoke = actions.add_parser("revoke", help="revoke a ticket and end its session")
     ticket_revoke.add_argument("id", metavar="ID", help="ID of the ticket, from `tickets list`")
     ticket_revoke.set_defaults(run=_revoke_ticket)
+    ticket_store.add(actions)
 
     users = commands.add_parser("users", help="passwords of users, and their tags in logs")
     actions = users.add_subparsers(metavar="tag|set-password", required=True)

@@ -69,7 +69,7 @@ def read_config(path: Path) -> dict[str, Any]:
         if option.is_path and name in options:
             options[name] = str(path.parent / options[name])
     for scheme in ("sqlite:", "dir:"):
-        for name in ("store", "mail"):
+        for name in ("store", "ticket_store", "mail"):
             if str(options.get(name, "")).startswith(scheme):
                 options[name] = scheme + str(path.parent / options[name].removeprefix(scheme))
     for table in (options, options.get("channels", {})):

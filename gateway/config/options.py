@@ -140,6 +140,13 @@ PART_OPTIONS: dict[str, Option] = {
         default="memory:",
         metavar="URL",
     ),
+    "ticket_store": TextOption(
+        section=Section.STORAGE,
+        help="keep tickets here if `store` is in Redis: `sqlite:PATH` or `postgresql://HOST/NAME`",
+        more="Then devices resume after Redis has lost its data ([redis.md](redis.md#tickets))",
+        shown_default="in `store`",
+        metavar="URL",
+    ),
     "key_file": TextOption(
         section=Section.STORAGE,
         help="keys that seal the records in the store; created at the first start",

@@ -31,7 +31,12 @@ async def check_configuration(service: Service) -> AsyncIterator[Finding]:
     """Errors, contradictions and missing limits in the options."""
     options = {name: value for name, value in service.options.items() if name != "listen"}
     # Do not create a key file or an audit log; the store has its own check.
-    create_nothing = {"store": default_of("store"), "key_file": None, "audit": None}
+    create_nothing = {
+        "store": default_of("store"),
+        "ticket_store": None,
+        "key_file": None,
+        "audit": None,
+    }
     await asyncio.to_thread(application, {**options, **create_nothing})
     settings = service.settings
     source = service.config.name if service.config else "the command line"

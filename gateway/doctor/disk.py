@@ -23,11 +23,11 @@ _OVER_A_NETWORK = frozenset(
 )
 
 
-def examine_place(path: Path) -> Iterator[Finding]:
-    """The problems of this place; nothing if there are none."""
+def examine_place(path: Path, option: str = "--store") -> Iterator[Finding]:
+    """The problems of the place that ``option`` names; nothing if there are none."""
     folder = path.parent
     if not folder.is_dir():
-        yield fix(ABOUT, f"there is no folder {folder}: create it, or set another --store")
+        yield fix(ABOUT, f"there is no folder {folder}: create it, or set another {option}")
         return
     # SQLite creates files next to the store, so the folder must be writable.
     if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
@@ -41,7 +41,7 @@ def examine_place(path: Path) -> Iterator[Finding]:
         yield warn(
             ABOUT,
             f"{folder} is on a network file system ({kind}), where SQLite cannot lock the file: "
-            "use a local disk, or a store in Redis",
+            "use a local disk, or a server of a database",
         )
 
 

@@ -11,11 +11,14 @@ from urllib.parse import urlsplit
 
 from gateway.config.options import default_of
 from gateway.keys.keyring import VARIABLE
+from gateway.stores.urls import default_key_file, sqlite_path
 
 from . import Finding, Service, fix, ok, warn
 
 ABOUT = "files"
 _WEBHOOK_FILE = "webhook:@"
+# Options that can contain a password.
+_URLS = ("mail", "store", "ticket_store", "second_check")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +88,13 @@ def _chgrp(path: Path, status: os.stat_result, new_mode: int) -> str:
 
 def _files_of(service: Service) -> Iterator[_File]:
     options = service.options
-    scheme, _, rest = options.get("store", default_of("store")).partition(":")
+    stores = [options.get("store", default_of("store")), options.get("ticket_store") or ""]
     keys = options.get("key_file")
-    if scheme == "sqlite":
-        if not os.environ.get(VARIABLE):
-            keys = keys or f"{rest}.key"
+    if not os.environ.get(VARIABLE):
+        keys = keys or default_key_file(stores[0])
+    for path in filter(None, map(sqlite_path, stores)):
         for ending in ("", "-wal", "-shm"):
-            yield _File(Path(rest + ending), "sessions and sealed keys", 0o077)
+            yield _File(Path(f"{path}{ending}"), "sessions and sealed keys", 0o077)
     if keys:
         yield _File(Path(keys), "keys of the store", 0o077)
     if options.get("users"):
@@ -105,7 +108,7 @@ def _files_of(service: Service) -> Iterator[_File]:
     if options.get("audit") and not Path(options["audit"]).is_dir():
         yield _File(Path(options["audit"]), "names and addresses of users", 0o027)
     if service.config:
-        urls = (str(options.get(name, "")) for name in ("mail", "store", "second_check"))
+        urls = (str(options.get(name, "")) for name in _URLS)
         if any(map(_holds_a_secret, (*urls, *channels.values()))):
             yield _File(service.config, "it holds a password", 0o027)
         else:

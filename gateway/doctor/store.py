@@ -17,6 +17,7 @@ from gateway.stores.sqlite.store import SqliteStore
 from gateway.stores.urls import default_key_file, is_redis, sqlite_path, store_from_url
 
 from . import Finding, Service, disk, fix, ok, warn
+from .tickets import examine_tickets, is_created
 
 ABOUT = "store"
 KEYS = "keys"
@@ -28,22 +29,32 @@ _NOWHERE = "no key file"
 async def check_store(service: Service) -> AsyncIterator[Finding]:
     """Whether it stores and returns a record, and whether its keys fit."""
     url, key_file = service.option("store"), service.option("key_file")
+    # Checks that both go together.
+    store_from_url(url, ticket_store=service.option("ticket_store"))
     path = sqlite_path(url)
     if path is not None:
         found = _sqlite(path, key_file)
     elif is_redis(url):
-        found = _redis(url, key_file, service.settings.window_ms / 1000)
+        found = _redis(service)
     else:
-        store_from_url(url)
         yield warn(ABOUT, "memory: a restart ends every session; sqlite:PATH and Redis keep them")
         return
     async for finding in found:
         yield finding
 
 
-async def _redis(url: str, key_file: str | None, window_s: float) -> AsyncIterator[Finding]:
-    store = store_from_url(url)
-    keys = await asyncio.to_thread(_keys, key_file, None)
+async def _redis(service: Service) -> AsyncIterator[Finding]:
+    url, ticket_store = service.option("store"), service.option("ticket_store")
+    if path := sqlite_path(ticket_store or ""):
+        for finding in await asyncio.to_thread(
+            lambda: list(disk.examine_place(path, "--ticket-store"))
+        ):
+            yield finding
+    if ticket_store is not None and not await is_created(url, ticket_store):
+        store = store_from_url(url)
+    else:
+        store = store_from_url(url, ticket_store=ticket_store)
+    keys = await asyncio.to_thread(_keys, service.option("key_file"), None)
     if keys.name == _NOWHERE:
         yield fix(KEYS, f"gateways on one Redis share keys: set --key-file or {VARIABLE}")
     # Imported late: store_from_url has checked that redis-py is installed.
@@ -51,8 +62,11 @@ async def _redis(url: str, key_file: str | None, window_s: float) -> AsyncIterat
 
     async for finding in _contract(store, "Redis", keys):
         yield finding
-    async for finding in examine_redis(url, window_s):
+    async for finding in examine_redis(url, service.settings.window_ms / 1000):
         yield finding
+    if ticket_store is not None:
+        async for finding in examine_tickets(url, ticket_store):
+            yield finding
 
 
 async def _sqlite(path: Path, key_file: str | None) -> AsyncIterator[Finding]:

@@ -492,8 +492,9 @@ class HardenedStoreContract:
         again = replace(RESUMED, user_tag=new)
         assert not await store.open_resumed(RESUMED, FIRST_CHAIN)
         await store.add_handshake(BEN, LOGIN, EXPIRES_MS, new)
+        other_chain = replace(again, chain_id=salt("chain"), ticket_hash=b"3" * 32)
         with pytest.raises(RateLimited):
-            await store.open_login(replace(again, caps=SessionCaps(1, 0, NOW_MS)))
+            await store.open_login(replace(other_chain, caps=SessionCaps(1, 0, NOW_MS)))
         assert await store.open_resumed(again, FIRST_CHAIN)
         assert await store.end_user(USER) == 0
         assert await store.load(BEN, NOW_MS) == RESUMED.sealed

@@ -84,16 +84,31 @@ class PostgresqlProcess:
 
     def emptied(self) -> str:
         """The URL of the database, after every table in it was dropped."""
-        self._run("SET lock_timeout = '10s'; DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        self.run("SET lock_timeout = '10s'; DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         return self.url
 
     def checkpoint(self) -> None:
         """Write everything to the files."""
-        self._run("CHECKPOINT")
+        self.run("CHECKPOINT")
 
-    def _run(self, sql: str) -> None:
-        command = [program("psql"), "-h", str(self.folder), "-U", "vault", "-qc", sql, "postgres"]
-        subprocess.run(command, check=True, timeout=60, capture_output=True)
+    def run(self, sql: str) -> str:
+        """What psql prints for ``sql``."""
+        return self._client("psql", "-XAtqc", sql, "postgres")
+
+    def dump(self) -> str:
+        """The database as SQL that replaces it."""
+        return self._client("pg_dump", "--clean", "--if-exists", "postgres")
+
+    def load(self, dump: str) -> None:
+        """Replace the database by a dump."""
+        self._client("psql", "-Xqv", "ON_ERROR_STOP=1", "postgres", text=dump)
+
+    def _client(self, name: str, *arguments: str, text: str = "") -> str:
+        command = [program(name), "-h", str(self.folder), "-U", "vault", *arguments]
+        ran = subprocess.run(
+            command, capture_output=True, text=True, input=text, timeout=60, check=True
+        )
+        return ran.stdout
 
     def stop(self) -> None:
         if self._process is not None:

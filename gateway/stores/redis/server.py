@@ -83,6 +83,7 @@ class RedisServer(Store):
         try:
             await self._check_server()
             await self._raise_fence()
+            await self._check_tickets()
         except BaseException:
             await self.close()
             raise
@@ -108,6 +109,15 @@ class RedisServer(Store):
                 f"(maxmemory-policy {policy}): set it to noeviction, or add ?eviction=accepted"
             )
 
+    async def _check_tickets(self) -> None:
+        """Check that no ticket store belongs to these gateways. Raises: ConfigError."""
+        if (await self._run("ticket_fence"))[1] is not None:
+            raise ConfigError(
+                f"the gateways of Redis at {self._url.where} keep tickets in a ticket store: set "
+                "the same --ticket-store; without one, add another ?name= to --store, and "
+                "everybody must log in again"
+            )
+
     # --- the fence ---
 
     @property
@@ -126,8 +136,8 @@ class RedisServer(Store):
         self._generation = found
         if is_news:
             _log.warning(
-                "Redis at %s was restarted, replaced or emptied: all earlier sessions, logins and "
-                "tickets have ended",
+                "Redis at %s was restarted, replaced or emptied: all earlier sessions and logins "
+                "have ended, and all tickets that are not in a ticket store",
                 self._url.where,
             )
 

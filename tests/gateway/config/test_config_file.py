@@ -153,8 +153,9 @@ def test_paths_are_relative_to_the_file(path: Path) -> None:
     options = read(
         path,
         'users = "users.toml"\nkey_file = "keys/a.key"\nstore = "sqlite:data/a.db"\n'
-        'mail = "dir:mails"\naudit = "audit.jsonl"',
+        'mail = "dir:mails"\naudit = "audit.jsonl"\nticket_store = "sqlite:t.db"',
     )
+    assert options["ticket_store"] == f"sqlite:{folder / 't.db'}"
     assert Path(options["audit"]) == folder / "audit.jsonl"
     assert Path(options["users"]) == folder / "users.toml"
     assert Path(options["key_file"]) == folder / "keys" / "a.key"

@@ -455,6 +455,37 @@ async def test_a_store_in_redis(patient: Patient, tmp_path: Path) -> None:
     assert line.endswith("; does it run, and is --store right?")
 
 
+async def test_a_ticket_store_beside_redis(
+    patient: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.stores.tickets.history.MEMORY", tmp_path)
+    async with redis_servers.running(tmp_path / "redis") as server:
+        changes = {"store": server.url, "key_file": "keys", "ticket_store": "sqlite:tickets.db"}
+        patient.write(**changes)
+        found = await patient.examine()
+        assert found.about("tickets") == ["ok the ticket store will be created at the first start"]
+        file = patient.folder / "tickets.db"
+        assert not file.exists()
+        async with serving(patient):
+            found = await patient.examine()
+            assert found.status == 0
+            (line,) = found.about("tickets")
+            assert line.startswith("ok the ticket store is the one that Redis knows")
+        file.chmod(0o644)
+        assert any("tickets.db" in one for one in (await patient.examine()).about("files"))
+        file.chmod(0o600)
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute("UPDATE certless_ticket_fence SET generation = 'x', position = 5")
+        assert any("restored backup" in one for one in (await patient.examine()).about("store"))
+        patient.write(**{**changes, "ticket_store": "sqlite:none/tickets.db"})
+        assert any(
+            "another --ticket-store" in one for one in (await patient.examine()).about("store")
+        )
+    patient.write(ticket_store="sqlite:tickets.db")
+    (line,) = (await patient.examine()).about("store")
+    assert line.startswith("fix a ticket store goes with a store in Redis")
+
+
 async def test_a_user_of_redis_who_may_no_more_than_the_documents_say(
     patient: Patient, tmp_path: Path
 ) -> None:

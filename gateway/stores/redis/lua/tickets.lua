@@ -1,5 +1,9 @@
 -- Opens hardened sessions, and stores the chains of tickets (PROTOCOL 2.8). The record of a chain
 -- contains its tickets; the record of a ticket is the id of its chain.
+--
+-- With a ticket store (STORAGE 4) chains and tickets are there. Redis then has the session of each
+-- chain, and the record ticket_fence: the generation of the ticket store, its last position that
+-- Redis has seen, and the position up to which no claim opens a session any more ("settled").
 
 ---- common
 -- `o` has the fields of NewSession or NewChain, and the lifetimes of the keys.
@@ -28,8 +32,30 @@ end
 
 local function open(o)
     put('session', o.session_id, o.user, o.expires_ms, o.ttl_ms, 'sealed', o.sealed)
-    if o.chain_id ~= '' then
+    if o.position then
+        local name = key('chain_session', o.chain_id)
+        redis.call('HSET', name, 'session', o.session_id, 'position', o.position)
+        -- As long as a session of an earlier claim could live.
+        redis.call('PEXPIRE', name, o.claim_ttl_ms)
+    elseif o.chain_id ~= '' then
         put_chain(o)
+    end
+end
+
+local ticket_fence = key('ticket_fence', '')
+
+-- Whether a claim of the ticket store can still open its session.
+local function is_current(o)
+    local generation, settled = get(ticket_fence, 'generation', 'settled')
+    return generation == o.generation and tonumber(o.position) > tonumber(settled)
+end
+
+-- Notes that Redis has seen a position of the ticket store. A full Redis allows it, because the
+-- first write needs no memory.
+local function see(field, position, ttl_ms)
+    redis.call('PEXPIRE', ticket_fence, ttl_ms)
+    if tonumber(redis.call('HGET', ticket_fence, field)) < tonumber(position) then
+        redis.call('HSET', ticket_fence, field, position)
     end
 end
 
@@ -37,8 +63,11 @@ end
 put_chain(named_arguments(2))
 return 1
 
----- open_login (KEYS: handshake; ARGV: the new session, named)
+---- open_login (KEYS: handshake; ARGV: the new session and maybe its claim, named)
 local o = named_arguments(2)
+if o.position and not is_current(o) then
+    return -1
+end
 local user, code, device = get(KEYS[2], 'user', 'code', 'device')
 local fits = user == o.user
 local slot = o.user .. (device or '')
@@ -51,6 +80,9 @@ if full then
 end
 if fits then
     open(o)
+    if o.position then
+        see('position', o.position, o.fence_ttl_ms)
+    end
     if code ~= '' then
         delete('code', slot)
     end
@@ -111,5 +143,57 @@ return 1
 local before_ms = redis.call('HGET', KEYS[2], 'seen_ms')
 if before_ms and before_ms ~= '' and tonumber(before_ms) < tonumber(ARGV[2]) then
     redis.call('HSET', KEYS[2], 'seen_ms', ARGV[2])
+end
+return 1
+
+---- open_redeemed (KEYS: chain_session; ARGV: the new session and its claim, named)
+local o = named_arguments(2)
+if not is_current(o) then
+    return -1
+end
+local before, position = get(KEYS[2], 'session', 'position')
+if before and tonumber(position) > tonumber(o.position) then
+    return 0
+end
+local full = too_many(o.user, before or '', o.per_user, o.in_all, o.now_ms)
+if full then
+    return full
+end
+open(o)
+if before then
+    delete('session', before)
+end
+see('position', o.position, o.fence_ttl_ms)
+return 1
+
+---- ticket_fence: the generation of Redis; the generation and the position of the ticket store
+return { ARGV[1], get(ticket_fence, 'generation', 'position') }
+
+---- set_ticket_fence (ARGV: generation, position, before, ttl_ms, the generation of Redis)
+-- "before" is the generation of the ticket store that Redis must know, "" for none, "*" for any.
+local generation, position = get(ticket_fence, 'generation', 'position')
+if generation == ARGV[2] or ARGV[1] ~= ARGV[6] then
+    return 0
+end
+if ARGV[4] ~= '*' and ((generation or '') ~= ARGV[4]
+    or generation and tonumber(position) > tonumber(ARGV[3])) then
+    return 0
+end
+-- What was claimed before opens no session: a revocation can have been lost with the fence.
+redis.call('HSET', ticket_fence, 'generation', ARGV[2], 'position', ARGV[3], 'settled', ARGV[3])
+redis.call('PEXPIRE', ticket_fence, ARGV[5])
+return 1
+
+---- end_chains (ARGV: generation, position, ttl_ms, chain id, ...): the chains are revoked
+if redis.call('HGET', ticket_fence, 'generation') ~= ARGV[2] then
+    return 0
+end
+see('position', ARGV[3], ARGV[4])
+see('settled', ARGV[3], ARGV[4])
+for at = 5, #ARGV do
+    local session = redis.call('HGET', key('chain_session', ARGV[at]), 'session')
+    if session then
+        delete('session', session)
+    end
 end
 return 1

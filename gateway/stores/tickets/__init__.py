@@ -1,0 +1,1 @@
+"""A durable store of tickets in SQLite or PostgreSQL, beside Redis (STORAGE §4)."""
