@@ -23,7 +23,7 @@ const FOLDERS = new Map(
     '': ['common', 'protocol/classic', 'platform', 'session', 'page'],
     'vault/primitives': ['common'],
     'vault/core': ['common', 'primitives', 'protocol', 'protocol/hardened', 'vault/primitives'],
-    vault: ['common', 'primitives', 'protocol/hardened', 'vault/primitives', 'vault/core'],
+    vault: ['common', 'primitives', 'protocol/hardened', 'session', 'vault/primitives', 'vault/core'],
   }),
 );
 
@@ -50,6 +50,8 @@ const FOR_TEST_SERVERS = [
   ...['LENGTH_BYTES', 'MIN_RECORD_BYTES', 'MAX_KEY_RECORDS', 'MAX_KEY_BYTES', 'MAX_KEY_MS', 'DIRECTION'],
   ...['ORDER', 'REDEEM_MS', 'CLAIM_MS', 'MAX_ENVELOPE_MARKS', 'MAX_MSGPACK_PARTS', 'RemoteProtocolError', 'parseJson'],
   ...['MAX_COOKIES', 'MAX_COOKIE_CHARS', 'EventParser'],
+  // The vectors have each part of the index alone.
+  ...['parseMeta', 'serializeMeta', 'bucketOf'],
 ];
 
 const modules = readdirSync(SRC, { recursive: true })

@@ -28,7 +28,7 @@ async def stage(parts: Parts, call: Call) -> bytes:
         check_revision(account, asked.revision)
         _check_signatures(call, asked)
         if asked.rekey is not None:
-            await _check_note(transaction, call.account, asked.rekey)
+            await _check_sealed(transaction, call.account, asked.rekey)
         sealed = parts.key.seal("stage", call.account, call.body)
         until_ms = parts.clock() + STAGE_LIFETIME_MS
         await transaction.put_stage(call.account, Stage(sealed, until_ms))
@@ -54,7 +54,7 @@ async def commit(parts: Parts, call: Call) -> bytes:
         check_revision(account, staged.revision)
         changed = _changed(parts, account, staged)
         if staged.rekey is not None:
-            await _check_note(transaction, call.account, staged.rekey)
+            await _check_sealed(transaction, call.account, staged.rekey)
             await _apply_rekey(parts, transaction, call, staged.rekey)
             changed = replace(changed, head=staged.rekey.head)
         if staged.password is not None:
@@ -78,11 +78,14 @@ def _check_signatures(call: Call, asked: StageChange) -> None:
             raise Refused
 
 
-async def _check_note(transaction: Transaction, account: bytes, rekey: Rekey) -> None:
-    """Raises: Conflict, if the rekey would replace a note that its client has not seen."""
+async def _check_sealed(transaction: Transaction, account: bytes, rekey: Rekey) -> None:
+    """Raises: Conflict, if the rekey would replace a note or meta that its client has not seen."""
     note = await transaction.note(account)
     if not equal(rekey.previous, b"" if note is None else sha256(note)):
         raise Conflict("the note has changed: read it, and stage the change again")
+    meta = await transaction.meta(account)
+    if not equal(rekey.previous_meta or b"", b"" if meta is None else sha256(meta)):
+        raise Conflict("the meta has changed: read it, and stage the change again")
 
 
 async def _staged(parts: Parts, transaction: Transaction, account: bytes) -> bytes:
@@ -122,6 +125,8 @@ async def _apply_rekey(parts: Parts, transaction: Transaction, call: Call, rekey
     await transaction.put_temporary(account, None)
     if rekey.note is not None:
         await transaction.put_note(account, rekey.note)
+    if rekey.meta is not None:
+        await transaction.put_meta(account, rekey.meta)
 
 
 def stored_device(part: DevicePart, session: bytes) -> StoredDevice:

@@ -1,7 +1,7 @@
-/** Calls between a page and its Worker, in both directions. */
+/** Calls between a page and its Worker, in both directions. A function among the values is called on the side that has it. */
 import { CertlessError } from '../common/errors.js';
 import { VaultLocked } from './vaultAccount.js';
-import { Malformed, Tampered, TooLarge, VaultError, WeakKdf, WrongSecret } from './core/errors.js';
+import { Alarm, Malformed, Tampered, TooLarge, VaultError, WeakKdf, WrongSecret } from './core/errors.js';
 import { VaultRefused } from './api.js';
 
 /**
@@ -14,7 +14,7 @@ import { VaultRefused } from './api.js';
 
 /** @typedef {(...given: any[]) => unknown} Served */
 
-const CLASSES = [Error, CertlessError, VaultError, Malformed, TooLarge, Tampered, WeakKdf, WrongSecret, VaultLocked, VaultRefused];
+const CLASSES = [Error, CertlessError, VaultError, Malformed, TooLarge, Tampered, Alarm, WeakKdf, WrongSecret, VaultLocked, VaultRefused];
 
 /** Anything can be thrown, for instance by a page. The message can always be sent. @param {unknown} thrown */
 function described(thrown) {
@@ -38,13 +38,16 @@ function restored({ kind, message, fields }) {
 export function channel(port, served) {
   /** @type {Map<number, { resolve: (value: any) => void, reject: (error: unknown) => void }>} */
   const waiting = new Map();
+  /** The functions that the other side can call while their call lasts. @type {Map<number, Served>} */
+  const lent = new Map();
   let last = 0;
 
-  /** @param {number} call @param {string} name @param {unknown[]} given */
+  /** @param {number} call @param {string | number} name @param {unknown[]} given */
   const serve = async (call, name, given) => {
     try {
-      if (!Object.hasOwn(served, name)) throw new TypeError(`nothing here is called ${name}`);
-      port.postMessage({ answered: call, result: await served[name](...given) });
+      const work = typeof name === 'number' ? lent.get(name) : Object.hasOwn(served, name) && served[name];
+      if (!work) throw new TypeError(`nothing here is called ${name}`);
+      port.postMessage({ answered: call, result: await work(...given.map(borrowed)) });
     } catch (error) {
       port.postMessage({ answered: call, failed: described(error) });
     }
@@ -61,10 +64,40 @@ export function channel(port, served) {
     }
   });
 
-  return (name, ...given) =>
+  /** @param {string | number} name @param {unknown[]} given @param {number[]} ids of the functions in `given` */
+  const send = (name, given, ids = []) =>
     new Promise((resolve, reject) => {
       last += 1;
       waiting.set(last, { resolve, reject });
-      port.postMessage({ call: last, name, given });
+      port.postMessage({ call: last, name, given: given.map((value) => lentOut(value, ids)) });
+    }).finally(() => {
+      for (const id of ids) lent.delete(id);
     });
+
+  /** A function cannot be sent, so its number is. @param {unknown} value @param {number[]} ids @returns {unknown} */
+  const lentOut = (value, ids) => {
+    if (isPlain(value)) return mapped(value, (one) => lentOut(one, ids));
+    if (typeof value !== 'function') return value;
+    last += 1;
+    ids.push(last);
+    lent.set(last, /** @type {Served} */ (value));
+    return { [LENT]: last };
+  };
+
+  /** @param {unknown} value @returns {unknown} */
+  const borrowed = (value) => {
+    if (!isPlain(value)) return value;
+    const id = value[LENT];
+    return typeof id === 'number' ? (/** @type {unknown[]} */ ...given) => send(id, given) : mapped(value, borrowed);
+  };
+
+  return (name, ...given) => send(name, given);
 }
+
+const LENT = 'lent function';
+
+/** @param {unknown} value @returns {value is Record<string, unknown>} */
+const isPlain = (value) => typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+
+/** @param {Record<string, unknown>} object @param {(value: unknown) => unknown} change */
+const mapped = (object, change) => Object.fromEntries(Object.entries(object).map(([name, value]) => [name, change(value)]));

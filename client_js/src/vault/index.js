@@ -12,7 +12,7 @@ import { VaultAccount } from './vaultAccount.js';
 import { WORKER_NAME, remoteVault, serveVault } from './worker.js';
 
 export { VaultRefused } from './api.js';
-export { Malformed, Tampered, TooLarge, VaultError, WeakKdf, WrongSecret } from './core/errors.js';
+export { Alarm, Malformed, Tampered, TooLarge, VaultError, WeakKdf, WrongSecret } from './core/errors.js';
 export { VaultLocked } from './vaultAccount.js';
 
 /** @typedef {import('../common/codec.js').Bytes} Bytes */

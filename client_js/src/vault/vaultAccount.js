@@ -33,6 +33,7 @@ import { unwrap, wrap } from './core/wraps.js';
 import { sign } from './primitives/ed25519.js';
 import { VaultApi, VaultRefused } from './api.js';
 import { checkPassword, checkRecovery, passwordPart, recoveryPart } from './parts.js';
+import { VaultFiles } from './vaultFiles.js';
 
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
 /** @typedef {import('../primitives/contract.js').Primitives} Primitives */
@@ -43,8 +44,8 @@ import { checkPassword, checkRecovery, passwordPart, recoveryPart } from './part
 
 /**
  * `lockMs`: the vault locks itself after this time without a call, 5 minutes unless set.
- * `realm` is that of the session.
- * @typedef {{ realm?: string, prefix?: string, lockMs?: number }} VaultOptions
+ * `realm` is that of the session. `indexedDB` is that of the browser unless set. `now` is for tests.
+ * @typedef {{ realm?: string, prefix?: string, lockMs?: number, indexedDB?: IDBFactory, now?: () => number }} VaultOptions
  */
 
 /** @typedef {{ id: Bytes, name: string, kind: string, day: number, opens: boolean }} Device */
@@ -90,11 +91,13 @@ export class VaultAccount {
    * @param {Link} link
    * @param {VaultOptions} options
    */
-  constructor(primitives, link, { realm = DEFAULT_REALM, prefix = '/vault', lockMs = 300_000 } = {}) {
+  constructor(primitives, link, { realm = DEFAULT_REALM, prefix = '/vault', lockMs = 300_000, indexedDB = globalThis.indexedDB, now } = {}) {
     this.#primitives = primitives;
     this.#api = new VaultApi(link, prefix);
     this.#realm = realm;
     this.#lockMs = lockMs;
+    /** Notes and files. */
+    this.files = new VaultFiles(primitives, this.#api, () => this.#use(), { indexedDB, now });
   }
 
   get isOpen() {
@@ -108,6 +111,7 @@ export class VaultAccount {
     this.#key?.n.fill(0);
     this.#key = null;
     this.#known = null;
+    this.files.lock();
     this.onlock?.();
   }
 
@@ -126,9 +130,10 @@ export class VaultAccount {
     const members = { head: key.head, password: part, recovery, signature, typed: secret.sign(statement) };
     const revision = parseRevision(await this.#api.plain('PUT', '/account', members));
     this.#expect(revision, nextRevision(NOTHING, serialize(members)));
-    // An account that replaces another one has no note yet.
+    // An account that replaces another one has no note and no index yet.
     this.#sequence = 0;
     this.#opened(key, revision);
+    await this.files.begin(key);
   }
 
   /** @param {string} password @throws {WrongSecret} */
@@ -216,13 +221,15 @@ export class VaultAccount {
     await this.#refresh();
     const sealed = note && (await sealNote(this.#primitives, key, { sequence: note.sequence, text: note.text }));
     const signature = sign(key.headSeed, rekeyStatement(key.account, this.#revision, key.head));
-    const rekey = { head: key.head, signature, previous: note?.digest ?? NOTHING, note: sealed ?? undefined, devices: [] };
+    const index = await this.files.rekeyed(key);
+    const rekey = { head: key.head, signature, previous: note?.digest ?? NOTHING, note: sealed ?? undefined, devices: [], ...index };
     await this.#change({ password: part, recovery, typed, rekey }, async () => {
       await checkPassword(this.#primitives, part, password, this.#ownerOrFail(), key);
       await checkRecovery(this.#primitives, recovery, secret, key);
     });
     if (this.#known && equal(this.#known, note?.digest ?? NOTHING)) this.#known = sealed ? sha256(sealed) : NOTHING;
     old.n.fill(0);
+    this.files.lock();
     this.#opened(key, this.#revision);
   }
 

@@ -6,38 +6,23 @@ import { VaultAccount } from './vaultAccount.js';
 /** @typedef {import('./api.js').Link} Link */
 /** @typedef {import('./channel.js').Port} Port */
 /** @typedef {import('./vaultAccount.js').VaultOptions} VaultOptions */
-/** @typedef {import('./parts.js').TypeBack} TypeBack */
 
 /** The Worker's name. The bundle runs as a vault if its global scope has this name. */
 export const WORKER_NAME = 'certless-vault';
 
-/** The methods of a vault, each with the place of its `typeBack`, if it has one. */
-const METHODS = /** @type {const} */ ({
-  create: 1,
-  unlock: undefined,
-  recover: undefined,
-  unlockTemporarily: undefined,
-  unlockDevice: undefined,
-  lock: undefined,
-  keepOpen: undefined,
-  note: undefined,
-  saveNote: undefined,
-  changePassword: undefined,
-  newRecoveryCode: 0,
-  rekey: 1,
-  temporaryKey: undefined,
-  account: undefined,
-  devices: undefined,
-  addDevice: undefined,
-  signOut: undefined,
-  exportNote: undefined,
-  importNote: undefined,
-  reset: undefined,
-  cancelReset: undefined,
-  remove: undefined,
-});
+const METHODS = /** @type {const} */ ([
+  ...['create', 'unlock', 'recover', 'unlockTemporarily', 'unlockDevice', 'lock', 'keepOpen', 'note', 'saveNote'],
+  ...['changePassword', 'newRecoveryCode', 'rekey', 'temporaryKey', 'account', 'devices', 'addDevice', 'signOut'],
+  ...['exportNote', 'importNote', 'reset', 'cancelReset', 'remove'],
+]);
+const FILES = /** @type {const} */ ([
+  ...['list', 'sync', 'waiting', 'put', 'putNote', 'edit', 'rename', 'resolve', 'split', 'remove', 'text', 'read', 'get'],
+  ...['status', 'renew', 'check', 'migrate', 'forget'],
+]);
 
-/** @typedef {keyof typeof METHODS} Method */
+/** @typedef {(typeof METHODS)[number]} Method */
+/** @typedef {(typeof FILES)[number]} FileMethod */
+/** @template {string} Name @typedef {Record<Name, (...given: any[]) => Promise<any>>} Methods */
 
 /**
  * In the Worker: a vault for the page that started the Worker.
@@ -54,12 +39,9 @@ export function serveVault(port, primitives) {
       vault.onlock = () => void call('locked');
     },
     /** @param {Method} name @param {unknown[]} given */
-    run: (name, given) => {
-      if (!Object.hasOwn(METHODS, name)) throw new TypeError(`a vault has no method ${name}`);
-      const at = METHODS[name];
-      const typeBack = (/** @type {string} */ code) => call('typeBack', code);
-      return /** @type {any} */ (vault)[name](...given.map((value, place) => (place === at ? typeBack : value)));
-    },
+    run: (name, ...given) => /** @type {any} */ (vault)[known(METHODS, name)](...given),
+    /** @param {FileMethod} name @param {unknown[]} given */
+    runOnFiles: (name, ...given) => /** @type {any} */ (vault.files)[known(FILES, name)](...given),
   };
   const call = channel(port, served);
   /** @type {Link} */
@@ -70,30 +52,34 @@ export function serveVault(port, primitives) {
   port.postMessage({ ready: true });
 }
 
+/** @param {readonly string[]} names @param {string} name */
+function known(names, name) {
+  if (!names.includes(name)) throw new TypeError(`a vault has no method ${name}`);
+  return name;
+}
+
 /**
  * On the page: the same methods, which run in the Worker.
  * @param {Port} port
  * @param {Link} link
  * @param {VaultOptions} options
  * @param {() => void} onlock
- * @returns {Promise<Record<Method, (...given: any[]) => Promise<any>>>}
+ * @returns {Promise<Methods<Method> & { files: Methods<FileMethod> }>}
  */
 export async function remoteVault(port, link, options, onlock) {
-  /** @type {TypeBack | undefined} */
-  let typeBack;
-  const call = channel(port, {
-    ...link,
-    locked: onlock,
-    typeBack: (/** @type {string} */ code) => typeBack?.(code),
-  });
+  const call = channel(port, { ...link, locked: onlock });
   await call('begin', options);
-  const methods = Object.entries(METHODS).map(([name, at]) => [
-    name,
-    async (/** @type {unknown[]} */ ...given) => {
-      if (at !== undefined) typeBack = /** @type {TypeBack} */ (given[at]);
-      // A function cannot be sent to a Worker.
-      return call('run', name, given.map((value, place) => (place === at ? null : value)));
-    },
-  ]);
-  return Object.fromEntries(methods);
+  /** @template {string} Name @param {readonly Name[]} names @param {string} run @returns {Methods<Name>} */
+  const methods = (names, run) => /** @type {Methods<Name>} */ (Object.fromEntries(names.map((name) => [name, async (/** @type {unknown[]} */ ...given) => call(run, name, ...given.map(sendable))])));
+  return { ...methods(METHODS, 'run'), files: methods(FILES, 'runOnFiles') };
+}
+
+/** An iterable cannot be sent. A function that pulls its values can be called from the other side. @param {any} value */
+function sendable(value) {
+  if (typeof value?.[Symbol.asyncIterator] !== 'function' || value instanceof Blob) return value;
+  const iterator = value[Symbol.asyncIterator]();
+  return async () => {
+    const { done, value: next } = await iterator.next();
+    return done ? null : next;
+  };
 }

@@ -11,7 +11,7 @@ import { WRAP_BYTES } from './wraps.js';
 
 /** @typedef {import('../../common/codec.js').Bytes} Bytes */
 /** @typedef {import('../../protocol/msgpack.js').MsgpackValue} MsgpackValue */
-/** @typedef {number | Bytes | string | Members[] | Members} Member */
+/** @typedef {number | Bytes | string | Member[] | Members} Member */
 /** @typedef {{ [name: string]: Member | undefined }} Members */
 
 const MAX_DEVICES = 32;
@@ -28,7 +28,7 @@ export function serialize(members) {
 
 /** @param {Member} value @returns {MsgpackValue} */
 function valueOf(value) {
-  if (Array.isArray(value)) return value.map(mapOf);
+  if (Array.isArray(value)) return value.map(valueOf);
   return typeof value === 'object' && !(value instanceof Uint8Array) ? mapOf(value) : value;
 }
 
@@ -38,7 +38,7 @@ function mapOf(members) {
 }
 
 /** The members of one body. Each can be taken once. */
-class Body {
+export class Body {
   #left;
 
   /** @param {MsgpackValue} value */
@@ -118,6 +118,20 @@ class Body {
     return value.map((item) => new Body(item));
   }
 
+  /**
+   * A list of 1 to `most` values. `take` takes each of them.
+   * @template Taken
+   * @param {string} name
+   * @param {number} most
+   * @param {(item: Body, name: string) => Taken} take the member `name` of `item` is the value
+   */
+  values(name, most, take) {
+    const value = this.#take(name);
+    if (!Array.isArray(value) || !value.length) throw new Malformed(`Member '${name}' must be a list that is not empty.`);
+    if (value.length > most) throw new TooLarge(`Member '${name}' has at most ${most} items.`);
+    return value.map((item) => take(new Body(new Map([[name, item]])), name));
+  }
+
   /** @throws {Malformed} a member is left */
   end() {
     if (this.#left.size) throw new Malformed('The answer of the service has an unknown member.');
@@ -131,7 +145,7 @@ class Body {
  * @param {(body: Body) => Taken} take
  * @throws {Malformed}
  */
-function whole(data, take) {
+export function whole(data, take) {
   const body = Body.parse(data);
   const taken = take(body);
   body.end();

@@ -51,6 +51,29 @@ export class Tampered extends VaultError {
   }
 }
 
+/** @typedef {'forged' | 'rolled_back' | 'forked' | 'missing' | 'swapped'} AlarmName */
+
+/** @type {Readonly<Record<AlarmName, string>>} */
+const ALARMS = {
+  forged: 'The service gave a value that this vault did not make.',
+  rolled_back: 'The service shows an older state of the vault than before.',
+  forked: 'The service shows a state of the vault that does not follow the one before.',
+  missing: 'The service does not have a block of this vault any more.',
+  swapped: 'The service gave another block than the one that this vault has written.',
+};
+
+/** The server shows another index or other blocks than it must (VAULT §21.1). `code` is the name of the alarm. */
+export class Alarm extends Tampered {
+  /** @override */
+  static kind = 'Alarm';
+
+  /** @param {AlarmName} name */
+  constructor(name) {
+    super(ALARMS[name]);
+    this.code = name;
+  }
+}
+
 /** The server names parameters of Argon2id that this client does not accept. */
 export class WeakKdf extends VaultError {
   /** @override */

@@ -1,0 +1,383 @@
+/** Notes and files of a vault in Node.js, on two devices against a real vault, and services that lie. */
+import './globalCrypto.js';
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from './limited.js';
+import { NoAnswer } from '../src/common/errors.js';
+import { login } from '../src/index.js';
+import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
+import { parseMsgpack, serializeMsgpack } from '../src/protocol/msgpack.js';
+import { Alarm, Tampered, VaultLocked, openVault } from '../src/vault/index.js';
+import { remoteVault, serveVault } from '../src/vault/worker.js';
+import { startVault } from './vaultGateway.js';
+import { within } from './within.js';
+
+const PASSWORD = 'correct horse battery';
+const DAY_MS = 86_400_000;
+
+let running;
+before(async () => (running = await startVault()));
+after(() => running?.stop());
+
+let last = 0;
+const newUser = () => `ann-${(last += 1)}@shop.example`;
+const enter = (username) => login({ url: running.url, username, code: () => running.mailbox.code(username) });
+
+/** A session whose line can be cut, and whose answers `lie` can change: by target, from the body to another one. */
+async function lineOf(username) {
+  const session = await enter(username);
+  const line = {
+    isCut: false,
+    lie: {},
+    sent: [],
+    export: (label) => session.export(label),
+    fetch: async (target, init) => {
+      if (line.isCut) throw new NoAnswer(new Error('cut'));
+      line.sent.push(target);
+      const response = await session.fetch(target, init);
+      const change = line.lie[`${init.method} ${target}`];
+      if (!change) return response;
+      const body = await change(new Uint8Array(await response.arrayBuffer()));
+      return new Response(body.length ? body : null, { status: response.status });
+    },
+  };
+  return line;
+}
+
+/** A device of a user, with an open vault. Without `username`, of a new user. */
+async function deviceOf(username, options) {
+  const user = username ?? newUser();
+  const line = await lineOf(user);
+  const vault = await openVault(line, options);
+  if (username) await vault.unlock(PASSWORD);
+  else await vault.create(PASSWORD, async (code) => code);
+  return { user, line, vault, files: vault.files };
+}
+
+async function twoDevices(options) {
+  const laptop = await deviceOf(undefined, options);
+  return [laptop, await deviceOf(laptop.user, options)];
+}
+
+/** Bytes that do not repeat soon. */
+const bytesOf = (length) => Uint8Array.from({ length }, (_, i) => (i * 2654435761) >>> 11);
+const bytesIn = async (blob) => Buffer.from(await blob.arrayBuffer());
+const alarms = (work, code) => assert.rejects(work, (error) => error instanceof Alarm && error.code === code);
+const withMembers = (changes) => (body) => {
+  const members = parseMsgpack(body);
+  for (const [name, change] of Object.entries(changes)) members.set(name, change(members.get(name)));
+  return serializeMsgpack(members);
+};
+
+describe('two devices', () => {
+  test('recipes and a video: written on one, read on the other', async () => {
+    const [laptop, phone] = await twoDevices();
+    assert.deepEqual(await laptop.files.list(), []);
+    const { id, isSynced } = await laptop.files.putNote('bread', 'flour, water');
+    assert.equal(isSynced, true);
+    const video = bytesOf(3_000_000);
+    const shown = [];
+    const file = await laptop.files.put('video.mp4', new Blob([video]), { onProgress: (progress) => shown.push(progress) });
+    assert.deepEqual(shown.at(-1), { done: video.length, total: video.length });
+    assert.ok(shown.length > 3);
+
+    const listed = await phone.files.list();
+    assert.deepEqual(listed.map(({ kind, name, versions }) => [kind, name, versions.length, versions[0].bytes]), [['note', 'bread', 1, 12], ['file', 'video.mp4', 1, video.length]]);
+    assert.equal(await phone.files.text(id), 'flour, water');
+    const got = [];
+    assert.ok((await bytesIn(await phone.files.get(file, { onProgress: ({ done }) => got.push(done) }))).equals(Buffer.from(video)));
+    assert.equal(got.at(-1), video.length);
+    assert.deepEqual(await phone.files.read(file, { start: 16_000, end: 49_000 }), video.slice(16_000, 49_000));
+    assert.equal((await laptop.files.status()).words, (await phone.files.status()).words);
+    assert.match((await phone.files.status()).words, /^([bdfghjklmnprstvz][aiou]){2}[bdfghjklmnprstvz]( ([bdfghjklmnprstvz][aiou]){2}[bdfghjklmnprstvz]){3}$/);
+
+    assert.deepEqual(await laptop.files.sync(), []);
+    await phone.files.edit(id, 'flour, water, salt');
+    assert.deepEqual(await laptop.files.sync(), [{ id, name: 'bread', what: 'changed' }]);
+    assert.equal(await laptop.files.text(id), 'flour, water, salt');
+    await phone.files.rename(id, 'rye bread');
+    await phone.files.remove(file);
+    assert.deepEqual((await laptop.files.sync()).map(({ what }) => what).sort(), ['changed', 'removed']);
+    await assert.rejects(laptop.files.get(file), (error) => error.code === 'not_found');
+  });
+
+  test('an edit without a connection on both: both versions survive, and one is chosen, or each gets a note', async () => {
+    const [laptop, phone] = await twoDevices();
+    const { id } = await laptop.files.putNote('bread', 'flour');
+    await phone.files.sync();
+    for (const { line } of [laptop, phone]) line.isCut = true;
+    assert.deepEqual(await laptop.files.edit(id, 'flour, salt'), { id, isSynced: false, changes: [] });
+    await phone.files.edit(id, 'flour, yeast');
+    await phone.files.edit(id, 'flour, yeast, water');
+    assert.equal(await phone.files.text(id), 'flour, yeast, water');
+    assert.deepEqual(await phone.files.waiting(), [id]);
+    const { id: later } = await phone.files.putNote('soup', 'peas');
+    await assert.rejects(phone.files.sync(), (error) => error.code === 'no_answer');
+    for (const { line } of [laptop, phone]) line.isCut = false;
+    await laptop.files.sync();
+    assert.deepEqual((await phone.files.sync()).map(({ what }) => what).sort(), ['added', 'conflict']);
+    await laptop.files.sync();
+    assert.deepEqual(await phone.files.waiting(), []);
+    assert.equal(await laptop.files.text(later), 'peas');
+
+    const versionsOf = async ({ files }) => (await files.list()).find((entry) => entry.id === id).versions;
+    const versions = await versionsOf(laptop);
+    assert.deepEqual(await versionsOf(phone), versions);
+    const texts = await Promise.all(versions.map((version) => laptop.files.text(id, version.id)));
+    assert.deepEqual([...texts].sort(), ['flour, salt', 'flour, yeast, water']);
+    const other = await laptop.files.split(id, versions[0].id, 'bread (2)');
+    await phone.files.sync();
+    assert.deepEqual([await phone.files.text(other), await phone.files.text(id)], texts);
+
+    for (const { line } of [laptop, phone]) line.isCut = true;
+    await laptop.files.edit(id, 'one');
+    await phone.files.edit(id, 'two');
+    for (const { line } of [laptop, phone]) line.isCut = false;
+    await laptop.files.sync();
+    await phone.files.sync();
+    const [first] = await versionsOf(phone);
+    const chosen = await phone.files.text(id, first.id);
+    await phone.files.resolve(id, first.id);
+    await laptop.files.sync();
+    assert.equal((await versionsOf(laptop)).length, 1);
+    assert.equal(await laptop.files.text(id), chosen);
+  });
+
+  test('an edit of a version that another device has replaced keeps both', async () => {
+    const [laptop, phone] = await twoDevices();
+    const { id } = await laptop.files.putNote('bread', 'flour');
+    await phone.files.sync();
+    const [{ versions: [read] }] = await phone.files.list();
+    await laptop.files.edit(id, 'rye');
+    await phone.files.sync();
+    await phone.files.edit(id, 'wheat', { replaces: [read.id] });
+    assert.equal((await phone.files.list())[0].versions.length, 2);
+  });
+
+  test('a deletion and an edit: the edit survives', async () => {
+    const [laptop, phone] = await twoDevices();
+    const { id } = await laptop.files.putNote('bread', 'flour');
+    await phone.files.sync();
+    phone.line.isCut = true;
+    await phone.files.edit(id, 'flour, salt');
+    await laptop.files.remove(id);
+    phone.line.isCut = false;
+    await phone.files.sync();
+    await laptop.files.sync();
+    assert.equal(await laptop.files.text(id), 'flour, salt');
+  });
+
+  test('both write at once: nothing is lost', async () => {
+    const [laptop, phone] = await twoDevices();
+    await laptop.files.putNote('first', '');
+    await phone.files.sync();
+    await Promise.all([laptop, phone].flatMap(({ files }, device) => [0, 1, 2].map((one) => files.putNote(`${device} ${one}`, 'text'))));
+    await laptop.files.sync();
+    await phone.files.sync();
+    const names = (await laptop.files.list()).map(({ name }) => name);
+    assert.deepEqual(names, ['0 0', '0 1', '0 2', '1 0', '1 1', '1 2', 'first']);
+    assert.deepEqual(await phone.files.list(), await laptop.files.list());
+  });
+
+  test('a byte in the middle of a long note writes few blocks again', async () => {
+    const { files, line } = await deviceOf();
+    const text = 'räksmörgås '.repeat(80_000);
+    const { id } = await files.putNote('long', text);
+    let blocks = 0;
+    line.lie['POST /vault/blocks/put'] = (body) => {
+      blocks += parseMsgpack(body).get('receipts').length;
+      return body;
+    };
+    const next = `${text.slice(0, 400_000)}x${text.slice(400_000)}`;
+    await files.edit(id, next);
+    // Two blocks of the text, the node above them, and the directory.
+    assert.ok(blocks <= 4, `${blocks} blocks`);
+    assert.equal(await files.text(id), next);
+  });
+});
+
+describe('a transfer', () => {
+  test('from an iterable, an empty one, and one that the caller ends', async () => {
+    const { files } = await deviceOf();
+    const data = bytesOf(600_000);
+    async function* parts() {
+      for (let at = 0; at < data.length; at += 7001) yield data.slice(at, at + 7001);
+    }
+    assert.ok((await bytesIn(await files.get(await files.put('parts', parts())))).equals(Buffer.from(data)));
+    assert.equal((await files.get(await files.put('empty', new Uint8Array()))).size, 0);
+    const stop = new Error('enough');
+    await assert.rejects(files.put('stopped', data, { onProgress: () => { throw stop; } }), stop);
+    assert.deepEqual((await files.list()).map(({ name }) => name), ['empty', 'parts']);
+  });
+
+  test('over messages to a Worker, with progress, and errors with their names', async () => {
+    const { port1: page, port2: worker } = new MessageChannel();
+    page.start();
+    worker.start();
+    const line = await lineOf(newUser());
+    const link = {
+      exported: () => line.export('certless-vault/1'),
+      request: async (method, target, headers, body) => {
+        const response = await line.fetch(target, { method, headers, ...(body.length ? { body } : {}) });
+        return { status: response.status, body: new Uint8Array(await response.arrayBuffer()) };
+      },
+    };
+    serveVault(worker, nodeCrypto);
+    const vault = await remoteVault(page, link, {}, () => {});
+    await vault.create(PASSWORD, async (code) => code);
+    const data = bytesOf(1_200_000);
+    const shown = [];
+    const id = await vault.files.put('a', new Blob([data]), { onProgress: ({ done }) => shown.push(done) });
+    assert.equal(shown.at(-1), data.length);
+    async function* parts() {
+      yield data.slice(0, 10);
+      yield data.slice(10, 20);
+    }
+    assert.deepEqual(await vault.files.read(await vault.files.put('b', parts())), data.slice(0, 20));
+    assert.ok((await bytesIn(await vault.files.get(id))).equals(Buffer.from(data)));
+    await assert.rejects(within(vault.files.put('c', new Blob([data]), { onProgress: () => { throw new Error('enough'); } }), 'the upload ends'), /enough/);
+    line.lie['POST /vault/blocks/get'] = withMembers({ blocks: (blocks) => blocks.map(() => new Uint8Array()) });
+    await alarms(vault.files.read(id, { end: 1 }), 'missing');
+    await vault.lock();
+    await assert.rejects(vault.files.list(), VaultLocked);
+    page.close();
+  });
+});
+
+describe('a service that lies', () => {
+  for (const [name, change, code] of [
+    ['no block', () => new Uint8Array(), 'missing'],
+    ['a changed block', (block) => block.map((byte, i) => (i === 9000 ? byte ^ 1 : byte)), 'swapped'],
+    ['another block', (block, i, blocks) => blocks[(i + 1) % blocks.length], 'swapped'],
+  ]) {
+    test(name, async () => {
+      const { files, line, user } = await deviceOf();
+      const id = await files.put('video', bytesOf(100_000));
+      const reader = await deviceOf(user);
+      await reader.files.list();
+      reader.line.lie['POST /vault/blocks/get'] = withMembers({ blocks: (blocks) => blocks.map(change) });
+      await alarms(reader.files.get(id), code);
+      reader.line.lie = {};
+      assert.equal((await reader.files.get(id)).size, 100_000);
+      assert.ok(line.sent.length);
+    });
+  }
+
+  test('a receipt of another block', async () => {
+    const { files, line } = await deviceOf();
+    line.lie['POST /vault/blocks/put'] = withMembers({ receipts: (receipts) => receipts.map(() => new Uint8Array(32)) });
+    await assert.rejects(files.putNote('bread', 'flour'), Tampered);
+    line.lie = {};
+    await files.sync();
+    assert.deepEqual((await files.list()).map(({ name }) => name), ['bread']);
+  });
+
+  test('an older index, none, a forged one: an alarm by name, until the user decides', async () => {
+    const [laptop, phone] = await twoDevices();
+    const kept = [];
+    phone.line.lie['GET /vault/meta'] = (body) => {
+      kept.push(body);
+      return body;
+    };
+    await laptop.files.putNote('one', '1');
+    await phone.files.sync();
+    await laptop.files.putNote('two', '2');
+    await phone.files.sync();
+    const changed = kept[0].slice();
+    changed[changed.length - 1] ^= 1;
+    for (const [lie, code] of [[kept[0], 'rolled_back'], [serializeMsgpack(new Map()), 'rolled_back'], [changed, 'forged']]) {
+      phone.line.lie['GET /vault/meta'] = () => lie;
+      await alarms(phone.files.sync(), code);
+      phone.line.lie = {};
+      // It does not go on by itself.
+      await alarms(phone.files.sync(), code);
+      await alarms(phone.files.putNote('three', '3'), code);
+      await phone.files.forget();
+      await phone.files.sync();
+    }
+    // What was entered during an alarm has waited.
+    assert.deepEqual((await phone.files.list()).map(({ name }) => name), ['one', 'three', 'three', 'three', 'two']);
+  });
+
+  test('two histories: the alarm comes when they meet', async () => {
+    const [laptop, phone] = await twoDevices();
+    await laptop.files.putNote('one', '1');
+    await phone.files.sync();
+    // The service keeps the change of the phone from the laptop, and puts that of the laptop in its place.
+    const hidden = [];
+    laptop.line.lie['GET /vault/meta'] = (body) => {
+      hidden.push(body);
+      return hidden[0];
+    };
+    await laptop.files.sync();
+    await phone.files.putNote('of the phone', '2');
+    laptop.line.lie['PUT /vault/meta'] = () => new Uint8Array();
+    let ours;
+    const send = laptop.line.fetch;
+    laptop.line.fetch = async (target, init) => {
+      if (target !== '/vault/meta' || init.method !== 'PUT') return send(target, init);
+      ours = parseMsgpack(init.body).get('meta');
+      return new Response(null, { status: 204 });
+    };
+    await laptop.files.putNote('of the laptop', '2');
+    phone.line.lie['GET /vault/meta'] = () => serializeMsgpack(new Map([['meta', ours]]));
+    await alarms(phone.files.sync(), 'forked');
+  });
+});
+
+describe('as time passes', () => {
+  test('retired blocks are deleted after 7 days, and all is renewed in the next bucket', async () => {
+    let now = Date.now();
+    const { files, line } = await deviceOf(undefined, { now: () => now });
+    const id = await files.put('video', bytesOf(500_000));
+    const names = (target) => line.sent.filter((one) => one === `/vault/blocks/${target}`).length;
+    await files.remove(id);
+    now += 7 * DAY_MS;
+    await files.putNote('a', 'a');
+    assert.equal(names('retire'), 0);
+    now += DAY_MS;
+    await files.putNote('b', 'b');
+    assert.equal(names('retire'), 1);
+
+    const { safeUntilMs, clocksDiffer, isToRenew } = await files.status();
+    assert.equal(clocksDiffer, false);
+    assert.equal(isToRenew, false);
+    const year = 31_557_600_000;
+    assert.ok(safeUntilMs > Date.now() + year && safeUntilMs <= Date.now() + 2 * year);
+    assert.equal(await files.renew(), false);
+    line.lie['GET /vault/blocks'] = withMembers({ bucket: (bucket) => bucket + 1 });
+    assert.equal((await files.status()).isToRenew, true);
+    assert.equal(await files.renew(), true);
+    assert.equal(await files.renew(), false);
+    assert.equal((await files.status()).safeUntilMs, safeUntilMs + year);
+    line.lie['GET /vault/blocks'] = withMembers({ bucket: (bucket) => bucket + 2 });
+    assert.equal((await files.status()).clocksDiffer, true);
+    line.lie['POST /vault/blocks/renew'] = withMembers({ renewed: (renewed) => renewed.map(() => 0) });
+    await alarms(files.renew(), 'missing');
+  });
+
+  test('a rekey carries the index, and the data is written again under the new key', async () => {
+    const [laptop, phone] = await twoDevices();
+    const { id } = await laptop.files.putNote('bread', 'flour');
+    const video = bytesOf(900_000);
+    const file = await laptop.files.put('video', new Blob([video]));
+    await phone.files.sync();
+    await laptop.vault.rekey(PASSWORD, async (code) => code);
+    assert.equal(await laptop.files.text(id), 'flour');
+    assert.equal((await laptop.files.status()).isOld, true);
+    await assert.rejects(phone.files.sync(), (error) => error.code === 'refused');
+    await phone.vault.unlock(PASSWORD);
+    await phone.files.sync();
+    await phone.files.edit(id, 'flour, salt');
+    const shown = [];
+    await laptop.files.migrate(({ done, total }) => shown.push([done, total]));
+    assert.ok(shown.length > 2);
+    assert.deepEqual(shown.at(-1), [shown[0][1], shown[0][1]]);
+    const again = [];
+    await laptop.files.migrate((progress) => again.push(progress));
+    assert.deepEqual(again, [{ done: 0, total: 0 }]);
+    await phone.files.sync();
+    assert.equal(await phone.files.text(id), 'flour, salt');
+    assert.ok((await bytesIn(await phone.files.get(file))).equals(Buffer.from(video)));
+    assert.equal((await phone.files.status()).words, (await laptop.files.status()).words);
+  });
+});
