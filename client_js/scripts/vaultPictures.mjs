@@ -6,7 +6,7 @@ import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { launch } from '../test/browser/chromium.js';
 import { startDemo } from '../test/browser/demo.js';
-import { chooseInForm, logIn, save, says, typeBack } from '../test/browser/vaultPage.js';
+import { chooseInForm, logIn, says, typeBack } from '../test/browser/vaultPage.js';
 import { inPalette } from './palette.mjs';
 
 const FOLDER = process.env.PICTURES ?? fileURLToPath(new URL('../../docs/pictures/', import.meta.url));
@@ -36,9 +36,15 @@ try {
   await typeBack(page);
   await says(page, 'Your vault is ready and open.');
   await page.locator('#devices li').waitFor();
-  await save(page, 'Remember the milk.\nThe key is under the flower pot.');
+  await page.locator('#files-chosen').setInputFiles({ name: 'kitchen.mp4', mimeType: 'video/mp4', buffer: Buffer.alloc(1_800_000, 1) });
+  await says(page, 'kitchen.mp4 is in the vault.');
+  await page.getByRole('button', { name: 'New note' }).click();
+  await page.locator('#editor [name=name]').fill('Bread');
+  await page.locator('#editor [name=text]').fill('500 g flour\n350 g water\n10 g salt');
+  await page.getByRole('button', { name: 'Save this note' }).click();
   await says(page, 'The note is saved.');
-  await page.locator('#tables .values li', { hasText: '(4,125 bytes)' }).waitFor();
+  // The pool was applied.
+  await page.locator('#tables details:has(summary:has-text("vault_blocks")) .values li').first().waitFor();
   await picture('vault', 1440, 1030);
   await picture('vault-360', 360, 1300, { colorScheme: 'dark', selector: '#open' });
 } finally {

@@ -25,7 +25,7 @@ function build({ name, purpose, columns }) {
     return part('div', 'column', part('dt', '', column.name), part('dd', '', list), tells, hides);
   });
   const details = part('details', '', part('summary', '', part('code', '', name), ' ', count), part('p', 'soft', purpose), part('dl', '', ...rows));
-  details.open = name === 'vault_accounts' || name === 'vault_notes';
+  details.open = ['vault_metas', 'vault_blocks', 'vault_pool'].includes(name);
   place.append(details);
   shown.set(name, { count, values });
 }

@@ -28,6 +28,28 @@ _WRAP = (
     "That there is a copy of the account key, encrypted under this secret.",
     "The account key. Only the secret opens the copy.",
 )
+_BUCKET = (
+    "The year of the last write or renewal. A random time of up to six weeks is added before.",
+    "Any time finer than that.",
+)
+_HASHES: dict[str, tuple[str, str]] = {
+    "write_hash": (
+        "Whether a request that deletes the block is from its owner.",
+        "The token itself. A copy of the database cannot be used to delete blocks.",
+    ),
+    "read_hash": (
+        "Whether a request that reads the block is from its owner.",
+        "The token itself, and who the owner is.",
+    ),
+    "renew_hash": (
+        "Whether a request that renews the block is from its owner.",
+        "The token itself.",
+    ),
+}
+_BLOCK = (
+    "Nothing. All blocks have 16,384 bytes.",
+    "The content, its length, and whether it is of a note, a file, a name or nothing at all.",
+)
 # The purpose of each table. For each column: what can be concluded, and what cannot.
 WORDS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "vault_accounts": (
@@ -68,16 +90,83 @@ WORDS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
                 "The hour in which somebody asked for a reset, in hours since 1970.",
                 "Who it was. It can be somebody with the mailbox of the user.",
             ),
+            "bucket": ("The year in which the user was here last.", "Any time finer than that."),
+            "warned_bucket": (
+                "Whether a mail has warned the user that the data will expire.",
+                "Whether they have read it.",
+            ),
         },
     ),
     "vault_notes": (
-        "The note of each vault.",
+        "The short note of each vault.",
         {
             "account": _ACCOUNT,
             "note": (
                 "The length, in steps of 4,096 bytes. A new value means that the note was saved.",
                 "The text, its exact length, and how much of it has changed.",
             ),
+        },
+    ),
+    "vault_metas": (
+        "The root of each index of notes and files.",
+        {
+            "account": _ACCOUNT,
+            "meta": (
+                "That the user has notes or files. A new value means that something was changed, "
+                "or renewed. All have the same length.",
+                "How many notes and files there are, their names, and what was changed.",
+            ),
+        },
+    ),
+    "vault_blocks": (
+        "Blocks of all users, in the order of their random ids.",
+        {
+            "id": (
+                "How many blocks all users have together.",
+                "Whose block this is, and which blocks belong together. Ids are random.",
+            ),
+            "bucket": _BUCKET,
+            **_HASHES,
+            "block": _BLOCK,
+        },
+    ),
+    "vault_pool": (
+        "Changes of blocks that wait to be applied to vault_blocks, all at once. So a copy of "
+        "vault_blocks does not show which blocks came together. A copy of this table does.",
+        {
+            "id": (
+                "Which blocks were changed since the pool was applied. Few users change blocks in "
+                "this time, so they probably belong together.",
+                "Whose they are.",
+            ),
+            "kind": ("Whether the block was written, renewed or deleted.", "Why."),
+            "bucket": _BUCKET,
+            **_HASHES,
+            "block": _BLOCK,
+        },
+    ),
+    "vault_archive": (
+        "Blocks that nobody renewed. The owner can bring them back for another year.",
+        {
+            "id": ("How many blocks have expired.", "Whose they were."),
+            "bucket": ("The year of the move.", "Any time finer than that."),
+            **_HASHES,
+            "block": _BLOCK,
+        },
+    ),
+    "vault_tombstones": (
+        "Ids that were deleted, so that nobody uses them again.",
+        {
+            "hash": ("How many blocks were deleted.", "Which ones, for somebody without the id."),
+            "bucket": ("The year of the deletion.", "Any time finer than that."),
+        },
+    ),
+    "vault_expiry": (
+        "One row about the time.",
+        {
+            "id": ("Nothing. It is always 1.", "Nothing."),
+            "frame_s": ("How long blocks are kept: one to two times this, in seconds.", "Nothing."),
+            "bucket": ("The year of the last sweep.", "Anything about users."),
         },
     ),
     "vault_devices": (

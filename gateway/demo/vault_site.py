@@ -29,6 +29,8 @@ _TABLES = "/tables.json"
 _PUBLIC = ("/", _TABLES, *(f"/{file.name}" for file in _FILES))
 _HEADERS = headers(**vault.page.SOURCES)
 _SENDER = "vault@demo.example"
+# Soon, so that a visitor sees blocks move from the pool.
+_APPLY_S = 20
 _local_names_only = only_for(r"localhost|[a-z0-9.-]+\.test")
 
 _HEAD = """  <link rel="stylesheet" href="serverSees.css">
@@ -40,7 +42,8 @@ _MAILBOX = """<certless-login username="ann@example.org"></certless-login>
 _BESIDE = """<section id="sees" class="card" aria-labelledby="sees-title">
   <h2 id="sees-title" tabindex="-1">What the server sees</h2>
   <p class="soft">These are the tables of the vault’s database, as they are now. Long values are
-    shortened. The names of users are not in them. This view is only in the demo.</p>
+    shortened. The names of users are not in them. The vault applies its pool every 20 seconds
+    here, and every 10 minutes unless set. This view is only in the demo.</p>
   <p id="sees-lost" class="lost" role="alert" hidden>The demo does not answer. This page keeps
     trying.</p>
   <div id="tables"></div>
@@ -91,7 +94,7 @@ def _application(database: Path, smtp: str, mailbox: str) -> web.Application:
     app.router.add_get("/", show_page)
     app.router.add_get(_TABLES, show_tables)
     add_files(app, _FILES)
-    vault.setup(app, database=f"sqlite:{database}", notify=notify)
+    vault.setup(app, database=f"sqlite:{database}", notify=notify, apply_interval_s=_APPLY_S)
     setup(
         app,
         users=AnyAddress(),

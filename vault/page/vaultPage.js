@@ -1,5 +1,6 @@
 // The page of the vault. The account key and Argon2id are in a Worker of vault.js. This script reads the
-// fields, calls the vault, and clears the fields.
+// fields, calls the vault, and clears the fields. Notes and files are in vaultPageFiles.js.
+import { filesPart, isAlarm } from './vaultPageFiles.js';
 
 const $ = (selector, root = document) => root.querySelector(selector);
 const LOCK_MS = 5 * 60_000;
@@ -41,6 +42,10 @@ function working(text) {
 
 function show(view) {
   root.dataset.view = view;
+  if (view === 'open') {
+    $('#files-title').focus();
+    return;
+  }
   const field = $(`[data-in=${view}] :is(input, textarea)`);
   if (field && !$('dialog[open]')) field.focus();
 }
@@ -65,15 +70,31 @@ function reasonOf(name, error) {
 
 const untilLock = () => Math.max(0, locksAt - performance.now());
 
-/** Calls a method of the vault, which starts its lock timer again. */
+/** The vault has started its lock timer again. */
+function used() {
+  locksAt = performance.now() + LOCK_MS;
+  isWarned = false;
+}
+
+/** Calls a method of the vault. */
 async function call(name, ...given) {
   try {
     return await vault[name](...given);
   } finally {
-    locksAt = performance.now() + LOCK_MS;
-    isWarned = false;
+    used();
   }
 }
+
+/** Calls a method of the notes and files. */
+async function callFiles(name, ...given) {
+  try {
+    return await vault.files[name](...given);
+  } finally {
+    used();
+  }
+}
+
+const files = filesPart({ call: callFiles, say, perform, used, reasonOf });
 
 /** The session of the page, also after it was lost and the user has logged in again. */
 const session = {
@@ -111,6 +132,7 @@ function onLock() {
   $('#conflict').hidden = true;
   $('#reset-warning').hidden = true;
   isChanged = false;
+  files.locked();
   for (const details of root.querySelectorAll('[data-in=open] details')) details.open = false;
   if (root.dataset.view !== 'open') return;
   say('The vault is locked.');
@@ -124,6 +146,7 @@ async function opened(text) {
   say(text);
   await enrol();
   await showAccount();
+  await files.opened();
 }
 
 /** Puts this browser on the list of devices, once. It gets no secret. */
@@ -250,6 +273,7 @@ function typeBack(code) {
 // --- what the buttons do ---------------------------------------------------------------------------
 
 const ACTIONS = {
+  ...files.actions,
   unlock: async ({ password }) => {
     await call('unlock', password);
     await opened('The vault is open.');
@@ -303,6 +327,7 @@ const ACTIONS = {
     await call('rekey', password, typeBack);
     await enrol();
     await showAccount();
+    await files.opened();
     say('The vault has a new key, a new recovery code and this password. All other devices are revoked.');
   },
   changePassword: async ({ password }) => {
@@ -356,6 +381,7 @@ async function doNow(name, fields) {
     await ACTIONS[name](fields);
   } catch (error) {
     if (error.code === 'conflict' && ['saveNote', 'keepMine'].includes(name)) $('#conflict').hidden = false;
+    else if (isAlarm(error)) files.alarm(error, { name: fields.entry?.name });
     else fail(reasonOf(name, error));
   } finally {
     working('');
@@ -368,7 +394,7 @@ root.addEventListener('submit', (event) => {
   if (!form.dataset.does) return;
   event.preventDefault();
   const fields = Object.fromEntries(new FormData(form));
-  for (const field of form.querySelectorAll('input')) if (field.type !== 'file') field.value = '';
+  if (form.dataset.keeps === undefined) for (const field of form.querySelectorAll('input')) if (field.type !== 'file') field.value = '';
   void perform(form.dataset.does, fields);
 });
 
@@ -399,7 +425,7 @@ root.addEventListener('input', ({ target }) => {
 $('#lock').addEventListener('click', () => void vault.lock());
 
 addEventListener('beforeunload', (event) => {
-  if (isChanged) event.preventDefault();
+  if (isChanged || files.hasChanges()) event.preventDefault();
 });
 
 function countDown() {
@@ -412,6 +438,7 @@ function countDown() {
     say('The vault locks in one minute. A note that is not saved is saved before.');
   }
   if (left < SAVE_MS && isChanged) $('form[data-does=saveNote]').requestSubmit();
+  if (left < SAVE_MS) files.save();
 }
 
 for (const place of root.querySelectorAll('[data-new-password]')) {

@@ -193,6 +193,7 @@ describe('one user, on an insecure origin', () => {
   test('a note; beside it the server sees its pages alone', async () => {
     await save(page, NOTE);
     await says(page, 'The note is saved.');
+    await details(page, 'vault_notes');
     await page.locator('#tables .values li', { hasText: '(4,125 bytes)' }).waitFor();
     assert.doesNotMatch(await page.locator('#sees').innerText(), /Räksmörgås|flower|horse/);
     await page.locator('#devices li', { hasText: 'this browser' }).waitFor();
@@ -343,7 +344,7 @@ describe('one user, on an insecure origin', () => {
   });
 
   test('export and import', async () => {
-    await details(page, 'Export the note');
+    await details(page, 'Export the short note');
     const downloaded = page.waitForEvent('download');
     await chooseInForm(page, 'exportNote', 'for the drawer');
     const file = await (await downloaded).path();

@@ -1,4 +1,4 @@
-/** The vault's page in Firefox, over plain HTTP: onboarding, a note, and an unlock after a reload. */
+/** The vault's page in Firefox, over plain HTTP: onboarding, notes, and an unlock after a reload. */
 import assert from 'node:assert/strict';
 import { startDemo } from '../browser/demo.js';
 import { nextMail } from '../browser/vaultPage.js';
@@ -8,6 +8,7 @@ import { inPage, launch, part } from './firefox.js';
 const FOX = 'fox@example.org';
 const PASSWORD = 'correct horse battery';
 const NOTE = 'Räksmörgås';
+const RECIPE = '500 g flour\n'.repeat(2000);
 
 describe('the vault in Firefox, over plain HTTP', () => {
   let demo;
@@ -53,5 +54,31 @@ describe('the vault in Firefox, over plain HTTP', () => {
     await page.keyboard.press('Enter');
     await view('open');
     assert.equal(await inPage(page, () => document.querySelector('[name=note]').value), NOTE);
+  });
+
+  test('a note in blocks, also after a reload, and IndexedDB without its text', async () => {
+    await page.locator('[data-does=newNote]').click();
+    await page.locator('#editor [name=name]').fill('Bread');
+    await page.locator('#editor [name=text]').fill(RECIPE);
+    await page.locator('#editor form button').click();
+    await says('The note is saved.');
+    await page.reload();
+    await view('unlock');
+    await field('unlock', 'password').fill(PASSWORD);
+    await page.keyboard.press('Enter');
+    await page.locator('#files button').click();
+    await page.waitForFunction((wanted) => document.querySelector('#editor [name=text]').value === wanted, {}, RECIPE);
+    const kept = await inPage(page, async () => {
+      const done = (request) => new Promise((resolve, reject) => {
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+      });
+      const database = await done(indexedDB.open('certless-vault-blocks-0'));
+      const blocks = await done(database.transaction('blocks').objectStore('blocks').getAll());
+      database.close();
+      return blocks.map((block) => String.fromCharCode(...block)).join('');
+    });
+    assert.ok(kept.length >= 3 * 16_384);
+    assert.ok(!kept.includes('flour'));
   });
 });

@@ -54,7 +54,7 @@ async def test_the_page_and_its_policy(
     assert "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; " in policy
     assert "worker-src blob:" in policy
     assert "unsafe-inline" not in policy
-    for name in ("look.css", "vaultPage.css", "vaultPage.js", "vaultPage.svg"):
+    for name in ("look.css", "vaultPage.css", "vaultPage.js", "vaultPageFiles.js", "vaultPage.svg"):
         assert f'"{name}"' in page
         async with http.get(f"{site.url}/{name}") as file:
             assert file.status == 200
@@ -69,7 +69,7 @@ async def test_the_tables_show_rows_and_no_secret(
 ) -> None:
     async with http.get(f"{site.url}/tables.json") as response:
         empty = {table["name"]: table["rows"] for table in await response.json()}
-    assert empty == {**dict.fromkeys(WORDS, 0), "vault_schema": 1}
+    assert empty == {**dict.fromkeys(WORDS, 0), "vault_schema": 1, "vault_expiry": 1}
     async with Client(site.url) as client:
 
         async def code() -> str:
@@ -95,6 +95,7 @@ async def test_the_tables_show_rows_and_no_secret(
                 "vault_notes",
                 "vault_devices",
                 "vault_temporary_keys",
+                "vault_expiry",
                 "vault_schema",
             ),
             1,
