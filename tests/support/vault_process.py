@@ -50,7 +50,9 @@ def serve(port: int, database: str, key_file: str, mails: str) -> None:
         if is_inside and (request.method, request.path) in _CHANGES:
             armed.has_begun = True
         response = await handler(request)
-        armed()
+        # Not for /steps itself, which comes when the change is over.
+        if is_inside:
+            armed()
         return response
 
     async def arm(request: web.Request) -> web.Response:
