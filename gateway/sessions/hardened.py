@@ -9,13 +9,14 @@ The module is long because it holds all that a message needs of its session.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from gateway.errors import ExporterUnavailable, SessionChanged
+from gateway.errors import ExporterUnavailable, SessionChanged, StoreUnavailable
 from gateway.events import Events, SessionEnded
 from gateway.keys.keyring import KeyRing
 from gateway.keys.user_tags import UserTags
@@ -267,14 +268,19 @@ class HardenedSessions:
             if await self._change(live, replace(live.kept, session=record.serialize())):
                 if record.previous_c2s:
                     self._overlap_until_ms[record.session_id] = record.previous_until_ms
-                # An epoch begins about every 15 minutes, so this shows when a device was seen.
                 if live.kept.device:
-                    await self._store.see_device(record.chain_id, hour_of(now_ms))
+                    await self._see_device(record.chain_id, now_ms)
                 return
             live = await self._reloaded(live, now_ms)
             if live.record.epoch >= record.epoch:
                 # Another message has already begun this epoch.
                 return
+
+    async def _see_device(self, chain_id: bytes, now_ms: int) -> None:
+        # An epoch begins about every 15 minutes, so this shows when a device was seen. A message
+        # that the store has accepted must not fail because of it.
+        with contextlib.suppress(StoreUnavailable):
+            await self._store.see_device(chain_id, hour_of(now_ms))
 
     async def begin_check(self, live: LiveSession, now_ms: int) -> LiveSession | None:
         """Begin the check of a password, once in a session. None: another request has begun it."""

@@ -46,6 +46,9 @@ class Beside:
         assert " ".join(found) == head
         return rows
 
+    def url(self, path: str) -> str:
+        return self.at.url + path
+
     def client(self, **options: Any) -> Client:
         return Client(self.at.url, **options)
 

@@ -1,6 +1,8 @@
 """``code issue`` and ``code revoke`` for devices, beside a gateway that runs on the same store."""
 
 import csv
+import io
+import json
 import re
 import stat
 from contextlib import AbstractAsyncContextManager
@@ -43,6 +45,25 @@ async def test_each_device_logs_in_with_its_code(beside: Any, tmp_path: Path) ->
                 await client.login("fan-7", code=code, device=device)
                 assert (await (await client.get("/echo")).json())["user"] == "Fan-7"
                 await client.resume()
+
+
+async def test_request_logs_in_as_a_device(
+    beside: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with beside() as here:
+        code = await here.issued("fan-7", "--device", "pump-7")
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{code}\n"))
+        login = ("request", "--login", "fan-7", "--device", "pump-7")
+        ran = await here.certless(
+            *login, "--tickets", str(tmp_path / "t"), "GET", here.url("/echo")
+        )
+        assert ran.status == 0
+        assert json.loads(ran.out)["user"] == "Fan-7"
+        assert ran.err.startswith("Code for pump-7: ")
+        for name in ("a b", "-"):
+            ran = await here.certless(*login[:-1], name, "GET", here.url("/echo"))
+            assert (ran.status, ran.out) == (2, "")
+            assert "1 to 64 characters" in ran.err
 
 
 async def test_a_code_for_a_week(beside: Any) -> None:

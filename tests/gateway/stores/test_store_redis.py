@@ -23,6 +23,7 @@ from hardened_store_contract import (
     FIRST_CHAIN,
     LOGIN,
     NOW_MS,
+    OPENING,
     RESUMED,
     USER,
     by_clock,
@@ -55,7 +56,7 @@ from gateway.clock import system_clock
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.keys.keyring import KeyRing
 from gateway.sessions.classic import Sessions
-from gateway.stores import Counter, NewCode
+from gateway.stores import Counter, NewCode, StoredChain
 from gateway.stores.redis.store import RedisStore
 from gateway.stores.redis.url import parse_redis_url
 from protocol.common.codes import Code
@@ -367,6 +368,25 @@ async def all_kinds(store: RedisStore) -> None:
     assert await store.try_passphrase(BEN, tag("p"), NOW_MS)
     assert await store.count_mail(USER, NOW_MS)
     await store.count(b"a key", 1, 1000, NOW_MS)
+
+
+async def test_records_of_before_there_were_devices(server: RedisProcess, url: str) -> None:
+    async with redis_store(url) as store:
+        await store.add_codes([NewCode(CODE, b"a sealed code", EXPIRES_MS, USER)])
+        await reach_opened(store, CHAINED)
+        await store.add_handshake(BEN, LOGIN, EXPIRES_MS, USER, CODE)
+        for key in await keys_of(server, url):
+            if key.split(b":")[3:4] in ([b"handshake"], [b"chain"]):
+                await server.tell("HDEL", key, "device", "seen_ms")
+        attempt = await store.claim_attempt(BEN, NOW_MS)
+        assert attempt
+        assert not attempt.is_void
+        assert await store.open_login(replace(OPENING, session_id=BEN))
+        assert await store.find_code(USER, NOW_MS) is None
+        await store.see_device(CHAINED.chain_id, NOW_MS)
+        assert await store.chains(NOW_MS) == [StoredChain(CHAINED.chain_id, FIRST_CHAIN, USER)]
+        await store.end_chain(CHAINED.chain_id)
+        assert await store.chains(NOW_MS) == []
 
 
 async def test_every_key_has_an_end_but_the_fence(server: RedisProcess, url: str) -> None:

@@ -51,7 +51,7 @@ from gateway.clock import system_clock
 from gateway.errors import StoreUnavailable
 from gateway.keys.keyring import KeyRing
 from gateway.sessions.classic import Sessions
-from gateway.stores import NewCode
+from gateway.stores import NewCode, StoredChain
 from gateway.stores.sqlite import file as room
 from gateway.stores.sqlite.store import SqliteStore
 from protocol.common.codes import Code, session_id
@@ -236,6 +236,40 @@ async def test_a_former_file_is_brought_to_this_version(former: Path) -> None:
     async with sqlite_store(former) as store:
         await resumed(store)
         assert await claim(store, BEN, by_counter(1), NOW_MS)
+
+
+async def test_codes_and_chains_of_before_there_were_devices(path: Path) -> None:
+    database = sqlite3.connect(path, isolation_level=None)
+    for step in room._STEPS[:4]:
+        database.executescript(step)
+    database.execute("PRAGMA user_version = 4")
+    code = (USER, CODE, b"a sealed code", EXPIRES_MS)
+    database.execute(
+        "INSERT INTO codes (user_tag, id, sealed, expires_ms, attempts) VALUES (?, ?, ?, ?, 4)",
+        code,
+    )
+    chain = (CHAINED.chain_id, FIRST_CHAIN, EXPIRES_MS, USER)
+    database.execute(
+        "INSERT INTO chains (id, sealed, expires_ms, user_tag) VALUES (?, ?, ?, ?)", chain
+    )
+    database.close()
+    store = SqliteStore(path)
+    await store.open()
+    try:
+        assert await store.chains(NOW_MS) == [StoredChain(CHAINED.chain_id, FIRST_CHAIN, USER)]
+        found = await store.find_code(USER, NOW_MS)
+        assert found
+        assert (found.code_id, found.sealed) == (CODE, b"a sealed code")
+        # The attempts of before count.
+        await store.add_handshake(BEN, LOGIN, EXPIRES_MS, USER, CODE)
+        for is_void in (False, True):
+            attempt = await store.claim_attempt(BEN, NOW_MS)
+            assert attempt
+            assert attempt.is_void is is_void
+        await store.end_chain(CHAINED.chain_id)
+        assert await store.chains(NOW_MS) == []
+    finally:
+        await store.close()
 
 
 async def test_many_bring_one_file_to_this_version(former: Path) -> None:
