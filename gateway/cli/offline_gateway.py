@@ -66,7 +66,9 @@ class OfflineGateway:
         Raises: ConfigError, StoreUnavailable.
         """
         if self._ticket_store is None:
-            raise ConfigError("say which one: --config gateway.toml, or --ticket-store URL")
+            raise ConfigError(
+                "say which ticket store: --config gateway.toml, or --store and --ticket-store"
+            )
         if path := sqlite_path(self._ticket_store):
             _must_exist(path, "--ticket-store")
         store = ticketed_store(self._url(), self._ticket_store)

@@ -15,6 +15,7 @@ from processes import ROOT
 
 from certless.client import CodeNotAccepted, NotLoggedIn, Refused, TicketNotAccepted
 from gateway.cli.main import main
+from gateway.keys.key_file import KeyFile
 
 ANN = "ann@example.org"
 
@@ -307,6 +308,36 @@ def test_a_gateway_that_is_not_there(
     assert word in err
     # Nothing was made that a gateway would take for its own.
     assert [file.name for file in tmp_path.iterdir()] == ["there.db"]
+
+
+@pytest.mark.parametrize("action", ["accept", "forget", "list"])
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ([], "--config gateway.toml, or --store"),
+        (["--ticket-store", "sqlite:there.db"], "--config gateway.toml, or --store"),
+        (["--store", "redis://127.0.0.1:1", "--ticket-store", "sqlite:missing.db"], "missing.db"),
+        (["--store", "sqlite:there.db", "--ticket-store", "sqlite:there.db"], "a store in Redis"),
+    ],
+)
+def test_a_ticket_store_that_is_not_there(
+    action: str,
+    options: list[str],
+    word: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("there.db").touch()
+    KeyFile(Path("key")).make()
+    assert main(["tickets", action, *options, "--key-file", "key"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert word in err
+    assert Path("there.db").stat().st_size == 0
+    assert not Path("missing.db").exists()
 
 
 async def test_somebody_who_may_not_log_in_gets_no_code(beside: Any) -> None:

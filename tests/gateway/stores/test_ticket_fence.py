@@ -230,6 +230,29 @@ async def test_a_failover_to_an_empty_replica(tmp_path: Path, tickets_url: str) 
                     await claim(here, BEN, by_counter(2), NOW_MS)
 
 
+async def test_redis_is_lost_again_while_it_is_told(
+    redis: RedisProcess, tickets_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with redis_store_with_tickets(redis.url, tickets_url) as store:
+        await resumed(store)
+        await lost(redis)
+        run, losses = store._run, [1]
+
+        async def run_after_a_loss(
+            name: str, keys: Sequence[tuple[str, bytes]] = (), *details: object
+        ) -> Any:
+            if name == "set_ticket_fence" and losses:
+                losses.pop()
+                await lost(redis)
+            return await run(name, keys, *details)
+
+        monkeypatch.setattr(store, "_run", run_after_a_loss)
+        await spent_stays_spent(store)
+        # It is begun for the Redis that knows it, and for no other one.
+        assert not losses
+        assert (await store._tickets.fence()).redis == store._generation
+
+
 async def test_user_tags_outlive_redis(redis: RedisProcess, tickets_url: str) -> None:
     # Else the chains would belong to unknown users.
     async with redis_store(redis.url) as store:
@@ -592,6 +615,8 @@ async def test_messages_go_on_without_the_ticket_store(
             await store.load_ticket(b"1" * 32, NOW_MS)
         await nothing_is_redeemed(store)
         assert await claim(store, BEN, by_counter(1), NOW_MS)
+        # An epoch of a device begins with a message too.
+        await store.see_device(CHAIN, NOW_MS)
         own_postgresql.start()
         await store.end(BEN)
         await spent_stays_spent(store)
