@@ -21,6 +21,7 @@ from redis_servers import RedisProcess
 from protocol.common.primitives import RsaPrivateKey
 
 if TYPE_CHECKING:
+    from file_devices import Devices
     from vaults import RunningVault
 
     from gateway.demo import Places
@@ -188,3 +189,16 @@ async def vaults(vault_url: str, vault_key: Path) -> AsyncIterator["RunningVault
 
     async with running(vault_url, vault_key) as at:
         yield at
+
+
+@pytest.fixture
+async def devices(
+    vault_url: str, vault_key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator["Devices"]:
+    """Devices of one user with files, at a vault on such a database."""
+    from file_devices import Lies, devices_of
+
+    lies = Lies()
+    lies.install(monkeypatch)
+    async with devices_of(vault_url, vault_key, tmp_path, lies) as made:
+        yield made

@@ -429,6 +429,17 @@ def merges() -> Iterator[Case]:
             [entry(1, version(1), version(2), version(6))],
         ),
         "each-left-out-another": ([both], [entry(1, version(1))], [entry(1, version(2))]),
+        # The same version in other blocks.
+        "theirs-written-again-ours-renamed": (
+            [base],
+            [{**base, "name": "cakes"}],
+            [entry(1, version(1, count=2))],
+        ),
+        "both-written-again": (
+            [base],
+            [entry(1, version(1, count=3))],
+            [entry(1, version(1, count=2))],
+        ),
         "ours-renamed": ([base], [{**base, "name": "cakes"}], [theirs]),
         "theirs-renamed": ([base], [ours], [{**base, "name": "cakes"}]),
         "both-renamed": ([base], [{**ours, "name": "a"}], [{**theirs, "name": "b"}]),

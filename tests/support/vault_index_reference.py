@@ -96,7 +96,9 @@ def _both(before: Json | None, here: Json, there: Json) -> Json:
         return set() if side is None else {one["id"] for one in side["versions"]}
 
     gone = {one for one in ids(before) if not (one in ids(here) and one in ids(there))}
+    known = {} if before is None else {one["id"]: one for one in before["versions"]}
     every = {one["id"]: one for one in [*here["versions"], *there["versions"]]}
+    every |= {one["id"]: one for one in here["versions"] if one != known.get(one["id"])}
     left = [one for name, one in every.items() if name not in gone] or list(every.values())
     left.sort(key=lambda one: (one["day"], one["id"]), reverse=True)
     versions = sorted(left[:16], key=lambda one: one["id"])

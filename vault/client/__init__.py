@@ -9,6 +9,7 @@
         await vault.save_note("remember the milk")
 """
 
+from vault.core.errors import Alarm as Alarm
 from vault.core.errors import Malformed as Malformed
 from vault.core.errors import Tampered as Tampered
 from vault.core.errors import VaultError as VaultError
@@ -17,7 +18,16 @@ from vault.core.errors import WrongSecret as WrongSecret
 
 from .errors import VaultLocked as VaultLocked
 from .errors import VaultRefused as VaultRefused
+from .files import Changed as Changed
+from .files import File as File
+from .files import Files as Files
+from .files import FileVersion as FileVersion
+from .files import NoSuchFile as NoSuchFile
+from .files import Unresolved as Unresolved
 from .memory import Memory as Memory
 from .parts import TypeBack as TypeBack
+from .storage.folder import FolderInUse as FolderInUse
+from .storage.folder import FolderNotReadable as FolderNotReadable
+from .storage.indexing import NotHere as NotHere
 from .vault import Device as Device
 from .vault import Vault as Vault

@@ -11,6 +11,7 @@ _MESSAGES = {
     "exists": "there is a vault already: unlock it",
     "not_found": "there is no change to read",
     "too_large": "this is too large for the vault",
+    "too_many": "this user has reserved too many ids in this hour: wait, then try again",
     "unavailable": "the service cannot store or mail anything now: try again later",
     "suite_required": "the vault needs a session of a hardened suite: log in again by ecdh-gcm",
     "malformed": "the service did not understand the request: update the client or the service",

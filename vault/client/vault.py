@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from certless.client import Client
 from protocol.common.primitives import SCALAR_SEED_BYTES, scalar, sha256
@@ -56,6 +57,7 @@ from vault.core.wraps import Kind, unwrap
 
 from .api import Api
 from .errors import VaultLocked, VaultRefused
+from .files import CACHE_BYTES, Files
 from .memory import Memory
 from .parts import (
     TypeBack,
@@ -118,6 +120,7 @@ class Vault:
         # An unlock is under way, and the vault was not locked meanwhile.
         self._is_opening = False
         self._timer: asyncio.TimerHandle | None = None
+        self._files: Files | None = None
         # The digest of the note that the caller knows, b"" if it knows that there is none.
         self._known: bytes | None = None
         self.memory = Memory() if memory is None else memory
@@ -127,9 +130,27 @@ class Vault:
         """Whether the account key is here."""
         return self._key is not None
 
+    def files(
+        self,
+        folder: str | Path | None = None,
+        *,
+        cache_bytes: int = CACHE_BYTES,
+        clock: Callable[[], float] = time.time,
+    ) -> Files:
+        """The files of this vault; use it with ``async with``. The vault has one at a time.
+
+        ``folder`` keeps what the client remembers, and copies of at most ``cache_bytes``. ``clock``
+        gives seconds since 1970.
+        """
+        path = None if folder is None else Path(folder).expanduser()
+        self._files = Files(self._api, self._use, path, cache_bytes, clock)
+        return self._files
+
     def lock(self) -> None:
         """Drop the account key. An unlock that is under way then fails with VaultLocked."""
         self._key = None
+        if self._files is not None:
+            self._files.drop()
         self._is_opening = False
         self._known = None
         if self._timer is not None:
@@ -151,8 +172,10 @@ class Vault:
         ).serialize()
         answer = await self._api.plain("PUT", "/account", body)
         self._opened(owner, key, _checked(answer, next_revision(b"", body)))
-        # An account that replaces another one has no note yet.
+        # An account that replaces another one has no note and no files yet.
         self.memory.sequence = 0
+        if self._files is not None:
+            self._files.forget()
         self.memory.kdf = part.kdf
 
     async def unlock(self, password: str) -> None:
@@ -249,7 +272,9 @@ class Vault:
         statement = statements.rekey(key.account, self._revision, head.public)
         previous, note = (b"", None) if stored is None else (stored.digest, stored.note)
         sealed = None if note is None else note.seal(key, new_iv())
-        rekey = Rekey(head.public, head.sign(statement), previous, sealed, ())
+        previous_meta, meta = await (self._files or self.files()).rekeyed(key) or (None, None)
+        signature = head.sign(statement)
+        rekey = Rekey(head.public, signature, previous, sealed, (), previous_meta, meta)
         change = StageChange(self._revision, part, recovery, self._typed(secret), rekey)
 
         async def check(staged: StageChange) -> None:
@@ -259,6 +284,8 @@ class Vault:
         await self._change(change, check)
         if self._known == previous:
             self._known = b"" if sealed is None else sha256(sealed)
+        if self._files is not None:
+            self._files.drop()
         self._opened(owner, key, self._revision)
 
     async def temporary_key(self, lifetime_s: int = TEMPORARY_S) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from .index import MAX_VERSIONS, Entry, Meta, RetiredBlock, Version, Writer
+from .index import MAX_VERSIONS, Entry, RetiredBlock, Version
 
 Entries = Mapping[bytes, Entry]
 
@@ -29,36 +29,15 @@ def _merged(base: Entry | None, ours: Entry | None, theirs: Entry | None) -> Ent
     before = {} if base is None else _by_id(base.versions)
     here, there = _by_id(ours.versions), _by_id(theirs.versions)
     replaced = {one for one in before if one not in here or one not in there}
-    every = there | here
+    # What ours has not changed can be newer in theirs: the same data in other blocks.
+    mine = {one: version for one, version in here.items() if before.get(one) != version}
+    every = here | there | mine
     # The versions of both, if each device has left out what the other one has kept.
     both = {one: every[one] for one in every if one not in replaced} or every
     newest = sorted(both.values(), key=lambda version: (version.day, version.id))[-MAX_VERSIONS:]
     versions = tuple(sorted(newest, key=lambda version: version.id))
     name = ours.name if base is not None and theirs.name == base.name else theirs.name
     return replace(theirs, name=name, versions=versions)
-
-
-def merged_writers(ours: Iterable[Writer], theirs: Iterable[Writer]) -> tuple[Writer, ...]:
-    """Each writer with its larger count, in the order of their ids.
-
-    These can be more than a meta has.
-    """
-    counts: dict[bytes, int] = {}
-    for writer in (*ours, *theirs):
-        counts[writer.id] = max(writer.count, counts.get(writer.id, 0))
-    return tuple(Writer(one, counts[one]) for one in sorted(counts))
-
-
-def merged_meta(ours: Meta, theirs: Meta) -> Meta:
-    """The meta of ``theirs``, with what ``ours`` has besides the directory and retired blocks."""
-    keys = {key.epoch: key for key in (*ours.keys, *theirs.keys)}
-    return replace(
-        theirs,
-        sequence=max(ours.sequence, theirs.sequence),
-        renewed=min(ours.renewed, theirs.renewed),
-        writers=merged_writers(ours.writers, theirs.writers),
-        keys=tuple(keys[epoch] for epoch in sorted(keys) if epoch < theirs.epoch),
-    )
 
 
 def merged_retired(

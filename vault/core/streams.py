@@ -152,6 +152,33 @@ def named(stream: Stream, start: int, end: int) -> Plan[list[Extent]]:
     return found
 
 
+def unused(old: Stream, new: Sequence[Stream]) -> Plan[list[Extent]]:
+    """The blocks of ``old`` that no stream of ``new`` needs. Raises: Forged.
+
+    Parts that are in both are not loaded.
+    """
+    found: list[Extent] = []
+    before: list[Extent] = []
+    after: list[Extent] = []
+    for depth in range(max((stream.depth for stream in (old, *new)), default=0), -1, -1):
+        before += old.extents if old.depth == depth else ()
+        after += [one for stream in new if stream.depth == depth for one in stream.extents]
+        gone = _without(before, after)
+        found += gone
+        if depth:
+            fresh = _without(after, before)
+            inner = yield from _children(_placed(0, (*gone, *fresh)))
+            # The children of ``gone`` come first.
+            before = [part.extent for part in inner if part.at < _size(gone)]
+            after = [part.extent for part in inner[len(before) :]]
+    return found
+
+
+def _without(extents: Iterable[Extent], others: Iterable[Extent]) -> list[Extent]:
+    ids = {extent.id for extent in others}
+    return [extent for extent in extents if extent.id not in ids]
+
+
 def check_leaf(extent: Extent, data: bytes) -> bytes:
     """``data``, if it has the bytes that ``extent`` names. Raises: Forged."""
     if len(data) != extent.size:

@@ -30,7 +30,7 @@ from vault.core.index import (
     words,
     written,
 )
-from vault.core.merging import merged, merged_meta, merged_retired, merged_writers
+from vault.core.merging import merged, merged_retired
 from vault.core.messages import Rekey
 from vault.core.streams import Extent, Stream, leaves, replaced
 from vault.core.tokens import BLOCK_BYTES
@@ -317,21 +317,6 @@ def test_a_merge_loses_nothing_that_is_new(
         is_changed = side.get(entry_id) != base.get(entry_id)
         if new and is_changed and len(result[entry_id].versions) < 16:
             assert new <= {one.id for one in result[entry_id].versions}
-
-
-def test_the_meta_of_a_merge() -> None:
-    writer, other = Writer(b"a" * 8, 3), Writer(b"b" * 8, 9)
-    ours = Meta(5, 2, 50, (writer,), (EarlierKey(1, bytes(32)),), Stream(), ())
-    theirs = Meta(4, 2, 51, (Writer(b"a" * 8, 2), other), (EarlierKey(1, bytes(32)),), Stream(), ())
-    found = merged_meta(ours, theirs)
-    assert (found.sequence, found.renewed, found.writers) == (5, 50, (writer, other))
-    assert found.keys == theirs.keys
-    # Another device has changed the account key meanwhile.
-    rekeyed = next_epoch(theirs, KEY, other)
-    assert merged_meta(ours, rekeyed).keys == rekeyed.keys
-    many = [Writer(at.to_bytes(8), 1) for at in range(40)]
-    more = [Writer(at.to_bytes(8), 2) for at in range(20, 80)]
-    assert len(merged_writers(many, more)) == 80
 
 
 def test_the_retired_blocks_of_a_merge() -> None:

@@ -27,6 +27,7 @@ from vault.core.streams import (
     replaced,
     resealed,
     splice,
+    unused,
 )
 
 # A tree of 3 levels has about 100 bytes.
@@ -229,6 +230,40 @@ def test_blocks_are_written_again_in_windows(data: bytes, low: int, high: int, w
     plain.sealed.clear()
     assert plain.run(resealed(partly, 0, len(data), is_old, plain.seal)) == partly
     assert not plain.sealed
+
+
+@examples(200)
+@given(
+    data=data_of,
+    splices=st.lists(
+        st.tuples(st.integers(0, 60), st.integers(0, 60), st.binary(max_size=20)), max_size=4
+    ),
+)
+def test_blocks_that_no_version_needs(data: bytes, splices: list[tuple[int, int, bytes]]) -> None:
+    plain = Plain()
+    versions = [written(plain, data)]
+    for place, length, inserted in splices:
+        # Each version is made from the first or from the last one.
+        of = versions[-1] if place % 2 else versions[0]
+        start = min(place, of.size)
+        end = min(start + length, of.size)
+        try:
+            versions.append(plain.run(splice(of, start, end, inserted, plain.seal, SMALL)))
+        except TooLarge:
+            return
+    old, new = versions[0], versions[1:]
+    needed = {one for stream in new for one in plain.ids(stream)}
+    found = [extent.id for extent in plain.run(unused(old, new))]
+    assert sorted(found) == sorted(one for one in plain.ids(old) if one not in needed)
+
+
+def test_a_small_change_of_a_long_stream_loads_its_path_only() -> None:
+    plain = Plain()
+    stream = written(plain, bytes(160))
+    changed = plain.run(splice(stream, 81, 82, b"x", plain.seal, SMALL))
+    plain.loaded = 0
+    assert len(plain.run(unused(stream, [changed]))) == 1 + stream.depth
+    assert plain.loaded == 2 * stream.depth
 
 
 @examples(100)
