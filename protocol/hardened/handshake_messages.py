@@ -24,7 +24,7 @@ MAX_DEVICE_CHARS = 64
 # A name for labels, files and terminals: it needs no quotes there, and is no option or formula.
 _DEVICE = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:-]{{0,{MAX_DEVICE_CHARS - 1}}}", re.ASCII)
 DEVICE_RULE = (
-    f"the name of a device has 1 to {MAX_DEVICE_CHARS} characters: letters from a to z, digits, "
+    f"the name of a device has 1 to {MAX_DEVICE_CHARS} characters: letters (A-Z, a-z), digits, "
     "'.', '_', ':' and '-'; the first is a letter or a digit"
 )
 
