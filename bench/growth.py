@@ -10,9 +10,10 @@ than CPU time.
 import asyncio
 import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
 
@@ -43,6 +44,9 @@ MIB = 1024 * 1024
 _LIFETIME_MS = 6 * 3600 * 1000
 _AT_ONCE = 256
 
+# What ``fill`` returns of each session.
+Client = TypeVar("Client")
+
 
 def new_session(number: int) -> tuple[Enrolment, ClientSession]:
     """A session and its ticket as both sides keep them, with fresh keys."""
@@ -70,19 +74,21 @@ def new_session(number: int) -> tuple[Enrolment, ClientSession]:
     )
 
 
-async def fill(store: Store, keyring: KeyRing, count: int) -> list[ClientSession]:
-    """Put ``count`` sessions into ``store``; returns the clients' side."""
+async def fill(
+    store: Store, keyring: KeyRing, count: int, new: Callable[[int], tuple[Enrolment, Client]]
+) -> list[Client]:
+    """Put ``count`` sessions that ``new`` makes into ``store``; returns the clients' side."""
     tags = await UserTags(store, keyring).opened()
     sessions = HardenedSessions(store, keyring, tags, (ECDH_GCM.name,))
 
-    async def enrol(number: int) -> ClientSession:
-        enrolment, client = new_session(number)
+    async def enrol(number: int) -> Client:
+        enrolment, client = new(number)
         record = sessions.new_session(enrolment, enrolment.session.username, system_clock())
         await store.add_handshake(record.session_id, b"spent", record.expires_ms, record.user_tag)
         enrolment.accept(await store.open_login(record))
         return client
 
-    clients: list[ClientSession] = []
+    clients: list[Client] = []
     while len(clients) < count:
         batch = range(len(clients), min(len(clients) + _AT_ONCE, count))
         clients += await asyncio.gather(*map(enrol, batch))
@@ -147,7 +153,7 @@ async def grow(one: Bench, kind: str, count: int) -> Grown:
     store = store_from_url(url)
     await store.open()
     empty = await redis.used_bytes() if redis else 0
-    clients = await fill(store, keyring, count)
+    clients = await fill(store, keyring, count, new_session)
     await store.close()
     stored = await redis.used_bytes() - empty if redis else file_bytes(one.folder, count)
     own = ("--store", url, "--key-file", str(key_file), "--key-pool-size=1")

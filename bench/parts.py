@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bench import messages
 from bench.browser import client, page
 from bench.connect import connect
+from bench.fleet import fleet
 from bench.flood import flood
 from bench.growth import growth
 from bench.logins import logins
@@ -92,6 +93,22 @@ PARTS = {
             Column("limited", "rate-limited"),
             Column("flood_s", "in s", 1),
         ),
+    ),
+    "fleet": Part(
+        "1,000 devices after a restart",
+        run(fleet),
+        (
+            Column("sessions", "sessions"),
+            Column("session_s", "the last one after, s", 1, spread=True),
+            Column("median_s", "half have sent after, s", 1, spread=True),
+            Column("sent_s", "all after, s", 1, spread=True),
+            Column("limited", "rate-limited"),
+            Column("errors", "other errors"),
+            Column("cpu_ms", "CPU ms of a device", 1, spread=True),
+            Column("idle_mib", "gateway before, MiB"),
+            Column("peak_mib", "at most, MiB"),
+        ),
+        "errors, and the load",
     ),
     "growth": Part(
         "messages, by sessions in the store",

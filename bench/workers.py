@@ -7,7 +7,7 @@ a lock or a disk. It cannot show that the caches of the processor would be warme
 so it is rather too low. It says nothing about more than two workers.
 """
 
-from bench.growth import GrownTarget, fill
+from bench.growth import GrownTarget, fill, new_session
 from bench.load import ROUNDS, play, warm_up
 from bench.messages import Bench
 from bench.nginx import nginx
@@ -33,7 +33,7 @@ async def workers(one: Bench, size: Size) -> Rows:
     for store_name, url in (("SQLite", f"sqlite:{one.folder / 'db'}"), ("Redis", redis.url)):
         store = store_from_url(url)
         await store.open()
-        clients = await fill(store, keyring, SESSIONS)
+        clients = await fill(store, keyring, SESSIONS, new_session)
         await store.close()
         for count in WORKERS:
             own = ("--store", url, "--key-file", str(key_file), "--suites", "ecdh-gcm")
