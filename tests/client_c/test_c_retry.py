@@ -188,6 +188,22 @@ async def test_a_sensor_that_was_revoked_stops(
         await logged_in(plant)
 
 
+async def test_a_sensor_with_a_ticket_of_the_factory_until_it_is_stolen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As docs/devices.md has it: nobody types anything, and a revocation stops the device."""
+    async with sensors(tmp_path, capsys) as plant:
+        made = ("ticket", "issue", NAME, "--device", "pump-7", "--format", "raw")
+        await plant.certless(*made, "--out", str(plant.state))
+        for _ in range(2):
+            assert await ran(plant) == (0, "1: status 201\n", "")
+        assert "pump-7" in await plant.certless("devices", "list")
+        await plant.certless("devices", "revoke", NAME, "pump-7")
+        status, out, err = await ran(plant)
+        assert (status, out) == (NEEDS_PERSON, "")
+        assert "It stops here." in err
+
+
 async def test_a_sensor_without_a_ticket_and_without_a_person_stops(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
