@@ -7,6 +7,8 @@ the second step is lost, the ticket still opens a session, and ``sweep`` ends th
 Redis and the ticket store watch each other. Redis keeps the last position of the ticket store, so
 an older copy is noticed. If Redis has lost its data, the ticket store must have run since its last
 change. If neither can be relied on, no ticket is used until an operator has decided.
+
+This module is long because the order of the two steps and the checks belong together.
 """
 
 from collections.abc import Awaitable, Callable

@@ -2,6 +2,8 @@
 
 A method that claims something takes the ``Witness`` of Redis and checks it in its transaction. If
 the database is not known to be the one that Redis has seen, it raises NotWitnessed.
+
+This module is long because it has all transactions of the database.
 """
 
 import secrets
