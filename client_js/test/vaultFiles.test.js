@@ -324,6 +324,22 @@ describe('a service that lies', () => {
   });
 });
 
+test('a lock during a request is no alarm', async () => {
+  const { files, line, vault } = await deviceOf();
+  const id = await files.put('video', bytesOf(5_000_000));
+  for (const [target, work] of [['GET /vault/meta', () => files.sync()], ['POST /vault/blocks/get', () => files.get(id)]]) {
+    line.lie[target] = (body) => {
+      void vault.lock();
+      return body;
+    };
+    await assert.rejects(work(), (error) => error.code === 'locked');
+    line.lie = {};
+    await vault.unlock(PASSWORD);
+    await files.sync();
+    assert.equal((await files.list()).length, 1);
+  }
+});
+
 describe('as time passes', () => {
   test('retired blocks are deleted after 7 days, and all is renewed in the next bucket', async () => {
     let now = Date.now();

@@ -4,7 +4,7 @@ import { checkOf, receiptOf, tokenOf } from './core/tokens.js';
 import { sealBlock } from './core/blocks.js';
 import { MAX_BLOCKS } from './core/blockBodies.js';
 import { Epochs } from './core/epochs.js';
-import { Alarm } from './core/errors.js';
+import { Alarm, VaultError } from './core/errors.js';
 import { openExtent } from './core/streams.js';
 
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
@@ -160,8 +160,7 @@ export class BlockStore {
   }
 
   #keys() {
-    // Without keys, the vault was locked in the meantime. The next request says so.
-    if (!this.#epochs) throw new Alarm('forged');
+    if (!this.#epochs) throw new VaultError('locked', 'The vault was locked. Unlock it first.');
     return this.#epochs;
   }
 

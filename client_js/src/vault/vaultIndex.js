@@ -101,6 +101,8 @@ export class VaultIndex {
     try {
       await this.#read();
     } catch (error) {
+      // A lock in the meantime has overwritten the key, so nothing opens. That is no alarm.
+      this.#use();
       if (error instanceof Alarm) this.#alarm = error;
       throw error;
     }
