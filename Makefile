@@ -78,10 +78,11 @@ soak-c: $(VENV)/.test $(BUNDLE) .make/bearssl
 	$(WITHIN) 2h $(PYTEST) -s --no-cov tests/client_c/soak_gateway.py
 
 # About 1,000 kills of the vault's client and 1,000 of its server, on SQLite and PostgreSQL: 84 of each change. Then 1,000
-# kills of a client that changes files.
+# kills of a client that changes files, and 1,000 of a server of blocks: 250 for each database and pool.
 soak: $(VENV)/.test .make/postgresql
 	VAULT_KILLS=84 $(WITHIN) 2h $(PYTEST) -s --no-cov --timeout=7200 tests/vault/test_kills.py
 	FILE_KILLS=500 $(WITHIN) 3h $(PYTEST) -s --no-cov tests/vault/client/test_files_kills.py
+	VAULT_KILLS=250 $(WITHIN) 2h $(PYTEST) -s --no-cov --timeout=7200 tests/vault/test_block_kills.py
 
 bundle: $(BUNDLE)
 

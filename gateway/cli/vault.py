@@ -20,7 +20,7 @@ from gateway.errors import ConfigError
 from gateway.logs import on_one_line
 from vault.client import Device, Vault, VaultError
 
-from . import vault_serve
+from . import vault_audit, vault_serve, vault_sweep
 from .opened_vault import (
     OpenedVault,
     ask_new_password,
@@ -58,6 +58,8 @@ def add(commands: Any) -> None:
         return parser
 
     vault_serve.add(actions)
+    vault_sweep.add(actions)
+    vault_audit.add(actions)
     action("init", _init, "create a vault, and open it on this machine")
     action("unlock", _unlock, "open a vault on this machine by its password")
     action("lock", _lock, "sign this machine out")

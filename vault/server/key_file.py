@@ -34,6 +34,17 @@ def read_or_make(path: Path) -> bytes:
     )
 
 
+def key_path(database: Path | None, key_file: str | Path | None) -> Path:
+    """The path of the key file. ``database`` is the file of SQLite. Raises: ConfigError."""
+    if key_file is not None:
+        return Path(key_file)
+    if database is None:
+        raise ConfigError(
+            "servers on one PostgreSQL share the vault's key: name its file with key_file"
+        )
+    return database.with_name(f"{database.name}.key")
+
+
 def _make(path: Path) -> None:
     # Written completely, then linked: if two workers start at the same time, one makes the key, and
     # the other never sees a part of it.

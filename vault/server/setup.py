@@ -8,7 +8,6 @@ from pathlib import Path
 from aiohttp import web
 
 import certless
-from certless import ConfigError
 from protocol.hardened.suites import DEFAULT_REALM
 from vault.core.expiry import FRAME_S
 
@@ -16,7 +15,7 @@ from .application import INTERVAL_S, SIZE
 from .buckets import Buckets
 from .call import Parts
 from .expiring_accounts import Usernames
-from .key_file import read_or_make
+from .key_file import key_path, read_or_make
 from .notices import Notify
 from .reservations import IDS_PER_HOUR, Reservations
 from .routes import add_block_routes, add_routes
@@ -28,7 +27,8 @@ DEFAULT_PREFIX = "/vault"
 SERVER = web.AppKey("vault", VaultServer)
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
+    """The time in milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 
@@ -40,7 +40,7 @@ def setup(
     key_file: str | Path | None = None,
     prefix: str = DEFAULT_PREFIX,
     realm: str = DEFAULT_REALM,
-    clock: Callable[[], int] = _now_ms,
+    clock: Callable[[], int] = now_ms,
     frame_s: int = FRAME_S,
     pool: str | None = None,
     apply_interval_s: float = INTERVAL_S,
@@ -71,7 +71,7 @@ def setup(
     in any case. Raises: ConfigError.
     """
     store = Database(database)
-    key = ServerKey(read_or_make(_key_path(store, key_file)))
+    key = ServerKey(read_or_make(key_path(store.file, key_file)))
     buckets = Buckets(clock, frame_s)
     parts = Parts(store, key, clock, notify, partial(certless.end_session, app), buckets)
     options = BlockOptions(frame_s, pool, apply_interval_s, apply_size)
@@ -85,13 +85,3 @@ def setup(
     app.cleanup_ctx.append(lifespan)
     add_routes(app, prefix, realm, parts)
     add_block_routes(app, prefix, realm, server.blocks, Reservations(clock, ids_per_hour))
-
-
-def _key_path(store: Database, key_file: str | Path | None) -> Path:
-    if key_file is not None:
-        return Path(key_file)
-    if store.file is None:
-        raise ConfigError(
-            "servers on one PostgreSQL share the vault's key: name its file with key_file"
-        )
-    return store.file.with_name(f"{store.file.name}.key")

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from certless import ConfigError
+from vault.core.errors import VaultError
 
 from .application import Application
 from .buckets import Buckets
@@ -13,7 +14,7 @@ from .store.database import BlockDatabase
 _BATCH = 500
 
 
-class ClockJumped(Exception):
+class ClockJumped(VaultError):
     """The clock names a bucket that cannot follow that of the last sweep."""
 
 

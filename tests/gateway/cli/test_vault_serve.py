@@ -53,7 +53,7 @@ async def test_a_vault_is_served_and_kept(tmp_path: Path) -> None:
     assert recovery is not None
     (notice,) = [mail for mail in mails_in(mails) if "reset of your vault" in str(mail["Subject"])]
     assert notice["To"] == "ann@example.org"
-    assert "they can replace it" in text_of(notice)
+    assert "vault can replace it" in text_of(notice)
     files = list(tmp_path.glob("vault.db*"))  # noqa: ASYNC240
     assert {path.name: path.stat().st_mode & 0o777 for path in files} == {
         "vault.db": 0o600,

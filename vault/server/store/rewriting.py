@@ -1,5 +1,7 @@
 """Tables in the order of their keys, so that files show no order of writing (VAULT §24)."""
 
+from typing import Any
+
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -10,11 +12,10 @@ async def rewrite(connection: AsyncConnection) -> None:
     """Write all tables again. Nobody can use them meanwhile."""
     if connection.dialect.name == "sqlite":
         # VACUUM is not possible in a transaction, which the first statement would begin.
-        raw = await connection.get_raw_connection()
+        raw: Any = (await connection.get_raw_connection()).driver_connection
         for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
-            cursor = await raw.cursor()  # type: ignore[misc]
-            await cursor.execute(statement)
-            await cursor.close()
+            async with raw.execute(statement):
+                """It is done when it has begun."""
         return
     for table in METADATA.sorted_tables:
         await connection.execute(text(f"CLUSTER {table.name} USING {table.name}_pkey"))
