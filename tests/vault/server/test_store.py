@@ -220,6 +220,24 @@ async def test_no_attempt_is_lost_between_two_processes(
         assert await at.attempts(BOB) == Attempts()
 
 
+async def test_attempts_are_counted_while_another_process_forgets_them(
+    database: Database, other: Database
+) -> None:
+    async def forget() -> None:
+        for _ in range(60):
+            async with other.transaction() as transaction:
+                await transaction.forget_unlocking(ANN)
+
+    async def attempt() -> None:
+        for _ in range(30):
+            async with database.transaction() as transaction:
+                assert await transaction.attempts(ANN) in (Attempts(), Attempts(1, 0, 1))
+                await transaction.put_attempts(ANN, Attempts(1, 0, 1))
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(forget(), attempt(), attempt())
+
+
 async def test_a_run_is_taken_once_and_only_by_its_session(
     database: Database, other: Database
 ) -> None:

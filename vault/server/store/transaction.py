@@ -118,9 +118,12 @@ class Transaction:
     async def attempts(self, account: bytes) -> Attempts:
         """The attempts at the password, locked."""
         new = {"account": account, "count": 0, "waits_until_ms": 0, "last_ms": 0}
-        await self._added(ATTEMPTS, new)
-        query = select(ATTEMPTS).where(ATTEMPTS.c.account == account).with_for_update()
-        row = (await self._connection.execute(query)).mappings().one()
+        # In one statement: between two of them, another transaction could delete the row.
+        kept = self._insert(ATTEMPTS).values(new)
+        kept = kept.on_conflict_do_update(
+            index_elements=[ATTEMPTS.c.account], set_={"count": ATTEMPTS.c.count}
+        )
+        row = (await self._connection.execute(kept.returning(*ATTEMPTS.c))).mappings().one()
         return Attempts(row["count"], row["waits_until_ms"], row["last_ms"])
 
     async def put_attempts(self, account: bytes, attempts: Attempts) -> None:
@@ -181,11 +184,14 @@ class Transaction:
 
     async def _added(self, table: Table, values: dict[str, Any]) -> bool:
         """Whether there was no row with these keys; then the row is there now."""
-        # The two dialects have the same method, but no common class with it.
-        is_sqlite = self._connection.dialect.name == "sqlite"
-        made = sqlite.insert(table) if is_sqlite else postgresql.insert(table)
-        result = await self._connection.execute(made.values(values).on_conflict_do_nothing())
+        made = self._insert(table).values(values).on_conflict_do_nothing()
+        result = await self._connection.execute(made)
         return result.rowcount == 1
+
+    def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        # The two dialects have the same methods, but no common class with them.
+        is_sqlite = self._connection.dialect.name == "sqlite"
+        return sqlite.insert(table) if is_sqlite else postgresql.insert(table)
 
     async def _put(self, table: Table, account: bytes, values: dict[str, Any] | None) -> None:
         """Replace the one row of an account; None deletes it."""
