@@ -154,6 +154,16 @@ def _as_before(path: Path, tags: dict[bytes, bytes]) -> None:
                     (plain, keyed),
                 )
         database.execute("DROP TABLE tag_keys")
+        database.executescript(
+            "ALTER TABLE codes RENAME TO later;"
+            "CREATE TABLE codes ("
+            " user_tag BLOB PRIMARY KEY, id BLOB NOT NULL, sealed BLOB NOT NULL,"
+            " expires_ms INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
+            "INSERT INTO codes SELECT user_tag, id, sealed, expires_ms, attempts FROM later;"
+            "DROP TABLE later;"
+            "ALTER TABLE chains DROP COLUMN seen_ms;"
+            "ALTER TABLE chains DROP COLUMN revoked;"
+        )
         database.execute("PRAGMA user_version = 3")
     database.close()
 

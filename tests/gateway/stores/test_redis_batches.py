@@ -100,3 +100,15 @@ async def test_scripts_of_one_moment_travel_together(redis: Redis) -> None:
         await asyncio.gather(*(redis.batches.evalsha(echo, 1, "key", n) for n in range(50)))
     # The 50 scripts, and the request of the figure. One pipeline can need a few reads.
     assert await reads() - before < 10
+
+
+async def test_no_script_waits_for_a_sender_that_has_just_ended(redis: Redis) -> None:
+    echo = await redis.client.script_load(ECHO)
+
+    async def ask(key: str) -> None:
+        for number in range(400):
+            answer = await redis.batches.evalsha(echo, 1, key, number)
+            assert answer == [key.encode(), str(number).encode()]
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(ask(f"key {number}") for number in range(4)))
