@@ -39,7 +39,7 @@ _HASHES: dict[str, tuple[str, str]] = {
     ),
     "read_hash": (
         "Whether a request that reads the block is from its owner.",
-        "The token itself, and who the owner is.",
+        "The token itself, and the name of the owner.",
     ),
     "renew_hash": (
         "Whether a request that renews the block is from its owner.",
