@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from .pool.table import TablePool
 from .sweeping import ClockJumped, Sweep
 
 _SWEEP_INTERVAL_S = 3600
+_CANCEL_AGAIN_S = 5.0
 _log = logging.getLogger("certless.vault")
 
 
@@ -90,9 +91,7 @@ class VaultServer:
             try:
                 yield
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.wait(tasks)
+                await _cancel(tasks)
                 # The files of a server that has stopped show as little as possible.
                 with suppress(Unavailable):
                     await self.application.apply()
@@ -112,3 +111,15 @@ class VaultServer:
             except (ClockJumped, Unavailable) as error:
                 _log.error("the vault was not swept: %s", error)
             await asyncio.sleep(_SWEEP_INTERVAL_S)
+
+
+async def _cancel(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Wait until all tasks have ended.
+
+    ``asyncio.wait_for`` of Python 3.11, which redis-py uses to send, can lose a cancellation.
+    """
+    left: Collection[asyncio.Task[None]] = tasks
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_S)
