@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import getpass
+import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -22,6 +23,8 @@ from .code import ask_code
 
 _STATE = "state.json"
 _TICKET = "ticket"
+# The folder of ``vault.files``.
+FILES = "files"
 
 
 class OpenedVault:
@@ -61,6 +64,7 @@ def forget_here(folder: Path) -> None:
     """Delete what this machine keeps of a vault, and tell no server."""
     for name in (_STATE, _TICKET):
         (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / FILES, ignore_errors=True)
 
 
 def state_of(arguments: argparse.Namespace, folder: Path) -> VaultState:

@@ -37,7 +37,8 @@ from protocol.hardened.suites import FRESHNESS
 from .code import ask_code, terminal
 from .redirects import MAX_REDIRECTS, REDIRECTS, Call, redirected
 from .request_body import add_body_arguments, body_of
-from .response_output import ProgressBar, show
+from .response_output import show
+from .terminal import ProgressBar
 
 # The part of a URL before its path, as browsers and yarl parse it.
 _AUTHORITY = re.compile(r"\s*[A-Za-z]+://[^/?#]*")

@@ -2,41 +2,13 @@
 
 import asyncio
 import sys
-import time
 from pathlib import Path
 
 from certless.client import Response, StreamResponse
 from gateway.errors import ConfigError
 from gateway.logs import on_one_line
 
-_UPDATE_S = 0.1
-_MIB = 1024 * 1024
-
-
-class ProgressBar:
-    """A line on standard error that is rewritten; nothing if that is not a terminal."""
-
-    def __init__(self, verb: str) -> None:
-        self._verb = verb
-        self._is_shown = sys.stderr.isatty()
-        self._next_s = 0.0
-
-    def __call__(self, done: int, length: int | None) -> None:
-        now_s = time.monotonic()
-        if not self._is_shown or (now_s < self._next_s and done != length):
-            return
-        self._next_s = now_s + _UPDATE_S
-        text = f"{self._verb} {done / _MIB:.1f} MiB"
-        if length:
-            bar = "#" * (30 * done // length)
-            text = f"{text} of {length / _MIB:.1f} MiB [{bar:<30}] {100 * done // length} %"
-        sys.stderr.write(f"\r{text}\x1b[K")
-        sys.stderr.flush()
-
-    def end(self) -> None:
-        """Leave the line."""
-        if self._is_shown and self._next_s:
-            sys.stderr.write("\n")
+from .terminal import ProgressBar
 
 
 async def show(response: Response | StreamResponse, *, include: bool, file: str | None) -> None:

@@ -7,7 +7,6 @@ the secret of the device, so they ask for no password. ``lock`` signs the machin
 import argparse
 import asyncio
 import sys
-import unicodedata
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ from certless.client import ClientError
 from gateway.config.options import default_of
 from gateway.errors import ConfigError
 from gateway.logs import on_one_line
-from vault.client import Device, Vault, VaultError
+from vault.client import Alarm, Device, Vault, VaultError
 
-from . import vault_audit, vault_serve, vault_sweep
+from . import vault_audit, vault_doctor, vault_files, vault_serve, vault_sweep
 from .opened_vault import (
     OpenedVault,
     ask_new_password,
@@ -32,18 +31,26 @@ from .opened_vault import (
     state_of,
     type_back,
 )
+from .terminal import harmless
 
 _HOUR_S = 3600
 _RESET_WAITS = (
     "A reset is waiting: in a login under your name, an empty vault was requested in place of this "
     "one. To keep this one: certless vault reset --cancel"
 )
-_Command = Callable[["OpenedVault", argparse.Namespace], Awaitable[None]]
+_AFTER_ALARM = (
+    "The service shows other data than your devices have stored. Nothing was changed. Compare the "
+    "words of certless vault doctor on your devices, and ask the operator for the reason. "
+    "docs/vault.md says what each alarm means."
+)
+# The exit status after an alarm: the service shows something that it must not.
+_ALARM = 3
+_Command = Callable[["OpenedVault", argparse.Namespace], Awaitable[int | None]]
 
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    vault = commands.add_parser("vault", help="keep a note that the service cannot read")
+    vault = commands.add_parser("vault", help="keep notes and files that the service cannot read")
     vault.add_argument("--url", metavar="URL", help="the service, if it is another one than before")
     vault.add_argument("--login", metavar="NAME", help="user name or mail address, likewise")
     vault.add_argument("--realm", help=f"the service's realm (default {default_of('realm')})")
@@ -81,6 +88,8 @@ def add(commands: Any) -> None:
     )
     note = action("note", _note, "print the note, or replace it")
     note.add_argument("--set", action="store_true", help="replace it by the standard input")
+    vault_files.add(action)
+    vault_doctor.add(action)
     export = action("export", _export, "write the note to a file, sealed by a passphrase")
     export.add_argument("file", metavar="FILE")
     import_ = action("import", _import, "replace the note by that of an exported file")
@@ -101,12 +110,15 @@ async def _run(arguments: argparse.Namespace) -> int:
         vault = Vault(client, realm=state.realm, memory=state.memory)
         opened = OpenedVault(client, vault, state, folder)
         try:
-            await arguments.command(opened, arguments)
+            return await arguments.command(opened, arguments) or 0
+        except Alarm as alarm:
+            sys.stderr.write(f"certless: alarm ({alarm.name}): {alarm}\n")
+            say(_AFTER_ALARM)
+            return _ALARM
         finally:
             vault.lock()
             if opened.reset_waits:
                 say(_RESET_WAITS)
-    return 0
 
 
 async def _init(opened: OpenedVault, _: argparse.Namespace) -> None:
@@ -170,14 +182,20 @@ async def _temporary(opened: OpenedVault, arguments: argparse.Namespace) -> None
 
 
 async def _devices(opened: OpenedVault, arguments: argparse.Namespace) -> None:
-    vault = await opened_vault(opened)
     if arguments.revoke:
-        await vault.rekey(await ask_new_password(), type_back)
+        # With what this machine remembers of the files.
+        async with vault_files.files_of(opened):
+            await opened.vault.rekey(await ask_new_password(), type_back)
         # Also if this machine cannot be added again: it must refuse the old key from now on.
         opened.keep()
         await opened.enrol()
-        say("The vault has a new key. Every other device must unlock again.")
-    elif arguments.sign_out is not None:
+        say(
+            "The vault has a new key. Every other device must unlock again. certless vault sync "
+            "writes the files again under the new key."
+        )
+        return
+    vault = await opened_vault(opened)
+    if arguments.sign_out is not None:
         device = _named(await vault.devices(), arguments.sign_out)
         await vault.sign_out(device.id)
         say(f"{on_one_line(device.name)} is signed out.")
@@ -208,18 +226,8 @@ async def _note(opened: OpenedVault, arguments: argparse.Namespace) -> None:
         await vault.save_note(await asyncio.to_thread(sys.stdin.read))
     else:
         text = await vault.note() or ""
-        sys.stdout.write(_harmless(text) if sys.stdout.isatty() else text)
+        sys.stdout.write(harmless(text) if sys.stdout.isatty() else text)
     opened.keep()
-
-
-def _harmless(text: str) -> str:
-    """Without the control characters by which a text from another device could drive a terminal."""
-    return "".join(
-        "\N{REPLACEMENT CHARACTER}"
-        if unicodedata.category(char) == "Cc" and char not in "\n\t"
-        else char
-        for char in text
-    )
 
 
 async def _export(opened: OpenedVault, arguments: argparse.Namespace) -> None:

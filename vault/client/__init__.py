@@ -23,9 +23,11 @@ from .files import File as File
 from .files import Files as Files
 from .files import FileVersion as FileVersion
 from .files import NoSuchFile as NoSuchFile
+from .files import Outdated as Outdated
 from .files import Unresolved as Unresolved
 from .memory import Memory as Memory
 from .parts import TypeBack as TypeBack
+from .storage.checking import Checked as Checked
 from .storage.folder import FolderInUse as FolderInUse
 from .storage.folder import FolderNotReadable as FolderNotReadable
 from .storage.indexing import NotHere as NotHere

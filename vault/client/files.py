@@ -18,7 +18,8 @@ client keeps its state, so the next call raises the alarm again.
 
 **Two versions.** If two devices change a file and do not know of each other, it has two versions.
 ``get`` gives the newest one. ``put`` and ``edit`` refuse with ``Unresolved`` until ``resolve``
-chooses one.
+chooses one. If a program shows a version to a person and stores what they make of it, it names
+this version as ``base``: then no change by another device is lost in between.
 
 **Without a connection.** If there was a connection before, and there is a folder, then ``put``,
 ``edit``, ``rename``, ``resolve`` and ``remove`` keep the change on the disk, and
@@ -35,6 +36,7 @@ from typing import Literal, Self, TypeAlias
 
 from certless.client import NoAnswer
 from vault.core.account import AccountKey
+from vault.core.block_exchanges import BlockParameters
 from vault.core.blocks import MAX_DATA_BYTES
 from vault.core.errors import Malformed, VaultError
 from vault.core.expiry import bucket_of, safe_until_s
@@ -43,6 +45,7 @@ from vault.core.streams import Stream, StreamWriter, splice
 
 from .api import Api
 from .storage import upkeep
+from .storage.checking import Checked, check_blocks
 from .storage.folder import Folder
 from .storage.indexing import NODES, Index, new_entry_id
 from .storage.writing import Sealer
@@ -68,6 +71,13 @@ class Unresolved(VaultError):
 
     def __init__(self) -> None:
         super().__init__("the file has several versions: look at them, then resolve it with one")
+
+
+class Outdated(VaultError):
+    """The version that a change is based on is not the only one any more."""
+
+    def __init__(self) -> None:
+        super().__init__("another device has changed the file meanwhile: put it with its base")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +206,7 @@ class Files:
             yield piece
 
     async def changes(self) -> tuple[Changed, ...]:
-        """What other devices have changed since the last call, also in an earlier run.
+        """What other devices have changed since the last call, also in an earlier run; by name.
 
         Raises: Alarm, VaultError.
         """
@@ -210,7 +220,7 @@ class Files:
             if what is not None and entry is not None:
                 found.append(Changed(entry.name, what))
         self._index.saw()
-        return tuple(found)
+        return tuple(sorted(found, key=lambda change: change.name))
 
     async def words(self) -> str:
         """Four words of the index. Two devices with the same words have the same index.
@@ -224,32 +234,47 @@ class Files:
     # --- changing --------------------------------------------------------------------------------
 
     async def put(
-        self, name: str, data: Data, *, kind: Kind = "file", progress: Progress | None = None
+        self,
+        name: str,
+        data: Data,
+        *,
+        kind: Kind = "file",
+        base: bytes | None = None,
+        progress: Progress | None = None,
     ) -> File:
         """Write a new file, or replace all data of a file. The server has it when this returns.
 
-        It needs little memory for any length of ``data``. ``kind`` is for a new file.
-        Raises: Unresolved, Alarm, VaultError, NoAnswer.
+        It needs little memory for any length of ``data``. ``kind`` is for a new file. ``base`` is
+        the id of the version that ``data`` replaces. If there are other versions, they stay.
+        Raises: Unresolved, unless there is a ``base``; Alarm, VaultError, NoAnswer.
         """
         async with self._changing() as change:
-            before = change.one(name)
+            before = change.one(name) if base is None else change.with_version(name, base)
             stream = await _written(change.sealer, data, progress)
             version = self._index.version(stream)
             if before is None:
                 change.set(Entry(new_entry_id(), kind, name, (version,)))
             else:
-                change.set(replace(before, versions=(version,)))
+                others = [one for one in before.versions if base is not None and one.id != base]
+                versions = sorted((*others, version), key=lambda one: one.id)
+                change.set(replace(before, versions=tuple(versions)))
         return self._file(name)
 
-    async def edit(self, name: str, start: int, end: int, data: bytes | str) -> File:
+    async def edit(
+        self, name: str, start: int, end: int, data: bytes | str, *, base: bytes | None = None
+    ) -> File:
         """Replace the bytes from ``start`` to ``end`` by ``data``, which can have another length.
 
-        Only the blocks around the change are sent. Raises: NoSuchFile, Unresolved, NotHere, Alarm,
-        VaultError, NoAnswer; Malformed, for a range outside of the file.
+        Only the blocks around the change are sent. ``base`` is the id of the version that
+        ``start`` and ``end`` are of. Raises: NoSuchFile, Unresolved, NotHere, Alarm, VaultError,
+        NoAnswer; Outdated, if ``base`` is not the version; Malformed, for a range outside of the
+        file.
         """
         written = data.encode() if isinstance(data, str) else data
         async with self._changing() as change:
             before = change.needed(name)
+            if base not in (None, before.versions[0].id):
+                raise Outdated
             stream = before.versions[0].stream
             await change.sealer.room(len(written) // MAX_DATA_BYTES * 2 + 4 + NODES)
             reader = self._index.reader()
@@ -294,22 +319,40 @@ class Files:
         if not await self._index.fetch():
             raise NoAnswer("there is no connection")
         parameters = await self._index.requests.parameters()
-        now = bucket_of(int(self._index.clock()), parameters.frame_s)
-        self._clock_differs = abs(now - parameters.bucket) > 1
         await upkeep.retire(self._index)
         await upkeep.renew(self._index, parameters.bucket)
         await upkeep.write_again(self._index)
+        self._took(parameters)
+
+    async def check(self, progress: Progress | None = None) -> Checked:
+        """Ask the server whether it still has all blocks; changes nothing.
+
+        Without a copy of a block on this machine, the server is believed. To read and check
+        everything, use ``stream`` for each file. ``progress`` gets the number of blocks.
+        Raises: VaultError, NoAnswer; Alarm, for the index.
+        """
+        if not await self._index.fetch():
+            raise NoAnswer("there is no connection")
+        self._took(await self._index.requests.parameters())
+        return await check_blocks(self._index, progress)
+
+    def _took(self, parameters: BlockParameters) -> None:
+        now = bucket_of(int(self._index.clock()), parameters.frame_s)
+        self._clock_differs = abs(now - parameters.bucket) > 1
         renewed = self._index.snapshot.meta.renewed
         self._safe_until_s = safe_until_s(renewed, parameters.frame_s)
 
     @property
     def safe_until_s(self) -> int | None:
-        """The data is safe at least until this time, in seconds since 1970. Set by ``sync``."""
+        """The data is safe at least until this time, in seconds since 1970.
+
+        ``sync`` and ``check`` set it.
+        """
         return self._safe_until_s
 
     @property
     def clock_differs(self) -> bool:
-        """The clock of the server or of this machine is wrong. Set by ``sync``."""
+        """The clock of the server or of this machine is wrong. Set by ``sync`` and ``check``."""
         return self._clock_differs
 
     def forget(self) -> None:
@@ -394,6 +437,14 @@ class _Change:
         if entry is None:
             raise NoSuchFile
         return entry
+
+    def with_version(self, name: str, version_id: bytes) -> Entry | None:
+        """The entry with this version; else the first of this name, or None."""
+        named = _named(self.entries, name)
+        for entry in named:
+            if any(version.id == version_id for version in entry.versions):
+                return entry
+        return named[0] if named else None
 
     def all(self, name: str) -> tuple[Entry, ...]:
         """The entries of this name. Raises: NoSuchFile."""

@@ -9,7 +9,8 @@ from yarl import URL
 
 from certless.client import Response, StreamResponse
 from certless.client.streams import StreamCall, whole_response
-from gateway.cli.response_output import ProgressBar, show
+from gateway.cli.response_output import show
+from gateway.cli.terminal import ProgressBar
 from gateway.errors import ConfigError
 from protocol.common.messages import HttpResponse
 from protocol.streams.opening import StreamRequest

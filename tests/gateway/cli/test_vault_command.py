@@ -4,89 +4,15 @@ import asyncio
 import os
 import re
 import sys
-from asyncio.subprocess import PIPE, STDOUT
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from vault_machines import ASKED_S, Machine
 from vaults import RunningVault
 
-ASKED_S = 60
 PASSWORD, OTHER = "correct horse battery", "staple of horses"
-ANN = "ann@example.org"
 # The story runs on both databases. What else a command does is the same on both.
 on_sqlite = pytest.mark.parametrize("vault_url", ["sqlite"], indirect=True)
-RECOVERY = re.compile(r"^    ([0-9A-Z-]{44})$", re.MULTILINE)
-
-
-@dataclass
-class Machine:
-    """One computer of Ann, with a state of its own."""
-
-    vaults: RunningVault
-    folder: Path
-    codes: list[str] = field(default_factory=list)
-
-    async def run(
-        self,
-        *arguments: str,
-        answers: tuple[str, ...] = (),
-        url: bool = False,
-        stdin: str | None = None,
-    ) -> str:
-        """What the command printed, after it ended well."""
-        status, text = await self.ended(*arguments, answers=answers, url=url, stdin=stdin)
-        assert status == 0, text
-        return text
-
-    async def ended(
-        self,
-        *arguments: str,
-        answers: tuple[str, ...] = (),
-        url: bool = False,
-        stdin: str | None = None,
-    ) -> tuple[int, str]:
-        """The status, and what was printed.
-
-        ``answers`` are typed at the prompts for passwords and confirmations. The code of the mail
-        and the recovery code are typed by themselves.
-        """
-        whole = ["--state", str(self.folder)]
-        if url:
-            whole += ["--url", self.vaults.gateway.url, "--login", ANN]
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-u", "-m", "certless", "vault", *whole, *arguments),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=STDOUT,
-            # Without a terminal, a password is read from the standard input.
-            start_new_session=True,
-            env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        if stdin is not None:
-            process.stdin.write(stdin.encode())
-            process.stdin.close()
-        left, text, unread = list(answers), "", ""
-        async with asyncio.timeout(ASKED_S):
-            while data := await process.stdout.read(4096):
-                text += data.decode()
-                unread += data.decode()
-                if not unread.endswith(": "):
-                    continue
-                if unread.endswith("Paste the code: "):
-                    typed = await self.vaults.gateway.mails.code()
-                elif unread.endswith("Type the recovery code: "):
-                    self.codes += RECOVERY.findall(unread)
-                    typed = self.codes[-1]
-                else:
-                    typed = left.pop(0)
-                unread = ""
-                process.stdin.write(f"{typed}\n".encode())
-            status = await process.wait()
-        assert left == [], text
-        return status, text
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from vault.client.api import Api
 from vault.core.block_exchanges import (
     MAX_RESERVED,
     BlockParameters,
+    CheckBlocks,
+    CheckedBlocks,
     FoundBlocks,
     GetBlocks,
     NewBlock,
@@ -62,6 +64,13 @@ class BlockRequests:
         blocks = FoundBlocks.parse(answer).blocks
         _check_count(blocks, wanted)
         return blocks
+
+    async def check(self, nonce: bytes, wanted: Sequence[OneBlock]) -> tuple[bytes, ...]:
+        """Digests of at most 32 blocks under ``nonce``; empty bytes as for ``get``."""
+        answer = await self._post("check", CheckBlocks(nonce, tuple(wanted)).serialize())
+        digests = CheckedBlocks.parse(answer).digests
+        _check_count(digests, wanted)
+        return digests
 
     async def renew(self, wanted: Sequence[OneBlock]) -> tuple[bool, ...]:
         """Renew at most 128 blocks; whether each of them is there."""
