@@ -361,14 +361,67 @@ describe('as time passes', () => {
     assert.ok(safeUntilMs > Date.now() + year && safeUntilMs <= Date.now() + 2 * year);
     assert.equal(await files.renew(), false);
     line.lie['GET /vault/blocks'] = withMembers({ bucket: (bucket) => bucket + 1 });
+    now += year;
     assert.equal((await files.status()).isToRenew, true);
     assert.equal(await files.renew(), true);
     assert.equal(await files.renew(), false);
     assert.equal((await files.status()).safeUntilMs, safeUntilMs + year);
-    line.lie['GET /vault/blocks'] = withMembers({ bucket: (bucket) => bucket + 2 });
+    line.lie['GET /vault/blocks'] = withMembers({ bucket: (bucket) => bucket + 9 });
+    now += year;
     assert.equal((await files.status()).clocksDiffer, true);
     line.lie['POST /vault/blocks/renew'] = withMembers({ renewed: (renewed) => renewed.map(() => 0) });
     await alarms(files.renew(), 'missing');
+  });
+
+  test('a service that names a late bucket once ends no renewal', async () => {
+    const year = 31_557_600_000;
+    for (const lie of [{ bucket: (bucket) => bucket + 9 }, { frame_s: () => 3600, bucket: () => Math.floor(Date.now() / 3_600_000) }]) {
+      const { files, line } = await deviceOf();
+      line.lie['GET /vault/blocks'] = withMembers(lie);
+      await files.putNote('a', 'a');
+      await files.renew();
+      line.lie = {};
+      await files.renew();
+      const { safeUntilMs, isToRenew } = await files.status();
+      assert.ok(safeUntilMs > Date.now() + year && safeUntilMs <= Date.now() + 2 * year);
+      assert.equal(isToRenew, false);
+      assert.equal(await files.renew(), false);
+    }
+  });
+
+  test('a renewal brings blocks back from the archive', async () => {
+    const { files, user } = await deviceOf();
+    const id = await files.put('video', bytesOf(100_000));
+    const { files: later, line } = await deviceOf(user);
+    let renewals = 0;
+    line.lie['POST /vault/blocks/get'] = withMembers({ blocks: (blocks) => (renewals ? blocks : blocks.map(() => new Uint8Array())) });
+    line.lie['POST /vault/blocks/renew'] = (body) => {
+      renewals += 1;
+      return body;
+    };
+    assert.equal((await later.get(id)).size, 100_000);
+    assert.equal(renewals, 1);
+  });
+
+  test('a record of a block that came back deletes nothing', async () => {
+    let now = Date.now();
+    const { files, line, user } = await deviceOf(undefined, { now: () => now });
+    const bodies = [];
+    const send = line.fetch;
+    line.fetch = (target, init) => {
+      if (target === '/vault/blocks/put') bodies.push(init.body);
+      return send(target, init);
+    };
+    const video = await files.put('video', bytesOf(100_000));
+    // The first request has the blocks of the file.
+    const ids = parseMsgpack(bodies[0]).get('blocks').map((block) => block.get('id'));
+    assert.equal(ids.length, 7);
+    const records = ids.map((id) => Buffer.concat([id, Buffer.of(0, 1), Buffer.alloc(4)]));
+    await files.put('records', new Uint8Array(Buffer.concat(records)), { kind: 'retired' });
+    now += 8 * DAY_MS;
+    await files.putNote('a', 'a');
+    const { files: other } = await deviceOf(user);
+    assert.equal((await other.get(video)).size, 100_000);
   });
 
   test('a rekey carries the index, and the data is written again under the new key', async () => {

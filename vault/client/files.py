@@ -320,7 +320,7 @@ class Files:
             raise NoAnswer("there is no connection")
         parameters = await self._index.requests.parameters()
         await upkeep.retire(self._index)
-        await upkeep.renew(self._index, parameters.bucket)
+        await upkeep.renew(self._index, self._index.bucket(parameters))
         await upkeep.write_again(self._index)
         self._took(parameters)
 
@@ -414,7 +414,7 @@ class Files:
             await index.commit(base, ours)
         else:
             yield _Change(ours, index.keeping())
-            await index.hold(ours)
+            await index.hold(base, ours)
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,9 @@ async def _read(parts: BlockParts, asked: Collection[OneBlock]) -> tuple[bytes, 
     async with parts.database.blocks() as at:
         # The pool first: an entry that is applied meanwhile is in the tables then.
         pending = await parts.pool.find(at, ids)
-        found = await at.found(ids)
+        # A renewal that is not applied yet brings its block back from the archive.
+        renewed = [one for one, entry in pending.items() if entry.kind is Kind.RENEWED]
+        found = await at.found(ids, renewed)
     for block_id, entry in pending.items():
         if entry.kind is Kind.RETIRED:
             found.pop(block_id, None)

@@ -116,11 +116,21 @@ export class BlockStore {
     const known = isKept ? await this.#cache.get(extents.map(({ id }) => id)) : extents.map(() => null);
     const right = await Promise.all(extents.map(async ({ digest }, i) => known[i] !== null && equal(await this.#primitives.sha256(known[i]), digest)));
     const absent = extents.filter((_, i) => !right[i]);
-    const got = await this.#api.get(this.#tokens('read', absent));
+    const got = await this.#got(absent);
     const blocks = extents.map((_, i) => (right[i] ? known[i] : /** @type {Bytes | null} */ (got.shift() ?? null)));
     const data = await Promise.all(extents.map((extent, i) => openExtent(this.#primitives, this.#keys().derived('block', extent.epoch), extent, blocks[i])));
     if (isKept) await this.#cache.put(extents.flatMap(({ id }, i) => (right[i] ? [] : [{ id, block: /** @type {Bytes} */ (blocks[i]) }])));
     return data;
+  }
+
+  /** The blocks of the server, each or null. A renewal brings those of the archive back (VAULT §22). @param {Extent[]} extents */
+  async #got(extents) {
+    const got = await this.#api.get(this.#tokens('read', extents));
+    const absent = extents.filter((_, i) => !got[i]);
+    const renewed = await this.renew(absent);
+    const back = absent.filter((_, i) => renewed[i]);
+    const again = await this.#api.get(this.#tokens('read', back));
+    return extents.map((extent, i) => got[i] ?? again[back.indexOf(extent)] ?? null);
   }
 
   /** Whether each block was renewed. @param {Named[]} blocks */

@@ -7,7 +7,7 @@ import { utf8Text } from '../common/codec.js';
 import { equal } from '../primitives/hashes.js';
 import { VaultError } from './core/errors.js';
 import { ENTRY_ID_BYTES, checkName } from './core/entries.js';
-import { clocksDiffer, safeUntilMs } from './core/expiry.js';
+import { bucketToWrite, clocksDiffer, isToRenew, safeUntilMs } from './core/expiry.js';
 import { isSame, mergeEntry } from './core/merging.js';
 import { hexOf } from './core/metas.js';
 import { textBytes } from './core/sealedValues.js';
@@ -246,11 +246,12 @@ export class VaultFiles {
   async status() {
     return this.#alone(async () => {
       await this.#ready();
-      const { frameS, bucket } = await this.#api.parameters();
+      const told = await this.#api.parameters();
+      const { frameS, bucket } = told;
       const { meta, root } = this.#index;
       return {
         safeUntilMs: meta && safeUntilMs(meta.renewed, frameS),
-        isToRenew: meta !== null && meta.renewed < bucket,
+        isToRenew: meta !== null && isToRenew(meta.renewed, bucketToWrite(told, this.#now())),
         clocksDiffer: clocksDiffer(bucket, this.#now(), frameS),
         words: root && wordsOf(root),
         isOld: (meta?.keys.length ?? 0) > 0,

@@ -9,6 +9,7 @@ import { parseDirectory, serializeDirectory } from './core/entries.js';
 import { Epochs } from './core/epochs.js';
 import { Alarm } from './core/errors.js';
 import { isSame, mergeEntry } from './core/merging.js';
+import { bucketToWrite, isToRenew } from './core/expiry.js';
 import { hexOf, nextEpoch, openMeta, sealMeta, writtenBy } from './core/metas.js';
 import { named, splice } from './core/plans.js';
 import { isNews, rememberedOf } from './core/remembered.js';
@@ -241,7 +242,7 @@ export class VaultIndex {
 
   /** What the first meta is based on. @returns {Promise<Pick<State, 'meta' | 'data' | 'digest'>>} */
   async #first() {
-    const { bucket } = await this.#api.parameters();
+    const bucket = bucketToWrite(await this.#api.parameters(), this.#now());
     return { meta: { sequence: 0, epoch: 1, renewed: bucket, writers: [], keys: [], directory: EMPTY, retired: [] }, data: NOTHING, digest: NOTHING };
   }
 
@@ -273,15 +274,27 @@ export class VaultIndex {
    */
   async #tidied(next, records, used) {
     const left = await this.#withoutDue(records, used);
+    /** @type {Set<string> | null} */
+    let needed = null;
     for (const [id, entry] of [...next].filter(([, { kind }]) => kind === 'retired')) {
       const stored = await this.#records(entry);
-      const rest = await this.#withoutDue(stored, used);
+      // A merge by another client can have brought back a block, and have left its record here.
+      if (stored.some((record) => isDue(record, this.today))) needed ??= await this.#needed(next);
+      const rest = await this.#withoutDue(stored, needed ? new Set([...used, ...needed]) : used);
       if (rest.length === stored.length) continue;
       next.delete(id);
       for (const { stream } of entry.versions) left.push(...(await this.blocksOf(stream)).map((block) => this.#retiredNow(block)));
       if (rest.length) next.set(...(await this.#newEntry('retired', await upload(this.#store, serializeRetired(rest)))));
     }
     return left;
+  }
+
+  /** The blocks of all entries. @param {Entries} entries */
+  async #needed(entries) {
+    /** @type {Set<string>} */
+    const ids = new Set();
+    for (const { versions } of entries.values()) for (const { stream } of versions) for (const { id } of await this.blocksOf(stream)) ids.add(hexOf(id));
+    return ids;
   }
 
   /** @param {Retired[]} records @param {Set<string>} used */
@@ -320,9 +333,9 @@ export class VaultIndex {
 
   /** Renews all blocks, if that is due. Whether it was. @throws {Alarm} `missing` */
   async renew() {
-    const { bucket } = await this.#api.parameters();
+    const bucket = bucketToWrite(await this.#api.parameters(), this.#now());
     await this.pull();
-    if (!this.#state || this.#state.meta.renewed >= bucket) return false;
+    if (!this.#state || !isToRenew(this.#state.meta.renewed, bucket)) return false;
     const blocks = await this.#all();
     const renewed = await this.#store.renew(blocks);
     if (blocks.some(({ isUsed }, i) => isUsed && !renewed[i])) {

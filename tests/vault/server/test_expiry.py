@@ -92,6 +92,7 @@ async def test_blocks_live_for_one_frame_are_archived_and_then_deleted(
     # The archive gives a block back to the right token only.
     assert await ann.with_wrong_tokens().renew([back]) == [False]
     assert await ann.renew([back]) == [True]
+    assert [bool(one) for one in await ann.get([kept, renewed, back])] == [False, True, True]
     await vaults.server.application.apply()
     assert [bool(one) for one in await ann.get([kept, renewed, back])] == [False, True, True]
     await at_bucket(vaults, 63.9)

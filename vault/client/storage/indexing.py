@@ -16,9 +16,10 @@ from vault.client.api import Api
 from vault.client.errors import VaultLocked, VaultRefused
 from vault.client.parts import new_iv
 from vault.core.account import AccountKey
-from vault.core.block_exchanges import MAX_RENEWED, OneBlock, PutMeta, StoredMeta
+from vault.core.block_exchanges import MAX_RENEWED, BlockParameters, OneBlock, PutMeta, StoredMeta
 from vault.core.directory import changes, read_directory
 from vault.core.errors import Alarm, RolledBack
+from vault.core.expiry import bucket_of
 from vault.core.index import (
     COVER_BLOCKS,
     ENTRY_ID_BYTES,
@@ -140,6 +141,10 @@ class Index:
         """Days since 1970."""
         return int(self.clock()) // _DAY_S
 
+    def bucket(self, parameters: BlockParameters) -> int:
+        """The bucket that a meta can name: never later than that of the own clock."""
+        return min(parameters.bucket, bucket_of(int(self.clock()), parameters.frame_s))
+
     def drop(self) -> None:
         """Forget what the account key has opened."""
         self._snapshot = self._pending = None
@@ -200,7 +205,7 @@ class Index:
         if sealed is None:
             if state.remembered is not None:
                 raise RolledBack("the server has no index any more: it was rolled back")
-            bucket = (await self.requests.parameters()).bucket
+            bucket = self.bucket(await self.requests.parameters())
             self._snapshot = Snapshot(Meta(0, 1, bucket, (), (), Stream(), ()), b"", {}, [])
         elif self._snapshot is None or self._snapshot.sealed != sealed:
             key = self.use()
@@ -385,13 +390,14 @@ class Index:
 
     # --- without a connection --------------------------------------------------------------------
 
-    async def hold(self, ours: Entries) -> None:
-        """Keep the changes to ``ours`` on the disk, until there is a connection.
+    async def hold(self, base: Entries, ours: Entries) -> None:
+        """Keep the changes from ``base`` to ``ours`` on the disk, until there is a connection.
 
         Raises: NotHere, if this machine does not have all blocks of a changed entry.
         """
         async with self._lock:
-            pending = differences(self.snapshot.entries, ours)
+            # Another call can have held or read something else meanwhile.
+            pending = differences(self.snapshot.entries, merged(base, ours, self.entries))
             for entry_id, held in (self._pending or {}).items():
                 if entry_id in pending:
                     # The change is based on what it was based on at first.

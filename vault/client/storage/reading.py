@@ -130,13 +130,26 @@ class Reader:
                     self._folder.drop(extent.id)
         missing = [extent for extent in extents if extent not in found]
         if missing:
-            wanted = [OneBlock(one.id, self.tokens(one.epoch).read(one.id)) for one in missing]
-            blocks = await self._requests.get(wanted)
-            for extent, block in zip(missing, blocks, strict=True):
+            for extent, block in zip(missing, await self._got(missing), strict=True):
                 found[extent] = self._open(extent, block)
                 if cached:
                     self._folder.cache(extent.id, block)
         return [found[extent] for extent in extents]
+
+    async def _got(self, extents: Sequence[Extent]) -> list[bytes]:
+        """The blocks of the server, empty if it has none. A renewal brings archived ones back."""
+        wanted = [OneBlock(one.id, self.tokens(one.epoch).read(one.id)) for one in extents]
+        blocks = list(await self._requests.get(wanted))
+        absent = [number for number, block in enumerate(blocks) if not block]
+        if absent:
+            asked = [extents[number] for number in absent]
+            renewals = [OneBlock(one.id, self.tokens(one.epoch).renew(one.id)) for one in asked]
+            renewed = await self._requests.renew(renewals)
+            back = [number for number, is_there in zip(absent, renewed, strict=True) if is_there]
+            again = await self._requests.get([wanted[one] for one in back]) if back else ()
+            for number, block in zip(back, again, strict=True):
+                blocks[number] = block
+        return blocks
 
     async def _for_plan(self, extents: Sequence[Extent]) -> list[bytes]:
         found = {one: data for one in extents if (data := self._opened.get(one)) is not None}

@@ -62,9 +62,13 @@ async def _delete(index: Index, records: Sequence[RetiredBlock]) -> None:
 
 
 async def renew(index: Index, bucket: int) -> None:
-    """Give all blocks the present ``bucket`` of the server. Raises: Missing."""
+    """Renew all blocks, once in each bucket. Raises: Missing.
+
+    ``bucket`` is the smaller one of the server's bucket and that of the own clock. If the meta has
+    a later one, a clock was wrong or the server lied, so the blocks can be older than it says.
+    """
     base = index.snapshot
-    if not base.sealed or bucket <= base.meta.renewed:
+    if not base.sealed or bucket <= base.meta.renewed <= bucket + 1:
         return
     reader = index.reader()
     for stream in (base.meta.directory, *_streams(index)):

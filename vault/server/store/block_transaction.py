@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Select, Table, and_, delete, select, text, update
+from sqlalchemy import Executable, Table, and_, delete, select, text, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -49,9 +49,14 @@ class BlockTransaction:
 
     # --- reads ---
 
-    async def found(self, ids: Collection[bytes]) -> dict[bytes, StoredBlock]:
-        """The blocks with these ids. The archive is not read."""
-        rows = await self._rows(select(BLOCKS).where(BLOCKS.c.id.in_(ids)))
+    async def found(
+        self, ids: Collection[bytes], renewed: Collection[bytes] = ()
+    ) -> dict[bytes, StoredBlock]:
+        """The blocks with these ids, and those of the archive with the ids ``renewed``."""
+        blocks = select(BLOCKS).where(BLOCKS.c.id.in_(ids))
+        # One statement, so a block that moves at this moment is in one of the two tables.
+        archived = select(ARCHIVE).where(ARCHIVE.c.id.in_(renewed))
+        rows = await self._rows(union_all(blocks, archived) if renewed else blocks)
         return {row["id"]: block_of(row) for row in rows}
 
     async def hashes(self, ids: Collection[bytes]) -> dict[bytes, Hashes]:
@@ -151,7 +156,7 @@ class BlockTransaction:
         is_sqlite = self.connection.dialect.name == "sqlite"
         return sqlite.insert(table) if is_sqlite else postgresql.insert(table)
 
-    async def _rows(self, query: Select[Any]) -> Sequence[Any]:
+    async def _rows(self, query: Executable) -> Sequence[Any]:
         return list((await self.connection.execute(query)).mappings())
 
 
