@@ -33,6 +33,14 @@ def _is_archived(bucket: int, present: int) -> bool:
     return is_over(bucket + 2, present)
 
 
+async def keep_with_archive(transaction: Transaction, last: int, present: int) -> None:
+    """Keep the accounts as long as the archive of their blocks, which begins now.
+
+    There was no sweep between the buckets ``last`` and ``present``, because the server did not run.
+    """
+    await transaction.raise_buckets(last - 1, present - 2)
+
+
 async def delete_expired(parts: Parts) -> None:
     """Delete the accounts whose time and archive have ended. Raises: Unavailable."""
     present = parts.buckets.present()

@@ -13,7 +13,7 @@ from .application import INTERVAL_S, SIZE, Application
 from .blocks import BlockParts
 from .call import Parts
 from .errors import Unavailable
-from .expiring_accounts import Usernames, delete_expired, warn
+from .expiring_accounts import Usernames, delete_expired, keep_with_archive, warn
 from .pool import Pool
 from .pool.table import TablePool
 from .sweeping import ClockJumped, Sweep
@@ -67,7 +67,10 @@ class VaultServer:
         self.application = Application(database, self._pool, interval_s, size)
         changed = self.application.changed
         self.blocks = BlockParts(database, self._pool, parts.buckets, parts.key.permit, changed)
-        self.sweep = Sweep(database, self._pool, self.application, parts.buckets, self._others)
+        sweep = Sweep(
+            database, self._pool, self.application, parts.buckets, self._others, self._skipped
+        )
+        self.sweep = sweep
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -95,6 +98,10 @@ class VaultServer:
                 # The files of a server that has stopped show as little as possible.
                 with suppress(Unavailable):
                     await self.application.apply()
+
+    async def _skipped(self, last: int, present: int) -> None:
+        async with self._parts.database.transaction() as transaction:
+            await keep_with_archive(transaction, last, present)
 
     async def _others(self) -> None:
         parts = self._parts

@@ -28,13 +28,19 @@ class Sweep:
         application: Application,
         buckets: Buckets,
         others: Callable[[], Awaitable[None]],
+        skipped: Callable[[int, int], Awaitable[None]],
     ) -> None:
-        """``others`` sweeps the accounts. It is called only if the clock is right."""
+        """``others`` sweeps the accounts. It is called only if the clock is right.
+
+        ``skipped`` is called before that, with the buckets of the last sweep and of this one, if
+        there was no sweep in a bucket between them.
+        """
         self._database = database
         self._pool = pool
         self._application = application
         self._buckets = buckets
         self._others = others
+        self._skipped = skipped
 
     async def open(self) -> None:
         """Read the bucket of the last sweep. Raises: ConfigError, Unavailable."""
@@ -68,6 +74,10 @@ class Sweep:
                     "vault deletes nothing: set the clock, or, if it is right, run: certless vault "
                     "sweep --confirm-clock"
                 )
+        if last is not None and present > last + 1:
+            # Before the bucket is stored: a sweep that stops here begins again.
+            await self._skipped(last, present)
+        async with self._database.blocks("alone") as at:
             await at.keep_expiry(KeptExpiry(self._buckets.frame_s, present))
         self._buckets.floor = present
         await self._archive(present)
@@ -83,9 +93,13 @@ class Sweep:
                 moved = await at.archive(present - 1, present, _BATCH)
 
     async def _purge(self, present: int) -> None:
-        purged = _BATCH
-        while purged == _BATCH:
+        last = b""
+        while True:
             async with self._database.blocks("alone") as at:
+                ids = await at.expired(present - 1, last, _BATCH)
                 # A renewal that was answered after the application brings its block back.
-                kept = await self._pool.ids(at)
-                purged = await at.purge(present - 1, _BATCH, kept)
+                kept = await self._pool.find(at, ids)
+                await at.purge([one for one in ids if one not in kept])
+            if len(ids) < _BATCH:
+                return
+            last = ids[-1]

@@ -112,11 +112,40 @@ async def test_a_renewal_that_waits_saves_its_block_from_the_purge(
     vaults.clock.stopped_at_ms = 64 * FRAME_MS + 1000
     async with vaults.server.blocks.database.blocks("shared") as at:
         await vaults.server.blocks.pool.renew(at, {block_id: 64})
-    async with vaults.server.blocks.database.blocks("alone") as at:
-        ids = await vaults.server.blocks.pool.ids(at)
-        assert await at.purge(63, 500, ids) == 0
+    await vaults.server.sweep._purge(64)
     await vaults.server.sweep.sweep()
     assert all(await ann.get([block_id]))
+
+
+@with_table
+async def test_the_purge_with_a_full_pool(vaults: RunningVault, ann: BlockPeer) -> None:
+    (block_id,) = await without_jitter(vaults, ann, 1)
+    await at_bucket(vaults, 62)
+    blocks = vaults.server.blocks
+    # More than the parameters that a statement of PostgreSQL can have.
+    for _ in range(33):
+        async with blocks.database.blocks("shared") as at:
+            await blocks.pool.renew(at, {secrets.token_bytes(16): 62 for _ in range(1000)})
+    await vaults.server.sweep._purge(64)
+    assert (await counts(vaults))["archive"] == 0
+    assert await ann.renew([block_id]) == [False]
+
+
+async def test_a_long_outage_deletes_no_account_before_its_blocks(
+    vaults: RunningVault, ann: BlockPeer
+) -> None:
+    (block_id,) = await without_jitter(vaults, ann, 1)
+    vaults.clock.stopped_at_ms = 70 * FRAME_MS + 1000
+    with pytest.raises(ClockJumped):
+        await vaults.server.sweep.sweep()
+    await vaults.server.sweep.sweep(is_confirmed=True)
+    expected = {"blocks": 0, "archive": 1, "tombstones": 0, "accounts": 1}
+    assert await counts(vaults) == expected
+    await at_bucket(vaults, 71.9)
+    assert await counts(vaults) == expected
+    await at_bucket(vaults, 72)
+    assert await counts(vaults) == {**expected, "archive": 0, "accounts": 0}
+    assert await ann.renew([block_id]) == [False]
 
 
 @with_table

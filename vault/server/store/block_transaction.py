@@ -125,15 +125,15 @@ class BlockTransaction:
             await self.connection.execute(delete(BLOCKS).where(BLOCKS.c.id.in_(ids)))
         return len(rows)
 
-    async def purge(self, before: int, most: int, kept: Collection[bytes]) -> int:
-        """Delete blocks of buckets below ``before`` from the archive, without ``kept``.
+    async def expired(self, before: int, after: bytes, most: int) -> list[bytes]:
+        """Ids above ``after`` in the archive, of buckets below ``before``, in ascending order."""
+        is_old = and_(ARCHIVE.c.bucket < before, ARCHIVE.c.id > after)
+        query = select(ARCHIVE.c.id).where(is_old).order_by(ARCHIVE.c.id).limit(most)
+        return [row["id"] for row in await self._rows(query)]
 
-        Returns as ``archive``.
-        """
-        is_old = and_(ARCHIVE.c.bucket < before, ARCHIVE.c.id.not_in(kept))
-        ids = select(ARCHIVE.c.id).where(is_old).limit(most)
-        done = await self.connection.execute(delete(ARCHIVE).where(ARCHIVE.c.id.in_(ids)))
-        return done.rowcount
+    async def purge(self, ids: Collection[bytes]) -> None:
+        """Delete blocks from the archive."""
+        await self.connection.execute(delete(ARCHIVE).where(ARCHIVE.c.id.in_(ids)))
 
     async def forget_tombstones(self, before: int) -> None:
         """Delete the tombstones of buckets below ``before``."""

@@ -156,6 +156,11 @@ class Transaction:
         has_none = ACCOUNTS.c.bucket.is_(None)
         await self._connection.execute(update(ACCOUNTS).where(has_none).values(bucket=bucket))
 
+    async def raise_buckets(self, low: int, high: int) -> None:
+        """Give the bucket ``high`` to the accounts that have one from ``low`` to it."""
+        is_between = and_(ACCOUNTS.c.bucket >= low, ACCOUNTS.c.bucket < high)
+        await self._connection.execute(update(ACCOUNTS).where(is_between).values(bucket=high))
+
     async def accounts_below(self, bucket: int, most: int) -> list[bytes]:
         """The names of at most ``most`` accounts with an earlier bucket."""
         old = select(ACCOUNTS.c.account).where(ACCOUNTS.c.bucket < bucket)
