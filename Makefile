@@ -176,10 +176,12 @@ $(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/script
 # Other machines for the C client: compilers, an emulator, and the sources of BearSSL.
 .make/machines: .make/bearssl
 	@{ command -v qemu-arm && command -v arm-linux-gnueabihf-gcc && command -v s390x-linux-gnu-gcc && \
-	   command -v qemu-system-arm && command -v arm-none-eabi-gcc; } >/dev/null || \
+	   command -v qemu-system-arm && command -v arm-none-eabi-gcc && command -v qemu-system-riscv32 && \
+	   command -v riscv64-unknown-elf-gcc && test -d /usr/lib/picolibc/riscv64-unknown-elf; } >/dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends qemu-user qemu-system-arm \
 	    gcc-arm-linux-gnueabihf libc6-dev-armhf-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross \
-	    gcc-arm-none-eabi libnewlib-arm-none-eabi; }
+	    gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-misc gcc-riscv64-unknown-elf \
+	    picolibc-riscv64-unknown-elf; }
 	$(MAKE) --silent -C client_c sources
 	@mkdir -p $(@D) && touch $@
 

@@ -25,20 +25,22 @@ static int save(void *context, const uint8_t *state, size_t length)
 
 static const certless_config CONFIG = {"ada", "certless", CERTLESS_COUNTER, hidden_entropy, save, NULL, NULL};
 
+/* For all steps, because a board with a Cortex-M0 has 16 KiB. */
+static uint8_t out[CERTLESS_LOGIN_BYTES], in[200], server_point[65];
+
 /* A share that an honest server could send: 5 * G. The first call makes it. */
-static void server_share(uint8_t point[65])
+static void server_share(void)
 {
     static uint8_t made[65];
     uint8_t five[32] = {0};
     five[31] = 5;
     if (made[0] == 0)
         certless_crypto_base(made, five);
-    memcpy(point, made, sizeof made);
+    memcpy(server_point, made, sizeof server_point);
 }
 
 static int login(certless_client *client)
 {
-    static uint8_t out[CERTLESS_LOGIN_BYTES], in[200], point[65];
     cl_writer writer = {in, sizeof in, 0};
     size_t length;
     client->handshake.has_login = 1;
@@ -47,16 +49,15 @@ static int login(certless_client *client)
         return 0;
     HIDE(client->handshake.w);
     SHOW(client->handshake.point); /* it is sent */
-    server_share(point);
+    server_share();
     cl_put_map(&writer, 1);
     cl_put_string(&writer, "pB");
-    cl_put_bytes(&writer, point, 65);
+    cl_put_bytes(&writer, server_point, 65);
     return certless_receive_share(client, in, writer.length, out, sizeof out, &length) == CERTLESS_OK;
 }
 
 static int resumption(certless_client *client)
 {
-    static uint8_t out[CERTLESS_LOGIN_BYTES], in[200], point[65];
     cl_writer writer = {in, sizeof in, 0};
     size_t length;
     client->has_ticket = 1;
@@ -64,21 +65,21 @@ static int resumption(certless_client *client)
     if (certless_begin_resumption(client, out, sizeof out, &length) != CERTLESS_OK)
         return 0;
     SHOW(client->handshake.point);
-    server_share(point);
+    server_share();
     cl_put_map(&writer, 3);
     cl_put_string(&writer, "sid");
-    cl_put_bytes(&writer, point, 16);
+    cl_put_bytes(&writer, server_point, 16);
     cl_put_string(&writer, "sn");
-    cl_put_bytes(&writer, point, 32);
+    cl_put_bytes(&writer, server_point, 32);
     cl_put_string(&writer, "eS");
-    cl_put_bytes(&writer, point, 65);
+    cl_put_bytes(&writer, server_point, 65);
     return certless_receive_share(client, in, writer.length, out, sizeof out, &length) == CERTLESS_OK;
 }
 
 /* A proof that is wrong in its last byte, compared with a secret. */
 static int confirmation(certless_client *client)
 {
-    static uint8_t in[200], proof[32] = {1};
+    static const uint8_t proof[32] = {1};
     cl_writer writer = {in, sizeof in, 0};
     HIDE(client->handshake.confirm_server);
     client->handshake.stage = 5;
@@ -93,7 +94,6 @@ static int confirmation(certless_client *client)
 static int message(certless_client *client)
 {
     static char body[256] = "secret";
-    static uint8_t out[600];
     size_t length;
     const certless_request request = {"PUT", "/x", NULL, NULL, 0, body, sizeof body};
     client->session.is_open = 1;

@@ -1,4 +1,4 @@
-/* Start-up of a Cortex-M3 in QEMU (board mps2-an385); input and output by semihosting. */
+/* Start-up of a Cortex-M in QEMU; input and output by semihosting. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
