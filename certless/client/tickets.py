@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from .errors import TicketNotKept
-from .private_files import ReadableByOthers, read_private, write_private
+from .private_files import ReadableByOthers, delete_private, read_private, write_private
 
 
 class Tickets(ABC):
@@ -68,7 +68,7 @@ class TicketFile(Tickets):
 
     async def forget(self) -> None:
         try:
-            self._path.unlink(missing_ok=True)
+            delete_private(self._path)
         except OSError as error:
             raise TicketNotKept(f"ticket {self._path}: {error.strerror}") from None
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from certless.client import Client, ClientError, NotLoggedIn, TicketNotAccepted
+from certless.client.private_files import delete_private
 from gateway.config.options import default_of
 from gateway.config.settings import http_url
 from gateway.errors import ConfigError
@@ -63,7 +64,7 @@ class OpenedVault:
 def forget_here(folder: Path) -> None:
     """Delete what this machine keeps of a vault, and tell no server."""
     for name in (_STATE, _TICKET):
-        (folder / name).unlink(missing_ok=True)
+        delete_private(folder / name)
     shutil.rmtree(folder / FILES, ignore_errors=True)
 
 
