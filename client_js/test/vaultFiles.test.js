@@ -8,6 +8,7 @@ import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
 import { parseMsgpack, serializeMsgpack } from '../src/protocol/msgpack.js';
 import { Alarm, Tampered, VaultLocked, openVault } from '../src/vault/index.js';
 import { remoteVault, serveVault } from '../src/vault/worker.js';
+import { memoryDatabase } from './memoryDatabase.js';
 import { startVault } from './vaultGateway.js';
 import { within } from './within.js';
 
@@ -98,6 +99,63 @@ describe('two devices', () => {
     await phone.files.remove(file);
     assert.deepEqual((await laptop.files.sync()).map(({ what }) => what).sort(), ['changed', 'removed']);
     await assert.rejects(laptop.files.get(file), (error) => error.code === 'not_found');
+  });
+
+  test('an edit that waits survives a lock, and a new key by another device', async () => {
+    const [laptop, phone] = await twoDevices();
+    const { id } = await laptop.files.putNote('bread', 'flour');
+    await phone.files.sync();
+    let text = 'flour';
+    for (const isRekeyed of [false, true]) {
+      text += ', salt';
+      phone.line.isCut = true;
+      await phone.files.edit(id, text);
+      await phone.vault.lock();
+      phone.line.isCut = false;
+      if (isRekeyed) await laptop.vault.rekey(PASSWORD, async (code) => code);
+      await phone.vault.unlock(PASSWORD);
+      if (!isRekeyed) assert.deepEqual(await phone.files.waiting(), [id]);
+      await phone.files.sync();
+      assert.deepEqual(await phone.files.waiting(), []);
+      assert.equal(await phone.files.text(id), text);
+      await laptop.files.sync();
+      assert.equal(await laptop.files.text(id), text);
+    }
+  });
+
+  test('edits that wait in several tabs of one browser all survive', async () => {
+    const options = { indexedDB: memoryDatabase() };
+    const one = await deviceOf(undefined, options);
+    const { id } = await one.files.putNote('bread', 'flour');
+    const other = await deviceOf(one.user, options);
+    await other.files.sync();
+    const offline = async (tab, text) => {
+      tab.line.isCut = true;
+      await tab.files.edit(id, text);
+      tab.line.isCut = false;
+    };
+    const textsOf = async ({ files }) => {
+      const { versions } = (await files.list()).find((entry) => entry.id === id);
+      return (await Promise.all(versions.map((version) => files.text(id, version.id)))).sort();
+    };
+    await offline(one, 'one');
+    await offline(other, 'other');
+    // Both tabs end. The next one sends the edits of both.
+    const next = await deviceOf(one.user, options);
+    await next.files.sync();
+    assert.deepEqual(await textsOf(next), ['one', 'other']);
+
+    const writer = await deviceOf(one.user, options);
+    await writer.files.resolve(id, (await writer.files.list())[0].versions[0].id);
+    await offline(writer, 'first');
+    const sender = await deviceOf(one.user, options);
+    assert.deepEqual(await sender.files.waiting(), [id]);
+    // The writer goes on before the sender has sent what it took over.
+    await offline(writer, 'second');
+    await sender.files.sync();
+    const last = await deviceOf(one.user, options);
+    await last.files.sync();
+    assert.ok((await textsOf(last)).includes('second'));
   });
 
   test('an edit without a connection on both: both versions survive, and one is chosen, or each gets a note', async () => {

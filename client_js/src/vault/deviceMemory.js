@@ -3,6 +3,7 @@
  * wait for a connection (VAULT §21.1). It is in IndexedDB, else in memory. Only ids, counters and digests are not sealed.
  */
 import { done, transaction } from '../session/indexedDb.js';
+import { equal } from '../primitives/hashes.js';
 import { WRITER_ID_BYTES, hexOf } from './core/metas.js';
 
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
@@ -42,13 +43,19 @@ export class DeviceMemory {
   #randomBytes;
   #map = new MapStore();
   #name = '';
-  #here;
+  /** The page: changes that wait are kept under its name. */
+  #here = '';
 
   /** @param {IDBFactory | undefined} factory @param {(length: number) => Bytes} randomBytes */
   constructor(factory, randomBytes) {
     this.#factory = factory;
     this.#randomBytes = randomBytes;
-    this.#here = hexOf(randomBytes(WRITER_ID_BYTES));
+    this.turnPage();
+  }
+
+  /** From now on, what was kept so far is that of an earlier page. Nothing overwrites it. */
+  turnPage() {
+    this.#here = hexOf(this.#randomBytes(WRITER_ID_BYTES));
   }
 
   /** @param {Bytes} account whose memory this is from now on */
@@ -96,10 +103,13 @@ export class DeviceMemory {
     });
   }
 
-  /** @param {Iterable<string>} names of `waiting` */
-  async dropWaiting(names) {
+  /** Drops changes of `waiting`, unless their page has kept others meanwhile. @param {Map<string, Bytes>} sent */
+  async dropWaiting(sent) {
     await this.#with(async (store) => {
-      for (const name of names) await store.delete(name);
+      for (const [name, sealed] of sent) {
+        const kept = await store.get(name);
+        if (kept && equal(kept, sealed)) await store.delete(name);
+      }
     });
   }
 

@@ -5,6 +5,7 @@
  */
 import { utf8Text } from '../common/codec.js';
 import { equal } from '../primitives/hashes.js';
+import { AccountKey } from './core/account.js';
 import { VaultError } from './core/errors.js';
 import { ENTRY_ID_BYTES, checkName } from './core/entries.js';
 import { bucketToWrite, clocksDiffer, isToRenew, safeUntilMs } from './core/expiry.js';
@@ -23,7 +24,6 @@ import { openWaiting, sealWaiting } from './waiting.js';
 
 /** @typedef {import('../common/codec.js').Bytes} Bytes */
 /** @typedef {import('../primitives/contract.js').Primitives} Primitives */
-/** @typedef {import('./core/account.js').AccountKey} AccountKey */
 /** @typedef {import('./core/entries.js').Entries} Entries */
 /** @typedef {import('./core/entries.js').Entry} Entry */
 /** @typedef {import('./core/entries.js').Version} Version */
@@ -47,8 +47,10 @@ export class VaultFiles {
   #now;
   /** @type {import('./waiting.js').Changes | null} */
   #waiting = null;
-  /** Names of sealed changes of earlier pages. @type {string[]} */
-  #adopted = [];
+  /** Sealed changes of earlier pages that are in `#waiting`, by their names in the memory. @type {Map<string, Bytes>} */
+  #adopted = new Map();
+  /** Those that are not, because another key seals them or another change of the same entry waits. @type {Map<string, Bytes>} */
+  #earlier = new Map();
   /** @type {Promise<unknown>} */
   #last = Promise.resolve();
 
@@ -71,8 +73,10 @@ export class VaultFiles {
   /** Drops keys and plaintext. */
   lock() {
     this.#index.drop();
+    this.#memory.turnPage();
     this.#waiting = null;
-    this.#adopted = [];
+    this.#adopted = new Map();
+    this.#earlier = new Map();
   }
 
   /** For a new account: forgets what an earlier account of the user had. @param {AccountKey} key */
@@ -328,15 +332,19 @@ export class VaultFiles {
 
   /** @returns {Promise<Changed[]>} */
   async #sync() {
-    const waiting = await this.#changes();
     const before = this.#index.entries;
-    if (waiting.size) await this.#index.commit(waiting);
-    else await this.#index.pull();
-    if (waiting.size) {
-      waiting.clear();
-      await this.#keep();
-    }
-    if (this.#adopted.length) await this.#memory.dropWaiting(this.#adopted.splice(0));
+    const waiting = await this.#changes();
+    do {
+      if (waiting.size) await this.#index.commit(waiting);
+      else await this.#index.pull();
+      if (waiting.size) {
+        waiting.clear();
+        await this.#keep();
+      }
+      if (this.#adopted.size) await this.#memory.dropWaiting(this.#adopted);
+      this.#adopted.clear();
+      // The index names the keys from before a rekey.
+    } while (await this.#adopt(waiting, this.#index.meta?.keys ?? []));
     return changed(before, this.#index.entries);
   }
 
@@ -353,15 +361,34 @@ export class VaultFiles {
     this.#memory.open(key.account);
     /** @type {import('./waiting.js').Changes} */
     const found = new Map();
-    for (const [name, sealed] of await this.#memory.waiting()) {
-      const changes = await openWaiting(this.#primitives, key, sealed);
-      if (!changes) continue;
-      for (const [id, change] of changes) found.set(id, change);
-      this.#adopted.push(name);
-    }
+    this.#earlier = await this.#memory.waiting();
     this.#waiting = found;
-    if (found.size) await this.#keep();
+    await this.#adopt(found, []);
     return found;
+  }
+
+  /**
+   * Takes over what waits since an earlier page, if a key opens it and no other change of the same entry waits. Whether
+   * there was any.
+   * @param {import('./waiting.js').Changes} waiting
+   * @param {readonly { n: Bytes }[]} before earlier account keys
+   */
+  async #adopt(waiting, before) {
+    const key = this.#use();
+    const keys = [key, ...before.map(({ n }) => new AccountKey(key.account, n))];
+    const count = this.#adopted.size;
+    for (const [name, sealed] of this.#earlier) {
+      for (const one of keys) {
+        const changes = await openWaiting(this.#primitives, one, sealed);
+        if (!changes || [...changes.keys()].some((id) => waiting.has(id))) continue;
+        for (const [id, change] of changes) waiting.set(id, change);
+        this.#earlier.delete(name);
+        this.#adopted.set(name, sealed);
+        break;
+      }
+    }
+    if (this.#adopted.size > count) await this.#keep();
+    return this.#adopted.size > count;
   }
 
   async #keep() {

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from file_devices import Device, Devices, all_done
+from file_devices import Device, Devices, all_done, typed_back
 
 
 class SlowPut:
@@ -41,6 +41,22 @@ async def test_two_changes_at_once_without_a_connection_are_both_kept(devices: D
     assert await names(device) == {"note", "slow", "quick"}
     device.line.is_cut = False
     assert await names(device) == {"note", "slow", "quick"}
+
+
+async def test_a_change_that_waits_survives_a_lock_and_a_new_key(devices: Devices) -> None:
+    device, other = await devices.device(), await devices.device()
+    await device.files.put("note", "one", kind="note")
+    await other.files.text("note")
+    other.line.is_cut = True
+    await other.files.edit("note", 3, 3, " two")
+    other.vault.lock()
+    other.files.close()
+    await device.vault.rekey("another password", typed_back)
+    await device.files.sync()
+    devices.password = "another password"
+    again = await devices.device(other.folder)
+    assert await again.files.text("note") == "one two"
+    assert await device.files.text("note") == "one two"
 
 
 async def test_a_change_without_a_connection_deletes_nothing_that_was_read_meanwhile(
