@@ -55,6 +55,7 @@ from .clock import Clock
 from .errors import ConfigError, GatewayError
 from .events import Events
 from .options import SetupOptions, check_names
+from .private_profile import hides
 from .stores import Store
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     backend = _store(store, options.get("ticket_store"), chosen.clock)
     keyring = _keyring(store, options.get("key_file"))
 
-    events = Events(*([watch] if watch else []))
+    events = Events(*([watch] if watch else []), hides=hides if chosen.private_profile else None)
     registry = None if admin is None else _metrics_of(events)
     audit_log = AuditLog(Path(audit), events, chosen.clock) if audit else None
     if audit_log:
@@ -172,7 +173,7 @@ def assemble(**options: Unpack[SetupOptions]) -> Assembly:
     mails = CodeMails(chosen, backend, mail_queue)
     limits = Limits(chosen.rates, backend, tags.of_counter, chosen.clock)
     routes = RoutePolicy(chosen.prefix, chosen.public, chosen.require)
-    dispatcher = Dispatcher(routes, limits, tags.of, events)
+    dispatcher = Dispatcher(routes, limits, tags.of, events, is_private=chosen.private_profile)
 
     services = LoginServices(
         chosen, backend, keyring, tags, directory, second_check, mails, key_pool, limits, events

@@ -190,8 +190,10 @@ Watcher: TypeAlias = Callable[[Event], None]
 class Events:
     """Calls every subscriber with every event, immediately and in order."""
 
-    def __init__(self, *watchers: Watcher) -> None:
+    def __init__(self, *watchers: Watcher, hides: Callable[[Event], bool] | None = None) -> None:
+        """No subscriber gets an event that ``hides`` is true for."""
         self._watchers = list(watchers)
+        self._hides = hides
         # Whether there is a subscriber. Without one, an event need not be made.
         self.watched = bool(watchers)
 
@@ -202,6 +204,8 @@ class Events:
 
     def emit(self, event: Event) -> None:
         """Emit ``event``. An exception of a subscriber is logged and has no other effect."""
+        if self._hides is not None and self._hides(event):
+            return
         for watcher in self._watchers:
             try:
                 watcher(event)

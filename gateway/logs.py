@@ -12,7 +12,7 @@ from collections.abc import Mapping
 # A longer text only fills the disk.
 _LONGEST = 1000
 _VISIBLE = re.compile("[!-~]*")
-LOGGERS = ("certless", "certless.refused")
+LOGGERS = ("certless", "certless.refused", "certless.vault")
 
 
 def on_one_line(text: str) -> str:

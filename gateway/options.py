@@ -43,6 +43,7 @@ class SetupOptions(TypedDict, total=False):
     watch: Watcher | None
     clock: Clock
 
+    private_profile: bool
     dialect: str | Dialect
     prefix: str
     site: str

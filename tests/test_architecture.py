@@ -52,7 +52,7 @@ PARTS = {
 }
 
 # Everybody may import these. They import nothing else of the gateway.
-FOUNDATION = {"clock", "errors", "events", "logs"}
+FOUNDATION = {"clock", "errors", "events", "logs", "private_profile"}
 # Each package of gateway/, lowest first, and the packages that it may import.
 PACKAGES: dict[str, set[str]] = {
     "stores": set(),

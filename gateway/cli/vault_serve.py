@@ -115,6 +115,8 @@ def _application(of_vault: dict[str, Any], options: dict[str, Any]) -> "web.Appl
     for name in _OF_SERVE:
         options.pop(name, None)
     chosen = setup_options(options)
+    # Each sealed message here is a call of the vault.
+    chosen.setdefault("private_profile", True)
     users, mail = people(cast(SetupOptions, chosen))
     # They are part of ``mail`` now.
     chosen.pop("channels", None)

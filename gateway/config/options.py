@@ -179,6 +179,12 @@ SETTINGS_OPTIONS: dict[str, Option] = {
         default=DEFAULT_DIALECT,
         metavar="NAME",
     ),
+    "private_profile": SwitchOption(
+        section=Section.MONITORING,
+        help="record logins and logouts, but nothing about sealed messages",
+        more="See [the private profile](watching.md#the-private-profile); `vault serve` has it on "
+        "unless the file sets it to `false`",
+    ),
     "prefix": TextOption(
         section=Section.PROTOCOL,
         help="the path below which the gateway itself answers",

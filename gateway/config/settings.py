@@ -39,6 +39,7 @@ class Settings:
     """
 
     dialect: Dialect = DIALECTS[DEFAULT_DIALECT]
+    private_profile: bool = _option("private_profile")
     prefix: str = _option("prefix")
     site: str = _option("site")
     suites: tuple[str, ...] = _option("suites")

@@ -102,7 +102,9 @@ class ClassicRoutes:
         accepted, live = await self._accept(await self._read_object(request))
         await self._sessions.end(live)
         body = accepted.seal_response(b"{}")
-        return reply_in("json", body, f"session {live.session.id}", live.session)
+        reply = reply_in("json", body, f"session {live.session.id} (logout)", live.session)
+        reply.ends_session = True
+        return reply
 
     # --- sealed in place ---
 

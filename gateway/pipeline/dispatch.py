@@ -13,7 +13,9 @@ from gateway.policy.routes import RoutePolicy
 from gateway.sessions.session import Session
 from protocol.common.messages import HttpRequest, HttpResponse
 
+from .inner_application import InnerApplication
 from .outer import OuterRequest
+from .private_application import PrivateApplication
 from .request_headers import check_inside
 from .responses import sealed_error, status_and_text
 
@@ -21,24 +23,40 @@ from .responses import sealed_error, status_and_text
 @dataclass(frozen=True, slots=True)
 class Dispatched:
     """The response to seal. ``refusal`` is for the access log, empty unless a limit or a suite
-    policy refused the request.
+    policy refused the request. ``ends_session`` if it was a logout.
     """
 
     response: HttpResponse
     refusal: str = ""
+    ends_session: bool = False
 
 
 class Dispatcher:
     """Runs requests that came inside accepted messages."""
 
     def __init__(
-        self, routes: RoutePolicy, limits: Limits, tag_of: Callable[[str], bytes], events: Events
+        self,
+        routes: RoutePolicy,
+        limits: Limits,
+        tag_of: Callable[[str], bytes],
+        events: Events,
+        *,
+        is_private: bool = False,
     ) -> None:
-        """``tag_of`` gives the tag of a user by their name, for events."""
+        """``tag_of`` gives the tag of a user by their name, for events.
+
+        ``is_private`` is the private profile: the log gives no details of a failed request.
+        """
         self._routes = routes
         self._limits = limits
         self._tag_of = tag_of
         self._events = events
+        self._is_private = is_private
+
+    def application_of(self, request: OuterRequest) -> InnerApplication:
+        """The application that runs the request inside ``request``."""
+        application = request.application
+        return PrivateApplication(application) if self._is_private else application
 
     async def dispatch(
         self,
@@ -55,7 +73,7 @@ class Dispatcher:
         refused = await self.refusal(request, inside, session)
         if refused is not None:
             return refused
-        run = request.application.run
+        run = self.application_of(request).run
         return Dispatched(await run(inside, session, field_bytes=field_bytes))
 
     async def refusal(

@@ -214,12 +214,14 @@ class HardenedRoutes:
         if len(ran.response.body) > LARGE_BYTES:
             await give_way()
         answer = message.seal_response(ran.response, clock(), secrets.token_bytes)
+        ends_session = ran.ends_session
         # A large response must not stay in memory beside its seal.
         del ran
         if len(answer.sealed) > LARGE_BYTES:
             await give_way()
         headers = CIMultiDict(HEADERS_IN[form])
-        return Reply(200, headers, answer.serialize(form), outcome, live.session)
+        body = answer.serialize(form)
+        return Reply(200, headers, body, outcome, live.session, ends_session=ends_session)
 
     async def _count_ahead(self, live: LiveSession, now_ms: int) -> None:
         try:
@@ -247,7 +249,7 @@ class HardenedRoutes:
         path = inside.target.partition("?")[0]
         if (inside.method, path) == ("POST", self._logout_path):
             await self._sessions.end(live, self._settings.clock())
-            return Dispatched(json_inside(200, {}))
+            return Dispatched(json_inside(200, {}), "logout", ends_session=True)
         if (inside.method, path) == ("POST", self._password_path):
             return Dispatched(await self._authenticate(live, inside))
         if live.kept.awaits_password:
@@ -264,7 +266,8 @@ class HardenedRoutes:
             if refused is not None:
                 return refused
             streamed = StreamedRequest(inside)
-            response = await request.application.run_streamed(streamed, live.session)
+            application = self._dispatcher.application_of(request)
+            response = await application.run_streamed(streamed, live.session)
         finally:
             if not isinstance(response, StreamedResponse):
                 end()

@@ -20,6 +20,7 @@ from gateway.events import Events, LimitHit, MessageRejected, MessageServed
 from gateway.logs import word
 from gateway.policy.rate_limits import Limits
 from gateway.policy.routes import RoutePolicy
+from gateway.private_profile import NOT_LOGGED
 from protocol.common.codec import MAX_JSON_MARKS, JsonObject, parse_json_envelope
 from protocol.common.envelopes import Members
 from protocol.common.errors import (
@@ -96,6 +97,8 @@ class Middleware:
             prefix + _MESSAGE: self._message,
             prefix + STREAM: streams.open,
         }
+        # Requests below the prefix that the private profile logs. A refused one can be a message.
+        self._login_paths = {*(classic.routes if classic else refused), *hardened.routes}
         self._asks_for_mails = {prefix + paths.session, prefix + HELLO}
 
     @property
@@ -117,6 +120,8 @@ class Middleware:
         if self._events.watched and (session := reply.session) is not None:
             seconds = time.monotonic() - arrived_s
             self._events.emit(MessageServed(bytes.fromhex(session.id), session.suite, seconds))
+        if self._is_hidden(request, reply):
+            reply.outcome = NOT_LOGGED
         if self._cross_origin is not None and self._routes.is_own(request.raw_path):
             self._cross_origin.allow(request, reply)
         return reply
@@ -126,6 +131,10 @@ class Middleware:
 
         An error outside a seal is the close of the connection (PROTOCOL §2.11.1).
         """
+        outcome = await self._served_socket(request, connection)
+        return NOT_LOGGED if self._settings.private_profile else outcome
+
+    async def _served_socket(self, request: OuterRequest, connection: Connection) -> str:
         arrived_s = time.monotonic()
         try:
             return await self._sockets.serve(request, connection, arrived_s)
@@ -181,7 +190,8 @@ class Middleware:
             outcome = f"{code} ({error.code}: {error})"
         exact = error.code if isinstance(error, RemoteProtocolError) else code
         self._events.emit(MessageRejected(exact, request.remote))
-        _refusals.info("%s %s: %s", request.remote, word(request.raw_path), outcome)
+        if not self._is_private_path(request):
+            _refusals.info("%s %s: %s", request.remote, word(request.raw_path), outcome)
         page = self._login_page.answer(request, outcome) if status == 401 else None
         reply = page or error_reply(request, status, code, text, outcome)
         if isinstance(error, RateLimited):
@@ -192,6 +202,18 @@ class Middleware:
         if status in (408, 413, 415) or isinstance(error, TooManyBodies):
             reply.closes = True
         return reply
+
+    def _is_hidden(self, request: OuterRequest, reply: Reply) -> bool:
+        """Whether the private profile has no line of this request in the access log."""
+        if not self._settings.private_profile or reply.ends_session:
+            return False
+        return reply.session is not None or self._is_private_path(request)
+
+    def _is_private_path(self, request: OuterRequest) -> bool:
+        """Whether the private profile hides a refused request, or one for a script."""
+        path = request.raw_path
+        is_own = self._settings.private_profile and self._routes.is_own(path)
+        return is_own and path not in self._login_paths
 
     # --- the routes of the protocol ---
 

@@ -111,7 +111,7 @@ class Reply:
     accepted sealed message. ``records`` is there in place of ``body`` if the reply is a stream.
     Header values have one character for each byte.
     If ``opens_socket`` is set, the adapter completes the handshake of the WebSocket and calls
-    ``Middleware.serve_socket``.
+    ``Middleware.serve_socket``. ``ends_session`` is set in the reply to a logout.
     """
 
     status: int
@@ -122,6 +122,7 @@ class Reply:
     closes: bool = False
     records: ReplyRecords | None = None
     opens_socket: bool = False
+    ends_session: bool = False
 
 
 def format_of(content_type: str) -> Format:

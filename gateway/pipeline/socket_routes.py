@@ -125,7 +125,7 @@ class SocketRoutes:
             refused = await self._dispatcher.refusal(request, inside, live.session)
             if refused is not None:
                 return asked, refused.response
-            open_socket = request.application.run_socket
+            open_socket = self._dispatcher.application_of(request).run_socket
             return asked, await open_socket(inside, asked.protocols, live.session)
         except MalformedMessage as error:
             none = SocketRequest("/", (), (), MOST_RECORD_BYTES)

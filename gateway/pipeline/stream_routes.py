@@ -126,7 +126,7 @@ class StreamRoutes:
         try:
             await upload.begin()
             streamed = StreamedRequest(head, upload)
-            running = request.application.run_streamed(streamed, session)
+            running = self._dispatcher.application_of(request).run_streamed(streamed, session)
             response = await watch.during(running)
         except BrokenBody:
             """``upload.error`` says why."""

@@ -22,6 +22,7 @@ from gateway.adapters.aiohttp.raw_targets import accept_raw_targets
 from gateway.config.reload import Reload, Reloads
 from gateway.errors import ConfigError
 from gateway.logs import on_one_line, word
+from gateway.private_profile import NOT_LOGGED
 
 from .open_files import LoopErrorLog, allow_all_files
 from .options import application
@@ -43,7 +44,10 @@ Make: TypeAlias = Callable[[dict[str, Any]], web.Application]
 
 
 class AccessLog(AbstractAccessLogger):
-    """One line for each request, without its query, headers and sealed content."""
+    """One line for each request, without its query, headers and sealed content.
+
+    The private profile leaves out sealed messages.
+    """
 
     @property
     def enabled(self) -> bool:
@@ -52,6 +56,8 @@ class AccessLog(AbstractAccessLogger):
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         outcome = request.get(OUTCOME, "public")
+        if outcome == NOT_LOGGED:
+            return
         fields = (
             request.remote,
             word(request.method),

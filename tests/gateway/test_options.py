@@ -16,6 +16,7 @@ from gateway.config.option import (
     NumberOption,
     Option,
     RateOption,
+    SwitchOption,
     TextOption,
 )
 from gateway.config.options import SETTINGS_OPTIONS, SETUP_OPTIONS
@@ -27,6 +28,7 @@ TYPES: dict[type[Option], str] = {
     TextOption: "str",
     RateOption: "str",
     NumberOption: "int",
+    SwitchOption: "bool",
     ListOption: "Iterable[str]",
     DemandsOption: "Mapping[str, str]",
 }

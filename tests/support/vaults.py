@@ -64,6 +64,7 @@ async def running(
     )
     # A test can log in more often than a person.
     limits: dict[str, Any] = {"mail_limit": 1000, "logins_per_user": "none"}
+    limits |= {"logins_per_address": "none", "guesses_per_address": "none", "sessions_per_user": 0}
     async with (
         running_gateway(app, require=require, **{**limits, **options}) as gateway,
         AsyncExitStack() as stack,

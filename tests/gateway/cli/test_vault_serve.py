@@ -50,6 +50,9 @@ async def test_a_vault_is_served_and_kept(tmp_path: Path) -> None:
             output, _ = await process.communicate()
             assert process.returncode == 0, output.decode()
             assert b"in front of the vault" in output
+            # The private profile is on.
+            assert b"/session/confirm 200" in output
+            assert b"/message" not in output
     assert recovery is not None
     (notice,) = [mail for mail in mails_in(mails) if "reset of your vault" in str(mail["Subject"])]
     assert notice["To"] == "ann@example.org"

@@ -42,8 +42,12 @@ class Program:
             assert process.stdin is not None
             process.stdin.write((await gateway.mails.code()).encode() + b"\n")
             output, _ = await process.communicate()
-        assert process.returncode == (0 if kill_at < 0 else -9)
-        return output.decode().splitlines()
+        lines = output.decode().splitlines()
+        # The number of steps varies a little, so a run can end before the last one.
+        is_whole = bool(lines) and lines[-1].startswith("steps")
+        assert process.returncode == (0 if is_whole else -9)
+        assert is_whole or kill_at >= 0
+        return lines
 
 
 async def program(devices: Devices) -> tuple[Program, Device]:
@@ -73,14 +77,19 @@ async def test_a_client_that_is_killed_loses_nothing(devices: Devices) -> None:
     assert steps > 6 * 6
     expected = [{}, *(state for _, state in files_program.changes("whole-"))]
     assert await found(other.files, "whole-") == expected[-1]
+    kills = 0
     for number in range(KILLS):
         kill_at = number * steps // KILLS if steps >= KILLS else number % steps
         prefix = f"{number}-"
-        acknowledged = len(await runs.run(prefix, kill_at))
+        lines = await runs.run(prefix, kill_at)
+        acknowledged = sum(line.isdigit() for line in lines)
+        kills += len(lines) == acknowledged
         expected = [{}, *(state for _, state in files_program.changes(prefix))]
         # Another device sees what was acknowledged, and perhaps the change under way.
         state = await found(other.files, prefix)
         assert state in expected[acknowledged : acknowledged + 2]
+    print(f"\n{kills} kills in {steps} steps")
+    assert kills >= KILLS * 0.9
     # The device goes on with its folder, and there is no alarm.
     await runs.run("last-", -1)
     assert len(await found(other.files, "last-")) == 1
