@@ -23,6 +23,8 @@ async def test_a_user_who_comes_back_late_gets_the_data_from_the_archive(devices
         await a_frame_later(devices)
     assert await devices.blocks() == 0
     again = await devices.device(cache_bytes=0)
+    checked = await again.files.check()
+    assert not checked.damaged
     # Without waiting until the pool is applied.
     assert await again.files.get("file") == data
     await again.files.sync()

@@ -66,7 +66,12 @@ async def _check(index: Index, extents: Sequence[Extent]) -> int:
     reader, nonce = index.reader(), secrets.token_bytes(NONCE_BYTES)
     wanted = [OneBlock(one.id, reader.tokens(one.epoch).read(one.id)) for one in extents]
     proven = 0
-    for extent, digest in zip(extents, await index.requests.check(nonce, wanted), strict=True):
+    digests = list(await index.requests.check(nonce, wanted))
+    absent = [extent for extent, digest in zip(extents, digests, strict=True) if not digest]
+    # A renewal brings a block back from the archive of the server.
+    if absent and await index.renew(reader, absent):
+        digests = list(await index.requests.check(nonce, wanted))
+    for extent, digest in zip(extents, digests, strict=True):
         if not digest:
             raise Missing("the server does not have a block that the index names")
         copy = index.folder.find(extent.id)
