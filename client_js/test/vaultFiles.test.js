@@ -461,6 +461,19 @@ describe('as time passes', () => {
     assert.equal(renewals, 1);
   });
 
+  test('the proof of a block in the archive is asked for again after a renewal', async () => {
+    const { files, line } = await deviceOf(undefined, { indexedDB: memoryDatabase() });
+    await files.put('video', bytesOf(100_000));
+    let renewals = 0;
+    line.lie['POST /vault/blocks/check'] = withMembers({ digests: (digests) => (renewals ? digests : digests.map(() => new Uint8Array())) });
+    line.lie['POST /vault/blocks/renew'] = (body) => {
+      renewals += 1;
+      return body;
+    };
+    assert.ok((await files.check()) > 6);
+    assert.equal(renewals, 1);
+  });
+
   test('a record of a block that came back deletes nothing', async () => {
     let now = Date.now();
     const { files, line, user } = await deviceOf(undefined, { now: () => now });

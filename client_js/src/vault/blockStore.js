@@ -154,7 +154,11 @@ export class BlockStore {
     const here = extents.map((extent, i) => ({ extent, copy: copies[i] })).filter(({ copy }) => copy !== null);
     if (!here.length) return 0;
     const nonce = this.#primitives.randomBytes(NONCE_BYTES);
-    const digests = await this.#api.check(nonce, this.#tokens('read', here.map(({ extent }) => extent)));
+    const tokens = this.#tokens('read', here.map(({ extent }) => extent));
+    let digests = await this.#api.check(nonce, tokens);
+    const absent = here.filter((_, i) => !digests[i]).map(({ extent }) => extent);
+    // A renewal brings blocks of the archive back.
+    if ((await this.renew(absent)).some(Boolean)) digests = await this.#api.check(nonce, tokens);
     here.forEach(({ copy }, i) => {
       const digest = digests[i];
       if (!digest) throw new Alarm('missing');
