@@ -116,7 +116,7 @@ client_js/node_modules/.ready: client_js/package-lock.json
 	cd client_js && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-$(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/scripts/build.mjs \
+$(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/scripts/build.mjs client_js/scripts/licenses.mjs \
 		$(shell find client_js/src -name '*.js')
 	cd client_js && npm run build --silent
 	@mkdir -p $(@D)

@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { minify } from 'terser';
+import { licenseTexts } from './licenses.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DIST = join(ROOT, 'dist');
@@ -93,11 +94,7 @@ await write({
   maxBytes: MAX_VAULT_GZIPPED_BYTES,
 });
 
-const texts = [...LIBRARIES, 'hash-wasm'].map(async (name) => {
-  const text = await readFile(join(ROOT, 'node_modules', name, 'LICENSE'), 'utf8');
-  return `${name}\n\n${text.trim()}\n`;
-});
-await writeFile(join(DIST, 'LICENSES.txt'), (await Promise.all(texts)).join('\n---\n\n'));
+await writeFile(join(DIST, 'LICENSES.txt'), await licenseTexts([...LIBRARIES, 'hash-wasm']));
 
 const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
 execFileSync(process.execPath, [compiler, '-p', join(ROOT, 'tsconfig.types.json')], { stdio: 'inherit' });

@@ -151,7 +151,7 @@ async function opened(text) {
 
 /** Puts this browser on the list of devices, once. It gets no secret. */
 async function enrol() {
-  const key = `certless-vault-device ${user}`;
+  const key = deviceKey();
   const known = localStorage.getItem(key);
   const device = { name: browserName(), kind: 'page', id: known && bytesOf(known) };
   try {
@@ -163,7 +163,13 @@ async function enrol() {
   }
 }
 
-const isHere = (id) => localStorage.getItem(`certless-vault-device ${user}`) === hexOf(id);
+/** Where the id of this browser's device is kept. The extension has one origin for all sites. */
+function deviceKey() {
+  const { origin } = page.url('');
+  return `certless-vault-device ${origin === location.origin ? '' : `${origin} `}${user}`;
+}
+
+const isHere = (id) => localStorage.getItem(deviceKey()) === hexOf(id);
 
 function browserName() {
   const { userAgent } = navigator;

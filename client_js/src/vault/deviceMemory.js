@@ -43,11 +43,13 @@ export class DeviceMemory {
   #randomBytes;
   #map = new MapStore();
   #name = '';
+  #site;
   /** The page: changes that wait are kept under its name. */
   #here = '';
 
-  /** @param {IDBFactory | undefined} factory @param {(length: number) => Bytes} randomBytes */
-  constructor(factory, randomBytes) {
+  /** @param {IDBFactory | undefined} factory @param {(length: number) => Bytes} randomBytes @param {string} site as in VaultOptions */
+  constructor(factory, randomBytes, site) {
+    this.#site = site;
     this.#factory = factory;
     this.#randomBytes = randomBytes;
     this.turnPage();
@@ -60,7 +62,7 @@ export class DeviceMemory {
 
   /** @param {Bytes} account whose memory this is from now on */
   open(account) {
-    this.#name = hexOf(account);
+    this.#name = this.#site + hexOf(account);
   }
 
   /** @returns {Promise<MemoryRecord>} */

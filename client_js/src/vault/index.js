@@ -42,25 +42,27 @@ function linkOf(session) {
 
 /**
  * The vault of the user of `session`. It is locked at first. On a page it runs in a Worker; where no Worker can
- * start, it runs in this thread.
+ * start, it runs in this thread. `worker` is the URL of a module that calls `serveIfWorker`, for pages whose
+ * Content-Security-Policy forbids blobs.
  * @param {CertlessSession} session
- * @param {VaultOptions & { onlock?: () => void }} [options]
+ * @param {VaultOptions & { onlock?: () => void, worker?: string }} [options]
  */
-export async function openVault(session, { onlock = () => {}, ...options } = {}) {
+export async function openVault(session, { onlock = () => {}, worker: script, ...options } = {}) {
   const link = linkOf(session);
-  const worker = await startWorker();
+  const worker = await startWorker(script);
   if (worker) return remoteVault(worker, link, options, onlock);
   const vault = new VaultAccount(bestPrimitives(), link, options);
   vault.onlock = onlock;
   return vault;
 }
 
-/** @returns {Promise<Worker | null>} */
-async function startWorker() {
-  if (typeof certlessVaultBundle !== 'function' || typeof Worker !== 'function') return null;
-  const url = URL.createObjectURL(new Blob([`(${certlessVaultBundle})()`], { type: 'text/javascript' }));
+/** @param {string | undefined} script @returns {Promise<Worker | null>} */
+async function startWorker(script) {
+  if (typeof Worker !== 'function') return null;
+  if (!script && typeof certlessVaultBundle !== 'function') return null;
+  const url = script ?? URL.createObjectURL(new Blob([`(${certlessVaultBundle})()`], { type: 'text/javascript' }));
   try {
-    const worker = new Worker(url, { name: WORKER_NAME });
+    const worker = new Worker(url, { name: WORKER_NAME, type: script ? 'module' : 'classic' });
     await new Promise((resolve, reject) => {
       worker.addEventListener('message', resolve, { once: true });
       worker.onerror = (event) => {

@@ -44,8 +44,9 @@ import { VaultFiles } from './vaultFiles.js';
 
 /**
  * `lockMs`: the vault locks itself after this time without a call, 5 minutes unless set.
- * `realm` is that of the session. `indexedDB` is that of the browser unless set. `now` is for tests.
- * @typedef {{ realm?: string, prefix?: string, lockMs?: number, indexedDB?: IDBFactory, now?: () => number }} VaultOptions
+ * `realm` is that of the session. `site` separates accounts in IndexedDB if one origin uses the vaults of several sites.
+ * `indexedDB` is that of the browser unless set. `now` is for tests.
+ * @typedef {{ realm?: string, prefix?: string, lockMs?: number, site?: string, indexedDB?: IDBFactory, now?: () => number }} VaultOptions
  */
 
 /** @typedef {{ id: Bytes, name: string, kind: string, day: number, opens: boolean }} Device */
@@ -91,13 +92,13 @@ export class VaultAccount {
    * @param {Link} link
    * @param {VaultOptions} options
    */
-  constructor(primitives, link, { realm = DEFAULT_REALM, prefix = '/vault', lockMs = 300_000, indexedDB = globalThis.indexedDB, now } = {}) {
+  constructor(primitives, link, { realm = DEFAULT_REALM, prefix = '/vault', lockMs = 300_000, site, indexedDB = globalThis.indexedDB, now } = {}) {
     this.#primitives = primitives;
     this.#api = new VaultApi(link, prefix);
     this.#realm = realm;
     this.#lockMs = lockMs;
     /** Notes and files. */
-    this.files = new VaultFiles(primitives, this.#api, () => this.#use(), { indexedDB, now });
+    this.files = new VaultFiles(primitives, this.#api, () => this.#use(), { indexedDB, site, now });
   }
 
   get isOpen() {

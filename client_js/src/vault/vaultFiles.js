@@ -58,14 +58,14 @@ export class VaultFiles {
    * @param {Primitives} primitives
    * @param {import('./api.js').VaultApi} api
    * @param {() => AccountKey} use throws if the vault is locked
-   * @param {{ indexedDB?: IDBFactory, now?: () => number }} options
+   * @param {{ indexedDB?: IDBFactory, site?: string, now?: () => number }} options
    */
-  constructor(primitives, api, use, { indexedDB, now = Date.now }) {
+  constructor(primitives, api, use, { indexedDB, site = '', now = Date.now }) {
     this.#primitives = primitives;
     this.#use = use;
     this.#now = now;
     this.#api = new BlockApi(api, use);
-    this.#memory = new DeviceMemory(indexedDB, primitives.randomBytes);
+    this.#memory = new DeviceMemory(indexedDB, primitives.randomBytes, site);
     this.#store = new BlockStore(primitives, this.#api, new BlockCache(indexedDB));
     this.#index = new VaultIndex(primitives, this.#api, this.#store, this.#memory, use, now);
   }

@@ -48,21 +48,33 @@ export async function startSite(dialect, { pages: own = {}, sealed = {}, suites,
   };
 }
 
+const executablePath = process.env.CERTLESS_CHROMIUM ?? PLACES.find((place) => existsSync(place));
+const ARGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`,
+];
+
 export function launch() {
-  const executablePath = process.env.CERTLESS_CHROMIUM ?? PLACES.find((place) => existsSync(place));
-  return chromium.launch({
+  return chromium.launch({ executablePath, headless: true, args: ARGS });
+}
+
+/**
+ * A browser with one extension, as a context.
+ * @param {string} profile a folder that stays
+ * @param {string} extension its folder
+ */
+export function launchWithExtension(profile, extension) {
+  return chromium.launchPersistentContext(profile, {
     executablePath,
     headless: true,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`,
-    ],
+    ignoreDefaultArgs: ['--disable-extensions'],
+    args: [...ARGS, '--headless=new', `--disable-extensions-except=${extension}`, `--load-extension=${extension}`],
   });
 }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from '../limited.js';
 import { launch, newVisitor, startSite } from './chromium.js';
+import { contrast, luminance } from './pageChecks.js';
 
 const PARTS = '<certless-badge></certless-badge><certless-login></certless-login><form data-certless="/x y z"><button>Send</button></form>';
 const page = (scheme) => ({
@@ -52,15 +53,6 @@ function pairs() {
     'what an answer has failed with': [style(document, '[data-certless-error]', 'borderInlineStartColor'), behind, 3],
   };
 }
-
-const luminance = (rgb) => {
-  const [red, green, blue] = rgb.map((value) => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4));
-  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-};
-const contrast = (one, other) => {
-  const [dark, light] = [luminance(one), luminance(other)].sort((a, b) => a - b);
-  return (light + 0.05) / (dark + 0.05);
-};
 
 for (const [kind, made] of [
   ['a browser with light-dark()', (text) => text],
