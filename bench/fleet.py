@@ -19,6 +19,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+from redis.asyncio import Redis
+
 from bench.growth import MIB, fill, new_session
 from bench.messages import Bench
 from bench.nginx import nginx
@@ -42,9 +44,14 @@ _PROGRAM = "client_c/build/release/bench_fleet"
 
 @dataclass(frozen=True, slots=True)
 class Plant:
-    """What a row is about. ``one_address``: all devices are behind one NAT."""
+    """What a row is about. ``one_address``: all devices are behind one NAT.
+
+    ``tickets``: they are in a ticket store beside Redis; ``emptied``: Redis has lost its data.
+    """
 
     store: str = "SQLite"
+    tickets: bool = False
+    emptied: bool = False
     one_address: bool = False
     options: tuple[str, ...] = ()
     away: bool = False
@@ -53,6 +60,8 @@ class Plant:
 PLANTS = {
     "SQLite": Plant(),
     "Redis": Plant("Redis"),
+    "Redis and a ticket store in SQLite": Plant("Redis", tickets=True),
+    "the same, and Redis has lost its data": Plant("Redis", tickets=True, emptied=True),
     "one address, default limits": Plant(one_address=True),
     "one address, `5000 per 15 minutes`": Plant(
         one_address=True, options=("--resumptions-per-address", "5000 per 15 minutes")
@@ -85,9 +94,11 @@ def new_device(number: int) -> tuple[Enrolment, str]:
     return enrolment, f"{made.session.username} {ticket.hex()} {secret.hex()}"
 
 
-async def new_devices(url: str, key_file: Path, count: int) -> list[str]:
+async def new_devices(
+    url: str, key_file: Path, count: int, ticket_store: str | None = None
+) -> list[str]:
     """``count`` devices in the store at ``url``."""
-    store = store_from_url(url)
+    store = store_from_url(url, ticket_store=ticket_store)
     await store.open()
     try:
         return await fill(store, KeyRing.from_file(key_file), count, new_device)
@@ -153,7 +164,11 @@ async def one_round(one: Bench, size: Size, plant: Plant, upstream: str, url: st
     """A new gateway with a store of its own, and all devices."""
     count, port = size.of(DEVICES, 20), free_port()
     key_file, file = one.folder / "fleet.key", one.folder / "devices"
-    lines = await new_devices(url, key_file, count)
+    ticket_store = f"sqlite:{one.folder / secrets.token_hex(8)}.db" if plant.tickets else None
+    lines = await new_devices(url, key_file, count, ticket_store)
+    if plant.emptied:
+        async with Redis.from_url(url) as redis:
+            await redis.flushall()
     addresses = [_FIRST_ADDRESS + (0 if plant.one_address else n) for n in range(count)]
     file.write_text("".join(f"{a} {line}\n" for a, line in zip(addresses, lines, strict=True)))
     devices = await Devices.start(one.load_core, file)
@@ -162,7 +177,9 @@ async def one_round(one: Bench, size: Size, plant: Plant, upstream: str, url: st
         devices.begin(port)
         await asyncio.sleep(away_s)
     began_s = time.monotonic()
-    own = ("--store", url, "--key-file", str(key_file), *plant.options)
+    own = ["--store", url, "--key-file", str(key_file), *plant.options]
+    if ticket_store:
+        own += ["--ticket-store", ticket_store]
     with serving(one, upstream, port, *own) as server:
         idle_mib, before_s, listens_s = (
             server.resident_bytes() / MIB,

@@ -649,6 +649,27 @@ async def test_no_gateway_runs_without_the_ticket_store_of_the_others(
                 raise AssertionError("it was opened")
 
 
+async def test_a_gateway_without_the_option_just_after_redis_was_lost(
+    redis: RedisProcess, tickets_url: str
+) -> None:
+    """It starts until a sweep: it takes no ticket of the others, and they take none of it."""
+    ticket, other = CHAINED.ticket_hash, b"9" * 32
+    async with redis_store_with_tickets(redis.url, tickets_url) as both:
+        await opened(both, CHAINED)
+        await lost(redis)
+        async with redis_store(redis.url) as alone:
+            assert await alone.load_ticket(ticket, NOW_MS) is None
+            away = replace(CHAINED, chain_id=NOBODY, ticket_hash=other)
+            await opened(alone, away)
+            assert await alone.load_ticket(other, NOW_MS) is not None
+        await both.sweep(NOW_MS)
+        assert await both.load_ticket(other, NOW_MS) is None
+        assert await both.load_ticket(ticket, NOW_MS) is not None
+        with pytest.raises(ConfigError, match="set the same --ticket-store"):
+            async with redis_store(redis.url):
+                raise AssertionError("it was opened")
+
+
 async def test_no_redis_that_evicts(redis: RedisProcess, tickets_url: str) -> None:
     with pytest.raises(ConfigError, match="evicts"):
         async with redis_store_with_tickets(f"{redis.url}?eviction=accepted", tickets_url):
