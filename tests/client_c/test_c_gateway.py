@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from c_client import SOURCES, built
+from c_client import SOURCES, built, emulated, pump
 from c_device import Device, Fault, Network, State, device, network
 from consoles import run_command
 from gateways import InProcess, running
@@ -89,7 +89,40 @@ def echoed(result: str) -> str:
     return body
 
 
-# --- the example ---
+# --- the examples ---
+
+
+async def test_the_example_for_a_cortex_m3(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In QEMU: it resumes with a ticket of the factory, and continues after a restart."""
+    app, readings = web.Application(), list[str]()
+
+    async def take(request: web.Request) -> web.Response:
+        readings.append(request.match_info["number"])
+        assert await request.json() == {"bar": 4}
+        return web.Response(status=201)
+
+    app.router.add_put("/readings/{number}", take)
+    async with planted(tmp_path, capsys, app) as plant:
+        await plant.certless("ticket", "issue", NAME, "--out", str(tmp_path / "ticket.h"))
+        image = await asyncio.to_thread(pump, tmp_path)
+        line = f"tcp:127.0.0.1:{plant.at.url.rpartition(':')[2]}"
+
+        async def run() -> str:
+            pipe = asyncio.subprocess.PIPE
+            command = [*emulated(image), "-serial", line]
+            async with program(*command, stdout=pipe, stderr=pipe, cwd=tmp_path) as ran:
+                async with asyncio.timeout(60):
+                    out, err = await ran.communicate()
+                assert (ran.returncode, err) == (0, b""), out
+                return out.decode()
+
+        reported = "".join(f"{number}: status 201\n" for number in (1, 2, 3))
+        assert await run() == "resumed\n" + reported
+        assert (tmp_path / "pump.state").stat().st_size == 162
+        assert await run() == reported
+    assert readings == ["1", "2", "3"] * 2
 
 
 async def test_the_example_sensor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

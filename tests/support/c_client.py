@@ -33,10 +33,30 @@ def built() -> Path:
     return made("tests") / "sanitized"
 
 
-def image(name: str) -> list[str]:
+def emulated(file: Path) -> list[str]:
     """The command that runs an image for a Cortex-M3 in QEMU."""
-    file = made("machines") / "cortex-m3" / f"{name}.elf"
     board = ("-M", "mps2-an385", "-cpu", "cortex-m3", "-nographic", "-monitor", "none")
-    console = ("-serial", "none", "-semihosting-config", "enable=on,target=native")
-    # With -icount, the timer of the processor counts instructions.
-    return ["qemu-system-arm", *board, *console, "-icount", "shift=0", "-kernel", str(file)]
+    semihosting = ("-semihosting-config", "enable=on,target=native")
+    return ["qemu-system-arm", *board, *semihosting, "-kernel", str(file)]
+
+
+def image(name: str) -> list[str]:
+    """The command that runs an image of the tests for a Cortex-M3."""
+    file = made("machines") / "cortex-m3" / f"{name}.elf"
+    return [*emulated(file), "-serial", "none"]
+
+
+def pump(folder: Path) -> Path:
+    """The example for a Cortex-M3, with the ticket in ``folder``."""
+    made("machines")
+    file = folder / "pump.elf"
+    variables = ("KIND=cortex-m3", f"TICKET={folder}", f"PUMP={file}")
+    ran = subprocess.run(
+        ["make", "--silent", "-C", SOURCES, "pump", *variables],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return file

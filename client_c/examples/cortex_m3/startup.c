@@ -7,6 +7,12 @@ extern uint32_t __data_load__, __data_start__, __data_end__, __bss_start__, __bs
 extern void initialise_monitor_handles(void);
 extern int main(void);
 void Reset_Handler(void);
+void SysTick_Handler(void);
+
+/* The interrupt of the timer. pump.c has its own. */
+__attribute__((weak)) void SysTick_Handler(void)
+{
+}
 
 /* The C library calls these; there is nothing to do. */
 void _init(void);
@@ -27,7 +33,8 @@ static void stop(void)
 /* The stack, and where to begin; then the faults, which stop. */
 __attribute__((section(".vectors"), used)) static const void *const vectors[16] = {
     &__stack, (const void *)Reset_Handler, (const void *)stop, (const void *)stop,
-    (const void *)stop, (const void *)stop, (const void *)stop};
+    (const void *)stop, (const void *)stop, (const void *)stop, 0, 0, 0, 0, (const void *)stop, (const void *)stop,
+    0, (const void *)stop, (const void *)SysTick_Handler};
 
 void Reset_Handler(void)
 {
