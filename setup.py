@@ -6,7 +6,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
-_BUILT = ("client.js", "vault.js", "LICENSES.txt")
+_BUILT = ("client.js", "vault.js", "issuing.js", "LICENSES.txt")
 
 
 def _require_bundle() -> None:

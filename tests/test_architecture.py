@@ -13,6 +13,7 @@ PROTOCOL = sorted((ROOT / "protocol").rglob("*.py"))
 GATEWAY = sorted((ROOT / "gateway").rglob("*.py"))
 CERTLESS = sorted((ROOT / "certless").rglob("*.py"))
 VAULT = sorted((ROOT / "vault").rglob("*.py"))
+ISSUING = sorted((ROOT / "issuing").rglob("*.py"))
 
 # I/O, clocks, entropy and logs stay outside, and the gateway knows the protocol, never back.
 BANNED = {
@@ -124,7 +125,7 @@ def module(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-ALL = {module(path) for path in (*PROTOCOL, *GATEWAY, *CERTLESS, *VAULT)}
+ALL = {module(path) for path in (*PROTOCOL, *GATEWAY, *CERTLESS, *VAULT, *ISSUING)}
 
 
 def known_modules(path: Path) -> set[str]:
@@ -325,12 +326,21 @@ def test_the_core_of_the_vault_loads_no_server() -> None:
     assert ran.stdout == "False\n"
 
 
+# --- certificates ---
+
+
+@pytest.mark.parametrize("path", ISSUING, ids=module)
+def test_certificates_know_the_public_face_of_the_gateway_alone(path: Path) -> None:
+    known = {name for name in known_modules(path) if name not in ("certless", "issuing")}
+    assert {name for name in known if not name.startswith("issuing.")} == set()
+
+
 # --- names ---
 
 
 def test_nothing_is_called_utils() -> None:
     drawers = {"util", "utils", "helpers", "misc"}
-    for folder in ("protocol", "gateway", "certless", "vault", "tests"):
+    for folder in ("protocol", "gateway", "certless", "vault", "issuing", "tests"):
         for path in (ROOT / folder).rglob("*.py"):
             assert not drawers & set(path.relative_to(ROOT).with_suffix("").parts), path
 

@@ -6,3 +6,4 @@ declare module 'ws' {
   export const WebSocket: new (url: string, options: { perMessageDeflate: false; maxPayload: number }) => globalThis.WebSocket;
 }
 declare const certlessVaultBundle: (() => unknown) | undefined;
+declare const certlessIssuingBundle: (() => unknown) | undefined;

@@ -21,6 +21,7 @@ const FOLDERS = new Map(
     session: ['common', 'protocol', 'protocol/classic', 'protocol/hardened', 'engine', 'platform'],
     page: ['common', 'protocol', 'protocol/hardened', 'session'],
     '': ['common', 'protocol/classic', 'platform', 'session', 'page'],
+    issuing: ['common', 'primitives'],
     'vault/primitives': ['common'],
     'vault/core': ['common', 'primitives', 'protocol', 'protocol/hardened', 'vault/primitives'],
     vault: ['common', 'primitives', 'protocol/hardened', 'session', 'vault/primitives', 'vault/core'],
@@ -30,10 +31,10 @@ const FOLDERS = new Map(
 // Packages, and the folders that may import them.
 const PACKAGES = new Map([
   ['@noble/ciphers', ['primitives']],
-  ['@noble/curves', ['primitives', 'vault/primitives']],
+  ['@noble/curves', ['primitives', 'issuing', 'vault/primitives']],
   ['@noble/hashes', ['primitives', 'vault/primitives']],
   ['hash-wasm', ['vault/primitives']],
-  ['micro-rsa-dsa-dh', ['primitives', 'protocol']],
+  ['micro-rsa-dsa-dh', ['primitives', 'protocol', 'issuing']],
   ['node:crypto', ['primitives']],
   ['node:stream', ['platform']],
   ['node:util', ['primitives']],

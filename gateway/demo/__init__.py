@@ -193,6 +193,7 @@ def _of_vault(vault: VaultSite) -> list[str]:
         "A vault: the server keeps a note that it cannot read (docs/vault.md):",
         f"  Vault    {vault.url}",
         f"  its database is {vault.database}",
+        f"  Issuing  {vault.url}/issue   (certificates whose key no server has, docs/issuing.md)",
     ]
 
 

@@ -1,7 +1,8 @@
-"""The vault in the demo: its page, and beside it the tables of its database.
+"""The vault and certificates in the demo: their pages, and the tables of the vault's database.
 
 The application does what docs/vault.md shows: ``vault.setup``, then ``certless.setup``. The page is
-that of ``vault.page``. Next to it, the demo shows what the server sees (``server_sees``).
+that of ``vault.page``. Next to it, the demo shows what the server sees (``server_sees``). The page
+at ``/issue`` is that of ``issuing.page``; a CA for tests signs.
 """
 
 import tempfile
@@ -16,6 +17,7 @@ import aiosmtplib
 from aiohttp import web
 from yarl import URL
 
+import issuing.page
 import vault.page
 from gateway import AnyAddress, setup
 from gateway.pages import LOOK, add_files, headers, only_for
@@ -24,9 +26,11 @@ from .server_sees import tables
 from .serving import served
 
 _HERE = Path(__file__).parent
-_FILES = (LOOK, *vault.page.FILES, _HERE / "serverSees.css", _HERE / "serverSees.js")
+_SEES = (_HERE / "serverSees.css", _HERE / "serverSees.js")
+_FILES = (LOOK, *issuing.page.FILES, *vault.page.FILES, *_SEES)
 _TABLES = "/tables.json"
-_PUBLIC = ("/", _TABLES, *(f"/{file.name}" for file in _FILES))
+_ISSUING = "/issue"
+_PUBLIC = ("/", _ISSUING, _TABLES, *(f"/{file.name}" for file in _FILES))
 _HEADERS = headers(**vault.page.SOURCES)
 _SENDER = "vault@demo.example"
 # Soon, so that a visitor sees blocks move from the pool.
@@ -91,10 +95,17 @@ def _application(database: Path, smtp: str, mailbox: str) -> web.Application:
     async def show_tables(_: web.Request) -> web.Response:
         return web.json_response(await tables(database), headers=headers())
 
+    async def show_issuing(_: web.Request) -> web.Response:
+        text = issuing.page.PAGE.read_text("utf-8")
+        sources = headers(**issuing.page.SOURCES)
+        return web.Response(text=text, content_type="text/html", headers=sources)
+
     app.router.add_get("/", show_page)
+    app.router.add_get(_ISSUING, show_issuing)
     app.router.add_get(_TABLES, show_tables)
     add_files(app, _FILES)
     vault.setup(app, database=f"sqlite:{database}", notify=notify, apply_interval_s=_APPLY_S)
+    issuing.setup(app, signer=issuing.AuthorityForTests())
     setup(
         app,
         users=AnyAddress(),
@@ -102,7 +113,7 @@ def _application(database: Path, smtp: str, mailbox: str) -> web.Application:
         site="the vault",
         suites=["ecdh-gcm"],
         public=_PUBLIC,
-        require={"/vault/*": "ecdh-gcm"},
+        require={"/vault/*": "ecdh-gcm", "/issuing/*": "ecdh-gcm"},
         # Users of the demo log in often.
         mail_limit=100,
         logins_per_user="none",

@@ -1,8 +1,8 @@
-"""The scripts for browsers that this gateway serves (PROTOCOL §1.3): the client, and the vault.
+"""The scripts for browsers that this gateway serves (PROTOCOL §1.3): client, vault, certificates.
 
 A last line starts the client with the settings of this gateway. Below the prefix, ``client.js``
-redirects to ``client.HASH.js``, which never changes, so a browser may cache it for a year. So does
-``vault.js``.
+redirects to ``client.HASH.js``, which never changes, so a browser may cache it for a year. So do
+``vault.js`` and ``issuing.js``.
 """
 
 import gzip
@@ -31,8 +31,8 @@ _KEEP = "public, max-age=31536000, immutable"
 class ClientScript:
     """Replies for the paths of the scripts.
 
-    ``bundle`` is the client, and ``vault.js`` is beside it. Without these files, which Node.js
-    builds, there are no scripts.
+    ``bundle`` is the client, with ``vault.js`` and ``issuing.js`` beside it. Without these files,
+    which Node.js builds, there are no scripts.
     """
 
     def __init__(self, settings: Settings, bundle: Path = BUNDLE) -> None:
@@ -41,6 +41,7 @@ class ClientScript:
         self._scripts = (
             _Script("client", bundle, start),
             _Script("vault", bundle.with_name("vault.js"), b""),
+            _Script("issuing", bundle.with_name("issuing.js"), b""),
         )
 
     def answer(self, request: OuterRequest) -> Reply | None:

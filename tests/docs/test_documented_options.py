@@ -12,6 +12,7 @@ from documents import NAMES, blocks, lead_nowhere, read
 from make_option_tables import with_tables
 from processes import ROOT
 
+import issuing
 import vault
 from gateway.cli.main import parser_of
 from gateway.config.file import read_config
@@ -66,7 +67,10 @@ def test_other_options_that_the_page_names() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_options_in_python_are_options(name: str) -> None:
     known = set(SetupOptions.__annotations__) | {"app"}
-    of_the_vault = set(inspect.signature(vault.setup).parameters)
+    others = {
+        f"{one.__name__}.setup": set(inspect.signature(one.setup).parameters)
+        for one in (issuing, vault)
+    }
     for code in blocks(read(name), "python"):
         tree = compile(
             code,
@@ -78,9 +82,8 @@ def test_options_in_python_are_options(name: str) -> None:
         for call in ast.walk(tree):
             name_called = getattr(getattr(call, "func", None), "attr", "")
             if isinstance(call, ast.Call) and name_called in CALLED:
-                is_vault = ast.unparse(call.func) == "vault.setup"
                 given = {keyword.arg for keyword in call.keywords}
-                assert given <= (of_the_vault if is_vault else known)
+                assert given <= others.get(ast.unparse(call.func), known)
 
 
 def test_the_page_of_the_vault_lists_its_arguments() -> None:

@@ -22,7 +22,7 @@ const MAX_PRIVATE_KEY_BYTES = 2400;
 const ALGORITHM = /** @type {Bytes} */ (decodeBytes('hex', '300d06092a864886f70d0101010500'));
 
 /** @param {number} tag @param {Uint8Array[]} parts */
-function write(tag, ...parts) {
+export function write(tag, ...parts) {
   const content = concat(...parts);
   const size = content.length;
   const long = size < 0x80 ? [] : [...numberToBytes(size)];
@@ -31,13 +31,13 @@ function write(tag, ...parts) {
 }
 
 /** @param {bigint} value not negative */
-function writeInteger(value) {
+export function writeInteger(value) {
   const bytes = numberToBytes(value);
   return write(INTEGER, bytes[0] & 0x80 ? concat(new Uint8Array(1), bytes) : bytes);
 }
 
 /** Reads DER from start to end; throws a RangeError if the next element is not the requested one. */
-class Reader {
+export class Reader {
   #data;
   #at = 0;
 

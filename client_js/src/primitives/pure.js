@@ -134,7 +134,7 @@ function checkedPrivateKey(numbers, stored) {
 }
 
 /** @param {bigint} p @param {bigint} q @returns {PrivateNumbers} */
-function numbersOf(p, q) {
+export function numbersOf(p, q) {
   const d = invert(E, ((p - 1n) * (q - 1n)) / gcd(p - 1n, q - 1n));
   return { n: p * q, e: E, d, p, q, dP: d % (p - 1n), dQ: d % (q - 1n), qInv: invert(q, p) };
 }

@@ -64,6 +64,20 @@ async def test_the_page_and_its_policy(
         assert foreign.status == 421
 
 
+async def test_the_page_of_certificates(site: VaultSite, http: aiohttp.ClientSession) -> None:
+    async with http.get(f"{site.url}/issue") as response:
+        page, policy = await response.text(), response.headers["Content-Security-Policy"]
+    assert "<h1>A certificate of your own</h1>" in page
+    assert "script-src 'self'; " in policy
+    assert "worker-src blob:" in policy
+    for name in ("look.css", "issuingPage.css", "issuingPage.js", "issuingPage.svg"):
+        assert f'"{name}"' in page
+        async with http.get(f"{site.url}/{name}") as file:
+            assert file.status == 200
+    async with http.post(f"{site.url}/issuing/certificate") as refused:
+        assert refused.status == 401
+
+
 async def test_the_tables_show_rows_and_no_secret(
     places: Places, site: VaultSite, http: aiohttp.ClientSession
 ) -> None:
