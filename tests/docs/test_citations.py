@@ -24,9 +24,9 @@ SOURCES = [
 FILES = sorted({path for pattern in SOURCES for path in ROOT.glob(pattern)} - {Path(__file__)})
 BUILT = ROOT / "gateway" / "bundle"
 
-OURS = ("PROTOCOL", "STORAGE", "VAULT")
+OURS = ("PROTOCOL", "STORAGE", "VAULT", "TEAMS")
 _CITATION = re.compile(
-    r"(?:(PROTOCOL|STORAGE|VAULT|RFC \d+|FIPS [\d-]+|SEC \d|PNG)[\s*#/]+)?"
+    r"(?:(PROTOCOL|STORAGE|VAULT|TEAMS|RFC \d+|FIPS [\d-]+|SEC \d|PNG)[\s*#/]+)?"
     r"§([A-Z]?\d*(?:\.[A-Z]?\d+)*)"
 )
 # The text between two citations of the same document.

@@ -39,7 +39,7 @@ from protocol.common.rsa_keys import validate_public_key
 FILES = [
     name
     for name in names_of_files()
-    if name != "typed_codes" and not name.startswith(("hardened_", "vault_"))
+    if name != "typed_codes" and not name.startswith(("hardened_", "team_", "vault_"))
 ]
 LOADED = read_all(FILES)
 

@@ -1,4 +1,4 @@
-"""The CDDL of PROTOCOL.md and VAULT.md as one grammar, and its comparison with parsers.
+"""The CDDL of PROTOCOL.md, VAULT.md and TEAMS.md as one grammar, and its comparison with parsers.
 
 Where the validator does not follow RFC 8610, the tests allow for it and say so. It takes bytes for
 a number in a range, so no test tries that.
@@ -19,7 +19,7 @@ from vault.core.errors import VaultError
 
 GRAMMAR = "\n".join(
     block
-    for document in ("spec/PROTOCOL.md", "spec/VAULT.md")
+    for document in ("spec/PROTOCOL.md", "spec/VAULT.md", "spec/TEAMS.md")
     for block in documents.blocks(documents.read(document), "cddl")
 )
 OTHER_VALUES = ["", "x", 0, -1, [], {}, None, True, ["x"]]

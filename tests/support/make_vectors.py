@@ -1272,10 +1272,11 @@ def main() -> None:
     import make_hardened_vectors
     import make_socket_vectors
     import make_stream_vectors
+    import make_team_vectors
     import make_vault_vectors
 
     hardened = (make_hardened_vectors, make_stream_vectors, make_socket_vectors)
-    generators = (*hardened, make_code_vectors, make_vault_vectors)
+    generators = (*hardened, make_code_vectors, make_vault_vectors, make_team_vectors)
     for generator in (subjects, *(module.subjects for module in generators)):
         write(generator())
 

@@ -1,14 +1,18 @@
-"""Ed25519 and Argon2id. The other primitives are those of ``protocol.common.primitives``."""
+"""Ed25519, HPKE and Argon2id. The other primitives are those of ``protocol.common.primitives``."""
 
 from dataclasses import dataclass, field
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 SEED_BYTES = 32
 PUBLIC_KEY_BYTES = 32
 SIGNATURE_BYTES = 64
+EXCHANGE_KEY_BYTES = 32
+_HPKE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 
 _P = 2**255 - 19
 # The y coordinates of the 8 points whose order divides 8. Source: RFC 8032 §5.1, computed.
@@ -40,6 +44,45 @@ class SigningKey:
     def sign(self, data: bytes) -> bytes:
         """The signature of ``data`` (64 bytes)."""
         return self._key.sign(data)
+
+
+class InvalidExchangeKey(Exception):
+    """A public key of X25519 has small order, so that everybody knows the shared secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeKey:
+    """An X25519 key that opens what HPKE has sealed. Source: RFC 9180, base mode."""
+
+    _key: X25519PrivateKey = field(repr=False)
+
+    @classmethod
+    def of(cls, seed: bytes) -> "ExchangeKey":
+        """The key of ``seed`` (32 bytes)."""
+        return cls(X25519PrivateKey.from_private_bytes(seed))
+
+    @property
+    def public(self) -> bytes:
+        """The public key (32 bytes)."""
+        return self._key.public_key().public_bytes_raw()
+
+    def open(self, sealed: bytes, info: bytes) -> bytes | None:
+        """The plaintext, or None if ``sealed`` is not for this key and ``info``."""
+        try:
+            return _HPKE.decrypt(sealed, self._key, info)
+        except (InvalidTag, ValueError):
+            return None
+
+
+def hpke_seal(public: bytes, plaintext: bytes, info: bytes) -> bytes:
+    """enc ‖ ciphertext for the owner of ``public``, 48 bytes longer than ``plaintext``.
+
+    The library draws the ephemeral key. Raises: InvalidExchangeKey.
+    """
+    try:
+        return _HPKE.encrypt(plaintext, X25519PublicKey.from_public_bytes(public), info)
+    except ValueError:
+        raise InvalidExchangeKey from None
 
 
 def is_public_key(data: bytes) -> bool:

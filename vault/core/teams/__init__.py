@@ -1,0 +1,1 @@
+"""The cryptography of teams: members, rosters, master keys and items (TEAMS). Pure."""
