@@ -81,6 +81,7 @@ async function allow(site) {
 
 /** @param {Site} site */
 async function logOut(site) {
+  say(`Logging out of ${site.origin}.`);
   const page = new PageSession(sessionOptions(site), () => {});
   await page.ready;
   await page.logout();
