@@ -1,4 +1,4 @@
-/** Notes and files of a vault in Node.js, on two devices against a real vault, and services that lie. */
+/** Notes and files of a vault in Node.js: on two devices, with the Python client, and services that lie. */
 import './globalCrypto.js';
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from './limited.js';
@@ -8,6 +8,7 @@ import { nodeCrypto } from '../src/primitives/nodeCrypto.js';
 import { parseMsgpack, serializeMsgpack } from '../src/protocol/msgpack.js';
 import { Alarm, Tampered, VaultLocked, openVault } from '../src/vault/index.js';
 import { remoteVault, serveVault } from '../src/vault/worker.js';
+import { startFilesPeer } from './filesPeer.js';
 import { memoryDatabase } from './memoryDatabase.js';
 import { startVault } from './vaultGateway.js';
 import { within } from './within.js';
@@ -519,5 +520,120 @@ describe('as time passes', () => {
     assert.equal(await phone.files.text(id), 'flour, salt');
     assert.ok((await bytesIn(await phone.files.get(file))).equals(Buffer.from(video)));
     assert.equal((await phone.files.status()).words, (await laptop.files.status()).words);
+  });
+});
+
+describe('with the Python client, in one vault', () => {
+  const base64 = (data) => Buffer.from(data).toString('base64');
+  const fromBase64 = (text) => Buffer.from(text, 'base64');
+  let js;
+  let peer;
+  before(async () => {
+    js = await deviceOf();
+    peer = await startFilesPeer(running, js.user, PASSWORD);
+  });
+  after(() => peer?.stop());
+  const entryOf = async (name) => (await js.files.list()).find((entry) => entry.name === name);
+  const pythonText = async (name, version) => fromBase64(await peer.call('get', name, version)).toString();
+  /** What both clients list, after both have all changes. */
+  const bothList = async () => {
+    await js.files.sync();
+    const listed = (await js.files.list()).map(({ kind, name, versions }) => [kind, name, versions.map(({ id }) => id).sort()]);
+    assert.deepEqual(await peer.call('list'), listed);
+    assert.equal(await peer.call('words'), (await js.files.status()).words);
+    return listed;
+  };
+
+  test('each reads what the other writes', async () => {
+    const video = bytesOf(1_500_000);
+    await peer.call('put', 'file', 'video', base64(video));
+    await peer.call('edit', 'video', 700_000, 700_000, base64('in the middle'));
+    await peer.call('put', 'note', 'räksmörgås', base64('bröd, '.repeat(20_000)));
+    assert.deepEqual((await js.files.sync()).map(({ name, what }) => [what, name]).sort(), [['added', 'räksmörgås'], ['added', 'video']]);
+    const whole = Buffer.concat([video.subarray(0, 700_000), Buffer.from('in the middle'), video.subarray(700_000)]);
+    assert.ok((await bytesIn(await js.files.get((await entryOf('video')).id))).equals(whole));
+
+    const note = await entryOf('räksmörgås');
+    assert.equal(note.kind, 'note');
+    const text = await js.files.text(note.id);
+    assert.equal(text, 'bröd, '.repeat(20_000));
+    const next = `${text.slice(0, 50_000)}räka, ${text.slice(50_000)}`;
+    await js.files.edit(note.id, next);
+    await js.files.put('from JavaScript', new Blob([video]));
+    assert.deepEqual(await peer.call('sync'), [['added', 'from JavaScript'], ['changed', 'räksmörgås']]);
+    assert.equal(await pythonText('räksmörgås'), next);
+    // A change inside of data that the other client has cut into blocks.
+    await peer.call('edit', 'from JavaScript', 20_000, 40_000, base64('shorter'));
+    await js.files.sync();
+    const shorter = Buffer.concat([video.subarray(0, 20_000), Buffer.from('shorter'), video.subarray(40_000)]);
+    assert.ok((await bytesIn(await js.files.get((await entryOf('from JavaScript')).id))).equals(shorter));
+    await bothList();
+    assert.deepEqual(await peer.call('damaged'), {});
+    // JavaScript has copies of some blocks, and the server proves these.
+    await js.files.check();
+  });
+
+  for (const [first, second] of [['Python', 'JavaScript'], ['JavaScript', 'Python']]) {
+    test(`both edit a note without a connection, and ${second} merges: both versions survive`, async () => {
+      const name = `bread ${second}`;
+      const { id } = await js.files.putNote(name, 'flour');
+      // Python keeps copies of the blocks that it has read.
+      assert.equal(await pythonText(name), 'flour');
+      await peer.call('cut', true);
+      js.line.isCut = true;
+      await js.files.edit(id, 'flour, salt');
+      await peer.call('edit', name, 5, 5, base64(', yeast'));
+      await peer.call('cut', false);
+      js.line.isCut = false;
+      const sync = { Python: () => peer.call('sync'), JavaScript: () => js.files.sync() };
+      await sync[first]();
+      await sync[second]();
+      await sync[first]();
+      const [, , versions] = (await bothList()).find(([, one]) => one === name);
+      const texts = await Promise.all(versions.map((version) => js.files.text(id, version)));
+      assert.deepEqual([...texts].sort(), ['flour, salt', 'flour, yeast']);
+      const others = [];
+      for (const version of versions) others.push(await pythonText(name, version));
+      assert.deepEqual(others, texts);
+      if (first === 'Python') await peer.call('resolve', name, versions[0]);
+      else await js.files.resolve(id, versions[0]);
+      await js.files.sync();
+      assert.equal((await entryOf(name)).versions.length, 1);
+      assert.deepEqual([await js.files.text(id), await pythonText(name)], [texts[0], texts[0]]);
+      await bothList();
+    });
+  }
+
+  test('each deletes the blocks that the other has retired', async () => {
+    const { id } = await js.files.putNote('of JavaScript', 'x'.repeat(50_000));
+    await js.files.remove(id);
+    await peer.call('later', (8 * DAY_MS) / 1000);
+    const before = await peer.call('sent', 'POST /vault/blocks/retire');
+    await peer.call('sync');
+    assert.ok((await peer.call('sent', 'POST /vault/blocks/retire')) > before);
+    await bothList();
+    assert.deepEqual(await peer.call('damaged'), {});
+  });
+
+  test('each goes on under a new account key of the other', async () => {
+    const names = (await bothList()).map(([, name]) => name);
+    await js.vault.rekey(PASSWORD, async (code) => code);
+    await assert.rejects(peer.call('sync'), { name: 'VaultRefused' });
+    await peer.call('unlock', PASSWORD);
+    assert.deepEqual((await peer.call('list')).map(([, name]) => name), names);
+    // Python writes all under the new key, and JavaScript has nothing left to write.
+    await peer.call('sync');
+    const shown = [];
+    await js.files.migrate((progress) => shown.push(progress));
+    assert.deepEqual(shown, [{ done: 0, total: 0 }]);
+    const rekeyed = await pythonText('räksmörgås');
+    await peer.call('rekey', PASSWORD);
+    await assert.rejects(js.files.sync(), (error) => error.code === 'refused');
+    await js.vault.unlock(PASSWORD);
+    await js.files.migrate();
+    assert.equal(await js.files.text((await entryOf('räksmörgås')).id), rekeyed);
+    await peer.call('sync');
+    await bothList();
+    assert.deepEqual(await peer.call('damaged'), {});
   });
 });
