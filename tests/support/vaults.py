@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 from gateways import InProcess, SetClock
 from gateways import running as running_gateway
+from sqlalchemy import text
 from vault_peer import VaultPeer
 
 import vault
@@ -36,6 +37,17 @@ class RunningVault:
         await self.stack.enter_async_context(client)
         await client.login(username, code=self.gateway.mails.code)
         return VaultPeer(client, username)
+
+    async def meta(self) -> bytes:
+        """The meta of the only account, as it is in the database."""
+        async with self.server.blocks.database.blocks() as at:
+            found = await at.connection.execute(text("SELECT meta FROM vault_metas"))
+            return bytes(found.scalar_one())
+
+    async def put_back(self, meta: bytes) -> None:
+        """Replace the meta in the database by an earlier one, as a malicious operator can."""
+        async with self.server.blocks.database.blocks() as at:
+            await at.connection.execute(text("UPDATE vault_metas SET meta = :meta"), {"meta": meta})
 
 
 @asynccontextmanager

@@ -231,10 +231,19 @@ async def test_a_lying_server_raises_an_alarm_by_name(laptop: Laptop) -> None:
     await alarms("swapped", second, "get", "video", str(target))
     told["POST /blocks/get"] = in_place_of_blocks(lambda blocks: (b"",) * len(blocks))
     await alarms("missing", second, "get", "video", str(target))
+    told["POST /blocks/get"] = in_place_of_blocks(lambda blocks: (*blocks[:-1], b""))
+    await alarms("missing", second, "get", "video", str(target))
     told["POST /blocks/put"] = no_receipts
     await alarms("forged", first, "put", laptop.file("other", b"y"))
     assert not target.exists()
     assert await second.run("ls") == "note\nvideo\n"
+
+    # A server that shows each machine its own changes only.
+    shared = await first.vaults.meta()
+    await first.run("put", "-", "--as", "of first", stdin="1")
+    await first.vaults.put_back(shared)
+    await second.run("put", "-", "--as", "of second", stdin="2")
+    await alarms("forked", first, "sync")
 
 
 @on_sqlite

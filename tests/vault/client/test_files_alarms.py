@@ -139,38 +139,21 @@ async def test_two_histories(devices: Devices) -> None:
     first, second = await devices.device(), await devices.device()
     await first.files.put("start", b"")
     await second.files.list()
-    shared = await stored(devices)
+    shared = await devices.vaults.meta()
     await first.files.put("by-first", b"1")
-    of_first = await stored(devices)
-    await put_back(devices, shared)
+    of_first = await devices.vaults.meta()
+    await devices.vaults.put_back(shared)
     await second.files.put("by-second", b"2")
-    of_second = await stored(devices)
+    of_second = await devices.vaults.meta()
     # Same sequence, another root.
     assert await alarm_of(first.files.list()) == "forked"
     await second.files.put("by-second-2", b"2")
     # A larger sequence, but the first device's own change is not in it.
     assert await alarm_of(first.files.list()) == "forked"
-    await put_back(devices, of_first)
+    await devices.vaults.put_back(of_first)
     assert await alarm_of(second.files.list()) in ("forked", "rolled_back")
     assert of_first != of_second
     assert len(await first.files.list()) == 2
-
-
-async def stored(devices: Devices) -> bytes:
-    """The meta of the only account."""
-    from sqlalchemy import text
-
-    async with devices.vaults.server.blocks.database.blocks() as at:
-        return bytes(
-            (await at.connection.execute(text("SELECT meta FROM vault_metas"))).scalar_one()
-        )
-
-
-async def put_back(devices: Devices, meta: bytes) -> None:
-    from sqlalchemy import text
-
-    async with devices.vaults.server.blocks.database.blocks() as at:
-        await at.connection.execute(text("UPDATE vault_metas SET meta = :meta"), {"meta": meta})
 
 
 async def test_a_block_that_the_database_has_lost_or_changed(devices: Devices) -> None:
