@@ -55,7 +55,7 @@ docs: $(VENV)/.docs
 	$(BIN)/python docs/api_reference.py
 
 # All parts, or some: make bench PARTS="proxy stores".
-bench: $(VENV)/.bench $(BUNDLE) .make/wrk .make/redis .make/deploy .make/chromium .make/bearssl
+bench: $(VENV)/.bench $(BUNDLE) .make/wrk .make/redis .make/postgresql .make/deploy .make/chromium .make/bearssl
 	$(WITHIN) 60m $(BIN)/python -m bench $(PARTS)
 
 # Flame graphs of the message path, in build/profile.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench import messages
+from bench.blocks import blocks
 from bench.browser import client, page
 from bench.connect import connect
 from bench.fleet import fleet
@@ -158,6 +159,18 @@ PARTS = {
             Column("held_ms", "page held, ms", spread=True),
             Column("mib", "memory, MiB"),
             Column("kib", "size, KiB"),
+        ),
+    ),
+    "blocks": Part(
+        "blocks of the vault",
+        run(blocks),
+        (
+            Column("rate", "per second", 1, spread=True),
+            Column("cpu_us", "CPU µs each, server"),
+            Column("ms", "ms", spread=True),
+            Column("blocks", "blocks sent"),
+            Column("client_mib", "client at most, MiB"),
+            Column("server_mib", "server at most, MiB"),
         ),
     ),
 }

@@ -22,7 +22,9 @@ class RedisProcess(Process):
 
 
 @asynccontextmanager
-async def redis_process(core: int | None = None) -> AsyncIterator[RedisProcess]:
+async def redis_process(
+    core: int | None = None, *, fsync: str = "everysec"
+) -> AsyncIterator[RedisProcess]:
     """A Redis without eviction and with a synced log, on ``core`` if given."""
     with tempfile.TemporaryDirectory(prefix="certless-redis-") as folder:
         port = free_port()
@@ -32,7 +34,7 @@ async def redis_process(core: int | None = None) -> AsyncIterator[RedisProcess]:
             "dir": folder,
             "save": "",
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": fsync,
             "maxmemory-policy": "noeviction",
         }
         arguments = [word for name, value in options.items() for word in (f"--{name}", value)]

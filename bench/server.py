@@ -1,9 +1,11 @@
 """The aiohttp server under measurement: one JSON echo, alone or behind Certless.
 
 ``python -m bench.server [--certless] [--uvloop] [--key-pool-size N] [--store URL] [--limits]
-[--vault FOLDER]`` prints ``{"port": ...}``, then ``{"address": ..., "code": ...}`` for each login,
-and ends when its standard input ends. ``--limits`` uses the default limits, and the loopback is a
-trusted proxy. ``--vault`` adds a vault with its database in the folder.
+[--vault FOLDER [--database URL] [--pool URL]]`` prints ``{"port": ...}``, then
+``{"address": ..., "code": ...}`` for each login, and ends when its standard input ends.
+``--limits`` uses the default limits, and the loopback is a trusted proxy. ``--vault`` adds a vault
+with its key, and its database unless set, in the folder, and plain rows in the same database
+(``bench.plain_rows``).
 """
 
 import argparse
@@ -35,15 +37,24 @@ async def echo(request: web.Request) -> web.Response:
     return web.json_response(await request.json())
 
 
-def _add_vault(app: web.Application, folder: str) -> None:
+def _add_vault(app: web.Application, folder: str, database: str | None, pool: str | None) -> None:
     """A vault that mails nothing."""
     # Here, because the other rows need no database.
     import vault  # noqa: PLC0415
+    from bench.plain_rows import add_plain_rows  # noqa: PLC0415
 
     async def notify(username: str, notice: vault.Notice) -> None:
         pass
 
-    vault.setup(app, database=f"sqlite:{folder}/vault.db", notify=notify)
+    vault.setup(
+        app,
+        database=database or f"sqlite:{folder}/vault.db",
+        key_file=f"{folder}/vault.key",
+        notify=notify,
+        pool=pool,
+        ids_per_hour=10**9,
+    )
+    add_plain_rows(app)
 
 
 # The limits are off, because the speed of logins is measured, except for the flood.
@@ -57,7 +68,7 @@ async def serve(args: argparse.Namespace) -> None:
     app.router.add_post(ROUTE, echo)
     limits: dict[str, Any] = DEFAULT_LIMITS if args.limits else NO_LIMITS
     if args.vault:
-        _add_vault(app, args.vault)
+        _add_vault(app, args.vault, args.database, args.pool)
     if args.certless:
         setup(
             app,
@@ -87,6 +98,8 @@ def main() -> None:
     parser.add_argument("--key-file")
     parser.add_argument("--limits", action="store_true")
     parser.add_argument("--vault", metavar="FOLDER")
+    parser.add_argument("--database")
+    parser.add_argument("--pool")
     args = parser.parse_args()
     loop_factory = uvloop.new_event_loop if args.uvloop else None
     with asyncio.Runner(loop_factory=loop_factory) as runner:

@@ -85,5 +85,5 @@ def test_every_part_has_results_and_a_table() -> None:
     assert set(read_results(RESULTS)) == set(PARTS)
     assert sorted(block_names(read("bench/README.md"))) == sorted(["aims", *PARTS])
     assert block_names(read("docs/sizing.md")) == ["processor", "shop", "sessions"]
-    assert block_names(read("docs/vault.md")) == ["vault"]
+    assert block_names(read("docs/vault.md")) == ["vault", "blocks"]
     assert block_names(read("README.md")) == ["summary"]
