@@ -33,7 +33,7 @@ test-firefox: $(VENV)/.test $(BUNDLE) .make/firefox
 
 test-python: $(VENV)/.bench $(BUNDLE) \
 		.make/redis .make/postgresql .make/deploy .make/php .make/dokuwiki .make/openssl .make/curl \
-		.make/bearssl .make/machines .make/valgrind .make/cmake .make/wrk .make/chromium .make/gdb
+		.make/bearssl .make/machines .make/arduino .make/valgrind .make/cmake .make/wrk .make/chromium .make/gdb
 	$(WITHIN) 10m $(MAKE) --silent -C client_c tests machines constant-time
 	$(WITHIN) 35m $(PYTEST) -n 2 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --contexts='^$$|^protocol$$' --include='protocol/*' --fail-under=100
@@ -183,6 +183,13 @@ $(BUNDLE): client_js/node_modules/.ready client_js/package.json client_js/script
 	    gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-misc gcc-riscv64-unknown-elf \
 	    picolibc-riscv64-unknown-elf; }
 	$(MAKE) --silent -C client_c sources
+	@mkdir -p $(@D) && touch $@
+
+# The tool of Arduino, and its core for AVR.
+.make/arduino:
+	@{ command -v arduino-builder && command -v avr-gcc && test -d /usr/share/arduino/hardware/arduino/avr; } >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends \
+	    arduino-builder arduino-core-avr gcc-avr avr-libc; }
 	@mkdir -p $(@D) && touch $@
 
 .make/cmake:

@@ -5,6 +5,10 @@
 #include "certless.h"
 #include "certless_crypto.h"
 
+#if SIZE_MAX < 0xffffffff
+#error "Certless needs a processor of 32 bits: it does not run on an AVR, such as an Arduino Uno or Mega"
+#endif
+
 #define CL_HEADER_BYTES 67u
 #define CL_ANSWER_HEADER_BYTES 83u
 #define CL_SALT_BYTES 16u

@@ -100,6 +100,98 @@ def test_arduino(library: Path, tmp_path: Path, flags: list[str]) -> None:
     assert SAID.fullmatch(compiled(library, "src", said["includes"], flags, tmp_path))
 
 
+# A function that is used before its definition: the tool of Arduino adds its prototype.
+INO = """
+#include <certless.h>
+
+static int entropy(void *, uint8_t *out, size_t length) { memset(out, 1, length); return 0; }
+static int save(void *, const uint8_t *, size_t) { return 0; }
+static const certless_config config = {
+    "fan-7", "certless", CERTLESS_COUNTER, entropy, save, NULL, NULL};
+static certless_client client;
+static uint8_t out[CERTLESS_LOGIN_BYTES];
+
+void setup() { begin(); }
+void loop() {}
+void begin()
+{
+    size_t length;
+    certless_init(&client, &config);
+    certless_begin_login(&client, out, sizeof out, &length);
+}
+"""
+
+
+def built_by_arduino(library: Path, folder: Path, board: str) -> subprocess.CompletedProcess[str]:
+    """A sketch, built by the tool that Arduino 1.8 uses."""
+    for name in ("sketch", "libraries", "build"):
+        (folder / name).mkdir()
+    (folder / "sketch" / "sketch.ino").write_text(INO)
+    (folder / "libraries" / "certless").symlink_to(library)
+    hardware = ("/usr/share/arduino/hardware", "/usr/share/arduino-builder")
+    places = [*hardware, str(HERE / "arduino_platform")]
+    return subprocess.run(
+        [
+            "arduino-builder",
+            "-compile",
+            "-verbose",
+            *(word for place in places for word in ("-hardware", place)),
+            *("-tools", "/usr/bin", "-libraries", str(folder / "libraries")),
+            *("-fqbn", board, "-build-path", str(folder / "build"), "-warnings", "all"),
+            str(folder / "sketch" / "sketch.ino"),
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
+def test_the_tool_of_arduino_builds_it(library: Path, tmp_path: Path) -> None:
+    """It finds the library by its properties, and compiles all of it for a Cortex-M3."""
+    ran = built_by_arduino(library, tmp_path, "certless:bare:m3")
+    assert ran.returncode == 0, ran.stderr
+    assert f"Using library certless at version {gateway.__version__}" in ran.stdout + ran.stderr
+    made = list((tmp_path / "build" / "libraries").rglob("*.o"))
+    assert len(made) == len(list((library / "src").glob("*.c")))
+    assert (tmp_path / "build" / "sketch.ino.elf").stat().st_size > 10_000
+
+
+def test_a_board_of_16_bits_is_refused(library: Path, tmp_path: Path) -> None:
+    """With the real core of Arduino for AVR: constants of the client do not fit there."""
+    ran = built_by_arduino(library, tmp_path, "arduino:avr:mega:cpu=atmega2560")
+    assert ran.returncode != 0
+    assert "Certless needs a processor of 32 bits" in ran.stderr
+
+
+def test_the_manifests_have_the_form_that_their_tools_document(library: Path) -> None:
+    """The rules that arduino-lint, PlatformIO and the registry of ESP-IDF publish."""
+    arduino = properties(library)
+    categories = ("Communication", "Data Processing", "Device Control", "Other", "Sensors")
+    assert arduino["category"] in categories
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,62}", arduino["name"])
+    assert not arduino["name"].lower().startswith("arduino")
+    assert set(arduino) == {
+        "name", "version", "author", "maintainer", "sentence", "paragraph", "category",
+        "architectures", "includes",
+    }  # fmt: skip
+    assert not arduino["paragraph"].startswith(arduino["sentence"])
+
+    platformio = json.loads((library / "library.json").read_text())
+    assert re.fullmatch(r"[^;.@<>:\"/\\|?*]{1,100}", platformio["name"])
+    assert len(platformio["description"]) <= 255
+    for keyword in platformio["keywords"].split(", "):
+        assert re.fullmatch(r"[a-z0-9][a-z0-9 +-]{0,48}[a-z0-9]", keyword)
+
+    lines = (library / "idf_component.yml").read_text().splitlines()
+    keys = [line.split(":")[0] for line in lines if line and not line.startswith(" ")]
+    known = "version description license url repository documentation issues files dependencies"
+    assert set(keys) <= set(known.split())
+    assert "version" in keys
+    for version in (arduino["version"], platformio["version"]):
+        assert re.fullmatch(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", version)
+
+
 def test_the_arduino_example(library: Path) -> None:
     """As a sketch: C++ behind ``Arduino.h``, in a folder of its own name."""
     [sketch] = (library / "examples").rglob("*.ino")
