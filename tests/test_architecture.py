@@ -14,6 +14,7 @@ GATEWAY = sorted((ROOT / "gateway").rglob("*.py"))
 CERTLESS = sorted((ROOT / "certless").rglob("*.py"))
 VAULT = sorted((ROOT / "vault").rglob("*.py"))
 ISSUING = sorted((ROOT / "issuing").rglob("*.py"))
+SESSION_CRYPTO = sorted((ROOT / "session_crypto").rglob("*.py"))
 
 # I/O, clocks, entropy and logs stay outside, and the gateway knows the protocol, never back.
 BANNED = {
@@ -125,7 +126,7 @@ def module(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-ALL = {module(path) for path in (*PROTOCOL, *GATEWAY, *CERTLESS, *VAULT, *ISSUING)}
+ALL = {module(path) for path in (*PROTOCOL, *GATEWAY, *CERTLESS, *VAULT, *ISSUING, *SESSION_CRYPTO)}
 
 
 def known_modules(path: Path) -> set[str]:
@@ -335,12 +336,26 @@ def test_certificates_know_the_public_face_of_the_gateway_alone(path: Path) -> N
     assert {name for name in known if not name.startswith("issuing.")} == set()
 
 
+@pytest.mark.parametrize("path", SESSION_CRYPTO, ids=module)
+def test_session_keys_know_the_public_face_of_the_gateway_alone(path: Path) -> None:
+    known = {name for name in known_modules(path) if name not in ("certless", "session_crypto")}
+    assert {name for name in known if not name.startswith("session_crypto.")} == set()
+
+
 # --- names ---
 
 
 def test_nothing_is_called_utils() -> None:
     drawers = {"util", "utils", "helpers", "misc"}
-    for folder in ("protocol", "gateway", "certless", "vault", "issuing", "tests"):
+    for folder in (
+        "protocol",
+        "gateway",
+        "certless",
+        "vault",
+        "issuing",
+        "session_crypto",
+        "tests",
+    ):
         for path in (ROOT / folder).rglob("*.py"):
             assert not drawers & set(path.relative_to(ROOT).with_suffix("").parts), path
 

@@ -22,7 +22,7 @@ from readme_renderer.markdown import render
 
 from gateway import __version__
 
-_PACKAGES = ("certless", "gateway", "issuing", "protocol", "vault")
+_PACKAGES = ("certless", "gateway", "issuing", "protocol", "session_crypto", "vault")
 _SOURCES = ("client_js/package.json", "client_js/scripts", "client_js/src")
 _SERVING = re.compile(r"serving (http://127\.0\.0\.1:\d+) ")
 _UNUSED = shutil.ignore_patterns("node_modules", "dist", "__pycache__")
