@@ -24,6 +24,7 @@ const FOLDERS = new Map(
     issuing: ['common', 'primitives'],
     'vault/primitives': ['common'],
     'vault/core': ['common', 'primitives', 'protocol', 'protocol/hardened', 'vault/primitives'],
+    'vault/envelopes': ['vault/primitives', 'vault/core'],
     vault: ['common', 'primitives', 'protocol/hardened', 'session', 'vault/primitives', 'vault/core'],
   }),
 );

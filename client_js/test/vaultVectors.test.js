@@ -22,12 +22,15 @@ import {
 import { openBlock, sealBlock } from '../src/vault/core/blocks.js';
 import * as bodies from '../src/vault/core/bodies.js';
 import { serialize } from '../src/vault/core/bodies.js';
+import { pinDeviceKey, pinnedKey } from '../src/vault/core/deviceKeys.js';
 import { parseDirectory, parseEntry, serializeDirectory, serializeEntry } from '../src/vault/core/entries.js';
+import { openEnvelope, openEnvelopeByDevice, sealEnvelope } from '../src/vault/core/envelopes.js';
 import { VaultError } from '../src/vault/core/errors.js';
 import { bucketOf, safeUntilMs } from '../src/vault/core/expiry.js';
 import { openExport, sealExport } from '../src/vault/core/exports.js';
 import { mergeEntry } from '../src/vault/core/merging.js';
 import { openMeta, parseMeta, sealMeta, serializeMeta, writtenBy } from '../src/vault/core/metas.js';
+import { passkeyChallenge, passkeyKek, prfSalt } from '../src/vault/core/passkeys.js';
 import { passwordSecrets, verifierOf } from '../src/vault/core/password.js';
 import { isNews } from '../src/vault/core/remembered.js';
 import { openNote, openRecord, sealNote, sealRecord } from '../src/vault/core/sealedValues.js';
@@ -66,6 +69,11 @@ const hexOf = (value) => {
   if (value && typeof value === 'object') return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, hexOf(one)]));
   return value;
 };
+
+const envelopeOf = ({ item_hex, version, data_hex, wraps, signature_hex }) => ({
+  ...{ item: unhex(item_hex), version, data: unhex(data_hex), signature: unhex(signature_hex) },
+  wraps: Object.entries(wraps).map(([device, wrap]) => ({ device: unhex(device), wrap: unhex(wrap) })),
+});
 
 /** The length of a list, also in a body with a fault. */
 function countIn(data, name) {
@@ -266,6 +274,33 @@ const KINDS = {
   },
   vault_words: (_, i) => ({ text: wordsOf(unhex(i.root_hex)) }),
   vault_written: (_, i) => ({ writers: hexOf(writtenBy(i.writers.map(writerOf), writerOf(i.writer))) }),
+  vault_passkey: (_, i) => {
+    const account = unhex(i.account_hex);
+    return {
+      challenge_hex: hex(passkeyChallenge(unhex(i.exported_hex), account, i.purpose, unhex(i.nonce_hex))),
+      prf_salt_hex: hex(prfSalt(account, i.rp_id)),
+      kek_hex: hex(passkeyKek(unhex(i.prf_hex), account)),
+    };
+  },
+  vault_pin: async (_, i) => ({ pin_hex: hex((await pinDeviceKey(keyOf(i), unhex(i.id_hex), unhex(i.public_hex))).pin) }),
+  vault_check_pin: async (_, i) => {
+    const device = { id: unhex(i.id_hex), publicKey: unhex(i.public_hex), pin: unhex(i.pin_hex) };
+    assert.equal((await pinnedKey(device, unhex(i.account_hex), unhex(i.head_hex))).type, 'public');
+    return {};
+  },
+  vault_seal_envelope: async (primitives, i) => {
+    const content = { item: unhex(i.item_hex), version: i.version, text: unhex(i.text_hex) };
+    const { data, wraps, signature } = await sealEnvelope(drawing(primitives, i.key_hex, i.iv_hex, i.wrap_iv_hex), keyOf(i), content, []);
+    const listed = wraps.map(({ device, wrap: one }) => [hex(device), hex(one)]);
+    return { data_hex: hex(data), wraps: Object.fromEntries(listed), signature_hex: hex(signature) };
+  },
+  vault_open_envelope: async (primitives, i) => ({ text_hex: hex(await openEnvelope(primitives, keyOf(i), envelopeOf(i))) }),
+  vault_open_envelope_by_device: async (primitives, i) => {
+    const algorithm = { name: 'RSA-OAEP', hash: 'SHA-256' };
+    const privateKey = await crypto.subtle.importKey('pkcs8', unhex(i.private_hex), algorithm, false, ['decrypt']);
+    const device = { account: unhex(i.account_hex), head: unhex(i.head_hex), id: unhex(i.device_hex), privateKey };
+    return { text_hex: hex(await openEnvelopeByDevice(primitives, device, envelopeOf(i))) };
+  },
   vault_merge: (_, i) => {
     const [base, ours, theirs] = [i.base, i.ours, i.theirs].map(sideOf);
     const ids = [...new Set([...ours.keys(), ...theirs.keys()])].sort();

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import make_vault_bodies
+import make_vault_envelopes
 import make_vault_index
 import make_vault_tokens
 from hardened_reference import ORDER, M, N, finish, gcm, msgpack, scalar, times
@@ -732,4 +733,5 @@ def subjects() -> dict[str, Subject]:
             "The bodies of requests and responses.", make_vault_bodies.bodies()
         ),
         **make_vault_index.subjects(),
+        **make_vault_envelopes.subjects(),
     }

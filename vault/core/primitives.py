@@ -1,17 +1,26 @@
-"""Ed25519, HPKE and Argon2id. The other primitives are those of ``protocol.common.primitives``."""
+"""Ed25519, HPKE, Argon2id, and RSA-OAEP with a label.
+
+The other primitives are those of ``protocol.common.primitives``.
+"""
 
 from dataclasses import dataclass, field
+from typing import cast
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives import hashes, hpke
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from protocol.common.primitives import RsaPublicKey
 
 SEED_BYTES = 32
 PUBLIC_KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 EXCHANGE_KEY_BYTES = 32
+DEVICE_KEY_BITS = 3_072
 _HPKE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 
 _P = 2**255 - 19
@@ -111,3 +120,22 @@ def argon2id(
     """``length`` bytes. It uses ``memory_kib`` KiB of memory. Source: RFC 9106, version 0x13."""
     kdf = Argon2id(salt=salt, length=length, iterations=passes, lanes=lanes, memory_cost=memory_kib)
     return kdf.derive(password)
+
+
+def is_device_key(public: bytes) -> bool:
+    """Whether ``public`` is an RSA key in DER with 3,072 bits and e = 65537 (VAULT §26)."""
+    key = RsaPublicKey.from_der(public)
+    return key is not None and key.n.bit_length() == DEVICE_KEY_BITS and key.e == 65537
+
+
+def oaep_wrap(public: bytes, secret: bytes, label: bytes) -> bytes:
+    """``secret`` for the device key ``public``. Source: RFC 8017 §7.1.1, SHA-256."""
+    # is_device_key() has checked the kind of key.
+    key = cast(rsa.RSAPublicKey, load_der_public_key(public))
+    return key.encrypt(secret, oaep(label))
+
+
+def oaep(label: bytes) -> padding.OAEP:
+    """OAEP with SHA-256, MGF1 with SHA-256, and ``label``."""
+    sha = hashes.SHA256()
+    return padding.OAEP(padding.MGF1(sha), sha, label)

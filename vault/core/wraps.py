@@ -7,7 +7,7 @@ from protocol.common.primitives import GCM_TAG_BYTES, aes_gcm_open, aes_gcm_seal
 from .account import KEY_BYTES, AccountKey, label, lp
 from .errors import Malformed, WrongSecret
 
-Kind: TypeAlias = Literal["password", "recovery", "temporary", "device"]
+Kind: TypeAlias = Literal["password", "recovery", "temporary", "device", "passkey"]
 
 IV_BYTES = 12
 # The format byte, the IV and the tag.
@@ -30,7 +30,7 @@ def unseal(key: bytes, sealed: bytes, aad: bytes) -> bytes | None:
 
 
 def wrap(kek: bytes, iv: bytes, key: AccountKey, kind: Kind, subject: bytes = b"") -> bytes:
-    """The wrap of ``key`` (61 bytes). ``subject`` is the id of a device, else empty."""
+    """The wrap of ``key`` (61 bytes). ``subject`` is the id of a device or passkey."""
     return seal(kek, iv, key.n, _aad(key.account, kind, subject))
 
 

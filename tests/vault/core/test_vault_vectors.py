@@ -6,6 +6,7 @@ from typing import Any
 
 import make_vault_vectors
 import pytest
+from vault_envelope_runners import ENVELOPE_RUNNERS
 from vault_index_runners import INDEX_RUNNERS
 from vault_messages import MESSAGES, body_of, joined
 from vector_files import Json, names_of_files, read_all, stale
@@ -326,6 +327,7 @@ RUNNERS: dict[str, Callable[[Json], Json]] = {
     "vault_bucket": bucket,
     "vault_safe_until": safe_until,
     **INDEX_RUNNERS,
+    **ENVELOPE_RUNNERS,
 }
 
 

@@ -7,7 +7,7 @@ import { Malformed, WrongSecret } from './errors.js';
 
 /** @typedef {import('../../common/codec.js').Bytes} Bytes */
 /** @typedef {import('../../primitives/contract.js').Primitives} Primitives */
-/** @typedef {'password' | 'recovery' | 'temporary' | 'device'} Kind */
+/** @typedef {'password' | 'recovery' | 'temporary' | 'device' | 'passkey'} Kind */
 
 export const IV_BYTES = 12;
 /** The format byte, the IV and the tag. */
@@ -51,7 +51,7 @@ const aadOf = (account, kind, subject) => concat(label('wrap'), lp(account), lp(
  * @param {Bytes} kek
  * @param {AccountKey} key
  * @param {Kind} kind
- * @param {Bytes} [subject] the id of a device
+ * @param {Bytes} [subject] the id of a device or passkey
  */
 export async function wrap(primitives, kek, key, kind, subject = NOTHING) {
   return seal(primitives, kek, key.n, aadOf(key.account, kind, subject));

@@ -22,3 +22,13 @@ export function isPublicKey(key) {
     return false;
   }
 }
+
+/** Whether `signature` is that of `data` by the key with the public half `key` (VAULT §2). @param {Bytes} key @param {Bytes} signature @param {Bytes} data */
+export function isSignature(key, signature, data) {
+  try {
+    return isPublicKey(key) && ed25519.verify(signature, data, key, { zip215: false });
+  } catch {
+    // A signature of another length.
+    return false;
+  }
+}
