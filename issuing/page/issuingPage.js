@@ -54,7 +54,7 @@ const actions = {
       purposes: new FormData(form).getAll('purpose').map(String),
       usages: kind === 'P-256' ? ['digitalSignature'] : ['digitalSignature', 'keyEncipherment'],
     };
-    working(kind === 'P-256' ? 'Making the key…' : 'Making the key. RSA takes up to a minute without HTTPS.');
+    working(kind === 'P-256' ? 'Making the key…' : 'Making the key. RSA can take several seconds without HTTPS.');
     made = await issuing.certificate(kind, wanted);
     isSaved = false;
     $('#certificate').textContent = made.certificate;

@@ -165,7 +165,7 @@ def test_a_board_of_16_bits_is_refused(library: Path, tmp_path: Path) -> None:
 
 
 def test_the_manifests_have_the_form_that_their_tools_document(library: Path) -> None:
-    """The rules that arduino-lint, PlatformIO and the registry of ESP-IDF publish."""
+    """Our reading of the rules of arduino-lint, PlatformIO and the registry of ESP-IDF."""
     arduino = properties(library)
     categories = ("Communication", "Data Processing", "Device Control", "Other", "Sensors")
     assert arduino["category"] in categories
