@@ -26,6 +26,7 @@ from gateway.errors import ConfigError, StoreUnavailable
 from gateway.keys.keyring import KeyRing
 from gateway.monitoring import metrics
 from gateway.monitoring.audit import hashed, rfc3339
+from gateway.monitoring.process_memory import ProcessMemory
 from gateway.pages import LOOK, add_files, headers, only_for
 from gateway.sessions.devices import DeviceOperators
 from gateway.sessions.management import OpenSession
@@ -80,6 +81,7 @@ class Admin:
         self._troubles = troubles
         self._stopping = False
         registry.register(_OpenSessions(self._history))
+        registry.register(ProcessMemory())
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:

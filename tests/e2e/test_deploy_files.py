@@ -342,3 +342,18 @@ def test_try_names_what_there_is() -> None:
     assert [options.command for options in asked] == ["doctor", "request"]
     assert all(options.config in mounted for options in asked)
     assert asked[1].login in tomllib.loads((DEPLOY / "users.toml").read_text("utf-8"))["users"]
+
+
+def test_the_alerts_are_about_metrics_that_exist() -> None:
+    (group,) = yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"]
+    explained = (ROOT / "docs" / "watching.md").read_text("utf-8")
+    documented = set(re.findall(r"^\| `(certless_\w+)`", explained, re.MULTILINE))
+    used = set()
+    for rule in group["rules"]:
+        assert set(rule) - {"for"} == {"alert", "expr", "labels", "annotations"}
+        assert rule["annotations"]["summary"].endswith(".")
+        assert rule["labels"]["severity"] in ("page", "ticket")
+        used |= set(re.findall(r"certless_\w+", rule["expr"]))
+    assert used <= documented
+    names = [rule["alert"] for rule in group["rules"]]
+    assert len(set(names)) == len(names) >= 9

@@ -30,6 +30,7 @@ from gateway.events import (
 )
 from gateway.monitoring import audit, metrics
 from gateway.monitoring.metrics import Metrics, registry_of_files, reserve_files
+from gateway.monitoring.process_memory import PROCESS_MEMORY, ProcessMemory
 
 SOME: dict[str, Any] = {
     "session_id": bytes(16),
@@ -218,8 +219,25 @@ def test_the_page_of_names_has_all_of_them() -> None:
         f"{one.name}_total" if one.type == "counter" else one.name for one in registry.collect()
     }
     documented = set(re.findall(r"^\| `(certless_\w+)`", text, re.MULTILINE))
-    assert documented == names | {metrics.SESSIONS_OPEN}
+    assert documented == names | {metrics.SESSIONS_OPEN, PROCESS_MEMORY}
     recorded = {
         name for name, _ in re.findall(r"^\| `([a-z]+_[a-z_]+)` \| (\w)", text, re.MULTILINE)
     }
     assert recorded >= {*audit.RECORDED.values(), "lines_lost"}
+
+
+def test_the_memory_of_a_process_grows_and_an_ended_child_is_gone() -> None:
+    def memory() -> dict[str, float]:
+        (family,) = ProcessMemory().collect()
+        return {sample.labels["process"]: sample.value for sample in family.samples}
+
+    before = memory()["main"]
+    held = b"x" * 50_000_000
+    assert memory()["main"] - before > 40_000_000
+    assert len(held) == 50_000_000
+    waits = [sys.executable, "-c", "import sys; print('started', flush=True); sys.stdin.read()"]
+    with subprocess.Popen(waits, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        assert child.stdout.readline() == b"started\n"
+        assert memory()[str(child.pid)] > 1_000_000
+    assert str(child.pid) not in memory()

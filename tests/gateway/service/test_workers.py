@@ -534,6 +534,9 @@ async def test_the_parent_tells_the_figures_of_all_workers(tmp_path: Path) -> No
         served = 'certless_messages_total{suite="ecdh-gcm"}'
         assert (await figures())[served] == sent
         assert (await figures())["certless_sessions_open"] == 1
+        memory = 'certless_process_memory_bytes{process="%s"}'
+        processes = ("main", *map(str, at.pids().values()))
+        assert {memory % one for one in processes} <= set(await figures())
         # Pairs are made beside the requests, in the time that is left.
         async with asyncio.timeout(60):
             while not (await figures())["certless_key_pool_ready"]:  # noqa: ASYNC110 (another process)
