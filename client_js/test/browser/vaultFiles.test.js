@@ -173,6 +173,8 @@ describe('recipes and a video', () => {
     await row(phone, 'Bread (2)').waitFor();
     await act(laptop, 'Synchronise');
     await row(laptop, 'Bread (2)').waitFor();
+    // The words come after the list.
+    for (const page of [laptop, phone]) await idle(page);
     assert.equal(await words(laptop), await words(phone));
   });
 
