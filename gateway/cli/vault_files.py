@@ -1,4 +1,7 @@
-"""``certless vault put|get|ls|edit|rm|mv|resolve|sync``: files and notes of a vault."""
+"""``certless vault put|get|ls|edit|rm|mv|resolve|sync``: files and notes of a vault.
+
+The module is long because it has eight commands, which share the choice of a file and a version.
+"""
 
 import argparse
 import asyncio

@@ -25,6 +25,8 @@ this version as ``base``: then no change by another device is lost in between.
 ``edit``, ``rename``, ``resolve`` and ``remove`` keep the change on the disk, and
 ``File.is_pending`` is true. The next call with a connection sends it. ``get`` and ``edit`` raise
 ``NotHere`` if this machine has no copy of the data.
+
+The module is long because it is the whole interface. What it does is in ``storage/``.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
