@@ -3,6 +3,8 @@
 The middleware runs before every route of the application. Below the prefix it serves the routes of
 the protocol. Elsewhere a public route passes unchanged. Any other request must come sealed, in
 place or inside ``{prefix}/message``. Plaintext for such a route is refused.
+
+The module is long because all requests enter here, and each kind of them has a branch.
 """
 
 import asyncio
